@@ -1,0 +1,20 @@
+//! The vocabulary: plain values that every other module speaks in.
+//!
+//! Nothing here waits, reads a file or looks at a clock. Reading order:
+//! [`time`] → [`key`] → [`person`] → [`credential`] → [`revocation`] → [`event`] → [`policy`] →
+//! [`issuer`] → [`reason`] → [`decision`] → [`inbox`].
+
+pub mod binding;
+pub mod credential;
+pub mod decision;
+pub mod event;
+pub mod inbox;
+pub mod issuer;
+pub mod key;
+pub mod path;
+pub mod person;
+pub mod policy;
+pub mod reason;
+pub mod revocation;
+pub mod source;
+pub mod time;

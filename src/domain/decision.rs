@@ -1,0 +1,60 @@
+//! Allow or deny, with its cause.
+
+use std::sync::Arc;
+
+use super::credential::Verified;
+use super::event::Epoch;
+use super::person::PersonId;
+use super::policy::Enforcement;
+use super::reason::Reason;
+use super::revocation::RevocationId;
+
+/// What made a decision what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Determining {
+    /// The reason says it all.
+    None,
+    /// A revocation of the log.
+    Revocation(RevocationId),
+    /// An entry of `revocations:` that stands at `file:line`.
+    Configured(String),
+    /// A binding, at `file:line`.
+    Binding(String),
+    /// A source that is stale or was never synced, by name.
+    Source(String),
+    /// The position of a break-glass event.
+    Exemption(u64),
+}
+
+/// One decision. The same state, request, credentials and time give the same decision (law 9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Why.
+    pub reason: Reason,
+    /// What made it so.
+    pub determining: Determining,
+    /// Name of the service that the request is for.
+    pub service: Arc<str>,
+    /// Whether it is carried out.
+    pub enforcement: Enforcement,
+    /// The credential that it is about: the one that determined it, else the first proven one.
+    pub credential: Option<Arc<Verified>>,
+    /// The person to whom that credential belongs, where one is known.
+    pub person: Option<PersonId>,
+    /// The roles that the caller holds, in order of the configuration.
+    pub roles: Vec<Arc<str>>,
+    /// The caller is departed, exempted or under a cut-off: allowing it is always recorded.
+    pub notable: bool,
+    /// Up to where the log was enforced.
+    pub epoch: Epoch,
+    /// Hash of the configuration in force.
+    pub configuration: Arc<str>,
+}
+
+impl Decision {
+    /// Whether the request goes on.
+    #[must_use]
+    pub fn lets_through(&self) -> bool {
+        self.reason.allows() || self.enforcement == Enforcement::Observe
+    }
+}

@@ -1,0 +1,153 @@
+//! What the log holds: the one truth, in one order.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::person::{Person, PersonId};
+use super::revocation::{Revocation, RevocationId, Shape, Target};
+use super::time::Timestamp;
+
+/// Place of an event in the log: starts at 1, no gaps, never reused. 0 is "before the first".
+pub type Position = u64;
+
+/// Up to where a process enforces the log. Never goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Rises with every import and recovery.
+    pub generation: u64,
+    /// The last event that is enforced.
+    pub position: Position,
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.generation, self.position)
+    }
+}
+
+/// Why a revocation or an exemption ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndCause {
+    /// An operator restored it.
+    Restored,
+    /// Its expiry time came.
+    Expired,
+    /// Its source says the person is active again.
+    ActiveAgain,
+    /// It was taken out of the configuration.
+    TakenOut,
+}
+
+/// The end of one revocation. If it was a block on a person, subject, client or issuer, the fold leaves a
+/// cut-off at `at` in its place (law 7): no caller can forget to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Which one.
+    pub revocation: RevocationId,
+    /// What it was about, repeated so that the fold need not look back.
+    pub target: Target,
+    /// The shape that it had.
+    #[serde(flatten)]
+    pub shape: Shape,
+    /// The persons whom it meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub persons: Vec<PersonId>,
+    /// Why it ended.
+    pub cause: EndCause,
+    /// When: the provider's time where it gave one.
+    pub at: Timestamp,
+    /// Who ended it.
+    pub actor: String,
+    /// Why, in somebody's words.
+    pub reason: String,
+}
+
+/// Break glass: what a source says of these persons is overridden until `expires`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exemption {
+    /// The REF as it was given.
+    pub reference: String,
+    /// Everybody whom it named.
+    pub persons: Vec<PersonId>,
+    /// When it ends by itself.
+    pub expires: Timestamp,
+    /// Who asked for it.
+    pub actor: String,
+    /// Why, in somebody's words.
+    pub reason: String,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A revocation begins to stand. Its id is this event's position.
+    Revoked(Revocation),
+    /// A standing REF revocation turned out to mean one more person.
+    Extended {
+        /// Which one.
+        revocation: RevocationId,
+        /// Whom it now means too.
+        person: PersonId,
+    },
+    /// A revocation ends.
+    Ended(Ended),
+    /// A source's complete word on one person.
+    Person(Person),
+    /// A source completed a full sync.
+    Synced {
+        /// Its name.
+        source: String,
+        /// When the listing was taken.
+        at: Timestamp,
+    },
+    /// Break glass begins.
+    Exempted(Exemption),
+    /// Break glass ends. Its id is the position of its beginning.
+    ExemptionEnded {
+        /// The position of its [`Event::Exempted`].
+        exemption: Position,
+        /// Why it ended.
+        cause: EndCause,
+    },
+    /// A name in `bindings.people` resolved for the first time; from now on it means this person.
+    Pinned {
+        /// Name of the binding's issuer.
+        issuer: String,
+        /// The name as it stands in the configuration.
+        name: String,
+        /// Whom it means in that person's source.
+        person: PersonId,
+    },
+    /// A name no longer stands in any binding; should it come back, it is resolved anew.
+    Unpinned {
+        /// Name of the binding's issuer.
+        issuer: String,
+        /// The name.
+        name: String,
+    },
+}
+
+/// An event that is to be appended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewEvent {
+    /// When the writer took it in (believed wall clock).
+    pub time: Timestamp,
+    /// Makes appending idempotent: a second event with the same id is not appended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The change.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// An event at its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its place.
+    pub position: Position,
+    /// What was appended there.
+    pub new: NewEvent,
+}

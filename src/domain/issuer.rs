@@ -1,0 +1,145 @@
+//! What is configured about who signs tokens.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where an issuer's keys come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum KeySource {
+    /// `{iss}/.well-known/openid-configuration` names the place.
+    Discovery,
+    /// A JWKS at this address.
+    Uri(String),
+    /// A JWKS in this file.
+    File(PathBuf),
+}
+
+/// Signature algorithms, all asymmetric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "RFC 7518 section 3.1 and RFC 8037 name them")]
+pub enum Algorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    EdDSA,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::ES256,
+        Self::ES384,
+        Self::EdDSA,
+    ];
+
+    /// The name in `alg`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RS256 => "RS256",
+            Self::RS384 => "RS384",
+            Self::RS512 => "RS512",
+            Self::PS256 => "PS256",
+            Self::PS384 => "PS384",
+            Self::PS512 => "PS512",
+            Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
+            Self::EdDSA => "EdDSA",
+        }
+    }
+
+    /// The algorithm of this exact name; case counts (RFC 7515 section 4.1.1).
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+}
+
+/// A `typ` that an access token may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TokenType {
+    /// `at+jwt` or `application/at+jwt` (RFC 9068 section 2.1).
+    AtJwt,
+    /// `JWT`.
+    Jwt,
+    /// No `typ` at all.
+    Absent,
+}
+
+/// Whose token is a client's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MachineRule {
+    /// The client is its own subject.
+    ClientIsSubject,
+    /// The user name begins so.
+    UsernamePrefix(String),
+    /// A claim has this value.
+    Claim {
+        /// Its name.
+        claim: String,
+        /// The value, exactly.
+        equals: String,
+    },
+}
+
+/// Which claims hold what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// Groups: an array of strings, or one string.
+    pub groups: String,
+    /// E-mail.
+    pub email: String,
+    /// Login name.
+    pub username: String,
+    /// Session.
+    pub session: String,
+    /// Client; `client_id` is read where it is absent.
+    pub client: String,
+}
+
+impl Default for ClaimNames {
+    fn default() -> Self {
+        Self {
+            groups: "groups".to_owned(),
+            email: "email".to_owned(),
+            username: "preferred_username".to_owned(),
+            session: "sid".to_owned(),
+            client: "azp".to_owned(),
+        }
+    }
+}
+
+/// The rules of one issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerRules {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What `iss` must equal, exactly.
+    pub issuer: Arc<str>,
+    /// A token must carry one of them; `None`: `any` was said.
+    pub audiences: Option<Arc<[String]>>,
+    /// Where its keys come from.
+    pub keys: KeySource,
+    /// The algorithms that it may use; the key decides, this narrows.
+    pub algorithms: Vec<Algorithm>,
+    /// The types that its access tokens may have.
+    pub token_types: Vec<TokenType>,
+    /// How far its clock may be off.
+    pub leeway: Duration,
+    /// Which claims hold what.
+    pub claims: ClaimNames,
+    /// Whose token is a client's own.
+    pub machines: MachineRule,
+}

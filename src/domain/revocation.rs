@@ -1,0 +1,301 @@
+//! What is denied, in which shape, by whom.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::Position;
+use super::key::{Key, KeyKind, Keyer};
+use super::person::PersonId;
+use super::time::Timestamp;
+
+/// What a revocation is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Target {
+    /// Whoever a REF means: the identifier itself, and whom it resolves to, now and later.
+    Person {
+        /// E-mail, user name, provider id, or `ISS|SUB`.
+        reference: String,
+    },
+    /// One person of one source: what a source says of its own people.
+    DirectoryPerson {
+        /// Who.
+        person: PersonId,
+    },
+    /// One account at an issuer.
+    Subject {
+        /// `iss`
+        issuer: String,
+        /// `sub`
+        subject: String,
+    },
+    /// One login session at an issuer.
+    Session {
+        /// `iss`
+        issuer: String,
+        /// `sid`
+        session: String,
+    },
+    /// One token.
+    Token {
+        /// `iss`
+        issuer: String,
+        /// `jti`
+        token: String,
+    },
+    /// One client (application) at an issuer.
+    Client {
+        /// `iss`
+        issuer: String,
+        /// `azp` or `client_id`
+        client: String,
+    },
+    /// Everything that an issuer signs.
+    Issuer {
+        /// `iss`
+        issuer: String,
+    },
+    /// One API key.
+    Key {
+        /// Its public id.
+        id: String,
+    },
+    /// One client certificate.
+    Certificate {
+        /// SHA-256 of its DER form, lower-case hex.
+        sha256: String,
+    },
+    /// An identifier that `link` uses, whoever holds it: what was issued under it before is dead.
+    LinkClaim {
+        /// Name of the issuer, as configured.
+        issuer: String,
+        /// The claim.
+        claim: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+/// The kinds of target that people, metrics and listings know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum TargetKind {
+    /// A person, by REF or by source.
+    Person,
+    /// A subject, or an identifier that links to one.
+    Subject,
+    /// A client.
+    Client,
+    /// An issuer.
+    Issuer,
+    /// An API key.
+    Key,
+    /// A certificate.
+    Certificate,
+    /// A session.
+    Session,
+    /// A token.
+    Token,
+}
+
+impl TargetKind {
+    /// All of them, in the order of the reasons that they deny with.
+    pub const ALL: [Self; 8] = [
+        Self::Person,
+        Self::Subject,
+        Self::Client,
+        Self::Issuer,
+        Self::Key,
+        Self::Certificate,
+        Self::Session,
+        Self::Token,
+    ];
+
+    /// The word used in labels and listings.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Subject => "subject",
+            Self::Client => "client",
+            Self::Issuer => "issuer",
+            Self::Key => "key",
+            Self::Certificate => "certificate",
+            Self::Session => "session",
+            Self::Token => "token",
+        }
+    }
+
+    /// Whether a cut-off stays behind when a block on such a target ends (law 7).
+    ///
+    /// A session, token, key or certificate is the credential itself (or dies with it): its block is lifted
+    /// whole. The others outlive their credentials, which must stay dead.
+    #[must_use]
+    pub fn leaves_cut_off(self) -> bool {
+        matches!(self, Self::Person | Self::Subject | Self::Client | Self::Issuer)
+    }
+}
+
+impl Target {
+    /// Which kind of target it is.
+    #[must_use]
+    pub fn kind(&self) -> TargetKind {
+        match self {
+            Self::Person { .. } | Self::DirectoryPerson { .. } => TargetKind::Person,
+            Self::Subject { .. } | Self::LinkClaim { .. } => TargetKind::Subject,
+            Self::Client { .. } => TargetKind::Client,
+            Self::Issuer { .. } => TargetKind::Issuer,
+            Self::Key { .. } => TargetKind::Key,
+            Self::Certificate { .. } => TargetKind::Certificate,
+            Self::Session { .. } => TargetKind::Session,
+            Self::Token { .. } => TargetKind::Token,
+        }
+    }
+
+    /// The key under which a check looks it up.
+    #[must_use]
+    pub fn key(&self, keyer: &Keyer) -> Key {
+        match self {
+            Self::Person { reference } => keyer.name(reference),
+            Self::DirectoryPerson { person } => keyer.key(KeyKind::Person, &[&person.source, &person.key]),
+            Self::Subject { issuer, subject } => keyer.key(KeyKind::Subject, &[issuer, subject]),
+            Self::Session { issuer, session } => keyer.key(KeyKind::Session, &[issuer, session]),
+            Self::Token { issuer, token } => keyer.key(KeyKind::Token, &[issuer, token]),
+            Self::Client { issuer, client } => keyer.key(KeyKind::Client, &[issuer, client]),
+            Self::Issuer { issuer } => keyer.key(KeyKind::Issuer, &[issuer]),
+            Self::Key { id } => keyer.key(KeyKind::ApiKey, &[id]),
+            Self::Certificate { sha256 } => keyer.key(KeyKind::Certificate, &[&sha256.to_ascii_lowercase()]),
+            Self::LinkClaim { issuer, claim, value } => keyer.key(KeyKind::LinkClaim, &[issuer, claim, value]),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Person { reference } => write!(f, "person {reference}"),
+            Self::DirectoryPerson { person } => write!(f, "person {person}"),
+            Self::Subject { issuer, subject } => write!(f, "subject {issuer}|{subject}"),
+            Self::Session { issuer, session } => write!(f, "session {issuer}|{session}"),
+            Self::Token { issuer, token } => write!(f, "token {issuer}|{token}"),
+            Self::Client { issuer, client } => write!(f, "client {issuer}|{client}"),
+            Self::Issuer { issuer } => write!(f, "issuer {issuer}"),
+            Self::Key { id } => write!(f, "key {id}"),
+            Self::Certificate { sha256 } => write!(f, "certificate {sha256}"),
+            Self::LinkClaim { issuer, claim, value } => write!(f, "claim {claim}={value} of {issuer}"),
+        }
+    }
+}
+
+/// One of the two shapes that a revocation has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "shape", rename_all = "snake_case")]
+pub enum Shape {
+    /// Denied while it stands.
+    Block,
+    /// Denied if issued at or before `at`.
+    CutOff {
+        /// The last time of issue that is denied.
+        at: Timestamp,
+    },
+}
+
+/// Who put a revocation there; each ends only its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// Somebody with rights on the control API.
+    Operator,
+    /// `revocations:` in the configuration.
+    Configuration,
+    /// A source, by name.
+    Source(String),
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator => f.write_str("operator"),
+            Self::Configuration => f.write_str("configuration"),
+            Self::Source(name) => write!(f, "source {name}"),
+        }
+    }
+}
+
+/// One revocation, as it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// What it is about.
+    pub target: Target,
+    /// Block or cut-off.
+    #[serde(flatten)]
+    pub shape: Shape,
+    /// Why, in somebody's words.
+    pub reason: String,
+    /// Who alone may end it.
+    pub owner: Owner,
+    /// Who asked for it: an operator's identity, `configuration`, or the source's name.
+    pub actor: String,
+    /// It denies from this time on.
+    pub effective: Timestamp,
+    /// It ends by itself at this time, by an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// The persons whom a REF meant when it was written: they stay denied whatever they are called later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub persons: Vec<PersonId>,
+}
+
+/// Name of a revocation: the position of its event in the log, written `r` and the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RevocationId(pub Position);
+
+impl fmt::Display for RevocationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r{}", self.0)
+    }
+}
+
+/// A text that is no revocation id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a revocation id such as r17")]
+pub struct NotAnId(String);
+
+impl std::str::FromStr for RevocationId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        text.strip_prefix('r').and_then(|number| number.parse().ok()).map(Self).ok_or_else(|| NotAnId(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revocation_reads_back_from_its_json() {
+        let revocation = Revocation {
+            target: Target::Subject { issuer: "https://idp".into(), subject: "a".into() },
+            shape: Shape::CutOff { at: Timestamp::from_secs(5) },
+            reason: "left".into(),
+            owner: Owner::Source("hr".into()),
+            actor: "hr".into(),
+            effective: Timestamp::from_secs(1),
+            expires: None,
+            persons: vec![],
+        };
+        let json = serde_json::to_string(&revocation).unwrap();
+        assert_eq!(serde_json::from_str::<Revocation>(&json).unwrap(), revocation);
+    }
+
+    #[test]
+    fn ids_read_back() {
+        assert_eq!("r17".parse(), Ok(RevocationId(17)));
+        assert!("17".parse::<RevocationId>().is_err());
+        assert!("r-1".parse::<RevocationId>().is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! What is configured about a source, as far as decisions and the writer need it.
+
+use std::time::Duration;
+
+/// What to answer while a source is stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WhenStale {
+    /// Go on with what is known.
+    Allow,
+    /// Deny with `stale_source`.
+    Deny,
+}
+
+/// What a source supplies, which decides what may be concluded from its silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Supplies {
+    /// Its listings of people are complete.
+    pub people: bool,
+    /// Its word on groups is complete.
+    pub groups: bool,
+}
+
+/// One `{ claim, attribute }` of `link`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Claim of the token.
+    pub claim: String,
+    /// Attribute of the person.
+    pub attribute: String,
+}
+
+/// The rules of one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRules {
+    /// Its name.
+    pub name: String,
+    /// Index of its issuer in the policy.
+    pub issuer: u16,
+    /// What it supplies.
+    pub supplies: Supplies,
+    /// Nothing of its issuer is answered before it has completed a full sync once.
+    pub required: bool,
+    /// Older than this is stale.
+    pub max_staleness: Duration,
+    /// What then.
+    pub when_stale: WhenStale,
+    /// How credentials are matched with its people; the first whose claim is present decides.
+    pub link: Vec<Link>,
+    /// The guard on what a listing leaves out.
+    pub max_change: MaxChange,
+}
+
+/// `max_change`: what a listing may leave out before it is held back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MaxChange {
+    /// Share of the known people, 0 to 1.
+    pub share: f64,
+    /// Fewer than this many never hold a listing back.
+    pub from: usize,
+}
+
+impl Eq for MaxChange {}

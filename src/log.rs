@@ -1,0 +1,94 @@
+//! The log: the ordered, append-only record of events; the one truth.
+//!
+//! The writer appends, and everybody learns of a change by reading. A log promises: positions start at 1
+//! without gaps; what was appended together stands together or not at all; what was acknowledged survives
+//! any crash; readers see it in order.
+
+pub mod embedded;
+
+use async_trait::async_trait;
+
+use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
+
+/// Why a log did not do what it was asked. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Somebody else appended first: read on from what you know, compare again, try again.
+    #[error("log has moved on to {head}")]
+    Conflict {
+        /// Where the log ends now.
+        head: Epoch,
+    },
+    /// Another process has the store.
+    #[error("store `{path}` is in use by another process")]
+    Locked {
+        /// Its directory.
+        path: String,
+    },
+    /// The store was written by a later version, or is damaged.
+    #[error("store `{path}`: {what}")]
+    Unusable {
+        /// Its directory.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Reading or writing failed.
+    #[error("{step}: {cause}")]
+    Io {
+        /// The step that failed.
+        step: &'static str,
+        /// What the system said.
+        cause: String,
+    },
+}
+
+/// A fold of the log up to some epoch, as bytes that only `state` understands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Up to where it is a fold.
+    pub epoch: Epoch,
+    /// The fold.
+    pub bytes: Vec<u8>,
+}
+
+/// A log. Implementations: [`embedded`] (SQLite, one process).
+#[async_trait]
+pub trait Log: Send + Sync + 'static {
+    /// Where it ends.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn head(&self) -> Result<Epoch, LogError>;
+
+    /// Appends all of `events` right behind `after`, or none. Returns when they are durable.
+    ///
+    /// # Errors
+    /// [`LogError::Conflict`] if the log does not end at `after`; [`LogError::Io`] if it is not certain that
+    /// they are durable: then none of them will ever be read.
+    async fn append(&self, after: Epoch, events: Vec<NewEvent>) -> Result<Epoch, LogError>;
+
+    /// Up to `limit` events behind `after`, in order.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError>;
+
+    /// Where the event with this id stands, if there is one.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn find(&self, id: &str) -> Result<Option<Position>, LogError>;
+
+    /// The newest snapshot.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn snapshot(&self) -> Result<Option<Snapshot>, LogError>;
+
+    /// Keeps a snapshot in place of the one before.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), LogError>;
+}

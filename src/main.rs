@@ -1,0 +1,3 @@
+//! The `offboard` binary: arguments → one subcommand → exit code.
+
+fn main() {}
