@@ -51,6 +51,9 @@ pub struct Ended {
     /// The shape that it had.
     #[serde(flatten)]
     pub shape: Shape,
+    /// When it would have ended by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
     /// The persons whom it meant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub persons: Vec<PersonId>,
@@ -89,6 +92,8 @@ pub enum Event {
     Extended {
         /// Which one.
         revocation: RevocationId,
+        /// What it is about, repeated so that the fold need not look back.
+        target: Target,
         /// Whom it now means too.
         person: PersonId,
     },
