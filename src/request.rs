@@ -64,3 +64,11 @@ impl std::fmt::Debug for Headers {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
+
+impl Request {
+    /// Preflight.
+    #[must_use]
+    pub fn is_preflight(&self) -> bool {
+        false
+    }
+}
