@@ -149,8 +149,7 @@ fn conclude(
     verdict: Verdict,
 ) -> Decision {
     let notable = verdict.notable || verdict.exempted.is_some();
-    let (reason, determining, credential) =
-        verdict.into_worst().unwrap_or((Reason::Internal, Determining::None, None));
+    let (reason, determining, credential) = verdict.into_worst().unwrap_or((Reason::Internal, Determining::None, None));
     let credential = credential.or_else(|| proven.first().map(|first| Arc::clone(first)));
     let person = credential
         .as_deref()

@@ -5,6 +5,8 @@
 //! any crash; readers see it in order.
 
 pub mod embedded;
+#[cfg(any(test, feature = "faults"))]
+pub mod memory;
 
 use async_trait::async_trait;
 

@@ -110,20 +110,22 @@ fn pinned<'a>(
 /// What the held roles permit, over all forms of the path.
 pub(super) fn by_roles(state: &State, request: &Request, service: u16, held: &[Held]) -> OverForms {
     over_forms(&request.path, |path| {
-        held.iter().find(|held| {
-            let role = state.rules.policy.roles.get(usize::from(held.role));
-            role.is_some_and(|role| role.permissions.iter().any(|permission| fits(permission, request, service, path)))
-        })
-        .map(|held| Some(held.binding))
+        held.iter()
+            .find(|held| {
+                let role = state.rules.policy.roles.get(usize::from(held.role));
+                role.is_some_and(|role| {
+                    role.permissions.iter().any(|permission| fits(permission, request, service, path))
+                })
+            })
+            .map(|held| Some(held.binding))
     })
 }
 
 /// Whether all forms of the path are public.
 pub(super) fn is_public(state: &State, request: &Request, service: u16) -> bool {
     let public = &state.rules.policy.public;
-    let fits = |path: Option<&str>| {
-        public.iter().any(|permission| fits(permission, request, service, path)).then_some(None)
-    };
+    let fits =
+        |path: Option<&str>| public.iter().any(|permission| fits(permission, request, service, path)).then_some(None);
     !public.is_empty() && matches!(over_forms(&request.path, fits), OverForms::All(_))
 }
 

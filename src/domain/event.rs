@@ -140,6 +140,9 @@ pub enum Event {
 pub struct NewEvent {
     /// When the writer took it in (believed wall clock).
     pub time: Timestamp,
+    /// When it happened at the provider, where the provider said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub happened: Option<Timestamp>,
     /// Makes appending idempotent: a second event with the same id is not appended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,

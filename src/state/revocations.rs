@@ -144,9 +144,10 @@ impl Revocations {
     }
 
     fn leave(&mut self, leftover: Entry) {
-        let later = self.under(leftover.key).iter().any(|entry| {
-            entry.stand == Stand::Leftover && entry.owner == leftover.owner && entry.at >= leftover.at
-        });
+        let later = self
+            .under(leftover.key)
+            .iter()
+            .any(|entry| entry.stand == Stand::Leftover && entry.owner == leftover.owner && entry.at >= leftover.at);
         if !later {
             self.stand(leftover);
         }
@@ -166,7 +167,14 @@ fn count(live: &mut [usize; TargetKind::ALL.len()], kind: TargetKind, by: isize)
 }
 
 /// The entry that a revocation of this shape puts under `key`.
-pub(super) fn entry(key: Key, id: Position, kind: TargetKind, shape: Shape, owner: &Owner, effective: Timestamp) -> Entry {
+pub(super) fn entry(
+    key: Key,
+    id: Position,
+    kind: TargetKind,
+    shape: Shape,
+    owner: &Owner,
+    effective: Timestamp,
+) -> Entry {
     let (stand, at) = match shape {
         Shape::Block => (Stand::Block, Timestamp::MAX),
         Shape::CutOff { at } => (Stand::CutOff, at),

@@ -108,8 +108,7 @@ impl Rules {
                 }
             }
         }
-        self.by_principal
-            .extend(service.principals.iter().map(|pattern| (PrincipalPattern::new(pattern), index)));
+        self.by_principal.extend(service.principals.iter().map(|pattern| (PrincipalPattern::new(pattern), index)));
     }
 
     fn add_binding(&mut self, index: u32, binding: &Binding, keyer: &Keyer) {

@@ -162,7 +162,7 @@ impl Fold {
         self.epoch.position = position.saturating_sub(1);
         self.apply(&Recorded {
             position: self.epoch.position + 1,
-            new: NewEvent { time: self.witnessed, id: None, event },
+            new: NewEvent { time: self.witnessed, happened: None, id: None, event },
         });
     }
 

@@ -77,11 +77,7 @@ impl<E: Keyed> Table<E> {
 
     fn leaf(&self, key: Key) -> &[E] {
         let (node, leaf) = place(key);
-        self.nodes
-            .get(node)
-            .and_then(Option::as_ref)
-            .and_then(|node| node.get(leaf))
-            .map_or(&[], |leaf| leaf.as_ref())
+        self.nodes.get(node).and_then(Option::as_ref).and_then(|node| node.get(leaf)).map_or(&[], |leaf| leaf.as_ref())
     }
 
     /// All entries of this key, in order of their rank.
