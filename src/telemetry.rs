@@ -1,6 +1,7 @@
 //! What operators see of a running service: [`metrics`], [`logging`], [`health`], and [`ops`], the listener
 //! that serves them.
 
+pub mod checks;
 pub mod health;
 pub mod logging;
 pub mod metrics;

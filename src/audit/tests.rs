@@ -380,7 +380,7 @@ async fn all_adds_every_decision_and_a_sample_adds_its_share() {
             decide(&recorder, decided(Reason::Allowed, Some(1)), 0).await;
         }
         drop(recorder);
-        writer.run().unwrap();
+        std::thread::spawn(move || writer.run()).join().unwrap().unwrap();
         let found = of(dir.path(), Kind::Decision).len();
         assert!((least..=most).contains(&found), "{decisions:?}: {found}");
     }
@@ -398,7 +398,7 @@ async fn a_full_channel_loses_samples_but_no_denial() {
     decide(&recorder, decided(Reason::RevokedPerson, Some(9)), 1).await;
     assert_eq!(recorder.counts().lost, 3, "it is counted with the next sum");
     drop(recorder);
-    writer.run().unwrap();
+    std::thread::spawn(move || writer.run()).join().unwrap().unwrap();
     let denied: Vec<_> = of(dir.path(), Kind::Decision).into_iter().filter(|r| r.count.is_some()).collect();
     assert_eq!((denied.len(), denied[0].count), (1, Some(1)));
     assert_eq!(of(dir.path(), Kind::Lost)[0].count, Some(3));
@@ -427,7 +427,10 @@ async fn the_same_credential_has_the_same_hash_within_one_trail_only() {
     for _ in 0..2 {
         let dir = tempfile::tempdir().unwrap();
         for start in [0, 200] {
-            session(dir.path(), start, async |r| drop(decide(r, decided(Reason::Expired, Some(1)), start).await)).await;
+            session(dir.path(), start, async |recorder| {
+                decide(recorder, decided(Reason::Expired, Some(1)), start).await;
+            })
+            .await;
         }
         let found = of(dir.path(), Kind::Decision);
         assert_eq!(found[0].credential, found[1].credential);

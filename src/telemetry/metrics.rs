@@ -3,24 +3,18 @@
 //! Labels come from closed sets: names of the configuration and words of this crate; never a person, path,
 //! token or error text. What a check touches is resolved once, at the start.
 
-use std::time::{Duration, Instant};
-
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
-use crate::domain::decision::Decision;
 use crate::domain::person::Status;
-use crate::domain::policy::Enforcement;
-use crate::domain::reason::Reason;
 use crate::domain::revocation::TargetKind;
 use crate::domain::time::Timestamp;
 
-/// Seconds; a check from the cache takes tens of microseconds, one that asks a directory tens of milliseconds.
-const CHECK_BUCKETS: [f64; 15] =
-    [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1.0];
+use super::checks::{Check, Checks};
+
 /// Seconds; a push is enforced in milliseconds, a provider that is polled may take minutes.
 const PROPAGATION_BUCKETS: [f64; 16] =
     [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0, 300.0, 600.0];
@@ -65,17 +59,8 @@ pub struct Metrics {
     audit_lost: IntCounter,
 }
 
-/// What a check touches, by reason.
-#[derive(Debug)]
-struct Checks {
-    enforced: Vec<IntCounter>,
-    observed: Vec<IntCounter>,
-    allow: Histogram,
-    deny: Histogram,
-    observed_deny: Histogram,
-}
-
-struct Make(Registry);
+/// Makes metrics, each registered.
+pub(super) struct Make(Registry);
 
 impl Make {
     fn add<C: prometheus::core::Collector + Clone + 'static>(
@@ -91,7 +76,7 @@ impl Make {
         self.add(IntCounter::new(name, help))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
         self.add(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
@@ -107,7 +92,7 @@ impl Make {
         self.add(GaugeVec::new(Opts::new(name, help), labels))
     }
 
-    fn histograms(
+    pub(super) fn histograms(
         &self,
         name: &str,
         help: &str,
@@ -115,79 +100,6 @@ impl Make {
         buckets: &[f64],
     ) -> Result<HistogramVec, prometheus::Error> {
         self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
-    }
-}
-
-impl Checks {
-    fn new(make: &Make) -> Result<Self, prometheus::Error> {
-        let total = make.counters(
-            "offboard_checks_total",
-            "Checks answered, by what became of the request and why.",
-            &["decision", "reason"],
-        )?;
-        let duration = make.histograms(
-            "offboard_check_duration_seconds",
-            "Time from taking a check in to answering it.",
-            &["decision"],
-            &CHECK_BUCKETS,
-        )?;
-        let of = |denied: &str| -> Result<Vec<IntCounter>, prometheus::Error> {
-            let word = |reason: Reason| if reason.allows() { "allow" } else { denied };
-            let child = |reason: Reason| total.get_metric_with_label_values(&[word(reason), reason.code()]);
-            Reason::ALL.into_iter().map(child).collect()
-        };
-        Ok(Self {
-            enforced: of("deny")?,
-            observed: of("observed_deny")?,
-            allow: duration.get_metric_with_label_values(&["allow"])?,
-            deny: duration.get_metric_with_label_values(&["deny"])?,
-            observed_deny: duration.get_metric_with_label_values(&["observed_deny"])?,
-        })
-    }
-
-    fn count(&self, reason: Reason, enforcement: Enforcement, took: Duration) {
-        let (counters, denied) = match enforcement {
-            Enforcement::Enforce => (&self.enforced, &self.deny),
-            Enforcement::Observe => (&self.observed, &self.observed_deny),
-        };
-        if let Some(counter) = counters.get(reason as usize) {
-            counter.inc();
-        }
-        let histogram = if reason.allows() { &self.allow } else { denied };
-        histogram.observe(took.as_secs_f64());
-    }
-}
-
-/// A check that is being answered. One that is dropped without an answer counts as denied, `internal`.
-#[derive(Debug)]
-pub struct Check<'a> {
-    checks: &'a Checks,
-    started: Instant,
-    finished: bool,
-}
-
-impl Check<'_> {
-    /// It was answered so.
-    pub fn finish(mut self, decision: &Decision) {
-        self.answered(decision.reason, decision.enforcement);
-    }
-
-    /// It was denied before there was a decision: a message that does not decode, a deadline that is near.
-    pub fn refuse(mut self, reason: Reason) {
-        self.answered(reason, Enforcement::Enforce);
-    }
-
-    fn answered(&mut self, reason: Reason, enforcement: Enforcement) {
-        self.finished = true;
-        self.checks.count(reason, enforcement, self.started.elapsed());
-    }
-}
-
-impl Drop for Check<'_> {
-    fn drop(&mut self) {
-        if !self.finished {
-            self.answered(Reason::Internal, Enforcement::Enforce);
-        }
     }
 }
 
@@ -280,7 +192,7 @@ impl Metrics {
     /// A check begins.
     #[must_use = "a check that is dropped counts as denied"]
     pub fn start_check(&self) -> Check<'_> {
-        Check { checks: &self.checks, started: Instant::now(), finished: false }
+        Check::start(&self.checks)
     }
 
     /// The verified-token cache had it.
