@@ -94,7 +94,7 @@ impl Ledger for Book {
             actor: call.actor,
             target: call.target,
             method: Some(call.method),
-            decision: Some(if call.refused.is_some() { "deny" } else { "allow" }.to_owned()),
+            decision: Some(if call.refused.is_some() { "deny" } else { "allow" }),
             reason: call.refused.or_else(|| call.alarm.then(|| "emergency credential".to_owned())),
             ..Entry::new(Kind::Control, self.clock.now().wall)
         };

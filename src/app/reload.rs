@@ -12,6 +12,7 @@ use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
 use crate::audit::sink::{self, Recorder};
 use crate::authenticate::Authenticator;
+use crate::authenticate::cache::CacheCounters;
 use crate::config::settings::{Decisions, Settings};
 use crate::config::watch::Watcher;
 use crate::config::{self, Configuration, Inputs};
@@ -36,6 +37,8 @@ pub struct Reloader {
     pub fresh: mpsc::Sender<FreshKeys>,
     /// Keys of the issuers in force; tells whoever refreshes them.
     pub rings: watch::Sender<KeyRings>,
+    /// Counts what the token cache had.
+    pub cache: Arc<CacheCounters>,
     /// Authenticators in force.
     pub authenticators: Arc<Authenticators>,
     /// The state in force.
@@ -124,7 +127,8 @@ impl Reloader {
         let rings = rings(&policy, &before, &self.fetcher, &self.fresh, &self.notes)
             .await
             .map_err(|error| error.to_string())?;
-        let authenticator = Authenticator::new(Arc::clone(&policy), self.keyer.clone(), rings.clone());
+        let counters = Arc::clone(&self.cache);
+        let authenticator = Authenticator::new(Arc::clone(&policy), self.keyer.clone(), rings.clone(), counters);
         let in_force = Arc::clone(&self.published.load().rules.policy);
         self.authenticators.add(Active { policy: Arc::clone(&policy), authenticator }, &in_force);
         self.rings.send_replace(rings);
@@ -148,10 +152,10 @@ impl Reloader {
         self.record("deny", "configuration was not reloaded".to_owned()).await;
     }
 
-    async fn record(&self, decision: &str, what: String) {
+    async fn record(&self, decision: &'static str, what: String) {
         let entry = Entry {
             actor: Some("configuration".to_owned()),
-            decision: Some(decision.to_owned()),
+            decision: Some(decision),
             reason: Some(what),
             ..Entry::new(Kind::Reload, self.clock.now().wall)
         };

@@ -19,12 +19,12 @@ use crate::domain::key::Key;
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::Enforcement;
 use crate::domain::revocation::{RevocationId, Target, TargetKind};
-use crate::domain::time::{Now, Timestamp};
+use crate::domain::time::Now;
 use crate::jose::keys::KeyRings;
 use crate::log::Log;
 use crate::request::Request;
 use crate::state::State;
-use crate::state::people::{Known, person_key};
+use crate::state::people::Known;
 use crate::state::revocations::Stand;
 use crate::telemetry::health::Readiness;
 
@@ -104,7 +104,7 @@ impl<L: Log> LiveViews<L> {
             roles: roles_of(state, known, self.gate.clock.now()),
             keys: Vec::new(),
             revocations,
-            last_allows: last.map(|last| (last.service.to_string(), last.at)).collect(),
+            last_allows: last.map(|last| (last.service.to_string(), last.time)).collect(),
             open_streams: 0,
             exempted_until: exempted,
         }
@@ -256,7 +256,8 @@ impl<L: Log> Views for LiveViews<L> {
     async fn status(&self) -> StatusView {
         let state = self.state();
         let policy = &state.rules.policy;
-        let issuers = self.rings.borrow().iter().map(|ring| {
+        let rings = self.rings.borrow().clone();
+        let issuers = rings.iter().map(|ring| {
             let status = ring.status();
             IssuerView { name: ring.name().to_owned(), keys: status.keys as u64, last_fetched: status.last_success }
         });
@@ -297,7 +298,7 @@ impl<L: Log> Views for LiveViews<L> {
                 })
             }
             Question::Request { method, host, path, headers } => {
-                let request = Request::synthetic(&method, &host, &path, &headers);
+                let request = Request::synthetic(&method, &host, &path, headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
                 let (state, shown, now, decision) = self.gate.decide(&request).await?;
                 let story = Story {
                     state: &state,
@@ -316,7 +317,7 @@ impl<L: Log> Views for LiveViews<L> {
         let records = BroadcastStream::new(self.gate.recorder.follow()).filter_map(Result::ok);
         let fits = move |record: &crate::audit::record::Record| {
             person.as_ref().is_none_or(|person| record.person.as_ref() == Some(person))
-                && kind.as_ref().is_none_or(|kind| record.kind == *kind)
+                && kind.as_ref().is_none_or(|kind| record.kind.word() == kind)
         };
         Box::pin(records.filter(move |record| fits(record)).filter_map(|record| serde_json::to_string(&*record).ok()))
     }

@@ -222,6 +222,11 @@ impl Recorder {
         }
     }
 
+    /// Counts records that were to be kept and were not.
+    pub fn lose(&self, count: u64) {
+        self.shared.lose(count);
+    }
+
     async fn insist(&self, entry: Box<Entry>) {
         let mut unkept = Unkept(Some(&self.shared));
         if let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, self.sender.reserve()).await {

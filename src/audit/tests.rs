@@ -328,7 +328,7 @@ async fn plain_allows_leave_no_record_but_the_last_is_known() {
             expires: None,
             persons: vec![],
         };
-        let new = NewEvent { time: at(200), id: None, event: Event::Revoked(revocation) };
+        let new = NewEvent { time: at(200), happened: None, id: None, event: Event::Revoked(revocation) };
         recorder.enforced(&Recorded { position: 8, new }, 1, at(200)).await.unwrap();
     })
     .await;

@@ -362,7 +362,6 @@ static REVOCATION: Section = Section {
         required("reason", TEXT, "Why."),
         optional("issued_before", TIME, "Denies only what was issued at or before this time. Default: everything."),
         optional("effective", TIME, "Denies from then on. Default: at once."),
-        optional("expires", TIME, "Ends by itself. Default: never."),
     ],
 };
 

@@ -25,12 +25,6 @@ pub fn revocations(root: &Fields<'_>, issuers: &[Arc<IssuerRules>]) -> Option<Ve
 fn revocation(fields: &Fields<'_>, issuers: &[Arc<IssuerRules>]) -> Option<ConfiguredRevocation> {
     let target = target(fields, issuers);
     let effective = fields.read("effective", text::time);
-    let expires = fields.read("expires", text::time);
-    if let (Some(effective), Some(expires)) = (effective, expires)
-        && expires <= effective
-    {
-        fields.wrong("expires", "must be later than `effective`");
-    }
     let shape = fields.read("issued_before", text::time).map_or(Shape::Block, |at| Shape::CutOff { at });
     let reason = fields.owned("reason");
     Some(ConfiguredRevocation {
@@ -38,7 +32,6 @@ fn revocation(fields: &Fields<'_>, issuers: &[Arc<IssuerRules>]) -> Option<Confi
         shape,
         reason: reason?,
         effective,
-        expires,
         place: fields.stands_at(),
     })
 }

@@ -22,7 +22,7 @@ pub fn roles(sections: &[Fields<'_>], services: &Indices<'_>) -> Vec<Role> {
 }
 
 fn role(fields: &Fields<'_>, services: &Indices<'_>) -> Role {
-    let mut role = Role { name: fields.owned("name").unwrap_or_default(), permissions: vec![], rights: vec![] };
+    let mut role = Role { name: fields.owned("name").unwrap_or_default().into(), permissions: vec![], rights: vec![] };
     for permission in fields.sections("permissions").unwrap_or_default() {
         let names = permission.texts("services").unwrap_or_default();
         if names.iter().any(|name| name == OFFBOARD) {

@@ -41,9 +41,9 @@ impl Request {
     /// `path` may hold a query. The destination has no extension and no principal; set them where known.
     #[must_use]
     pub fn synthetic<'a>(
-        method: &str,
-        host: &str,
-        path: &str,
+        method: &'a str,
+        host: &'a str,
+        path: &'a str,
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Self {
         let pseudo = [(":authority", host), (":method", method), (":path", path)];

@@ -9,7 +9,9 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::domain::decision::Decision;
 use crate::domain::person::Status;
+use crate::domain::policy::Policy;
 use crate::domain::revocation::TargetKind;
 use crate::domain::time::Timestamp;
 
@@ -187,6 +189,24 @@ impl Metrics {
     pub fn render(&self) -> String {
         // Fails only for a metric without a name or value, and there is none.
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+
+    /// A check was answered so, `took` after it came in.
+    pub fn answered(&self, decision: &Decision, took: std::time::Duration) {
+        self.checks.count(decision.reason, decision.enforcement, took);
+    }
+
+    /// Makes the series of everything that the policy names, so that they read 0 and not absent.
+    pub fn know(&self, policy: &Policy) {
+        for source in &policy.sources {
+            self.add_source(&source.name);
+        }
+    }
+
+    /// Whether a listing of the source is held back.
+    #[must_use]
+    pub fn source_guarded(&self, source: &str) -> bool {
+        self.source_guarded.with_label_values(&[source]).get() == 1
     }
 
     /// A check begins.
