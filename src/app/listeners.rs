@@ -147,6 +147,12 @@ impl Socket {
         self.tls.clone()
     }
 
+    /// The bare socket, of a listener that never has TLS.
+    #[must_use]
+    pub fn into_plain(self) -> Option<TcpListener> {
+        self.tls.is_none().then_some(self.listener)
+    }
+
     /// Starts to accept.
     #[must_use]
     pub fn incoming(self) -> Incoming {

@@ -103,7 +103,7 @@ fn decided(reason: Reason, credential: Option<u8>) -> Decision {
 async fn decide(recorder: &Recorder, decision: Decision, seconds: i64) -> DecisionId {
     let id = recorder.draw_id();
     let facts = Facts { id, time: at(seconds), method: "GET", path: "/v1/orders?token=hunter2" };
-    recorder.decision(&Arc::new(decision), facts).await;
+    recorder.decision(&Arc::new(decision), facts);
     id
 }
 
@@ -411,7 +411,7 @@ async fn nothing_secret_and_no_control_character_gets_into_a_line() {
     session(dir.path(), 0, async |recorder| {
         let id = recorder.draw_id();
         let facts = Facts { id, time: at(0), method: "GET\r\n", path: "/a\n{\"seq\":9}\u{0}?token=hunter2#x" };
-        recorder.decision(&Arc::new(decided(Reason::NoPermission, Some(0xAB))), facts).await;
+        recorder.decision(&Arc::new(decided(Reason::NoPermission, Some(0xAB))), facts);
     })
     .await;
     let text = fs::read_to_string(&files::list(dir.path()).unwrap()[0]).unwrap();

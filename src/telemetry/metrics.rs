@@ -215,14 +215,10 @@ impl Metrics {
         Check::start(&self.checks)
     }
 
-    /// The verified-token cache had it.
-    pub fn cache_hit(&self) {
-        self.cache_hits.inc();
-    }
-
-    /// The verified-token cache did not have it.
-    pub fn cache_miss(&self) {
-        self.cache_misses.inc();
+    /// What the verified-token cache had, and had not, since the start.
+    pub fn set_cache(&self, hits: u64, misses: u64) {
+        self.cache_hits.inc_by(hits.saturating_sub(self.cache_hits.get()));
+        self.cache_misses.inc_by(misses.saturating_sub(self.cache_misses.get()));
     }
 
     /// So many live revocations of this kind of target stand.
