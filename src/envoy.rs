@@ -13,7 +13,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::record::DecisionId;
 use crate::domain::decision::Decision;
 use crate::domain::policy::Policy;
 use crate::domain::reason::Reason;
@@ -31,9 +30,9 @@ pub use ext_authz::AuthorizationService;
 #[derive(Clone, Debug)]
 pub struct Judged {
     /// Allow or deny, and why.
-    pub decision: Arc<Decision>,
+    pub decision: Decision,
     /// Names the decision in the answer, the audit record and `explain --decision`.
-    pub decision_id: DecisionId,
+    pub decision_id: String,
     /// The rules that it was made under: `response` says what the answer carries.
     pub policy: Arc<Policy>,
 }

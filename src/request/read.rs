@@ -41,13 +41,15 @@ impl Request {
     /// `path` may hold a query. The destination has no extension and no principal; set them where known.
     #[must_use]
     pub fn synthetic<'a>(
-        method: &'a str,
-        host: &'a str,
-        path: &'a str,
+        method: &str,
+        host: &str,
+        path: &str,
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Self {
         let pseudo = [(":authority", host), (":method", method), (":path", path)];
-        let headers = pseudo.into_iter().map(|(name, value)| (name, value.as_bytes())).chain(headers);
+        let owned = |(name, value): (&str, &[u8])| (name.to_owned(), value.to_vec());
+        let pseudo = pseudo.map(|(name, value)| owned((name, value.as_bytes())));
+        let headers = pseudo.into_iter().chain(headers.into_iter().map(owned));
         Self::from_parts(Destination::default(), method.to_owned(), host, path, Headers::from_pairs(headers))
     }
 
