@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -28,6 +29,8 @@ use super::summary::{Likeness, Noted, Repeats};
 /// Messages that may wait: about a second of checks under attack, every one of a different credential
 /// (5,000/s), and room for lifecycle records beside them.
 pub const WAITING: usize = 8192;
+/// How long a check waits for room for a record that must be kept: a hundredth of what Envoy usually grants.
+const PATIENCE: Duration = Duration::from_millis(5);
 /// Records that a slow follower may lag behind before it misses some.
 const FOLLOWED: usize = 1024;
 /// The whole of the range that samples are drawn from.
@@ -157,9 +160,9 @@ impl Recorder {
         self.shared.ids.draw()
     }
 
-    /// Records a decision as far as it is to be kept. Never waits: a record that must be kept and finds no room
-    /// is counted as lost.
-    pub fn decision(&self, decision: &Arc<Decision>, facts: Facts<'_>) {
+    /// Records a decision as far as it is to be kept. Waits only for a denial that is new among too many new
+    /// ones, and at most 5 ms.
+    pub async fn decision(&self, decision: &Arc<Decision>, facts: Facts<'_>) {
         let shared = &self.shared;
         shared.ring.keep(decision, &facts);
         if decision.lets_through()
@@ -170,7 +173,7 @@ impl Recorder {
             }
         }
         if let Some(entry) = self.weigh(decision, &facts) {
-            self.offer(*entry);
+            self.insist(entry).await;
         }
     }
 
@@ -199,7 +202,8 @@ impl Recorder {
             match shared.repeats.note(&like, facts.time, entry) {
                 Noted::First(entry) => {
                     let Err(error) = self.sender.try_send(Message::Entry(entry)) else { return None };
-                    let counted = shared.repeats.again(&like, facts.time);
+                    // Counted with the next sum, which a writer that has stopped will never write.
+                    let counted = !self.sender.is_closed() && shared.repeats.again(&like, facts.time);
                     return (!counted).then(|| returned(error)).flatten();
                 }
                 Noted::Full(entry) => return Some(entry),
@@ -219,9 +223,12 @@ impl Recorder {
         }
     }
 
-    /// Counts records that were to be kept and were not.
-    pub fn lose(&self, count: u64) {
-        self.shared.lose(count);
+    async fn insist(&self, entry: Box<Entry>) {
+        let mut unkept = Unkept(Some(&self.shared));
+        if let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, self.sender.reserve()).await {
+            place.send(Message::Entry(entry));
+            unkept.0 = None;
+        }
     }
 
     /// Records something that is no decision; waits for room.

@@ -13,12 +13,13 @@ use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target};
 use crate::domain::time::{Now, Timestamp};
 
 use super::AuditError;
+use super::chain::Head;
 use super::entry::{Entry, Facts};
 use super::files::{self, Side};
-use super::open::{Options, open};
+use super::open::{Options, Resumed, open};
 use super::read::{Filter, query};
 use super::record::{DecisionId, Kind, Record};
-use super::sink::{Decisions, Recorder, WAITING};
+use super::sink::{Decisions, Recorder, Shared, Stopped, WAITING};
 use super::verify::{Wrong, verify};
 use super::writer::Writer;
 
@@ -103,7 +104,7 @@ fn decided(reason: Reason, credential: Option<u8>) -> Decision {
 async fn decide(recorder: &Recorder, decision: Decision, seconds: i64) -> DecisionId {
     let id = recorder.draw_id();
     let facts = Facts { id, time: at(seconds), method: "GET", path: "/v1/orders?token=hunter2" };
-    recorder.decision(&Arc::new(decision), facts);
+    recorder.decision(&Arc::new(decision), facts).await;
     id
 }
 
@@ -328,7 +329,7 @@ async fn plain_allows_leave_no_record_but_the_last_is_known() {
             expires: None,
             persons: vec![],
         };
-        let new = NewEvent { time: at(200), happened: None, id: None, event: Event::Revoked(revocation) };
+        let new = NewEvent { time: at(200), id: None, event: Event::Revoked(revocation) };
         recorder.enforced(&Recorded { position: 8, new }, 1, at(200)).await.unwrap();
     })
     .await;
@@ -406,12 +407,41 @@ async fn a_full_channel_loses_samples_but_no_denial() {
 }
 
 #[tokio::test]
+async fn a_disk_that_refuses_is_counted_and_asked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let shared = Arc::new(Shared::new([7; 32], 1, Decisions::Denied));
+    let (sender, receiver) = tokio::sync::mpsc::channel(8);
+    let recorder = Recorder::new(shared.clone(), sender);
+    let full = fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
+    let lock = files::lock(dir.path()).unwrap();
+    let resumed = Resumed { lock, head: Head::default(), day: "2026-03-01".into(), file: full, length: 0 };
+    let writer = Writer::new(options(dir.path()), resumed, shared, receiver, now(0));
+    let thread = std::thread::spawn(move || writer.run());
+    reload(&recorder, 1, "one").await;
+    reload(&recorder, 2, "two").await;
+    recorder.close(now(3)).await;
+    assert!(thread.join().unwrap().is_err(), "the end was not written");
+    let counts = recorder.counts();
+    assert_eq!(counts.records, 0);
+    assert!(counts.failures > 0);
+    assert_eq!(counts.lost, 3, "two and `stop`");
+    assert_eq!(reload_result(&recorder).await, Err(Stopped));
+    assert_eq!(recorder.counts().lost, 4);
+    decide(&recorder, decided(Reason::RevokedPerson, Some(1)), 4).await;
+    assert_eq!(recorder.counts().lost, 5, "nobody will write it");
+}
+
+async fn reload_result(recorder: &Recorder) -> Result<(), Stopped> {
+    recorder.record(Entry::new(Kind::Reload, at(4))).await
+}
+
+#[tokio::test]
 async fn nothing_secret_and_no_control_character_gets_into_a_line() {
     let dir = tempfile::tempdir().unwrap();
     session(dir.path(), 0, async |recorder| {
         let id = recorder.draw_id();
         let facts = Facts { id, time: at(0), method: "GET\r\n", path: "/a\n{\"seq\":9}\u{0}?token=hunter2#x" };
-        recorder.decision(&Arc::new(decided(Reason::NoPermission, Some(0xAB))), facts);
+        recorder.decision(&Arc::new(decided(Reason::NoPermission, Some(0xAB))), facts).await;
     })
     .await;
     let text = fs::read_to_string(&files::list(dir.path()).unwrap()[0]).unwrap();

@@ -312,7 +312,10 @@ impl Writer {
         let now = self.now;
         self.tick(now);
         self.append(Entry::new(Kind::Stop, now.wall));
-        self.commit()?;
+        if let Err(error) = self.commit() {
+            self.shared.lose(self.pending_records);
+            return Err(error);
+        }
         self.keep_last_allows()?;
         self.write_head()
     }

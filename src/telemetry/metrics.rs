@@ -9,9 +9,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::domain::decision::Decision;
 use crate::domain::person::Status;
-use crate::domain::policy::Policy;
 use crate::domain::revocation::TargetKind;
 use crate::domain::time::Timestamp;
 
@@ -44,13 +42,7 @@ pub struct Metrics {
     cache_misses: IntCounter,
     revocations: IntGaugeVec,
     epoch: IntGauge,
-    propagation: HistogramVec,
-    people: IntGaugeVec,
-    source_success: GaugeVec,
-    source_stale: IntGaugeVec,
-    source_errors: IntCounterVec,
-    source_events: IntCounterVec,
-    source_guarded: IntGaugeVec,
+    sources: Sources,
     exemptions: IntGauge,
     jwks_success: GaugeVec,
     jwks_keys: IntGaugeVec,
@@ -59,6 +51,18 @@ pub struct Metrics {
     audit_records: IntCounter,
     audit_waiting: IntGauge,
     audit_lost: IntCounter,
+}
+
+/// What is known of sources, by name.
+#[derive(Debug)]
+struct Sources {
+    propagation: HistogramVec,
+    people: IntGaugeVec,
+    success: GaugeVec,
+    stale: IntGaugeVec,
+    errors: IntCounterVec,
+    events: IntCounterVec,
+    guarded: IntGaugeVec,
 }
 
 /// Makes metrics, each registered.
@@ -105,6 +109,33 @@ impl Make {
     }
 }
 
+impl Sources {
+    fn new(make: &Make) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            propagation: make.histograms(
+                "offboard_revocation_propagation_seconds",
+                "Time until a change was enforced in this process.",
+                &["source", "from"],
+                &PROPAGATION_BUCKETS,
+            )?,
+            people: make.gauges("offboard_people", "People known, by source and status.", &["source", "status"])?,
+            success: make.times(
+                "offboard_source_last_success_timestamp_seconds",
+                "When the last full sync of a source succeeded.",
+                &["source"],
+            )?,
+            stale: make.gauges("offboard_source_stale", "1 while a source is past its max_staleness.", &["source"])?,
+            errors: make.counters("offboard_source_errors_total", "Failures of a source.", &["source", "kind"])?,
+            events: make.counters("offboard_source_events_total", "Changes from a source.", &["source", "kind"])?,
+            guarded: make.gauges(
+                "offboard_source_guarded",
+                "1 while a listing of a source is held back.",
+                &["source"],
+            )?,
+        })
+    }
+}
+
 impl Metrics {
     /// All of them, at 0 where the labels are known.
     ///
@@ -122,46 +153,14 @@ impl Metrics {
         for kind in TargetKind::ALL {
             revocations.get_metric_with_label_values(&[kind.word()])?;
         }
-        let checks = Checks::new(&make)?;
         let audit_help = "Audit records that were to be kept and were not. Must stay 0.";
         Ok(Self {
-            checks,
+            checks: Checks::new(&make)?,
+            sources: Sources::new(&make)?,
             cache_hits: cache.get_metric_with_label_values(&["hit"])?,
             cache_misses: cache.get_metric_with_label_values(&["miss"])?,
             revocations,
             epoch: make.gauge("offboard_revocation_epoch", "Position in the log up to which this process enforces.")?,
-            propagation: make.histograms(
-                "offboard_revocation_propagation_seconds",
-                "Time until a change was enforced in this process.",
-                &["source", "from"],
-                &PROPAGATION_BUCKETS,
-            )?,
-            people: make.gauges("offboard_people", "People known, by source and status.", &["source", "status"])?,
-            source_success: make.times(
-                "offboard_source_last_success_timestamp_seconds",
-                "When the last full sync of a source succeeded.",
-                &["source"],
-            )?,
-            source_stale: make.gauges(
-                "offboard_source_stale",
-                "1 while a source is past its max_staleness.",
-                &["source"],
-            )?,
-            source_errors: make.counters(
-                "offboard_source_errors_total",
-                "Failures of a source.",
-                &["source", "kind"],
-            )?,
-            source_events: make.counters(
-                "offboard_source_events_total",
-                "Changes from a source.",
-                &["source", "kind"],
-            )?,
-            source_guarded: make.gauges(
-                "offboard_source_guarded",
-                "1 while a listing of a source is held back.",
-                &["source"],
-            )?,
             exemptions: make.gauge("offboard_exemptions", "Break-glass exemptions in force.")?,
             jwks_success: make.times(
                 "offboard_jwks_last_success_timestamp_seconds",
@@ -191,34 +190,20 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 
-    /// A check was answered so, `took` after it came in.
-    pub fn answered(&self, decision: &Decision, took: std::time::Duration) {
-        self.checks.count(decision.reason, decision.enforcement, took);
-    }
-
-    /// Makes the series of everything that the policy names, so that they read 0 and not absent.
-    pub fn know(&self, policy: &Policy) {
-        for source in &policy.sources {
-            self.add_source(&source.name);
-        }
-    }
-
-    /// Whether a listing of the source is held back.
-    #[must_use]
-    pub fn source_guarded(&self, source: &str) -> bool {
-        self.source_guarded.with_label_values(&[source]).get() == 1
-    }
-
     /// A check begins.
     #[must_use = "a check that is dropped counts as denied"]
     pub fn start_check(&self) -> Check<'_> {
         Check::start(&self.checks)
     }
 
-    /// What the verified-token cache had, and had not, since the start.
-    pub fn set_cache(&self, hits: u64, misses: u64) {
-        self.cache_hits.inc_by(hits.saturating_sub(self.cache_hits.get()));
-        self.cache_misses.inc_by(misses.saturating_sub(self.cache_misses.get()));
+    /// The verified-token cache had it.
+    pub fn cache_hit(&self) {
+        self.cache_hits.inc();
+    }
+
+    /// The verified-token cache did not have it.
+    pub fn cache_miss(&self) {
+        self.cache_misses.inc();
     }
 
     /// So many live revocations of this kind of target stand.
@@ -241,14 +226,14 @@ impl Metrics {
             Began::Provider => "provider",
             Began::Receipt => "receipt",
         };
-        if let Ok(histogram) = self.propagation.get_metric_with_label_values(&[source, from]) {
+        if let Ok(histogram) = self.sources.propagation.get_metric_with_label_values(&[source, from]) {
             histogram.observe(enforced.since(began).as_secs_f64());
         }
     }
 
     /// So many people of this source have this status.
     pub fn set_people(&self, source: &str, status: Status, count: usize) {
-        set(&self.people, &[source, status.word()], count);
+        set(&self.sources.people, &[source, status.word()], count);
     }
 
     /// A source was configured: what is known of it begins at 0, so that `rate` and alerts see the first change.
@@ -258,39 +243,39 @@ impl Metrics {
         }
         self.set_source_stale(source, false);
         self.set_source_guarded(source, false);
-        let _at_zero = self.source_errors.get_metric_with_label_values(&[source, "clock"]);
+        let _at_zero = self.sources.errors.get_metric_with_label_values(&[source, "clock"]);
         for from in ["provider", "receipt"] {
-            let _at_zero = self.propagation.get_metric_with_label_values(&[source, from]);
+            let _at_zero = self.sources.propagation.get_metric_with_label_values(&[source, from]);
         }
     }
 
     /// A full sync of this source succeeded.
     pub fn source_synced(&self, source: &str, at: Timestamp) {
-        if let Ok(gauge) = self.source_success.get_metric_with_label_values(&[source]) {
+        if let Ok(gauge) = self.sources.success.get_metric_with_label_values(&[source]) {
             gauge.set(at.as_secs_f64());
         }
     }
 
     /// Whether this source is past its `max_staleness`.
     pub fn set_source_stale(&self, source: &str, stale: bool) {
-        set(&self.source_stale, &[source], usize::from(stale));
+        set(&self.sources.stale, &[source], usize::from(stale));
     }
 
     /// Whether a listing of this source is held back.
     pub fn set_source_guarded(&self, source: &str, guarded: bool) {
-        set(&self.source_guarded, &[source], usize::from(guarded));
+        set(&self.sources.guarded, &[source], usize::from(guarded));
     }
 
     /// This source failed; `kind` is a word of the program, never an error text.
     pub fn source_error(&self, source: &str, kind: &'static str) {
-        if let Ok(counter) = self.source_errors.get_metric_with_label_values(&[source, kind]) {
+        if let Ok(counter) = self.sources.errors.get_metric_with_label_values(&[source, kind]) {
             counter.inc();
         }
     }
 
     /// This source reported so many changes of a kind.
     pub fn source_events(&self, source: &str, kind: &'static str, count: u64) {
-        if let Ok(counter) = self.source_events.get_metric_with_label_values(&[source, kind]) {
+        if let Ok(counter) = self.sources.events.get_metric_with_label_values(&[source, kind]) {
             counter.inc_by(count);
         }
     }
