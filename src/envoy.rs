@@ -13,6 +13,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit::record::DecisionId;
 use crate::domain::decision::Decision;
 use crate::domain::policy::Policy;
 use crate::domain::reason::Reason;
@@ -30,9 +31,9 @@ pub use ext_authz::AuthorizationService;
 #[derive(Clone, Debug)]
 pub struct Judged {
     /// Allow or deny, and why.
-    pub decision: Decision,
+    pub decision: Arc<Decision>,
     /// Names the decision in the answer, the audit record and `explain --decision`.
-    pub decision_id: String,
+    pub decision_id: DecisionId,
     /// The rules that it was made under: `response` says what the answer carries.
     pub policy: Arc<Policy>,
 }

@@ -117,7 +117,7 @@ impl Entry {
         let epoch = Epoch { generation, position: recorded.position };
         let entry = match &recorded.new.event {
             Event::Revoked(revocation) => revoked(revocation, recorded.position, time),
-            Event::Extended { revocation, person } => {
+            Event::Extended { revocation, person, .. } => {
                 Self { target: Some(revocation.to_string()), ..about(Kind::RevocationExtended, person, time) }
             }
             Event::Ended(end) => ended(end, time),

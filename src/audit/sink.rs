@@ -10,7 +10,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -29,8 +28,6 @@ use super::summary::{Likeness, Noted, Repeats};
 /// Messages that may wait: about a second of checks under attack, every one of a different credential
 /// (5,000/s), and room for lifecycle records beside them.
 pub const WAITING: usize = 8192;
-/// How long a check waits for room for a record that must be kept: a hundredth of what Envoy usually grants.
-const PATIENCE: Duration = Duration::from_millis(5);
 /// Records that a slow follower may lag behind before it misses some.
 const FOLLOWED: usize = 1024;
 /// The whole of the range that samples are drawn from.
@@ -160,9 +157,9 @@ impl Recorder {
         self.shared.ids.draw()
     }
 
-    /// Records a decision as far as it is to be kept. Waits only for a denial that is new among too many new
-    /// ones, and at most 5 ms.
-    pub async fn decision(&self, decision: &Arc<Decision>, facts: Facts<'_>) {
+    /// Records a decision as far as it is to be kept. Never waits: a record that must be kept and finds no room
+    /// is counted as lost.
+    pub fn decision(&self, decision: &Arc<Decision>, facts: Facts<'_>) {
         let shared = &self.shared;
         shared.ring.keep(decision, &facts);
         if decision.lets_through()
@@ -173,7 +170,7 @@ impl Recorder {
             }
         }
         if let Some(entry) = self.weigh(decision, &facts) {
-            self.insist(entry).await;
+            self.offer(*entry);
         }
     }
 
@@ -223,12 +220,9 @@ impl Recorder {
         }
     }
 
-    async fn insist(&self, entry: Box<Entry>) {
-        let mut unkept = Unkept(Some(&self.shared));
-        if let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, self.sender.reserve()).await {
-            place.send(Message::Entry(entry));
-            unkept.0 = None;
-        }
+    /// Counts records that were to be kept and were not.
+    pub fn lose(&self, count: u64) {
+        self.shared.lose(count);
     }
 
     /// Records something that is no decision; waits for room.

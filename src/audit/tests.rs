@@ -104,7 +104,7 @@ fn decided(reason: Reason, credential: Option<u8>) -> Decision {
 async fn decide(recorder: &Recorder, decision: Decision, seconds: i64) -> DecisionId {
     let id = recorder.draw_id();
     let facts = Facts { id, time: at(seconds), method: "GET", path: "/v1/orders?token=hunter2" };
-    recorder.decision(&Arc::new(decision), facts).await;
+    recorder.decision(&Arc::new(decision), facts);
     id
 }
 
@@ -329,7 +329,7 @@ async fn plain_allows_leave_no_record_but_the_last_is_known() {
             expires: None,
             persons: vec![],
         };
-        let new = NewEvent { time: at(200), id: None, event: Event::Revoked(revocation) };
+        let new = NewEvent { time: at(200), happened: None, id: None, event: Event::Revoked(revocation) };
         recorder.enforced(&Recorded { position: 8, new }, 1, at(200)).await.unwrap();
     })
     .await;
@@ -441,7 +441,7 @@ async fn nothing_secret_and_no_control_character_gets_into_a_line() {
     session(dir.path(), 0, async |recorder| {
         let id = recorder.draw_id();
         let facts = Facts { id, time: at(0), method: "GET\r\n", path: "/a\n{\"seq\":9}\u{0}?token=hunter2#x" };
-        recorder.decision(&Arc::new(decided(Reason::NoPermission, Some(0xAB))), facts).await;
+        recorder.decision(&Arc::new(decided(Reason::NoPermission, Some(0xAB))), facts);
     })
     .await;
     let text = fs::read_to_string(&files::list(dir.path()).unwrap()[0]).unwrap();

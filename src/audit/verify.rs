@@ -94,6 +94,30 @@ pub struct Verdict {
     pub broken: Option<Broken>,
 }
 
+impl Verdict {
+    /// Whether the chain holds and nothing was lost.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.broken.is_none()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.broken {
+            Some(broken) => write!(f, "broken after {} records: {broken}", self.records)?,
+            None => write!(f, "{} records are proven, {} to {}", self.records, self.first, self.last)?,
+        }
+        if self.lost > 0 {
+            write!(f, "; the trail itself says that {} more were lost", self.lost)?;
+        }
+        if self.unfinished > 0 {
+            write!(f, "; an unfinished last line of {} bytes is no record yet", self.unfinished)?;
+        }
+        Ok(())
+    }
+}
+
 /// Proves the trail in a directory.
 ///
 /// # Errors

@@ -61,8 +61,8 @@ impl Operator {
     }
 
     /// Everybody whom a REF means: one per source.
-    fn resolve(&self, reference: &str) -> Result<Vec<PersonView>, Status> {
-        let found = self.views.person(reference);
+    async fn resolve(&self, reference: &str) -> Result<Vec<PersonView>, Status> {
+        let found = self.views.person(reference).await;
         if found.is_empty() {
             return Err(Status::not_found(format!("`{reference}` means nobody that a source knows")));
         }
@@ -91,9 +91,9 @@ impl Control for Operator {
         let caller = self.enter(&request, described).await?;
         let request = request.into_inner();
         let asked = convert::revoke(&request, &caller.actor)?;
-        let preview = Some(convert::preview(self.views.preview(&asked.target)));
+        let preview = Some(convert::preview(self.views.preview(&asked.target).await));
         if request.dry_run {
-            let epoch = Some(convert::epoch(self.views.status().epoch));
+            let epoch = Some(convert::epoch(self.views.status().await.epoch));
             return Ok(Response::new(proto::RevokeResponse { id: String::new(), epoch, preview }));
         }
         let done = self.ask(Command::Revoke(asked)).await?;
@@ -110,12 +110,12 @@ impl Control for Operator {
         let id = convert::revocation_id(&request.id)?;
         let reason = convert::reason(&request.reason)?;
         let done = self.ask(Command::Restore { id, reason, actor: caller.actor.to_string() }).await?;
-        let still = |person: &PersonId| {
-            let views = self.views.revocations(&RevocationFilter { reference: Some(person.key.clone()), ended: false });
-            let stands = views.into_iter().filter(|view| view.revocation.persons.contains(person));
-            stands.map(|view| format!("{} still stands: {}", view.id, view.revocation.target)).collect::<Vec<_>>()
-        };
-        let warnings = done.persons.iter().flat_map(still).collect();
+        let mut warnings = Vec::new();
+        for person in &done.persons {
+            let filter = RevocationFilter { reference: Some(person.key.clone()), ended: false };
+            let stands = self.views.revocations(&filter).await;
+            warnings.extend(stands.iter().map(|view| format!("{} still stands: {}", view.id, view.revocation.target)));
+        }
         Ok(Response::new(proto::RestoreResponse { epoch: Some(convert::epoch(done.epoch)), warnings }))
     }
 
@@ -145,7 +145,7 @@ impl Control for Operator {
         let reference = Some(request.get_ref().person.trim().to_owned()).filter(|reference| !reference.is_empty());
         self.enter(&request, reference.clone()).await?;
         let filter = RevocationFilter { reference, ended: request.get_ref().all };
-        let revocations = self.views.revocations(&filter).into_iter().map(convert::revocation).collect();
+        let revocations = self.views.revocations(&filter).await.into_iter().map(convert::revocation).collect();
         Ok(Response::new(proto::ListRevocationsResponse { revocations }))
     }
 
@@ -154,7 +154,7 @@ impl Control for Operator {
         request: Request<proto::GetPersonRequest>,
     ) -> Result<Response<proto::GetPersonResponse>, Status> {
         self.enter(&request, Some(request.get_ref().person.clone())).await?;
-        let found = self.resolve(&convert::reference(&request.get_ref().person)?)?;
+        let found = self.resolve(&convert::reference(&request.get_ref().person)?).await?;
         Ok(Response::new(proto::GetPersonResponse { people: found.into_iter().map(convert::person).collect() }))
     }
 
@@ -164,7 +164,7 @@ impl Control for Operator {
     ) -> Result<Response<proto::ListPeopleResponse>, Status> {
         self.enter(&request, None).await?;
         let filter = people_filter(request.get_ref())?;
-        let mut people = self.views.people(&filter);
+        let mut people = self.views.people(&filter).await;
         people.truncate(filter.limit);
         let last = people.last().filter(|_| people.len() == filter.limit);
         let next_page_token = last.map(|view| view.person.id.to_string()).unwrap_or_default();
@@ -177,7 +177,7 @@ impl Control for Operator {
         request: Request<proto::GetStatusRequest>,
     ) -> Result<Response<proto::GetStatusResponse>, Status> {
         self.enter(&request, None).await?;
-        Ok(Response::new(convert::status(self.views.status())))
+        Ok(Response::new(convert::status(self.views.status().await)))
     }
 
     async fn explain(

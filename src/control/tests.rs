@@ -76,11 +76,11 @@ impl Views for Known {
         Now::at(Timestamp::from_secs(100))
     }
 
-    fn revocations(&self, _: &RevocationFilter) -> Vec<RevocationView> {
+    async fn revocations(&self, _: &RevocationFilter) -> Vec<RevocationView> {
         vec![]
     }
 
-    fn person(&self, reference: &str) -> Vec<PersonView> {
+    async fn person(&self, reference: &str) -> Vec<PersonView> {
         match reference {
             "x" => vec![view("a", "x"), view("b", "x")],
             "both" => vec![view("a", "x"), view("a", "y")],
@@ -88,18 +88,18 @@ impl Views for Known {
         }
     }
 
-    fn people(&self, filter: &PeopleFilter) -> Vec<PersonView> {
+    async fn people(&self, filter: &PeopleFilter) -> Vec<PersonView> {
         let all = [view("a", "x"), view("a", "y"), view("b", "x")];
         let behind = |view: &PersonView| filter.after.as_ref().is_none_or(|after| view.person.id > *after);
         all.into_iter().filter(behind).take(filter.limit).collect()
     }
 
-    fn preview(&self, _: &Target) -> PreviewView {
+    async fn preview(&self, _: &Target) -> PreviewView {
         let warnings = vec!["still active at source a".to_owned()];
         PreviewView { people: vec![view("a", "x")], warnings, ..PreviewView::default() }
     }
 
-    fn status(&self) -> StatusView {
+    async fn status(&self) -> StatusView {
         StatusView { replica: "r-0".into(), ..StatusView::default() }
     }
 

@@ -178,21 +178,21 @@ pub struct Explanation {
 /// Audit records as JSON lines.
 pub type Lines = Pin<Box<dyn Stream<Item = String> + Send>>;
 
-/// What the application knows. Everything is read from what is in memory, and answers at once.
+/// What the application knows. What decides is in memory; texts come from the log.
 #[async_trait]
 pub trait Views: Send + Sync + 'static {
     /// What time it is.
     fn now(&self) -> Now;
     /// Revocations, newest first.
-    fn revocations(&self, filter: &RevocationFilter) -> Vec<RevocationView>;
+    async fn revocations(&self, filter: &RevocationFilter) -> Vec<RevocationView>;
     /// Everybody whom a REF may mean, one or several per source.
-    fn person(&self, reference: &str) -> Vec<PersonView>;
+    async fn person(&self, reference: &str) -> Vec<PersonView>;
     /// People in order of source and key.
-    fn people(&self, filter: &PeopleFilter) -> Vec<PersonView>;
+    async fn people(&self, filter: &PeopleFilter) -> Vec<PersonView>;
     /// What would die with a revocation of this target.
-    fn preview(&self, target: &Target) -> PreviewView;
+    async fn preview(&self, target: &Target) -> PreviewView;
     /// The state of this replica.
-    fn status(&self) -> StatusView;
+    async fn status(&self) -> StatusView;
     /// Why a decision was made, or would be; `None`: no recent decision has this id.
     async fn explain(&self, question: Question) -> Option<Explanation>;
     /// Audit records from now on: of this person, of this kind, where given.

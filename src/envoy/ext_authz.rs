@@ -112,7 +112,7 @@ fn close<G: Gate>(
 ) -> CheckResponse {
     let trouble = outcome.as_ref().err().copied();
     let judged = outcome.unwrap_or_else(|trouble| gate.cannot_judge(trouble, read));
-    let response = answer(&judged.decision, &judged.policy.response, read, &judged.decision_id);
+    let response = answer(&judged.decision, &judged.policy.response, read, &judged.decision_id.to_string());
     gate.answered(Answered { judged: &judged, request: read, trouble, took: arrived.elapsed() });
     response
 }

@@ -50,7 +50,7 @@ impl Checks {
         })
     }
 
-    fn count(&self, reason: Reason, enforcement: Enforcement, took: Duration) {
+    pub(super) fn count(&self, reason: Reason, enforcement: Enforcement, took: Duration) {
         let (counters, denied) = match enforcement {
             Enforcement::Enforce => (&self.enforced, &self.deny),
             Enforcement::Observe => (&self.observed, &self.observed_deny),

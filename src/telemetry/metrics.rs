@@ -9,7 +9,9 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::domain::decision::Decision;
 use crate::domain::person::Status;
+use crate::domain::policy::Policy;
 use crate::domain::revocation::TargetKind;
 use crate::domain::time::Timestamp;
 
@@ -190,20 +192,34 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 
+    /// A check was answered so, `took` after it came in.
+    pub fn answered(&self, decision: &Decision, took: std::time::Duration) {
+        self.checks.count(decision.reason, decision.enforcement, took);
+    }
+
+    /// Makes the series of everything that the policy names, so that they read 0 and not absent.
+    pub fn know(&self, policy: &Policy) {
+        for source in &policy.sources {
+            self.add_source(&source.name);
+        }
+    }
+
+    /// Whether a listing of the source is held back.
+    #[must_use]
+    pub fn source_guarded(&self, source: &str) -> bool {
+        self.source_guarded.with_label_values(&[source]).get() == 1
+    }
+
     /// A check begins.
     #[must_use = "a check that is dropped counts as denied"]
     pub fn start_check(&self) -> Check<'_> {
         Check::start(&self.checks)
     }
 
-    /// The verified-token cache had it.
-    pub fn cache_hit(&self) {
-        self.cache_hits.inc();
-    }
-
-    /// The verified-token cache did not have it.
-    pub fn cache_miss(&self) {
-        self.cache_misses.inc();
+    /// What the verified-token cache had, and had not, since the start.
+    pub fn set_cache(&self, hits: u64, misses: u64) {
+        self.cache_hits.inc_by(hits.saturating_sub(self.cache_hits.get()));
+        self.cache_misses.inc_by(misses.saturating_sub(self.cache_misses.get()));
     }
 
     /// So many live revocations of this kind of target stand.

@@ -26,7 +26,7 @@ fn judged(reason: Reason, observe: bool) -> Judged {
     if observe {
         decision.enforcement = Enforcement::Observe;
     }
-    Judged { decision, decision_id: "d-1".into(), policy: policy(ResponseRules::default()) }
+    Judged { decision: decision.into(), decision_id: id(), policy: policy(ResponseRules::default()) }
 }
 
 impl Gate for Planned {
