@@ -183,9 +183,7 @@ async fn the_configuration_narrows_what_the_key_allows() {
 async fn a_key_of_one_issuer_proves_nothing_for_another() {
     let policy = policy(vec![issuer("corp", ISSUER), issuer("other", "https://other.example")], vec![]);
     let (fresh, _) = mpsc::channel(1);
-    let kept = |iss: &str, _: &str| {
-        Some(jwks(&[&Signer::new("a", if iss == ISSUER { 1 } else { 2 })]).into_bytes())
-    };
+    let kept = |iss: &str, _: &str| Some(jwks(&[&Signer::new("a", if iss == ISSUER { 1 } else { 2 })]).into_bytes());
     let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &Fetcher::new().unwrap(), &fresh, kept);
     let by = Authenticator::new(Arc::new(policy), Keyer::new([7; 16]), rings, Arc::default());
     assert_eq!(verdict(&by, &signer().sign(&claims())).await, "verified");

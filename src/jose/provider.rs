@@ -83,8 +83,7 @@ impl Provider {
     pub(crate) async fn start(mood: Mood) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
-        let shared =
-            Arc::new(Shared { mood: Mutex::new(mood), lie: Mutex::new(None), asked: AtomicUsize::new(0) });
+        let shared = Arc::new(Shared { mood: Mutex::new(mood), lie: Mutex::new(None), asked: AtomicUsize::new(0) });
         let router = Router::new().fallback(answer).with_state((issuer.clone(), Arc::clone(&shared)));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -119,9 +118,7 @@ async fn answer(State((issuer, shared)): State<(String, Arc<Shared>)>, uri: Uri)
     shared.asked.fetch_add(1, Ordering::SeqCst);
     let mood = shared.mood.lock().unwrap().clone();
     match mood {
-        Mood::Says(body, cache) => {
-            Response::builder().header("cache-control", cache).body(Body::from(body)).unwrap()
-        }
+        Mood::Says(body, cache) => Response::builder().header("cache-control", cache).body(Body::from(body)).unwrap(),
         Mood::Page => Response::builder()
             .header("content-type", "application/json")
             .body(Body::from("<!doctype html><title>Sign in</title>"))
