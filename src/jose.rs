@@ -16,4 +16,4 @@ pub mod keys;
 #[cfg(test)]
 pub(crate) mod provider;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -96,10 +96,15 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError::Client`] if TLS cannot be set up, for instance without any trusted root.
     pub fn new() -> Result<Self, FetchError> {
+        Self::within(TOTAL_TIMEOUT)
+    }
+
+    /// The same with another limit on the time of a call.
+    fn within(total: Duration) -> Result<Self, FetchError> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("offboard/", env!("CARGO_PKG_VERSION")))
-            .timeout(TOTAL_TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(total)
+            .connect_timeout(CONNECT_TIMEOUT.min(total))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
@@ -127,19 +132,7 @@ impl Fetcher {
         let home = address_of(DISCOVERY, issuer)?;
         let place = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let answer = self.get(DISCOVERY, address_of(DISCOVERY, &place)?).await?;
-        let members = json::object(&answer.document).map_err(|_| FetchError::NotJson(DISCOVERY))?;
-        if members.get("issuer").and_then(Value::as_str) != Some(issuer) {
-            return Err(FetchError::OtherIssuer);
-        }
-        let named = members.get("jwks_uri").and_then(Value::as_str);
-        let address = address_of(KEYS, named.ok_or(FetchError::Address(KEYS, "discovery names none"))?)?;
-        if home.scheme() == "https" && address.scheme() != "https" {
-            return Err(FetchError::Address(KEYS, "plain HTTP, though the issuer has HTTPS"));
-        }
-        if is_an_ip(&address) && address.host_str() != home.host_str() {
-            return Err(FetchError::Address(KEYS, "an IP address that is not the issuer's"));
-        }
-        Ok(address)
+        keys_address(issuer, &home, &answer.document)
     }
 
     async fn get(&self, what: &'static str, address: Url) -> Result<Fetched, FetchError> {
@@ -166,6 +159,23 @@ impl Fetcher {
         }
         Ok(Fetched { document, max_age })
     }
+}
+
+/// Where a discovery document says that the keys are, if `issuer`, whose address is `home`, may say so.
+fn keys_address(issuer: &str, home: &Url, document: &[u8]) -> Result<Url, FetchError> {
+    let members = json::object(document).map_err(|_| FetchError::NotJson(DISCOVERY))?;
+    if members.get("issuer").and_then(Value::as_str) != Some(issuer) {
+        return Err(FetchError::OtherIssuer);
+    }
+    let named = members.get("jwks_uri").and_then(Value::as_str);
+    let address = address_of(KEYS, named.ok_or(FetchError::Address(KEYS, "discovery names none"))?)?;
+    if home.scheme() == "https" && address.scheme() != "https" {
+        return Err(FetchError::Address(KEYS, "plain HTTP, though the issuer has HTTPS"));
+    }
+    if is_an_ip(&address) && address.host_str() != home.host_str() {
+        return Err(FetchError::Address(KEYS, "an IP address that is not the issuer's"));
+    }
+    Ok(address)
 }
 
 async fn read(path: &Path) -> Result<Fetched, FetchError> {

@@ -30,6 +30,8 @@ pub const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 const AGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(5 * 60)..=Duration::from_secs(24 * 3600);
 /// How long where `cache-control` says nothing.
 const DEFAULT_AGE: Duration = Duration::from_secs(15 * 60);
+/// How long a file is believed: reading it costs nothing, and whoever takes a key out wants it gone.
+const FILE_AGE: Duration = Duration::from_secs(60);
 /// Unknown key ids remembered per issuer; the oldest go first.
 const UNKNOWN_KIDS: u64 = 10_000;
 
@@ -280,7 +282,10 @@ impl KeyRing {
     /// Until the next refresh, with up to a tenth taken off at random, so that replicas spread out.
     fn pause(&self, random: u64) -> Duration {
         let progress = self.progress();
-        let age = progress.max_age.unwrap_or(DEFAULT_AGE).clamp(*AGE.start(), *AGE.end());
+        let age = match self.source {
+            KeySource::File(_) => FILE_AGE,
+            _ => progress.max_age.unwrap_or(DEFAULT_AGE).clamp(*AGE.start(), *AGE.end()),
+        };
         let pause = match progress.failures {
             0 => age,
             failures => {
