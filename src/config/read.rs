@@ -130,11 +130,15 @@ impl Reading {
         self.say(name, format!("cannot be read: {error}"));
     }
 
-    /// Where a directory's files really are.
+    /// Where a directory's files really are. Only the link is read: if what it points to is gone by now, that is
+    /// a reason to begin anew, never to read on through the link as it is then.
     fn resolve(&mut self, directory: &Path) -> PathBuf {
         self.resolved
             .entry(directory.to_owned())
-            .or_insert_with(|| directory.join("..data").canonicalize().unwrap_or_else(|_| directory.to_owned()))
+            .or_insert_with(|| match directory.join("..data").read_link() {
+                Ok(version) => directory.join(version),
+                Err(_) => directory.to_owned(),
+            })
             .clone()
     }
 
@@ -155,10 +159,11 @@ impl Reading {
 
     fn single(&mut self, path: &Path) {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let real = self.resolve(parent);
         // Only what the kubelet put there comes through its link.
-        let through = path.file_name().map(|name| real.join(name)).filter(|_| real != parent && path.is_symlink());
-        let real = through.filter(|file| file.exists()).unwrap_or_else(|| path.to_owned());
+        let real = match path.read_link().ok().as_deref().and_then(|link| link.strip_prefix("..data").ok()) {
+            Some(inside) => self.resolve(parent).join(inside),
+            None => path.to_owned(),
+        };
         self.file(&real, path);
     }
 

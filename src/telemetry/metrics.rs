@@ -207,7 +207,7 @@ impl Metrics {
     /// Whether a listing of the source is held back.
     #[must_use]
     pub fn source_guarded(&self, source: &str) -> bool {
-        self.source_guarded.with_label_values(&[source]).get() == 1
+        self.sources.guarded.with_label_values(&[source]).get() == 1
     }
 
     /// A check begins.
