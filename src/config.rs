@@ -2,7 +2,7 @@
 //! every error at once.
 //!
 //! One table ([`keys`]) says which keys there are and how they are written: the check, the schema and the typed
-//! stage go by it. Reading order: [`read`] → [`tree`] → [`merge`] → [`environment`] → [`keys`] → [`check`] →
+//! stage go by it. Reading order: [`mod@read`] → [`tree`] → [`merge`] → [`environment`] → [`keys`] → [`check`] →
 //! [`fields`] → the sections → [`watch`].
 //!
 //! Choices: a file holds one document. Names of files in the configuration are relative to the working
@@ -118,7 +118,7 @@ fn typed(root: &Fields<'_>, hash: &Arc<str>) -> (Settings, Policy) {
     let issuer_indices = Fields::indices(&issuer_fields, 0);
     let service_indices = Fields::indices(&service_fields, Policy::DEFAULT_SERVICE + 1);
     let role_indices = Fields::indices(&role_fields, 0);
-    Fields::indices(&source_fields, 0);
+    let _ = Fields::indices(&source_fields, 0);
 
     let issuers = issuers::issuers(&issuer_fields);
     let (sources, files) = issuers::sources(&source_fields, &issuer_indices);
@@ -129,7 +129,7 @@ fn typed(root: &Fields<'_>, hash: &Arc<str>) -> (Settings, Policy) {
     let policy = Policy {
         hash: Arc::clone(hash),
         bearer_header,
-        services: services::services(root, &service_fields, &sources),
+        services: services::services(root, &service_fields, &issuers, &sources),
         roles: roles::roles(&role_fields, &service_indices),
         bindings: roles::bindings(root, &role_indices, &issuer_indices),
         public: roles::public(root, &service_indices),

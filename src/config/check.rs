@@ -184,7 +184,7 @@ fn nearest(keys: &'static [Key], name: &str) -> Option<&'static str> {
     keys.iter()
         .map(|key| (distance(key.name, &folded), key.name))
         .min()
-        .filter(|(distance, known)| *distance <= 2 && *distance * 3 <= known.len())
+        .filter(|(distance, known)| *distance <= 2 && *distance * 2 < known.len())
         .map(|(_, known)| known)
 }
 

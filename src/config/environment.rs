@@ -36,8 +36,7 @@ pub fn lay_over(root: &mut Node, overrides: &BTreeMap<String, String>) -> Vec<Pr
             say(&format!("given twice, also as {other}"));
             continue;
         }
-        let node =
-            Node { value: Value::Scalar { text: value.clone(), plain: true }, place: Place::whole(&place.file) };
+        let node = Node { value: Value::Scalar { text: value.clone(), plain: true }, place: Place::whole(&place.file) };
         if let Err(what) = put(root, &key, node) {
             say(what);
         }

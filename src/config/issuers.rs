@@ -39,9 +39,8 @@ fn issuer(fields: &Fields<'_>) -> Option<IssuerRules> {
         fields.warn("audiences", "any: a token that this issuer made for anybody else is accepted");
     }
     let audiences = fields.texts("audiences").map(Arc::from);
-    let algorithms = fields.items("algorithms").map(|items| {
-        items.iter().filter_map(|item| Algorithm::named(item.text)).collect()
-    });
+    let algorithms =
+        fields.items("algorithms").map(|items| items.iter().filter_map(|item| Algorithm::named(item.text)).collect());
     let leeway = fields.read("leeway", text::duration).unwrap_or(Duration::from_secs(30));
     if leeway > GENEROUS_LEEWAY {
         fields.warn("leeway", "is longer than 5m: expired tokens live on that long");
@@ -134,10 +133,7 @@ fn machines(fields: &Fields<'_>) -> MachineRule {
 
 /// The sources, in the order written, and what wiring needs of them.
 #[must_use]
-pub fn sources(
-    sections: &[Fields<'_>],
-    issuers: &BTreeMap<&str, u16>,
-) -> (Vec<SourceRules>, Vec<FileSourceSettings>) {
+pub fn sources(sections: &[Fields<'_>], issuers: &BTreeMap<&str, u16>) -> (Vec<SourceRules>, Vec<FileSourceSettings>) {
     sections.iter().filter_map(|fields| source(fields, issuers)).unzip()
 }
 
@@ -157,7 +153,8 @@ fn source(fields: &Fields<'_>, issuers: &BTreeMap<&str, u16>) -> Option<(SourceR
     };
     let when_stale = fields.text("when_stale").map_or(WhenStale::Allow, when_stale);
     if when_stale == WhenStale::Deny {
-        fields.warn("when_stale", "deny: while this source cannot be reached, its issuer's people are denied everywhere");
+        fields
+            .warn("when_stale", "deny: while this source cannot be reached, its issuer's people are denied everywhere");
     }
     let link = fields.sections("link").map(|links| links.iter().filter_map(link).collect());
     let required = fields.flag("required").unwrap_or(false);

@@ -1,7 +1,9 @@
 //! `services`, with what they inherit filled in, and where they are softer than the top level.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::domain::issuer::IssuerRules;
 use crate::domain::policy::{Authorization, Enforcement, NotOurs, Service};
 use crate::domain::source::{SourceRules, WhenStale};
 
@@ -30,7 +32,12 @@ pub fn authorization(fields: &Fields<'_>) -> Option<Authorization> {
 
 /// The services: `default` first, then those configured, in the order written.
 #[must_use]
-pub fn services(root: &Fields<'_>, sections: &[Fields<'_>], sources: &[SourceRules]) -> Vec<Service> {
+pub fn services(
+    root: &Fields<'_>,
+    sections: &[Fields<'_>],
+    issuers: &[Arc<IssuerRules>],
+    sources: &[SourceRules],
+) -> Vec<Service> {
     let default = Service {
         name: "default".into(),
         hosts: vec![],
@@ -52,7 +59,7 @@ pub fn services(root: &Fields<'_>, sections: &[Fields<'_>], sources: &[SourceRul
         .iter()
         .map(|fields| {
             let service = service(fields, &default, &mut patterns);
-            warn(fields, &service, &default, sources);
+            warn(fields, &service, &softer(&service, &default, issuers, sources));
             service
         })
         .collect();
@@ -106,8 +113,8 @@ fn listed(
     items.into_iter().map(pattern).collect()
 }
 
-fn warn(fields: &Fields<'_>, service: &Service, default: &Service, sources: &[SourceRules]) {
-    if service.enforcement == Enforcement::Observe && default.enforcement == Enforcement::Enforce {
+fn warn(fields: &Fields<'_>, service: &Service, softer: &[&str]) {
+    if softer.contains(&"enforcement") {
         fields.warn("enforcement", "observe: nobody is denied anything here");
     }
     if service.no_credentials == NotOurs::Pass {
@@ -116,7 +123,6 @@ fn warn(fields: &Fields<'_>, service: &Service, default: &Service, sources: &[So
     if service.foreign_credentials == NotOurs::Pass {
         fields.warn("foreign_credentials", "pass: whoever shows a credential that is not ours goes on to the service");
     }
-    let softer = softer(service, default, sources);
     if !service.hosts.is_empty() && !softer.is_empty() {
         let what = format!(
             "where the proxy gives no principal, a host alone chooses this service, and it is softer than the top \
@@ -129,14 +135,27 @@ fn warn(fields: &Fields<'_>, service: &Service, default: &Service, sources: &[So
 }
 
 /// In what a service is softer than the top level.
-fn softer(service: &Service, default: &Service, sources: &[SourceRules]) -> Vec<&'static str> {
+fn softer(
+    service: &Service,
+    default: &Service,
+    issuers: &[Arc<IssuerRules>],
+    sources: &[SourceRules],
+) -> Vec<&'static str> {
+    // It takes a token that some issuer's own rule would not.
+    let wider = service.audiences.as_ref().is_some_and(|taken| {
+        let ruled = issuers.iter().filter_map(|issuer| issuer.audiences.as_ref());
+        ruled.into_iter().any(|rule| taken.iter().any(|audience| !rule.contains(audience)))
+    });
     let stale = service.when_stale == Some(WhenStale::Allow)
         && sources.iter().any(|source| source.when_stale == WhenStale::Deny);
     let older = service.max_staleness.is_some_and(|span| sources.iter().any(|source| source.max_staleness < span));
     let found = [
         ("enforcement", service.enforcement == Enforcement::Observe && default.enforcement == Enforcement::Enforce),
-        ("authorization", service.authorization == Authorization::None && default.authorization == Authorization::Roles),
-        ("audiences", service.audiences.is_some()),
+        (
+            "authorization",
+            service.authorization == Authorization::None && default.authorization == Authorization::Roles,
+        ),
+        ("audiences", wider),
         ("max_staleness", older),
         ("when_stale", stale),
         ("no_credentials", service.no_credentials == NotOurs::Pass),

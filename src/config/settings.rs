@@ -121,6 +121,11 @@ impl Settings {
     #[must_use]
     pub fn from_fields(root: &Fields<'_>, sources: Vec<FileSourceSettings>) -> Self {
         let server = server(&root.section("server"));
+        if open(&server.authz) {
+            let what = "is not a loopback address and has no `tls`: credentials cross the network in plain text";
+            let authz = root.section("server").section("authz");
+            if authz.place().is_some() { authz.warn("listen", what) } else { root.warn("server.authz.listen", what) }
+        }
         let store = root.section("store");
         let _ = store.text("kind");
         let path = store.text("path").unwrap_or("/var/lib/offboard");
@@ -150,16 +155,16 @@ fn server(fields: &Fields<'_>) -> ServerSettings {
     };
     if open(&settings.control) && !control.has("tls") {
         if plaintext {
-            control.warn("plaintext", "operators' tokens cross the network in plain text, unless something in front encrypts");
+            control.warn(
+                "plaintext",
+                "operators' tokens cross the network in plain text, unless something in front encrypts",
+            );
         } else {
             control.wrong(
                 "listen",
                 "is not a loopback address: it needs `tls`, or `plaintext: allowed` where something in front encrypts",
             );
         }
-    }
-    if authz.place().is_some() && open(&settings.authz) && !authz.has("tls") {
-        authz.warn("listen", "is not a loopback address and has no `tls`: credentials cross the network in plain text");
     }
     let listeners = [(&authz, settings.authz.listen), (&control, settings.control.listen), (&ops, settings.ops)];
     for (index, (_, first)) in listeners.iter().enumerate() {

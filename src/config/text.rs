@@ -113,7 +113,11 @@ fn name(text: &str) -> Result<(), String> {
     let fits = text.len() <= 128
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-    if fits { Ok(()) } else { Err(format!("{} is no name: letters, digits, `.`, `_` and `-`, at most 128", quoted(text))) }
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("{} is no name: letters, digits, `.`, `_` and `-`, at most 128", quoted(text)))
+    }
 }
 
 /// A span of time, with its unit.
@@ -237,7 +241,8 @@ pub fn path(text: &str) -> Result<PathPattern, String> {
 }
 
 fn method(text: &str) -> Result<(), String> {
-    if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphabetic() || c == '-') {
+    if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphabetic() || c == '-')
+    {
         Ok(())
     } else {
         Err(format!("{} is not an HTTP method", quoted(text)))

@@ -327,6 +327,9 @@ mod tests {
     fn every_double_key_is_named() {
         let problems = parse(&"t.yaml".into(), "a: 1\nb: {c: 1, c: 2}\na: 2\n").unwrap_err();
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        assert_eq!(lines, ["t.yaml:2: c: given twice, first at t.yaml:2", "t.yaml:3: a: given twice, first at t.yaml:1"]);
+        assert_eq!(
+            lines,
+            ["t.yaml:2: c: given twice, first at t.yaml:2", "t.yaml:3: a: given twice, first at t.yaml:1"]
+        );
     }
 }
