@@ -2,7 +2,7 @@
 //! every error at once.
 //!
 //! One table ([`keys`]) says which keys there are and how they are written: the check, the schema and the typed
-//! stage go by it. Reading order: [`read`] → [`tree`] → [`merge`] → [`environment`] → [`keys`] → [`check`] →
+//! stage go by it. Reading order: [`mod@read`] → [`tree`] → [`merge`] → [`environment`] → [`keys`] → [`check`] →
 //! [`fields`] → the sections → [`watch`].
 //!
 //! Choices: a file holds one document. Names of files in the configuration are relative to the working

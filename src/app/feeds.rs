@@ -55,12 +55,14 @@ async fn follow_files(sources: &mut [FileSource], inbox: &Inbox, clock: &Clock, 
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut rounds = 0_u32;
     loop {
-        tokio::select! {
-            _ = timer.tick() => rounds = rounds.wrapping_add(1),
-            Some(()) = touches.recv() => {}
-        }
+        let always = tokio::select! {
+            _ = timer.tick() => {
+                rounds = rounds.wrapping_add(1);
+                rounds % HEARTBEAT == 1
+            }
+            Some(()) = touches.recv() => false,
+        };
         for source in sources.iter_mut() {
-            let always = rounds % HEARTBEAT == 1;
             report(source.sync(inbox, clock.now(), always).await, source, clock, metrics);
         }
     }
@@ -68,9 +70,11 @@ async fn follow_files(sources: &mut [FileSource], inbox: &Inbox, clock: &Clock, 
 
 /// Watches the directories that the files are in: kubelet swaps a link there, and never touches the file.
 fn watch_directories(sources: &[FileSource], touched: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
-    let on_event = move |_: notify::Result<notify::Event>| {
-        // Full means that a look is due already.
-        let _ = touched.try_send(());
+    let on_event = move |event: notify::Result<notify::Event>| {
+        // Our own reading is an event too. Full means that a look is due already.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            let _ = touched.try_send(());
+        }
     };
     let mut watcher = notify::recommended_watcher(on_event)
         .map_err(|error| tracing::warn!(error = %error, "people files are only compared every 10 s"))

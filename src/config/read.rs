@@ -113,6 +113,10 @@ impl Reading {
         for path in paths {
             if path.is_dir() { self.directory(path) } else { self.single(path) }
         }
+        if self.swapped() {
+            self.vanished = true;
+            self.say(Path::new("configuration"), "was replaced while it was read, each of 5 times");
+        }
         if self.problems.is_empty() {
             Ok(Inputs { files: self.inputs })
         } else {
@@ -133,13 +137,13 @@ impl Reading {
     /// Where a directory's files really are. Only the link is read: if what it points to is gone by now, that is
     /// a reason to begin anew, never to read on through the link as it is then.
     fn resolve(&mut self, directory: &Path) -> PathBuf {
-        self.resolved
-            .entry(directory.to_owned())
-            .or_insert_with(|| match directory.join("..data").read_link() {
-                Ok(version) => directory.join(version),
-                Err(_) => directory.to_owned(),
-            })
-            .clone()
+        self.resolved.entry(directory.to_owned()).or_insert_with(|| version(directory)).clone()
+    }
+
+    /// Whether a `..data` was swapped meanwhile. What it pointed to before is removed file by file after that, so
+    /// even a listing of it may have been short.
+    fn swapped(&self) -> bool {
+        self.resolved.iter().any(|(directory, real)| version(directory) != *real)
     }
 
     fn directory(&mut self, directory: &Path) {
@@ -194,6 +198,10 @@ impl Reading {
             }
         }
     }
+}
+
+fn version(directory: &Path) -> PathBuf {
+    directory.join("..data").read_link().map_or_else(|_| directory.to_owned(), |version| directory.join(version))
 }
 
 fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
