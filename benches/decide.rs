@@ -2,7 +2,7 @@
 //!
 //! Yardstick, in the same run: one look-up in `std::collections::HashMap` of the same size.
 
-#![expect(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a bench stops where it cannot go on")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench stops where it cannot go on")]
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -180,7 +180,7 @@ fn bench(criterion: &mut Criterion) {
     for count in [0, 10_000, 1_000_000, 10_000_000] {
         let state = state(count);
         let callers = credentials(&state.fold.keyer, 10_000);
-        assert_eq!(decide(&state, &request, &callers[0], now).reason, Reason::Allowed);
+        assert_eq!(decide(&state, &request, callers.first().unwrap(), now).reason, Reason::Allowed);
         let mut turn = callers.iter().cycle();
         group.bench_function(BenchmarkId::new("revocations", count), |bencher| {
             bencher.iter(|| decide(&state, &request, black_box(turn.next().unwrap()), now));

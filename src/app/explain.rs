@@ -141,7 +141,9 @@ impl Story<'_> {
         }
         match &self.decision.determining {
             found @ (Determining::Revocation(_) | Determining::Configured(_)) => step(question, "yes", cause(found)),
-            Determining::Exemption(id) => step(question, "yes, but glass is broken for them", format!("exemption r{id}")),
+            Determining::Exemption(id) => {
+                step(question, "yes, but glass is broken for them", format!("exemption r{id}"))
+            }
             _ => step(question, "no", format!("epoch {}", self.decision.epoch)),
         }
     }

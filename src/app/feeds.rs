@@ -145,7 +145,7 @@ pub async fn time(clock: Arc<Clock>, inbox: Inbox, recorder: Recorder, notes: No
             tracing::error!(error = %error, "what expired was not ended; it is tried again");
         }
         ticks = ticks.wrapping_add(1);
-        if ticks % KEEP_CLOCK == 0
+        if ticks.is_multiple_of(KEEP_CLOCK)
             && let Err(error) = store::keep_clock(&notes, now.steady).await
         {
             tracing::warn!(error = %error, "the time was not kept");

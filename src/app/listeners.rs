@@ -165,7 +165,10 @@ impl Socket {
 }
 
 /// Accepted connections after their handshakes, many of which run at once. One that fails is no error of ours.
-pub fn handshakes(stream: TcpListenerStream, tls: Arc<Tls>) -> impl Stream<Item = std::io::Result<TlsStream<TcpStream>>> {
+pub fn handshakes(
+    stream: TcpListenerStream,
+    tls: Arc<Tls>,
+) -> impl Stream<Item = std::io::Result<TlsStream<TcpStream>>> {
     let accept = move |accepted: std::io::Result<TcpStream>| {
         let acceptor = TlsAcceptor::from(tls.current.load_full());
         async move {

@@ -115,14 +115,16 @@ impl Bound {
         let mut audit = Supervisor::default();
         let mut core = Supervisor::default();
         let mut edge = Supervisor::default();
-        let AuditTasks { trail, enforced, generation } =
-            spawn_all(parts, (&mut core, &mut edge), (checks, work)).await;
+        let AuditTasks { trail, enforced, generation } = spawn_all(parts, (&mut core, &mut edge), (checks, work)).await;
         audit.spawn("audit.trail", work, async move {
             let ran = tokio::task::spawn_blocking(move || trail.run()).await;
             ran.map_err(|error| error.to_string())?.map_err(|error| crate::telemetry::logging::chain(&error))
         });
         let books = books::write_down(enforced, recorder.clone(), generation);
-        audit.spawn("audit.events", work, async move { Ok(books.await) });
+        audit.spawn("audit.events", work, async move {
+            books.await;
+            Ok(())
+        });
 
         let ended = tokio::select! {
             () = stop => None,
@@ -233,10 +235,7 @@ fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<Ca
             if let Some(at) = synced {
                 metrics.source_synced(&source.name, at);
             }
-            metrics.set_source_stale(
-                &source.name,
-                synced.is_none_or(|at| now.wall > at.plus(source.max_staleness)),
-            );
+            metrics.set_source_stale(&source.name, synced.is_none_or(|at| now.wall > at.plus(source.max_staleness)));
         }
         metrics.set_exemptions(state.fold.exemptions.len());
         for ring in rings.borrow().iter() {

@@ -14,14 +14,14 @@ use super::reload::{self, Reloader};
 use super::serve::{Bound, Parts};
 use super::store::{self, Chosen};
 use super::views::LiveViews;
+use crate::audit::AuditError;
 use crate::audit::open::{Options, open};
 use crate::audit::sink::Recorder;
 use crate::audit::writer::Writer as AuditWriter;
-use crate::audit::AuditError;
 use crate::authenticate::Authenticator;
 use crate::authenticate::cache::CacheCounters;
 use crate::config::settings::{Listener, Settings, StoreSettings};
-use crate::config::{Invalid, Inputs};
+use crate::config::{Inputs, Invalid};
 use crate::control::guard::{Bootstrap, Guard};
 use crate::domain::inbox::Inbox;
 use crate::domain::policy::Policy;
@@ -82,9 +82,7 @@ async fn choose(start: &Start) -> Result<(Chosen, Embedded), StartError> {
             }
             let log = open_log(path).await?;
             match store::last_good(&log.notes(), &start.environment).await? {
-                Some((inputs, configuration)) => {
-                    Ok((Chosen { inputs, configuration, instead_of: Some(invalid) }, log))
-                }
+                Some((inputs, configuration)) => Ok((Chosen { inputs, configuration, instead_of: Some(invalid) }, log)),
                 None => Err(StartError::Configuration(invalid)),
             }
         }
@@ -167,8 +165,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let rings = reload::rings(&policy, &KeyRings::default(), &fetcher, &fresh, &notes).await?;
     let cache = Arc::new(CacheCounters::default());
     let authenticator = Authenticator::new(Arc::clone(&policy), keyer.clone(), rings.clone(), Arc::clone(&cache));
-    let authenticators =
-        Arc::new(Authenticators::new(Active { policy: Arc::clone(&policy), authenticator }));
+    let authenticators = Arc::new(Authenticators::new(Active { policy: Arc::clone(&policy), authenticator }));
 
     let (herald, enforced) = Herald::new(recorder.clone(), Arc::clone(&clock), Arc::clone(&metrics));
     let (writer, published) = Writer::new(Arc::clone(&log), fold, Arc::clone(&policy), Box::new(herald));

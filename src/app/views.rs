@@ -233,7 +233,9 @@ impl<L: Log> Views for LiveViews<L> {
             Target::Person { reference } => {
                 preview.people = self.views_of(&state, state.resolve(reference)).await;
                 if preview.people.is_empty() {
-                    preview.warnings.push(format!("`{reference}` means nobody whom a source knows: only the name is denied"));
+                    preview
+                        .warnings
+                        .push(format!("`{reference}` means nobody whom a source knows: only the name is denied"));
                 }
                 for view in &preview.people {
                     if view.person.status == Status::Active {
@@ -298,7 +300,12 @@ impl<L: Log> Views for LiveViews<L> {
                 })
             }
             Question::Request { method, host, path, headers } => {
-                let request = Request::synthetic(&method, &host, &path, headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+                let request = Request::synthetic(
+                    &method,
+                    &host,
+                    &path,
+                    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
+                );
                 let (state, shown, now, decision) = self.gate.decide(&request).await?;
                 let story = Story {
                     state: &state,
@@ -322,4 +329,3 @@ impl<L: Log> Views for LiveViews<L> {
         Box::pin(records.filter(move |record| fits(record)).filter_map(|record| serde_json::to_string(&*record).ok()))
     }
 }
-

@@ -73,8 +73,9 @@ impl Server {
         let endpoint = endpoint.map_err(|_| Failure::Usage(format!("`{}` is no URL", self.server)))?;
         let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).timeout(PATIENCE);
         let channel = endpoint.connect().await;
-        let channel = channel
-            .map_err(|error| Failure::Unreachable(format!("reach {}: {}", self.server, crate::telemetry::logging::chain(&error))))?;
+        let channel = channel.map_err(|error| {
+            Failure::Unreachable(format!("reach {}: {}", self.server, crate::telemetry::logging::chain(&error)))
+        })?;
         Ok(ControlClient::with_interceptor(channel, ShowToken(token)))
     }
 

@@ -73,7 +73,8 @@ impl Explain {
 
     fn headers(&self) -> Result<Vec<(String, String)>, Failure> {
         let split = |header: &String| {
-            let (name, value) = header.split_once(':').ok_or_else(|| Failure::Usage(format!("`{header}` is no header")))?;
+            let (name, value) =
+                header.split_once(':').ok_or_else(|| Failure::Usage(format!("`{header}` is no header")))?;
             Ok((name.trim().to_lowercase(), value.trim().to_owned()))
         };
         self.headers.iter().map(split).collect()
@@ -118,15 +119,19 @@ async fn by_configuration(policy: Arc<Policy>, request: &Request) -> Result<Told
         }
     }
     let keyer = Keyer::new([0; 16]);
-    let state = State {
-        fold: Fold::empty(keyer.clone(), 0),
-        rules: Arc::new(Rules::new(Arc::clone(&policy), 1, &keyer)),
-    };
+    let state =
+        State { fold: Fold::empty(keyer.clone(), 0), rules: Arc::new(Rules::new(Arc::clone(&policy), 1, &keyer)) };
     let authenticator = Authenticator::new(policy, keyer, rings, Arc::new(CacheCounters::default()));
     let shown = authenticator.authenticate(request, now).await;
     let decision = decide(&state, request, &shown, now);
-    let story =
-        Story { state: &state, request, shown: &shown, now, decision: &decision, knowledge: Knowledge::ConfigurationOnly };
+    let story = Story {
+        state: &state,
+        request,
+        shown: &shown,
+        now,
+        decision: &decision,
+        knowledge: Knowledge::ConfigurationOnly,
+    };
     let told = story.tell();
     let steps = told.steps.into_iter().map(|step| (step.question, step.answer, step.cause));
     Ok(Told { allowed: told.allowed, steps: steps.collect() })

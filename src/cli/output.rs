@@ -107,7 +107,9 @@ fn table(rows: &[Row]) -> String {
     let mut lines: Vec<Vec<String>> = vec![first.iter().map(|(name, _)| name.to_uppercase()).collect()];
     lines.extend(rows.iter().map(|row| row.iter().map(|(_, value)| cell(value)).collect()));
     let widths: Vec<usize> = (0..first.len())
-        .map(|column| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .map(|column| {
+            lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
         .collect();
     let line = |cells: &Vec<String>| {
         let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));

@@ -171,8 +171,10 @@ impl Restore {
 
 /// Break glass: override what a source says of a person, for a limited time.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  offboard exempt alice@example.com --expires 2h --reason \"directory is wrong\"\n\n\
-    Never overrides an operator's or a configured revocation. Each use is alarmed and recorded.")]
+#[command(
+    after_help = "Example:\n  offboard exempt alice@example.com --expires 2h --reason \"directory is wrong\"\n\n\
+    Never overrides an operator's or a configured revocation. Each use is alarmed and recorded."
+)]
 pub(super) struct Exempt {
     /// Whom: e-mail, user name, IdP id, or ISS|SUB
     #[arg(value_name = "PERSON")]

@@ -27,13 +27,7 @@ fn revocation(fields: &Fields<'_>, issuers: &[Arc<IssuerRules>]) -> Option<Confi
     let effective = fields.read("effective", text::time);
     let shape = fields.read("issued_before", text::time).map_or(Shape::Block, |at| Shape::CutOff { at });
     let reason = fields.owned("reason");
-    Some(ConfiguredRevocation {
-        target: target?,
-        shape,
-        reason: reason?,
-        effective,
-        place: fields.stands_at(),
-    })
+    Some(ConfiguredRevocation { target: target?, shape, reason: reason?, effective, place: fields.stands_at() })
 }
 
 const AT_AN_ISSUER: [&str; 4] = ["subject", "session", "token", "client"];

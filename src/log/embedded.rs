@@ -91,7 +91,8 @@ impl Embedded {
         }
         let (jobs, waiting) = mpsc::channel(JOBS);
         let (connection, writing) = (Some(connection), None);
-        let writer = Writer { directory: path, file, connection, jobs: waiting, head: Arc::clone(&head), seen, writing };
+        let writer =
+            Writer { directory: path, file, connection, jobs: waiting, head: Arc::clone(&head), seen, writing };
         let writer = Some(spawn("log-writer", move || writer.run())?);
         let (jobs, questions) = (Some(jobs), Some(questions));
         Ok(Self { threads: Arc::new(Threads { jobs, questions, head, readers, writer, _directory: directory }) })

@@ -4,7 +4,6 @@ pub mod authz;
 pub mod envoy;
 pub mod issuer;
 pub mod keycloak;
-#[expect(dead_code, reason = "until the binary serves")]
 pub mod offboard;
 pub mod oidc;
 pub mod ports;

@@ -26,7 +26,11 @@ fn judged(reason: Reason, observe: bool) -> Judged {
     if observe {
         decision.enforcement = Enforcement::Observe;
     }
-    Judged { decision: decision.into(), decision_id: "0123456789abcdef0123456789abcdef".parse().unwrap(), policy: policy(ResponseRules::default()) }
+    Judged {
+        decision: decision.into(),
+        decision_id: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+        policy: policy(ResponseRules::default()),
+    }
 }
 
 impl Gate for Planned {

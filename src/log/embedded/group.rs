@@ -135,8 +135,8 @@ fn append(
     connection.prepare_cached("SAVEPOINT job")?.execute([])?;
     let mut position = end.position;
     let mut text = Vec::with_capacity(512);
-    let mut insert =
-        connection.prepare_cached("INSERT INTO events (position, time, happened, id, event) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut insert = connection
+        .prepare_cached("INSERT INTO events (position, time, happened, id, event) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for new in events {
         let refused = match as_json(&new.event, &mut text) {
             Err(error) => Some(error),

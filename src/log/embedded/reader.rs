@@ -57,9 +57,8 @@ impl Reader {
                 let _ = reply.send(find(connection, &id).map_err(|cause| failed(directory, "find an event", &cause)));
             }
             Question::Snapshot { reply } => {
-                let _ = reply.send(
-                    snapshot::newest(connection).map_err(|cause| failed(directory, "read the snapshot", &cause)),
-                );
+                let _ = reply
+                    .send(snapshot::newest(connection).map_err(|cause| failed(directory, "read the snapshot", &cause)));
             }
             Question::Note { key, reply } => {
                 let _ = reply.send(note(connection, &key).map_err(|cause| failed(directory, "read a note", &cause)));
@@ -84,18 +83,14 @@ pub(super) fn note(connection: &Connection, key: &str) -> rusqlite::Result<Optio
 /// Reserve at most this many places before the first row is seen.
 const RESERVED: usize = 16_384;
 
-fn read(
-    directory: &Path,
-    connection: &Connection,
-    after: Position,
-    limit: usize,
-) -> Result<Vec<Recorded>, LogError> {
+fn read(directory: &Path, connection: &Connection, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
     let fail = |cause: rusqlite::Error| failed(directory, "read the log", &cause);
     let mut statement = connection
-        .prepare_cached("SELECT position, time, id, event, happened FROM events WHERE position > ?1 ORDER BY position LIMIT ?2")
+        .prepare_cached(
+            "SELECT position, time, id, event, happened FROM events WHERE position > ?1 ORDER BY position LIMIT ?2",
+        )
         .map_err(fail)?;
-    let mut rows =
-        statement.query([signed(after), i64::try_from(limit).unwrap_or(i64::MAX)]).map_err(fail)?;
+    let mut rows = statement.query([signed(after), i64::try_from(limit).unwrap_or(i64::MAX)]).map_err(fail)?;
     let mut events = Vec::with_capacity(limit.min(RESERVED));
     let mut last = after;
     while let Some(row) = rows.next().map_err(fail)? {
