@@ -7,6 +7,7 @@
 pub mod binding;
 pub mod credential;
 pub mod decision;
+pub mod destination;
 pub mod event;
 pub mod inbox;
 pub mod issuer;

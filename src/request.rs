@@ -8,6 +8,7 @@ pub mod path;
 mod host;
 mod read;
 
+pub use crate::domain::destination::Destination;
 pub use headers::Headers;
 pub use path::Path;
 
@@ -28,17 +29,6 @@ pub struct Request {
     pub peer: Option<String>,
     /// Why the request as a whole cannot be judged.
     pub malformed: Option<&'static str>,
-}
-
-/// What tells which service a request is for, in order of trust (contract section 3).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Destination {
-    /// The route's `context_extensions["service"]`.
-    pub extension: Option<String>,
-    /// The destination's own principal, which the caller cannot choose.
-    pub principal: Option<String>,
-    /// Lower case, without port and trailing dot: the caller's word.
-    pub host: Option<String>,
 }
 
 /// Kind of traffic.

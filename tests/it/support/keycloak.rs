@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::process::Process;
 use super::{Scratch, peer, ports, root, until_within};
 
-const STARTS_WITHIN: Duration = Duration::from_secs(180);
+const STARTS_WITHIN: Duration = Duration::from_secs(400);
 
 pub struct Keycloak {
     pub url: String,
@@ -24,7 +24,7 @@ impl Keycloak {
         let (scratch, port) = (Scratch::new(), ports::free());
         let mut command = Command::new(root().join("tests/peers/keycloak/start.sh"));
         command.arg(port.to_string()).arg(features);
-        command.env("KEYCLOAK_HOME", home).env("KC_DIR", scratch.path().join("kc"));
+        command.env("KEYCLOAK_HOME", home).env("KC_DIR", scratch.path().join("kc")).env("KC_WAIT", "400");
         let mut process = Process::start("keycloak", scratch.path(), &mut command);
         let url = format!("http://127.0.0.1:{port}");
         let issuer = format!("{url}/realms/corp");

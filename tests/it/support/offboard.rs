@@ -10,7 +10,6 @@ pub struct Offboard {
     pub authz: SocketAddr,
     pub control: SocketAddr,
     pub ops: SocketAddr,
-    pub push: Option<SocketAddr>,
     pub process: Process,
 }
 
@@ -27,7 +26,6 @@ impl Offboard {
             authz: required("authz"),
             control: required("control"),
             ops: required("ops"),
-            push: address("push"),
             process,
         }
     }

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "the authority of a test");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
@@ -21,6 +22,8 @@ impl Authority {
     pub fn issue(&self, names: Vec<rcgen::SanType>) -> (String, String) {
         let mut params = CertificateParams::default();
         params.subject_alt_names = names;
+        // Not the authority's name: a subject that equals its issuer counts as self-signed.
+        params.distinguished_name.push(DnType::CommonName, "a leaf");
         let key = KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }

@@ -4,12 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, Uri};
 use tokio::task::JoinSet;
 
 #[derive(Clone, Debug)]
 pub struct Seen {
-    pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
 }
@@ -38,6 +37,6 @@ impl Upstream {
 
 async fn remember(State(seen): State<Arc<Mutex<Vec<Seen>>>>, request: Request) -> &'static str {
     let (parts, _) = request.into_parts();
-    seen.lock().unwrap().push(Seen { method: parts.method, uri: parts.uri, headers: parts.headers });
+    seen.lock().unwrap().push(Seen { uri: parts.uri, headers: parts.headers });
     "the application\n"
 }
