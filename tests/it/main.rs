@@ -1,7 +1,7 @@
 //! The one integration-test binary: real processes on loopback, started by `support`, stopped when a test ends.
 //!
 //! `tests/run.sh` installs the peers and runs all. By hand: `OFFBOARD_PEERS=target/peers cargo test --test it`.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
