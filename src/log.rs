@@ -4,6 +4,8 @@
 //! without gaps; what was appended together stands together or not at all; what was acknowledged survives
 //! any crash; readers see it in order.
 
+#[cfg(any(test, feature = "faults"))]
+pub mod conformance;
 pub mod embedded;
 
 use async_trait::async_trait;
@@ -18,6 +20,14 @@ pub enum LogError {
     Conflict {
         /// Where the log ends now.
         head: Epoch,
+    },
+    /// An event with this id has its place already: nothing of the batch was appended.
+    #[error("event `{id}` is in the log already, at {position}")]
+    Duplicate {
+        /// Its id.
+        id: String,
+        /// Where it stands; or would have stood, when one batch held it twice.
+        position: Position,
     },
     /// Another process has the store.
     #[error("store `{path}` is in use by another process")]
@@ -64,8 +74,9 @@ pub trait Log: Send + Sync + 'static {
     /// Appends all of `events` right behind `after`, or none. Returns when they are durable.
     ///
     /// # Errors
-    /// [`LogError::Conflict`] if the log does not end at `after`; [`LogError::Io`] if it is not certain that
-    /// they are durable: then none of them will ever be read.
+    /// [`LogError::Conflict`] if the log does not end at `after`; [`LogError::Duplicate`] if it holds an id
+    /// already; [`LogError::Io`] if it is not certain that they are durable: then none of them will ever be
+    /// read.
     async fn append(&self, after: Epoch, events: Vec<NewEvent>) -> Result<Epoch, LogError>;
 
     /// Up to `limit` events behind `after`, in order.

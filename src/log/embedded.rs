@@ -1,1 +1,184 @@
-//! The log of one process: SQLite.
+//! The log of one process: SQLite in a directory of its own.
+//!
+//! ```text
+//! append, notes ─▶ writer: one thread, one transaction for all that waits, one flush ─▶ answers
+//! read, find    ─▶ readers: threads with connections of their own; they never wait for the writer
+//! ```
+//!
+//! In the directory: `log.db` (any SQLite tool reads it; events are JSON), its `-wal` and `-shm` while in use,
+//! `lock`, and `seen`, the mark of how far the log ever went. A copy of the whole directory, taken while the
+//! service is stopped, is a backup.
+//!
+//! Group commit: appends that wait together and chain (each begins where the one before ends) are committed by
+//! one flush, and each still gets its own answer. [`writer`] says what happens when a commit fails. A log that
+//! ends before the mark in `seen` has lost acknowledged events and is refused: nobody comes back by accident.
+
+mod directory;
+mod error;
+mod group;
+mod notes;
+mod reader;
+mod schema;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+
+pub use self::notes::Notes;
+
+use self::directory::{Directory, Seen};
+use self::reader::{Question, Questions, Reader};
+use self::writer::{Head, Job, Writer};
+use super::{Log, LogError, Snapshot};
+use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
+
+/// Jobs that may wait for the writer: two groups. Whoever finds it full waits.
+const JOBS: usize = 512;
+/// Questions that may wait for the readers.
+const QUESTIONS: usize = 64;
+/// Connections that read: one may be busy with a long page while the other answers short questions.
+const READERS: usize = 2;
+
+/// The log of one process. Dropping the last handle (this one and all [`Notes`]) writes what waits, closes the
+/// database and frees the lock.
+#[derive(Debug)]
+pub struct Embedded {
+    threads: Arc<Threads>,
+}
+
+/// The threads behind all handles.
+#[derive(Debug)]
+struct Threads {
+    jobs: Option<mpsc::Sender<Job>>,
+    questions: Option<mpsc::Sender<Question>>,
+    head: Head,
+    readers: Vec<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
+    /// Freed last.
+    _directory: Directory,
+}
+
+impl Embedded {
+    /// Opens the log in `directory`, making it if it is missing. Blocks for some milliseconds.
+    ///
+    /// # Errors
+    /// [`LogError::Locked`] if another process has it; [`LogError::Unusable`] if it is damaged, was written by
+    /// a later version, or lost acknowledged events; [`LogError::Io`] if it cannot be read or written.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self, LogError> {
+        let directory = Directory::take(directory.as_ref())?;
+        let path = directory.path().to_owned();
+        let file = directory.database()?;
+        let mut connection = schema::open_writer(&path, &file)?;
+        let head = schema::prepare(&directory, &mut connection)?;
+        let seen = Seen::open(&directory)?;
+        seen.mark(head);
+        let head: Head = Arc::new(Mutex::new(head));
+
+        let (questions, waiting) = mpsc::channel(QUESTIONS);
+        let waiting: Questions = Arc::new(Mutex::new(waiting));
+        let mut readers = Vec::with_capacity(READERS);
+        for _ in 0..READERS {
+            let connection = schema::open_reader(&path, &file)?;
+            let reader = Reader { directory: path.clone(), connection, questions: Arc::clone(&waiting) };
+            readers.push(spawn("log-reader", move || reader.run())?);
+        }
+        let (jobs, waiting) = mpsc::channel(JOBS);
+        let (connection, writing) = (Some(connection), None);
+        let writer =
+            Writer { directory: path, file, connection, jobs: waiting, head: Arc::clone(&head), seen, writing };
+        let writer = Some(spawn("log-writer", move || writer.run())?);
+        let (jobs, questions) = (Some(jobs), Some(questions));
+        Ok(Self { threads: Arc::new(Threads { jobs, questions, head, readers, writer, _directory: directory }) })
+    }
+
+    /// Local facts beside the log.
+    #[must_use]
+    pub fn notes(&self) -> Notes {
+        Notes { threads: Arc::clone(&self.threads) }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|cause| LogError::Io { step: "start a thread of the log", cause: cause.to_string() })
+}
+
+impl Threads {
+    /// Hands a job to the writer and waits for its answer.
+    async fn tell<T>(
+        &self,
+        job: Job,
+        answer: oneshot::Receiver<Result<T, LogError>>,
+        step: &'static str,
+    ) -> Result<T, LogError> {
+        let Some(jobs) = &self.jobs else { return Err(error::closed(step)) };
+        jobs.send(job).await.map_err(|_| error::closed(step))?;
+        answer.await.map_err(|_| error::closed(step))?
+    }
+
+    /// Hands a question to the readers and waits for the answer.
+    async fn ask<T>(
+        &self,
+        question: Question,
+        answer: oneshot::Receiver<Result<T, LogError>>,
+        step: &'static str,
+    ) -> Result<T, LogError> {
+        let Some(questions) = &self.questions else { return Err(error::closed(step)) };
+        questions.send(question).await.map_err(|_| error::closed(step))?;
+        answer.await.map_err(|_| error::closed(step))?
+    }
+}
+
+impl Drop for Threads {
+    /// Readers first: the writer's connection, closed last, moves the WAL into the database.
+    fn drop(&mut self) {
+        self.questions = None;
+        self.jobs = None;
+        for thread in self.readers.drain(..).chain(self.writer.take()) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the log has panicked");
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Log for Embedded {
+    async fn head(&self) -> Result<Epoch, LogError> {
+        Ok(*self.threads.head.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn append(&self, after: Epoch, events: Vec<NewEvent>) -> Result<Epoch, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.tell(Job::Append { after, events, reply }, answer, "append to the log").await
+    }
+
+    async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.ask(Question::Read { after, limit, reply }, answer, "read the log").await
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<Position>, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.ask(Question::Find { id: id.to_owned(), reply }, answer, "find an event").await
+    }
+
+    async fn snapshot(&self) -> Result<Option<Snapshot>, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.ask(Question::Snapshot { reply }, answer, "read the snapshot").await
+    }
+
+    async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.tell(Job::Snapshot { snapshot, reply }, answer, "keep a snapshot").await
+    }
+}

@@ -1,0 +1,191 @@
+//! Jobs that share one transaction, and the answers that wait for its end.
+
+use rusqlite::{Connection, ErrorCode, params};
+
+use super::error::signed;
+use super::reader;
+use super::writer::{Job, Reply};
+use crate::domain::event::{Epoch, NewEvent, Position};
+use crate::log::LogError;
+
+/// Jobs that are written together.
+#[derive(Default)]
+pub(super) struct Group {
+    jobs: Vec<Job>,
+    events: usize,
+}
+
+impl Group {
+    pub(super) fn push(&mut self, job: Job) {
+        if let Job::Append { events, .. } = &job {
+            self.events += events.len();
+        }
+        self.jobs.push(job);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// How many events it holds.
+    pub(super) fn events(&self) -> usize {
+        self.events
+    }
+
+    /// Writes each job whole or not at all, in the order they came, from `head` on. An error is one of the
+    /// whole transaction.
+    pub(super) fn write(self, connection: &Connection, head: Epoch) -> (Vec<Pending>, rusqlite::Result<Epoch>) {
+        let (mut end, mut error) = (head, None);
+        let mut pending = Vec::with_capacity(self.jobs.len());
+        for job in self.jobs {
+            if error.is_some() {
+                pending.push(Pending::unwritten(job));
+                continue;
+            }
+            let (waiting, result) = write(connection, job, end);
+            pending.push(waiting);
+            match result {
+                Ok(new) => end = new,
+                Err(cause) => error = Some(cause),
+            }
+        }
+        (pending, error.map_or(Ok(end), Err))
+    }
+
+    /// The answers that wait, when the transaction could not even begin.
+    pub(super) fn unwritten(self) -> Vec<Pending> {
+        self.jobs.into_iter().map(Pending::unwritten).collect()
+    }
+}
+
+/// An answer that is given when the transaction has ended: as it stands if it was committed, else an error.
+pub(super) enum Pending {
+    Append(Reply<Epoch>, Result<Epoch, LogError>),
+    Note(Reply<()>),
+    NoteOnce(Reply<Vec<u8>>, Vec<u8>),
+    /// Snapshots are not written in groups.
+    Snapshot(Reply<()>),
+}
+
+impl Pending {
+    fn unwritten(job: Job) -> Self {
+        match job {
+            Job::Append { after, reply, .. } => Self::Append(reply, Ok(after)),
+            Job::Note { reply, .. } => Self::Note(reply),
+            Job::NoteOnce { reply, value, .. } => Self::NoteOnce(reply, value),
+            Job::Snapshot { reply, .. } => Self::Snapshot(reply),
+        }
+    }
+
+    /// The transaction is durable. Whoever stopped waiting misses the answer.
+    pub(super) fn answer(self) {
+        match self {
+            Self::Append(reply, result) => drop(reply.send(result)),
+            Self::Note(reply) | Self::Snapshot(reply) => drop(reply.send(Ok(()))),
+            Self::NoteOnce(reply, standing) => drop(reply.send(Ok(standing))),
+        }
+    }
+
+    /// The transaction failed. What was refused in it is told so too: its cause may have been in it.
+    pub(super) fn fail(self, error: &LogError) {
+        let error = match error {
+            LogError::Unusable { path, what } => LogError::Unusable { path: path.clone(), what: what.clone() },
+            other => LogError::Io { step: "append to the log", cause: other.to_string() },
+        };
+        match self {
+            Self::Append(reply, _) => drop(reply.send(Err(error))),
+            Self::Note(reply) | Self::Snapshot(reply) => drop(reply.send(Err(error))),
+            Self::NoteOnce(reply, _) => drop(reply.send(Err(error))),
+        }
+    }
+}
+
+fn write(connection: &Connection, job: Job, end: Epoch) -> (Pending, rusqlite::Result<Epoch>) {
+    match job {
+        Job::Append { after, events, reply } => match append(connection, end, after, &events) {
+            Ok(Ok(new)) => (Pending::Append(reply, Ok(new)), Ok(new)),
+            Ok(Err(refused)) => (Pending::Append(reply, Err(refused)), Ok(end)),
+            Err(cause) => (Pending::Append(reply, Ok(end)), Err(cause)),
+        },
+        Job::Note { key, value, reply } => (Pending::Note(reply), put(connection, &key, &value).map(|()| end)),
+        Job::NoteOnce { key, value, reply } => match put_once(connection, &key, &value) {
+            Ok(standing) => (Pending::NoteOnce(reply, standing), Ok(end)),
+            Err(cause) => (Pending::NoteOnce(reply, value), Err(cause)),
+        },
+        Job::Snapshot { reply, .. } => (Pending::Snapshot(reply), Ok(end)),
+    }
+}
+
+/// Appends `events` behind `after` if the log ends there. The outer error ends the transaction, the inner
+/// one only this job: nothing of it stands.
+fn append(
+    connection: &Connection,
+    end: Epoch,
+    after: Epoch,
+    events: &[NewEvent],
+) -> rusqlite::Result<Result<Epoch, LogError>> {
+    if after != end {
+        return Ok(Err(LogError::Conflict { head: end }));
+    }
+    connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+    let mut position = end.position;
+    let mut text = Vec::with_capacity(512);
+    let mut insert =
+        connection.prepare_cached("INSERT INTO events (position, time, id, event) VALUES (?1, ?2, ?3, ?4)")?;
+    for new in events {
+        let refused = match as_json(&new.event, &mut text) {
+            Err(error) => Some(error),
+            Ok(json) => {
+                let row = params![signed(position.saturating_add(1)), new.time.as_millis(), new.id, json];
+                match insert.execute(row) {
+                    Ok(_) => None,
+                    Err(cause) if is_known(&cause) => Some(duplicate(connection, new)?),
+                    Err(cause) => return Err(cause),
+                }
+            }
+        };
+        if let Some(error) = refused {
+            connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
+            return Ok(Err(error));
+        }
+        position = position.saturating_add(1);
+    }
+    connection.prepare_cached("RELEASE job")?.execute([])?;
+    Ok(Ok(Epoch { position, ..end }))
+}
+
+fn as_json<'a>(event: &crate::domain::event::Event, text: &'a mut Vec<u8>) -> Result<&'a str, LogError> {
+    let fail = |cause: String| LogError::Io { step: "write an event as JSON", cause };
+    text.clear();
+    serde_json::to_writer(&mut *text, event).map_err(|cause| fail(cause.to_string()))?;
+    std::str::from_utf8(text).map_err(|cause| fail(cause.to_string()))
+}
+
+/// The only constraint that an append can break is the one on ids.
+fn is_known(cause: &rusqlite::Error) -> bool {
+    cause.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+}
+
+fn duplicate(connection: &Connection, new: &NewEvent) -> rusqlite::Result<LogError> {
+    let id = new.id.clone().unwrap_or_default();
+    let position: Position = reader::find(connection, &id)?.unwrap_or_default();
+    Ok(LogError::Duplicate { id, position })
+}
+
+fn put(connection: &Connection, key: &str, value: &[u8]) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO notes (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")?
+        .execute(params![key, value])
+        .map(|_| ())
+}
+
+fn put_once(connection: &Connection, key: &str, value: &[u8]) -> rusqlite::Result<Vec<u8>> {
+    connection
+        .prepare_cached("INSERT INTO notes (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING")?
+        .execute(params![key, value])?;
+    Ok(reader::note(connection, key)?.unwrap_or_default())
+}

@@ -1,0 +1,117 @@
+//! The reading side: a few threads, each with its own connection, so that nobody waits for the writer.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use tokio::sync::mpsc;
+
+use super::error::{failed, signed, unsigned, unusable};
+use super::snapshot;
+use super::writer::Reply;
+use crate::domain::event::{NewEvent, Position, Recorded};
+use crate::domain::time::Timestamp;
+use crate::log::{LogError, Snapshot};
+
+/// What can be asked of a reader.
+pub(super) enum Question {
+    /// Events behind a position.
+    Read { after: Position, limit: usize, reply: Reply<Vec<Recorded>> },
+    /// Where an event with this id stands.
+    Find { id: String, reply: Reply<Option<Position>> },
+    /// The newest snapshot.
+    Snapshot { reply: Reply<Option<Snapshot>> },
+    /// A note.
+    Note { key: String, reply: Reply<Option<Vec<u8>>> },
+}
+
+/// Questions that wait for one of the readers.
+pub(super) type Questions = Arc<Mutex<mpsc::Receiver<Question>>>;
+
+/// One reader: a connection and the questions that it shares with the others.
+pub(super) struct Reader {
+    pub(super) directory: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) questions: Questions,
+}
+
+impl Reader {
+    /// Answers until the log is closed.
+    pub(super) fn run(self) {
+        loop {
+            // Whoever holds the lock waits for the next question; the others wait for the lock.
+            let next = self.questions.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+            let Some(question) = next else { return };
+            self.answer(question);
+        }
+    }
+
+    /// An answer that nobody waits for any more is dropped.
+    fn answer(&self, question: Question) {
+        let (directory, connection) = (self.directory.as_path(), &self.connection);
+        match question {
+            Question::Read { after, limit, reply } => {
+                let _ = reply.send(read(directory, connection, after, limit));
+            }
+            Question::Find { id, reply } => {
+                let _ = reply.send(find(connection, &id).map_err(|cause| failed(directory, "find an event", &cause)));
+            }
+            Question::Snapshot { reply } => {
+                let _ = reply
+                    .send(snapshot::newest(connection).map_err(|cause| failed(directory, "read the snapshot", &cause)));
+            }
+            Question::Note { key, reply } => {
+                let _ = reply.send(note(connection, &key).map_err(|cause| failed(directory, "read a note", &cause)));
+            }
+        }
+    }
+}
+
+/// Where the event with this id stands.
+pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Position>> {
+    connection
+        .prepare_cached("SELECT position FROM events WHERE id = ?1")?
+        .query_row([id], |row| row.get(0).map(unsigned))
+        .optional()
+}
+
+/// The note under this key.
+pub(super) fn note(connection: &Connection, key: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    connection.prepare_cached("SELECT value FROM notes WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()
+}
+
+/// Reserve at most this many places before the first row is seen.
+const RESERVED: usize = 16_384;
+
+fn read(directory: &Path, connection: &Connection, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    let fail = |cause: rusqlite::Error| failed(directory, "read the log", &cause);
+    let mut statement = connection
+        .prepare_cached("SELECT position, time, id, event FROM events WHERE position > ?1 ORDER BY position LIMIT ?2")
+        .map_err(fail)?;
+    let mut rows = statement.query([signed(after), i64::try_from(limit).unwrap_or(i64::MAX)]).map_err(fail)?;
+    let mut events = Vec::with_capacity(limit.min(RESERVED));
+    let mut last = after;
+    while let Some(row) = rows.next().map_err(fail)? {
+        let recorded = recorded(directory, row)?;
+        if recorded.position != last.saturating_add(1) {
+            return Err(unusable(directory, format!("events are missing between {last} and {}", recorded.position)));
+        }
+        last = recorded.position;
+        events.push(recorded);
+    }
+    Ok(events)
+}
+
+fn recorded(directory: &Path, row: &Row<'_>) -> Result<Recorded, LogError> {
+    let fail = |cause: rusqlite::Error| failed(directory, "read an event", &cause);
+    let position = unsigned(row.get(0).map_err(fail)?);
+    let text = row.get_ref(3).map_err(fail)?;
+    let event = text
+        .as_bytes()
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(bytes).ok())
+        // What stands there is not repeated: it may be about somebody.
+        .ok_or_else(|| unusable(directory, format!("the event at {position} cannot be read")))?;
+    let time = Timestamp::from_millis(row.get(1).map_err(fail)?);
+    Ok(Recorded { position, new: NewEvent { time, id: row.get(2).map_err(fail)?, event } })
+}

@@ -1,0 +1,167 @@
+//! Opening the database: settings, migrations, and the checks before anything is believed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::directory::{Directory, Seen};
+use super::error::{failed, unsigned, unusable};
+use crate::domain::event::Epoch;
+use crate::log::LogError;
+
+/// One step per version: `MIGRATIONS[n]` brings version n to n + 1. Only ever append.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO meta VALUES ('generation', 0), ('proofs', 0);
+    CREATE TABLE events (position INTEGER PRIMARY KEY, time INTEGER NOT NULL, id TEXT, event TEXT NOT NULL) STRICT;
+    CREATE UNIQUE INDEX events_by_id ON events (id) WHERE id IS NOT NULL;
+    CREATE TABLE snapshots (
+        snapshot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, position INTEGER NOT NULL,
+        length INTEGER NOT NULL, sha256 BLOB NOT NULL, complete INTEGER NOT NULL) STRICT;
+    CREATE TABLE snapshot_chunks (
+        snapshot INTEGER NOT NULL, chunk INTEGER NOT NULL, bytes BLOB NOT NULL,
+        PRIMARY KEY (snapshot, chunk)) STRICT;
+    CREATE TABLE notes (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+"];
+
+/// Up to this many pages (16 MiB of 4 KiB) the whole database is checked at start, in some 20 ms. Above it
+/// only the small tables are, and each read proves what it reads: no gap, and every event parses.
+const CHECKED_WHOLE: i64 = 4096;
+/// So many of the newest positions are counted at start; the rest is proven by reading.
+const COUNTED: i64 = 10_000;
+/// Connections of one process wait for each other for moments only (WAL recovery, restart of the WAL).
+const BUSY: Duration = Duration::from_secs(5);
+
+/// A connection that may write.
+pub(super) fn open_writer(directory: &Path, file: &Path) -> Result<Connection, LogError> {
+    let step = "open the log for writing";
+    let connection = connect(directory, file, OpenFlags::SQLITE_OPEN_READ_WRITE, step)?;
+    connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))
+        .and_then(|_| {
+            // FULL flushes the WAL at every commit: acknowledged means durable.
+            connection.execute_batch(
+                "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -8000;
+                 PRAGMA journal_size_limit = 67108864; PRAGMA cell_size_check = ON;",
+            )
+        })
+        .map_err(|cause| failed(directory, step, &cause))?;
+    Ok(connection)
+}
+
+/// A connection that reads, beside the writer. It stays attached to the WAL's index, see `writer`.
+pub(super) fn open_reader(directory: &Path, file: &Path) -> Result<Connection, LogError> {
+    let step = "open the log for reading";
+    let connection = connect(directory, file, OpenFlags::SQLITE_OPEN_READ_ONLY, step)?;
+    connection
+        .execute_batch("PRAGMA cache_size = -4000; PRAGMA cell_size_check = ON;")
+        .and_then(|()| connection.query_row("SELECT count(*) FROM meta", [], |_| Ok(())))
+        .map_err(|cause| failed(directory, step, &cause))?;
+    Ok(connection)
+}
+
+fn connect(directory: &Path, file: &Path, mode: OpenFlags, step: &'static str) -> Result<Connection, LogError> {
+    let connection = Connection::open_with_flags(file, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|cause| failed(directory, step, &cause))?;
+    connection.busy_timeout(BUSY).map_err(|cause| failed(directory, step, &cause))?;
+    Ok(connection)
+}
+
+/// Brings the schema up to date, checks the store, and says where the log ends.
+pub(super) fn prepare(directory: &Directory, connection: &mut Connection) -> Result<Epoch, LogError> {
+    let path = directory.path();
+    migrate(path, connection)?;
+    check_pages(path, connection)?;
+    check_positions(path, connection)?;
+    let head = head(path, connection)?;
+    match Seen::read(directory)? {
+        Some(seen) if seen > head => Err(unusable(path, lost(seen, head))),
+        None if head.position > 0 => raise(path, connection, head),
+        _ => Ok(head),
+    }
+}
+
+fn lost(seen: Epoch, head: Epoch) -> String {
+    format!(
+        "the log went up to {seen} once and ends at {head} now: acknowledged revocations may be missing; restore \
+         the whole directory from a backup, or remove the file `{}` in it to go on without them",
+        Seen::NAME
+    )
+}
+
+/// Where the log ends, as the database says.
+pub(super) fn head(directory: &Path, connection: &Connection) -> Result<Epoch, LogError> {
+    connection
+        .query_row(
+            "SELECT (SELECT value FROM meta WHERE name = 'generation'), (SELECT coalesce(max(position), 0) FROM events)",
+            [],
+            |row| Ok(Epoch { generation: unsigned(row.get(0)?), position: unsigned(row.get(1)?) }),
+        )
+        .map_err(|cause| failed(directory, "look where the log ends", &cause))
+}
+
+/// Starts a new generation: the mark of what was seen is gone, so positions may have been seen and lost,
+/// and a position must not mean two things under one epoch.
+fn raise(directory: &Path, connection: &Connection, head: Epoch) -> Result<Epoch, LogError> {
+    tracing::warn!(log.head = %head, "nothing says how far the log ever went: starting a new generation");
+    connection
+        .execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'", [])
+        .map_err(|cause| failed(directory, "start a new generation of the log", &cause))?;
+    self::head(directory, connection)
+}
+
+fn migrate(directory: &Path, connection: &mut Connection) -> Result<(), LogError> {
+    let step = "bring the log's schema up to date";
+    let fail = |cause: rusqlite::Error| failed(directory, step, &cause);
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail)?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if found < 0 || found > known {
+        let what = format!("it has schema version {found}, this offboard knows up to {known}: use a later one");
+        return Err(unusable(directory, what));
+    }
+    for (version, migration) in (0_i64..).zip(MIGRATIONS).skip_while(|(version, _)| *version < found) {
+        let transaction = connection.transaction().map_err(fail)?;
+        transaction.execute_batch(migration).map_err(fail)?;
+        transaction.pragma_update(None, "user_version", version + 1).map_err(fail)?;
+        transaction.commit().map_err(fail)?;
+    }
+    Ok(())
+}
+
+fn check_pages(directory: &Path, connection: &Connection) -> Result<(), LogError> {
+    let fail = |cause: rusqlite::Error| failed(directory, "check the log", &cause);
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(fail)?;
+    let checks: &[&str] = if pages <= CHECKED_WHOLE {
+        &["PRAGMA quick_check(1)"]
+    } else {
+        &["PRAGMA quick_check(meta)", "PRAGMA quick_check(notes)", "PRAGMA quick_check(snapshots)"]
+    };
+    for check in checks {
+        let verdict: Option<String> = connection.query_row(check, [], |row| row.get(0)).optional().map_err(fail)?;
+        if verdict.as_deref() != Some("ok") {
+            let what = format!("it is damaged ({}); restore it from a backup", verdict.unwrap_or_default());
+            return Err(unusable(directory, what));
+        }
+    }
+    Ok(())
+}
+
+fn check_positions(directory: &Path, connection: &Connection) -> Result<(), LogError> {
+    let fail = |cause: rusqlite::Error| failed(directory, "check the log's positions", &cause);
+    let (first, last): (i64, i64) = connection
+        .query_row(
+            "SELECT (SELECT coalesce(min(position), 1) FROM events), (SELECT coalesce(max(position), 0) FROM events)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .map_err(fail)?;
+    let from = last.saturating_sub(COUNTED).max(0);
+    let counted: i64 = connection
+        .query_row("SELECT count(*) FROM events WHERE position > ?1", [from], |row| row.get(0))
+        .map_err(fail)?;
+    if first != 1 || counted != last - from {
+        return Err(unusable(directory, format!("events are missing before {last}; restore it from a backup")));
+    }
+    Ok(())
+}

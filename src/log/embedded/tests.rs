@@ -1,0 +1,222 @@
+//! Tests of the embedded log: the suite of all logs, what is its own, kills, and a disk that fails.
+
+mod faults;
+mod kill;
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::Embedded;
+use crate::domain::event::{Epoch, NewEvent};
+use crate::log::conformance::{self, all, event};
+use crate::log::{Log, LogError, Snapshot};
+
+fn open(directory: &Path) -> Embedded {
+    Embedded::open(directory).expect("open")
+}
+
+fn refused(directory: &Path) -> String {
+    Embedded::open(directory).expect_err("it must not open").to_string()
+}
+
+fn batch(numbers: std::ops::Range<u64>) -> Vec<NewEvent> {
+    numbers.map(|number| event(number, None)).collect()
+}
+
+/// Changes the store behind its back, while it is closed.
+fn tamper(directory: &Path, sql: &str) {
+    Connection::open(directory.join("log.db")).unwrap().execute_batch(sql).unwrap();
+}
+
+async fn filled(directory: &Path, events: u64) -> Epoch {
+    let log = open(directory);
+    log.append(log.head().await.unwrap(), batch(0..events)).await.unwrap()
+}
+
+#[tokio::test]
+async fn it_keeps_what_every_log_promises() {
+    let parent = tempfile::tempdir().unwrap();
+    let count = std::cell::Cell::new(0);
+    conformance::suite(async || {
+        count.set(count.get() + 1);
+        open(&parent.path().join(count.get().to_string()))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_appended_is_there_after_it_is_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let head = filled(directory.path(), 5).await;
+    let log = open(directory.path());
+    assert_eq!(log.head().await.unwrap(), head);
+    assert_eq!(head, Epoch { generation: 0, position: 5 }, "an orderly stop raises no generation");
+    assert_eq!(all(&log).await, batch(0..5));
+    let snapshot = Snapshot { epoch: head, bytes: vec![7; 10] };
+    log.keep_snapshot(snapshot.clone()).await.unwrap();
+    drop(log);
+    assert_eq!(open(directory.path()).snapshot().await.unwrap(), Some(snapshot));
+}
+
+#[tokio::test]
+async fn a_second_one_is_refused_while_the_first_lives() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    let error = Embedded::open(directory.path()).unwrap_err();
+    assert!(matches!(&error, LogError::Locked { path } if *path == directory.path().display().to_string()), "{error}");
+    let notes = log.notes();
+    drop(log);
+    assert!(matches!(Embedded::open(directory.path()), Err(LogError::Locked { .. })), "notes keep the store open");
+    drop(notes);
+    open(directory.path());
+}
+
+#[tokio::test]
+async fn appends_that_chain_are_each_answered() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    let at = |position| Epoch { generation: 0, position };
+    let appends = (0..50).map(|number| log.append(at(number), batch(number..number + 1)));
+    let heads: Vec<_> = futures_util::future::join_all(appends).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(heads, (1..=50).map(at).collect::<Vec<_>>());
+    assert_eq!(all(&log).await, batch(0..50));
+}
+
+#[tokio::test]
+async fn notes_stand_beside_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    let notes = log.notes();
+    assert_eq!(notes.get("secret").await.unwrap(), None);
+    assert_eq!(notes.get_or_put("secret", *b"one").await.unwrap(), b"one");
+    assert_eq!(notes.get_or_put("secret", *b"two").await.unwrap(), b"one", "created once");
+    notes.put("time", *b"5").await.unwrap();
+    notes.put("time", *b"").await.unwrap();
+    drop((log, notes));
+    let log = open(directory.path());
+    assert_eq!(log.notes().get("time").await.unwrap(), Some(vec![]), "empty is not absent");
+    assert_eq!(log.notes().get("secret").await.unwrap(), Some(b"one".to_vec()));
+    assert_eq!(log.head().await.unwrap().position, 0, "a note is no event");
+}
+
+#[tokio::test]
+async fn a_later_schema_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 1).await;
+    tamper(directory.path(), "PRAGMA user_version = 99");
+    let error = refused(directory.path());
+    assert!(error.contains("schema version 99") && error.contains(&directory.path().display().to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 1).await;
+    fs::write(directory.path().join("log.db"), "no database, but longer than a header of one hundred bytes ".repeat(9))
+        .unwrap();
+    assert!(refused(directory.path()).contains("damaged"));
+}
+
+#[tokio::test]
+async fn damaged_pages_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 500).await;
+    let file = directory.path().join("log.db");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 2048].fill(0xAA);
+    fs::write(&file, bytes).unwrap();
+    assert!(refused(directory.path()).contains("damaged"));
+}
+
+#[tokio::test]
+async fn a_gap_is_refused_at_start_and_when_read() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 10).await;
+    tamper(directory.path(), "DELETE FROM events WHERE position = 4");
+    assert!(refused(directory.path()).contains("events are missing"));
+}
+
+#[tokio::test]
+async fn a_log_that_lost_acknowledged_events_is_refused_until_somebody_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 10).await;
+    tamper(directory.path(), "DELETE FROM events WHERE position > 7");
+    let error = refused(directory.path());
+    assert!(error.contains("0.10") && error.contains("0.7") && error.contains("`seen`"), "{error}");
+    fs::remove_file(directory.path().join("seen")).unwrap();
+    let head = open(directory.path()).head().await.unwrap();
+    assert_eq!(head, Epoch { generation: 1, position: 7 }, "8 to 10 were seen once: they must not mean two things");
+    assert_eq!(open(directory.path()).head().await.unwrap(), head, "once");
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_counts_as_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    log.keep_snapshot(Snapshot { epoch: Epoch::default(), bytes: vec![1; 100] }).await.unwrap();
+    drop(log);
+    tamper(directory.path(), "UPDATE snapshot_chunks SET bytes = zeroblob(100)");
+    assert_eq!(open(directory.path()).snapshot().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_store_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("store");
+    let _log = open(&directory);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    for file in fs::read_dir(&directory).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+/// `cargo test --lib log -- --ignored --nocapture figures` prints them; to be judged only in an optimised build.
+#[tokio::test]
+#[ignore = "prints figures"]
+async fn figures() {
+    use crate::domain::revocation::{Owner, Revocation, Shape, Target};
+    use crate::domain::time::Timestamp;
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    let revoked = |number: u64| NewEvent {
+        time: Timestamp::from_millis(1_700_000_000_000),
+        id: Some(format!("okta:00u{number:x}")),
+        event: crate::domain::event::Event::Revoked(Revocation {
+            target: Target::Token { issuer: "https://idp.example.com".into(), token: format!("{number:032x}") },
+            shape: Shape::Block,
+            reason: "departed".into(),
+            owner: Owner::Source("okta".into()),
+            actor: "okta".into(),
+            effective: Timestamp::from_millis(1_700_000_000_000),
+            expires: None,
+            persons: vec![],
+        }),
+    };
+    let total = 1_000_000_u64;
+    let mut spent = std::time::Duration::ZERO;
+    let mut head = log.head().await.unwrap();
+    for batch in 0..total / 1000 {
+        let events: Vec<_> = (batch * 1000..(batch + 1) * 1000).map(revoked).collect();
+        let start = std::time::Instant::now();
+        head = log.append(head, events).await.unwrap();
+        spent += start.elapsed();
+    }
+    println!("append: {:.0} events/s", total as f64 / spent.as_secs_f64());
+    let start = std::time::Instant::now();
+    let mut after = 0;
+    while after < total {
+        after = log.read(after, 10_000).await.unwrap().last().unwrap().position;
+    }
+    println!("read of {total}: {:?}", start.elapsed());
+    drop(log);
+    let start = std::time::Instant::now();
+    let log = open(directory.path());
+    println!("open: {:?}", start.elapsed());
+    drop(log);
+}

@@ -1,0 +1,283 @@
+//! The one writer thread: takes what waits, writes it in one transaction, flushes once, answers each.
+//!
+//! What happens when a commit fails, and why nothing of it is ever read:
+//!
+//! - *While writing* (disk full, failed or short write): no commit record stands in the WAL, so nobody can
+//!   take it for committed. Rolled back; answered at once. The next group begins on a fresh connection.
+//! - *While flushing*: the commit record may stand in the WAL, on the disk or not (after a failed fsync Linux
+//!   drops what it could not write and reports success the next time, "fsyncgate"). Readers do not see it, for
+//!   SQLite moves the WAL's index only after the flush; but a restart would find it. So the log is *in doubt*:
+//!   a fresh connection commits a small proof over the same place of the WAL, again and again until a flush
+//!   holds. Checksums chain through the WAL, so from then on the failed record is unreadable for ever. Only
+//!   then the failed appends are answered; whatever else asks meanwhile is refused. What was acknowledged
+//!   before was flushed before and is not touched. No position was seen, so the generation stays.
+//!
+//! If the log is dropped, or the process killed, while in doubt, its appends stay unanswered: they may be found
+//! after the restart, as those of any process that is killed between flush and answer.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::directory::Seen;
+use super::error::failed;
+use super::group::{Group, Pending};
+use super::schema;
+use super::snapshot::Writing;
+use crate::domain::event::{Epoch, NewEvent};
+use crate::log::{LogError, Snapshot};
+
+/// Where an answer goes.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
+
+/// What can be asked of the writer.
+pub(super) enum Job {
+    /// Append all right behind `after`, or none.
+    Append { after: Epoch, events: Vec<NewEvent>, reply: Reply<Epoch> },
+    /// Keep a snapshot in place of the one before.
+    Snapshot { snapshot: Snapshot, reply: Reply<()> },
+    /// Keep a note.
+    Note { key: String, value: Vec<u8>, reply: Reply<()> },
+    /// Keep a note unless there is one; either way say what stands.
+    NoteOnce { key: String, value: Vec<u8>, reply: Reply<Vec<u8>> },
+}
+
+/// Jobs of one transaction: more only make the first of them wait.
+const GROUP: usize = 256;
+/// Events of one transaction (some 10 MB), for the same reason.
+const GROUP_EVENTS: usize = 32_768;
+/// Pause between two attempts to prove what is durable; doubled up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(20);
+/// A disk that recovers is noticed within this time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Where the log ends, for everybody who asks.
+pub(super) type Head = Arc<Mutex<Epoch>>;
+
+/// The writer's side of the log.
+pub(super) struct Writer {
+    pub(super) directory: PathBuf,
+    pub(super) file: PathBuf,
+    /// None after a failure: the next group opens a fresh one.
+    pub(super) connection: Option<Connection>,
+    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) head: Head,
+    pub(super) seen: Seen,
+    pub(super) writing: Option<Writing>,
+}
+
+/// A commit that did not happen.
+enum Failure {
+    /// Certainly not.
+    Clean(LogError),
+    /// It may stand in the WAL.
+    Doubt(LogError),
+}
+
+impl Writer {
+    /// Writes until the log is closed.
+    pub(super) fn run(mut self) {
+        while let Some(group) = self.next_group() {
+            if !group.is_empty() {
+                self.commit(group);
+            }
+            self.continue_snapshot();
+        }
+    }
+
+    /// Waits for work unless a snapshot is half written; takes all that waits, within bounds.
+    fn next_group(&mut self) -> Option<Group> {
+        let mut group = Group::default();
+        if self.writing.is_none() {
+            let first = self.jobs.blocking_recv()?;
+            self.take(first, &mut group);
+        }
+        while group.len() < GROUP && group.events() < GROUP_EVENTS {
+            match self.jobs.try_recv() {
+                Ok(job) => self.take(job, &mut group),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) if group.is_empty() => return None,
+                Err(mpsc::error::TryRecvError::Disconnected) => break,
+            }
+        }
+        Some(group)
+    }
+
+    fn take(&mut self, job: Job, group: &mut Group) {
+        match job {
+            Job::Snapshot { snapshot, reply } => {
+                // A newer one replaces one that is half written, and answers for it.
+                if let Some(older) = self.writing.replace(Writing::new(snapshot, reply)) {
+                    let cause = "a newer snapshot came before it was whole".into();
+                    let _ = older.reply.send(Err(LogError::Io { step: "keep a snapshot", cause }));
+                }
+            }
+            other => group.push(other),
+        }
+    }
+
+    fn commit(&mut self, group: Group) {
+        let (pending, result) = self.write(group);
+        match result {
+            Ok(head) => {
+                self.publish(head);
+                pending.into_iter().for_each(Pending::answer);
+            }
+            Err(failure) => self.fail(pending, failure),
+        }
+    }
+
+    /// One transaction. Answers are collected, and given only when it is certain how it ended.
+    fn write(&mut self, group: Group) -> (Vec<Pending>, Result<Epoch, Failure>) {
+        let head = self.current();
+        let connection = match self.connection() {
+            Ok(connection) => connection,
+            Err(error) => return (group.unwritten(), Err(Failure::Clean(error))),
+        };
+        let (pending, result) = transact(connection, group, head);
+        let told = |cause| append_failed(&self.directory, &cause);
+        (
+            pending,
+            result.map_err(
+                |(doubt, cause)| if doubt { Failure::Doubt(told(cause)) } else { Failure::Clean(told(cause)) },
+            ),
+        )
+    }
+
+    fn fail(&mut self, pending: Vec<Pending>, failure: Failure) {
+        self.connection = None;
+        let error = match failure {
+            Failure::Clean(error) => error,
+            Failure::Doubt(error) => {
+                tracing::error!(%error, "a flush of the log failed: nothing is appended until it is proven what stands");
+                if !self.prove() {
+                    // Dropped unanswered, see above.
+                    return;
+                }
+                tracing::warn!("the log has proven what is durable: appending again");
+                error
+            }
+        };
+        for waiting in pending {
+            waiting.fail(&error);
+        }
+    }
+
+    /// Commits a proof until one holds. False if the log was closed before.
+    fn prove(&mut self) -> bool {
+        let mut pause = PAUSE;
+        loop {
+            match self.try_proof() {
+                Ok(()) => return true,
+                Err(error) => tracing::error!(%error, "the log is in doubt"),
+            }
+            self.connection = None;
+            std::thread::sleep(pause);
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+            if !self.refuse_waiting() {
+                return false;
+            }
+        }
+    }
+
+    fn try_proof(&mut self) -> Result<(), LogError> {
+        let proven = self.connection()?.execute("UPDATE meta SET value = value + 1 WHERE name = 'proofs'", []);
+        proven.map(|_| ()).map_err(|cause| failed(&self.directory, "prove what is durable", &cause))
+    }
+
+    /// Refuses what waits while the log is in doubt. False if nobody is there to ask any more.
+    fn refuse_waiting(&mut self) -> bool {
+        loop {
+            match self.jobs.try_recv() {
+                Ok(Job::Append { reply, .. }) => drop(reply.send(Err(in_doubt()))),
+                Ok(Job::Snapshot { reply, .. } | Job::Note { reply, .. }) => drop(reply.send(Err(in_doubt()))),
+                Ok(Job::NoteOnce { reply, .. }) => drop(reply.send(Err(in_doubt()))),
+                Err(mpsc::error::TryRecvError::Empty) => return true,
+                Err(mpsc::error::TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// The connection; after a failure a fresh one, believed only if it agrees on where the log ends.
+    fn connection(&mut self) -> Result<&mut Connection, LogError> {
+        if self.connection.is_none() {
+            let fresh = schema::open_writer(&self.directory, &self.file)?;
+            let (found, known) = (schema::head(&self.directory, &fresh)?, self.current());
+            if found != known {
+                let what = format!("it ends at {found}, not at {known} as it did before");
+                return Err(super::error::unusable(&self.directory, what));
+            }
+            self.connection = Some(fresh);
+        }
+        self.connection.as_mut().ok_or_else(in_doubt)
+    }
+
+    fn continue_snapshot(&mut self) {
+        let Some(mut writing) = self.writing.take() else { return };
+        let step = "keep a snapshot";
+        let stepped = match self.connection() {
+            Ok(connection) => writing.step(connection).map_err(|cause| (nothing_committed(&cause), cause)),
+            Err(error) => return drop(writing.reply.send(Err(error))),
+        };
+        match stepped {
+            Ok(true) => drop(writing.reply.send(Ok(()))),
+            Ok(false) => self.writing = Some(writing),
+            Err((clean, cause)) => {
+                self.connection = None;
+                // A chunk in doubt is proven away like an event.
+                let answered = clean || self.prove();
+                if answered {
+                    let _ = writing.reply.send(Err(failed(&self.directory, step, &cause)));
+                }
+            }
+        }
+    }
+
+    fn current(&self) -> Epoch {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, head: Epoch) {
+        if head != self.current() {
+            self.seen.mark(head);
+            *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
+        }
+    }
+}
+
+/// Writes and commits a group. The flag says that the commit record may stand in the WAL.
+fn transact(
+    connection: &mut Connection,
+    group: Group,
+    head: Epoch,
+) -> (Vec<Pending>, Result<Epoch, (bool, rusqlite::Error)>) {
+    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+        Ok(transaction) => transaction,
+        Err(cause) => return (group.unwritten(), Err((false, cause))),
+    };
+    let (pending, written) = group.write(&transaction, head);
+    let result = match written {
+        Err(cause) => Err((false, cause)),
+        Ok(end) => transaction.commit().map(|()| end).map_err(|cause| (!nothing_committed(&cause), cause)),
+    };
+    (pending, result)
+}
+
+fn append_failed(directory: &std::path::Path, cause: &rusqlite::Error) -> LogError {
+    failed(directory, "append to the log", cause)
+}
+
+fn in_doubt() -> LogError {
+    let cause = "an earlier flush failed, and it is not proven yet what is durable: try again later".into();
+    LogError::Io { step: "append to the log", cause }
+}
+
+/// Whether this failure of a commit leaves certainly no commit record behind: the disk was full or a write
+/// failed, and the commit record is the last thing written.
+fn nothing_committed(cause: &rusqlite::Error) -> bool {
+    cause.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || cause.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE)
+}
