@@ -1,1 +1,21 @@
-//! app
+//! Wiring: binds the listeners, connects the parts, supervises them, drains.
+//!
+//! ```text
+//! start (store, configuration, replay) ─▶ Bound (every address known) ─▶ run ─SIGTERM─▶ drain ─▶ exit
+//! ```
+
+pub mod books;
+pub mod clock;
+pub mod explain;
+pub mod feeds;
+pub mod gate;
+pub mod listeners;
+pub mod reload;
+mod serve;
+mod start;
+pub mod store;
+pub mod supervisor;
+pub mod views;
+
+pub use serve::{Addresses, Bound, stop_signals};
+pub use start::{Start, StartError, bind};

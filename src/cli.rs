@@ -1,1 +1,148 @@
-//! cli
+//! The command line: one file for each command, all of them thin.
+
+mod audit;
+mod client;
+mod explain;
+mod listing;
+mod output;
+mod revoke;
+mod serve;
+mod validate;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Envoy external authorization that knows who has left.
+///
+/// Proxies ask it about each request; it verifies the token, looks its owner up among those who left, applies
+/// roles, and answers.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done · 1 the answer is \"no\" · 2 usage · 3 could not reach, bind or read"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service.
+    Serve(serve::Serve),
+    /// Report every error of a configuration at once, and warn about dangerous settings.
+    Validate(validate::Validate),
+    /// Print the JSON Schema of the configuration.
+    Schema,
+    /// Decide one request and print each step with its cause.
+    Explain(explain::Explain),
+    /// Deny a person, subject, session, token, client, issuer, key or certificate.
+    Revoke(revoke::Revoke),
+    /// End one revocation.
+    Restore(revoke::Restore),
+    /// Break glass: override what a source says of a person, for a limited time.
+    Exempt(revoke::Exempt),
+    /// List revocations.
+    Revocations(listing::Revocations),
+    /// Show one person: identifiers, status, groups, roles, revocations, last seen.
+    Person(listing::Person),
+    /// List people.
+    People(listing::People),
+    /// Show sources and their age, issuers, epoch, configuration and enforcement.
+    Status(listing::Status),
+    /// Read and prove the audit trail.
+    Audit(audit::Audit),
+}
+
+/// Files of the configuration.
+#[derive(Clone, Debug, Args)]
+struct ConfigPaths {
+    /// A file, or a directory of *.yaml read in name order; may be given several times
+    #[arg(long = "config", value_name = "PATH", required = true, num_args = 1..)]
+    config: Vec<PathBuf>,
+}
+
+/// What a command came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Done.
+    Yes,
+    /// The answer is "no": invalid, denied, broken.
+    No,
+}
+
+impl Answer {
+    /// Exit code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Yes => 0,
+            Self::No => 1,
+        }
+    }
+}
+
+/// Why a command did not get that far.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The answer is "no", and this is why.
+    #[error("{0}")]
+    No(String),
+    /// What was asked makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// Something could not be reached, bound or read.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+impl Failure {
+    /// Exit code.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::No(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable(_) => 3,
+        }
+    }
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn run(self) -> Result<Answer, Failure> {
+        // rustls asks for one provider; nothing else may choose it first. A second call changes nothing.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        match self.command {
+            Command::Serve(command) => command.run(),
+            Command::Validate(command) => command.run(),
+            Command::Schema => validate::schema(),
+            Command::Explain(command) => command.run(),
+            Command::Revoke(command) => command.run(),
+            Command::Restore(command) => command.run(),
+            Command::Exempt(command) => command.run(),
+            Command::Revocations(command) => command.run(),
+            Command::Person(command) => command.run(),
+            Command::People(command) => command.run(),
+            Command::Status(command) => command.run(),
+            Command::Audit(command) => command.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,1 +1,172 @@
-//! decide
+//! The decision: a pure function of state, request, credentials and time.
+//!
+//! No I/O, no await, no clock, no cache. Every credential is judged, the strictest finding wins (law 2); the
+//! same inputs give the same decision, and it names its cause (law 9).
+
+mod known;
+mod permitted;
+mod revoked;
+mod verdict;
+
+use std::sync::Arc;
+
+use crate::domain::credential::{Foreign, Shown, Verified};
+use crate::domain::decision::{Decision, Determining};
+use crate::domain::policy::{Authorization, NotOurs};
+use crate::domain::reason::Reason;
+use crate::domain::time::Now;
+use crate::request::{Path, Request};
+use crate::state::State;
+use crate::state::rules::Chosen;
+use permitted::{Held, OverForms};
+use verdict::Verdict;
+
+/// Decides one request.
+#[must_use]
+pub fn decide(state: &State, request: &Request, shown: &[Shown], now: Now) -> Decision {
+    let chosen = state.rules.service(&request.destination);
+    let proven: Vec<&Arc<Verified>> = shown.iter().filter_map(as_verified).collect();
+    let mut verdict = Verdict::default();
+    judge_form(request, &chosen, &mut verdict);
+    for shown in shown {
+        judge_shown(state, &chosen, shown, now, &mut verdict);
+    }
+    for credential in &proven {
+        known::judge(state, chosen.service, credential, now, &mut verdict);
+    }
+    if known::mixed(state, &proven) {
+        verdict.add(Reason::MixedIdentities, Determining::None, proven.first().copied());
+    }
+    let held: Vec<Vec<Held>> = proven.iter().map(|credential| permitted::roles(state, credential, now)).collect();
+    if !verdict.denies() {
+        let (reason, determining) = grant(state, request, &chosen, shown, &held);
+        if !reason.allows() || verdict.exempted.is_none() {
+            verdict.add(reason, determining, None);
+        } else if let Some(exemption) = verdict.exempted {
+            verdict.add(Reason::Exempted, Determining::Exemption(exemption), None);
+        }
+    }
+    conclude(state, &chosen, &proven, &held, verdict)
+}
+
+fn as_verified(shown: &Shown) -> Option<&Arc<Verified>> {
+    match shown {
+        Shown::Verified(credential) => Some(credential),
+        Shown::Rejected { .. } | Shown::Foreign(_) => None,
+    }
+}
+
+/// What is wrong with the request itself, whoever sends it.
+fn judge_form(request: &Request, chosen: &Chosen<'_>, verdict: &mut Verdict) {
+    let asks_paths = chosen.service.authorization == Authorization::Roles;
+    let odd = asks_paths && matches!(request.path, Path::Odd(_));
+    if request.malformed.is_some() || odd {
+        verdict.add(Reason::MalformedRequest, Determining::None, None);
+    }
+    if chosen.unknown_name {
+        verdict.add(Reason::NoPermission, Determining::None, None);
+    }
+}
+
+/// What is wrong with one credential, whatever it is shown for.
+fn judge_shown(state: &State, chosen: &Chosen<'_>, shown: &Shown, now: Now, verdict: &mut Verdict) {
+    match shown {
+        Shown::Verified(credential) => {
+            revoked::judge(state, credential, now, verdict);
+            let found = [credential.flaw, audience(chosen, credential), credential.dates(now)];
+            for reason in found.into_iter().flatten() {
+                verdict.add(reason, Determining::None, Some(credential));
+            }
+        }
+        Shown::Rejected { reason, .. } => verdict.add(*reason, Determining::None, None),
+        Shown::Foreign(_) => {}
+    }
+}
+
+fn audience(chosen: &Chosen<'_>, credential: &Verified) -> Option<Reason> {
+    let required = chosen.service.audiences.as_ref().or(credential.required_audiences.as_ref())?;
+    (!credential.is_for(required)).then_some(Reason::WrongAudience)
+}
+
+/// Nothing speaks against it: what speaks for it?
+fn grant(
+    state: &State,
+    request: &Request,
+    chosen: &Chosen<'_>,
+    shown: &[Shown],
+    held: &[Vec<Held>],
+) -> (Reason, Determining) {
+    // Each credential must be permitted by itself: a second one adds no right to the first (law 2).
+    let each = held.iter().map(|held| grant_verified(state, request, chosen, held));
+    if let Some(strictest) = each.min_by_key(|(reason, _)| *reason) {
+        return strictest;
+    }
+    let foreign = shown.iter().filter_map(as_foreign).min();
+    let public = permitted::is_public(state, request, chosen.index);
+    let reason = match foreign {
+        Some(_) if chosen.service.foreign_credentials == NotOurs::Pass => Reason::PassedForeignCredentials,
+        Some(Foreign::Jwt) => Reason::UnknownIssuer,
+        _ if public => Reason::Public,
+        Some(Foreign::Other) => Reason::NoCredentials,
+        None if request.is_preflight() && chosen.service.preflight == NotOurs::Pass => Reason::Preflight,
+        None if chosen.service.no_credentials == NotOurs::Pass => Reason::PassedWithoutCredentials,
+        None => Reason::NoCredentials,
+    };
+    (reason, Determining::None)
+}
+
+fn as_foreign(shown: &Shown) -> Option<Foreign> {
+    match shown {
+        Shown::Foreign(foreign) => Some(*foreign),
+        Shown::Verified(_) | Shown::Rejected { .. } => None,
+    }
+}
+
+fn grant_verified(state: &State, request: &Request, chosen: &Chosen<'_>, held: &[Held]) -> (Reason, Determining) {
+    if chosen.service.authorization == Authorization::None {
+        return (Reason::Allowed, Determining::None);
+    }
+    let by_roles = permitted::by_roles(state, request, chosen.index, held);
+    let public = || permitted::is_public(state, request, chosen.index);
+    match by_roles {
+        OverForms::All(binding) => (Reason::Allowed, binding.map_or(Determining::None, |index| place(state, index))),
+        OverForms::Mixed | OverForms::None if public() => (Reason::Public, Determining::None),
+        OverForms::Mixed => (Reason::AmbiguousPath, Determining::None),
+        OverForms::None => (Reason::NoPermission, Determining::None),
+    }
+}
+
+fn place(state: &State, binding: u32) -> Determining {
+    let found = usize::try_from(binding).ok().and_then(|index| state.rules.policy.bindings.get(index));
+    Determining::Binding(found.map(|binding| binding.place.clone()).unwrap_or_default())
+}
+
+fn conclude(
+    state: &State,
+    chosen: &Chosen<'_>,
+    proven: &[&Arc<Verified>],
+    held: &[Vec<Held>],
+    verdict: Verdict,
+) -> Decision {
+    let notable = verdict.notable || verdict.exempted.is_some();
+    let (reason, determining, credential) = verdict.into_worst().unwrap_or((Reason::Internal, Determining::None, None));
+    let credential = credential.or_else(|| proven.first().map(|first| Arc::clone(first)));
+    let person = credential
+        .as_deref()
+        .and_then(|credential| revoked::people(state, &credential.owner).next().map(|known| known.person.id.clone()));
+    let (first, others) = held.split_first().map_or((&[][..], held), |(first, others)| (first, others));
+    let everywhere = |role: u16| others.iter().all(|other| other.iter().any(|held| held.role == role));
+    let shared: Vec<Held> = first.iter().filter(|held| everywhere(held.role)).copied().collect();
+    Decision {
+        reason,
+        determining,
+        service: Arc::clone(&chosen.service.name),
+        enforcement: chosen.service.enforcement,
+        credential,
+        person,
+        roles: permitted::names(state, &shared),
+        notable,
+        epoch: state.fold.epoch,
+        configuration: Arc::clone(&state.rules.policy.hash),
+    }
+}

@@ -4,9 +4,11 @@
 //! without gaps; what was appended together stands together or not at all; what was acknowledged survives
 //! any crash; readers see it in order.
 
-#[cfg(any(test, feature = "faults"))]
+#[cfg(test)]
 pub mod conformance;
 pub mod embedded;
+#[cfg(test)]
+pub mod memory;
 
 use async_trait::async_trait;
 

@@ -1,4 +1,15 @@
 //! What Envoy says of a request, made comparable. The only reader of Envoy's types on the check path.
+//!
+//! Reading order: [`read`] (a message becomes a [`Request`]) → [`host`] → [`path`] → [`headers`].
+//! Reading never fails and never panics: what is wrong stands in the result, and `decide` denies it.
+
+pub mod headers;
+pub mod path;
+mod host;
+mod read;
+
+pub use headers::Headers;
+pub use path::Path;
 
 /// One request to be judged. Whatever is odd about it is said in it: reading never fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,27 +51,25 @@ pub enum Transport {
     Tcp,
 }
 
-/// A request's path, without query.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Path {
-    /// Its forms, without doubles, the raw one first.
-    Forms(Vec<String>),
-    /// No form of it can be trusted; why.
-    Odd(&'static str),
-}
+impl Request {
+    /// Whether it has the shape of a CORS preflight (Fetch standard, "CORS-preflight request").
+    ///
+    /// That it shows no credential, which a preflight also must not, is for `decide` to see.
+    #[must_use]
+    pub fn is_preflight(&self) -> bool {
+        self.method == "OPTIONS"
+            && self.headers.exact("origin").is_some()
+            && self.headers.exact("access-control-request-method").is_some()
+    }
 
-impl Default for Path {
-    fn default() -> Self {
-        Self::Forms(Vec::new())
+    /// Whether the caller speaks gRPC, so that the body of a denial must be empty.
+    #[must_use]
+    pub fn is_grpc(&self) -> bool {
+        const PREFIX: &[u8] = b"application/grpc";
+        let kind = self.headers.exact("content-type").and_then(|kind| kind.get(..PREFIX.len()));
+        kind.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
     }
 }
 
-/// Request headers by lower-case name; doubles joined by `,` in order, as Envoy does.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, Vec<u8>)>);
-
-impl std::fmt::Debug for Headers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,102 @@
-//! state
+//! The state that `decide` sees: the fold of the log, and the rules in force.
+//!
+//! One value, immutable, swapped whole: a check that has loaded it sees one epoch and one configuration.
+
+pub mod fold;
+pub mod people;
+pub mod revocations;
+pub mod rules;
+pub mod snapshot;
+pub mod table;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use crate::domain::event::Epoch;
+use crate::domain::key::KeyKind;
+use crate::domain::person::PersonId;
+use fold::Fold;
+use rules::Rules;
+
+/// Everything that a decision depends on, but for the request, its credentials and the time.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// What the log amounts to.
+    pub fold: Fold,
+    /// What the configuration says.
+    pub rules: Arc<Rules>,
+}
+
+impl State {
+    /// Whom a REF means: anybody who goes by the name, or to whom `ISS|SUB` links.
+    #[must_use]
+    pub fn resolve(&self, reference: &str) -> Vec<PersonId> {
+        let mut ids = self.fold.named(reference);
+        if let Some((issuer, subject)) = reference.trim().split_once('|') {
+            ids.extend(self.linked(issuer, subject));
+        }
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+
+    /// The persons whom a source links with a subject of its issuer by `sub` or `uid`.
+    fn linked(&self, issuer: &str, subject: &str) -> Vec<PersonId> {
+        let policy = &self.rules.policy;
+        let sources = policy.sources.iter().filter(|source| {
+            policy.issuers.get(usize::from(source.issuer)).is_some_and(|rules| &*rules.issuer == issuer)
+        });
+        sources
+            .flat_map(|source| source.link.iter().map(move |link| (source, link)))
+            .filter(|(_, link)| link.claim == "sub")
+            .flat_map(|(source, link)| {
+                let key = self.fold.keyer.key(KeyKind::Link, &[&source.name, &link.attribute, subject]);
+                self.fold.people.linked(key)
+            })
+            .map(|known| known.person.id.clone())
+            .collect()
+    }
+}
+
+/// Where the state in force is found. One writer publishes; checks load.
+#[derive(Debug)]
+pub struct Published {
+    state: ArcSwap<State>,
+    epoch: watch::Sender<Epoch>,
+}
+
+impl Published {
+    /// Publishes the first state.
+    #[must_use]
+    pub fn new(state: State) -> Arc<Self> {
+        let (epoch, _) = watch::channel(state.fold.epoch);
+        Arc::new(Self { state: ArcSwap::from_pointee(state), epoch })
+    }
+
+    /// The state in force. Load it after the last await of a check (law 1).
+    #[must_use]
+    pub fn load(&self) -> arc_swap::Guard<Arc<State>> {
+        self.state.load()
+    }
+
+    /// The state in force, to keep for longer than a check.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// Tells of every epoch that comes into force.
+    #[must_use]
+    pub fn epochs(&self) -> watch::Receiver<Epoch> {
+        self.epoch.subscribe()
+    }
+
+    /// Puts a state in force. Only the writer calls it.
+    pub(crate) fn publish(&self, state: State) {
+        let epoch = state.fold.epoch;
+        self.state.store(Arc::new(state));
+        self.epoch.send_replace(epoch);
+    }
+}

@@ -1,1 +1,221 @@
-//! writer
+//! The one writer: commands in, events into the log, the log into the state, answers out.
+//!
+//! Whatever waits is planned together, appended together (one fsync), read back from the log, folded,
+//! published and only then acknowledged (laws 5 and 11). Nothing else changes the state.
+
+mod clock;
+mod configured;
+mod directory;
+mod operator;
+mod plan;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::domain::event::{NewEvent, Recorded};
+use crate::domain::inbox::{Command, Done, Letter, Refused};
+use crate::domain::key::Keyer;
+use crate::domain::policy::Policy;
+use crate::log::{Log, LogError, Snapshot};
+use crate::state::fold::Fold;
+use crate::state::rules::Rules;
+use crate::state::{Published, State, snapshot};
+use plan::{Outcome, Plan};
+
+/// Commands that are committed together at most: bounds how long the first of them waits for the last.
+const BATCH: usize = 1024;
+/// Events that are read at once.
+const PAGE: usize = 4096;
+/// Events after which a new snapshot is kept, so that a start reads few.
+const SNAPSHOT_EVERY: u64 = 100_000;
+
+/// Is told of every event once it is enforced here: for audit records and metrics.
+pub trait Witness: Send + Sync + 'static {
+    /// An event came into force.
+    fn enforced(&self, recorded: &Recorded);
+}
+
+/// Writes. There is one in a process.
+pub struct Writer<L> {
+    log: Arc<L>,
+    published: Arc<Published>,
+    fold: Fold,
+    rules: Arc<Rules>,
+    witness: Box<dyn Witness>,
+    snapshot_at: u64,
+}
+
+/// Folds the whole log: from its snapshot, where there is a readable one, else from its beginning.
+///
+/// # Errors
+/// [`LogError`] if the log cannot be read.
+pub async fn replay<L: Log>(log: &L, keyer: Keyer) -> Result<Fold, LogError> {
+    let head = log.head().await?;
+    let kept = log.snapshot().await?.and_then(|kept| match snapshot::read(&kept.bytes, keyer.clone()) {
+        Ok(fold) if fold.epoch <= head => Some(fold),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::warn!(error = %error, "the snapshot is not used: the log is read from its beginning");
+            None
+        }
+    });
+    let mut fold = kept.unwrap_or_else(|| Fold::empty(keyer, head.generation));
+    fold.epoch.generation = head.generation;
+    read_on(log, &mut fold, |_| {}).await?;
+    Ok(fold)
+}
+
+/// Folds what the log holds behind the fold.
+async fn read_on<L: Log>(log: &L, fold: &mut Fold, mut seen: impl FnMut(&Recorded)) -> Result<(), LogError> {
+    loop {
+        let page = log.read(fold.epoch.position, PAGE).await?;
+        for recorded in &page {
+            fold.apply(recorded);
+            seen(recorded);
+        }
+        if page.len() < PAGE {
+            return Ok(());
+        }
+    }
+}
+
+impl<L: Log> Writer<L> {
+    /// A writer that goes on from a replayed fold, and the state that it publishes.
+    #[must_use]
+    pub fn new(log: Arc<L>, fold: Fold, policy: Arc<Policy>, witness: Box<dyn Witness>) -> (Self, Arc<Published>) {
+        let rules = Arc::new(Rules::new(policy, 1, &fold.keyer));
+        let published = Published::new(State { fold: fold.clone(), rules: Arc::clone(&rules) });
+        let snapshot_at = fold.epoch.position + SNAPSHOT_EVERY;
+        (Self { log, published: Arc::clone(&published), fold, rules, witness, snapshot_at }, published)
+    }
+
+    /// Works until every inbox is gone; then keeps a snapshot.
+    pub async fn run(mut self, mut letters: mpsc::Receiver<Letter>) {
+        let mut batch = Vec::new();
+        while letters.recv_many(&mut batch, BATCH).await > 0 {
+            self.settle(std::mem::take(&mut batch)).await;
+            if self.fold.epoch.position >= self.snapshot_at {
+                self.keep_snapshot().await;
+            }
+        }
+        self.keep_snapshot().await;
+    }
+
+    /// Makes a batch of commands true, or says why not.
+    async fn settle(&mut self, batch: Vec<Letter>) {
+        for letter in &batch {
+            if let Command::Configure(policy) = &letter.command {
+                self.install(policy);
+            }
+        }
+        let outcome = self.commit(&batch).await;
+        for (index, letter) in batch.into_iter().enumerate() {
+            let answer = match &outcome {
+                Ok(outcomes) => outcomes.get(index).cloned().unwrap_or(Err(Refused::Stopped)),
+                Err(error) => Err(Refused::Log(error.to_string())),
+            };
+            let answer = answer.map(|done| Done { epoch: self.fold.epoch, ..done });
+            // Whoever asked may have gone: what they asked for is true all the same.
+            let _ = letter.reply.send(answer);
+        }
+    }
+
+    /// Plans, appends, reads back. If the log has moved on, compares and plans again.
+    async fn commit(&mut self, batch: &[Letter]) -> Result<Vec<Result<Done, Refused>>, LogError> {
+        loop {
+            let (events, outcomes) = self.plan(batch).await?;
+            if events.is_empty() {
+                return Ok(outcomes);
+            }
+            match self.log.append(self.fold.epoch, events).await {
+                Ok(_) => {
+                    self.catch_up().await?;
+                    return Ok(outcomes);
+                }
+                Err(LogError::Conflict { .. }) => self.catch_up().await?,
+                Err(error) => {
+                    tracing::error!(error = %error, "the log took nothing: nothing was changed");
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// What the batch amounts to: each command is compared with what those before it will have made true.
+    async fn plan(&self, batch: &[Letter]) -> Result<(Vec<NewEvent>, Vec<Result<Done, Refused>>), LogError> {
+        let mut plan = Plan::new(State { fold: self.fold.clone(), rules: Arc::clone(&self.rules) });
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for letter in batch {
+            let before = plan.len();
+            let outcome = self.plan_one(&mut plan, letter).await?;
+            let position = if plan.len() > before { self.fold.epoch.position + 1 + before as u64 } else { 0 };
+            outcomes.push(outcome.map(|outcome| Done { position, persons: outcome.persons, ..Done::default() }));
+        }
+        if let Some(last) = batch.last() {
+            configured::pin(&mut plan, last.now);
+        }
+        Ok((plan.into_events(), outcomes))
+    }
+
+    async fn plan_one(&self, plan: &mut Plan, letter: &Letter) -> Result<Result<Outcome, Refused>, LogError> {
+        let now = letter.now;
+        Ok(match &letter.command {
+            Command::Observe(observation) => {
+                let id = directory::event_id(observation);
+                let known = match &id {
+                    Some(id) => plan.has_id(id) || self.log.find(id).await?.is_some(),
+                    None => false,
+                };
+                if known { Ok(Outcome::default()) } else { directory::observe(plan, observation, id, now) }
+            }
+            Command::Revoke(request) => operator::revoke(plan, request, now),
+            Command::Restore { id, reason, actor } => {
+                let event = match id.0.checked_sub(1) {
+                    Some(before) => self.log.read(before, 1).await?.pop(),
+                    None => None,
+                };
+                operator::restore(plan, *id, event, reason, actor, now)
+            }
+            Command::Exempt { reference, expires, reason, actor } => {
+                operator::exempt(plan, reference, *expires, (reason, actor), now)
+            }
+            Command::Configure(_) => configured::note(plan, self.log.as_ref(), now).await?,
+            Command::Tick => Ok(clock::tick(plan, now)),
+        })
+    }
+
+    /// Folds what the log holds by now, and puts it in force.
+    async fn catch_up(&mut self) -> Result<(), LogError> {
+        let mut seen = Vec::new();
+        let read = read_on(self.log.as_ref(), &mut self.fold, |recorded| seen.push(recorded.clone())).await;
+        self.publish();
+        for recorded in &seen {
+            self.witness.enforced(recorded);
+        }
+        read
+    }
+
+    fn install(&mut self, policy: &Arc<Policy>) {
+        self.rules = Arc::new(Rules::new(Arc::clone(policy), self.rules.generation + 1, &self.fold.keyer));
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.published.publish(State { fold: self.fold.clone(), rules: Arc::clone(&self.rules) });
+    }
+
+    async fn keep_snapshot(&mut self) {
+        self.snapshot_at = self.fold.epoch.position + SNAPSHOT_EVERY;
+        let kept = match snapshot::write(&self.fold) {
+            Ok(bytes) => self.log.keep_snapshot(Snapshot { epoch: self.fold.epoch, bytes }).await,
+            Err(error) => Err(LogError::Io { step: "write a snapshot", cause: error.to_string() }),
+        };
+        if let Err(error) = kept {
+            tracing::warn!(error = %error, "no snapshot was kept: the next start reads more of the log");
+        }
+    }
+}

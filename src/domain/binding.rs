@@ -1,5 +1,7 @@
 //! Roles, what they permit, and who holds them.
 
+use std::sync::Arc;
+
 use super::path::PathPattern;
 use super::time::Timestamp;
 
@@ -53,7 +55,7 @@ impl Right {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// What it permits in the mesh.
     pub permissions: Vec<Permission>,
     /// What it permits on the control API.

@@ -135,7 +135,7 @@ impl Deref for Verified {
 }
 
 /// Something in a credential's place that no configured issuer or scheme claims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Foreign {
     /// A JWT of an issuer that is not configured.
     Jwt,

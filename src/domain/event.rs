@@ -51,6 +51,9 @@ pub struct Ended {
     /// The shape that it had.
     #[serde(flatten)]
     pub shape: Shape,
+    /// When it would have ended by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
     /// The persons whom it meant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub persons: Vec<PersonId>,
@@ -89,6 +92,8 @@ pub enum Event {
     Extended {
         /// Which one.
         revocation: RevocationId,
+        /// What it is about, repeated so that the fold need not look back.
+        target: Target,
         /// Whom it now means too.
         person: PersonId,
     },
@@ -135,6 +140,9 @@ pub enum Event {
 pub struct NewEvent {
     /// When the writer took it in (believed wall clock).
     pub time: Timestamp,
+    /// When it happened at the provider, where the provider said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub happened: Option<Timestamp>,
     /// Makes appending idempotent: a second event with the same id is not appended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,

@@ -83,8 +83,6 @@ pub struct ConfiguredRevocation {
     pub reason: String,
     /// It denies from this time on, if not at once.
     pub effective: Option<Timestamp>,
-    /// It ends by itself then.
-    pub expires: Option<Timestamp>,
     /// Where it stands: `file:line`.
     pub place: String,
 }

@@ -10,7 +10,12 @@ use crate::domain::time::Timestamp;
 #[must_use]
 pub fn event(number: u64, id: Option<&str>) -> NewEvent {
     let time = Timestamp::from_millis(number.cast_signed());
-    NewEvent { time, id: id.map(str::to_owned), event: Event::Synced { source: format!("s{number}"), at: time } }
+    NewEvent {
+        time,
+        happened: None,
+        id: id.map(str::to_owned),
+        event: Event::Synced { source: format!("s{number}"), at: time },
+    }
 }
 
 /// Everything in the log, read in pages of three so that page borders are crossed.

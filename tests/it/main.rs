@@ -1,3 +1,11 @@
-//! Tests of the crate as a whole.
+//! The one integration-test binary: real processes on loopback, started by `support`, stopped when a test ends.
+//!
+//! `tests/run.sh` installs the peers and runs all. By hand: `OFFBOARD_PEERS=target/peers cargo test --test it`.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
 
+mod support;
+
+mod envoy_files;
 mod imports;
+mod manifests;
+mod peers;

@@ -6,6 +6,7 @@ use super::error::signed;
 use super::reader;
 use super::writer::{Job, Reply};
 use crate::domain::event::{Epoch, NewEvent, Position};
+use crate::domain::time::Timestamp;
 use crate::log::LogError;
 
 /// Jobs that are written together.
@@ -134,13 +135,14 @@ fn append(
     connection.prepare_cached("SAVEPOINT job")?.execute([])?;
     let mut position = end.position;
     let mut text = Vec::with_capacity(512);
-    let mut insert =
-        connection.prepare_cached("INSERT INTO events (position, time, id, event) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = connection
+        .prepare_cached("INSERT INTO events (position, time, happened, id, event) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for new in events {
         let refused = match as_json(&new.event, &mut text) {
             Err(error) => Some(error),
             Ok(json) => {
-                let row = params![signed(position.saturating_add(1)), new.time.as_millis(), new.id, json];
+                let happened = new.happened.map(Timestamp::as_millis);
+                let row = params![signed(position.saturating_add(1)), new.time.as_millis(), happened, new.id, json];
                 match insert.execute(row) {
                     Ok(_) => None,
                     Err(cause) if is_known(&cause) => Some(duplicate(connection, new)?),

@@ -86,7 +86,9 @@ const RESERVED: usize = 16_384;
 fn read(directory: &Path, connection: &Connection, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
     let fail = |cause: rusqlite::Error| failed(directory, "read the log", &cause);
     let mut statement = connection
-        .prepare_cached("SELECT position, time, id, event FROM events WHERE position > ?1 ORDER BY position LIMIT ?2")
+        .prepare_cached(
+            "SELECT position, time, id, event, happened FROM events WHERE position > ?1 ORDER BY position LIMIT ?2",
+        )
         .map_err(fail)?;
     let mut rows = statement.query([signed(after), i64::try_from(limit).unwrap_or(i64::MAX)]).map_err(fail)?;
     let mut events = Vec::with_capacity(limit.min(RESERVED));
@@ -113,5 +115,6 @@ fn recorded(directory: &Path, row: &Row<'_>) -> Result<Recorded, LogError> {
         // What stands there is not repeated: it may be about somebody.
         .ok_or_else(|| unusable(directory, format!("the event at {position} cannot be read")))?;
     let time = Timestamp::from_millis(row.get(1).map_err(fail)?);
-    Ok(Recorded { position, new: NewEvent { time, id: row.get(2).map_err(fail)?, event } })
+    let happened = row.get::<_, Option<i64>>(4).map_err(fail)?.map(Timestamp::from_millis);
+    Ok(Recorded { position, new: NewEvent { time, happened, id: row.get(2).map_err(fail)?, event } })
 }

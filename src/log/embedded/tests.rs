@@ -187,6 +187,7 @@ async fn figures() {
     let log = open(directory.path());
     let revoked = |number: u64| NewEvent {
         time: Timestamp::from_millis(1_700_000_000_000),
+        happened: None,
         id: Some(format!("okta:00u{number:x}")),
         event: crate::domain::event::Event::Revoked(Revocation {
             target: Target::Token { issuer: "https://idp.example.com".into(), token: format!("{number:032x}") },

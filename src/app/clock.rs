@@ -1,0 +1,66 @@
+//! The one place where clocks are read.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::domain::time::{Now, Timekeeper, Timestamp};
+
+/// How often the wall clock is compared with the monotonic one.
+pub const COMPARE: Duration = Duration::from_secs(1);
+
+/// Tells the time, to everybody in this process. A reading costs no lock.
+#[derive(Debug)]
+pub struct Clock {
+    started: Instant,
+    keeper: Mutex<Timekeeper>,
+    /// Believed wall clock minus monotonic, in milliseconds.
+    offset: AtomicI64,
+    /// The highest time given out.
+    floor: AtomicI64,
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+fn wall() -> Timestamp {
+    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => millis(since),
+        Err(before) => -millis(before.duration()),
+    })
+}
+
+impl Clock {
+    /// A clock that never shows less than `floor`: the highest time of the last run, and of the log.
+    #[must_use]
+    pub fn start(floor: Option<Timestamp>) -> Arc<Self> {
+        let clock = Self {
+            started: Instant::now(),
+            keeper: Mutex::new(Timekeeper::start(wall(), 0, floor)),
+            offset: AtomicI64::new(wall().as_millis()),
+            floor: AtomicI64::new(floor.map_or(i64::MIN, Timestamp::as_millis)),
+        };
+        clock.compare();
+        Arc::new(clock)
+    }
+
+    fn monotonic(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let wall = self.monotonic().saturating_add(self.offset.load(Ordering::Acquire));
+        let floor = self.floor.fetch_max(wall, Ordering::AcqRel).max(wall);
+        Now { wall: Timestamp::from_millis(wall), steady: Timestamp::from_millis(floor) }
+    }
+
+    /// Compares the clocks. Called every [`COMPARE`].
+    pub fn compare(&self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let monotonic = self.monotonic();
+        let now = keeper.now(wall(), monotonic);
+        self.offset.store(now.wall.as_millis().saturating_sub(monotonic), Ordering::Release);
+        self.floor.fetch_max(now.steady.as_millis(), Ordering::AcqRel);
+    }
+}

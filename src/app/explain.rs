@@ -1,0 +1,209 @@
+//! A decision in words, step by step: for `explain`, on a running server and from the configuration alone.
+
+use std::sync::Arc;
+
+use crate::control::views::{Explanation, StepView};
+use crate::domain::credential::{Foreign, Shown, Verified};
+use crate::domain::decision::{Decision, Determining};
+use crate::domain::policy::{Authorization, Enforcement};
+use crate::domain::time::Now;
+use crate::request::{Path, Request};
+use crate::state::State;
+
+/// Whether what is live was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knowledge {
+    /// A running server's.
+    Live,
+    /// The configuration's only: nobody who left is known.
+    ConfigurationOnly,
+}
+
+/// What is said where nothing live was asked.
+pub const NOT_CONSULTED: &str = "not consulted";
+/// The verdict where only the configuration was asked.
+pub const BY_CONFIGURATION: &str = "would be allowed by configuration only";
+
+/// Everything that a decision was made from.
+pub struct Story<'a> {
+    /// The state that it was made on.
+    pub state: &'a State,
+    /// What was asked.
+    pub request: &'a Request,
+    /// What was shown.
+    pub shown: &'a [Shown],
+    /// When.
+    pub now: Now,
+    /// What came of it.
+    pub decision: &'a Decision,
+    /// What was asked of.
+    pub knowledge: Knowledge,
+}
+
+fn step(question: &str, answer: impl Into<String>, cause: impl Into<String>) -> StepView {
+    StepView { question: question.to_owned(), answer: answer.into(), cause: cause.into() }
+}
+
+/// What determined a decision, in words.
+#[must_use]
+pub fn cause(determining: &Determining) -> String {
+    match determining {
+        Determining::None => String::new(),
+        Determining::Revocation(id) => format!("revocation {id}"),
+        Determining::Configured(place) => format!("revocations at {place}"),
+        Determining::Binding(place) => format!("binding at {place}"),
+        Determining::Source(name) => format!("source {name}"),
+        Determining::Exemption(id) => format!("exemption r{id}"),
+    }
+}
+
+impl Story<'_> {
+    /// Tells it.
+    #[must_use]
+    pub fn tell(&self) -> Explanation {
+        let mut steps = vec![self.form(), self.service()];
+        steps.extend(self.shown.iter().map(|shown| self.credential(shown)));
+        if self.shown.is_empty() {
+            steps.push(step("which credential is shown?", "none", ""));
+        }
+        steps.push(self.revocations());
+        steps.extend(self.people());
+        steps.push(self.roles());
+        steps.push(self.verdict());
+        Explanation {
+            allowed: self.decision.reason.allows(),
+            reason: self.decision.reason.code().to_owned(),
+            steps,
+            service: self.decision.service.to_string(),
+            person: self.decision.person.clone(),
+            epoch: self.decision.epoch,
+            decision_id: None,
+        }
+    }
+
+    fn form(&self) -> StepView {
+        let question = "is the request well formed?";
+        match (&self.request.malformed, &self.request.path) {
+            (Some(why), _) => step(question, "no", *why),
+            (None, Path::Odd(why)) => step(question, "its path cannot be trusted", *why),
+            (None, Path::Forms(forms)) if forms.len() > 1 => {
+                step(question, format!("yes; its path may be taken for {}", forms.join(" or ")), "")
+            }
+            (None, Path::Forms(_)) => step(question, "yes", ""),
+        }
+    }
+
+    fn service(&self) -> StepView {
+        let chosen = self.state.rules.service(&self.request.destination);
+        let destination = &self.request.destination;
+        let by = match (&destination.extension, &destination.principal, &destination.host) {
+            (Some(name), _, _) if chosen.unknown_name => format!("the route names `{name}`, which is not configured"),
+            (Some(_), _, _) => "the route names it".to_owned(),
+            (None, Some(principal), _) => format!("destination principal {principal}"),
+            (None, None, Some(host)) => format!("host {host}"),
+            (None, None, None) => "nothing names one".to_owned(),
+        };
+        let enforcement = match chosen.service.enforcement {
+            Enforcement::Enforce => "enforce",
+            Enforcement::Observe => "observe: every check is allowed",
+        };
+        step("which service is it for?", format!("{} ({enforcement})", chosen.service.name), by)
+    }
+
+    fn credential(&self, shown: &Shown) -> StepView {
+        let question = "which credential is shown?";
+        match shown {
+            Shown::Verified(credential) => {
+                let wrong = [credential.flaw, credential.dates(self.now)].into_iter().flatten().min();
+                let whose = format!(
+                    "{} of {} by {}",
+                    credential.kind.word(),
+                    credential.subject.as_deref().unwrap_or("nobody"),
+                    credential.issuer
+                );
+                let cause = wrong.map_or("its proof holds".to_owned(), |reason| reason.code().to_owned());
+                step(question, whose, cause)
+            }
+            Shown::Rejected { kind, reason, .. } => {
+                step(question, format!("{}, not proven", kind.word()), reason.code())
+            }
+            Shown::Foreign(Foreign::Jwt) => step(question, "a token of an issuer that is not configured", ""),
+            Shown::Foreign(Foreign::Other) => step(question, "something that no configured scheme claims", ""),
+        }
+    }
+
+    fn revocations(&self) -> StepView {
+        let question = "is anything about it revoked?";
+        if self.knowledge == Knowledge::ConfigurationOnly
+            && !matches!(self.decision.determining, Determining::Configured(_))
+        {
+            return step(question, NOT_CONSULTED, "");
+        }
+        match &self.decision.determining {
+            found @ (Determining::Revocation(_) | Determining::Configured(_)) => step(question, "yes", cause(found)),
+            Determining::Exemption(id) => {
+                step(question, "yes, but glass is broken for them", format!("exemption r{id}"))
+            }
+            _ => step(question, "no", format!("epoch {}", self.decision.epoch)),
+        }
+    }
+
+    fn proven(&self) -> impl Iterator<Item = &Arc<Verified>> {
+        self.shown.iter().filter_map(|shown| match shown {
+            Shown::Verified(credential) => Some(credential),
+            Shown::Rejected { .. } | Shown::Foreign(_) => None,
+        })
+    }
+
+    fn people(&self) -> Vec<StepView> {
+        if self.knowledge == Knowledge::ConfigurationOnly {
+            return vec![
+                step("who is it in the directory?", NOT_CONSULTED, ""),
+                step("how fresh is the directory?", NOT_CONSULTED, ""),
+            ];
+        }
+        let who = self.decision.person.as_ref().and_then(|id| self.state.fold.people.find(&self.state.fold.keyer, id));
+        let answer = match who {
+            Some(known) => format!("{}, {}", known.person.id, known.person.status.word()),
+            None if self.proven().any(|credential| credential.machine) => "a machine's own token".to_owned(),
+            None => "nobody whom a source knows".to_owned(),
+        };
+        let mut steps = vec![step("who is it in the directory?", answer, "")];
+        let mut issuers: Vec<u16> = self.proven().map(|credential| credential.issuer_index).collect();
+        issuers.dedup();
+        for index in issuers.iter().flat_map(|issuer| self.state.rules.sources_of(*issuer)) {
+            let Some(source) = self.state.rules.policy.sources.get(usize::from(*index)) else { continue };
+            let age = match self.state.fold.sources.get(&source.name) {
+                None => "never synced".to_owned(),
+                Some(synced) => {
+                    let age = self.now.wall.since(synced.last_synced).as_secs();
+                    format!("{age} s old, stale after {} s", source.max_staleness.as_secs())
+                }
+            };
+            steps.push(step("how fresh is the directory?", age, format!("source {}", source.name)));
+        }
+        steps
+    }
+
+    fn roles(&self) -> StepView {
+        let question = "which roles does the caller hold?";
+        let chosen = self.state.rules.service(&self.request.destination);
+        if chosen.service.authorization == Authorization::None {
+            return step(question, "not asked: `authorization: none`", "");
+        }
+        let names: Vec<&str> = self.decision.roles.iter().map(AsRef::as_ref).collect();
+        let answer = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        step(question, answer, "")
+    }
+
+    fn verdict(&self) -> StepView {
+        let answer = match (self.decision.reason.allows(), self.knowledge) {
+            (true, Knowledge::Live) => "allowed".to_owned(),
+            (true, Knowledge::ConfigurationOnly) => BY_CONFIGURATION.to_owned(),
+            (false, _) => format!("denied with {}", self.decision.reason.status()),
+        };
+        let because = cause(&self.decision.determining);
+        let reason = self.decision.reason.code();
+        step("verdict", answer, if because.is_empty() { reason.to_owned() } else { format!("{reason}: {because}") })
+    }
+}

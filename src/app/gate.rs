@@ -1,0 +1,145 @@
+//! The check flow in one place: authenticate, load the state, decide, keep the books.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::clock::Clock;
+use crate::audit::entry::Facts;
+use crate::audit::sink::Recorder;
+use crate::authenticate::Authenticator;
+use crate::decide::decide;
+use crate::domain::credential::Shown;
+use crate::domain::decision::{Decision, Determining};
+use crate::domain::policy::Policy;
+use crate::domain::time::Now;
+use crate::envoy::{Answered, Gate, Judged, Trouble};
+use crate::request::{Path, Request};
+use crate::state::{Published, State};
+use crate::telemetry::metrics::Metrics;
+
+/// An authenticator for one configuration.
+#[derive(Debug)]
+pub struct Active {
+    /// What it was made for.
+    pub policy: Arc<Policy>,
+    /// It.
+    pub authenticator: Authenticator,
+}
+
+/// The authenticators of the configuration in force and of the one before or after it, so that a check finds
+/// the one that fits the state that it loaded.
+#[derive(Debug)]
+pub struct Authenticators(ArcSwap<Vec<Arc<Active>>>);
+
+impl Authenticators {
+    /// With one, for the configuration that comes first.
+    #[must_use]
+    pub fn new(first: Active) -> Self {
+        Self(ArcSwap::from_pointee(vec![Arc::new(first)]))
+    }
+
+    /// Adds one for a configuration that is about to come into force, and drops those that no longer can.
+    pub fn add(&self, active: Active, in_force: &Arc<Policy>) {
+        let mut kept: Vec<Arc<Active>> =
+            self.0.load().iter().filter(|active| Arc::ptr_eq(&active.policy, in_force)).cloned().collect();
+        kept.push(Arc::new(active));
+        self.0.store(Arc::new(kept));
+    }
+
+    fn of(&self, state: &State) -> Option<Arc<Active>> {
+        self.0.load().iter().find(|active| Arc::ptr_eq(&active.policy, &state.rules.policy)).cloned()
+    }
+}
+
+/// The gate between the proxies and everything that is known.
+pub struct CheckGate {
+    /// The state in force.
+    pub published: Arc<Published>,
+    /// Who verifies credentials.
+    pub authenticators: Arc<Authenticators>,
+    /// What time it is.
+    pub clock: Arc<Clock>,
+    /// Where decisions are recorded.
+    pub recorder: Recorder,
+    /// Where they are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// A check that keeps meeting reloads gives up after this many: they come by the second at most, and a
+/// check takes microseconds.
+const ATTEMPTS: usize = 5;
+
+impl CheckGate {
+    /// Decides with what is known now; also for `explain`.
+    ///
+    /// # Errors
+    /// `None` if the configuration changed under it again and again.
+    pub async fn decide(&self, request: &Request) -> Option<(Arc<State>, Vec<Shown>, Now, Decision)> {
+        for _ in 0..ATTEMPTS {
+            let before = self.published.snapshot();
+            let Some(active) = self.authenticators.of(&before) else { continue };
+            let shown = active.authenticator.authenticate(request, self.clock.now()).await;
+            // Loaded after the last await: a revocation that came meanwhile wins (law 1).
+            let state = self.published.snapshot();
+            if Arc::ptr_eq(&state.rules.policy, &active.policy) {
+                let now = self.clock.now();
+                let decision = decide(&state, request, &shown, now);
+                return Some((state, shown, now, decision));
+            }
+        }
+        None
+    }
+}
+
+impl Gate for CheckGate {
+    async fn judge(&self, request: &Request) -> Judged {
+        match self.decide(request).await {
+            Some((state, _, _, decision)) => Judged {
+                decision: Arc::new(decision),
+                decision_id: self.recorder.draw_id(),
+                policy: Arc::clone(&state.rules.policy),
+            },
+            None => self.cannot_judge(Trouble::Late, Some(request)),
+        }
+    }
+
+    fn cannot_judge(&self, trouble: Trouble, request: Option<&Request>) -> Judged {
+        let state = self.published.load();
+        let nowhere = Request::default();
+        let chosen = state.rules.service(&request.unwrap_or(&nowhere).destination);
+        let decision = Decision {
+            reason: trouble.reason(),
+            determining: Determining::None,
+            service: Arc::clone(&chosen.service.name),
+            enforcement: chosen.service.enforcement,
+            credential: None,
+            person: None,
+            roles: Vec::new(),
+            notable: false,
+            epoch: state.fold.epoch,
+            configuration: Arc::clone(&state.rules.policy.hash),
+        };
+        Judged {
+            decision: Arc::new(decision),
+            decision_id: self.recorder.draw_id(),
+            policy: Arc::clone(&state.rules.policy),
+        }
+    }
+
+    fn answered(&self, answered: Answered<'_>) {
+        let judged = answered.judged;
+        self.metrics.answered(&judged.decision, answered.took);
+        let path = answered.request.map_or("", |request| match &request.path {
+            Path::Forms(forms) => forms.first().map_or("", String::as_str),
+            Path::Odd(_) => "",
+        });
+        let facts = Facts {
+            id: judged.decision_id,
+            time: self.clock.now().wall,
+            method: answered.request.map_or("", |request| request.method.as_str()),
+            path,
+        };
+        self.recorder.decision(&judged.decision, facts);
+    }
+}

@@ -1,0 +1,181 @@
+//! Sockets, and TLS on them.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::{Stream, StreamExt};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::TcpListenerStream;
+
+use crate::config::settings::{Listener, TlsFiles};
+
+/// How often certificate files are read again. Kubelet needs about a minute to bring new ones.
+const RELOAD: Duration = Duration::from_secs(10);
+/// A handshake that takes longer is given up.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Handshakes under way at once.
+const HANDSHAKES: usize = 256;
+
+/// Why a listener does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address cannot be had.
+    #[error("bind `{name}` to {address}")]
+    Bind {
+        /// Which listener.
+        name: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Its certificates cannot be used.
+    #[error("tls of `{name}`: {what}")]
+    Tls {
+        /// Which listener.
+        name: &'static str,
+        /// What is wrong, with the file.
+        what: String,
+    },
+}
+
+/// A socket that listens, and where.
+#[derive(Debug)]
+pub struct Socket {
+    listener: TcpListener,
+    /// The address that was had.
+    pub address: SocketAddr,
+    tls: Option<Arc<Tls>>,
+}
+
+/// The certificates of a listener, replaced when their files change.
+#[derive(Debug)]
+pub struct Tls {
+    name: &'static str,
+    files: TlsFiles,
+    current: ArcSwap<ServerConfig>,
+}
+
+/// Binds a listener.
+///
+/// # Errors
+/// [`ListenError`].
+pub async fn bind(name: &'static str, listen: &Listener) -> Result<Socket, ListenError> {
+    let tls = match &listen.tls {
+        Some(files) => Some(Arc::new(Tls {
+            name,
+            files: files.clone(),
+            current: ArcSwap::from_pointee(server_config(files).map_err(|what| ListenError::Tls { name, what })?),
+        })),
+        None => None,
+    };
+    let failed = |source| ListenError::Bind { name, address: listen.listen, source };
+    let listener = TcpListener::bind(listen.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Socket { listener, address, tls })
+}
+
+fn server_config(files: &TlsFiles) -> Result<ServerConfig, String> {
+    let named = |path: &Path, what: String| format!("`{}`: {what}", path.display());
+    let certificates = certificates(&files.cert_file)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key_file)
+        .map_err(|error| named(&files.key_file, format!("no private key: {error}")))?;
+    let builder = ServerConfig::builder();
+    let builder = match &files.client_ca_file {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = rustls::RootCertStore::empty();
+            for certificate in self::certificates(path)? {
+                roots.add(certificate).map_err(|error| named(path, error.to_string()))?;
+            }
+            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build();
+            builder.with_client_cert_verifier(verifier.map_err(|error| named(path, error.to_string()))?)
+        }
+    };
+    let mut config =
+        builder.with_single_cert(certificates, key).map_err(|error| named(&files.cert_file, error.to_string()))?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(format!("`{}`: no certificate in it", path.display())),
+        Err(error) => Err(format!("`{}`: {error}", path.display())),
+    }
+}
+
+impl Tls {
+    /// Reads the files again and again; what cannot be used changes nothing.
+    pub async fn reload_forever(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(RELOAD).await;
+            match server_config(&self.files) {
+                Ok(config) => self.current.store(Arc::new(config)),
+                Err(what) => {
+                    tracing::error!(listener.name = self.name, error = what, "certificates were not reloaded");
+                }
+            }
+        }
+    }
+}
+
+/// What comes in on a socket.
+pub enum Incoming {
+    /// Plain text.
+    Plain(TcpListenerStream),
+    /// TLS.
+    Tls(TcpListenerStream, Arc<Tls>),
+}
+
+impl Socket {
+    /// The certificates, to keep fresh.
+    #[must_use]
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
+    }
+
+    /// The bare socket, of a listener that never has TLS.
+    #[must_use]
+    pub fn into_plain(self) -> Option<TcpListener> {
+        self.tls.is_none().then_some(self.listener)
+    }
+
+    /// Starts to accept.
+    #[must_use]
+    pub fn incoming(self) -> Incoming {
+        let stream = TcpListenerStream::new(self.listener);
+        match self.tls {
+            Some(tls) => Incoming::Tls(stream, tls),
+            None => Incoming::Plain(stream),
+        }
+    }
+}
+
+/// Accepted connections after their handshakes, many of which run at once. One that fails is no error of ours.
+pub fn handshakes(
+    stream: TcpListenerStream,
+    tls: Arc<Tls>,
+) -> impl Stream<Item = std::io::Result<TlsStream<TcpStream>>> {
+    let accept = move |accepted: std::io::Result<TcpStream>| {
+        let acceptor = TlsAcceptor::from(tls.current.load_full());
+        async move {
+            let stream = accepted.ok()?;
+            let _ = stream.set_nodelay(true);
+            tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await.ok()?.ok().map(Ok)
+        }
+    };
+    stream.map(accept).buffer_unordered(HANDSHAKES).filter_map(std::future::ready)
+}

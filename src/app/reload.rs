@@ -1,0 +1,165 @@
+//! A configuration comes into force: watched, judged, made ready, then handed to the writer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, watch};
+
+use super::clock::Clock;
+use super::gate::{Active, Authenticators};
+use super::store;
+use crate::audit::entry::Entry;
+use crate::audit::record::Kind;
+use crate::audit::sink::{self, Recorder};
+use crate::authenticate::Authenticator;
+use crate::authenticate::cache::CacheCounters;
+use crate::config::settings::{Decisions, Settings};
+use crate::config::watch::Watcher;
+use crate::config::{self, Configuration, Inputs};
+use crate::domain::inbox::{Command, Inbox};
+use crate::domain::key::Keyer;
+use crate::domain::policy::Policy;
+use crate::jose::fetch::Fetcher;
+use crate::jose::keys::{FreshKeys, KeyRings, origin};
+use crate::log::embedded::Notes;
+use crate::state::Published;
+use crate::telemetry::metrics::Metrics;
+
+/// Everything that a reload touches.
+pub struct Reloader {
+    /// The process's environment.
+    pub environment: BTreeMap<String, String>,
+    /// The installation's secret.
+    pub keyer: Keyer,
+    /// Fetches keys.
+    pub fetcher: Fetcher,
+    /// Where new keys go.
+    pub fresh: mpsc::Sender<FreshKeys>,
+    /// Keys of the issuers in force; tells whoever refreshes them.
+    pub rings: watch::Sender<KeyRings>,
+    /// Counts what the token cache had.
+    pub cache: Arc<CacheCounters>,
+    /// Authenticators in force.
+    pub authenticators: Arc<Authenticators>,
+    /// The state in force.
+    pub published: Arc<Published>,
+    /// The writer.
+    pub inbox: Inbox,
+    /// Settings in force; tells whoever reads source files.
+    pub settings: watch::Sender<Settings>,
+    /// What is kept beside the log.
+    pub notes: Notes,
+    /// Audit.
+    pub recorder: Recorder,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Time.
+    pub clock: Arc<Clock>,
+    /// One reload at a time.
+    pub turn: Mutex<()>,
+}
+
+/// The rings for a policy: those that serve on go on, new ones begin with what the store kept.
+///
+/// # Errors
+/// [`crate::log::LogError`].
+pub async fn rings(
+    policy: &Policy,
+    before: &KeyRings,
+    fetcher: &Fetcher,
+    fresh: &mpsc::Sender<FreshKeys>,
+    notes: &Notes,
+) -> Result<KeyRings, crate::log::LogError> {
+    let mut kept = BTreeMap::new();
+    for issuer in &policy.issuers {
+        let origin = origin(&issuer.keys);
+        if let Some(document) = store::kept_keys(notes, &issuer.issuer, &origin).await? {
+            kept.insert((issuer.issuer.to_string(), origin), document);
+        }
+    }
+    let of = |issuer: &str, origin: &str| kept.get(&(issuer.to_owned(), origin.to_owned())).cloned();
+    Ok(KeyRings::build(&policy.issuers, before, fetcher, fresh, of))
+}
+
+/// The audit trail's word for `audit.decisions`.
+#[must_use]
+pub fn decisions(decisions: Decisions) -> sink::Decisions {
+    match decisions {
+        Decisions::Denied => sink::Decisions::Denied,
+        Decisions::All => sink::Decisions::All,
+        Decisions::Sampled(share) => sink::Decisions::Sampled(share),
+    }
+}
+
+impl Reloader {
+    /// Reloads whenever the files change, for ever.
+    pub async fn follow(self: Arc<Self>, mut watcher: Watcher) {
+        loop {
+            match watcher.next().await {
+                Ok(inputs) => self.reload(inputs).await,
+                Err(invalid) => self.refused(&invalid.to_string()).await,
+            }
+        }
+    }
+
+    /// Puts these files in force, or says why not. A bad reload changes nothing.
+    pub async fn reload(&self, inputs: Inputs) {
+        let _turn = self.turn.lock().await;
+        match config::parse(&inputs, &self.environment) {
+            Ok(configuration) => {
+                if let Err(cause) = self.install(&inputs, configuration).await {
+                    tracing::error!(error = cause, "the configuration is in force, but not all of it is in the log");
+                }
+            }
+            Err(invalid) => self.refused(&invalid.to_string()).await,
+        }
+    }
+
+    async fn install(&self, inputs: &Inputs, mut configuration: Configuration) -> Result<(), String> {
+        let mut settings = configuration.settings.clone();
+        let kept = settings.keep_running(&self.settings.borrow().clone());
+        for what in kept {
+            tracing::warn!(config.key = what, "`{what}` needs a restart: the old value stays in force");
+        }
+        configuration.settings = settings.clone();
+        let policy = store::policy(&configuration);
+        let before = self.rings.borrow().clone();
+        let rings = rings(&policy, &before, &self.fetcher, &self.fresh, &self.notes)
+            .await
+            .map_err(|error| error.to_string())?;
+        let counters = Arc::clone(&self.cache);
+        let authenticator = Authenticator::new(Arc::clone(&policy), self.keyer.clone(), rings.clone(), counters);
+        let in_force = Arc::clone(&self.published.load().rules.policy);
+        self.authenticators.add(Active { policy: Arc::clone(&policy), authenticator }, &in_force);
+        self.rings.send_replace(rings);
+        self.metrics.know(&policy);
+        self.recorder.set_decisions(decisions(settings.audit.decisions));
+        self.settings.send_replace(settings);
+        let now = self.clock.now();
+        let noted = self.inbox.ask(Command::Configure(Arc::clone(&policy)), now).await;
+        self.metrics.reloaded(Some(now.wall));
+        tracing::info!(config.hash = %policy.hash, "configuration is in force");
+        self.record("allow", format!("configuration {} in force", policy.hash)).await;
+        store::keep_configuration(&self.notes, inputs).await.map_err(|error| error.to_string())?;
+        noted.map(|_| ()).map_err(|refused| refused.to_string())
+    }
+
+    async fn refused(&self, errors: &str) {
+        self.metrics.reloaded(None);
+        for error in errors.lines() {
+            tracing::error!(config.error = error, "configuration was not reloaded: {error}");
+        }
+        self.record("deny", "configuration was not reloaded".to_owned()).await;
+    }
+
+    async fn record(&self, decision: &'static str, what: String) {
+        let entry = Entry {
+            actor: Some("configuration".to_owned()),
+            decision: Some(decision),
+            reason: Some(what),
+            ..Entry::new(Kind::Reload, self.clock.now().wall)
+        };
+        // A stopped writer ends the process by itself.
+        let _ = self.recorder.record(entry).await;
+    }
+}

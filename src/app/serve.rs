@@ -1,0 +1,336 @@
+//! From bound to stopped: the tasks, and the drain.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tonic::transport::Server;
+use tower::ServiceBuilder;
+
+use super::books::{self, Book, Enforced};
+use super::feeds;
+use super::gate::CheckGate;
+use super::listeners::{Incoming, Socket, handshakes};
+use super::reload::Reloader;
+use super::start::InForce;
+use super::supervisor::Supervisor;
+use super::views::LiveViews;
+use crate::audit::writer::Writer as AuditWriter;
+use crate::authenticate::cache::CacheCounters;
+use crate::config::settings::Settings;
+use crate::config::watch::{POLL, Watcher};
+use crate::control::guard::Guard;
+use crate::control::proto::DESCRIPTORS;
+use crate::control::service::Operator;
+use crate::domain::inbox::{Command, Letter};
+use crate::domain::person::Status;
+use crate::domain::policy::Policy;
+use crate::domain::revocation::TargetKind;
+use crate::envoy::AuthorizationService;
+use crate::jose::keys::{FreshKeys, KeyRings};
+use crate::log::embedded::Embedded;
+use crate::telemetry::health::{Block, Readiness};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::ops::{Refresh, router};
+use crate::writer::Writer;
+
+/// Health is asked for under this name, as probes of the check service do.
+const CHECKS: &str = "envoy.service.auth.v3.Authorization";
+
+/// Everything that was made, and not yet started.
+pub(super) struct Parts {
+    pub(super) authz: Socket,
+    pub(super) control: Socket,
+    pub(super) ops: Socket,
+    pub(super) gate: Arc<CheckGate>,
+    pub(super) guard: Guard,
+    pub(super) ledger: Arc<Book>,
+    pub(super) views: Arc<LiveViews<Embedded>>,
+    pub(super) reloader: Arc<Reloader>,
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) in_force: InForce,
+    pub(super) first: Arc<Policy>,
+    pub(super) writer: Writer<Embedded>,
+    pub(super) letters: mpsc::Receiver<Letter>,
+    pub(super) audit: AuditWriter,
+    pub(super) enforced: mpsc::Receiver<Enforced>,
+    pub(super) generation: u64,
+    pub(super) fresh_keys: mpsc::Receiver<FreshKeys>,
+    pub(super) rings: watch::Receiver<KeyRings>,
+    pub(super) settings: watch::Receiver<Settings>,
+    pub(super) cache: Arc<CacheCounters>,
+    pub(super) readiness: Readiness,
+    pub(super) replayed: Block,
+    pub(super) waiting: Vec<(String, Block)>,
+    pub(super) drain: Duration,
+}
+
+/// Where it listens.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Addresses {
+    message: &'static str,
+    /// Proxies.
+    pub authz: SocketAddr,
+    /// Operators.
+    pub control: SocketAddr,
+    /// Metrics and probes.
+    pub ops: SocketAddr,
+}
+
+/// The service, bound and not yet serving.
+pub struct Bound {
+    parts: Parts,
+}
+
+impl Bound {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self { parts }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        let parts = &self.parts;
+        Addresses {
+            message: "listening",
+            authz: parts.authz.address,
+            control: parts.control.address,
+            ops: parts.ops.address,
+        }
+    }
+
+    /// Serves until `stop`, then drains. `checks` is the runtime that answers proxies and does nothing else;
+    /// everything else runs on `work`.
+    ///
+    /// # Errors
+    /// The first task that ended though nobody had asked it to.
+    pub async fn run(self, checks: &Handle, work: &Handle, stop: impl Future<Output = ()>) -> Result<(), String> {
+        let parts = self.parts;
+        let (drain, readiness) = (parts.drain, parts.readiness.clone());
+        let (recorder, clock) = (parts.gate.recorder.clone(), Arc::clone(&parts.gate.clock));
+        let mut audit = Supervisor::default();
+        let mut core = Supervisor::default();
+        let mut edge = Supervisor::default();
+        let AuditTasks { trail, enforced, generation } = spawn_all(parts, (&mut core, &mut edge), (checks, work)).await;
+        audit.spawn("audit.trail", work, async move {
+            let ran = tokio::task::spawn_blocking(move || trail.run()).await;
+            ran.map_err(|error| error.to_string())?.map_err(|error| crate::telemetry::logging::chain(&error))
+        });
+        let books = books::write_down(enforced, recorder.clone(), generation);
+        audit.spawn("audit.events", work, async move { Ok(books.await) });
+
+        let ended = tokio::select! {
+            () = stop => None,
+            ended = edge.first_end() => Some(ended),
+            ended = core.first_end() => Some(ended),
+            ended = audit.first_end() => Some(ended),
+        };
+        readiness.drain();
+        tracing::info!("draining");
+        let stopped = tokio::time::timeout(drain, async {
+            if ended.is_none() {
+                // Whoever sends us requests sees first that we are no longer ready.
+                tokio::time::sleep(drain / 10).await;
+            }
+            edge.stop().await;
+            core.stop().await;
+            recorder.close(clock.now()).await;
+            audit.stop().await;
+        });
+        if stopped.await.is_err() {
+            tracing::warn!("the drain took too long: what was left was cut off");
+        }
+        ended.map_or(Ok(()), |ended| Err(ended.to_string()))
+    }
+}
+
+struct AuditTasks {
+    trail: AuditWriter,
+    enforced: mpsc::Receiver<Enforced>,
+    generation: u64,
+}
+
+/// Starts everything: the writer first, then what feeds it, then what asks it.
+async fn spawn_all(
+    parts: Parts,
+    (core, edge): (&mut Supervisor, &mut Supervisor),
+    (checks, work): (&Handle, &Handle),
+) -> AuditTasks {
+    let (gate, reloader, cache) = (Arc::clone(&parts.gate), Arc::clone(&parts.reloader), Arc::clone(&parts.cache));
+    let (readiness, rings, settings) = (parts.readiness.clone(), parts.rings.clone(), parts.settings.clone());
+    let metrics = Arc::clone(&gate.metrics);
+    let (inbox, clock, notes) = (reloader.inbox.clone(), Arc::clone(&gate.clock), reloader.notes.clone());
+    let writer = parts.writer.run(parts.letters);
+    core.spawn_until_stop("writer", work, writer);
+    let time = feeds::time(Arc::clone(&clock), inbox.clone(), gate.recorder.clone(), notes.clone());
+    core.spawn_until_stop("clock", work, time);
+    core.spawn_until_stop("keys.keep", work, feeds::keep_keys(parts.fresh_keys, notes));
+    core.spawn_until_stop("keys.refresh", work, feeds::signing_keys(rings.clone(), Arc::clone(&clock)));
+    let people = feeds::people_files(settings, inbox.clone(), Arc::clone(&clock), Arc::clone(&metrics));
+    core.spawn_until_stop("source.file", work, people);
+
+    // What `revocations:` says is noted before the first check is answered; it denies in any case.
+    if let Err(error) = inbox.ask(Command::Configure(Arc::clone(&parts.first)), clock.now()).await {
+        tracing::error!(error = %error, "the configuration is in force, but not all of it is in the log");
+    }
+    let watcher = Watcher::new(parts.paths, parts.in_force.as_ref(), POLL);
+    metrics.reloaded(parts.in_force.as_ref().map(|_| clock.now().wall));
+    if let Some(inputs) = &parts.in_force
+        && let Err(error) = super::store::keep_configuration(&reloader.notes, inputs).await
+    {
+        tracing::error!(error = %error, "the configuration was not kept for a restart");
+    }
+    core.spawn_until_stop("config.watch", work, Arc::clone(&reloader).follow(watcher));
+    let first_syncs = wait_for_syncs(parts.waiting, Arc::clone(&gate));
+    core.spawn("source.first", work, {
+        let stop = core.stop_token();
+        async move {
+            tokio::select! { () = first_syncs => stop.cancelled().await, () = stop.cancelled() => {} }
+            Ok(())
+        }
+    });
+
+    let refresh = refresh(Arc::clone(&gate), rings, cache);
+    let ops = router(Arc::clone(&metrics), readiness.clone(), refresh);
+    serve_ops(edge, work, parts.ops, ops);
+    serve_control(edge, work, parts.control, parts.guard, Operator::new(inbox, parts.views, parts.ledger));
+    serve_authz(edge, checks, parts.authz, gate, readiness.clone());
+    drop(parts.replayed);
+    AuditTasks { trail: parts.audit, enforced: parts.enforced, generation: parts.generation }
+}
+
+/// Lets go of the blocks on readiness, one by one, as the sources complete their first sync.
+async fn wait_for_syncs(mut waiting: Vec<(String, Block)>, gate: Arc<CheckGate>) {
+    let mut epochs = gate.published.epochs();
+    loop {
+        waiting.retain(|(name, _)| !gate.published.load().fold.sources.contains_key(name));
+        if waiting.is_empty() || epochs.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Brings the gauges up to date with the state in force.
+fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<CacheCounters>) -> Refresh {
+    Arc::new(move |metrics: &Metrics| {
+        let state = gate.published.load();
+        metrics.set_epoch(state.fold.epoch.position);
+        for kind in TargetKind::ALL {
+            metrics.set_revocations(kind, state.fold.live(kind));
+        }
+        let now = gate.clock.now();
+        for source in &state.rules.policy.sources {
+            let counts = state.fold.people.counts().get(&source.name).copied().unwrap_or_default();
+            for (status, count) in [Status::Active, Status::Suspended, Status::Departed].into_iter().zip(counts) {
+                metrics.set_people(&source.name, status, count);
+            }
+            let synced = state.fold.sources.get(&source.name).map(|synced| synced.last_synced);
+            if let Some(at) = synced {
+                metrics.source_synced(&source.name, at);
+            }
+            metrics.set_source_stale(&source.name, synced.is_none_or(|at| now.wall > at.plus(source.max_staleness)));
+        }
+        metrics.set_exemptions(state.fold.exemptions.len());
+        for ring in rings.borrow().iter() {
+            let status = ring.status();
+            metrics.set_jwks_keys(ring.name(), status.keys);
+            if let Some(at) = status.last_success {
+                metrics.jwks_fetched(ring.name(), at);
+            }
+        }
+        metrics.set_cache(cache.hits(), cache.misses());
+        let counts = gate.recorder.counts();
+        metrics.set_audit(counts.records, counts.waiting, counts.lost);
+    })
+}
+
+fn serve_ops(edge: &mut Supervisor, on: &Handle, socket: Socket, router: axum::Router) {
+    let stop = edge.stop_token();
+    edge.spawn("listener.ops", on, async move {
+        let Some(listener) = socket.into_plain() else { return Err("it has no plain socket".to_owned()) };
+        let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+        serve.await.map_err(|error| error.to_string())
+    });
+}
+
+/// Serves a router on a socket, with TLS where it has a certificate.
+macro_rules! serve_on {
+    ($router:expr, $socket:expr, $stop:expr) => {
+        match $socket.incoming() {
+            Incoming::Plain(stream) => $router.serve_with_incoming_shutdown(stream, $stop).await,
+            Incoming::Tls(stream, tls) => {
+                let stream = handshakes(stream, tls);
+                $router.serve_with_incoming_shutdown(stream, $stop).await
+            }
+        }
+    };
+}
+
+fn server() -> Server {
+    Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(4 * 1024 * 1024)
+}
+
+fn serve_control(edge: &mut Supervisor, on: &Handle, socket: Socket, guard: Guard, operator: Operator) {
+    let stop = edge.stop_token();
+    follow_certificates(edge, on, &socket, "tls.control");
+    edge.spawn("listener.control", on, async move {
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .build_v1()
+            .map_err(|error| error.to_string())?;
+        let layer = ServiceBuilder::new().layer(guard).into_inner();
+        let router = server().layer(layer).add_service(operator.into_server()).add_service(reflection);
+        serve_on!(router, socket, stop.cancelled_owned()).map_err(|error| error.to_string())
+    });
+}
+
+fn serve_authz(edge: &mut Supervisor, on: &Handle, socket: Socket, gate: Arc<CheckGate>, readiness: Readiness) {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let stop = edge.stop_token();
+    follow_certificates(edge, on, &socket, "tls.authz");
+    edge.spawn_until_stop("health", on, async move {
+        let mut ready = readiness.watch();
+        loop {
+            let serving = match *ready.borrow_and_update() {
+                true => tonic_health::ServingStatus::Serving,
+                false => tonic_health::ServingStatus::NotServing,
+            };
+            reporter.set_service_status("", serving).await;
+            reporter.set_service_status(CHECKS, serving).await;
+            if ready.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    edge.spawn("listener.authz", on, async move {
+        let router = server().add_service(AuthorizationService::new(gate)).add_service(health);
+        serve_on!(router, socket, stop.cancelled_owned()).map_err(|error| error.to_string())
+    });
+}
+
+fn follow_certificates(edge: &mut Supervisor, on: &Handle, socket: &Socket, name: &'static str) {
+    if let Some(tls) = socket.tls() {
+        edge.spawn_until_stop(name, on, tls.reload_forever());
+    }
+}
+
+/// A token that is cancelled by SIGTERM or SIGINT.
+///
+/// # Errors
+/// What the system said when it was asked for signals.
+pub fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    })
+}

@@ -1,0 +1,242 @@
+//! From nothing to bound: the store, the configuration, the replay, the parts.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, watch};
+
+use super::books::{Book, Herald};
+use super::clock::Clock;
+use super::gate::{Active, Authenticators, CheckGate};
+use super::listeners::{self, ListenError};
+use super::reload::{self, Reloader};
+use super::serve::{Bound, Parts};
+use super::store::{self, Chosen};
+use super::views::LiveViews;
+use crate::audit::AuditError;
+use crate::audit::open::{Options, open};
+use crate::audit::sink::Recorder;
+use crate::audit::writer::Writer as AuditWriter;
+use crate::authenticate::Authenticator;
+use crate::authenticate::cache::CacheCounters;
+use crate::config::settings::{Listener, Settings, StoreSettings};
+use crate::config::{Inputs, Invalid};
+use crate::control::guard::{Bootstrap, Guard};
+use crate::domain::inbox::Inbox;
+use crate::domain::policy::Policy;
+use crate::jose::fetch::Fetcher;
+use crate::jose::keys::KeyRings;
+use crate::log::LogError;
+use crate::log::embedded::Embedded;
+use crate::telemetry::health::{Block, Readiness};
+use crate::telemetry::metrics::Metrics;
+use crate::writer::{Writer, replay};
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is invalid, and no good one is kept.
+    #[error("{0}")]
+    Configuration(Invalid),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] LogError),
+    /// The audit trail cannot be written.
+    #[error("open the audit trail")]
+    Audit(#[from] AuditError),
+    /// A listener does not listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A file that the configuration names cannot be used.
+    #[error("{0}")]
+    File(String),
+}
+
+/// What the process was started with.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Files and directories of the configuration.
+    pub paths: Vec<PathBuf>,
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+fn store_path(settings: &Settings) -> &PathBuf {
+    let StoreSettings::Embedded { path } = &settings.store;
+    path
+}
+
+/// The configuration to start with, and the open store. Invalid files are no reason to stay down where the
+/// store kept a good configuration; where the store is, the environment or the default says then.
+async fn choose(start: &Start) -> Result<(Chosen, Embedded), StartError> {
+    match store::read(&start.paths, &start.environment) {
+        Ok(chosen) => {
+            let log = open_log(store_path(&chosen.configuration.settings).clone()).await?;
+            Ok((chosen, log))
+        }
+        Err(invalid) => {
+            let path = store_hint(start);
+            if !path.is_dir() {
+                return Err(StartError::Configuration(invalid));
+            }
+            let log = open_log(path).await?;
+            match store::last_good(&log.notes(), &start.environment).await? {
+                Some((inputs, configuration)) => Ok((Chosen { inputs, configuration, instead_of: Some(invalid) }, log)),
+                None => Err(StartError::Configuration(invalid)),
+            }
+        }
+    }
+}
+
+/// Where the store is, when the configuration cannot say: what its files say line by line, else the default.
+fn store_hint(start: &Start) -> PathBuf {
+    const DEFAULT: &str = "/var/lib/offboard";
+    start.environment.get("OFFBOARD__STORE__PATH").map_or_else(|| PathBuf::from(DEFAULT), PathBuf::from)
+}
+
+async fn open_log(path: PathBuf) -> Result<Embedded, LogError> {
+    let opened = tokio::task::spawn_blocking(move || Embedded::open(path)).await;
+    opened.map_err(|error| LogError::Io { step: "open the store", cause: error.to_string() })?
+}
+
+fn open_audit(settings: &Settings, clock: &Clock) -> Result<(Recorder, AuditWriter), AuditError> {
+    let options = Options {
+        dir: settings.audit.path.clone(),
+        replica: replica(),
+        decisions: reload::decisions(settings.audit.decisions),
+        retention: settings.audit.retention,
+        salt: None,
+    };
+    open(options, clock.now())
+}
+
+/// Name of this replica: the pod's, else the machine's.
+fn replica() -> String {
+    std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "offboard".to_owned())
+}
+
+fn bootstrap(settings: &Settings) -> Result<Option<Bootstrap>, StartError> {
+    let Some(path) = &settings.server.bootstrap_token_sha256_file else { return Ok(None) };
+    let named = |what: String| StartError::File(format!("bootstrap token hash `{}`: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+    Bootstrap::from_hex(text.trim()).map(Some).map_err(|error| named(error.to_string()))
+}
+
+/// Blocks readiness for each required source that never completed a full sync.
+fn first_syncs(readiness: &Readiness, policy: &Policy, synced: impl Fn(&str) -> bool) -> Vec<(String, Block)> {
+    let waiting = policy.sources.iter().filter(|source| source.required && !synced(&source.name));
+    waiting
+        .map(|source| (source.name.clone(), readiness.block(format!("first sync of source {}", source.name))))
+        .collect()
+}
+
+/// Binds everything. When it returns, every address is known and nothing serves yet.
+///
+/// # Errors
+/// [`StartError`] says what stands in the way.
+pub async fn bind(start: Start) -> Result<Bound, StartError> {
+    let readiness = Readiness::new();
+    let replayed = readiness.block("log replay");
+    let (chosen, log) = choose(&start).await?;
+    let Chosen { inputs, configuration, instead_of } = chosen;
+    if let Some(invalid) = &instead_of {
+        for error in invalid.to_string().lines() {
+            tracing::error!(config.error = error, "configuration is invalid: {error}");
+        }
+        tracing::error!("starting with the last good configuration instead");
+    }
+    let settings = configuration.settings.clone();
+    let policy = store::policy(&configuration);
+    let notes = log.notes();
+    let log = Arc::new(log);
+
+    let keyer = store::keyer(&notes).await?;
+    let fold = replay(log.as_ref(), keyer.clone()).await?;
+    let generation = fold.epoch.generation;
+    let floor = store::clock(&notes).await?.max(Some(fold.witnessed));
+    let clock = Clock::start(floor);
+    let (recorder, audit) = open_audit(&settings, &clock)?;
+    let metrics = Arc::new(Metrics::new().map_err(|error| StartError::File(error.to_string()))?);
+    metrics.know(&policy);
+
+    let fetcher = Fetcher::new().map_err(|error| StartError::File(error.to_string()))?;
+    let (fresh, fresh_keys) = mpsc::channel(64);
+    let rings = reload::rings(&policy, &KeyRings::default(), &fetcher, &fresh, &notes).await?;
+    let cache = Arc::new(CacheCounters::default());
+    let authenticator = Authenticator::new(Arc::clone(&policy), keyer.clone(), rings.clone(), Arc::clone(&cache));
+    let authenticators = Arc::new(Authenticators::new(Active { policy: Arc::clone(&policy), authenticator }));
+
+    let (herald, enforced) = Herald::new(recorder.clone(), Arc::clone(&clock), Arc::clone(&metrics));
+    let (writer, published) = Writer::new(Arc::clone(&log), fold, Arc::clone(&policy), Box::new(herald));
+    let (inbox, letters) = Inbox::new();
+    let (rings_sender, rings) = watch::channel(rings);
+    let (settings_sender, settings_receiver) = watch::channel(settings.clone());
+    let waiting = first_syncs(&readiness, &policy, |name| published.load().fold.sources.contains_key(name));
+
+    let gate = Arc::new(CheckGate {
+        published: Arc::clone(&published),
+        authenticators: Arc::clone(&authenticators),
+        clock: Arc::clone(&clock),
+        recorder: recorder.clone(),
+        metrics: Arc::clone(&metrics),
+    });
+    let ledger = Arc::new(Book { recorder: recorder.clone(), clock: Arc::clone(&clock) });
+    let guard = Guard::new(bootstrap(&settings)?, Arc::clone(&ledger) as _);
+    let views = LiveViews {
+        gate: Arc::clone(&gate),
+        log: Arc::clone(&log),
+        rings: rings.clone(),
+        readiness: readiness.clone(),
+        replica: replica(),
+    };
+    let reloader = Reloader {
+        environment: start.environment,
+        keyer,
+        fetcher,
+        fresh,
+        rings: rings_sender,
+        cache: Arc::clone(&cache),
+        authenticators,
+        published,
+        inbox: inbox.clone(),
+        settings: settings_sender,
+        notes,
+        recorder,
+        metrics: Arc::clone(&metrics),
+        clock,
+        turn: Mutex::new(()),
+    };
+    let in_force = instead_of.is_none().then_some(inputs);
+    let ops = Listener { listen: settings.server.ops, tls: None };
+    let parts = Parts {
+        authz: listeners::bind("authz", &settings.server.authz).await?,
+        control: listeners::bind("control", &settings.server.control).await?,
+        ops: listeners::bind("ops", &ops).await?,
+        gate,
+        guard,
+        ledger,
+        views: Arc::new(views),
+        reloader: Arc::new(reloader),
+        paths: start.paths,
+        in_force,
+        first: policy,
+        writer,
+        letters,
+        audit,
+        enforced,
+        generation,
+        fresh_keys,
+        rings,
+        settings: settings_receiver,
+        cache,
+        readiness,
+        replayed,
+        waiting,
+        drain: settings.server.drain,
+    };
+    Ok(Bound::new(parts))
+}
+
+/// The files of the configuration in force, if it is the one in the files.
+pub(super) type InForce = Option<Inputs>;

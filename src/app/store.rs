@@ -1,0 +1,114 @@
+//! What this process keeps beside the log, from one start to the next.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::{self, Configuration, Inputs, Invalid};
+use crate::domain::key::Keyer;
+use crate::domain::time::Timestamp;
+use crate::jose::keys::FreshKeys;
+use crate::log::LogError;
+use crate::log::embedded::Notes;
+
+const SECRET: &str = "look-up secret";
+const LAST_GOOD: &str = "last good configuration";
+const CLOCK: &str = "clock";
+
+/// The secret under which look-up keys are made: drawn once for each store.
+///
+/// # Errors
+/// [`LogError`] if it can be neither read nor kept.
+pub async fn keyer(notes: &Notes) -> Result<Keyer, LogError> {
+    let io = |cause: &str| LogError::Io { step: "draw the look-up secret", cause: cause.to_owned() };
+    let mut fresh = [0_u8; 16];
+    aws_lc_rs::rand::fill(&mut fresh).map_err(|_| io("no random bytes"))?;
+    let kept = notes.get_or_put(SECRET, fresh).await?;
+    let secret = kept.as_slice().try_into().map_err(|_| io("what is kept has another length"))?;
+    Ok(Keyer::new(secret))
+}
+
+/// The highest time of the last run.
+///
+/// # Errors
+/// [`LogError`].
+pub async fn clock(notes: &Notes) -> Result<Option<Timestamp>, LogError> {
+    let kept = notes.get(CLOCK).await?;
+    let millis = kept.and_then(|bytes| bytes.as_slice().try_into().ok()).map(i64::from_le_bytes);
+    Ok(millis.map(Timestamp::from_millis))
+}
+
+/// Keeps the highest time.
+///
+/// # Errors
+/// [`LogError`].
+pub async fn keep_clock(notes: &Notes, steady: Timestamp) -> Result<(), LogError> {
+    notes.put(CLOCK, steady.as_millis().to_le_bytes()).await
+}
+
+/// Keeps a configuration that came into force, for a start at which the files are bad.
+///
+/// # Errors
+/// [`LogError`].
+pub async fn keep_configuration(notes: &Notes, inputs: &Inputs) -> Result<(), LogError> {
+    notes.put(LAST_GOOD, inputs.to_bytes()).await
+}
+
+/// The last good configuration, if there is one that still is good.
+///
+/// # Errors
+/// [`LogError`].
+pub async fn last_good(
+    notes: &Notes,
+    environment: &BTreeMap<String, String>,
+) -> Result<Option<(Inputs, Configuration)>, LogError> {
+    let Some(bytes) = notes.get(LAST_GOOD).await? else { return Ok(None) };
+    let Ok(inputs) = Inputs::from_bytes(&bytes) else { return Ok(None) };
+    Ok(config::parse(&inputs, environment).ok().map(|configuration| (inputs, configuration)))
+}
+
+fn keys_note(issuer: &str, origin: &str) -> String {
+    format!("keys of {issuer} from {origin}")
+}
+
+/// Keeps an issuer's keys.
+///
+/// # Errors
+/// [`LogError`].
+pub async fn keep_keys(notes: &Notes, fresh: &FreshKeys) -> Result<(), LogError> {
+    notes.put(&keys_note(&fresh.issuer, &fresh.origin), fresh.document.to_vec()).await
+}
+
+/// What was kept of an issuer's keys.
+///
+/// # Errors
+/// [`LogError`].
+pub async fn kept_keys(notes: &Notes, issuer: &str, origin: &str) -> Result<Option<Vec<u8>>, LogError> {
+    notes.get(&keys_note(issuer, origin)).await
+}
+
+/// A configuration, and where it is from.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The files.
+    pub inputs: Inputs,
+    /// What they say.
+    pub configuration: Configuration,
+    /// Why these are not the files that were named, if they are not.
+    pub instead_of: Option<Invalid>,
+}
+
+/// Reads the files that were named.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn read(paths: &[PathBuf], environment: &BTreeMap<String, String>) -> Result<Chosen, Invalid> {
+    let (inputs, configuration) = config::load(paths, environment)?;
+    Ok(Chosen { inputs, configuration, instead_of: None })
+}
+
+/// The policy of a configuration, to be shared.
+#[must_use]
+pub fn policy(configuration: &Configuration) -> Arc<crate::domain::policy::Policy> {
+    Arc::new(configuration.policy.clone())
+}

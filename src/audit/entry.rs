@@ -1,0 +1,280 @@
+//! What is to be recorded, before it has its place in the chain.
+
+use crate::domain::decision::{Decision, Determining};
+use crate::domain::event::{EndCause, Ended, Epoch, Event, Exemption, Position, Recorded};
+use crate::domain::person::{Person, PersonId};
+use crate::domain::policy::Enforcement;
+use crate::domain::revocation::{Revocation, RevocationId, Shape, Target};
+use crate::domain::time::Timestamp;
+
+use super::record::{CredentialRef, DecisionId, Kind, Record};
+
+/// Longest text kept of what a caller chooses (method, path), in characters.
+const LONGEST: usize = 1024;
+
+/// A record without its place: [`Record`] without `seq`, `replica`, `prev` and `hash`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the members of `Record`")]
+pub struct Entry {
+    pub time: Timestamp,
+    pub kind: Kind,
+    pub actor: Option<String>,
+    pub person: Option<String>,
+    pub target: Option<String>,
+    pub service: Option<String>,
+    pub method: Option<String>,
+    pub path: Option<String>,
+    pub decision: Option<&'static str>,
+    pub reason: Option<String>,
+    pub decision_id: Option<DecisionId>,
+    pub credential: Option<CredentialRef>,
+    pub source: Option<String>,
+    pub epoch: Option<Epoch>,
+    pub count: Option<u64>,
+    pub since: Option<Timestamp>,
+}
+
+/// What a record says of a request beside its decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Names the decision.
+    pub id: DecisionId,
+    /// When it was made.
+    pub time: Timestamp,
+    /// Method of the request; empty for a TCP connection.
+    pub method: &'a str,
+    /// Its path; a query is cut off.
+    pub path: &'a str,
+}
+
+/// The word for what became of a request.
+#[must_use]
+pub fn word(decision: &Decision) -> &'static str {
+    match (decision.reason.allows(), decision.enforcement) {
+        (true, _) => "allow",
+        (false, Enforcement::Observe) => "observed_deny",
+        (false, Enforcement::Enforce) => "deny",
+    }
+}
+
+/// A text of the caller's, bounded, without query or fragment.
+fn bounded(text: &str) -> Option<String> {
+    let plain = text.split(['?', '#']).next().unwrap_or_default();
+    (!plain.is_empty()).then(|| plain.chars().take(LONGEST).collect())
+}
+
+impl Entry {
+    /// An entry that says only what and when.
+    #[must_use]
+    pub fn new(kind: Kind, time: Timestamp) -> Self {
+        Self {
+            time,
+            kind,
+            actor: None,
+            person: None,
+            target: None,
+            service: None,
+            method: None,
+            path: None,
+            decision: None,
+            reason: None,
+            decision_id: None,
+            credential: None,
+            source: None,
+            epoch: None,
+            count: None,
+            since: None,
+        }
+    }
+
+    /// The record of one decision; `credential` is what may be said of the one that it is about.
+    #[must_use]
+    pub fn of_decision(decision: &Decision, facts: &Facts<'_>, credential: Option<CredentialRef>) -> Self {
+        let shown = decision.credential.as_deref();
+        Self {
+            actor: shown.and_then(|shown| shown.subject.as_ref().map(|subject| format!("{}|{subject}", shown.issuer))),
+            person: decision.person.as_ref().map(ToString::to_string),
+            target: determining(&decision.determining),
+            service: Some(decision.service.to_string()),
+            method: bounded(facts.method),
+            path: bounded(facts.path),
+            decision: Some(word(decision)),
+            reason: Some(decision.reason.code().to_owned()),
+            decision_id: Some(facts.id),
+            credential,
+            source: match &decision.determining {
+                Determining::Source(name) => Some(name.clone()),
+                _ => decision.person.as_ref().map(|person| person.source.clone()),
+            },
+            epoch: Some(decision.epoch),
+            ..Self::new(Kind::Decision, facts.time)
+        }
+    }
+
+    /// The record of one event of the log, enforced here at `time`; `generation` is that of the log.
+    #[must_use]
+    pub fn of_event(recorded: &Recorded, generation: u64, time: Timestamp) -> Self {
+        let epoch = Epoch { generation, position: recorded.position };
+        let entry = match &recorded.new.event {
+            Event::Revoked(revocation) => revoked(revocation, recorded.position, time),
+            Event::Extended { revocation, person, .. } => {
+                Self { target: Some(revocation.to_string()), ..about(Kind::RevocationExtended, person, time) }
+            }
+            Event::Ended(end) => ended(end, time),
+            Event::Person(person) => changed(person, time),
+            Event::Synced { source, at } => Self {
+                source: Some(source.clone()),
+                reason: Some("synced".to_owned()),
+                since: Some(*at),
+                ..Self::new(Kind::Source, time)
+            },
+            Event::Exempted(exemption) => exempted(exemption, recorded.position, time),
+            Event::ExemptionEnded { exemption, cause } => Self {
+                target: Some(format!("exemption {exemption}")),
+                reason: Some(cause_word(*cause).to_owned()),
+                ..Self::new(Kind::ExemptionEnded, time)
+            },
+            Event::Pinned { issuer, name, person } => Self {
+                target: Some(format!("name {name} of {issuer}")),
+                reason: Some("pinned".to_owned()),
+                ..about(Kind::Binding, person, time)
+            },
+            Event::Unpinned { issuer, name } => Self {
+                target: Some(format!("name {name} of {issuer}")),
+                reason: Some("unpinned".to_owned()),
+                ..Self::new(Kind::Binding, time)
+            },
+        };
+        Self { epoch: Some(epoch), ..entry }
+    }
+
+    /// The record, not yet sealed.
+    #[must_use]
+    pub fn into_record(self, replica: &str) -> Record {
+        Record {
+            seq: 0,
+            time: self.time,
+            kind: self.kind,
+            actor: self.actor,
+            person: self.person,
+            target: self.target,
+            service: self.service,
+            method: self.method,
+            path: self.path,
+            decision: self.decision.map(str::to_owned),
+            reason: self.reason,
+            decision_id: self.decision_id.map(|id| id.to_string()),
+            credential: self.credential,
+            source: self.source,
+            epoch: self.epoch.map(|epoch| epoch.to_string()),
+            count: self.count,
+            since: self.since,
+            replica: replica.to_owned(),
+            prev: String::new(),
+            hash: String::new(),
+        }
+    }
+}
+
+fn about(kind: Kind, person: &PersonId, time: Timestamp) -> Entry {
+    Entry { person: Some(person.to_string()), source: Some(person.source.clone()), ..Entry::new(kind, time) }
+}
+
+fn determining(determining: &Determining) -> Option<String> {
+    match determining {
+        Determining::None => None,
+        Determining::Revocation(id) => Some(format!("revocation {id}")),
+        Determining::Configured(place) => Some(format!("configured {place}")),
+        Determining::Binding(place) => Some(format!("binding {place}")),
+        Determining::Source(name) => Some(format!("source {name}")),
+        Determining::Exemption(position) => Some(format!("exemption {position}")),
+    }
+}
+
+/// The persons that an event concerns, one of whom can be named in its record.
+#[must_use]
+pub fn concerned(event: &Event) -> Vec<PersonId> {
+    match event {
+        Event::Revoked(Revocation { target: Target::DirectoryPerson { person }, .. })
+        | Event::Extended { person, .. } => vec![person.clone()],
+        Event::Revoked(revocation) => revocation.persons.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// Where a record names one person: only if there is one to name.
+fn only<'a>(target: &'a Target, persons: &'a [PersonId]) -> Option<&'a PersonId> {
+    match (target, persons) {
+        (Target::DirectoryPerson { person }, _) | (_, [person]) => Some(person),
+        _ => None,
+    }
+}
+
+/// `r17 block on person a@example.com`, and whom it means where that is not one person.
+fn described(id: RevocationId, shape: Shape, target: &Target, persons: &[PersonId]) -> String {
+    let shape = match shape {
+        Shape::Block => "block".to_owned(),
+        Shape::CutOff { at } => format!("cut-off at {at}"),
+    };
+    match persons {
+        [] | [_] => format!("{id} {shape} on {target}"),
+        several => {
+            let names: Vec<String> = several.iter().map(ToString::to_string).collect();
+            format!("{id} {shape} on {target} ({})", names.join(", "))
+        }
+    }
+}
+
+fn revoked(revocation: &Revocation, position: Position, time: Timestamp) -> Entry {
+    let person = only(&revocation.target, &revocation.persons);
+    Entry {
+        actor: Some(revocation.actor.clone()),
+        person: person.map(ToString::to_string),
+        target: Some(described(RevocationId(position), revocation.shape, &revocation.target, &revocation.persons)),
+        reason: Some(revocation.reason.clone()),
+        source: person.map(|person| person.source.clone()),
+        // The time from which the source or the operator wants it to hold.
+        since: Some(revocation.effective),
+        ..Entry::new(Kind::Revocation, time)
+    }
+}
+
+fn ended(end: &Ended, time: Timestamp) -> Entry {
+    let person = only(&end.target, &end.persons);
+    Entry {
+        actor: Some(end.actor.clone()),
+        person: person.map(ToString::to_string),
+        target: Some(described(end.revocation, end.shape, &end.target, &end.persons)),
+        reason: Some(format!("{}: {}", cause_word(end.cause), end.reason)),
+        source: person.map(|person| person.source.clone()),
+        since: Some(end.at),
+        ..Entry::new(Kind::RevocationEnded, time)
+    }
+}
+
+fn changed(person: &Person, time: Timestamp) -> Entry {
+    Entry { reason: Some(person.status.word().to_owned()), ..about(Kind::Source, &person.id, time) }
+}
+
+fn exempted(exemption: &Exemption, position: Position, time: Timestamp) -> Entry {
+    let person = match exemption.persons.as_slice() {
+        [person] => Some(person.to_string()),
+        _ => None,
+    };
+    Entry {
+        actor: Some(exemption.actor.clone()),
+        person,
+        target: Some(format!("exemption {position} of {} until {}", exemption.reference, exemption.expires)),
+        reason: Some(exemption.reason.clone()),
+        ..Entry::new(Kind::Exemption, time)
+    }
+}
+
+fn cause_word(cause: EndCause) -> &'static str {
+    match cause {
+        EndCause::Restored => "restored",
+        EndCause::Expired => "expired",
+        EndCause::ActiveAgain => "active again",
+        EndCause::TakenOut => "taken out",
+    }
+}

@@ -1,0 +1,134 @@
+//! Taking up a trail where the last process left it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::domain::time::Now;
+
+use super::AuditError;
+use super::chain::{self, Head};
+use super::entry::Entry;
+use super::files::{self, Side};
+use super::read::Lines;
+use super::record::{Kind, Record};
+use super::sink::{Decisions, Recorder, Shared, WAITING};
+use super::writer::Writer;
+
+/// How a trail is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory; one process at a time may write it.
+    pub dir: PathBuf,
+    /// Name of this replica, in every record.
+    pub replica: String,
+    /// What is recorded beyond what is always kept.
+    pub decisions: Decisions,
+    /// Files of days longer ago than this are deleted.
+    pub retention: Duration,
+    /// Salt of the credential hashes; `None`: drawn once, and kept in the directory.
+    pub salt: Option<[u8; 32]>,
+}
+
+/// Where the next record goes.
+#[derive(Debug)]
+pub(super) struct Resumed {
+    pub(super) lock: File,
+    pub(super) head: Head,
+    pub(super) day: String,
+    pub(super) file: File,
+    pub(super) length: u64,
+}
+
+/// Takes the directory, repairs what a crash left, and writes the `start` record.
+///
+/// A last line that was not finished was never acknowledged: it is cut off, and a `recovered` record says so.
+/// Records that `head.json` knows and the files do not are not replaced: the chain goes on behind them, so
+/// that `verify` shows the gap for ever.
+///
+/// # Errors
+/// [`AuditError`]: nothing can be recorded, so nothing should be served.
+pub fn open(options: Options, now: Now) -> Result<(Recorder, Writer), AuditError> {
+    let dir = &options.dir;
+    let lock = files::lock(dir)?;
+    let salt = match options.salt {
+        Some(salt) => salt,
+        None => salt_of(dir)?,
+    };
+    let mut process = [0; 8];
+    aws_lc_rs::rand::fill(&mut process).map_err(|_| AuditError::Random)?;
+    let shared = Arc::new(Shared::new(salt, u64::from_ne_bytes(process), options.decisions));
+    let mut notes = Vec::new();
+    if let Some(lines) = files::read(dir, Side::LastAllows)?
+        && !shared.last_allows.take_lines(&lines)
+    {
+        notes.push("some last allows were unreadable and are lost".to_owned());
+    }
+    let (last_day, mut head) = last_record(dir, &mut notes)?;
+    if let Some(written) = files::read_head(dir)?
+        && written.seq > head.seq
+    {
+        notes.push(format!("records {} to {} are missing", head.seq.saturating_add(1), written.seq));
+        head = written;
+    }
+    let today = files::day(now.wall).unwrap_or_else(|| "1970-01-01".to_owned());
+    let day = last_day.map_or(today.clone(), |last| last.max(today));
+    let (file, length) = files::append_to(dir, &day)?;
+    let resumed = Resumed { lock, head, day, file, length };
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let mut writer = Writer::new(options, resumed, shared.clone(), receiver, now);
+    for note in notes {
+        writer.append(Entry { reason: Some(note), ..Entry::new(Kind::Recovered, now.wall) });
+    }
+    writer.append(Entry { reason: Some(env!("CARGO_PKG_VERSION").to_owned()), ..Entry::new(Kind::Start, now.wall) });
+    writer.commit()?;
+    writer.retire();
+    Ok((Recorder::new(shared, sender), writer))
+}
+
+fn salt_of(dir: &Path) -> Result<[u8; 32], AuditError> {
+    let mut salt = [0; 32];
+    if let Some(text) = files::read(dir, Side::Salt)? {
+        return match hex::decode_to_slice(text.trim(), &mut salt) {
+            Ok(()) => Ok(salt),
+            Err(_) => Err(AuditError::Damaged(Side::Salt.path(dir))),
+        };
+    }
+    aws_lc_rs::rand::fill(&mut salt).map_err(|_| AuditError::Random)?;
+    files::replace(dir, Side::Salt, hex::encode(salt).as_bytes())?;
+    Ok(salt)
+}
+
+/// The day of the newest file, and the record that the next one is to be fastened to.
+fn last_record(dir: &Path, notes: &mut Vec<String>) -> Result<(Option<String>, Head), AuditError> {
+    let files = files::list(dir)?;
+    let newest = files.last().and_then(|path| files::day_of(path)).map(str::to_owned);
+    for path in files.iter().rev() {
+        let ending = files::ending(path)?;
+        if ending.torn > 0 {
+            files::cut(path, ending.whole)?;
+            notes.push(format!("cut an unfinished last line of {} bytes", ending.torn));
+        }
+        let Some(line) = ending.line else { continue };
+        if let Some(head) = std::str::from_utf8(&line).ok().and_then(sealed) {
+            return Ok((newest, head));
+        }
+        // Evidence of something: it stays where it is, `verify` reports it, the chain goes on from what holds.
+        notes.push("the last line is damaged".to_owned());
+        return Ok((newest, last_sealed(files)));
+    }
+    Ok((newest, Head::default()))
+}
+
+fn sealed(line: &str) -> Option<Head> {
+    let record: Record = serde_json::from_str(line).ok()?;
+    chain::holds(&record, line).then_some(Head { seq: record.seq, hash: record.hash })
+}
+
+fn last_sealed(files: Vec<PathBuf>) -> Head {
+    let lines = Lines::of(files).filter_map(Result::ok);
+    lines.filter_map(|line| sealed(&line.text)).last().unwrap_or_default()
+}

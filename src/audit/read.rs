@@ -1,0 +1,128 @@
+//! Reading records back, in order, over all files.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::domain::time::Timestamp;
+
+use super::AuditError;
+use super::files;
+use super::record::{Kind, Record};
+
+/// A line of a file of records.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The file.
+    pub file: Arc<PathBuf>,
+    /// Number of the line, from 1.
+    pub number: u64,
+    /// The line, without line feed; what is no UTF-8 in it is replaced.
+    pub text: String,
+    /// Whether it ends with a line feed; only a line that is being written, or was torn by a crash, does not.
+    pub finished: bool,
+}
+
+impl Line {
+    /// The record, if the line is one.
+    #[must_use]
+    pub fn record(&self) -> Option<Record> {
+        serde_json::from_str(&self.text).ok()
+    }
+}
+
+/// The lines of some files, one after the other.
+#[derive(Debug)]
+pub struct Lines {
+    files: std::vec::IntoIter<PathBuf>,
+    open: Option<(Arc<PathBuf>, BufReader<File>, u64)>,
+}
+
+impl Lines {
+    /// All lines of these files.
+    #[must_use]
+    pub fn of(files: Vec<PathBuf>) -> Self {
+        Self { files: files.into_iter(), open: None }
+    }
+
+    fn step(&mut self) -> Result<Option<Line>, AuditError> {
+        loop {
+            if let Some((file, reader, number)) = &mut self.open {
+                let mut bytes = Vec::new();
+                let read = reader.read_until(b'\n', &mut bytes);
+                read.map_err(AuditError::io("read audit file", file.as_path()))?;
+                if !bytes.is_empty() {
+                    *number += 1;
+                    let finished = bytes.pop_if(|byte| *byte == b'\n').is_some();
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    return Ok(Some(Line { file: file.clone(), number: *number, text, finished }));
+                }
+            }
+            let Some(path) = self.files.next() else { return Ok(None) };
+            let file = File::open(&path).map_err(AuditError::io("open audit file", &path))?;
+            self.open = Some((Arc::new(path), BufReader::new(file), 0));
+        }
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Result<Line, AuditError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step().transpose()
+    }
+}
+
+/// Which records are wanted; what is `None` does not narrow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Those of this person, written `source/key`, also where they are one of several in the target.
+    pub person: Option<String>,
+    /// Those of this kind.
+    pub kind: Option<Kind>,
+    /// Those at or after this time.
+    pub since: Option<Timestamp>,
+    /// Those before this time.
+    pub until: Option<Timestamp>,
+}
+
+impl Filter {
+    /// Whether this record is wanted.
+    #[must_use]
+    pub fn takes(&self, record: &Record) -> bool {
+        self.kind.is_none_or(|kind| record.kind == kind)
+            && self.since.is_none_or(|since| record.time >= since)
+            && self.until.is_none_or(|until| record.time < until)
+            && self.person.as_deref().is_none_or(|person| concerns(record, person))
+    }
+
+    /// Whether a file can hold such records: one of a day before `since` cannot. One day is left for clocks
+    /// that were set back while a file was open.
+    fn opens(&self, path: &Path) -> bool {
+        const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
+        let first = self.since.and_then(|since| files::day(since.minus(DAY)));
+        first.is_none_or(|first| files::day_of(path).is_none_or(|day| day >= first.as_str()))
+    }
+}
+
+fn concerns(record: &Record, person: &str) -> bool {
+    let named = |text: &str| {
+        let inner = text.rsplit_once(" (").and_then(|(_, list)| list.strip_suffix(')'));
+        inner.is_some_and(|list| list.split(", ").any(|name| name == person))
+    };
+    record.person.as_deref() == Some(person) || record.target.as_deref().is_some_and(named)
+}
+
+/// The records of a directory that are wanted, oldest first. Lines that are no records are passed over: it is
+/// `verify` that reports them.
+///
+/// # Errors
+/// [`AuditError::Io`] if the directory cannot be read; each item, if a file cannot.
+pub fn query(dir: &Path, filter: Filter) -> Result<impl Iterator<Item = Result<Record, AuditError>>, AuditError> {
+    let wanted = files::list(dir)?.into_iter().filter(|path| filter.opens(path)).collect();
+    Ok(Lines::of(wanted).filter_map(move |line| match line {
+        Ok(line) => line.record().filter(|record| filter.takes(record)).map(Ok),
+        Err(error) => Some(Err(error)),
+    }))
+}

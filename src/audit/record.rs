@@ -1,0 +1,273 @@
+//! One record: its members, its kinds, its ids.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::domain::time::Timestamp;
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The writer started.
+    Start,
+    /// The writer stopped in good order; a trail that ends without it ended in a crash.
+    Stop,
+    /// What the writer found broken when it started: a torn last line, records missing from the end.
+    Recovered,
+    /// Files that were deleted because they were older than `audit.retention`.
+    Retention,
+    /// Records that could not be kept; `count` says how many.
+    Lost,
+    /// One decision, or `count` repeats of one.
+    Decision,
+    /// Denials of nobody known within a minute; `count` says how many.
+    Summary,
+    /// The last allow of a person at a service, written when the person is revoked.
+    LastAllow,
+    /// A revocation began to stand.
+    Revocation,
+    /// A revocation came to mean one more person.
+    RevocationExtended,
+    /// A revocation ended.
+    RevocationEnded,
+    /// Break glass began.
+    Exemption,
+    /// Break glass ended.
+    ExemptionEnded,
+    /// A source changed what it says of somebody, or completed a sync.
+    Source,
+    /// A listing was held back, confirmed or discarded.
+    HeldBack,
+    /// A name in a binding was resolved or released.
+    Binding,
+    /// An API key was created, rotated or revoked.
+    Key,
+    /// The configuration was loaded, or refused.
+    Reload,
+    /// A call of the control API, also a refused one.
+    Control,
+    /// A periodic review was done.
+    Review,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::Start,
+        Self::Stop,
+        Self::Recovered,
+        Self::Retention,
+        Self::Lost,
+        Self::Decision,
+        Self::Summary,
+        Self::LastAllow,
+        Self::Revocation,
+        Self::RevocationExtended,
+        Self::RevocationEnded,
+        Self::Exemption,
+        Self::ExemptionEnded,
+        Self::Source,
+        Self::HeldBack,
+        Self::Binding,
+        Self::Key,
+        Self::Reload,
+        Self::Control,
+        Self::Review,
+    ];
+
+    /// The word used in records and filters.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Recovered => "recovered",
+            Self::Retention => "retention",
+            Self::Lost => "lost",
+            Self::Decision => "decision",
+            Self::Summary => "summary",
+            Self::LastAllow => "last_allow",
+            Self::Revocation => "revocation",
+            Self::RevocationExtended => "revocation_extended",
+            Self::RevocationEnded => "revocation_ended",
+            Self::Exemption => "exemption",
+            Self::ExemptionEnded => "exemption_ended",
+            Self::Source => "source",
+            Self::HeldBack => "held_back",
+            Self::Binding => "binding",
+            Self::Key => "key",
+            Self::Reload => "reload",
+            Self::Control => "control",
+            Self::Review => "review",
+        }
+    }
+
+    /// The kind of this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// Whether it may wait a second for the disk; everything else is made durable at once.
+    #[must_use]
+    pub fn may_wait(self) -> bool {
+        matches!(self, Self::Decision | Self::Summary | Self::LastAllow)
+    }
+}
+
+/// The credential that a record is about, as far as a record may know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialRef {
+    /// The scheme.
+    pub kind: String,
+    /// Salted hash of the credential, lower-case hex: the same credential has the same one within one trail.
+    pub id_hash: String,
+}
+
+/// One record. The order of the members is the canonical one; an absent member is left out.
+///
+/// Two members are beyond the list of the contract: `count` and `since`, which a record has when it stands
+/// for several like ones; `time` is then the time of the last of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the members are the contract's, section 8")]
+pub struct Record {
+    /// Starts at 1, without gaps.
+    pub seq: u64,
+    #[serde(with = "rfc3339")]
+    pub time: Timestamp,
+    pub kind: Kind,
+    /// Who did it: an operator, a source, `configuration`; of a decision `ISS|SUB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// `source/key`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// What it was done to; of a decision what determined it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Without query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// `allow`, `deny` or `observed_deny`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
+    /// Reason code of a decision; of anything else why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// `generation.position`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+    /// How many like ones it stands for; absent: it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// The time of the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339_opt")]
+    pub since: Option<Timestamp>,
+    pub replica: String,
+    /// `hash` of the record before; 64 zeros in the first.
+    pub prev: String,
+    /// SHA-256 of `prev` and the canonical record; empty while it is not sealed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hash: String,
+}
+
+mod rfc3339 {
+    use super::{Deserialize, Deserializer, Serializer, Timestamp};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(time)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+mod rfc3339_opt {
+    use super::{Deserializer, Serializer, Timestamp, rfc3339};
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => serializer.collect_str(time),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        rfc3339::deserialize(deserializer).map(Some)
+    }
+}
+
+/// Names one decision: 128 bits, never the same twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DecisionId(u128);
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// A text that is no decision id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a decision id: 32 hex digits")]
+pub struct NotADecisionId(String);
+
+impl FromStr for DecisionId {
+    type Err = NotADecisionId;
+
+    fn from_str(text: &str) -> Result<Self, NotADecisionId> {
+        let plain = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        plain
+            .then(|| u128::from_str_radix(text, 16).ok())
+            .flatten()
+            .map(Self)
+            .ok_or_else(|| NotADecisionId(text.to_owned()))
+    }
+}
+
+impl DecisionId {
+    /// The running number of the decision within its process.
+    #[must_use]
+    pub(super) fn number(self) -> u64 {
+        u64::try_from(self.0 & u128::from(u64::MAX)).unwrap_or_default()
+    }
+}
+
+/// Makes decision ids: a random half that is this process's own, and a running number.
+#[derive(Debug)]
+pub struct DecisionIds {
+    process: u64,
+    next: AtomicU64,
+}
+
+impl DecisionIds {
+    /// Ids of the process that has drawn this random number.
+    #[must_use]
+    pub fn new(process: u64) -> Self {
+        Self { process, next: AtomicU64::new(0) }
+    }
+
+    /// The next id. One atomic addition.
+    #[must_use]
+    pub fn draw(&self) -> DecisionId {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        DecisionId((u128::from(self.process) << 64) | u128::from(number))
+    }
+}

@@ -1,0 +1,68 @@
+//! The most recent decisions, in memory, for `explain --decision ID`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::domain::decision::Decision;
+use crate::domain::time::Timestamp;
+
+use super::entry::Facts;
+use super::record::DecisionId;
+
+/// Decisions kept: two seconds at 5,000 checks per second, about 4 MiB when full.
+const SLOTS: usize = 10_000;
+
+/// One decision and what it was about.
+#[derive(Clone, Debug)]
+pub struct Recent {
+    /// Its name.
+    pub id: DecisionId,
+    /// When it was made.
+    pub time: Timestamp,
+    /// Method of the request.
+    pub method: String,
+    /// Its path, without query.
+    pub path: String,
+    /// What was decided, and why.
+    pub decision: Arc<Decision>,
+}
+
+/// A ring of them.
+#[derive(Debug)]
+pub struct Ring {
+    slots: Vec<Mutex<Option<Arc<Recent>>>>,
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        Self { slots: (0..SLOTS).map(|_| Mutex::new(None)).collect() }
+    }
+}
+
+impl Ring {
+    fn slot(&self, id: DecisionId) -> Option<&Mutex<Option<Arc<Recent>>>> {
+        let slots = u64::try_from(self.slots.len()).ok()?;
+        self.slots.get(usize::try_from(id.number().checked_rem(slots)?).ok()?)
+    }
+
+    /// Keeps a decision in place of one that is long past.
+    pub fn keep(&self, decision: &Arc<Decision>, facts: &Facts<'_>) {
+        let recent = Arc::new(Recent {
+            id: facts.id,
+            time: facts.time,
+            method: facts.method.to_owned(),
+            path: facts.path.split('?').next().unwrap_or_default().to_owned(),
+            decision: decision.clone(),
+        });
+        if let Some(slot) = self.slot(facts.id) {
+            let before = slot.lock().unwrap_or_else(PoisonError::into_inner).replace(recent);
+            drop(before);
+        }
+    }
+
+    /// The decision of this name, if it is recent.
+    #[must_use]
+    pub fn find(&self, id: DecisionId) -> Option<Arc<Recent>> {
+        let slot = self.slot(id)?.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().filter(|recent| recent.id == id).cloned()
+    }
+}

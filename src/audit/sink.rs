@@ -1,0 +1,322 @@
+//! Where records are put in: the check path never waits for a disk.
+//!
+//! | what | becomes |
+//! |---|---|
+//! | a plain allow | a time in the table of last allows |
+//! | a denial of somebody or something known, a notable allow | a record; its repeats a sum each minute |
+//! | a denial of nobody known | a sum each minute |
+//! | everything else that happens | a record |
+//! | `decisions: all` or `sampled` | a record more, if there is room |
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_lc_rs::hmac;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::domain::decision::Decision;
+use crate::domain::event::Recorded;
+use crate::domain::person::PersonId;
+use crate::domain::time::{Now, Timestamp};
+
+use super::entry::{Entry, Facts, concerned};
+use super::last_allow::{LastAllow, LastAllows};
+use super::record::{CredentialRef, DecisionId, DecisionIds, Record};
+use super::ring::{Recent, Ring};
+use super::summary::{Likeness, Noted, Repeats};
+
+/// Messages that may wait: about a second of checks under attack, every one of a different credential
+/// (5,000/s), and room for lifecycle records beside them.
+pub const WAITING: usize = 8192;
+/// Records that a slow follower may lag behind before it misses some.
+const FOLLOWED: usize = 1024;
+/// The whole of the range that samples are drawn from.
+const ALL: u64 = 1 << 32;
+
+/// `audit.decisions`: what is recorded beyond what is always kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Decisions {
+    /// Nothing.
+    Denied,
+    /// Every decision.
+    All,
+    /// This share of the decisions, 0 to 1.
+    Sampled(f64),
+}
+
+impl Decisions {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=2^32")]
+    #[expect(clippy::cast_precision_loss, reason = "2^32 is a double")]
+    fn threshold(self) -> u64 {
+        match self {
+            Self::Denied => 0,
+            Self::All => ALL,
+            Self::Sampled(share) => (share.clamp(0.0, 1.0) * ALL as f64) as u64,
+        }
+    }
+}
+
+/// Why something was not recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the audit writer has stopped")]
+pub struct Stopped;
+
+/// Counters, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records written.
+    pub records: u64,
+    /// Messages that wait for the writer.
+    pub waiting: u64,
+    /// Records that were to be kept and were not. Must stay 0.
+    pub lost: u64,
+    /// Times that the disk refused.
+    pub failures: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum Message {
+    Entry(Box<Entry>),
+    Tick(Now),
+    Durable(oneshot::Sender<()>),
+    Close(Now),
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) salt: hmac::Key,
+    pub(super) ids: DecisionIds,
+    pub(super) repeats: Repeats,
+    pub(super) last_allows: LastAllows,
+    pub(super) ring: Ring,
+    pub(super) feed: broadcast::Sender<Arc<Record>>,
+    pub(super) records: AtomicU64,
+    pub(super) lost: AtomicU64,
+    pub(super) failures: AtomicU64,
+    threshold: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(salt: [u8; 32], process: u64, decisions: Decisions) -> Self {
+        let mut short = [0; 16];
+        for (short, salt) in short.iter_mut().zip(salt) {
+            *short = salt;
+        }
+        Self {
+            salt: hmac::Key::new(hmac::HMAC_SHA256, &salt),
+            ids: DecisionIds::new(process),
+            repeats: Repeats::default(),
+            last_allows: LastAllows::new(short),
+            ring: Ring::default(),
+            feed: broadcast::Sender::new(FOLLOWED),
+            records: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            threshold: AtomicU64::new(decisions.threshold()),
+        }
+    }
+
+    fn credential(&self, decision: &Decision) -> Option<CredentialRef> {
+        decision.credential.as_ref().map(|credential| CredentialRef {
+            kind: credential.kind.word().to_owned(),
+            id_hash: hex::encode(hmac::sign(&self.salt, &credential.digest)),
+        })
+    }
+
+    pub(super) fn lose(&self, count: u64) {
+        self.lost.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// Counts a record as lost unless it was kept, also when the check that waits for it is dropped.
+struct Unkept<'a>(Option<&'a Shared>);
+
+impl Drop for Unkept<'_> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0 {
+            shared.lose(1);
+        }
+    }
+}
+
+/// Where records are put in. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+    sender: mpsc::Sender<Message>,
+}
+
+impl Recorder {
+    pub(super) fn new(shared: Arc<Shared>, sender: mpsc::Sender<Message>) -> Self {
+        Self { shared, sender }
+    }
+
+    /// A name for the decision that is about to be made.
+    #[must_use]
+    pub fn draw_id(&self) -> DecisionId {
+        self.shared.ids.draw()
+    }
+
+    /// Records a decision as far as it is to be kept. Never waits: a record that must be kept and finds no room
+    /// is counted as lost.
+    pub fn decision(&self, decision: &Arc<Decision>, facts: Facts<'_>) {
+        let shared = &self.shared;
+        shared.ring.keep(decision, &facts);
+        if decision.lets_through()
+            && let Some(person) = &decision.person
+        {
+            for pushed_out in shared.last_allows.touch(person, &decision.service, facts.time) {
+                self.offer(pushed_out.entry(facts.time));
+            }
+        }
+        if let Some(entry) = self.weigh(decision, &facts) {
+            self.offer(*entry);
+        }
+    }
+
+    /// Does what can be done at once, and answers with a record that must be kept but found no room.
+    fn weigh(&self, decision: &Decision, facts: &Facts<'_>) -> Option<Box<Entry>> {
+        let shared = &self.shared;
+        let entry = || Entry::of_decision(decision, facts, shared.credential(decision));
+        let threshold = shared.threshold.load(Ordering::Relaxed);
+        let sampled = threshold > 0 && (threshold >= ALL || sample(facts.id) < threshold);
+        let plain = decision.reason.allows() && !decision.notable;
+        let known = decision.credential.is_some();
+        if plain || (!known && decision.reason.allows()) {
+            if sampled {
+                self.offer(entry());
+            }
+            return None;
+        }
+        // With `all` each decision has a record of its own, so nothing is counted, unless there is no room.
+        if threshold >= ALL && self.sender.try_send(Message::Entry(Box::new(entry()))).is_ok() {
+            return None;
+        }
+        if !known {
+            shared.repeats.nobody(decision, facts.time);
+        } else {
+            let like = Likeness::of(decision);
+            match shared.repeats.note(&like, facts.time, entry) {
+                Noted::First(entry) => {
+                    let Err(error) = self.sender.try_send(Message::Entry(entry)) else { return None };
+                    // Counted with the next sum, which a writer that has stopped will never write.
+                    let counted = !self.sender.is_closed() && shared.repeats.again(&like, facts.time);
+                    return (!counted).then(|| returned(error)).flatten();
+                }
+                Noted::Full(entry) => return Some(entry),
+                Noted::Counted => {}
+            }
+        }
+        if sampled {
+            self.offer(entry());
+        }
+        None
+    }
+
+    /// Records if there is room, else counts it as lost.
+    fn offer(&self, entry: Entry) {
+        if self.sender.try_send(Message::Entry(Box::new(entry))).is_err() {
+            self.shared.lose(1);
+        }
+    }
+
+    /// Counts records that were to be kept and were not.
+    pub fn lose(&self, count: u64) {
+        self.shared.lose(count);
+    }
+
+    /// Records something that is no decision; waits for room.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn record(&self, entry: Entry) -> Result<(), Stopped> {
+        let mut unkept = Unkept(Some(&self.shared));
+        self.sender.send(Message::Entry(Box::new(entry))).await.map_err(|_| Stopped)?;
+        unkept.0 = None;
+        Ok(())
+    }
+
+    /// Records an event of the log that this process enforces since `time`, and for each person whom it
+    /// revokes when they were last let through.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn enforced(&self, recorded: &Recorded, generation: u64, time: Timestamp) -> Result<(), Stopped> {
+        self.record(Entry::of_event(recorded, generation, time)).await?;
+        for person in concerned(&recorded.new.event) {
+            for last in self.shared.last_allows.of(&person) {
+                self.record(last.entry(time)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until everything put in before is on the disk.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn durable(&self) -> Result<(), Stopped> {
+        let (done, wait) = oneshot::channel();
+        self.sender.send(Message::Durable(done)).await.map_err(|_| Stopped)?;
+        wait.await.map_err(|_| Stopped)
+    }
+
+    /// Tells the writer what time it is. To be called every second; sums, retention and what may wait for the
+    /// disk follow it. Where there is no room for it the writer is busy, and the next one does.
+    pub fn tick(&self, now: Now) {
+        let _busy = self.sender.try_send(Message::Tick(now));
+    }
+
+    /// Asks the writer to write what it has, a `stop` record, and to end.
+    pub async fn close(&self, now: Now) {
+        let _stopped = self.sender.send(Message::Close(now)).await;
+    }
+
+    /// A reload changed `audit.decisions`.
+    pub fn set_decisions(&self, decisions: Decisions) {
+        self.shared.threshold.store(decisions.threshold(), Ordering::Relaxed);
+    }
+
+    /// A recent decision, in memory.
+    #[must_use]
+    pub fn recent(&self, id: DecisionId) -> Option<Arc<Recent>> {
+        self.shared.ring.find(id)
+    }
+
+    /// When this replica last let a person through, for each service.
+    #[must_use]
+    pub fn last_allows(&self, person: &PersonId) -> Vec<LastAllow> {
+        self.shared.last_allows.of(person)
+    }
+
+    /// Records from now on, as they are written.
+    #[must_use]
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Record>> {
+        self.shared.feed.subscribe()
+    }
+
+    /// Counters, for metrics.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let waiting = self.sender.max_capacity().saturating_sub(self.sender.capacity());
+        Counts {
+            records: self.shared.records.load(Ordering::Relaxed),
+            waiting: u64::try_from(waiting).unwrap_or(u64::MAX),
+            lost: self.shared.lost.load(Ordering::Relaxed),
+            failures: self.shared.failures.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Where a decision falls in the range that samples are drawn from: spread evenly (Fibonacci hashing), the
+/// same for the same id.
+fn sample(id: DecisionId) -> u64 {
+    id.number().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+}
+
+fn returned(error: mpsc::error::TrySendError<Message>) -> Option<Box<Entry>> {
+    match error.into_inner() {
+        Message::Entry(entry) => Some(entry),
+        _ => None,
+    }
+}

@@ -1,0 +1,173 @@
+//! What repeats: the first is recorded at once, the others are counted and recorded once a minute.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::domain::decision::Decision;
+use crate::domain::reason::Reason;
+use crate::domain::time::Timestamp;
+
+use super::entry::{Entry, word};
+use super::record::Kind;
+
+/// Locks that keep checks from waiting for each other: more than the cores of a large machine.
+const SHARDS: usize = 64;
+/// Different credentials, services and reasons counted within a minute, per shard; about 500 bytes each, so at
+/// most 32 MiB under an attack with as many stolen credentials. What goes beyond is recorded one by one.
+const LARGEST_SHARD: usize = 1024;
+
+/// What makes two decisions alike: credential (if it is known whose it is), service, reason, and what became
+/// of the request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Likeness {
+    credential: Option<[u8; 32]>,
+    service: Arc<str>,
+    reason: Reason,
+    decision: &'static str,
+}
+
+impl Likeness {
+    /// What this decision is like.
+    #[must_use]
+    pub fn of(decision: &Decision) -> Self {
+        Self {
+            credential: decision.credential.as_ref().map(|credential| credential.digest),
+            service: decision.service.clone(),
+            reason: decision.reason,
+            decision: word(decision),
+        }
+    }
+}
+
+/// What became of a decision that was noted.
+#[derive(Debug)]
+pub enum Noted {
+    /// The first of its likeness: to be recorded now.
+    First(Box<Entry>),
+    /// Counted: it will be part of a sum.
+    Counted,
+    /// There are too many different ones to count: to be recorded on its own.
+    Full(Box<Entry>),
+}
+
+#[derive(Debug)]
+struct Count {
+    entry: Entry,
+    count: u64,
+    since: Timestamp,
+    last: Timestamp,
+}
+
+impl Count {
+    fn add(&mut self, time: Timestamp) {
+        if self.count == 0 {
+            self.since = time;
+        }
+        self.count = self.count.saturating_add(1);
+        self.last = self.last.max(time);
+    }
+
+    fn sum(&mut self) -> Option<Entry> {
+        let count = std::mem::take(&mut self.count);
+        (count > 0).then(|| Entry {
+            time: self.last,
+            count: Some(count),
+            since: Some(self.since),
+            ..self.entry.clone()
+        })
+    }
+}
+
+type Shard = HashMap<Likeness, Count, BuildHasherDefault<DefaultHasher>>;
+
+/// Counts of the current minute.
+#[derive(Debug)]
+pub struct Repeats {
+    shards: Vec<Mutex<Shard>>,
+    nobody: Mutex<Shard>,
+}
+
+impl Default for Repeats {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), nobody: Mutex::default() }
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Repeats {
+    fn shard(&self, like: &Likeness) -> Option<MutexGuard<'_, Shard>> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(like);
+        let shards = u64::try_from(self.shards.len()).unwrap_or(1);
+        let index = usize::try_from(hash.checked_rem(shards)?).ok()?;
+        self.shards.get(index).map(lock)
+    }
+
+    /// Notes a decision about somebody or something known.
+    pub fn note(&self, like: &Likeness, time: Timestamp, entry: impl FnOnce() -> Entry) -> Noted {
+        let Some(mut shard) = self.shard(like) else { return Noted::Full(Box::new(entry())) };
+        if let Some(count) = shard.get_mut(like) {
+            count.add(time);
+            return Noted::Counted;
+        }
+        if shard.len() >= LARGEST_SHARD {
+            return Noted::Full(Box::new(entry()));
+        }
+        let entry = entry();
+        // A sum stands for several requests: it has no id, method or path of its own.
+        let template = Entry { decision_id: None, method: None, path: None, ..entry.clone() };
+        shard.insert(like.clone(), Count { entry: template, count: 0, since: time, last: time });
+        Noted::First(Box::new(entry))
+    }
+
+    /// Counts a decision that was noted as first, but could not be recorded at once.
+    pub fn again(&self, like: &Likeness, time: Timestamp) -> bool {
+        self.shard(like).is_some_and(|mut shard| match shard.get_mut(like) {
+            Some(count) => {
+                count.add(time);
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// Counts a denial of nobody known. Bounded by itself: services and reasons are closed sets.
+    pub fn nobody(&self, decision: &Decision, time: Timestamp) {
+        let like = Likeness { credential: None, ..Likeness::of(decision) };
+        let mut shard = lock(&self.nobody);
+        let count = shard.entry(like).or_insert_with(|| Count {
+            entry: Entry {
+                service: Some(decision.service.to_string()),
+                decision: Some(word(decision)),
+                reason: Some(decision.reason.code().to_owned()),
+                epoch: Some(decision.epoch),
+                ..Entry::new(Kind::Summary, time)
+            },
+            count: 0,
+            since: time,
+            last: time,
+        });
+        count.entry.epoch = Some(decision.epoch);
+        count.add(time);
+    }
+
+    /// The sums since the last call. What did not repeat since then is forgotten, so that the next of its
+    /// likeness is a first one again.
+    pub fn sums(&self) -> Vec<Entry> {
+        let mut sums = Vec::new();
+        for shard in self.shards.iter().chain([&self.nobody]) {
+            lock(shard).retain(|_, count| match count.sum() {
+                Some(sum) => {
+                    sums.push(sum);
+                    true
+                }
+                None => false,
+            });
+        }
+        sums.sort_by_key(|sum| (sum.time, sum.since));
+        sums
+    }
+}

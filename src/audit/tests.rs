@@ -1,0 +1,544 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::credential::{CredentialKind, Identity, Party, Verified};
+use crate::domain::decision::{Decision, Determining};
+use crate::domain::event::{Epoch, Event, NewEvent, Recorded};
+use crate::domain::person::PersonId;
+use crate::domain::policy::Enforcement;
+use crate::domain::reason::Reason;
+use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target};
+use crate::domain::time::{Now, Timestamp};
+
+use super::AuditError;
+use super::chain::Head;
+use super::entry::{Entry, Facts};
+use super::files::{self, Side};
+use super::open::{Options, Resumed, open};
+use super::read::{Filter, query};
+use super::record::{DecisionId, Kind, Record};
+use super::sink::{Decisions, Recorder, Shared, Stopped, WAITING};
+use super::verify::{Wrong, verify};
+use super::writer::Writer;
+
+/// 2026-03-01T12:00:00Z
+const NOON: i64 = 1_772_366_400;
+const DAY: i64 = 86_400;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_secs(NOON + seconds)
+}
+
+fn now(seconds: i64) -> Now {
+    Now::at(at(seconds))
+}
+
+fn options(dir: &Path) -> Options {
+    Options {
+        dir: dir.to_owned(),
+        replica: "r-0".to_owned(),
+        decisions: Decisions::Denied,
+        retention: Duration::from_secs(400 * 86_400),
+        salt: None,
+    }
+}
+
+fn started(dir: &Path, seconds: i64) -> (Recorder, Writer) {
+    open(options(dir), now(seconds)).unwrap()
+}
+
+fn records(dir: &Path) -> Vec<Record> {
+    query(dir, Filter::default()).unwrap().map(Result::unwrap).collect()
+}
+
+fn of(dir: &Path, kind: Kind) -> Vec<Record> {
+    records(dir).into_iter().filter(|record| record.kind == kind).collect()
+}
+
+fn alice() -> PersonId {
+    PersonId { source: "hr".into(), key: "alice".into() }
+}
+
+fn token(digest: u8) -> Arc<Verified> {
+    Arc::new(Verified::attest(Identity {
+        kind: CredentialKind::Bearer,
+        digest: [digest; 32],
+        issuer_index: 0,
+        issuer: "https://idp".into(),
+        subject: Some("alice".into()),
+        session: None,
+        token_id: None,
+        client: None,
+        client_key: None,
+        audiences: vec![],
+        required_audiences: None,
+        issued: None,
+        not_before: None,
+        expires: None,
+        leeway: Duration::ZERO,
+        machine: false,
+        groups: vec![],
+        flaw: None,
+        owner: Party::default(),
+        actors: vec![],
+    }))
+}
+
+fn decided(reason: Reason, credential: Option<u8>) -> Decision {
+    Decision {
+        reason,
+        determining: Determining::None,
+        service: "payments".into(),
+        enforcement: Enforcement::Enforce,
+        credential: credential.map(token),
+        person: credential.map(|_| alice()),
+        roles: vec![],
+        notable: false,
+        epoch: Epoch { generation: 1, position: 7 },
+        configuration: "c".into(),
+    }
+}
+
+async fn decide(recorder: &Recorder, decision: Decision, seconds: i64) -> DecisionId {
+    let id = recorder.draw_id();
+    let facts = Facts { id, time: at(seconds), method: "GET", path: "/v1/orders?token=hunter2" };
+    recorder.decision(&Arc::new(decision), facts);
+    id
+}
+
+/// Runs a closure against a writer, closes it, and writes everything.
+async fn session<F: AsyncFnOnce(&Recorder)>(dir: &Path, seconds: i64, work: F) {
+    let (recorder, writer) = started(dir, seconds);
+    let thread = std::thread::spawn(move || writer.run());
+    work(&recorder).await;
+    recorder.close(now(seconds + 100)).await;
+    thread.join().unwrap().unwrap();
+}
+
+async fn reload(recorder: &Recorder, seconds: i64, reason: &str) {
+    recorder.record(Entry { reason: Some(reason.into()), ..Entry::new(Kind::Reload, at(seconds)) }).await.unwrap();
+}
+
+/// A trail of two days: start, reload 1 to 4, stop.
+async fn trail(dir: &Path) {
+    session(dir, 0, async |recorder| {
+        for (seconds, name) in [(0, "one"), (1, "two"), (DAY, "three"), (DAY + 1, "four")] {
+            reload(recorder, seconds, name).await;
+        }
+    })
+    .await;
+}
+
+fn edit(path: &Path, change: impl FnOnce(&mut Vec<String>)) {
+    let mut lines: Vec<String> = fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect();
+    change(&mut lines);
+    fs::write(path, lines.join("\n") + "\n").unwrap();
+}
+
+#[tokio::test]
+async fn a_trail_holds_and_its_hash_can_be_computed_by_any_tool() {
+    let dir = tempfile::tempdir().unwrap();
+    trail(dir.path()).await;
+    let verdict = verify(dir.path()).unwrap();
+    assert_eq!((verdict.records, verdict.first, verdict.last, verdict.broken), (6, 1, 6, None));
+    assert_eq!(files::list(dir.path()).unwrap().len(), 2, "one file a day");
+
+    let text = fs::read_to_string(&files::list(dir.path()).unwrap()[0]).unwrap();
+    let (first, second) = (text.lines().next().unwrap(), text.lines().nth(1).unwrap());
+    let first: serde_json::Value = serde_json::from_str(first).unwrap();
+    let (body, hash) = second.split_once(",\"hash\":\"").unwrap();
+    let input = format!("{}{body}}}", first["hash"].as_str().unwrap());
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, input.as_bytes());
+    assert_eq!(hex::encode(digest), hash.trim_end_matches("\"}"));
+}
+
+#[tokio::test]
+async fn every_tampering_is_found_at_its_first_record() {
+    type Change = fn(&[PathBuf]);
+    let table: [(&str, Change, Option<u64>, Wrong); 11] = [
+        ("edit", |files| edit(&files[0], |l| l[1] = l[1].replace("one", "six")), Some(2), Wrong::Edited),
+        ("forge", |files| edit(&files[0], |l| l[1] = "{}".into()), None, Wrong::Unreadable),
+        ("add a member", |files| edit(&files[0], |l| l[1] = l[1].replace("{", "{\"x\":1,")), Some(2), Wrong::Edited),
+        ("delete", |files| edit(&files[0], |l| drop(l.remove(1))), Some(3), Wrong::Gap { expected: 2 }),
+        ("swap", |files| edit(&files[0], |l| l.swap(1, 2)), Some(3), Wrong::Reordered { expected: 2 }),
+        (
+            "duplicate",
+            |files| edit(&files[0], |l| l.insert(2, l[1].clone())),
+            Some(2),
+            Wrong::Reordered { expected: 3 },
+        ),
+        ("truncate", |files| edit(&files[1], |l| drop(l.pop())), Some(5), Wrong::TruncatedTail { last: 6 }),
+        ("last file gone", |files| fs::remove_file(&files[1]).unwrap(), Some(3), Wrong::TruncatedTail { last: 6 }),
+        ("first file gone", |files| fs::remove_file(&files[0]).unwrap(), Some(4), Wrong::NoBeginning),
+        ("first record gone", |files| edit(&files[0], |l| drop(l.remove(0))), Some(2), Wrong::NoBeginning),
+        (
+            "all gone",
+            |files| files.iter().for_each(|f| fs::remove_file(f).unwrap()),
+            None,
+            Wrong::TruncatedTail { last: 6 },
+        ),
+    ];
+    for (name, change, seq, what) in table {
+        let dir = tempfile::tempdir().unwrap();
+        trail(dir.path()).await;
+        change(&files::list(dir.path()).unwrap());
+        let broken = verify(dir.path()).unwrap().broken.unwrap_or_else(|| panic!("{name} was not found"));
+        assert_eq!((broken.seq, broken.what), (seq, what), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_sealed_onto_another_chain_is_found() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    trail(one.path()).await;
+    session(other.path(), 7, async |recorder| reload(recorder, 8, "else").await).await;
+    let foreign = fs::read_to_string(&files::list(other.path()).unwrap()[0]).unwrap();
+    let files = files::list(one.path()).unwrap();
+    edit(&files[0], |lines| lines[1] = foreign.lines().nth(1).unwrap().to_owned());
+    assert_eq!(verify(one.path()).unwrap().broken.unwrap().what, Wrong::Unlinked);
+}
+
+#[tokio::test]
+async fn a_line_torn_by_a_crash_is_cut_and_the_chain_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        // Killed: dropped without running, so neither `stop` nor head.
+        let (_recorder, _writer) = started(dir.path(), 0);
+    }
+    let file = files::list(dir.path()).unwrap().remove(0);
+    let mut torn = fs::read(&file).unwrap();
+    torn.extend_from_slice(b"{\"seq\":2,\"ti");
+    fs::write(&file, torn).unwrap();
+    assert_eq!(verify(dir.path()).unwrap().unfinished, 12);
+
+    session(dir.path(), 10, async |recorder| reload(recorder, 11, "after").await).await;
+    let kinds: Vec<Kind> = records(dir.path()).iter().map(|record| record.kind).collect();
+    assert_eq!(kinds, [Kind::Start, Kind::Recovered, Kind::Start, Kind::Reload, Kind::Stop]);
+    assert_eq!(records(dir.path())[1].reason.as_deref(), Some("cut an unfinished last line of 12 bytes"));
+    let verdict = verify(dir.path()).unwrap();
+    assert_eq!((verdict.broken, verdict.unfinished), (None, 0));
+}
+
+#[tokio::test]
+async fn a_tail_cut_off_stays_visible_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    trail(dir.path()).await;
+    edit(&files::list(dir.path()).unwrap()[1], |lines| lines.truncate(1));
+    session(dir.path(), DAY + 200, async |_| {}).await;
+    let recovered = of(dir.path(), Kind::Recovered);
+    assert_eq!(recovered[0].reason.as_deref(), Some("records 5 to 6 are missing"));
+    let broken = verify(dir.path()).unwrap().broken.unwrap();
+    assert_eq!((broken.seq, broken.what), (Some(7), Wrong::Gap { expected: 5 }));
+}
+
+#[tokio::test]
+async fn a_damaged_last_line_stays_as_evidence() {
+    let dir = tempfile::tempdir().unwrap();
+    trail(dir.path()).await;
+    edit(&files::list(dir.path()).unwrap()[1], |lines| *lines.last_mut().unwrap() = "junk".into());
+    session(dir.path(), DAY + 200, async |_| {}).await;
+    let broken = verify(dir.path()).unwrap().broken.unwrap();
+    assert_eq!((broken.line, broken.what), (3, Wrong::Unreadable));
+    assert!(of(dir.path(), Kind::Recovered).iter().any(|r| r.reason.as_deref() == Some("the last line is damaged")));
+}
+
+#[tokio::test]
+async fn old_files_are_deleted_whole_and_the_rest_is_still_proven() {
+    let dir = tempfile::tempdir().unwrap();
+    trail(dir.path()).await;
+    let short = Options { retention: Duration::from_secs(86_400), ..options(dir.path()) };
+    let (recorder, writer) = open(short, now(2 * DAY)).unwrap();
+    let thread = std::thread::spawn(move || writer.run());
+    recorder.close(now(2 * DAY + 1)).await;
+    thread.join().unwrap().unwrap();
+
+    let retired = of(dir.path(), Kind::Retention);
+    assert_eq!((retired.len(), retired[0].target.as_deref()), (1, Some("2026-03-01")));
+    let verdict = verify(dir.path()).unwrap();
+    assert_eq!((verdict.first, verdict.broken), (4, None));
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = started(dir.path(), 0);
+    assert!(matches!(open(options(dir.path()), now(0)), Err(AuditError::Locked(_))));
+}
+
+#[tokio::test]
+async fn repeats_of_a_denial_are_one_record_a_minute_with_a_count() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 0, async |recorder| {
+        for second in 0..50 {
+            decide(recorder, decided(Reason::RevokedPerson, Some(1)), second).await;
+        }
+        recorder.tick(now(60));
+        recorder.durable().await.unwrap();
+        for second in 60..70 {
+            decide(recorder, decided(Reason::RevokedPerson, Some(1)), second).await;
+        }
+        decide(recorder, decided(Reason::RevokedPerson, Some(2)), 70).await;
+    })
+    .await;
+    let found: Vec<_> = of(dir.path(), Kind::Decision).iter().map(|r| (r.count, r.since, r.time)).collect();
+    let expected =
+        [(None, None, at(0)), (Some(49), Some(at(1)), at(49)), (None, None, at(70)), (Some(10), Some(at(60)), at(69))];
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn denials_of_nobody_known_are_summed_by_service_and_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 0, async |recorder| {
+        for second in 0..5 {
+            decide(recorder, decided(Reason::BadSignature, None), second).await;
+        }
+        decide(recorder, decided(Reason::NoCredentials, None), 5).await;
+    })
+    .await;
+    let sums = of(dir.path(), Kind::Summary);
+    let found: Vec<_> = sums.iter().map(|r| (r.reason.as_deref().unwrap(), r.count.unwrap())).collect();
+    assert_eq!(found, [("bad_signature", 5), ("no_credentials", 1)]);
+    assert!(sums.iter().all(|r| r.person.is_none() && r.credential.is_none() && r.path.is_none()));
+}
+
+#[tokio::test]
+async fn plain_allows_leave_no_record_but_the_last_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 0, async |recorder| {
+        for second in 0..5 {
+            decide(recorder, decided(Reason::Allowed, Some(1)), second).await;
+        }
+        assert_eq!(recorder.last_allows(&alice())[0].time, at(4));
+        assert_eq!(recorder.counts().waiting, 0, "nothing was put in the channel");
+    })
+    .await;
+    assert!(of(dir.path(), Kind::Decision).is_empty());
+
+    // It survives a restart, and enters the chain when the person is revoked.
+    session(dir.path(), 200, async |recorder| {
+        let revocation = Revocation {
+            target: Target::DirectoryPerson { person: alice() },
+            shape: Shape::Block,
+            reason: "departed".into(),
+            owner: Owner::Source("hr".into()),
+            actor: "hr".into(),
+            effective: at(199),
+            expires: None,
+            persons: vec![],
+        };
+        let new = NewEvent { time: at(200), happened: None, id: None, event: Event::Revoked(revocation) };
+        recorder.enforced(&Recorded { position: 8, new }, 1, at(200)).await.unwrap();
+    })
+    .await;
+    let last = of(dir.path(), Kind::LastAllow);
+    assert_eq!((last[0].person.as_deref(), last[0].since), (Some("hr/alice"), Some(at(4))));
+    let revoked = of(dir.path(), Kind::Revocation);
+    assert_eq!(revoked[0].target.as_deref(), Some("r8 block on person hr/alice"));
+    assert_eq!(revoked[0].epoch.as_deref(), Some("1.8"));
+}
+
+#[tokio::test]
+async fn notable_allows_are_recorded_once_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 0, async |recorder| {
+        for second in 0..4 {
+            decide(recorder, Decision { notable: true, ..decided(Reason::Allowed, Some(1)) }, second).await;
+        }
+    })
+    .await;
+    let found: Vec<_> = of(dir.path(), Kind::Decision).iter().map(|r| (r.decision.clone().unwrap(), r.count)).collect();
+    assert_eq!(found, [("allow".to_owned(), None), ("allow".to_owned(), Some(3))]);
+}
+
+#[tokio::test]
+async fn observed_denials_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 0, async |recorder| {
+        let observed = Decision {
+            enforcement: Enforcement::Observe,
+            determining: Determining::Revocation(RevocationId(3)),
+            ..decided(Reason::RevokedPerson, Some(1))
+        };
+        decide(recorder, observed, 0).await;
+        assert_eq!(recorder.last_allows(&alice()).len(), 1, "the request went on");
+    })
+    .await;
+    let record = &of(dir.path(), Kind::Decision)[0];
+    assert_eq!(record.decision.as_deref(), Some("observed_deny"));
+    assert_eq!(record.target.as_deref(), Some("revocation r3"));
+}
+
+#[tokio::test]
+async fn all_adds_every_decision_and_a_sample_adds_its_share() {
+    for (decisions, least, most) in [(Decisions::All, 1000, 1000), (Decisions::Sampled(0.1), 90, 110)] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { decisions, ..options(dir.path()) };
+        let (recorder, writer) = open(options, now(0)).unwrap();
+        for _ in 0..1000 {
+            decide(&recorder, decided(Reason::Allowed, Some(1)), 0).await;
+        }
+        drop(recorder);
+        std::thread::spawn(move || writer.run()).join().unwrap().unwrap();
+        let found = of(dir.path(), Kind::Decision).len();
+        assert!((least..=most).contains(&found), "{decisions:?}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_channel_loses_samples_but_no_denial() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, writer) = open(Options { decisions: Decisions::All, ..options(dir.path()) }, now(0)).unwrap();
+    for _ in 0..WAITING + 3 {
+        decide(&recorder, decided(Reason::Allowed, Some(1)), 0).await;
+    }
+    assert_eq!(recorder.counts().lost, 3);
+    recorder.set_decisions(Decisions::Denied);
+    decide(&recorder, decided(Reason::RevokedPerson, Some(9)), 1).await;
+    assert_eq!(recorder.counts().lost, 3, "it is counted with the next sum");
+    drop(recorder);
+    std::thread::spawn(move || writer.run()).join().unwrap().unwrap();
+    let denied: Vec<_> = of(dir.path(), Kind::Decision).into_iter().filter(|r| r.count.is_some()).collect();
+    assert_eq!((denied.len(), denied[0].count), (1, Some(1)));
+    assert_eq!(of(dir.path(), Kind::Lost)[0].count, Some(3));
+    assert_eq!(verify(dir.path()).unwrap().lost, 3);
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_is_counted_and_asked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let shared = Arc::new(Shared::new([7; 32], 1, Decisions::Denied));
+    let (sender, receiver) = tokio::sync::mpsc::channel(8);
+    let recorder = Recorder::new(shared.clone(), sender);
+    let full = fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
+    let lock = files::lock(dir.path()).unwrap();
+    let resumed = Resumed { lock, head: Head::default(), day: "2026-03-01".into(), file: full, length: 0 };
+    let writer = Writer::new(options(dir.path()), resumed, shared, receiver, now(0));
+    let thread = std::thread::spawn(move || writer.run());
+    reload(&recorder, 1, "one").await;
+    reload(&recorder, 2, "two").await;
+    recorder.close(now(3)).await;
+    assert!(thread.join().unwrap().is_err(), "the end was not written");
+    let counts = recorder.counts();
+    assert_eq!(counts.records, 0);
+    assert!(counts.failures > 0);
+    assert_eq!(counts.lost, 3, "two and `stop`");
+    assert_eq!(reload_result(&recorder).await, Err(Stopped));
+    assert_eq!(recorder.counts().lost, 4);
+    decide(&recorder, decided(Reason::RevokedPerson, Some(1)), 4).await;
+    assert_eq!(recorder.counts().lost, 5, "nobody will write it");
+}
+
+async fn reload_result(recorder: &Recorder) -> Result<(), Stopped> {
+    recorder.record(Entry::new(Kind::Reload, at(4))).await
+}
+
+#[tokio::test]
+async fn nothing_secret_and_no_control_character_gets_into_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 0, async |recorder| {
+        let id = recorder.draw_id();
+        let facts = Facts { id, time: at(0), method: "GET\r\n", path: "/a\n{\"seq\":9}\u{0}?token=hunter2#x" };
+        recorder.decision(&Arc::new(decided(Reason::NoPermission, Some(0xAB))), facts);
+    })
+    .await;
+    let text = fs::read_to_string(&files::list(dir.path()).unwrap()[0]).unwrap();
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(!text.contains("hunter2") && !text.contains(&"ab".repeat(32)), "{text}");
+    assert!(text.bytes().all(|byte| byte == b'\n' || byte >= b' '), "{text}");
+    assert_eq!(verify(dir.path()).unwrap().broken, None);
+}
+
+#[tokio::test]
+async fn the_same_credential_has_the_same_hash_within_one_trail_only() {
+    let mut hashes = Vec::new();
+    for _ in 0..2 {
+        let dir = tempfile::tempdir().unwrap();
+        for start in [0, 200] {
+            session(dir.path(), start, async |recorder| {
+                decide(recorder, decided(Reason::Expired, Some(1)), start).await;
+            })
+            .await;
+        }
+        let found = of(dir.path(), Kind::Decision);
+        assert_eq!(found[0].credential, found[1].credential);
+        hashes.push(found[0].credential.clone());
+    }
+    assert_ne!(hashes[0], hashes[1]);
+}
+
+#[tokio::test]
+async fn recent_decisions_are_found_by_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, _writer) = started(dir.path(), 0);
+    let id = decide(&recorder, decided(Reason::Allowed, Some(1)), 3).await;
+    let other = decide(&recorder, decided(Reason::Expired, Some(1)), 4).await;
+    assert_ne!(id, other);
+    let id: DecisionId = id.to_string().parse().unwrap();
+    let found = recorder.recent(id).unwrap();
+    assert_eq!((found.time, found.path.as_str(), found.decision.reason), (at(3), "/v1/orders", Reason::Allowed));
+    for _ in 0..10_000 {
+        decide(&recorder, decided(Reason::Allowed, None), 5).await;
+    }
+    assert!(recorder.recent(id).is_none(), "long past");
+}
+
+#[tokio::test]
+async fn records_are_found_by_person_kind_and_time() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 0, async |recorder| {
+        reload(recorder, 1, "one").await;
+        decide(recorder, decided(Reason::Expired, Some(1)), 2).await;
+        reload(recorder, 2 * DAY, "two").await;
+    })
+    .await;
+    let count = |filter: Filter| query(dir.path(), filter).unwrap().count();
+    assert_eq!(count(Filter { person: Some("hr/alice".into()), ..Filter::default() }), 1);
+    assert_eq!(count(Filter { person: Some("hr/bob".into()), ..Filter::default() }), 0);
+    assert_eq!(count(Filter { kind: Some(Kind::Reload), ..Filter::default() }), 2);
+    assert_eq!(count(Filter { kind: Some(Kind::Reload), since: Some(at(2)), ..Filter::default() }), 1);
+}
+
+#[tokio::test]
+async fn followers_see_records_as_they_are_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut follower = None;
+    session(dir.path(), 0, async |recorder| {
+        follower = Some(recorder.follow());
+        reload(recorder, 1, "one").await;
+    })
+    .await;
+    assert_eq!(follower.unwrap().recv().await.unwrap().reason.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn a_clock_set_back_reorders_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 2 * DAY, async |recorder| reload(recorder, 0, "earlier").await).await;
+    session(dir.path(), 0, async |_| {}).await;
+    assert_eq!(files::list(dir.path()).unwrap().len(), 1);
+    assert_eq!(verify(dir.path()).unwrap().broken, None);
+}
+
+#[test]
+fn the_words_of_kinds_are_those_of_the_records() {
+    for kind in Kind::ALL {
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
+        assert_eq!(Kind::named(kind.word()), Some(kind));
+    }
+}
+
+#[test]
+fn a_long_last_line_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = files::path(dir.path(), "2026-03-01");
+    let long = "x".repeat(200_000);
+    fs::write(&path, format!("one\n{long}\ntor")).unwrap();
+    let ending = files::ending(&path).unwrap();
+    assert_eq!((ending.line.map(|line| line.len()), ending.whole, ending.torn), (Some(200_000), 200_005, 3));
+    fs::write(&path, "torn").unwrap();
+    assert_eq!(files::ending(&path).unwrap().torn, 4);
+    assert!(!Side::Salt.path(dir.path()).exists());
+}

@@ -1,0 +1,326 @@
+//! The one who writes: a blocking loop on a thread of its own.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::domain::time::{Now, Timestamp};
+
+use super::AuditError;
+use super::chain::Head;
+use super::entry::Entry;
+use super::files::{self, Side};
+use super::open::{Options, Resumed};
+use super::record::Kind;
+use super::sink::{Message, Shared};
+use super::verify::vouch;
+
+/// Messages taken before the disk is asked: what they wrote becomes durable together. At 5 µs each well below
+/// the 100 ms that a lifecycle record may wait.
+const GROUP: usize = 1024;
+/// Bytes kept while the disk refuses; what comes after is lost, and counted.
+const PATIENCE_BYTES: usize = 8 * 1024 * 1024;
+/// How long a decision may wait for the disk.
+const LAZY: Duration = Duration::from_secs(1);
+const MINUTE: i64 = 60_000;
+
+/// Seals records and appends them. [`Writer::run`] is the whole of its life.
+#[derive(Debug)]
+pub struct Writer {
+    options: Options,
+    shared: Arc<Shared>,
+    receiver: mpsc::Receiver<Message>,
+    /// Held while it lives: no other process writes this directory.
+    _lock: File,
+    head: Head,
+    day: String,
+    file: File,
+    /// Length of what is whole in the file.
+    length: u64,
+    /// Sealed lines that are not in the file yet.
+    pending: Vec<u8>,
+    pending_records: u64,
+    urgent: bool,
+    ticked: bool,
+    unsynced: bool,
+    durable: Vec<oneshot::Sender<()>>,
+    now: Now,
+    synced: Timestamp,
+    head_written: u64,
+    lost_recorded: u64,
+    minute: i64,
+}
+
+impl Writer {
+    pub(super) fn new(
+        options: Options,
+        resumed: Resumed,
+        shared: Arc<Shared>,
+        receiver: mpsc::Receiver<Message>,
+        now: Now,
+    ) -> Self {
+        Self {
+            options,
+            shared,
+            receiver,
+            _lock: resumed.lock,
+            head: resumed.head,
+            day: resumed.day,
+            file: resumed.file,
+            length: resumed.length,
+            pending: Vec::new(),
+            pending_records: 0,
+            urgent: false,
+            ticked: false,
+            unsynced: false,
+            durable: Vec::new(),
+            now,
+            synced: now.wall,
+            head_written: 0,
+            lost_recorded: 0,
+            minute: minute(now),
+        }
+    }
+
+    /// Writes until it is asked to close or every [`super::sink::Recorder`] is gone; then writes what is left,
+    /// the sums, and `stop`. A disk that refuses is asked again with the next message; see
+    /// [`super::sink::Counts::failures`].
+    ///
+    /// # Errors
+    /// [`AuditError`] if the end could not be written.
+    pub fn run(mut self) -> Result<(), AuditError> {
+        let mut open = true;
+        while open {
+            let mut next = self.receiver.blocking_recv();
+            open = next.is_some();
+            let mut taken = 0;
+            while let Some(message) = next.take() {
+                open &= self.take(message);
+                taken += 1;
+                if taken < GROUP {
+                    next = self.receiver.try_recv().ok();
+                }
+            }
+            self.settle();
+        }
+        self.finish()
+    }
+
+    /// Takes one message; `false`: it was the last.
+    fn take(&mut self, message: Message) -> bool {
+        match message {
+            Message::Entry(entry) => {
+                // Ticks may find no room when much is to be written: time goes on all the same.
+                self.now.wall = self.now.wall.max(entry.time);
+                self.append(*entry);
+            }
+            Message::Tick(now) => self.tick(now),
+            Message::Durable(done) => {
+                self.urgent = true;
+                self.durable.push(done);
+            }
+            Message::Close(now) => {
+                self.now = now;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Seals a record and puts it behind the others.
+    pub(super) fn append(&mut self, entry: Entry) {
+        if self.pending.len() > PATIENCE_BYTES {
+            self.shared.lose(1);
+            return;
+        }
+        self.roll(entry.time);
+        self.urgent |= !entry.kind.may_wait();
+        let mut record = entry.into_record(&self.options.replica);
+        let Ok(line) = self.head.seal(&mut record) else {
+            self.shared.lose(1);
+            return;
+        };
+        self.pending.extend_from_slice(line.as_bytes());
+        self.pending.push(b'\n');
+        self.pending_records += 1;
+        if self.shared.feed.receiver_count() > 0 {
+            let _nobody_left = self.shared.feed.send(Arc::new(record));
+        }
+    }
+
+    /// Goes on to the file of another day; never back, so that the order of the files is that of the records.
+    /// If that fails, the old file serves on.
+    fn roll(&mut self, time: Timestamp) {
+        let Some(day) = files::day(time).filter(|day| *day > self.day) else { return };
+        let next = self.write().and_then(|()| self.sync()).and_then(|()| files::append_to(&self.options.dir, &day));
+        match next {
+            Ok((file, length)) => {
+                (self.file, self.length, self.day) = (file, length, day);
+                self.retire();
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Deletes files that are too old, oldest first. Each deletion is recorded before it is done, with the seq
+    /// and hash of the last record that goes, which the first one that stays is chained to.
+    pub(super) fn retire(&mut self) {
+        let Some(keep) = files::day(self.now.wall.minus(self.options.retention)) else { return };
+        let Ok(files) = files::list(&self.options.dir) else { return };
+        let old: Vec<_> =
+            files.into_iter().filter(|path| files::day_of(path).is_some_and(|day| day < keep.as_str())).collect();
+        let Some(newest) = old.last() else { return };
+        let vouched = files::ending(newest).ok().and_then(|ending| {
+            let record: super::record::Record = serde_json::from_slice(&ending.line?).ok()?;
+            Some(vouch(record.seq, &record.hash))
+        });
+        let Some(vouched) = vouched else { return };
+        let names: Vec<String> = old.iter().filter_map(|path| files::day_of(path)).map(str::to_owned).collect();
+        let days = match names.as_slice() {
+            [] => return,
+            [day] => day.clone(),
+            [first, .., last] => format!("{first} to {last}"),
+        };
+        self.append(Entry {
+            target: Some(days),
+            reason: Some(vouched),
+            count: u64::try_from(names.len()).ok(),
+            ..Entry::new(Kind::Retention, self.now.wall)
+        });
+        if let Err(error) = self.commit() {
+            self.failed(&error);
+            return;
+        }
+        for path in old {
+            if let Err(error) = fs::remove_file(&path).map_err(AuditError::io("delete audit file", &path)) {
+                self.failed(&error);
+                return;
+            }
+        }
+    }
+
+    /// Time went on.
+    fn tick(&mut self, now: Now) {
+        self.now = now;
+        self.ticked = true;
+        if minute(now) != self.minute {
+            self.minute = minute(now);
+            self.sum();
+            if let Err(error) = self.keep_last_allows() {
+                self.failed(&error);
+            }
+        }
+        if files::day(now.wall).is_some_and(|day| day > self.day) {
+            self.roll(now.wall);
+        }
+        let lost = self.shared.lost.load(Ordering::Relaxed);
+        if lost > self.lost_recorded && self.pending.len() <= PATIENCE_BYTES {
+            let count = Some(lost - self.lost_recorded);
+            self.lost_recorded = lost;
+            self.append(Entry { count, ..Entry::new(Kind::Lost, now.wall) });
+        }
+    }
+
+    fn sum(&mut self) {
+        for sum in self.shared.repeats.sums() {
+            self.append(sum);
+        }
+    }
+
+    fn keep_last_allows(&self) -> Result<(), AuditError> {
+        if !self.shared.last_allows.take_changed() {
+            return Ok(());
+        }
+        files::replace(&self.options.dir, Side::LastAllows, &self.shared.last_allows.to_lines())
+    }
+
+    /// Brings what is pending into the file, and onto the disk if something is urgent or has waited enough.
+    fn settle(&mut self) {
+        let ticked = std::mem::take(&mut self.ticked);
+        let due = ticked || self.urgent || self.now.wall.since(self.synced) >= LAZY;
+        let done = if due { self.commit() } else { self.write() };
+        let done = if ticked { done.and_then(|()| self.write_head()) } else { done };
+        if let Err(error) = done {
+            self.failed(&error);
+        }
+    }
+
+    /// Everything into the file and onto the disk.
+    pub(super) fn commit(&mut self) -> Result<(), AuditError> {
+        self.write()?;
+        self.sync()?;
+        self.urgent = false;
+        self.synced = self.now.wall;
+        for done in self.durable.drain(..) {
+            let _gone = done.send(());
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), AuditError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let path = files::path(&self.options.dir, &self.day);
+        if let Err(error) = self.file.write_all(&self.pending) {
+            // A part of it may be in the file: whatever is tried next must begin behind a whole line.
+            self.file.set_len(self.length).map_err(AuditError::io("cut half-written audit file", &path))?;
+            return Err(AuditError::io("append to audit file", &path)(error));
+        }
+        self.length = self.length.saturating_add(u64::try_from(self.pending.len()).unwrap_or_default());
+        self.pending.clear();
+        self.shared.records.fetch_add(std::mem::take(&mut self.pending_records), Ordering::Relaxed);
+        self.unsynced = true;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), AuditError> {
+        if !self.unsynced {
+            return Ok(());
+        }
+        let path = files::path(&self.options.dir, &self.day);
+        self.file.sync_data().map_err(AuditError::io("sync audit file", path))?;
+        self.unsynced = false;
+        Ok(())
+    }
+
+    fn failed(&self, error: &AuditError) {
+        self.shared.failures.fetch_add(1, Ordering::Relaxed);
+        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        tracing::error!(error.cause = %cause, "{error}");
+    }
+
+    fn write_head(&mut self) -> Result<(), AuditError> {
+        if self.head_written == self.head.seq {
+            return Ok(());
+        }
+        files::write_head(&self.options.dir, &self.head)?;
+        self.head_written = self.head.seq;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), AuditError> {
+        self.receiver.close();
+        while let Ok(message) = self.receiver.try_recv() {
+            let _more = self.take(message);
+        }
+        self.sum();
+        let now = self.now;
+        self.tick(now);
+        self.append(Entry::new(Kind::Stop, now.wall));
+        if let Err(error) = self.commit() {
+            self.shared.lose(self.pending_records);
+            return Err(error);
+        }
+        self.keep_last_allows()?;
+        self.write_head()
+    }
+}
+
+fn minute(now: Now) -> i64 {
+    now.wall.as_millis().div_euclid(MINUTE)
+}

@@ -1,0 +1,204 @@
+//! Bearer tokens (RFC 6750): what a header shows, whose it is, and whether its signature holds.
+//!
+//! A header may hold one token. Two, joined by a comma as Envoy joins doubled headers, or a damaged one, is
+//! never "the first wins" (CVE-2021-32777): if any of it could be ours it is `malformed_credentials`, else it
+//! is foreign. The `iss` of an unproven token is read for one purpose: to choose the keys that judge it.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::Authenticator;
+use super::cache::{Proven, keep};
+use super::claims;
+use crate::domain::credential::{CredentialKind, Foreign, Shown, Verified};
+use crate::domain::issuer::{Algorithm, IssuerRules};
+use crate::domain::reason::Reason;
+use crate::domain::time::Now;
+use crate::jose::jwks::{KeySet, Selection, Thumbprint};
+use crate::jose::jws::{self, Compact, Header, JwsError};
+use crate::jose::keys::KeyRing;
+
+/// What a header value is made of, before anything is proven.
+enum Form<'a> {
+    /// Nothing but space.
+    Empty,
+    /// One text that claims to be a JWT, bare or after one word.
+    Token(&'a str),
+    /// Something that nobody but us would send so, and that cannot be read.
+    Malformed,
+    /// Anything else: opaque tokens and other schemes.
+    Other(&'a str),
+}
+
+fn form(value: &[u8]) -> Form<'_> {
+    let Ok(text) = std::str::from_utf8(value) else { return Form::Malformed };
+    let text = text.trim_matches([' ', '\t']);
+    if text.is_empty() {
+        return Form::Empty;
+    }
+    if !text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        return Form::Malformed;
+    }
+    // An empty value joined with another leaves nothing but commas beside it.
+    let mut pieces = text.split(',').map(str::trim);
+    let is_bearer = |piece: &str| piece.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case("bearer"));
+    if text.contains(',') {
+        return if pieces.any(is_bearer) { Form::Malformed } else { Form::Other(text) };
+    }
+    let mut words = text.split(' ').filter(|word| !word.is_empty());
+    match (words.next(), words.next(), words.next()) {
+        (Some(token), None, _) if jws::claims_to_be_one(token) => Form::Token(token),
+        (Some(_), Some(token), None) if jws::claims_to_be_one(token) => Form::Token(token),
+        (Some(_), Some(token), None) if is_bearer(text) && is_token68(token) => Form::Other(text),
+        _ if is_bearer(text) => Form::Malformed,
+        _ => Form::Other(text),
+    }
+}
+
+/// RFC 9110 section 11.2.
+fn is_token68(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+}
+
+/// Whose an unproven JWT says that it is.
+enum Claimed {
+    /// Of the issuer at this index.
+    Ours(u16, Map<String, Value>),
+    /// Of an issuer that is not configured, or of nobody.
+    Foreign,
+}
+
+impl Authenticator {
+    /// What this header value shows; `None`: nothing.
+    pub(super) async fn bearer(&self, value: &[u8], now: Now) -> Option<Shown> {
+        match form(value) {
+            Form::Empty => None,
+            Form::Malformed => Some(rejected(Reason::MalformedCredentials, digest(value))),
+            Form::Other(text) => Some(self.other(text)),
+            Form::Token(token) => Some(self.token(token, now).await),
+        }
+    }
+
+    /// Another scheme, or an opaque token. A token of ours somewhere in it is ours all the same.
+    fn other(&self, text: &str) -> Shown {
+        let mut found = Foreign::Other;
+        for piece in text.split([' ', ',', ';', '=', '"']).filter(|piece| jws::claims_to_be_one(piece)) {
+            match Compact::split(piece).map_err(|_| ()).and_then(|compact| self.claimed(&compact)) {
+                Ok(Claimed::Foreign) => found = Foreign::Jwt,
+                Ok(Claimed::Ours(..)) | Err(()) => {
+                    return rejected(Reason::MalformedCredentials, digest(text.as_bytes()));
+                }
+            }
+        }
+        Shown::Foreign(found)
+    }
+
+    /// A JWT that stands alone: the cache, or the whole way.
+    async fn token(&self, token: &str, now: Now) -> Shown {
+        let digest = digest(token.as_bytes());
+        if let Some(proven) = self.cache.get(&digest)
+            && let Some(ring) = self.rings.at(proven.verified.issuer_index)
+            && ring.keys().is_some_and(|keys| keys.holds(&proven.key, proven.algorithm))
+        {
+            self.cache.hit();
+            return Shown::Verified(proven.verified);
+        }
+        let Ok(compact) = Compact::split(token) else { return rejected(Reason::MalformedCredentials, digest) };
+        let (index, members) = match self.claimed(&compact) {
+            Ok(Claimed::Ours(index, members)) => (index, members),
+            Ok(Claimed::Foreign) => return Shown::Foreign(Foreign::Jwt),
+            Err(()) => return rejected(Reason::MalformedCredentials, digest),
+        };
+        self.cache.miss();
+        match self.prove(&compact, index, now).await {
+            Err(reason) => rejected(reason, digest),
+            Ok((header, key)) => {
+                let reader = claims::Reader { policy: &self.policy, keyer: &self.keyer };
+                let identity = reader.identity(index, &header, &members, digest);
+                let left = identity.expires.map_or(Duration::ZERO, |expires| expires.since(now.wall));
+                let verified = std::sync::Arc::new(Verified::attest(identity));
+                let (algorithm, keep) = (header.algorithm, keep(left));
+                self.cache.put(digest, Proven { verified: std::sync::Arc::clone(&verified), key, algorithm, keep });
+                Shown::Verified(verified)
+            }
+        }
+    }
+
+    /// Reads whose token it claims to be. `Err` where that cannot be told.
+    fn claimed(&self, compact: &Compact<'_>) -> Result<Claimed, ()> {
+        let members = compact.claims().map_err(|_| ())?;
+        match members.get("iss") {
+            None => Ok(Claimed::Foreign),
+            Some(Value::String(issuer)) => match self.issuers.get(issuer.as_str()) {
+                None => Ok(Claimed::Foreign),
+                Some(index) => Ok(Claimed::Ours(*index, members)),
+            },
+            Some(_) => Err(()),
+        }
+    }
+
+    /// Checks the signature with the issuer's keys, fresh ones if these do not do.
+    async fn prove(&self, compact: &Compact<'_>, index: u16, now: Now) -> Result<(Header, Thumbprint), Reason> {
+        let rules = self.policy.issuers.get(usize::from(index)).ok_or(Reason::Internal)?;
+        let ring = self.rings.at(index).ok_or(Reason::Internal)?;
+        let header = compact.header().map_err(|error| match error {
+            // Nothing that we accept as a signature can be behind such a name.
+            JwsError::Algorithm => Reason::BadSignature,
+            _ => Reason::MalformedCredentials,
+        })?;
+        if !allows(rules, header.algorithm) {
+            return Err(Reason::BadSignature);
+        }
+        let keys = ring.keys().ok_or(Reason::NotReady)?;
+        let key = match judge(&keys, compact, &header) {
+            Ok(key) => key,
+            Err(reason) => again(ring, compact, &header, reason, now).await?,
+        };
+        Ok((header, key))
+    }
+}
+
+fn allows(rules: &IssuerRules, algorithm: Algorithm) -> bool {
+    rules.algorithms.contains(&algorithm)
+}
+
+/// One look at one set of keys.
+fn judge(keys: &KeySet, compact: &Compact<'_>, header: &Header) -> Result<Thumbprint, Reason> {
+    match keys.select(header) {
+        Selection::Unknown => Err(Reason::UnknownSigningKey),
+        Selection::WrongAlgorithm => Err(Reason::BadSignature),
+        Selection::Key(key) if key.verify(compact, header.algorithm) => Ok(key.thumbprint()),
+        Selection::Key(_) => Err(Reason::BadSignature),
+    }
+}
+
+/// The key may be new, or the same `kid` may name new material: asks for fresh keys, and looks once more.
+async fn again(
+    ring: &KeyRing,
+    compact: &Compact<'_>,
+    header: &Header,
+    reason: Reason,
+    now: Now,
+) -> Result<Thumbprint, Reason> {
+    let unknown = header.kid.as_deref().filter(|_| reason == Reason::UnknownSigningKey);
+    if !ring.ask(unknown, now).await {
+        return Err(reason);
+    }
+    let keys = ring.keys().ok_or(Reason::NotReady)?;
+    judge(&keys, compact, header)
+}
+
+fn rejected(reason: Reason, digest: [u8; 32]) -> Shown {
+    Shown::Rejected { kind: CredentialKind::Bearer, reason, digest }
+}
+
+/// SHA-256 of a credential as shown.
+fn digest(credential: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    for (to, from) in hash.iter_mut().zip(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, credential).as_ref()) {
+        *to = *from;
+    }
+    hash
+}

@@ -1,0 +1,233 @@
+//! What a proven token says, strictly typed (RFC 7519 section 4, RFC 9068 section 2.2).
+//!
+//! A claim of the wrong type is never taken for an absent one (CVE-2026-25537): it is a flaw, and the token is
+//! refused with `bad_claims`. What is well-typed is read all the same, because a flawed token of somebody who
+//! has left is denied for that reason first (contract section 4).
+
+use serde_json::{Map, Value};
+
+use crate::domain::credential::{CredentialKind, Identity, LinkKeys, Party};
+use crate::domain::issuer::{ClaimNames, IssuerRules, MachineRule, TokenType};
+use crate::domain::key::{Key, KeyKind, Keyer};
+use crate::domain::policy::Policy;
+use crate::domain::reason::Reason;
+use crate::domain::revocation::TargetKind;
+use crate::domain::time::Timestamp;
+use crate::jose::jws::Header;
+
+mod kind;
+mod typed;
+
+use typed::{Claims, Round};
+
+/// Actors of one token (contract section 3); more are a flaw.
+const MAX_ACTORS: usize = 8;
+
+/// Reads the claims of proven tokens.
+pub(super) struct Reader<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) keyer: &'a Keyer,
+}
+
+/// Whose words are being read: an issuer by its `iss`, and its rules if it is configured.
+#[derive(Clone, Copy)]
+struct Speaker<'a> {
+    issuer: &'a str,
+    /// Index in the policy; `None` for an actor's issuer that is not configured.
+    index: Option<u16>,
+    names: &'a ClaimNames,
+}
+
+impl Reader<'_> {
+    /// The identity behind a token of the issuer at `index`, whose signature holds.
+    pub(super) fn identity(
+        &self,
+        index: u16,
+        header: &Header,
+        members: &Map<String, Value>,
+        digest: [u8; 32],
+    ) -> Identity {
+        let claims = Claims::new(members);
+        let Some(rules) = self.policy.issuers.get(usize::from(index)) else {
+            return flawed(index, digest);
+        };
+        let speaker = Speaker { issuer: &rules.issuer, index: Some(index), names: &rules.claims };
+        let subject = claims.text("sub");
+        let client = client(&claims, &rules.claims);
+        let expires = claims.date("exp", Round::Down);
+        claims.expect(subject.is_some() && expires.is_some());
+        claims.expect(is_accepted(&rules.token_types, header.typ.as_deref()));
+        claims.expect(kind::is_access_token(&claims));
+        let identity = Identity {
+            kind: CredentialKind::Bearer,
+            digest,
+            issuer_index: index,
+            issuer: std::sync::Arc::clone(&rules.issuer),
+            subject: subject.map(str::to_owned),
+            session: claims.text(&rules.claims.session).map(str::to_owned),
+            token_id: claims.text("jti").map(str::to_owned),
+            client: client.map(str::to_owned),
+            client_key: client.map(|client| self.keyer.key(KeyKind::Client, &[&rules.issuer, client])),
+            audiences: claims.texts("aud").into_iter().map(str::to_owned).collect(),
+            required_audiences: rules.audiences.clone(),
+            issued: claims.date("iat", Round::Down),
+            not_before: claims.date("nbf", Round::Up),
+            expires,
+            leeway: rules.leeway,
+            machine: is_machine(&claims, rules, client),
+            groups: self.groups(&claims, rules),
+            flaw: None,
+            owner: self.party(&claims, speaker),
+            actors: self.actors(&claims, speaker),
+        };
+        let flaw = claims.is_flawed().then_some(Reason::BadClaims);
+        Identity { flaw, ..identity }
+    }
+
+    fn groups(&self, claims: &Claims<'_>, rules: &IssuerRules) -> Vec<Key> {
+        let named = claims.texts(&rules.claims.groups);
+        let mut keys: Vec<Key> =
+            named.into_iter().map(|group| self.keyer.key(KeyKind::Group, &[&rules.name, group])).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// Everything under which whoever these claims describe may be revoked.
+    fn party(&self, claims: &Claims<'_>, speaker: Speaker<'_>) -> Party {
+        let (issuer, names) = (speaker.issuer, speaker.names);
+        let mut look_ups = vec![(TargetKind::Issuer, self.keyer.key(KeyKind::Issuer, &[issuer]))];
+        let mut people: Vec<String> = Vec::new();
+        if let Some(subject) = claims.text("sub") {
+            look_ups.push((TargetKind::Subject, self.keyer.key(KeyKind::Subject, &[issuer, subject])));
+            people.push(format!("{issuer}|{subject}"));
+            people.push(subject.to_owned());
+        }
+        people.extend([&names.email, &names.username].iter().filter_map(|name| claims.name(name)).map(str::to_owned));
+        if let Some(session) = claims.text(&names.session) {
+            look_ups.push((TargetKind::Session, self.keyer.key(KeyKind::Session, &[issuer, session])));
+        }
+        if let Some(token) = claims.text("jti") {
+            look_ups.push((TargetKind::Token, self.keyer.key(KeyKind::Token, &[issuer, token])));
+        }
+        // Both, where they differ: what was revoked under either name is revoked.
+        for client in [names.client.as_str(), "client_id"].iter().filter_map(|name| claims.text(name)) {
+            look_ups.push((TargetKind::Client, self.keyer.key(KeyKind::Client, &[issuer, client])));
+        }
+        let links = self.links(claims, speaker, &mut people);
+        look_ups.extend(people.iter().map(|name| (TargetKind::Person, self.keyer.name(name))));
+        look_ups.sort_unstable();
+        look_ups.dedup();
+        Party { look_ups, links }
+    }
+
+    /// For each source of the speaker: the first claim of `link` that is present, and no other.
+    ///
+    /// Its value is an identifier of the person at the provider, so it is also added to `people`.
+    fn links(&self, claims: &Claims<'_>, speaker: Speaker<'_>, people: &mut Vec<String>) -> Vec<LinkKeys> {
+        let Some(index) = speaker.index else { return Vec::new() };
+        let Some(rules) = self.policy.issuers.get(usize::from(index)) else { return Vec::new() };
+        let mut links = Vec::new();
+        for (source, number) in self.policy.sources.iter().zip(0_u16..) {
+            if source.issuer != index {
+                continue;
+            }
+            // Present, not well-typed: a claim that is there and cannot be read decides too, against it.
+            let Some(link) = source.link.iter().find(|link| claims.has(&link.claim)) else { continue };
+            let Some(value) = claims.text(&link.claim) else { continue };
+            people.push(value.to_owned());
+            links.push(LinkKeys {
+                source: number,
+                person: self.keyer.key(KeyKind::Link, &[&source.name, &link.attribute, value]),
+                claim: self.keyer.key(KeyKind::LinkClaim, &[&rules.name, &link.claim, value]),
+            });
+        }
+        links
+    }
+
+    /// The chain of `act` (RFC 8693 section 4.1), nearest first.
+    fn actors(&self, claims: &Claims<'_>, owner: Speaker<'_>) -> Vec<Party> {
+        let mut actors = Vec::new();
+        let mut next = claims.inner("act");
+        while let Some(actor) = next {
+            if actors.len() == MAX_ACTORS {
+                claims.expect(false);
+                break;
+            }
+            let speaker = match actor.text("iss") {
+                None => owner,
+                Some(issuer) => self.speaker(issuer, owner),
+            };
+            actors.push(self.party(&actor, speaker));
+            next = actor.inner("act");
+            claims.expect(!actor.is_flawed());
+        }
+        actors
+    }
+
+    /// Who an actor's own `iss` is; claim names are the owner's where it is not configured.
+    fn speaker<'s>(&'s self, issuer: &'s str, owner: Speaker<'s>) -> Speaker<'s> {
+        let known = self.policy.issuers.iter().zip(0_u16..).find(|(rules, _)| &*rules.issuer == issuer);
+        match known {
+            Some((rules, index)) => Speaker { issuer, index: Some(index), names: &rules.claims },
+            None => Speaker { issuer, index: None, names: owner.names },
+        }
+    }
+}
+
+/// An identity of which nothing can be said; it is refused.
+fn flawed(index: u16, digest: [u8; 32]) -> Identity {
+    Identity {
+        kind: CredentialKind::Bearer,
+        digest,
+        issuer_index: index,
+        issuer: std::sync::Arc::from(""),
+        subject: None,
+        session: None,
+        token_id: None,
+        client: None,
+        client_key: None,
+        audiences: Vec::new(),
+        required_audiences: None,
+        issued: None,
+        not_before: None,
+        expires: Some(Timestamp::MIN),
+        leeway: std::time::Duration::ZERO,
+        machine: false,
+        groups: Vec::new(),
+        flaw: Some(Reason::BadClaims),
+        owner: Party::default(),
+        actors: Vec::new(),
+    }
+}
+
+/// The configured client claim; `client_id` where that is absent.
+fn client<'a>(claims: &Claims<'a>, names: &ClaimNames) -> Option<&'a str> {
+    if claims.has(&names.client) { claims.text(&names.client) } else { claims.text("client_id") }
+}
+
+/// Whether the issuer's rule says that this token is a client's own.
+fn is_machine(claims: &Claims<'_>, rules: &IssuerRules, client: Option<&str>) -> bool {
+    match &rules.machines {
+        MachineRule::ClientIsSubject => client.is_some() && client == claims.text("sub"),
+        MachineRule::UsernamePrefix(prefix) => {
+            claims.name(&rules.claims.username).is_some_and(|name| name.starts_with(prefix.as_str()))
+        }
+        MachineRule::Claim { claim, equals } => claims.peek(claim) == Some(equals),
+    }
+}
+
+/// Whether `typ` is one that this issuer's access tokens may have. Media types ignore case (RFC 2045), and
+/// `application/` may be left out (RFC 7515 section 4.1.9).
+fn is_accepted(types: &[TokenType], typ: Option<&str>) -> bool {
+    let Some(typ) = typ else { return types.contains(&TokenType::Absent) };
+    let lower = typ.to_ascii_lowercase();
+    match lower.strip_prefix("application/").unwrap_or(&lower) {
+        "at+jwt" => types.contains(&TokenType::AtJwt),
+        "jwt" => types.contains(&TokenType::Jwt),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

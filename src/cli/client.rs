@@ -1,0 +1,105 @@
+//! A connection to the control API.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use super::Failure;
+use crate::control::proto::control_client::ControlClient;
+use crate::domain::time::Timestamp;
+
+/// Which server, and how to prove who asks.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Server {
+    /// Address of the control API
+    #[arg(long, value_name = "URL", env = "OFFBOARD_SERVER", default_value = "http://127.0.0.1:9192")]
+    pub(super) server: String,
+    /// File that holds the token to show
+    #[arg(long, value_name = "FILE", env = "OFFBOARD_TOKEN_FILE")]
+    pub(super) token_file: Option<PathBuf>,
+}
+
+/// Shows the token on every call.
+#[derive(Clone)]
+pub(super) struct ShowToken(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for ShowToken {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
+
+pub(super) type Client = ControlClient<InterceptedService<Channel, ShowToken>>;
+
+/// A call takes at most this long; an answer waits for one fsync.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Server {
+    /// Connects, asks, and translates refusals. `what` is called with a client, on a runtime of its own.
+    pub(super) fn ask<T, F>(&self, what: impl FnOnce(Client) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::Unreachable(format!("start: {error}")))?;
+        runtime.block_on(async {
+            let client = self.connect().await?;
+            what(client).await.map_err(|status| self.failure(&status))
+        })
+    }
+
+    async fn connect(&self) -> Result<Client, Failure> {
+        let token = match &self.token_file {
+            None => None,
+            Some(path) => {
+                let named = |what: String| Failure::Unreachable(format!("token file `{}`: {what}", path.display()));
+                let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+                let value = format!("Bearer {}", text.trim()).parse();
+                let mut value: MetadataValue<Ascii> = value.map_err(|_| named("it holds no token".to_owned()))?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+        };
+        let endpoint = Endpoint::from_shared(self.server.clone());
+        let endpoint = endpoint.map_err(|_| Failure::Usage(format!("`{}` is no URL", self.server)))?;
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).timeout(PATIENCE);
+        let channel = endpoint.connect().await;
+        let channel = channel.map_err(|error| {
+            Failure::Unreachable(format!("reach {}: {}", self.server, crate::telemetry::logging::chain(&error)))
+        })?;
+        Ok(ControlClient::with_interceptor(channel, ShowToken(token)))
+    }
+
+    fn failure(&self, status: &Status) -> Failure {
+        let text = status.message().to_owned();
+        match status.code() {
+            Code::InvalidArgument => Failure::Usage(text),
+            Code::NotFound | Code::FailedPrecondition => Failure::No(text),
+            Code::Unauthenticated | Code::PermissionDenied => {
+                Failure::No(format!("{} refused: {text} (see --token-file)", self.server))
+            }
+            _ => Failure::Unreachable(format!("{}: {text}", self.server)),
+        }
+    }
+}
+
+/// A time: RFC 3339, or a span such as `15m` from now, forwards for `ahead`, else backwards.
+pub(super) fn time(text: &str, ahead: bool) -> Result<Timestamp, Failure> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let span = humantime::parse_duration(text).map_err(|_| {
+        Failure::Usage(format!("`{text}` is neither a time such as 2027-01-31T09:00:00Z nor a span such as 15m"))
+    })?;
+    let now = crate::app::clock::Clock::start(None).now().wall;
+    Ok(if ahead { now.plus(span) } else { now.minus(span) })
+}

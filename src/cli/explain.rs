@@ -1,0 +1,138 @@
+//! `offboard explain`: why, step by step.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::client::Server;
+use super::output::print;
+use super::{Answer, Failure};
+use crate::app::clock::Clock;
+use crate::app::explain::{Knowledge, Story};
+use crate::authenticate::Authenticator;
+use crate::authenticate::cache::CacheCounters;
+use crate::control::proto::{ExplainRequest, Header};
+use crate::decide::decide;
+use crate::domain::key::Keyer;
+use crate::domain::policy::{Policy, Unknown};
+use crate::jose::fetch::Fetcher;
+use crate::jose::keys::KeyRings;
+use crate::request::Request;
+use crate::state::State;
+use crate::state::fold::Fold;
+use crate::state::rules::Rules;
+
+/// Decide one request and print each step with its cause.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    offboard explain --config . --method GET --host payments --path /v1/orders -H \"authorization: Bearer $T\"\n  \
+    offboard explain --server http://127.0.0.1:9192 --method GET --host payments --path /v1/orders\n  \
+    offboard explain --server http://127.0.0.1:9192 --decision 0f6c…\n\n\
+    With --config alone nobody who left is known: at best it \"would be allowed by configuration only\", exit 1.")]
+pub(super) struct Explain {
+    /// Decide by these files alone; fetches the issuers' keys
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["server", "decision"])]
+    config: Vec<std::path::PathBuf>,
+    /// HTTP method
+    #[arg(long, required_unless_present = "decision")]
+    method: Option<String>,
+    /// Host
+    #[arg(long, required_unless_present = "decision")]
+    host: Option<String>,
+    /// Path, with its query
+    #[arg(long, required_unless_present = "decision")]
+    path: Option<String>,
+    /// A header
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Explain a recent decision of a server, by the id in its answer
+    #[arg(long, value_name = "ID", conflicts_with_all = ["method", "host", "path", "headers"])]
+    decision: Option<String>,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// What is printed, whoever decided.
+struct Told {
+    allowed: bool,
+    steps: Vec<(String, String, String)>,
+}
+
+impl Explain {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let headers = self.headers()?;
+        let offline = !self.config.is_empty();
+        let told = if offline { self.offline(&headers)? } else { self.ask(headers)? };
+        let width = told.steps.iter().map(|(question, _, _)| question.len()).max().unwrap_or(0);
+        for (question, answer, cause) in &told.steps {
+            let cause = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
+            print(&format!("{question:width$}  {answer}{cause}\n"))?;
+        }
+        Ok(if told.allowed && !offline { Answer::Yes } else { Answer::No })
+    }
+
+    fn headers(&self) -> Result<Vec<(String, String)>, Failure> {
+        let split = |header: &String| {
+            let (name, value) =
+                header.split_once(':').ok_or_else(|| Failure::Usage(format!("`{header}` is no header")))?;
+            Ok((name.trim().to_lowercase(), value.trim().to_owned()))
+        };
+        self.headers.iter().map(split).collect()
+    }
+
+    fn ask(self, headers: Vec<(String, String)>) -> Result<Told, Failure> {
+        let request = ExplainRequest {
+            decision_id: self.decision.unwrap_or_default(),
+            method: self.method.unwrap_or_default(),
+            host: self.host.unwrap_or_default(),
+            path: self.path.unwrap_or_default(),
+            headers: headers.into_iter().map(|(name, value)| Header { name, value }).collect(),
+        };
+        let found = self.server.ask(|mut client| async move { client.explain(request).await })?.into_inner();
+        let steps = found.steps.into_iter().map(|step| (step.question, step.answer, step.cause));
+        Ok(Told { allowed: found.allowed, steps: steps.collect() })
+    }
+
+    fn offline(self, headers: &[(String, String)]) -> Result<Told, Failure> {
+        let (_, configuration) = crate::config::load(&self.config, &std::env::vars().collect())
+            .map_err(|invalid| Failure::No(invalid.to_string()))?;
+        // Nobody is known here, so nobody can be unknown, and no source stale.
+        let policy = Policy { unknown_people: Unknown::Allow, sources: Vec::new(), ..configuration.policy };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::Unreachable(format!("start: {error}")))?;
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (method, host, path) = (text(&self.method), text(&self.host), text(&self.path));
+        let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let request = Request::synthetic(&method, &host, &path, pairs);
+        runtime.block_on(by_configuration(Arc::new(policy), &request))
+    }
+}
+
+async fn by_configuration(policy: Arc<Policy>, request: &Request) -> Result<Told, Failure> {
+    let fetcher = Fetcher::new().map_err(|error| Failure::Unreachable(error.to_string()))?;
+    let (fresh, _kept) = tokio::sync::mpsc::channel(64);
+    let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &fetcher, &fresh, |_, _| None);
+    let now = Clock::start(None).now();
+    for ring in rings.iter() {
+        if let Err(error) = ring.refresh(now).await {
+            print(&format!("note: no keys of issuer {}: {error}\n", ring.name()))?;
+        }
+    }
+    let keyer = Keyer::new([0; 16]);
+    let state =
+        State { fold: Fold::empty(keyer.clone(), 0), rules: Arc::new(Rules::new(Arc::clone(&policy), 1, &keyer)) };
+    let authenticator = Authenticator::new(policy, keyer, rings, Arc::new(CacheCounters::default()));
+    let shown = authenticator.authenticate(request, now).await;
+    let decision = decide(&state, request, &shown, now);
+    let story = Story {
+        state: &state,
+        request,
+        shown: &shown,
+        now,
+        decision: &decision,
+        knowledge: Knowledge::ConfigurationOnly,
+    };
+    let told = story.tell();
+    let steps = told.steps.into_iter().map(|step| (step.question, step.answer, step.cause));
+    Ok(Told { allowed: told.allowed, steps: steps.collect() })
+}

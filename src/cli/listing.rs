@@ -1,0 +1,179 @@
+//! `offboard revocations`, `person`, `people` and `status`: what is shown.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::Server;
+use super::output::{Output, Row, text, texts};
+use super::{Answer, Failure};
+use crate::control::proto;
+
+/// List revocations, newest first.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  offboard revocations --person mallory@example.com --all")]
+pub(super) struct Revocations {
+    /// Only those that concern this person
+    #[arg(long, value_name = "REF")]
+    person: Option<String>,
+    /// Also those that have ended
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    server: Server,
+}
+
+fn optional(value: Option<String>) -> Value {
+    value.map_or(Value::Null, Value::String)
+}
+
+fn revocation(one: proto::Revocation) -> Row {
+    vec![
+        ("id", text(one.id)),
+        ("target", text(one.target)),
+        ("shape", text(one.shape)),
+        ("issued_before", optional(one.issued_before)),
+        ("owner", text(one.owner)),
+        ("actor", text(one.actor)),
+        ("effective", text(one.effective)),
+        ("expires", optional(one.expires)),
+        ("ended", optional(one.ended)),
+        ("ended_by", optional(one.ended_by)),
+        ("people", texts(one.people)),
+        ("reason", text(one.reason)),
+    ]
+}
+
+impl Revocations {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let request = proto::ListRevocationsRequest { person: self.person.unwrap_or_default(), all: self.all };
+        let found = self.server.ask(|mut client| async move { client.list_revocations(request).await })?.into_inner();
+        self.output.rows(found.revocations.into_iter().map(revocation).collect())?;
+        Ok(Answer::Yes)
+    }
+}
+
+fn person(one: proto::Person) -> Row {
+    let standing = one.revocations.into_iter().map(|one| format!("{} {} ({})", one.id, one.shape, one.reason));
+    let seen = one.last_allows.into_iter().map(|last| format!("{} {}", last.service, last.time));
+    vec![
+        ("id", text(one.id)),
+        ("status", text(one.status)),
+        ("email", optional(one.email)),
+        ("username", optional(one.username)),
+        ("groups", texts(one.groups)),
+        ("roles", texts(one.roles)),
+        ("revocations", texts(standing)),
+        ("last_allowed", texts(seen)),
+        ("exempted_until", optional(one.exempted_until)),
+    ]
+}
+
+/// Show one person.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  offboard person alice@example.com")]
+pub(super) struct Person {
+    /// E-mail, user name, IdP id, or ISS|SUB
+    #[arg(value_name = "REF")]
+    person: String,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Person {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let request = proto::GetPersonRequest { person: self.person };
+        let found = self.server.ask(|mut client| async move { client.get_person(request).await })?.into_inner();
+        for one in found.people {
+            self.output.one(person(one))?;
+        }
+        Ok(Answer::Yes)
+    }
+}
+
+/// List people.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  offboard people --status departed --source hr")]
+pub(super) struct People {
+    /// Only those of this status: active, suspended or departed
+    #[arg(long)]
+    status: Option<String>,
+    /// Only those of this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl People {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let mut rows = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = proto::ListPeopleRequest {
+                status: self.status.clone().unwrap_or_default(),
+                source: self.source.clone().unwrap_or_default(),
+                page_size: 0,
+                page_token,
+            };
+            let found = self.server.ask(|mut client| async move { client.list_people(request).await })?.into_inner();
+            rows.extend(found.people.into_iter().map(person));
+            page_token = found.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        self.output.rows(rows)?;
+        Ok(Answer::Yes)
+    }
+}
+
+/// Show the state of a server.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  offboard status -o json")]
+pub(super) struct Status {
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Status {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let request = proto::GetStatusRequest {};
+        let found = self.server.ask(|mut client| async move { client.get_status(request).await })?.into_inner();
+        let epoch = found.epoch.map(|epoch| format!("{}.{}", epoch.generation, epoch.position));
+        let sources = found.sources.into_iter().map(|source| {
+            let people = |status: &str| source.people.get(status).copied().unwrap_or(0);
+            json!({
+                "name": source.name, "last_sync": source.last_sync, "stale": source.stale, "guarded": source.guarded,
+                "active": people("active"), "suspended": people("suspended"), "departed": people("departed"),
+            })
+        });
+        let issuers = found
+            .issuers
+            .into_iter()
+            .map(|issuer| json!({ "name": issuer.name, "keys": issuer.keys, "last_fetched": issuer.last_fetched }));
+        let standing = found.revocations.into_iter().filter(|(_, count)| *count > 0);
+        self.output.one(vec![
+            ("replica", text(found.replica)),
+            ("version", text(found.version)),
+            ("ready", Value::Bool(found.ready)),
+            ("waiting_for", texts(found.waiting_for)),
+            ("epoch", optional(epoch)),
+            ("configuration", text(found.configuration)),
+            ("enforcement", text(found.enforcement)),
+            ("store", text(found.store)),
+            ("sources", Value::Array(sources.collect())),
+            ("issuers", Value::Array(issuers.collect())),
+            ("revocations", json!(standing.collect::<std::collections::BTreeMap<_, _>>())),
+            ("audit_lost", json!(found.audit_lost)),
+        ])?;
+        Ok(Answer::Yes)
+    }
+}

@@ -1,0 +1,200 @@
+//! `offboard revoke`, `restore` and `exempt`: what changes anything.
+
+use clap::Args;
+
+use super::client::{Server, time};
+use super::output::print;
+use super::{Answer, Failure};
+use crate::control::proto::{ExemptRequest, IssuerValue, Preview, RestoreRequest, RevokeRequest, Target, target};
+use crate::domain::time::Timestamp;
+
+/// What to revoke: exactly one.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct TargetArgs {
+    /// E-mail, user name, IdP id, or ISS|SUB: whoever goes by it, now and later
+    #[arg(long, value_name = "REF")]
+    person: Option<String>,
+    /// One account
+    #[arg(long, num_args = 2, value_names = ["ISS", "SUB"])]
+    subject: Option<Vec<String>>,
+    /// One login session
+    #[arg(long, num_args = 2, value_names = ["ISS", "SID"])]
+    session: Option<Vec<String>>,
+    /// One token
+    #[arg(long, num_args = 2, value_names = ["ISS", "JTI"])]
+    token: Option<Vec<String>>,
+    /// One client
+    #[arg(long, num_args = 2, value_names = ["ISS", "ID"])]
+    client: Option<Vec<String>>,
+    /// Everything that an issuer signs
+    #[arg(long, value_name = "ISS")]
+    issuer: Option<String>,
+    /// One API key, by its id
+    #[arg(long, value_name = "ID")]
+    key: Option<String>,
+    /// One client certificate
+    #[arg(long, value_name = "SHA256")]
+    certificate: Option<String>,
+}
+
+impl TargetArgs {
+    fn into_target(self) -> Option<Target> {
+        let pair = |values: Vec<String>| {
+            let mut values = values.into_iter();
+            Some(IssuerValue { issuer: values.next()?, value: values.next()? })
+        };
+        let target = if let Some(person) = self.person {
+            target::Target::Person(person)
+        } else if let Some(values) = self.subject {
+            target::Target::Subject(pair(values)?)
+        } else if let Some(values) = self.session {
+            target::Target::Session(pair(values)?)
+        } else if let Some(values) = self.token {
+            target::Target::Token(pair(values)?)
+        } else if let Some(values) = self.client {
+            target::Target::Client(pair(values)?)
+        } else if let Some(issuer) = self.issuer {
+            target::Target::Issuer(issuer)
+        } else if let Some(key) = self.key {
+            target::Target::Key(key)
+        } else {
+            target::Target::Certificate(self.certificate?)
+        };
+        Some(Target { target: Some(target) })
+    }
+}
+
+/// Deny a person, subject, session, token, client, issuer, key or certificate.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    offboard revoke --person mallory@example.com --reason \"HR-12\"\n  \
+    offboard revoke --session https://idp.example.com/realms/corp 8f2c --reason \"stolen laptop\"\n  \
+    offboard revoke --person alice --issued-before 2026-11-20T09:00:00Z --reason \"password leaked\"\n\n\
+    Prints what dies with it before it acts; --dry-run stops there. When it returns, the revocation is durable\n\
+    and enforced in the process that answered.")]
+pub(super) struct Revoke {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Deny only what was issued at or before this time; new credentials work
+    #[arg(long, value_name = "T")]
+    issued_before: Option<String>,
+    /// Deny from this time on
+    #[arg(long, value_name = "T")]
+    effective: Option<String>,
+    /// End by itself at this time
+    #[arg(long, value_name = "T")]
+    expires: Option<String>,
+    /// Only print what would die with it
+    #[arg(long)]
+    dry_run: bool,
+    /// Wait until every replica enforces it; with the embedded store there is one, which has when it answers
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+fn at(text: Option<&String>, ahead: bool) -> Result<Option<String>, Failure> {
+    text.map(|text| time(text, ahead).map(|time| time.to_string())).transpose()
+}
+
+impl Revoke {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let request = RevokeRequest {
+            reason: self.reason,
+            issued_before: at(self.issued_before.as_ref(), false)?,
+            effective: at(self.effective.as_ref(), true)?,
+            expires: at(self.expires.as_ref(), true)?,
+            dry_run: true,
+            target: self.target.into_target(),
+        };
+        let server = self.server;
+        let asked = request.clone();
+        let shown = server.ask(|mut client| async move { client.revoke(asked).await })?.into_inner();
+        print(&shown.preview.map(|preview| told(&preview)).unwrap_or_default())?;
+        if self.dry_run {
+            print("dry run: nothing was revoked\n")?;
+            return Ok(Answer::Yes);
+        }
+        let request = RevokeRequest { dry_run: false, ..request };
+        let done = server.ask(|mut client| async move { client.revoke(request).await })?.into_inner();
+        let epoch = done.epoch.map(|epoch| format!("{}.{}", epoch.generation, epoch.position)).unwrap_or_default();
+        print(&format!("revoked: {} (durable and enforced, epoch {epoch})\n", done.id))?;
+        Ok(Answer::Yes)
+    }
+}
+
+/// What dies with it, in words.
+fn told(preview: &Preview) -> String {
+    let mut text = String::new();
+    for person in &preview.people {
+        let roles = if person.roles.is_empty() { "no role".to_owned() } else { person.roles.join(", ") };
+        let seen = person.last_allowed.as_ref().map_or("never seen here".to_owned(), |at| format!("last allowed {at}"));
+        text += &format!("this means {} ({}; {roles}; {seen})\n", person.person, person.status);
+    }
+    for warning in &preview.warnings {
+        text += &format!("note: {warning}\n");
+    }
+    text
+}
+
+/// End one revocation.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  offboard restore r17 --reason \"wrong person\"\n\n\
+    What was issued before stays dead where the revocation was a block on a person, subject, client or issuer.")]
+pub(super) struct Restore {
+    /// Its id, as `offboard revocations` prints it
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Restore {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let request = RestoreRequest { id: self.id.clone(), reason: self.reason };
+        let done = self.server.ask(|mut client| async move { client.restore(request).await })?.into_inner();
+        for warning in &done.warnings {
+            print(&format!("note: {warning}\n"))?;
+        }
+        print(&format!("restored: {}\n", self.id))?;
+        Ok(Answer::Yes)
+    }
+}
+
+/// Break glass: override what a source says of a person, for a limited time.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  offboard exempt alice@example.com --expires 2h --reason \"directory is wrong\"\n\n\
+    Never overrides an operator's or a configured revocation. Each use is alarmed and recorded."
+)]
+pub(super) struct Exempt {
+    /// Whom: e-mail, user name, IdP id, or ISS|SUB
+    #[arg(value_name = "PERSON")]
+    person: String,
+    /// Until when, at most exemptions.max from now
+    #[arg(long, value_name = "T")]
+    expires: String,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Exempt {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let expires: Timestamp = time(&self.expires, true)?;
+        let request = ExemptRequest { person: self.person, expires: expires.to_string(), reason: self.reason };
+        let done = self.server.ask(|mut client| async move { client.exempt(request).await })?.into_inner();
+        print(&format!("exempted until {expires}: {}\n", done.people.join(", ")))?;
+        Ok(Answer::Yes)
+    }
+}

@@ -1,0 +1,165 @@
+//! `services`, with what they inherit filled in, and where they are softer than the top level.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::issuer::IssuerRules;
+use crate::domain::policy::{Authorization, Enforcement, NotOurs, Service};
+use crate::domain::source::{SourceRules, WhenStale};
+
+use super::fields::Fields;
+use super::issuers::when_stale;
+use super::problem::quoted;
+use super::text;
+
+/// `enforcement` of the top level or of a service.
+#[must_use]
+pub fn enforcement(fields: &Fields<'_>) -> Option<Enforcement> {
+    fields.text("enforcement").map(|word| match word {
+        "observe" => Enforcement::Observe,
+        _ => Enforcement::Enforce,
+    })
+}
+
+/// `authorization` of the top level or of a service.
+#[must_use]
+pub fn authorization(fields: &Fields<'_>) -> Option<Authorization> {
+    fields.text("authorization").map(|word| match word {
+        "none" => Authorization::None,
+        _ => Authorization::Roles,
+    })
+}
+
+/// The services: `default` first, then those configured, in the order written.
+#[must_use]
+pub fn services(
+    root: &Fields<'_>,
+    sections: &[Fields<'_>],
+    issuers: &[Arc<IssuerRules>],
+    sources: &[SourceRules],
+) -> Vec<Service> {
+    let default = Service {
+        name: "default".into(),
+        hosts: vec![],
+        principals: vec![],
+        enforcement: enforcement(root).unwrap_or(Enforcement::Enforce),
+        authorization: authorization(root).unwrap_or(Authorization::Roles),
+        audiences: None,
+        max_staleness: None,
+        when_stale: None,
+        no_credentials: NotOurs::Deny,
+        foreign_credentials: NotOurs::Deny,
+        preflight: NotOurs::Pass,
+    };
+    if default.enforcement == Enforcement::Observe {
+        root.warn("enforcement", "observe: nobody is denied anything");
+    }
+    let mut patterns = BTreeMap::new();
+    let configured: Vec<_> = sections
+        .iter()
+        .map(|fields| {
+            let service = service(fields, &default, &mut patterns);
+            warn(fields, &service, &softer(&service, &default, issuers, sources));
+            service
+        })
+        .collect();
+    std::iter::once(default).chain(configured).collect()
+}
+
+/// One service. Even one without a name is read, so that indices stay and all of its errors are found.
+fn service(fields: &Fields<'_>, default: &Service, patterns: &mut BTreeMap<String, String>) -> Service {
+    let name = fields.text("name").unwrap_or_default();
+    match name {
+        "offboard" => fields.wrong("name", "`offboard` is the control API itself: choose another name"),
+        "default" => fields.wrong("name", "`default` is what requests of no service belong to: choose another name"),
+        _ => {}
+    }
+    let not_ours = |word: Option<&str>, default: NotOurs| match word {
+        Some("pass") => NotOurs::Pass,
+        Some("deny") => NotOurs::Deny,
+        _ => default,
+    };
+    Service {
+        name: name.into(),
+        hosts: listed(fields, "hosts", patterns, |text| text::host(text).unwrap_or_default()),
+        principals: listed(fields, "principals", patterns, str::to_owned),
+        enforcement: enforcement(fields).unwrap_or(default.enforcement),
+        authorization: authorization(fields).unwrap_or(default.authorization),
+        audiences: fields.texts("audiences").map(Into::into),
+        max_staleness: fields.read("max_staleness", text::duration),
+        when_stale: fields.text("when_stale").map(when_stale),
+        no_credentials: not_ours(fields.text("no_credentials"), default.no_credentials),
+        foreign_credentials: not_ours(fields.text("foreign_credentials"), default.foreign_credentials),
+        preflight: not_ours(fields.text("preflight"), default.preflight),
+    }
+}
+
+/// Patterns, none of which may stand anywhere else.
+fn listed(
+    fields: &Fields<'_>,
+    key: &'static str,
+    seen: &mut BTreeMap<String, String>,
+    read: impl Fn(&str) -> String,
+) -> Vec<String> {
+    let items = fields.items(key).unwrap_or_default();
+    let pattern = |item| {
+        let super::fields::Item { text, place, .. } = &item;
+        let pattern = read(text);
+        if let Some(first) = seen.insert(pattern.clone(), place.to_string()) {
+            fields.wrong_item(&item, format!("{} is given twice, first at {first}", quoted(&pattern)));
+        }
+        pattern
+    };
+    items.into_iter().map(pattern).collect()
+}
+
+fn warn(fields: &Fields<'_>, service: &Service, softer: &[&str]) {
+    if softer.contains(&"enforcement") {
+        fields.warn("enforcement", "observe: nobody is denied anything here");
+    }
+    if service.no_credentials == NotOurs::Pass {
+        fields.warn("no_credentials", "pass: whoever shows nothing goes on to the service");
+    }
+    if service.foreign_credentials == NotOurs::Pass {
+        fields.warn("foreign_credentials", "pass: whoever shows a credential that is not ours goes on to the service");
+    }
+    if !service.hosts.is_empty() && !softer.is_empty() {
+        let what = format!(
+            "where the proxy gives no principal, a host alone chooses this service, and it is softer than the top \
+             level ({}): whoever can send that host gets its rules, unless the proxy routes by host, mTLS is STRICT \
+             or context_extensions name the service",
+            softer.join(", ")
+        );
+        fields.warn("hosts", what);
+    }
+}
+
+/// In what a service is softer than the top level.
+fn softer(
+    service: &Service,
+    default: &Service,
+    issuers: &[Arc<IssuerRules>],
+    sources: &[SourceRules],
+) -> Vec<&'static str> {
+    // It takes a token that some issuer's own rule would not.
+    let wider = service.audiences.as_ref().is_some_and(|taken| {
+        let ruled = issuers.iter().filter_map(|issuer| issuer.audiences.as_ref());
+        ruled.into_iter().any(|rule| taken.iter().any(|audience| !rule.contains(audience)))
+    });
+    let stale = service.when_stale == Some(WhenStale::Allow)
+        && sources.iter().any(|source| source.when_stale == WhenStale::Deny);
+    let older = service.max_staleness.is_some_and(|span| sources.iter().any(|source| source.max_staleness < span));
+    let found = [
+        ("enforcement", service.enforcement == Enforcement::Observe && default.enforcement == Enforcement::Enforce),
+        (
+            "authorization",
+            service.authorization == Authorization::None && default.authorization == Authorization::Roles,
+        ),
+        ("audiences", wider),
+        ("max_staleness", older),
+        ("when_stale", stale),
+        ("no_credentials", service.no_credentials == NotOurs::Pass),
+        ("foreign_credentials", service.foreign_credentials == NotOurs::Pass),
+    ];
+    found.into_iter().filter_map(|(name, softer)| softer.then_some(name)).collect()
+}

@@ -1,0 +1,196 @@
+//! What only wiring needs: listeners, the store, the audit trail, where source files are.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::fields::Fields;
+use super::text;
+
+/// Everything of the configuration that is not policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Listeners.
+    pub server: ServerSettings,
+    /// Where the log is kept.
+    pub store: StoreSettings,
+    /// The audit trail.
+    pub audit: AuditSettings,
+    /// Sources of kind `file`.
+    pub sources: Vec<FileSourceSettings>,
+}
+
+/// Listeners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Where proxies ask.
+    pub authz: Listener,
+    /// Where operators ask.
+    pub control: Listener,
+    /// File with the hex SHA-256 of the emergency token.
+    pub bootstrap_token_sha256_file: Option<PathBuf>,
+    /// Metrics and probes.
+    pub ops: SocketAddr,
+    /// How long a stop may take.
+    pub drain: Duration,
+}
+
+/// One gRPC listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Its certificate; without one, plain text.
+    pub tls: Option<TlsFiles>,
+}
+
+/// PEM files of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain.
+    pub cert_file: PathBuf,
+    /// The private key.
+    pub key_file: PathBuf,
+    /// Callers must show a certificate that it signed.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+/// Where the log is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreSettings {
+    /// In this directory.
+    Embedded {
+        /// Locked by the process that uses it.
+        path: PathBuf,
+    },
+}
+
+/// The audit trail.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditSettings {
+    /// Which decisions are recorded.
+    pub decisions: Decisions,
+    /// Its directory.
+    pub path: PathBuf,
+    /// How long records are kept.
+    pub retention: Duration,
+}
+
+/// Which decisions are recorded, beyond what always is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Decisions {
+    /// Denials.
+    Denied,
+    /// All.
+    All,
+    /// This share of the rest, above 0 and up to 1.
+    Sampled(f64),
+}
+
+/// A source of kind `file`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSourceSettings {
+    /// Name of the source.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+/// What a reload would change although it needs a restart, by name.
+#[must_use]
+pub fn restart_required(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    let changed = [
+        ("server", old.server != new.server),
+        ("store", old.store != new.store),
+        ("audit.path", old.audit.path != new.audit.path),
+    ];
+    changed.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
+}
+
+impl Settings {
+    /// Keeps what only a restart changes as it runs, and names what was to change.
+    pub fn keep_running(&mut self, running: &Self) -> Vec<&'static str> {
+        let kept = restart_required(running, self);
+        self.server = running.server.clone();
+        self.store = running.store.clone();
+        self.audit.path = running.audit.path.clone();
+        kept
+    }
+
+    /// Reads them.
+    #[must_use]
+    pub fn from_fields(root: &Fields<'_>, sources: Vec<FileSourceSettings>) -> Self {
+        let server = server(&root.section("server"));
+        if open(&server.authz) {
+            let what = "is not a loopback address and has no `tls`: credentials cross the network in plain text";
+            let authz = root.section("server").section("authz");
+            if authz.place().is_some() { authz.warn("listen", what) } else { root.warn("server.authz.listen", what) }
+        }
+        let store = root.section("store");
+        let _ = store.text("kind");
+        let path = store.text("path").unwrap_or("/var/lib/offboard");
+        let path = PathBuf::from(path);
+        let audit = root.section("audit");
+        let audit = AuditSettings {
+            decisions: audit.read("decisions", text::decisions).unwrap_or(Decisions::Denied),
+            path: audit.text("path").map_or_else(|| path.join("audit"), PathBuf::from),
+            retention: audit.read("retention", text::duration).unwrap_or(Duration::from_secs(400 * 86_400)),
+        };
+        Self { server, store: StoreSettings::Embedded { path }, audit, sources }
+    }
+}
+
+fn server(fields: &Fields<'_>) -> ServerSettings {
+    let authz = fields.section("authz");
+    let control = fields.section("control");
+    let ops = fields.section("ops");
+    let plaintext = control.has("plaintext");
+    let bootstrap = control.text("bootstrap_token_sha256_file").map(PathBuf::from);
+    let settings = ServerSettings {
+        authz: listener(&authz, SocketAddr::from(([0_u16; 8], 9191))),
+        control: listener(&control, SocketAddr::from(([127, 0, 0, 1], 9192))),
+        bootstrap_token_sha256_file: bootstrap,
+        ops: ops.read("listen", text::address).unwrap_or(SocketAddr::from(([0_u16; 8], 9193))),
+        drain: fields.read("drain", text::duration).unwrap_or(Duration::from_secs(20)),
+    };
+    if open(&settings.control) && !control.has("tls") {
+        if plaintext {
+            control.warn(
+                "plaintext",
+                "operators' tokens cross the network in plain text, unless something in front encrypts",
+            );
+        } else {
+            control.wrong(
+                "listen",
+                "is not a loopback address: it needs `tls`, or `plaintext: allowed` where something in front encrypts",
+            );
+        }
+    }
+    let listeners = [(&authz, settings.authz.listen), (&control, settings.control.listen), (&ops, settings.ops)];
+    for (index, (_, first)) in listeners.iter().enumerate() {
+        for (fields, second) in listeners.iter().skip(index + 1) {
+            if first == second && first.port() != 0 {
+                fields.wrong("listen", format!("{second} is given twice"));
+            }
+        }
+    }
+    settings
+}
+
+fn open(listener: &Listener) -> bool {
+    listener.tls.is_none() && !listener.listen.ip().to_canonical().is_loopback()
+}
+
+fn listener(fields: &Fields<'_>, default: SocketAddr) -> Listener {
+    let tls = fields.section("tls");
+    let client_ca_file = tls.text("client_ca_file").map(PathBuf::from);
+    let (cert_file, key_file) = (tls.text("cert_file"), tls.text("key_file"));
+    Listener {
+        listen: fields.read("listen", text::address).unwrap_or(default),
+        tls: cert_file.zip(key_file).map(|(cert_file, key_file)| TlsFiles {
+            cert_file: cert_file.into(),
+            key_file: key_file.into(),
+            client_ca_file,
+        }),
+    }
+}

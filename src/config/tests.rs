@@ -1,0 +1,397 @@
+//! The configuration from the outside: files in, a policy or all errors out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::domain::binding::Right;
+use crate::domain::issuer::{Algorithm, KeySource, MachineRule};
+use crate::domain::policy::{Authorization, Enforcement, NotOurs, Unknown};
+use crate::domain::revocation::{Shape, Target};
+use crate::domain::source::WhenStale;
+
+use super::read::{Input, MAX_FILE};
+use super::settings::{Decisions, StoreSettings};
+use super::table::{Kind, Need, Section};
+use super::*;
+
+/// The contract's example without what is not built yet, and every other key that is.
+const EXAMPLE: &str = include_str!("../../tests/golden/config-example.yaml");
+const ERRORS: &str = include_str!("../../tests/golden/config-errors.txt");
+
+fn inputs(files: &[(&str, &str)]) -> Inputs {
+    let file = |(name, text): &(&str, &str)| Input { name: (*name).into(), text: (*text).to_owned() };
+    Inputs { files: files.iter().map(file).collect() }
+}
+
+fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn judge(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Configuration, String> {
+    parse(&inputs(files), &environment(variables)).map_err(|invalid| invalid.to_string())
+}
+
+fn good(text: &str) -> Configuration {
+    judge(&[("c.yaml", text)], &[]).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn bad(text: &str) -> String {
+    judge(&[("c.yaml", text)], &[]).unwrap_err()
+}
+
+const ISSUER: &str =
+    "issuers:\n  - { name: corp, issuer: https://idp, audiences: [mesh], jwks: { discovery: true } }\n";
+
+#[test]
+fn the_example_of_the_contract_is_read() {
+    let configuration = good(EXAMPLE);
+    let policy = &configuration.policy;
+    assert_eq!(policy.services[0].name.as_ref(), "default");
+    let payments = &policy.services[1];
+    assert_eq!(payments.hosts, ["payments.example.com", "*.payments.svc.cluster.local"]);
+    assert_eq!(payments.enforcement, Enforcement::Observe);
+    assert_eq!(payments.authorization, Authorization::None);
+    assert_eq!(payments.when_stale, Some(WhenStale::Deny));
+    assert_eq!(payments.max_staleness, Some(Duration::from_secs(30)));
+    let corp = &policy.issuers[0];
+    assert_eq!(corp.algorithms, [Algorithm::RS256, Algorithm::ES256]);
+    assert_eq!(corp.audiences.as_deref(), Some(["mesh".to_owned()].as_slice()));
+    assert_eq!(policy.roles[0].permissions[0].services, Some(vec![1]));
+    assert_eq!(policy.roles[1].rights, [Right::Read, Right::Revoke]);
+    assert!(policy.roles[1].permissions.is_empty());
+    assert_eq!((policy.bindings[0].role, policy.bindings[0].issuer), (0, Some(0)));
+    assert!(policy.bindings[1].everyone);
+    let revocations = policy.revocations.as_ref().unwrap();
+    assert_eq!(revocations[0].target, Target::Person { reference: "mallory@example.com".to_owned() });
+    let issuer = "https://idp.example.com/realms/corp".to_owned();
+    assert_eq!(revocations[1].target, Target::Session { issuer, session: "0123".to_owned() });
+    assert!(matches!(revocations[2].shape, Shape::CutOff { .. }));
+    assert!(revocations[0].place.starts_with("c.yaml:"));
+    assert_eq!(configuration.settings.sources[0].path, Path::new("/etc/offboard/people.yaml"));
+    assert_eq!(configuration.settings.audit.decisions, Decisions::Sampled(0.01));
+    assert_eq!(policy.hash, configuration.hash);
+}
+
+#[test]
+fn defaults_are_those_of_the_contract() {
+    let Configuration { settings, policy, .. } = good(ISSUER);
+    assert_eq!(settings.server.authz.listen.to_string(), "[::]:9191");
+    assert_eq!(settings.server.control.listen.to_string(), "127.0.0.1:9192");
+    assert_eq!(settings.server.ops.to_string(), "[::]:9193");
+    assert_eq!(settings.server.drain, Duration::from_secs(20));
+    assert_eq!(settings.store, StoreSettings::Embedded { path: "/var/lib/offboard".into() });
+    assert_eq!(settings.audit.path, Path::new("/var/lib/offboard/audit"));
+    assert_eq!(settings.audit.decisions, Decisions::Denied);
+    let issuer = &policy.issuers[0];
+    assert_eq!((issuer.keys.clone(), issuer.algorithms.len()), (KeySource::Discovery, 9));
+    assert_eq!((issuer.token_types.len(), issuer.leeway), (3, Duration::from_secs(30)));
+    assert_eq!((&issuer.machines, issuer.claims.client.as_str()), (&MachineRule::ClientIsSubject, "azp"));
+    let default = &policy.services[0];
+    assert_eq!((default.enforcement, default.authorization), (Enforcement::Enforce, Authorization::Roles));
+    assert_eq!((default.no_credentials, default.foreign_credentials), (NotOurs::Deny, NotOurs::Deny));
+    assert_eq!(default.preflight, NotOurs::Pass);
+    assert_eq!((policy.unknown_people, policy.unknown_clients), (Unknown::Deny, Unknown::Allow));
+    assert_eq!((policy.bearer_header.as_str(), policy.exemptions_max), ("authorization", Duration::from_secs(28_800)));
+    assert_eq!(policy.revocations, None, "absent is not empty");
+    assert_eq!(good(&format!("{ISSUER}revocations: []\n")).policy.revocations, Some(vec![]));
+    let source = format!("{ISSUER}sources: [{{ name: hr, kind: file, issuer: corp, path: p }}]");
+    let source = good(&source).policy.sources.remove(0);
+    assert_eq!((source.required, source.max_staleness), (false, Duration::from_secs(900)));
+    assert_eq!((source.when_stale, source.max_change.from), (WhenStale::Allow, 10));
+    assert!((source.max_change.share - 0.2).abs() < 1e-9);
+    assert_eq!((source.link[0].claim.as_str(), source.link[0].attribute.as_str()), ("sub", "id"));
+}
+
+/// Each case of the table: `### name`, YAML, `---`, and the exact lines.
+#[test]
+fn bad_configurations_say_exactly_what_is_wrong() {
+    let mut failures = vec![];
+    for case in ERRORS.split("### ").skip(1) {
+        let (name, rest) = case.split_once('\n').unwrap();
+        let (yaml, expected) = rest.split_once("\n---\n").unwrap();
+        let said = judge(&[("c.yaml", yaml)], &[]).map(|_| "nothing".to_owned()).unwrap_or_else(|errors| errors);
+        if said.trim() != expected.trim() {
+            failures.push(format!("### {name}\n{yaml}\n---\n{said}\n"));
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn secrets_never_stand_in_an_error() {
+    let said = bad(
+        "server: { control: { bootstrap_token: hunter2 }, authz: { tls: { key: hunter2 } } }\nsources: [{ token: hunter2 }]\npassword: hunter2\n",
+    );
+    assert!(!said.contains("hunter2"), "{said}");
+    assert!(said.contains("bootstrap_token_sha256_file"), "{said}");
+    assert!(said.contains("key_file"), "{said}");
+}
+
+/// Sections of the table with their built keys.
+fn table(section: &'static Section, all: &mut BTreeSet<(&'static str, &'static str)>) {
+    fn inside(kind: &Kind, all: &mut BTreeSet<(&'static str, &'static str)>) {
+        match kind {
+            Kind::Section(section) => table(section, all),
+            Kind::List(kind) | Kind::ListOrEmpty(kind) | Kind::ListOr(kind, _) => inside(kind, all),
+            _ => {}
+        }
+    }
+    for key in section.keys.iter().filter(|key| key.need != Need::NotBuilt) {
+        if all.insert((section.name, key.name)) {
+            inside(&key.kind, all);
+        }
+    }
+}
+
+#[test]
+fn the_typed_stage_reads_every_key_of_the_table_and_no_other() {
+    let root = tree::parse(&"c.yaml".into(), EXAMPLE).unwrap();
+    let findings = Findings::default();
+    typed(&Fields::root(&findings, &keys::ROOT, &root), &"".into());
+    assert_eq!(findings.problems.take(), []);
+    let mut all = BTreeSet::new();
+    table(&keys::ROOT, &mut all);
+    let asked = findings.asked.take();
+    assert_eq!(all.difference(&asked).collect::<Vec<_>>(), Vec::<&(&str, &str)>::new());
+    assert_eq!(asked.difference(&all).collect::<Vec<_>>(), Vec::<&(&str, &str)>::new());
+}
+
+#[test]
+fn the_schema_has_every_key_of_the_table_and_no_other() {
+    let schema = schema::schema().to_value();
+    let mut found = BTreeSet::new();
+    let mut add = |name: &str, object: &serde_json::Value| {
+        assert_eq!(object["additionalProperties"], false, "{name}");
+        for key in object["properties"].as_object().unwrap().keys() {
+            found.insert((name.to_owned(), key.clone()));
+        }
+    };
+    add("configuration", &schema);
+    for (name, object) in schema["$defs"].as_object().unwrap() {
+        add(name, object);
+    }
+    let mut all = BTreeSet::new();
+    table(&keys::ROOT, &mut all);
+    let all: BTreeSet<_> = all.into_iter().map(|(section, key)| (section.to_owned(), key.to_owned())).collect();
+    assert_eq!(found, all);
+}
+
+#[test]
+fn several_files_are_one_configuration() {
+    let files = [
+        ("a.yaml", "server: { drain: 5s }\nrevocations:\n  - { person: a, reason: x }\n"),
+        ("b.yaml", "server: { ops: { listen: 127.0.0.1:0 } }\nrevocations:\n  - { person: b, reason: y }\n"),
+        ("c.yaml", "# nothing\n"),
+    ];
+    let configuration = judge(&files, &[]).unwrap();
+    assert_eq!(configuration.settings.server.drain, Duration::from_secs(5));
+    assert_eq!(configuration.settings.server.ops.port(), 0);
+    let places: Vec<_> = configuration.policy.revocations.unwrap().into_iter().map(|entry| entry.place).collect();
+    assert_eq!(places, ["a.yaml:3", "b.yaml:3"]);
+
+    let twice = [("a.yaml", "server:\n  drain: 5s\n"), ("b.yaml", "\nserver:\n  drain: 5s\n")];
+    assert_eq!(judge(&twice, &[]).unwrap_err(), "b.yaml:3: server.drain: given twice, first at a.yaml:2");
+    let kinds = [("a.yaml", "roles: []\n"), ("b.yaml", "roles: {}\n")];
+    assert!(judge(&kinds, &[]).unwrap_err().contains("b.yaml:1: roles: is a map here, but a list at a.yaml:1"));
+}
+
+#[test]
+fn the_environment_overrides_scalars_outside_lists() {
+    let files = [("c.yaml", "server: { drain: 5s }\nenforcement: enforce\npeople: { unknown: deny }\n")];
+    let variables = [
+        ("OFFBOARD__SERVER__DRAIN", "7s"),
+        ("OFFBOARD__AUDIT__PATH", "/audit"),
+        ("OFFBOARD__ENFORCEMENT", "observe"),
+        ("OFFBOARD_SERVER", "http://elsewhere"),
+        ("PATH", "/bin"),
+    ];
+    let configuration = judge(&files, &variables).unwrap();
+    assert_eq!(configuration.settings.server.drain, Duration::from_secs(7));
+    assert_eq!(configuration.settings.audit.path, Path::new("/audit"));
+    assert_eq!(configuration.policy.services[0].enforcement, Enforcement::Observe);
+    assert_ne!(configuration.hash, judge(&files, &[]).unwrap().hash);
+
+    let wrong = [
+        ("OFFBOARD__SERVER", "x"),
+        ("OFFBOARD__SERVER__DRANE", "7s"),
+        ("OFFBOARD__SERVER__DRAIN", "7"),
+        ("OFFBOARD__REVOCATIONS__0__PERSON", "x"),
+        ("OFFBOARD__ENFORCEMENT__X", "x"),
+        ("OFFBOARD__COLOUR", "red"),
+    ];
+    let files = [("c.yaml", "server: { drain: 5s }\nrevocations: []\nenforcement: enforce\n")];
+    let said = judge(&files, &wrong).unwrap_err();
+    let expected = [
+        "environment OFFBOARD__COLOUR: unknown key",
+        "environment OFFBOARD__ENFORCEMENT__X: unknown key: what stands there is no section",
+        "environment OFFBOARD__REVOCATIONS__0__PERSON: nothing inside a list is overridden from the environment",
+        "environment OFFBOARD__SERVER: a section is not overridden from the environment: name one of its keys",
+        "environment OFFBOARD__SERVER__DRAIN: `7` is not a duration such as 10s, 5m or 90d",
+        "environment OFFBOARD__SERVER__DRANE: unknown key; did you mean `drain`?",
+    ];
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn an_unquoted_number_stays_the_text_it_is() {
+    let text = format!(
+        "{ISSUER}roles: [{{ name: r, permissions: [{{}}] }}]\nbindings: [{{ role: r, people: [0123, no, 1_000, 1e3] }}]\n"
+    );
+    assert_eq!(good(&text).policy.bindings[0].people, ["0123", "no", "1_000", "1e3"]);
+}
+
+#[test]
+fn bombs_and_heaps_are_refused_quickly() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..9 {
+        let below = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+    }
+    let begun = Instant::now();
+    assert!(bad(&bomb).contains("not readable as YAML"), "{}", bad(&bomb));
+    let deep = format!("a: {}{}", "[".repeat(10_000), "]".repeat(10_000));
+    assert!(bad(&deep).contains("not readable as YAML"));
+    assert!(bad(&"[".repeat(1_000_000)).contains("not readable as YAML"));
+    assert!(bad("a: 1\n---\nb: 2\n").contains("more than one document"), "{}", bad("a: 1\n---\nb: 2\n"));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(bad(""), "c.yaml: nothing is configured");
+}
+
+fn read_error(path: &Path) -> String {
+    let shown = path.display().to_string();
+    read(&[path.to_owned()]).unwrap_err().to_string().replace(&shown, "PATH")
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("big.yaml"), vec![b'#'; 10_000_000]).unwrap();
+    assert_eq!(read_error(&path("big.yaml")), "PATH: is longer than 1 MiB");
+    fs::write(path("full.yaml"), vec![b'#'; usize::try_from(MAX_FILE).unwrap()]).unwrap();
+    assert!(read(&[path("full.yaml")]).is_ok());
+    fs::write(path("latin.yaml"), b"a: 1\nb: \xe4\n").unwrap();
+    assert_eq!(read_error(&path("latin.yaml")), "PATH: is not UTF-8 (line 2)");
+    assert!(read_error(&path("gone.yaml")).starts_with("PATH: cannot be read: "));
+    fs::create_dir(path("empty")).unwrap();
+    fs::write(path("empty/.hidden.yaml"), "a: 1").unwrap();
+    fs::write(path("empty/notes.txt"), "a: 1").unwrap();
+    assert_eq!(read_error(&path("empty")), "PATH: holds no *.yaml file");
+    assert!(read(&[path("full.yaml"), path("full.yaml")]).unwrap_err().to_string().contains("is given twice"));
+    assert!(read_error(Path::new("/dev/zero")).contains("not a regular file"));
+}
+
+/// Lays a version out as the kubelet does, and returns its directory.
+fn mount(directory: &Path, version: &str, files: &[(&str, &str)]) -> PathBuf {
+    let real = directory.join(format!("..{version}"));
+    fs::create_dir(&real).unwrap();
+    for (name, text) in files {
+        fs::write(real.join(name), text).unwrap();
+        let _ = symlink(Path::new("..data").join(name), directory.join(name));
+    }
+    symlink(format!("..{version}"), directory.join("..data_tmp")).unwrap();
+    fs::rename(directory.join("..data_tmp"), directory.join("..data")).unwrap();
+    real
+}
+
+#[test]
+fn a_swap_is_seen_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut old = mount(directory.path(), "v0", &[("a.yaml", "0"), ("b.yaml", "0")]);
+    let by_name = [directory.path().join("b.yaml"), directory.path().join("a.yaml")];
+    let path = directory.path().to_owned();
+    std::thread::scope(|scope| {
+        let swapper = scope.spawn(|| {
+            for version in 1..200 {
+                let text = version.to_string();
+                let new = mount(&path, &format!("v{version}"), &[("a.yaml", &text), ("b.yaml", &text)]);
+                fs::remove_dir_all(std::mem::replace(&mut old, new)).unwrap();
+            }
+        });
+        while !swapper.is_finished() {
+            // Under such a storm even five attempts may all meet a swap: that is an error, never a mixture.
+            for paths in [[path.clone()].as_slice(), by_name.as_slice()] {
+                if let Ok(inputs) = read(paths) {
+                    assert_eq!(inputs.files.len(), 2);
+                    assert_eq!(inputs.files[0].text, inputs.files[1].text);
+                }
+            }
+        }
+    });
+    let inputs = read(&[directory.path().to_owned()]).unwrap();
+    assert_eq!(inputs.files[0].name.as_ref(), directory.path().join("a.yaml").to_string_lossy());
+    assert_eq!(inputs.files[0].text, "199");
+}
+
+#[test]
+fn the_hash_is_of_names_and_contents() {
+    let hash = |files: &[(&str, &str)]| inputs(files).hash(&BTreeMap::new());
+    assert_eq!(hash(&[("a", "1"), ("b", "2")]), hash(&[("b", "2"), ("a", "1")]));
+    assert_ne!(hash(&[("a", "1"), ("b", "2")]), hash(&[("a", "2"), ("b", "1")]));
+    assert_ne!(hash(&[("a", "1b2")]), hash(&[("a", "1"), ("b", "2")]));
+}
+
+#[test]
+fn the_last_good_configuration_reads_back() {
+    let inputs = inputs(&[("a.yaml", ISSUER), ("b.yaml", "people: { unknown: allow } # ä\n")]);
+    let back = Inputs::from_bytes(&inputs.to_bytes()).unwrap();
+    assert_eq!(back, inputs);
+    assert_eq!(parse(&back, &BTreeMap::new()), parse(&inputs, &BTreeMap::new()));
+    assert!(Inputs::from_bytes(b"{").is_err());
+}
+
+#[test]
+fn what_needs_a_restart_keeps_running_and_is_named() {
+    let old = good(ISSUER).settings;
+    let mut new = good("server: { drain: 1s }\nstore: { path: /else }\naudit: { retention: 1d }\n").settings;
+    assert_eq!(restart_required(&old, &new), ["server", "store", "audit.path"]);
+    assert_eq!(new.keep_running(&old), ["server", "store", "audit.path"]);
+    assert_eq!((&new.server, &new.store, &new.audit.path), (&old.server, &old.store, &old.audit.path));
+    assert_eq!(new.audit.retention, Duration::from_secs(86_400));
+    assert_eq!(restart_required(&old, &new), Vec::<&str>::new());
+}
+
+#[test]
+fn dangers_are_named() {
+    let text = include_str!("../../tests/golden/config-dangers.yaml");
+    let said: Vec<_> = good(text).warnings.iter().map(ToString::to_string).collect();
+    let expected = include_str!("../../tests/golden/config-dangers.txt");
+    assert_eq!(said.join("\n").trim(), expected.trim(), "\n{}", said.join("\n"));
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_swap_is_noticed_by_its_events() {
+    let directory = tempfile::tempdir().unwrap();
+    mount(directory.path(), "v1", &[("a.yaml", "a: 1")]);
+    let paths = vec![directory.path().to_owned()];
+    let inputs = read(&paths).unwrap();
+    // The interval is too long to be of any help.
+    let mut watcher = watch::Watcher::new(paths, Some(&inputs), Duration::from_secs(3600));
+    assert_eq!(watcher.mode(), watch::Mode::Events);
+    for version in 2..5 {
+        let text = format!("a: {version}");
+        mount(directory.path(), &format!("v{version}"), &[("a.yaml", &text)]);
+        assert_eq!(soon(watcher.next()).await.unwrap().files[0].text, text);
+    }
+}
+
+#[tokio::test]
+async fn a_change_without_events_is_noticed_by_comparing() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = vec![directory.path().join("sub/a.yaml")];
+    // What does not exist cannot be watched.
+    let mut watcher = watch::Watcher::new(paths.clone(), None, Duration::ZERO);
+    assert_eq!(watcher.mode(), watch::Mode::Poll);
+    assert!(soon(watcher.next()).await.is_err(), "named once");
+    fs::create_dir(directory.path().join("sub")).unwrap();
+    fs::write(&paths[0], "a: 1").unwrap();
+    assert_eq!(soon(watcher.next()).await.unwrap().files[0].text, "a: 1");
+    assert_eq!(watcher.mode(), watch::Mode::Events, "it is watched once it is there");
+}

@@ -1,0 +1,380 @@
+//! How a scalar's text is read: one function per way of writing.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::domain::issuer::Algorithm;
+use crate::domain::path::PathPattern;
+use crate::domain::time::Timestamp;
+
+use super::problem::quoted;
+use super::settings::Decisions;
+
+/// A way of writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Any text.
+    Plain,
+    /// A name that other keys, metrics and addresses use.
+    Name,
+    /// A span of time above zero.
+    Duration,
+    /// A span of time.
+    DurationOrZero,
+    /// A point in time.
+    Time,
+    /// The path of a file or directory.
+    File,
+    /// An IP address and a port.
+    Address,
+    /// A share of a whole.
+    Share,
+    /// An address on the web.
+    Url,
+    /// A host pattern.
+    Host,
+    /// A principal pattern.
+    Principal,
+    /// A path pattern.
+    Path,
+    /// An HTTP method, or a right.
+    Method,
+    /// A header that may be read or set.
+    Header,
+    /// A signature algorithm.
+    Algorithm,
+    /// Which decisions are recorded.
+    Decisions,
+    /// SHA-256 of a certificate.
+    Certificate,
+}
+
+impl Format {
+    /// What is wrong with a text that should be written so.
+    ///
+    /// # Errors
+    /// Says it.
+    pub fn check(self, text: &str) -> Result<(), String> {
+        match self {
+            Self::Plain => plain(text),
+            Self::Name => name(text),
+            Self::Duration => positive_duration(text).map(drop),
+            Self::DurationOrZero => duration(text).map(drop),
+            Self::Time => time(text).map(drop),
+            Self::File => plain(text),
+            Self::Address => address(text).map(drop),
+            Self::Share => share(text).map(drop),
+            Self::Url => url(text),
+            Self::Host => host(text).map(drop),
+            Self::Principal => principal(text),
+            Self::Path => path(text).map(drop),
+            Self::Method => method(text),
+            Self::Header => header(text).map(drop),
+            Self::Algorithm => algorithm(text).map(drop),
+            Self::Decisions => decisions(text).map(drop),
+            Self::Certificate => certificate(text).map(drop),
+        }
+    }
+
+    /// The same, as far as a regular expression can say it.
+    #[must_use]
+    pub fn pattern(self) -> &'static str {
+        match self {
+            Self::Plain | Self::File => "^[^\\x00-\\x1f]+$",
+            Self::Name => "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+            Self::Duration | Self::DurationOrZero => "^[0-9][0-9a-z ]*[a-zM]$",
+            Self::Time => "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]+([Zz]|[+-][0-9:]+)$",
+            Self::Address => "^.+:[0-9]{1,5}$",
+            Self::Share => "^[0-9]{1,3}(\\.[0-9]+)?%$",
+            Self::Url => "^https?://[^ ]+$",
+            Self::Host => "^(\\*\\.)?[A-Za-z0-9._-]+$|^\\[[0-9A-Fa-f:.]+\\]$",
+            Self::Principal => "^spiffe://[^*/]+/[^ ]+$",
+            Self::Path => "^/[^?#]*$",
+            Self::Method => "^[A-Za-z][A-Za-z-]*$",
+            Self::Header => "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+            Self::Algorithm => "^(RS|PS)(256|384|512)$|^ES(256|384)$|^EdDSA$",
+            Self::Decisions => "^(denied|all|sampled\\([0-9.]+\\))$",
+            Self::Certificate => "^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$",
+        }
+    }
+}
+
+fn plain(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("{} holds control characters", quoted(text)));
+    }
+    Ok(())
+}
+
+fn name(text: &str) -> Result<(), String> {
+    let fits = text.len() <= 128
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("{} is no name: letters, digits, `.`, `_` and `-`, at most 128", quoted(text)))
+    }
+}
+
+/// A span of time, with its unit.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let no = || format!("{} is not a duration such as 10s, 5m or 90d", quoted(text));
+    if !text.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        return Err(no());
+    }
+    humantime::parse_duration(text).map_err(|_| no())
+}
+
+/// A span of time above zero.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("must be longer than zero".to_owned()),
+        span => Ok(span),
+    }
+}
+
+/// A point in time.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| format!("{} is not a time such as 2027-01-31T09:00:00Z", quoted(text)))
+}
+
+/// An IP address and a port.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("{} is not an IP address with a port, such as 127.0.0.1:9192 or [::]:9191", quoted(text)))
+}
+
+/// A share of a whole, from 0 to 1.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn share(text: &str) -> Result<f64, String> {
+    text.strip_suffix('%')
+        .filter(|number| number.chars().all(|c| c.is_ascii_digit() || c == '.'))
+        .and_then(|number| number.parse::<f64>().ok())
+        .filter(|percent| (0.0..=100.0).contains(percent))
+        .map(|percent| percent / 100.0)
+        .ok_or_else(|| format!("{} is not a share such as 20%", quoted(text)))
+}
+
+fn url(text: &str) -> Result<(), String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    if host.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(format!("{} is not an address such as https://idp.example.com/keys", quoted(text)));
+    }
+    if host.contains('@') {
+        return Err("must not hold a user name or password".to_owned());
+    }
+    Ok(())
+}
+
+/// A host pattern, lower case.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn host(text: &str) -> Result<String, String> {
+    let wrong = |why: &str| Err(format!("{} is not a host pattern: {why}", quoted(text)));
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return match inner.parse::<std::net::Ipv6Addr>() {
+            Ok(_) => Ok(text.to_ascii_lowercase()),
+            Err(_) => wrong("not an IPv6 address"),
+        };
+    }
+    if text.contains(':') {
+        return wrong("ports and schemes take no part in matching");
+    }
+    let labels = text.strip_prefix("*.").unwrap_or(text);
+    if labels.contains('*') {
+        return wrong("`*.` may stand at the beginning only");
+    }
+    if text.len() > 253 || labels.split('.').any(|label| label.is_empty() || label.len() > 63) {
+        return wrong("empty or overlong label");
+    }
+    if !labels.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)) {
+        return wrong("letters, digits, `-`, `_` and `.` only");
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+fn principal(text: &str) -> Result<(), String> {
+    let wrong = |why: &str| Err(format!("{} is not a principal pattern: {why}", quoted(text)));
+    let Some((domain, path)) = text.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')) else {
+        return wrong("it must be spiffe://TRUST-DOMAIN/PATH");
+    };
+    if domain.is_empty() || domain.contains('*') {
+        return wrong("the trust domain must be said in full");
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) || path.split('/').any(str::is_empty) {
+        return wrong("empty segment or white space");
+    }
+    match path.find('*') {
+        Some(at) if !matches!(path.as_bytes().get(at + 1), None | Some(b'/')) || path.matches('*').count() > 1 => {
+            wrong("one `*`, at the end of a segment")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A path pattern.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn path(text: &str) -> Result<PathPattern, String> {
+    PathPattern::parse(text).map_err(|error| error.to_string())
+}
+
+fn method(text: &str) -> Result<(), String> {
+    if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphabetic() || c == '-')
+    {
+        Ok(())
+    } else {
+        Err(format!("{} is not an HTTP method", quoted(text)))
+    }
+}
+
+/// Headers that belong to the connection or to the message's framing (RFC 9110 section 7.6.1).
+const UNTOUCHABLE: [&str; 12] = [
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+];
+
+/// The name of a header, lower case.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn header(text: &str) -> Result<String, String> {
+    if text.starts_with(':') {
+        return Err(format!("{} is a pseudo header", quoted(text)));
+    }
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if text.is_empty() || !text.chars().all(token) {
+        return Err(format!("{} is not the name of a header", quoted(text)));
+    }
+    let name = text.to_ascii_lowercase();
+    if UNTOUCHABLE.contains(&name.as_str()) {
+        return Err(format!("{} belongs to the connection", quoted(text)));
+    }
+    Ok(name)
+}
+
+/// A signature algorithm.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn algorithm(text: &str) -> Result<Algorithm, String> {
+    Algorithm::named(text).ok_or_else(|| {
+        let names: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
+        format!("{} is not one of the asymmetric algorithms {}", quoted(text), names.join(", "))
+    })
+}
+
+/// Which decisions are recorded.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn decisions(text: &str) -> Result<Decisions, String> {
+    match text {
+        "denied" => return Ok(Decisions::Denied),
+        "all" => return Ok(Decisions::All),
+        _ => {}
+    }
+    text.strip_prefix("sampled(")
+        .and_then(|rest| rest.strip_suffix(')'))
+        .filter(|number| number.chars().all(|c| c.is_ascii_digit() || c == '.'))
+        .and_then(|number| number.parse::<f64>().ok())
+        .filter(|share| *share > 0.0 && *share <= 1.0)
+        .map(Decisions::Sampled)
+        .ok_or_else(|| format!("{} is not one of denied, all, sampled(0.01)", quoted(text)))
+}
+
+/// SHA-256 of a certificate, lower-case hex.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn certificate(text: &str) -> Result<String, String> {
+    let digits = text.replace(':', "").to_ascii_lowercase();
+    if digits.len() == 64 && digits.chars().all(|c| c.is_ascii_hexdigit()) {
+        Ok(digits)
+    } else {
+        Err(format!("{} is not a SHA-256 in hex", quoted(text)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_strictly() {
+        let good = [
+            (Format::Duration, "90d"),
+            (Format::Duration, "1h 30m"),
+            (Format::DurationOrZero, "0s"),
+            (Format::Share, "12.5%"),
+            (Format::Host, "*.payments.svc.cluster.local"),
+            (Format::Host, "[::1]"),
+            (Format::Principal, "spiffe://cluster.local/ns/payments/sa/*"),
+            (Format::Principal, "spiffe://cluster.local/ns/pay*/sa/x"),
+            (Format::Decisions, "sampled(0.01)"),
+            (Format::Time, "2027-01-01T00:00:00+02:00"),
+        ];
+        for (format, text) in good {
+            assert_eq!(format.check(text), Ok(()), "{text}");
+        }
+        let bad = [
+            (Format::Duration, "10"),
+            (Format::Duration, "0"),
+            (Format::Duration, "0s"),
+            (Format::Duration, "-5m"),
+            (Format::Duration, "99999999999999999999y"),
+            (Format::Share, "101%"),
+            (Format::Share, "NaN%"),
+            (Format::Host, "*"),
+            (Format::Host, "a.*.b"),
+            (Format::Host, "a:80"),
+            (Format::Host, "a."),
+            (Format::Principal, "cluster.local/ns/a"),
+            (Format::Principal, "spiffe://*/ns/a"),
+            (Format::Principal, "spiffe://td/a*b"),
+            (Format::Principal, "spiffe://td/*/*"),
+            (Format::Url, "https://user:word@idp"),
+            (Format::Url, "ftp://idp"),
+            (Format::Header, ":path"),
+            (Format::Header, "Host"),
+            (Format::Algorithm, "HS256"),
+            (Format::Algorithm, "none"),
+            (Format::Decisions, "sampled(2)"),
+            (Format::Time, "2027-01-01"),
+        ];
+        for (format, text) in bad {
+            assert!(format.check(text).is_err(), "{text}");
+        }
+    }
+}

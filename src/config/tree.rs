@@ -1,0 +1,335 @@
+//! YAML text → a tree that remembers where everything stands and how it was spelt.
+//!
+//! Scalars stay the text that was written: what an unquoted `0123` or `no` means is for the key to say, not
+//! for YAML. One document per file; anchors, aliases and `<<` work within budgets.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
+use serde_saphyr::{Location, Spanned};
+
+use super::problem::Problem;
+
+/// Where something stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Name of the file, or `environment NAME`.
+    pub file: Arc<str>,
+    /// Line from 1; 0 where there are no lines.
+    pub line: u64,
+    /// Column from 1, in characters; 0 where there are no columns.
+    pub column: u64,
+}
+
+impl Place {
+    /// A whole file, or a variable of the environment.
+    #[must_use]
+    pub fn whole(file: &Arc<str>) -> Self {
+        Self { file: Arc::clone(file), line: 0, column: 0 }
+    }
+
+    /// Whether it is a variable of the environment.
+    #[must_use]
+    pub fn is_environment(&self) -> bool {
+        self.line == 0 && self.file.starts_with("environment ")
+    }
+
+    fn at(file: &Arc<str>, location: Location) -> Self {
+        Self { file: Arc::clone(file), line: location.line(), column: location.column() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}", self.file),
+        }
+    }
+}
+
+/// One value and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The value.
+    pub value: Value,
+    /// Where it stands; for an alias, where it is used.
+    pub place: Place,
+}
+
+/// What a node holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing: `~`, `null`, or no value at all.
+    Null,
+    /// A scalar, as written.
+    Scalar {
+        /// Its text.
+        text: String,
+        /// It may be read as a number or `true`: it was not quoted.
+        plain: bool,
+    },
+    /// A list.
+    List(Vec<Node>),
+    /// A map, in the order written, without double keys.
+    Map(Vec<Entry>),
+}
+
+impl Value {
+    /// What it is called in messages.
+    #[must_use]
+    pub fn noun(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Scalar { .. } => "a scalar",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a map",
+        }
+    }
+}
+
+/// One key of a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub place: Place,
+    /// Its value.
+    pub node: Node,
+}
+
+/// Reads one file's text. A file with nothing in it is an empty map.
+///
+/// # Errors
+/// Text that is no YAML, holds several documents or breaks a budget; double keys, all of them.
+pub fn parse(file: &Arc<str>, text: &str) -> Result<Node, Vec<Problem>> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_documents: 2 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPLAYED, max_replay_stack_depth: 8 },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        strict_booleans: true,
+        with_snippet: false,
+    };
+    let raw = match serde_saphyr::from_str_with_options::<Option<Spanned<Raw>>>(text, options) {
+        Ok(Some(raw)) => raw,
+        Ok(None) => return Ok(Node { value: Value::Map(vec![]), place: Place::whole(file) }),
+        Err(serde_saphyr::Error::Eof { .. }) if blank(text) => {
+            return Ok(Node { value: Value::Map(vec![]), place: Place::whole(file) });
+        }
+        Err(error) => return Err(vec![not_yaml(file, &error)]),
+    };
+    let mut planting = Planting { file, text, problems: vec![] };
+    let mut node = planting.node(raw);
+    if node.value == Value::Null {
+        node.value = Value::Map(vec![]);
+    }
+    if planting.problems.is_empty() { Ok(node) } else { Err(planting.problems) }
+}
+
+/// Nesting of maps and lists; the deepest key of the configuration lies at 6.
+const MAX_DEPTH: usize = 32;
+/// Parts of the tree that aliases may repeat, all together.
+const MAX_REPLAYED: usize = 50_000;
+
+fn blank(text: &str) -> bool {
+    text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+}
+
+fn not_yaml(file: &Arc<str>, error: &serde_saphyr::Error) -> Problem {
+    let place = error.location().map_or_else(|| Place::whole(file), |location| Place::at(file, location));
+    let what = match error {
+        serde_saphyr::Error::MultipleDocuments { .. } => "more than one document in a file".to_owned(),
+        other => {
+            let text = other.render();
+            let text = text.lines().next().unwrap_or_default().trim();
+            format!("not readable as YAML: {}", text.strip_prefix("error: ").unwrap_or(text))
+        }
+    };
+    Problem { place, key: String::new(), what }
+}
+
+/// What serde hands over.
+enum Raw {
+    Null,
+    /// Taken for a number or a boolean: the text is cut from the source.
+    Plain(String),
+    Text(String),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a scalar, a list or a map")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Plain(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Plain(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::Plain(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+        Ok(Raw::Plain(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw, A::Error> {
+        let mut list = vec![];
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Raw::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Raw, A::Error> {
+        let mut map = vec![];
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Raw::Map(map))
+    }
+}
+
+struct Planting<'a> {
+    file: &'a Arc<str>,
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl Planting<'_> {
+    fn node(&mut self, raw: Spanned<Raw>) -> Node {
+        let place = Place::at(self.file, raw.referenced);
+        let value = match raw.value {
+            Raw::Null => Value::Null,
+            Raw::Plain(text) => Value::Scalar { text: self.written(raw.defined).unwrap_or(text), plain: true },
+            Raw::Text(text) => Value::Scalar { text, plain: false },
+            Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
+            Raw::Map(entries) => Value::Map(self.entries(entries)),
+        };
+        Node { value, place }
+    }
+
+    fn entries(&mut self, raw: Vec<(Spanned<String>, Spanned<Raw>)>) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
+        let mut seen = std::collections::HashMap::new();
+        for (key, value) in raw {
+            let place = Place::at(self.file, key.referenced);
+            if let Some(first) = seen.insert(key.value.clone(), place.clone()) {
+                let what = format!("given twice, first at {first}");
+                self.problems.push(Problem { place: place.clone(), key: key.value.clone(), what });
+            }
+            let node = self.node(value);
+            entries.push(Entry { key: key.value, place, node });
+        }
+        entries
+    }
+
+    /// The very characters of a scalar.
+    fn written(&self, location: Location) -> Option<String> {
+        let span = location.span();
+        let start = usize::try_from(span.byte_offset()?).ok()?;
+        let end = start.checked_add(usize::try_from(span.byte_len()?).ok()?)?;
+        let text = self.text.get(start..end)?.trim();
+        (!text.is_empty() && !text.contains(['\n', '"', '\'', '!', '&'])).then(|| text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(text: &str) -> Node {
+        parse(&"t.yaml".into(), text).unwrap()
+    }
+
+    fn entry<'a>(node: &'a Node, key: &str) -> &'a Entry {
+        let Value::Map(entries) = &node.value else { panic!("{node:?}") };
+        entries.iter().find(|entry| entry.key == key).unwrap()
+    }
+
+    fn text(text: &str, plain: bool) -> Value {
+        Value::Scalar { text: text.to_owned(), plain }
+    }
+
+    #[test]
+    fn scalars_stay_as_they_were_written() {
+        let root = tree(
+            "a: 0123\nb: no\nc: 1_000\nd: \"5\"\ne: true\nf: 1e999\ng: 0x1F\nh: .nan\ni: ~\nj: &x 007\nk: *x\nl: 18446744073709551615\nm: 2027-01-01T00:00:00Z\nn: True\n0123: z\nä: 0.10 # c\n",
+        );
+        assert_eq!(entry(&root, "a").node.value, text("0123", true));
+        assert_eq!(entry(&root, "b").node.value, text("no", false));
+        assert_eq!(entry(&root, "c").node.value, text("1_000", true));
+        assert_eq!(entry(&root, "d").node.value, text("5", false));
+        assert_eq!(entry(&root, "e").node.value, text("true", true));
+        assert_eq!(entry(&root, "f").node.value, text("1e999", true));
+        assert_eq!(entry(&root, "g").node.value, text("0x1F", true));
+        assert_eq!(entry(&root, "h").node.value, text(".nan", true));
+        assert_eq!(entry(&root, "i").node.value, Value::Null);
+        assert_eq!(entry(&root, "j").node.value, text("007", true));
+        assert_eq!(entry(&root, "k").node.value, text("007", true));
+        assert_eq!(entry(&root, "l").node.value, text("18446744073709551615", true));
+        assert_eq!(entry(&root, "m").node.value, text("2027-01-01T00:00:00Z", false));
+        assert_eq!(entry(&root, "n").node.value, text("True", true));
+        assert_eq!(entry(&root, "0123").node.value, text("z", false));
+        assert_eq!(entry(&root, "ä").node.value, text("0.10", true));
+    }
+
+    #[test]
+    fn places_are_kept() {
+        let root = tree("a:\n  b: [x,\n      yy]\n");
+        let b = &entry(&entry(&root, "a").node, "b");
+        assert_eq!((b.place.line, b.place.column), (2, 3));
+        let Value::List(items) = &b.node.value else { panic!() };
+        assert_eq!((items[1].place.line, items[1].place.column), (3, 7));
+        assert_eq!(items[1].place.to_string(), "t.yaml:3");
+    }
+
+    #[test]
+    fn nothing_is_an_empty_map() {
+        for nothing in ["", "\n", "# only words\n", "---\n", "~", "{}"] {
+            assert_eq!(tree(nothing).value, Value::Map(vec![]), "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn every_double_key_is_named() {
+        let problems = parse(&"t.yaml".into(), "a: 1\nb: {c: 1, c: 2}\na: 2\n").unwrap_err();
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            ["t.yaml:2: c: given twice, first at t.yaml:2", "t.yaml:3: a: given twice, first at t.yaml:1"]
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! Between the messages of the control API and the domain.
+
+use tonic::Status;
+
+use crate::domain::event::{EndCause, Epoch};
+use crate::domain::inbox::{Refused, RevokeRequest};
+use crate::domain::revocation::{RevocationId, Shape, Target};
+use crate::domain::time::Timestamp;
+
+use super::proto;
+use super::views::{Explanation, IssuerView, PersonView, PreviewView, RevocationView, SourceView, StatusView};
+
+/// A refusal in words for whoever asked, under the code that belongs to it.
+#[must_use]
+pub fn refused(refused: &Refused) -> Status {
+    let text = refused.to_string();
+    match refused {
+        Refused::NotFound(_) | Refused::Nobody(_) => Status::not_found(text),
+        Refused::NotYours { .. } | Refused::Ambiguous { .. } | Refused::Guarded { .. } => {
+            Status::failed_precondition(text)
+        }
+        Refused::Invalid(_) => Status::invalid_argument(text),
+        Refused::Log(_) | Refused::Stopped => Status::unavailable(text),
+    }
+}
+
+fn given(what: &str, value: &str) -> Result<String, Status> {
+    match value.trim() {
+        "" => Err(Status::invalid_argument(format!("{what} is missing"))),
+        value => Ok(value.to_owned()),
+    }
+}
+
+/// A text that must be there.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`.
+pub fn reason(value: &str) -> Result<String, Status> {
+    given("reason", value)
+}
+
+/// A REF.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`.
+pub fn reference(value: &str) -> Result<String, Status> {
+    given("person", value)
+}
+
+/// A time that may be absent.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`.
+pub fn time(what: &str, value: Option<&str>) -> Result<Option<Timestamp>, Status> {
+    let parse = |text: &str| text.parse().map_err(|error| Status::invalid_argument(format!("{what}: {error}")));
+    value.map(parse).transpose()
+}
+
+/// The id of a revocation in the log.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`; `FAILED_PRECONDITION` for `file:line`, which only the configuration can end.
+pub fn revocation_id(value: &str) -> Result<RevocationId, Status> {
+    let value = given("id", value)?;
+    value.parse().map_err(|error| match value.rsplit_once(':') {
+        Some((_, line)) if !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Status::failed_precondition(format!("it stands in the configuration at {value}: take it out there"))
+        }
+        _ => Status::invalid_argument(format!("id: {error}")),
+    })
+}
+
+/// The target of a request.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`.
+pub fn target(target: Option<&proto::Target>) -> Result<Target, Status> {
+    use proto::target::Target as Asked;
+
+    let both = |what: &str, pair: &proto::IssuerValue| -> Result<(String, String), Status> {
+        Ok((given(&format!("issuer of the {what}"), &pair.issuer)?, given(what, &pair.value)?))
+    };
+    let asked = target.and_then(|target| target.target.as_ref());
+    Ok(match asked.ok_or_else(|| Status::invalid_argument("target is missing"))? {
+        Asked::Person(person) => Target::Person { reference: given("person", person)? },
+        Asked::Subject(pair) => {
+            let (issuer, subject) = both("subject", pair)?;
+            Target::Subject { issuer, subject }
+        }
+        Asked::Session(pair) => {
+            let (issuer, session) = both("session", pair)?;
+            Target::Session { issuer, session }
+        }
+        Asked::Token(pair) => {
+            let (issuer, token) = both("token", pair)?;
+            Target::Token { issuer, token }
+        }
+        Asked::Client(pair) => {
+            let (issuer, client) = both("client", pair)?;
+            Target::Client { issuer, client }
+        }
+        Asked::Issuer(issuer) => Target::Issuer { issuer: given("issuer", issuer)? },
+        Asked::Key(id) => Target::Key { id: given("key", id)? },
+        Asked::Certificate(sha256) => Target::Certificate { sha256: fingerprint(sha256)? },
+    })
+}
+
+/// SHA-256 in hex, as tools print it: colons and case do not count.
+fn fingerprint(text: &str) -> Result<String, Status> {
+    let plain: String = text.trim().chars().filter(|sign| *sign != ':').collect::<String>().to_ascii_lowercase();
+    if plain.len() == 64 && plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(plain);
+    }
+    Err(Status::invalid_argument("certificate is not a SHA-256 of 64 hex digits"))
+}
+
+/// What the writer is asked for.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`.
+pub fn revoke(request: &proto::RevokeRequest, actor: &str) -> Result<RevokeRequest, Status> {
+    let issued_before = time("issued_before", request.issued_before.as_deref())?;
+    Ok(RevokeRequest {
+        target: target(request.target.as_ref())?,
+        shape: issued_before.map_or(Shape::Block, |at| Shape::CutOff { at }),
+        reason: reason(&request.reason)?,
+        actor: actor.to_owned(),
+        effective: time("effective", request.effective.as_deref())?,
+        expires: time("expires", request.expires.as_deref())?,
+    })
+}
+
+/// An epoch.
+#[must_use]
+pub fn epoch(epoch: Epoch) -> proto::Epoch {
+    proto::Epoch { generation: epoch.generation, position: epoch.position }
+}
+
+/// What dies with a revocation.
+#[must_use]
+pub fn preview(view: PreviewView) -> proto::Preview {
+    let affected = |view: PersonView| proto::Affected {
+        person: view.person.id.to_string(),
+        status: view.person.status.word().to_owned(),
+        roles: view.roles,
+        last_allowed: view.last_allows.iter().map(|(_, time)| *time).max().map(|time| time.to_string()),
+    };
+    proto::Preview {
+        people: view.people.into_iter().map(affected).collect(),
+        keys: view.keys,
+        open_streams: view.open_streams,
+        warnings: view.warnings,
+    }
+}
+
+/// One revocation.
+#[must_use]
+pub fn revocation(view: RevocationView) -> proto::Revocation {
+    let RevocationView { id, revocation, ended } = view;
+    let (shape, issued_before) = match revocation.shape {
+        Shape::Block => ("block", None),
+        Shape::CutOff { at } => ("cut_off", Some(at.to_string())),
+    };
+    proto::Revocation {
+        id,
+        kind: revocation.target.kind().word().to_owned(),
+        target: revocation.target.to_string(),
+        shape: shape.to_owned(),
+        issued_before,
+        reason: revocation.reason,
+        owner: revocation.owner.to_string(),
+        actor: revocation.actor,
+        effective: revocation.effective.to_string(),
+        expires: revocation.expires.map(|time| time.to_string()),
+        people: revocation.persons.iter().map(ToString::to_string).collect(),
+        ended: ended.map(|(time, _)| time.to_string()),
+        ended_by: ended.map(|(_, cause)| cause_word(cause).to_owned()),
+    }
+}
+
+fn cause_word(cause: EndCause) -> &'static str {
+    match cause {
+        EndCause::Restored => "restored",
+        EndCause::Expired => "expired",
+        EndCause::ActiveAgain => "active_again",
+        EndCause::TakenOut => "taken_out",
+    }
+}
+
+/// One person.
+#[must_use]
+pub fn person(view: PersonView) -> proto::Person {
+    let last = |(service, time): (String, Timestamp)| proto::LastAllow { service, time: time.to_string() };
+    proto::Person {
+        id: view.person.id.to_string(),
+        source: view.person.id.source,
+        status: view.person.status.word().to_owned(),
+        email: view.person.email,
+        username: view.person.username,
+        attributes: view.person.attributes.into_iter().collect(),
+        groups: view.person.groups,
+        roles: view.roles,
+        keys: view.keys,
+        revocations: view.revocations.into_iter().map(revocation).collect(),
+        last_allows: view.last_allows.into_iter().map(last).collect(),
+        open_streams: view.open_streams,
+        exempted_until: view.exempted_until.map(|time| time.to_string()),
+    }
+}
+
+/// The state of a replica.
+#[must_use]
+pub fn status(view: StatusView) -> proto::GetStatusResponse {
+    let source = |view: SourceView| proto::SourceStatus {
+        name: view.name,
+        last_sync: view.last_sync.map(|time| time.to_string()),
+        stale: view.stale,
+        guarded: view.guarded,
+        people: view.people.into_iter().map(|(status, count)| (status.word().to_owned(), count)).collect(),
+    };
+    let issuer = |view: IssuerView| proto::IssuerStatus {
+        name: view.name,
+        keys: view.keys,
+        last_fetched: view.last_fetched.map(|time| time.to_string()),
+    };
+    proto::GetStatusResponse {
+        replica: view.replica,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ready: view.waiting_for.is_empty(),
+        waiting_for: view.waiting_for,
+        epoch: Some(epoch(view.epoch)),
+        configuration: view.configuration,
+        enforcement: view.enforcement,
+        store: view.store,
+        sources: view.sources.into_iter().map(source).collect(),
+        issuers: view.issuers.into_iter().map(issuer).collect(),
+        revocations: view.revocations.into_iter().map(|(kind, count)| (kind.word().to_owned(), count)).collect(),
+        audit_lost: view.audit_lost,
+    }
+}
+
+/// A decision, step by step.
+#[must_use]
+pub fn explanation(view: Explanation) -> proto::ExplainResponse {
+    proto::ExplainResponse {
+        allowed: view.allowed,
+        reason: view.reason,
+        steps: view
+            .steps
+            .into_iter()
+            .map(|step| proto::Step { question: step.question, answer: step.answer, cause: step.cause })
+            .collect(),
+        service: view.service,
+        person: view.person.map(|person| person.to_string()).unwrap_or_default(),
+        epoch: Some(epoch(view.epoch)),
+        decision_id: view.decision_id.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,237 @@
+//! The methods of the control API.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status};
+
+use crate::domain::inbox::{Command, Done, Inbox};
+use crate::domain::person::{self, PersonId};
+use crate::domain::revocation::{RevocationId, Target};
+
+use super::guard::{Caller, Ledger, note};
+use super::proto::control_server::{Control, ControlServer};
+use super::views::{PeopleFilter, PersonView, Question, RevocationFilter, Views};
+use super::{convert, proto};
+
+/// People on a page where the caller does not say, and at most.
+const PAGE: usize = 1000;
+
+/// The service `offboard.v1.Control`. To be served behind a [`super::guard::Guard`]: a call that did not pass
+/// one is refused.
+#[derive(Clone)]
+pub struct Operator {
+    inbox: Inbox,
+    views: Arc<dyn Views>,
+    ledger: Arc<dyn Ledger>,
+}
+
+impl fmt::Debug for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Operator")
+    }
+}
+
+impl Operator {
+    /// The service: writes go through `inbox`, reads come from `views`, every call is recorded in `ledger`.
+    #[must_use]
+    pub fn new(inbox: Inbox, views: Arc<dyn Views>, ledger: Arc<dyn Ledger>) -> Self {
+        Self { inbox, views, ledger }
+    }
+
+    /// As tonic serves it.
+    #[must_use]
+    pub fn into_server(self) -> ControlServer<Self> {
+        ControlServer::new(self)
+    }
+
+    /// Who asks; recorded, with what it is about, before anything is done.
+    async fn enter<T>(&self, request: &Request<T>, target: Option<String>) -> Result<Caller, Status> {
+        let caller = request.extensions().get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Status::unauthenticated("the call was not proven"))?;
+        note(&*self.ledger, &caller, target).await?;
+        Ok(caller)
+    }
+
+    /// Asks the writer; answered when it is durable and enforced (law 5).
+    async fn ask(&self, command: Command) -> Result<Done, Status> {
+        self.inbox.ask(command, self.views.now()).await.map_err(|refused| convert::refused(&refused))
+    }
+
+    /// Everybody whom a REF means: one per source.
+    async fn resolve(&self, reference: &str) -> Result<Vec<PersonView>, Status> {
+        let found = self.views.person(reference).await;
+        if found.is_empty() {
+            return Err(Status::not_found(format!("`{reference}` means nobody that a source knows")));
+        }
+        let twice = |one: &PersonView| {
+            let like = |other: &&PersonView| other.person.id.source == one.person.id.source;
+            found.iter().filter(like).count() > 1
+        };
+        if found.iter().any(twice) {
+            let names: Vec<String> = found.iter().map(|view| view.person.id.to_string()).collect();
+            let text = format!("`{reference}` means several people: {}", names.join(", "));
+            return Err(Status::failed_precondition(text));
+        }
+        Ok(found)
+    }
+}
+
+#[tonic::async_trait]
+impl Control for Operator {
+    type TailAuditStream = Pin<Box<dyn Stream<Item = Result<proto::AuditRecord, Status>> + Send>>;
+
+    async fn revoke(&self, request: Request<proto::RevokeRequest>) -> Result<Response<proto::RevokeResponse>, Status> {
+        let described = convert::target(request.get_ref().target.as_ref()).ok().map(|target: Target| {
+            let dry = if request.get_ref().dry_run { " (dry run)" } else { "" };
+            format!("{target}{dry}")
+        });
+        let caller = self.enter(&request, described).await?;
+        let request = request.into_inner();
+        let asked = convert::revoke(&request, &caller.actor)?;
+        let preview = Some(convert::preview(self.views.preview(&asked.target).await));
+        if request.dry_run {
+            let epoch = Some(convert::epoch(self.views.status().await.epoch));
+            return Ok(Response::new(proto::RevokeResponse { id: String::new(), epoch, preview }));
+        }
+        let done = self.ask(Command::Revoke(asked)).await?;
+        let id = if done.position == 0 { String::new() } else { RevocationId(done.position).to_string() };
+        Ok(Response::new(proto::RevokeResponse { id, epoch: Some(convert::epoch(done.epoch)), preview }))
+    }
+
+    async fn restore(
+        &self,
+        request: Request<proto::RestoreRequest>,
+    ) -> Result<Response<proto::RestoreResponse>, Status> {
+        let caller = self.enter(&request, Some(request.get_ref().id.clone())).await?;
+        let request = request.into_inner();
+        let id = convert::revocation_id(&request.id)?;
+        let reason = convert::reason(&request.reason)?;
+        let done = self.ask(Command::Restore { id, reason, actor: caller.actor.to_string() }).await?;
+        let mut warnings = Vec::new();
+        for person in &done.persons {
+            let filter = RevocationFilter { reference: Some(person.key.clone()), ended: false };
+            let stands = self.views.revocations(&filter).await;
+            warnings.extend(stands.iter().map(|view| format!("{} still stands: {}", view.id, view.revocation.target)));
+        }
+        Ok(Response::new(proto::RestoreResponse { epoch: Some(convert::epoch(done.epoch)), warnings }))
+    }
+
+    async fn exempt(&self, request: Request<proto::ExemptRequest>) -> Result<Response<proto::ExemptResponse>, Status> {
+        let caller = self.enter(&request, Some(request.get_ref().person.clone())).await?;
+        let request = request.into_inner();
+        let expires = convert::time("expires", Some(&request.expires))?;
+        let command = Command::Exempt {
+            reference: convert::reference(&request.person)?,
+            expires: expires.ok_or_else(|| Status::invalid_argument("expires is missing"))?,
+            reason: convert::reason(&request.reason)?,
+            actor: caller.actor.to_string(),
+        };
+        let done = self.ask(command).await?;
+        tracing::warn!(control.actor = %caller.actor, log.epoch = %done.epoch, "break glass: somebody was exempted");
+        Ok(Response::new(proto::ExemptResponse {
+            id: done.position,
+            epoch: Some(convert::epoch(done.epoch)),
+            people: done.persons.iter().map(ToString::to_string).collect(),
+        }))
+    }
+
+    async fn list_revocations(
+        &self,
+        request: Request<proto::ListRevocationsRequest>,
+    ) -> Result<Response<proto::ListRevocationsResponse>, Status> {
+        let reference = Some(request.get_ref().person.trim().to_owned()).filter(|reference| !reference.is_empty());
+        self.enter(&request, reference.clone()).await?;
+        let filter = RevocationFilter { reference, ended: request.get_ref().all };
+        let revocations = self.views.revocations(&filter).await.into_iter().map(convert::revocation).collect();
+        Ok(Response::new(proto::ListRevocationsResponse { revocations }))
+    }
+
+    async fn get_person(
+        &self,
+        request: Request<proto::GetPersonRequest>,
+    ) -> Result<Response<proto::GetPersonResponse>, Status> {
+        self.enter(&request, Some(request.get_ref().person.clone())).await?;
+        let found = self.resolve(&convert::reference(&request.get_ref().person)?).await?;
+        Ok(Response::new(proto::GetPersonResponse { people: found.into_iter().map(convert::person).collect() }))
+    }
+
+    async fn list_people(
+        &self,
+        request: Request<proto::ListPeopleRequest>,
+    ) -> Result<Response<proto::ListPeopleResponse>, Status> {
+        self.enter(&request, None).await?;
+        let filter = people_filter(request.get_ref())?;
+        let mut people = self.views.people(&filter).await;
+        people.truncate(filter.limit);
+        let last = people.last().filter(|_| people.len() == filter.limit);
+        let next_page_token = last.map(|view| view.person.id.to_string()).unwrap_or_default();
+        let people = people.into_iter().map(convert::person).collect();
+        Ok(Response::new(proto::ListPeopleResponse { people, next_page_token }))
+    }
+
+    async fn get_status(
+        &self,
+        request: Request<proto::GetStatusRequest>,
+    ) -> Result<Response<proto::GetStatusResponse>, Status> {
+        self.enter(&request, None).await?;
+        Ok(Response::new(convert::status(self.views.status().await)))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<proto::ExplainRequest>,
+    ) -> Result<Response<proto::ExplainResponse>, Status> {
+        let asked = request.get_ref();
+        let target = if asked.decision_id.is_empty() { asked.host.clone() } else { asked.decision_id.clone() };
+        self.enter(&request, Some(target)).await?;
+        let asked = request.into_inner();
+        let question = if asked.decision_id.is_empty() {
+            let headers = asked.headers.into_iter().map(|header| (header.name, header.value)).collect();
+            Question::Request { method: asked.method, host: asked.host, path: asked.path, headers }
+        } else {
+            Question::Decision(asked.decision_id)
+        };
+        let found = self.views.explain(question).await;
+        let found = found.ok_or_else(|| Status::not_found("no recent decision of this replica has this id"))?;
+        Ok(Response::new(convert::explanation(found)))
+    }
+
+    async fn tail_audit(
+        &self,
+        request: Request<proto::TailAuditRequest>,
+    ) -> Result<Response<Self::TailAuditStream>, Status> {
+        let wanted = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let (person, kind) = (wanted(&request.get_ref().person), wanted(&request.get_ref().kind));
+        self.enter(&request, person.clone()).await?;
+        let lines = self.views.tail(person, kind);
+        Ok(Response::new(Box::pin(lines.map(|json| Ok(proto::AuditRecord { json })))))
+    }
+}
+
+fn people_filter(request: &proto::ListPeopleRequest) -> Result<PeopleFilter, Status> {
+    use person::Status as Of;
+
+    let status = match request.status.as_str() {
+        "" => None,
+        word => {
+            let known = [Of::Active, Of::Suspended, Of::Departed].into_iter().find(|status| status.word() == word);
+            Some(known.ok_or_else(|| Status::invalid_argument("status is none of active, suspended, departed"))?)
+        }
+    };
+    let after = match request.page_token.as_str() {
+        "" => None,
+        token => {
+            let (source, key) =
+                token.split_once('/').ok_or_else(|| Status::invalid_argument("page_token is none of ours"))?;
+            Some(PersonId { source: source.to_owned(), key: key.to_owned() })
+        }
+    };
+    let limit = match usize::try_from(request.page_size) {
+        Ok(0) | Err(_) => PAGE,
+        Ok(size) => size.min(PAGE),
+    };
+    Ok(PeopleFilter { status, source: Some(request.source.clone()).filter(|source| !source.is_empty()), after, limit })
+}

@@ -1,0 +1,387 @@
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use prost::Message as _;
+use tonic::body::Body;
+use tonic::codegen::{Service as _, http};
+use tonic::{Code, Request, Status};
+use tower::{Layer as _, ServiceExt as _};
+
+use crate::domain::event::Epoch;
+use crate::domain::inbox::{Command, Done, Inbox, Refused};
+use crate::domain::person::{Person, PersonId, Status as Of};
+use crate::domain::revocation::{RevocationId, Shape, Target};
+use crate::domain::time::{Now, Timestamp};
+
+use super::convert;
+use super::guard::{Bootstrap, Call, Caller, Guard, Ledger};
+use super::proto;
+use super::proto::control_server::Control as _;
+use super::rights::{RIGHTS, needed};
+use super::service::Operator;
+use super::views::{
+    Explanation, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter, RevocationView, StatusView,
+    Views,
+};
+
+const TOKEN: &str = "sealed-in-the-safe";
+
+#[derive(Default)]
+struct Notes(Mutex<Vec<Call>>);
+
+#[async_trait]
+impl Ledger for Notes {
+    async fn called(&self, call: Call) -> Result<(), String> {
+        self.0.lock().unwrap().push(call);
+        Ok(())
+    }
+}
+
+struct Full;
+
+#[async_trait]
+impl Ledger for Full {
+    async fn called(&self, _: Call) -> Result<(), String> {
+        Err("no room".to_owned())
+    }
+}
+
+/// A directory of `a/x`, `a/y` and `b/x`, whose names are their keys; `both` means two of one source.
+struct Known;
+
+fn view(source: &str, key: &str) -> PersonView {
+    PersonView {
+        person: Person {
+            id: PersonId { source: source.into(), key: key.into() },
+            status: Of::Active,
+            email: None,
+            username: None,
+            attributes: std::collections::BTreeMap::new(),
+            groups: vec![],
+        },
+        roles: vec!["reader".into()],
+        keys: vec![],
+        revocations: vec![],
+        last_allows: vec![("payments".into(), Timestamp::from_secs(5))],
+        open_streams: 0,
+        exempted_until: None,
+    }
+}
+
+#[async_trait]
+impl Views for Known {
+    fn now(&self) -> Now {
+        Now::at(Timestamp::from_secs(100))
+    }
+
+    async fn revocations(&self, _: &RevocationFilter) -> Vec<RevocationView> {
+        vec![]
+    }
+
+    async fn person(&self, reference: &str) -> Vec<PersonView> {
+        match reference {
+            "x" => vec![view("a", "x"), view("b", "x")],
+            "both" => vec![view("a", "x"), view("a", "y")],
+            _ => vec![],
+        }
+    }
+
+    async fn people(&self, filter: &PeopleFilter) -> Vec<PersonView> {
+        let all = [view("a", "x"), view("a", "y"), view("b", "x")];
+        let behind = |view: &PersonView| filter.after.as_ref().is_none_or(|after| view.person.id > *after);
+        all.into_iter().filter(behind).take(filter.limit).collect()
+    }
+
+    async fn preview(&self, _: &Target) -> PreviewView {
+        let warnings = vec!["still active at source a".to_owned()];
+        PreviewView { people: vec![view("a", "x")], warnings, ..PreviewView::default() }
+    }
+
+    async fn status(&self) -> StatusView {
+        StatusView { replica: "r-0".into(), ..StatusView::default() }
+    }
+
+    async fn explain(&self, question: Question) -> Option<Explanation> {
+        matches!(question, Question::Request { .. }).then(Explanation::default)
+    }
+
+    fn tail(&self, _: Option<String>, _: Option<String>) -> Lines {
+        Box::pin(tokio_stream::iter(["{}".to_owned()]))
+    }
+}
+
+/// A service whose writer answers everything with `answer`, and what the writer was asked.
+fn operator(answer: Result<Done, Refused>) -> (Operator, Arc<Notes>, Arc<Mutex<Vec<String>>>) {
+    let (inbox, mut letters) = Inbox::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let thread = std::thread::spawn(move || {
+        while let Some(letter) = letters.blocking_recv() {
+            if let Command::Revoke(request) = &letter.command {
+                assert_eq!(request.actor, "bootstrap");
+            }
+            seen.lock().unwrap().push(format!("{:?}", letter.command));
+            letter.reply.send(answer.clone()).ok();
+        }
+    });
+    drop(thread);
+    let notes = Arc::new(Notes::default());
+    (Operator::new(inbox, Arc::new(Known), notes.clone()), notes, asked)
+}
+
+fn done() -> Done {
+    Done { position: 17, epoch: Epoch { generation: 1, position: 17 }, persons: vec![] }
+}
+
+fn from_operator<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(Caller { actor: "bootstrap".into(), method: "/test".into() });
+    request
+}
+
+fn on_person(person: &str) -> proto::RevokeRequest {
+    let target = proto::Target { target: Some(proto::target::Target::Person(person.into())) };
+    proto::RevokeRequest { target: Some(target), reason: "HR-12".into(), ..proto::RevokeRequest::default() }
+}
+
+fn hash_of(token: &str) -> String {
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes()))
+}
+
+/// What becomes of a call of `path` with these `authorization` headers.
+async fn called(path: &str, shown: &[&str], bootstrap: bool, notes: &Arc<Notes>) -> Code {
+    let hash = format!("{}\n", hash_of(TOKEN));
+    let guard = Guard::new(bootstrap.then(|| Bootstrap::from_hex(&hash).unwrap()), notes.clone());
+    let inner = tower::service_fn(|request: http::Request<()>| async move {
+        assert!(request.extensions().get::<Caller>().is_some());
+        assert!(request.headers().get("authorization").is_none(), "the token goes no further");
+        Ok::<_, std::convert::Infallible>(http::Response::new(Body::empty()))
+    });
+    let mut request = http::Request::builder().uri(path);
+    for value in shown {
+        request = request.header("authorization", *value);
+    }
+    let mut guarded = guard.layer(inner);
+    let response = guarded.ready().await.unwrap().call(request.body(()).unwrap()).await.unwrap();
+    Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+}
+
+/// Every method of the API, and what nobody may call.
+fn methods() -> Vec<String> {
+    let set = prost_types::FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap();
+    let mut methods = Vec::new();
+    for file in set.file {
+        for service in &file.service {
+            for method in &service.method {
+                methods.push(format!("/{}.{}/{}", file.package(), service.name(), method.name()));
+            }
+        }
+    }
+    methods
+}
+
+#[test]
+fn every_method_has_a_right_and_every_right_a_method() {
+    let methods = methods();
+    assert_eq!(methods.len(), 9);
+    for method in &methods {
+        assert!(needed(method).is_some(), "{method} needs a row in RIGHTS");
+    }
+    for (method, _) in RIGHTS {
+        assert!(methods.iter().any(|known| known == method) || method.starts_with("/grpc.reflection."), "{method}");
+    }
+    assert_eq!(RIGHTS.iter().map(|(method, _)| method).collect::<BTreeSet<_>>().len(), RIGHTS.len());
+}
+
+#[tokio::test]
+async fn the_matrix_of_callers_and_methods_is_golden() {
+    let good = format!("Bearer {TOKEN}");
+    let callers: [(&str, &[&str], bool); 8] = [
+        ("nothing shown", &[], true),
+        ("wrong token", &["Bearer wrong"], true),
+        ("empty token", &["Bearer "], true),
+        ("other scheme", &["Basic c2VhbGVk"], true),
+        ("hash as token", &[&format!("Bearer {}", hash_of(TOKEN))], true),
+        ("two headers", &[&good, "Bearer wrong"], true),
+        ("token, none configured", &[&good], false),
+        ("token", &[&good], true),
+    ];
+    let mut found = String::new();
+    let mut paths = methods();
+    paths.extend(["/offboard.v1.Control/Unheard".to_owned(), "/".to_owned()]);
+    for path in &paths {
+        let right = needed(path).map_or("-", super::rights::Right::word);
+        writeln!(found, "{path} {right}").unwrap();
+        for (name, shown, bootstrap) in &callers {
+            let notes = Arc::new(Notes::default());
+            let code = called(path, shown, *bootstrap, &notes).await;
+            let calls = notes.0.lock().unwrap();
+            let alarm = if calls.iter().any(|call| call.alarm) { " (alarmed)" } else { "" };
+            assert_eq!(calls.len(), usize::from(code != Code::Ok), "a refused call is one record");
+            writeln!(found, "  {name}: {code:?}{alarm}").unwrap();
+        }
+    }
+    let golden = include_str!("../../tests/golden/control-rights.txt");
+    assert_eq!(found, golden, "tests/golden/control-rights.txt must become:\n{found}");
+}
+
+#[test]
+fn a_hash_is_64_hex_digits() {
+    assert!(Bootstrap::from_hex(TOKEN).is_err());
+    assert!(Bootstrap::from_hex("").is_err());
+    assert!(Bootstrap::from_hex(&format!("{} \n", hash_of(TOKEN))).is_ok());
+}
+
+#[tokio::test]
+async fn a_call_that_passed_no_guard_is_refused() {
+    let (operator, notes, asked) = operator(Ok(done()));
+    let refused = operator.revoke(Request::new(on_person("x"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert!(asked.lock().unwrap().is_empty() && notes.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_recorded_is_not_carried_out() {
+    let (inbox, mut letters) = Inbox::new();
+    let operator = Operator::new(inbox, Arc::new(Known), Arc::new(Full));
+    let refused = operator.revoke(from_operator(on_person("x"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(letters.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_what_dies_and_changes_nothing() {
+    let (operator, notes, asked) = operator(Ok(done()));
+    let request = proto::RevokeRequest { dry_run: true, ..on_person("x") };
+    let answer = operator.revoke(from_operator(request)).await.unwrap().into_inner();
+    let preview = answer.preview.unwrap();
+    assert_eq!((answer.id.as_str(), preview.people[0].status.as_str()), ("", "active"));
+    assert_eq!(preview.people[0].last_allowed.as_deref(), Some("1970-01-01T00:00:05.000Z"));
+    assert_eq!(preview.warnings, ["still active at source a"]);
+    assert!(asked.lock().unwrap().is_empty());
+    assert_eq!(notes.0.lock().unwrap()[0].target.as_deref(), Some("person x (dry run)"));
+}
+
+#[tokio::test]
+async fn a_revocation_answers_with_its_id_and_epoch() {
+    let (operator, notes, asked) = operator(Ok(done()));
+    let answer = operator.revoke(from_operator(on_person("x"))).await.unwrap().into_inner();
+    assert_eq!((answer.id.as_str(), answer.epoch.unwrap().position), ("r17", 17));
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    let calls = notes.0.lock().unwrap();
+    assert_eq!((calls.len(), calls[0].alarm, calls[0].refused.as_deref()), (1, true, None));
+}
+
+#[tokio::test]
+async fn senseless_requests_never_reach_the_writer() {
+    let (operator, _, asked) = operator(Ok(done()));
+    let pair = |issuer: &str, value: &str| proto::IssuerValue { issuer: issuer.into(), value: value.into() };
+    let of = |target| proto::RevokeRequest { target: Some(proto::Target { target: Some(target) }), ..on_person("x") };
+    let senseless = [
+        proto::RevokeRequest { target: None, ..on_person("x") },
+        proto::RevokeRequest { reason: " ".into(), ..on_person("x") },
+        proto::RevokeRequest { expires: Some("tomorrow".into()), ..on_person("x") },
+        on_person(""),
+        of(proto::target::Target::Subject(pair("", "alice"))),
+        of(proto::target::Target::Token(pair("https://idp", ""))),
+        of(proto::target::Target::Certificate("ab:cd".into())),
+    ];
+    for request in senseless {
+        let refused = operator.revoke(from_operator(request.clone())).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{request:?}");
+    }
+    assert!(asked.lock().unwrap().is_empty());
+}
+
+#[test]
+fn targets_and_shapes_are_understood() {
+    let fingerprint = ["AB"; 32].join(":");
+    let target = proto::Target { target: Some(proto::target::Target::Certificate(fingerprint)) };
+    assert_eq!(convert::target(Some(&target)).unwrap(), Target::Certificate { sha256: "ab".repeat(32) });
+    let request = proto::RevokeRequest { issued_before: Some("1970-01-01T00:00:07Z".into()), ..on_person("x") };
+    let asked = convert::revoke(&request, "somebody").unwrap();
+    assert_eq!(asked.shape, Shape::CutOff { at: Timestamp::from_secs(7) });
+    assert_eq!(asked.actor, "somebody");
+    assert_eq!(convert::revocation_id("r5").unwrap(), RevocationId(5));
+    assert_eq!(convert::revocation_id("five").unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(convert::revocation_id("a.yaml:12").unwrap_err().code(), Code::FailedPrecondition);
+}
+
+#[test]
+fn refusals_have_their_codes() {
+    let candidates =
+        vec![PersonId { source: "a".into(), key: "x".into() }, PersonId { source: "a".into(), key: "y".into() }];
+    let ambiguous = convert::refused(&Refused::Ambiguous { reference: "x".into(), candidates });
+    assert!(ambiguous.message().ends_with("a/x, a/y"));
+    let not_yours = Refused::NotYours { id: RevocationId(3), owner: "source a".into(), advice: "end it there".into() };
+    let table = [
+        (convert::refused(&Refused::NotFound(RevocationId(3))), Code::NotFound),
+        (ambiguous, Code::FailedPrecondition),
+        (convert::refused(&not_yours), Code::FailedPrecondition),
+        (convert::refused(&Refused::Nobody("x".into())), Code::NotFound),
+        (convert::refused(&Refused::Invalid("no".into())), Code::InvalidArgument),
+        (convert::refused(&Refused::Log("disk".into())), Code::Unavailable),
+        (convert::refused(&Refused::Stopped), Code::Unavailable),
+    ];
+    for (status, code) in table {
+        assert_eq!(status.code(), code, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn one_person_in_each_source_is_one_ref_but_two_in_one_are_ambiguous() {
+    let (operator, ..) = operator(Ok(done()));
+    let ask = async |person: &str| {
+        operator.get_person(from_operator(proto::GetPersonRequest { person: person.into() })).await
+    };
+    assert_eq!(ask("x").await.unwrap().into_inner().people.len(), 2);
+    assert_eq!(ask("both").await.unwrap_err().code(), Code::FailedPrecondition);
+    assert_eq!(ask("nobody").await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn people_come_in_pages() {
+    let (operator, ..) = operator(Ok(done()));
+    let (mut token, mut names) = (String::new(), Vec::new());
+    loop {
+        let request =
+            proto::ListPeopleRequest { page_size: 2, page_token: token, ..proto::ListPeopleRequest::default() };
+        let page = operator.list_people(from_operator(request)).await.unwrap().into_inner();
+        names.extend(page.people.into_iter().map(|person| person.id));
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(names, ["a/x", "a/y", "b/x"]);
+    let wrong = proto::ListPeopleRequest { status: "fired".into(), ..proto::ListPeopleRequest::default() };
+    assert_eq!(operator.list_people(from_operator(wrong)).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn each_method_is_one_record() {
+    let (operator, notes, _) = operator(Ok(done()));
+    let reason = "why".to_owned();
+    let restore = proto::RestoreRequest { id: "r5".into(), reason: reason.clone() };
+    let exempt = proto::ExemptRequest { person: "x".into(), expires: "1970-01-02T00:00:00Z".into(), reason };
+    let explain = proto::ExplainRequest { host: "payments".into(), ..proto::ExplainRequest::default() };
+    operator.revoke(from_operator(on_person("x"))).await.unwrap();
+    operator.restore(from_operator(restore)).await.unwrap();
+    operator.exempt(from_operator(exempt)).await.unwrap();
+    operator.list_revocations(from_operator(proto::ListRevocationsRequest::default())).await.unwrap();
+    operator.get_person(from_operator(proto::GetPersonRequest { person: "x".into() })).await.unwrap();
+    operator.list_people(from_operator(proto::ListPeopleRequest::default())).await.unwrap();
+    operator.get_status(from_operator(proto::GetStatusRequest {})).await.unwrap();
+    operator.explain(from_operator(explain)).await.unwrap();
+    drop(operator.tail_audit(from_operator(proto::TailAuditRequest::default())).await.unwrap());
+    assert_eq!(notes.0.lock().unwrap().len(), methods().len());
+}
+
+#[tokio::test]
+async fn an_unknown_decision_is_not_found() {
+    let (operator, ..) = operator(Ok(done()));
+    let request = proto::ExplainRequest { decision_id: "00".into(), ..proto::ExplainRequest::default() };
+    assert_eq!(operator.explain(from_operator(request)).await.unwrap_err().code(), Code::NotFound);
+}

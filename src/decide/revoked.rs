@@ -1,0 +1,124 @@
+//! Is anything about this credential revoked? Looked up live, on every check (law 1).
+
+use std::sync::Arc;
+
+use super::verdict::Verdict;
+use crate::domain::credential::{Party, Verified};
+use crate::domain::decision::Determining;
+use crate::domain::key::Key;
+use crate::domain::reason::Reason;
+use crate::domain::revocation::{RevocationId, TargetKind};
+use crate::domain::time::{Now, Timestamp};
+use crate::state::State;
+use crate::state::people::Known;
+use crate::state::revocations::{Entry, OwnerKind, Stand};
+
+/// The reason that a block on this kind of target denies with.
+fn reason(kind: TargetKind) -> Reason {
+    match kind {
+        TargetKind::Person => Reason::RevokedPerson,
+        TargetKind::Subject => Reason::RevokedSubject,
+        TargetKind::Client => Reason::RevokedClient,
+        TargetKind::Issuer => Reason::RevokedIssuer,
+        TargetKind::Key => Reason::RevokedKey,
+        TargetKind::Certificate => Reason::RevokedCertificate,
+        TargetKind::Session => Reason::RevokedSession,
+        TargetKind::Token => Reason::RevokedToken,
+    }
+}
+
+/// Judges one credential: its owner, and every actor of its chain.
+pub(super) fn judge(state: &State, credential: &Arc<Verified>, now: Now, verdict: &mut Verdict) {
+    for party in std::iter::once(&credential.owner).chain(&credential.actors) {
+        Trial { state, credential, now, exemption: exemption(state, party, now) }.judge(party, verdict);
+    }
+}
+
+/// The exemption that is in force for everybody to whom a party belongs.
+fn exemption(state: &State, party: &Party, now: Now) -> Option<u64> {
+    if state.fold.exempted.is_empty() {
+        return None;
+    }
+    let mut people = people(state, party).peekable();
+    people.peek()?;
+    people.map(|known| of_person(state, known.key, now)).reduce(|one, other| one.and(other)).flatten()
+}
+
+/// The exemption that is in force for one person.
+pub(super) fn of_person(state: &State, person: Key, now: Now) -> Option<u64> {
+    state.fold.exempted.get(person).iter().find(|entry| now.steady < entry.expires).map(|entry| entry.id)
+}
+
+/// Every person to whom a party belongs.
+pub(super) fn people<'a>(state: &'a State, party: &'a Party) -> impl Iterator<Item = &'a Known> {
+    party.links.iter().flat_map(|link| state.fold.people.linked(link.person))
+}
+
+/// One party on trial.
+struct Trial<'a> {
+    state: &'a State,
+    credential: &'a Arc<Verified>,
+    now: Now,
+    exemption: Option<u64>,
+}
+
+impl Trial<'_> {
+    fn judge(&self, party: &Party, verdict: &mut Verdict) {
+        for (_, key) in &party.look_ups {
+            self.look_up(*key, verdict);
+        }
+        for link in &party.links {
+            self.look_up(link.claim, verdict);
+            for known in self.state.fold.people.linked(link.person) {
+                self.look_up(known.key, verdict);
+                for name in known.names.iter() {
+                    self.look_up(*name, verdict);
+                }
+            }
+        }
+    }
+
+    fn look_up(&self, key: Key, verdict: &mut Verdict) {
+        for entry in self.state.fold.revocations.under(key) {
+            self.weigh(entry, verdict, |entry| Determining::Revocation(RevocationId(entry.id)));
+        }
+        for entry in self.state.rules.configured(key) {
+            self.weigh(entry, verdict, |entry| self.place(entry));
+        }
+    }
+
+    fn weigh(&self, entry: &Entry, verdict: &mut Verdict, determining: impl Fn(&Entry) -> Determining) {
+        if entry.effective > self.now.steady {
+            return;
+        }
+        verdict.notable = true;
+        let Some(reason) = self.denies(entry) else { return };
+        if let Some(exemption) = self.exemption.filter(|_| exemptable(entry)) {
+            verdict.exempted = Some(exemption);
+            return;
+        }
+        verdict.add(reason, determining(entry), Some(self.credential));
+    }
+
+    /// Cut-off: denied if issued at or before it, and when it is not known when it was issued.
+    fn denies(&self, entry: &Entry) -> Option<Reason> {
+        match entry.stand {
+            Stand::Block => Some(reason(entry.kind)),
+            Stand::CutOff | Stand::Leftover => {
+                let issued = self.credential.issued.unwrap_or(Timestamp::MIN);
+                (issued <= entry.at).then_some(Reason::IssuedBeforeCutoff)
+            }
+        }
+    }
+
+    fn place(&self, entry: &Entry) -> Determining {
+        let entries = self.state.rules.policy.revocations.as_deref().unwrap_or(&[]);
+        let found = usize::try_from(entry.id).ok().and_then(|index| entries.get(index));
+        Determining::Configured(found.map(|configured| configured.place.clone()).unwrap_or_default())
+    }
+}
+
+/// Break glass lifts what a source says of a person and their subjects, never anything else.
+fn exemptable(entry: &Entry) -> bool {
+    entry.owner == OwnerKind::Source && matches!(entry.kind, TargetKind::Person | TargetKind::Subject)
+}

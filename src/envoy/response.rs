@@ -1,0 +1,235 @@
+//! From a decision to what Envoy is told (contract section 4).
+//!
+//! Reading order: [`answer`] → `allow` and [`remove`] (what goes upstream) → [`metadata`] → `deny`.
+
+use std::borrow::Cow;
+
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
+use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
+use envoy_types::pb::envoy::r#type::v3::HttpStatus;
+use envoy_types::pb::google::protobuf::BoolValue;
+use envoy_types::pb::google::rpc::Status;
+use serde::Serialize;
+
+use crate::domain::credential::CredentialKind;
+use crate::domain::decision::Decision;
+use crate::domain::policy::{Enforcement, ResponseRules};
+use crate::domain::reason::Reason;
+use crate::request::Request;
+
+mod header;
+mod metadata;
+mod remove;
+
+/// What a decision is in the proxy's words.
+///
+/// `request` is what was asked, where it could be read: whose headers are removed, and whether it speaks gRPC.
+#[must_use]
+pub fn answer(
+    decision: &Decision,
+    rules: &ResponseRules,
+    request: Option<&Request>,
+    decision_id: &str,
+) -> CheckResponse {
+    if decision.enforcement == Enforcement::Observe {
+        return observe(decision, rules, request, decision_id);
+    }
+    if decision.reason.allows() {
+        return allow(decision, rules, request, decision_id);
+    }
+    deny(
+        decision.reason,
+        decision_id,
+        &Denial {
+            reveal: rules.reveal_reason,
+            bodiless: request.is_some_and(Request::is_grpc),
+            token_shown: token_shown(decision, request),
+        },
+    )
+}
+
+/// The denial that is left where even making one panicked. It has no decision, so it bears no id.
+#[must_use]
+pub fn last_resort() -> CheckResponse {
+    deny(Reason::Internal, "", &Denial { reveal: false, bodiless: true, token_shown: false })
+}
+
+/// The request goes on, and the service behind learns who asks.
+fn allow(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> CheckResponse {
+    let mut headers = Vec::with_capacity(rules.headers.len());
+    for (name, holds) in &rules.headers {
+        if let Some(value) = header::value(*holds, decision, decision_id) {
+            headers.push(option(name, value));
+        }
+    }
+    let set = |name: &str| headers.iter().any(|option| option.header.as_ref().is_some_and(|header| header.key == name));
+    let headers_to_remove = remove::on_allow(rules, request, set);
+    ok(
+        OkHttpResponse { headers, headers_to_remove, ..OkHttpResponse::default() },
+        metadata::full(decision, decision_id),
+    )
+}
+
+/// The request goes on as if we were not there; only what pretends to be ours is removed.
+fn observe(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> CheckResponse {
+    let headers_to_remove = remove::on_observe(rules, request);
+    ok(OkHttpResponse { headers_to_remove, ..OkHttpResponse::default() }, metadata::bare(decision, decision_id))
+}
+
+fn ok(response: OkHttpResponse, metadata: envoy_types::pb::google::protobuf::Struct) -> CheckResponse {
+    CheckResponse {
+        // Envoy allows nothing without it, whatever else stands here.
+        status: Some(Status { code: tonic::Code::Ok as i32, ..Status::default() }),
+        dynamic_metadata: Some(metadata),
+        http_response: Some(HttpResponse::OkResponse(response)),
+    }
+}
+
+/// How a denial is put.
+struct Denial {
+    /// The body names the reason.
+    reveal: bool,
+    /// The caller reads no body.
+    bodiless: bool,
+    /// A token was shown, so the caller may be told that it is no good (RFC 6750 section 3.1).
+    token_shown: bool,
+}
+
+/// Body of a denial (RFC 9457).
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'static str,
+    decision_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+fn deny(reason: Reason, decision_id: &str, denial: &Denial) -> CheckResponse {
+    let status = reason.status();
+    let words = words(status);
+    let mut headers = vec![option("cache-control", "no-store")];
+    if !decision_id.is_empty() {
+        headers.push(option("x-offboard-decision", header::encode(decision_id, "")));
+    }
+    if status == 401 {
+        let challenge = match denial.token_shown {
+            true => "Bearer realm=\"offboard\", error=\"invalid_token\"",
+            false => "Bearer realm=\"offboard\"",
+        };
+        headers.push(option("www-authenticate", challenge));
+    }
+    let mut body = String::new();
+    if !denial.bodiless {
+        headers.push(option("content-type", "application/problem+json"));
+        let reason = denial.reveal.then(|| reason.code());
+        let problem =
+            Problem { r#type: "about:blank", title: words.title, status, detail: words.detail, decision_id, reason };
+        // Cannot fail: texts and a number. If it did, a denial without a body is still one.
+        body = serde_json::to_string(&problem).unwrap_or_default();
+    }
+    CheckResponse {
+        status: Some(Status { code: words.code as i32, ..Status::default() }),
+        dynamic_metadata: None,
+        http_response: Some(HttpResponse::DeniedResponse(DeniedHttpResponse {
+            status: Some(HttpStatus { code: i32::from(status) }),
+            headers,
+            body,
+        })),
+    }
+}
+
+/// What a status says to the caller.
+struct Words {
+    /// The phrase of the status, as RFC 9457 section 4.2.1 wants it for `about:blank`.
+    title: &'static str,
+    /// The same for every reason of a status: it must not tell a leaver that they have left.
+    detail: &'static str,
+    /// Any other than OK is a denial to Envoy; this one is for logs.
+    code: tonic::Code,
+}
+
+fn words(status: u16) -> Words {
+    let (title, detail, code) = match status {
+        400 => ("Bad Request", "this request cannot be judged as it stands", tonic::Code::InvalidArgument),
+        401 => {
+            ("Unauthorized", "valid credentials are needed; signing in again may help", tonic::Code::Unauthenticated)
+        }
+        403 => ("Forbidden", "access is not granted", tonic::Code::PermissionDenied),
+        _ => ("Service Unavailable", "no decision can be made now; try again later", tonic::Code::Unavailable),
+    };
+    Words { title, detail, code }
+}
+
+/// Whether a bearer token was shown.
+fn token_shown(decision: &Decision, request: Option<&Request>) -> bool {
+    if let Some(credential) = &decision.credential {
+        return credential.kind == CredentialKind::Bearer;
+    }
+    match decision.reason {
+        Reason::UnknownIssuer
+        | Reason::UnknownSigningKey
+        | Reason::BadSignature
+        | Reason::BadClaims
+        | Reason::WrongAudience
+        | Reason::Expired
+        | Reason::NotYetValid
+        | Reason::InactiveToken
+        | Reason::RevokedSession
+        | Reason::RevokedToken => true,
+        // Any scheme can be malformed; a custom bearer header goes without the hint.
+        Reason::MalformedCredentials => request
+            .and_then(|request| request.headers.get("authorization"))
+            .and_then(|value| value.get(..6))
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer")),
+        _ => false,
+    }
+}
+
+/// A header that replaces any of its name, said in both of the ways that versions of Envoy read it: `append`
+/// where it is set (all versions), else `append_action`.
+fn option(key: &str, value: impl Into<String>) -> HeaderValueOption {
+    let header = HeaderValue { key: key.to_owned(), value: value.into(), ..HeaderValue::default() };
+    #[expect(deprecated, reason = "Envoy reads it first, and old ones read nothing else")]
+    HeaderValueOption {
+        header: Some(header),
+        append: Some(BoolValue { value: false }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd as i32,
+        ..HeaderValueOption::default()
+    }
+}
+
+/// The roles that a header or the metadata lists, without those that say nothing.
+fn roles(decision: &Decision) -> impl Iterator<Item = &str> {
+    decision.roles.iter().map(AsRef::as_ref)
+}
+
+/// The text under one of the contract's keys, if there is one. Roles are a list: see [`roles`].
+fn text<'a>(
+    holds: crate::domain::policy::HeaderValue,
+    decision: &'a Decision,
+    decision_id: &'a str,
+) -> Option<Cow<'a, str>> {
+    use crate::domain::policy::HeaderValue as Holds;
+    let credential = decision.credential.as_deref();
+    let borrowed = match holds {
+        Holds::Person => return decision.person.as_ref().map(|person| Cow::Owned(person.to_string())),
+        Holds::Epoch => return Some(Cow::Owned(decision.epoch.to_string())),
+        Holds::Roles => return None,
+        Holds::Issuer => credential.map(|credential| &*credential.issuer),
+        Holds::Subject => credential.and_then(|credential| credential.subject.as_deref()),
+        Holds::Session => credential.and_then(|credential| credential.session.as_deref()),
+        Holds::TokenId => credential.and_then(|credential| credential.token_id.as_deref()),
+        Holds::Client => credential.and_then(|credential| credential.client.as_deref()),
+        Holds::Service => Some(&*decision.service),
+        Holds::DecisionId => Some(decision_id),
+    };
+    borrowed.map(Cow::Borrowed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Values of headers that the service behind gets.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use super::{roles, text};
+use crate::domain::decision::Decision;
+use crate::domain::policy::HeaderValue as Holds;
+
+/// The value of a configured header; `None` where there is nothing to say, also where it would be empty.
+///
+/// Percent-encoded: control characters, what is not ASCII (as UTF-8), `%` itself, and a space at either end,
+/// which HTTP would trim. So distinct values stay distinct, and decoding gives back what was. In a list of
+/// roles, which `,` separates, also a `,` within one.
+pub(super) fn value(holds: Holds, decision: &Decision, decision_id: &str) -> Option<String> {
+    let value = match holds {
+        Holds::Roles => roles(decision).map(|role| encode(role, ",")).collect::<Vec<_>>().join(","),
+        other => encode(&text(other, decision, decision_id)?, "").into_owned(),
+    };
+    Some(value).filter(|value| !value.is_empty())
+}
+
+/// Encodes what a header cannot hold, and `besides`.
+pub(super) fn encode<'a>(value: &'a str, besides: &str) -> Cow<'a, str> {
+    let last = value.chars().count().saturating_sub(1);
+    let plain = |at: usize, character: char| match character {
+        ' ' => at != 0 && at != last,
+        '%' => false,
+        other => other.is_ascii_graphic() && !besides.contains(other),
+    };
+    if value.chars().enumerate().all(|(at, character)| plain(at, character)) {
+        return Cow::Borrowed(value);
+    }
+    let mut encoded = String::with_capacity(value.len().saturating_mul(3));
+    for (at, character) in value.chars().enumerate() {
+        if plain(at, character) {
+            encoded.push(character);
+            continue;
+        }
+        for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    Cow::Owned(encoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::encode;
+
+    #[test]
+    fn ordinary_values_stay_as_they_are() {
+        for plain in ["", "okta/00u1", "alice@example.com", "https://idp.example.com/realms/a b", "a,b", "\"x\""] {
+            assert_eq!(encode(plain, ""), plain);
+        }
+    }
+
+    #[test]
+    fn what_a_header_cannot_hold_is_encoded() {
+        assert_eq!(encode("a\r\nx-role: admin", ""), "a%0D%0Ax-role: admin");
+        assert_eq!(encode("müller\0", ""), "m%C3%BCller%00");
+        assert_eq!(encode("100%", ""), "100%25");
+        assert_eq!(encode(" a b ", ""), "%20a b%20");
+        assert_eq!(encode("a,b", ","), "a%2Cb");
+        assert_eq!(encode("\x7f\t", ""), "%7F%09");
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_is_always_fit_and_never_two(one in "\\PC*|[\\x00-\\x7f]*", other in "\\PC*") {
+            let encoded = encode(&one, "");
+            prop_assert!(encoded.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+            prop_assert_eq!(encoded.trim(), &*encoded);
+            prop_assert_eq!(encoded == encode(&other, ""), one == other);
+        }
+    }
+}

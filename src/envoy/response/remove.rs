@@ -1,0 +1,43 @@
+//! Which request headers the service behind must not see.
+//!
+//! Envoy sets first and removes then, so a name that is set is never listed (pitfall: it would be deleted).
+
+use crate::domain::policy::ResponseRules;
+use crate::request::Request;
+use crate::request::headers::alike;
+
+/// What is ours alone to say. `_` counts as `-`: many services cannot tell them apart.
+const OURS: &str = "x-offboard-";
+
+/// On allow: what pretends to be ours, the configured headers that are not set this time, and
+/// `remove_headers`, each also in any spelling with `_` that was sent.
+pub(super) fn on_allow(rules: &ResponseRules, request: Option<&Request>, set: impl Fn(&str) -> bool) -> Vec<String> {
+    let configured = || rules.headers.iter().map(|(name, _)| name).chain(&rules.remove_headers);
+    let unwanted = |name: &str| is_ours(name) || configured().any(|known| alike(known, name));
+    let sent = request.into_iter().flat_map(|request| request.headers.names()).filter(|name| unwanted(name));
+    // Listed unseen too: the proxy need not show us every header.
+    list(configured().map(String::as_str).chain(sent), set)
+}
+
+/// On observe: only what pretends to be ours.
+pub(super) fn on_observe(rules: &ResponseRules, request: Option<&Request>) -> Vec<String> {
+    let configured = rules.headers.iter().map(|(name, _)| name.as_str());
+    let sent = request.into_iter().flat_map(|request| request.headers.names());
+    list(configured.chain(sent).filter(|name| is_ours(name)), |_| false)
+}
+
+fn is_ours(name: &str) -> bool {
+    name.get(..OURS.len()).is_some_and(|start| alike(start, OURS))
+}
+
+/// Each once, in order; nothing that is set, and nothing that Envoy would not remove.
+fn list<'a>(names: impl Iterator<Item = &'a str>, set: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut listed: Vec<String> = Vec::new();
+    for name in names {
+        let removable = !name.starts_with(':') && name != "host";
+        if removable && !set(name) && !listed.iter().any(|known| known == name) {
+            listed.push(name.to_owned());
+        }
+    }
+    listed
+}

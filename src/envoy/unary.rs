@@ -1,0 +1,166 @@
+//! One message in, one message out, in gRPC's framing over HTTP/2.
+//!
+//! By hand, because tonic's server decodes and limits before a handler runs, and answers what it does not like
+//! with a gRPC error. Source: gRPC over HTTP2, "Requests" and "Responses" (`PROTOCOL-HTTP2.md` of grpc/grpc).
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::Frame;
+use tonic::body::Body;
+use tonic::codegen::http::header::CONTENT_TYPE;
+use tonic::codegen::http::{HeaderMap, HeaderValue, Response};
+use tonic::codegen::{Body as _, Bytes};
+
+/// Bytes before a message: whether it is compressed (1), its length (4).
+const PREFIX: usize = 5;
+
+/// Most bytes of an oversized message that are read and thrown away, so that a caller that must send all before
+/// it listens hears the answer. Envoy buffers no body larger than this unless told so.
+const MOST_DISCARDED: usize = 16 * 1024 * 1024;
+
+/// Reads the one message of a call, of at most `limit` bytes, to the end of the call's body.
+///
+/// # Errors
+/// In what way it is no such message.
+pub(super) async fn message(body: Body, limit: usize) -> Result<Vec<u8>, &'static str> {
+    let mut body = pin!(body);
+    let mut framed = Vec::new();
+    let mut seen = 0_usize;
+    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+        let Ok(data) = frame.map_err(|_| "message breaks off")?.into_data() else { continue };
+        seen = seen.saturating_add(data.len());
+        if seen > MOST_DISCARDED {
+            break;
+        }
+        if seen <= limit.saturating_add(PREFIX) {
+            framed.extend_from_slice(&data);
+        }
+    }
+    if seen > limit.saturating_add(PREFIX) {
+        return Err("message is too large");
+    }
+    unframe(framed)
+}
+
+fn unframe(mut framed: Vec<u8>) -> Result<Vec<u8>, &'static str> {
+    let Some((&[compressed, a, b, c, d], rest)) = framed.split_first_chunk::<PREFIX>() else {
+        return Err("no message");
+    };
+    if compressed != 0 {
+        // We offer no encoding, so nobody may use one.
+        return Err("message is compressed");
+    }
+    if usize::try_from(u32::from_be_bytes([a, b, c, d])) != Ok(rest.len()) {
+        return Err("message has not the length it says");
+    }
+    framed.drain(..PREFIX);
+    Ok(framed)
+}
+
+/// The response that carries `message` and says that the call went well.
+pub(super) fn respond(message: &impl prost::Message) -> Response<Body> {
+    let encoded = message.encode_to_vec();
+    let mut framed = Vec::with_capacity(encoded.len().saturating_add(PREFIX));
+    framed.push(0);
+    // An answer is some kilobytes at most: headers of the configuration, and one body.
+    framed.extend_from_slice(&u32::try_from(encoded.len()).unwrap_or(u32::MAX).to_be_bytes());
+    framed.extend_from_slice(&encoded);
+    let mut response = Response::new(Body::new(Answer { left: Left::Message(framed.into()) }));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+}
+
+/// How long a caller that says `grpc-timeout` waits: at most eight digits and a unit. `None` if it does not say,
+/// or nothing that can be understood.
+pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let (unit, digits) = headers.get("grpc-timeout")?.as_bytes().split_last()?;
+    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let count: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    match unit {
+        b'H' => Some(Duration::from_secs(count.saturating_mul(3600))),
+        b'M' => Some(Duration::from_secs(count.saturating_mul(60))),
+        b'S' => Some(Duration::from_secs(count)),
+        b'm' => Some(Duration::from_millis(count)),
+        b'u' => Some(Duration::from_micros(count)),
+        b'n' => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+/// A response's body: the message, then the trailers that say OK.
+struct Answer {
+    left: Left,
+}
+
+enum Left {
+    Message(Bytes),
+    Trailers,
+    Nothing,
+}
+
+impl tonic::codegen::Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = match std::mem::replace(&mut self.left, Left::Nothing) {
+            Left::Message(message) => {
+                self.left = Left::Trailers;
+                Some(Frame::data(message))
+            }
+            Left::Trailers => {
+                let mut trailers = HeaderMap::with_capacity(1);
+                trailers.insert("grpc-status", HeaderValue::from_static("0"));
+                Some(Frame::trailers(trailers))
+            }
+            Left::Nothing => None,
+        };
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.left, Left::Nothing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stands_alone_and_is_as_long_as_it_says() {
+        assert_eq!(unframe(vec![0, 0, 0, 0, 2, 7, 8]), Ok(vec![7, 8]));
+        assert_eq!(unframe(vec![0, 0, 0, 0, 0]), Ok(vec![]), "an empty message is one");
+        assert_eq!(unframe(vec![]), Err("no message"));
+        assert_eq!(unframe(vec![0, 0, 0]), Err("no message"));
+        assert_eq!(unframe(vec![1, 0, 0, 0, 1, 7]), Err("message is compressed"));
+        assert_eq!(unframe(vec![0, 0, 0, 0, 2, 7]), Err("message has not the length it says"));
+        assert_eq!(unframe(vec![0, 0, 0, 0, 1, 7, 0]), Err("message has not the length it says"));
+        assert_eq!(unframe(vec![0, 255, 255, 255, 255, 7]), Err("message has not the length it says"));
+    }
+
+    #[test]
+    fn a_timeout_is_read_in_every_unit() {
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", HeaderValue::from_str(text).unwrap());
+            timeout(&headers)
+        };
+        assert_eq!(read("2H"), Some(Duration::from_secs(7200)));
+        assert_eq!(read("3M"), Some(Duration::from_secs(180)));
+        assert_eq!(read("4S"), Some(Duration::from_secs(4)));
+        assert_eq!(read("200m"), Some(Duration::from_millis(200)));
+        assert_eq!(read("50000u"), Some(Duration::from_millis(50)));
+        assert_eq!(read("99999999n"), Some(Duration::from_nanos(99_999_999)));
+        for odd in ["", "m", "200", "-1m", "+1m", "1.5S", "123456789m", "200x", "2 m"] {
+            assert_eq!(read(odd), None, "{odd}");
+        }
+        assert_eq!(timeout(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! The numbers of a public key, checked: RFC 7518 section 6, RFC 8037 section 2.
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, VerificationAlgorithm};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+
+use super::{Jwk, Unusable};
+use crate::domain::issuer::Algorithm;
+
+/// RFC 7518 section 3.3 asks for 2048 bits; the crypto library verifies up to 8192.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+/// The crypto library's limit on a public exponent.
+const EXPONENT_BITS: usize = 33;
+
+/// What a key is made of.
+pub(super) struct Material {
+    /// Every algorithm that this kind of key can verify.
+    pub(super) algorithms: &'static [Algorithm],
+    /// The form that RFC 7638 hashes.
+    pub(super) canonical: String,
+    /// The form that the verifier takes.
+    pub(super) decoding: DecodingKey,
+}
+
+/// Reads the key by its `kty`.
+pub(super) fn read(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
+    match jwk.text("kty")?.ok_or(Unusable::Malformed)? {
+        "oct" => Err(Unusable::Symmetric),
+        _ if jwk.0.contains_key("d") => Err(Unusable::Private),
+        "RSA" => rsa(jwk),
+        "EC" => ec(jwk),
+        "OKP" => okp(jwk),
+        _ => Err(Unusable::Unsupported),
+    }
+}
+
+fn bytes(jwk: &Jwk<'_>, name: &str) -> Result<Vec<u8>, Unusable> {
+    let text = jwk.text(name)?.ok_or(Unusable::Malformed)?;
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| Unusable::Malformed)
+}
+
+/// A number without the leading zero octets that some providers send.
+fn number(jwk: &Jwk<'_>, name: &str) -> Result<Vec<u8>, Unusable> {
+    let bytes = bytes(jwk, name)?;
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    Ok(bytes.get(zeros..).unwrap_or_default().to_vec())
+}
+
+fn bits(number: &[u8]) -> usize {
+    let unused = number.first().map_or(0, |first| first.leading_zeros() as usize);
+    number.len().saturating_mul(8).saturating_sub(unused)
+}
+
+fn is_odd(number: &[u8]) -> bool {
+    number.last().is_some_and(|last| last & 1 == 1)
+}
+
+fn rsa(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
+    const ALGORITHMS: &[Algorithm] =
+        &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
+    let n = number(jwk, "n")?;
+    let e = number(jwk, "e")?;
+    if !RSA_BITS.contains(&bits(&n)) || !is_odd(&n) {
+        return Err(Unusable::WeakModulus);
+    }
+    if is_roca(&n) {
+        return Err(Unusable::Roca);
+    }
+    if !is_odd(&e) || e == [1] || bits(&e) > EXPONENT_BITS {
+        return Err(Unusable::WeakExponent);
+    }
+    let canonical =
+        format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, URL_SAFE_NO_PAD.encode(&e), URL_SAFE_NO_PAD.encode(&n));
+    Ok(Material { algorithms: ALGORITHMS, canonical, decoding: DecodingKey::from_rsa_raw_components(&n, &e) })
+}
+
+/// The fingerprint of CVE-2017-15361: modulo each small prime, the modulus is a power of 65537. For a sound
+/// modulus the chance of that is under 2^-27 already with the primes up to 167.
+fn is_roca(modulus: &[u8]) -> bool {
+    const PRIMES: [u32; 38] = [
+        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107,
+        109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    ];
+    PRIMES.into_iter().all(|prime| {
+        let rest = modulus.iter().fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % prime);
+        let powers = std::iter::successors(Some(1), |power| Some(power * (65_537 % prime) % prime));
+        powers.take(prime as usize).any(|power| power == rest)
+    })
+}
+
+fn ec(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
+    let (crv, size, algorithms, verifier): (_, _, &'static [Algorithm], &'static dyn VerificationAlgorithm) =
+        match jwk.text("crv")?.ok_or(Unusable::Malformed)? {
+            "P-256" => ("P-256", 32, &[Algorithm::ES256], &ECDSA_P256_SHA256_FIXED),
+            "P-384" => ("P-384", 48, &[Algorithm::ES384], &ECDSA_P384_SHA384_FIXED),
+            _ => return Err(Unusable::Unsupported),
+        };
+    let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
+    if x.len() != size || y.len() != size {
+        return Err(Unusable::Malformed);
+    }
+    let canonical = format!(
+        r#"{{"crv":"{crv}","kty":"EC","x":"{}","y":"{}"}}"#,
+        URL_SAFE_NO_PAD.encode(&x),
+        URL_SAFE_NO_PAD.encode(&y)
+    );
+    // Uncompressed form, SEC 1 section 2.3.3.
+    let point: Vec<u8> = std::iter::once(4).chain(x).chain(y).collect();
+    ParsedPublicKey::new(verifier, &point).map_err(|_| Unusable::NotOnCurve)?;
+    Ok(Material { algorithms, canonical, decoding: DecodingKey::from_ec_der(&point) })
+}
+
+fn okp(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
+    if jwk.text("crv")?.ok_or(Unusable::Malformed)? != "Ed25519" {
+        return Err(Unusable::Unsupported);
+    }
+    let x = bytes(jwk, "x")?;
+    if x.len() != 32 {
+        return Err(Unusable::Malformed);
+    }
+    let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, URL_SAFE_NO_PAD.encode(&x));
+    Ok(Material { algorithms: &[Algorithm::EdDSA], canonical, decoding: DecodingKey::from_ed_der(&x) })
+}
+
+/// The name that the verifier has for an algorithm.
+pub(super) fn backend(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::RS384 => jsonwebtoken::Algorithm::RS384,
+        Algorithm::RS512 => jsonwebtoken::Algorithm::RS512,
+        Algorithm::PS256 => jsonwebtoken::Algorithm::PS256,
+        Algorithm::PS384 => jsonwebtoken::Algorithm::PS384,
+        Algorithm::PS512 => jsonwebtoken::Algorithm::PS512,
+        Algorithm::ES256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::ES384 => jsonwebtoken::Algorithm::ES384,
+        Algorithm::EdDSA => jsonwebtoken::Algorithm::EdDSA,
+    }
+}

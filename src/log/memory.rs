@@ -1,0 +1,71 @@
+//! A log that forgets when the process ends: for tests, which it can also make fail on purpose.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{Log, LogError, Snapshot};
+use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
+
+/// Events in memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    events: Mutex<Vec<NewEvent>>,
+    snapshot: Mutex<Option<Snapshot>>,
+    /// Appending fails, and nothing is appended.
+    pub refuses: AtomicBool,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Memory {
+    /// A log with the same events and no snapshot.
+    #[must_use]
+    pub fn without_snapshot(&self) -> Self {
+        Self { events: Mutex::new(held(&self.events).clone()), ..Self::default() }
+    }
+}
+
+#[async_trait]
+impl Log for Memory {
+    async fn head(&self) -> Result<Epoch, LogError> {
+        Ok(Epoch { generation: 1, position: held(&self.events).len() as u64 })
+    }
+
+    async fn append(&self, after: Epoch, new: Vec<NewEvent>) -> Result<Epoch, LogError> {
+        if self.refuses.load(Ordering::Acquire) {
+            return Err(LogError::Io { step: "append", cause: "told to refuse".to_owned() });
+        }
+        let mut events = held(&self.events);
+        let head = Epoch { generation: 1, position: events.len() as u64 };
+        if head != after {
+            return Err(LogError::Conflict { head });
+        }
+        events.extend(new);
+        Ok(Epoch { generation: 1, position: events.len() as u64 })
+    }
+
+    async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let behind = usize::try_from(after).unwrap_or(usize::MAX);
+        let events = held(&self.events);
+        let page = events.iter().skip(behind).take(limit).cloned();
+        Ok((after + 1..).zip(page).map(|(position, new)| Recorded { position, new }).collect())
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<Position>, LogError> {
+        let events = held(&self.events);
+        Ok((1..).zip(events.iter()).find(|(_, event)| event.id.as_deref() == Some(id)).map(|(position, _)| position))
+    }
+
+    async fn snapshot(&self) -> Result<Option<Snapshot>, LogError> {
+        Ok(held(&self.snapshot).clone())
+    }
+
+    async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), LogError> {
+        *held(&self.snapshot) = Some(snapshot);
+        Ok(())
+    }
+}

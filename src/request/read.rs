@@ -1,0 +1,127 @@
+//! From Envoy's message to a [`Request`].
+
+use envoy_types::pb::envoy::config::core::v3::HeaderMap;
+use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer};
+
+use super::{Destination, Headers, Path, Request, Transport, host};
+
+/// Key of `context_extensions` by which a route names its service (contract section 3).
+const SERVICE_EXTENSION: &str = "service";
+
+/// Most bytes in all header names and values. Envoy takes 60 KiB by default
+/// (`max_request_headers_kb`, envoy.extensions.filters.network.http_connection_manager.v3).
+const MOST_HEADER_BYTES: usize = 96 * 1024;
+
+impl Request {
+    /// Reads what Envoy asks about. Never fails: see [`Request::malformed`] and [`Path::Odd`].
+    #[must_use]
+    pub fn read(check: &CheckRequest) -> Self {
+        Self::take(check.clone())
+    }
+
+    /// As [`Request::read`], where the message is not needed any more: moves what it holds.
+    #[must_use]
+    pub fn take(check: CheckRequest) -> Self {
+        let mut attributes = check.attributes.unwrap_or_default();
+        let destination = Destination {
+            extension: attributes.context_extensions.remove(SERVICE_EXTENSION),
+            principal: principal(attributes.destination),
+            host: None,
+        };
+        let peer = principal(attributes.source);
+        match attributes.request.and_then(|request| request.http) {
+            Some(http) => Self { peer, ..Self::http(destination, http) },
+            None => Self { destination, peer, path: Path::none(), transport: Transport::Tcp, ..Self::default() },
+        }
+    }
+
+    /// A request that nobody sent, for `explain`: read exactly as one that Envoy would describe so.
+    ///
+    /// `path` may hold a query. The destination has no extension and no principal; set them where known.
+    #[must_use]
+    pub fn synthetic<'a>(
+        method: &str,
+        host: &str,
+        path: &str,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Self {
+        let pseudo = [(":authority", host), (":method", method), (":path", path)];
+        let owned = |(name, value): (&str, &[u8])| (name.to_owned(), value.to_vec());
+        let pseudo = pseudo.map(|(name, value)| owned((name, value.as_bytes())));
+        let headers = pseudo.into_iter().chain(headers.into_iter().map(owned));
+        Self::from_parts(Destination::default(), method.to_owned(), host, path, Headers::from_pairs(headers))
+    }
+
+    fn http(destination: Destination, mut http: HttpRequest) -> Self {
+        let mapped = std::mem::take(&mut http.headers).into_iter().map(|(name, value)| (name, value.into_bytes()));
+        let headers = Headers::from_pairs(mapped.chain(raw(http.header_map)));
+        Self::from_parts(destination, http.method, &http.host, &http.path, headers)
+    }
+
+    fn from_parts(destination: Destination, method: String, host: &str, path: &str, headers: Headers) -> Self {
+        let host = match host {
+            "" => pseudo(&headers, ":authority"),
+            host => host,
+        };
+        let (host, odd_host) = match host::read(host) {
+            Ok(host) => (host, None),
+            Err(why) => (None, Some(why)),
+        };
+        let path = match path {
+            "" => Path::read(&method, pseudo(&headers, ":path")),
+            path => Path::read(&method, path),
+        };
+        let no_method = method.is_empty().then_some("no method");
+        Self {
+            destination: Destination { host, ..destination },
+            path,
+            transport: Transport::Http,
+            peer: None,
+            malformed: examine(&headers).or(no_method).or(odd_host),
+            method,
+            headers,
+        }
+    }
+}
+
+/// The principal that the proxy verified; Envoy sends an empty one for none.
+fn principal(peer: Option<Peer>) -> Option<String> {
+    peer.map(|peer| peer.principal).filter(|principal| !principal.is_empty())
+}
+
+/// The headers of a proxy that encodes them raw (`encode_raw_headers`), in order, doubles apart.
+fn raw(map: Option<HeaderMap>) -> impl Iterator<Item = (String, Vec<u8>)> {
+    map.unwrap_or_default().headers.into_iter().map(|header| {
+        let value = if header.raw_value.is_empty() { header.value.into_bytes() } else { header.raw_value };
+        (header.key, value)
+    })
+}
+
+/// A pseudo header, where the attribute of its own is empty.
+fn pseudo<'a>(headers: &'a Headers, name: &str) -> &'a str {
+    headers.exact(name).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default()
+}
+
+/// What makes headers unfit to be judged.
+fn examine(headers: &Headers) -> Option<&'static str> {
+    if headers.is_empty() {
+        // Envoy always sends some: the proxy's filter hides them, or the message is not Envoy's.
+        return Some("no headers");
+    }
+    if headers.size() > MOST_HEADER_BYTES {
+        return Some("headers are too large");
+    }
+    if !headers.names().all(is_name) {
+        return Some("header name is no token");
+    }
+    // Proxies refuse these (CVE-2019-9900); one that does not lets a value mean two things.
+    let ends = |byte: &u8| matches!(byte, 0 | b'\r' | b'\n');
+    headers.iter().any(|(_, value)| value.iter().any(ends)).then_some("header value has NUL, CR or LF")
+}
+
+/// A token (RFC 9110 section 5.6.2), or a pseudo header's name.
+fn is_name(name: &str) -> bool {
+    let name = name.strip_prefix(':').unwrap_or(name);
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}

@@ -1,0 +1,254 @@
+//! The fold: what the log, read in order, amounts to.
+//!
+//! [`Fold::apply`] is total and depends on nothing but the fold and the event, so every replica and every
+//! restart comes to the same result (law 11).
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use super::people::{People, person_key};
+use super::revocations::{Revocations, entry};
+use super::table::{Keyed, Table};
+use crate::domain::event::{Ended, Epoch, Event, Exemption, Position, Recorded};
+use crate::domain::key::{Key, Keyer};
+use crate::domain::person::PersonId;
+use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
+use crate::domain::time::Timestamp;
+
+/// What the log says of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SourceState {
+    /// When its first full listing was taken.
+    pub first_synced: Timestamp,
+    /// When its last full listing was taken.
+    pub last_synced: Timestamp,
+}
+
+/// Break glass for one person.
+#[derive(Clone, Copy, Debug)]
+pub struct Exempted {
+    /// Key of the person.
+    pub key: Key,
+    /// Position of its event.
+    pub id: Position,
+    /// It ends by itself then.
+    pub expires: Timestamp,
+}
+
+impl Keyed for Exempted {
+    fn key(&self) -> Key {
+        self.key
+    }
+    fn rank(&self) -> (u64, u64) {
+        (self.id, 0)
+    }
+}
+
+/// A name in a binding: the issuer's name, and the name itself.
+pub type PinName = (String, String);
+
+/// Identity of an entry of `revocations:`: the same target and shape is the same entry, wherever it stands.
+#[must_use]
+pub fn note_of(target: &Target, shape: Shape) -> String {
+    let shape = match shape {
+        Shape::Block => String::new(),
+        Shape::CutOff { at } => format!(" issued at or before {at}"),
+    };
+    format!("{target}{shape}")
+}
+
+/// The state that the log amounts to. Cloning is cheap: parts are shared until they change.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    /// The installation's secret, under which all keys are made.
+    pub keyer: Keyer,
+    /// Up to where the log is folded.
+    pub epoch: Epoch,
+    /// The latest time that an event bears; time that never falls starts from it.
+    pub witnessed: Timestamp,
+    /// What is denied.
+    pub revocations: Revocations,
+    /// Who is known.
+    pub people: People,
+    /// For whom glass is broken.
+    pub exempted: Table<Exempted>,
+    /// Exemptions in force, by position.
+    pub exemptions: OrdMap<Position, Arc<Exemption>>,
+    /// The names in bindings that stand for a person, by the person's key.
+    pub pinned: OrdMap<Key, Vec<Arc<PinName>>>,
+    /// The persons of each name in a binding.
+    pub pins: OrdMap<PinName, Vec<PersonId>>,
+    /// Which sources ever completed a full sync, and when.
+    pub sources: OrdMap<String, SourceState>,
+    /// Standing entries of `revocations:`, by what they say.
+    pub noted: OrdMap<String, RevocationId>,
+    /// What ends by itself, by time.
+    pub expiring: OrdMap<(Timestamp, RevocationId), Arc<Revocation>>,
+    /// Whom a REF revocation turned out to mean since it was written.
+    pub extensions: OrdMap<RevocationId, Vec<PersonId>>,
+}
+
+impl Fold {
+    /// The fold of an empty log.
+    #[must_use]
+    pub fn empty(keyer: Keyer, generation: u64) -> Self {
+        Self {
+            keyer,
+            epoch: Epoch { generation, position: 0 },
+            witnessed: Timestamp::MIN,
+            revocations: Revocations::default(),
+            people: People::default(),
+            exempted: Table::default(),
+            exemptions: OrdMap::new(),
+            pinned: OrdMap::new(),
+            pins: OrdMap::new(),
+            sources: OrdMap::new(),
+            noted: OrdMap::new(),
+            expiring: OrdMap::new(),
+            extensions: OrdMap::new(),
+        }
+    }
+
+    /// Takes in the next event.
+    pub fn apply(&mut self, recorded: &Recorded) {
+        debug_assert_eq!(recorded.position, self.epoch.position + 1, "the log has no gaps");
+        self.epoch.position = recorded.position;
+        self.witnessed = self.witnessed.max(recorded.new.time);
+        match &recorded.new.event {
+            Event::Revoked(revocation) => self.revoke(recorded.position, revocation),
+            Event::Extended { revocation, target, person } => self.extend(*revocation, target, person),
+            Event::Ended(ended) => self.end(ended),
+            Event::Person(person) => self.people.put(&self.keyer, person.clone()),
+            Event::Synced { source, at } => self.synced(source, *at),
+            Event::Exempted(exemption) => self.exempt(recorded.position, exemption),
+            Event::ExemptionEnded { exemption, .. } => self.end_exemption(*exemption),
+            Event::Pinned { issuer, name, person } => self.pin(issuer, name, person),
+            Event::Unpinned { issuer, name } => self.unpin(issuer, name),
+        }
+    }
+
+    fn revoke(&mut self, position: Position, revocation: &Revocation) {
+        let kind = revocation.target.kind();
+        let keys = self.keys_of(&revocation.target, &revocation.persons);
+        for key in keys {
+            self.revocations.stand(entry(
+                key,
+                position,
+                kind,
+                revocation.shape,
+                &revocation.owner,
+                revocation.effective,
+            ));
+        }
+        let id = RevocationId(position);
+        if let Some(expires) = revocation.expires {
+            self.expiring.insert((expires, id), Arc::new(revocation.clone()));
+        }
+        if revocation.owner == Owner::Configuration {
+            self.noted.insert(note_of(&revocation.target, revocation.shape), id);
+        }
+    }
+
+    fn keys_of(&self, target: &Target, persons: &[PersonId]) -> Vec<Key> {
+        let mut keys = vec![target.key(&self.keyer)];
+        keys.extend(persons.iter().map(|person| person_key(&self.keyer, person)));
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    fn extend(&mut self, id: RevocationId, target: &Target, person: &PersonId) {
+        let under = target.key(&self.keyer);
+        let Some(standing) = self.revocations.under(under).iter().find(|entry| entry.id == id.0).copied() else {
+            return;
+        };
+        let key = person_key(&self.keyer, person);
+        self.revocations.stand(super::revocations::Entry { key, ..standing });
+        let mut persons = self.extensions.get(&id).cloned().unwrap_or_default();
+        if !persons.contains(person) {
+            persons.push(person.clone());
+        }
+        self.extensions.insert(id, persons);
+    }
+
+    fn end(&mut self, ended: &Ended) {
+        let id = ended.revocation;
+        let mut persons = ended.persons.clone();
+        persons.extend(self.extensions.remove(&id).unwrap_or_default());
+        for key in self.keys_of(&ended.target, &persons) {
+            self.revocations.end(key, id, ended.at);
+        }
+        let note = note_of(&ended.target, ended.shape);
+        if self.noted.get(&note) == Some(&id) {
+            self.noted.remove(&note);
+        }
+        if let Some(expires) = ended.expires {
+            self.expiring.remove(&(expires, id));
+        }
+    }
+
+    fn synced(&mut self, source: &str, at: Timestamp) {
+        let first_synced = self.sources.get(source).map_or(at, |state| state.first_synced);
+        let last_synced = self.sources.get(source).map_or(at, |state| state.last_synced.max(at));
+        self.sources.insert(source.to_owned(), SourceState { first_synced, last_synced });
+    }
+
+    fn exempt(&mut self, id: Position, exemption: &Exemption) {
+        for person in &exemption.persons {
+            let key = person_key(&self.keyer, person);
+            self.exempted.insert(Exempted { key, id, expires: exemption.expires });
+        }
+        self.exemptions.insert(id, Arc::new(exemption.clone()));
+    }
+
+    fn end_exemption(&mut self, id: Position) {
+        let Some(exemption) = self.exemptions.remove(&id) else { return };
+        for person in &exemption.persons {
+            self.exempted.remove(person_key(&self.keyer, person), |entry| entry.id == id);
+        }
+    }
+
+    fn pin(&mut self, issuer: &str, name: &str, person: &PersonId) {
+        let pin_name = (issuer.to_owned(), name.to_owned());
+        let mut persons = self.pins.get(&pin_name).cloned().unwrap_or_default();
+        if !persons.contains(person) {
+            persons.push(person.clone());
+        }
+        let key = person_key(&self.keyer, person);
+        let mut names = self.pinned.get(&key).cloned().unwrap_or_default();
+        if !names.iter().any(|other| **other == pin_name) {
+            names.push(Arc::new(pin_name.clone()));
+        }
+        self.pinned.insert(key, names);
+        self.pins.insert(pin_name, persons);
+    }
+
+    fn unpin(&mut self, issuer: &str, name: &str) {
+        let pin_name = (issuer.to_owned(), name.to_owned());
+        for person in self.pins.remove(&pin_name).unwrap_or_default() {
+            let key = person_key(&self.keyer, &person);
+            let mut names = self.pinned.remove(&key).unwrap_or_default();
+            names.retain(|other| **other != pin_name);
+            if !names.is_empty() {
+                self.pinned.insert(key, names);
+            }
+        }
+    }
+
+    /// Whom a REF means, over all sources: who goes by the name.
+    #[must_use]
+    pub fn named(&self, reference: &str) -> Vec<PersonId> {
+        let name = self.keyer.name(reference);
+        let mut ids: Vec<PersonId> = self.people.named(name).map(|known| known.person.id.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+
+    /// Live entries about targets of this kind.
+    #[must_use]
+    pub fn live(&self, kind: TargetKind) -> usize {
+        self.revocations.live(kind)
+    }
+}

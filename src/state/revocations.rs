@@ -1,0 +1,193 @@
+//! The revocation set: what a check looks up, compact.
+
+use super::table::{Keyed, Table};
+use crate::domain::event::Position;
+use crate::domain::key::Key;
+use crate::domain::revocation::{Owner, RevocationId, Shape, TargetKind};
+use crate::domain::time::Timestamp;
+
+/// Who owns an entry, as far as decisions tell owners apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum OwnerKind {
+    /// An operator.
+    Operator = 0,
+    /// The configuration.
+    Configuration = 1,
+    /// A source.
+    Source = 2,
+}
+
+impl From<&Owner> for OwnerKind {
+    fn from(owner: &Owner) -> Self {
+        match owner {
+            Owner::Operator => Self::Operator,
+            Owner::Configuration => Self::Configuration,
+            Owner::Source(_) => Self::Source,
+        }
+    }
+}
+
+/// What an entry does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stand {
+    /// Denies while it stands.
+    Block = 0,
+    /// Denies what was issued at or before a time, until somebody ends it.
+    CutOff = 1,
+    /// What is left of a block that ended: a cut-off that nobody ends (law 7).
+    Leftover = 2,
+}
+
+/// One revocation under one key: 48 bytes. Its texts are in the log, at its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Under what it is looked up.
+    pub key: Key,
+    /// Position of its event.
+    pub id: Position,
+    /// Of a cut-off: the last time of issue that is denied.
+    pub at: Timestamp,
+    /// It denies from then on.
+    pub effective: Timestamp,
+    /// What it is about.
+    pub kind: TargetKind,
+    /// What it does.
+    pub stand: Stand,
+    /// Whose it is.
+    pub owner: OwnerKind,
+}
+
+impl Keyed for Entry {
+    fn key(&self) -> Key {
+        self.key
+    }
+
+    fn rank(&self) -> (u64, u64) {
+        // One leftover for each owner is enough: the latest. Everything else stands for itself.
+        match self.stand {
+            Stand::Leftover => (0, self.owner as u64),
+            Stand::Block | Stand::CutOff => (self.id, 0),
+        }
+    }
+}
+
+/// All that stands.
+#[derive(Clone, Debug, Default)]
+pub struct Revocations {
+    table: Table<Entry>,
+    live: [usize; TargetKind::ALL.len()],
+}
+
+impl Revocations {
+    /// The set that holds exactly these entries.
+    #[must_use]
+    pub fn build(entries: Vec<Entry>) -> Self {
+        let table = Table::build(entries);
+        let mut live = [0; TargetKind::ALL.len()];
+        for entry in table.iter() {
+            count(&mut live, entry.kind, 1);
+        }
+        Self { table, live }
+    }
+
+    /// What stands under a key.
+    #[must_use]
+    #[inline]
+    pub fn under(&self, key: Key) -> &[Entry] {
+        self.table.get(key)
+    }
+
+    /// Every entry, by key.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.table.iter()
+    }
+
+    /// Entries about targets of this kind.
+    #[must_use]
+    pub fn live(&self, kind: TargetKind) -> usize {
+        self.live.get(kind as usize).copied().unwrap_or(0)
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether nothing is revoked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Lets an entry stand.
+    pub(super) fn stand(&mut self, entry: Entry) {
+        let before = self.table.len();
+        self.table.insert(entry);
+        if self.table.len() > before {
+            count(&mut self.live, entry.kind, 1);
+        }
+    }
+
+    /// Ends what the revocation put under `key`. Of a block on somebody who outlives their credentials a
+    /// cut-off at `at` stays (law 7), unless it had not begun to deny by then.
+    pub(super) fn end(&mut self, key: Key, id: RevocationId, at: Timestamp) {
+        let ended = self.table.remove(key, |entry| entry.id == id.0 && entry.stand != Stand::Leftover);
+        for entry in ended {
+            count(&mut self.live, entry.kind, -1);
+            if entry.stand == Stand::Block && entry.kind.leaves_cut_off() && entry.effective <= at {
+                self.leave(Entry { stand: Stand::Leftover, at, ..entry });
+            }
+        }
+    }
+
+    fn leave(&mut self, leftover: Entry) {
+        let later = self
+            .under(leftover.key)
+            .iter()
+            .any(|entry| entry.stand == Stand::Leftover && entry.owner == leftover.owner && entry.at >= leftover.at);
+        if !later {
+            self.stand(leftover);
+        }
+    }
+
+    /// Whether this revocation still stands under `key`.
+    #[must_use]
+    pub fn stands(&self, key: Key, id: RevocationId) -> bool {
+        self.under(key).iter().any(|entry| entry.id == id.0 && entry.stand != Stand::Leftover)
+    }
+}
+
+fn count(live: &mut [usize; TargetKind::ALL.len()], kind: TargetKind, by: isize) {
+    if let Some(slot) = live.get_mut(kind as usize) {
+        *slot = slot.saturating_add_signed(by);
+    }
+}
+
+/// The entry that a revocation of this shape puts under `key`.
+pub(super) fn entry(
+    key: Key,
+    id: Position,
+    kind: TargetKind,
+    shape: Shape,
+    owner: &Owner,
+    effective: Timestamp,
+) -> Entry {
+    let (stand, at) = match shape {
+        Shape::Block => (Stand::Block, Timestamp::MAX),
+        Shape::CutOff { at } => (Stand::CutOff, at),
+    };
+    Entry { key, id, at, effective, kind, stand, owner: owner.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_48_bytes() {
+        assert_eq!(size_of::<Entry>(), 48);
+    }
+}

@@ -1,0 +1,309 @@
+//! The policy, indexed for checks: every question that `decide` asks of it is one look-up.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use super::fold::{Fold, note_of};
+use super::revocations::{Entry, OwnerKind, Stand, entry};
+use super::table::Table;
+use crate::domain::binding::Binding;
+use crate::domain::key::{Key, KeyKind, Keyer};
+use crate::domain::policy::{ConfiguredRevocation, Policy, Service};
+use crate::domain::revocation::Owner;
+use crate::domain::time::Timestamp;
+use crate::request::Destination;
+
+/// Keys are keyed hashes already: hashing them again would only cost time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, _: &[u8]) {}
+    fn write_u64(&mut self, part: u64) {
+        self.0 ^= part;
+    }
+}
+
+type ByKey<T> = HashMap<Key, T, BuildHasherDefault<AsIs>>;
+
+/// Indices of bindings in the policy.
+pub type Bindings = Vec<u32>;
+
+/// The service that a request is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen<'a> {
+    /// Its index in the policy.
+    pub index: u16,
+    /// Its rules.
+    pub service: &'a Service,
+    /// The route named a service that is not configured.
+    pub unknown_name: bool,
+}
+
+/// The policy in force, and its indices.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// What the configuration says.
+    pub policy: Arc<Policy>,
+    /// Counts configurations in this process; a check that spans two is judged again.
+    pub generation: u64,
+    default: Service,
+    by_name: HashMap<Arc<str>, u16>,
+    by_host: HashMap<String, u16>,
+    by_suffix: Vec<(String, u16)>,
+    by_principal: Vec<(PrincipalPattern, u16)>,
+    by_group: ByKey<Bindings>,
+    by_client: ByKey<Bindings>,
+    by_person: HashMap<(String, String), Bindings>,
+    everyone: Bindings,
+    issuer_sources: Vec<Vec<u16>>,
+    configured: Table<Entry>,
+}
+
+impl Rules {
+    /// Indexes a policy.
+    #[must_use]
+    pub fn new(policy: Arc<Policy>, generation: u64, keyer: &Keyer) -> Self {
+        let mut rules = Self {
+            default: default_service(&policy),
+            generation,
+            by_name: HashMap::new(),
+            by_host: HashMap::new(),
+            by_suffix: Vec::new(),
+            by_principal: Vec::new(),
+            by_group: ByKey::default(),
+            by_client: ByKey::default(),
+            by_person: HashMap::new(),
+            everyone: Vec::new(),
+            issuer_sources: vec![Vec::new(); policy.issuers.len()],
+            configured: configured_entries(&policy, keyer),
+            policy: Arc::clone(&policy),
+        };
+        for (index, service) in (0_u16..).zip(&policy.services) {
+            rules.add_service(index, service);
+        }
+        rules.by_suffix.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        for (index, binding) in (0_u32..).zip(&policy.bindings) {
+            rules.add_binding(index, binding, keyer);
+        }
+        for (index, source) in (0_u16..).zip(&policy.sources) {
+            if let Some(sources) = rules.issuer_sources.get_mut(usize::from(source.issuer)) {
+                sources.push(index);
+            }
+        }
+        rules
+    }
+
+    fn add_service(&mut self, index: u16, service: &Service) {
+        self.by_name.insert(Arc::clone(&service.name), index);
+        for host in &service.hosts {
+            match host.strip_prefix('*') {
+                Some(suffix) => self.by_suffix.push((suffix.to_owned(), index)),
+                None => {
+                    self.by_host.insert(host.clone(), index);
+                }
+            }
+        }
+        self.by_principal.extend(service.principals.iter().map(|pattern| (PrincipalPattern::new(pattern), index)));
+    }
+
+    fn add_binding(&mut self, index: u32, binding: &Binding, keyer: &Keyer) {
+        if binding.everyone {
+            self.everyone.push(index);
+        }
+        let Some(issuer) = binding.issuer.and_then(|issuer| self.policy.issuers.get(usize::from(issuer))) else {
+            return;
+        };
+        for group in &binding.groups {
+            self.by_group.entry(keyer.key(KeyKind::Group, &[&issuer.name, group])).or_default().push(index);
+        }
+        for client in &binding.clients {
+            self.by_client.entry(keyer.key(KeyKind::Client, &[&issuer.issuer, client])).or_default().push(index);
+        }
+        for person in &binding.people {
+            self.by_person.entry((issuer.name.clone(), person.clone())).or_default().push(index);
+        }
+    }
+
+    /// Which service a request is for (contract section 3).
+    #[must_use]
+    pub fn service(&self, destination: &Destination) -> Chosen<'_> {
+        let (index, unknown_name) = self.service_index(destination);
+        let service = self.policy.services.get(usize::from(index)).unwrap_or(&self.default);
+        Chosen { index, service, unknown_name }
+    }
+
+    fn service_index(&self, destination: &Destination) -> (u16, bool) {
+        if let Some(name) = &destination.extension {
+            return match self.by_name.get(name.as_str()) {
+                Some(index) => (*index, false),
+                None => (Policy::DEFAULT_SERVICE, true),
+            };
+        }
+        if let Some(principal) = &destination.principal {
+            let named = self.by_principal.iter().filter(|(pattern, _)| pattern.matches(principal));
+            let best = named.max_by_key(|(pattern, _)| pattern.literal_len());
+            if best.is_some() || principal.starts_with("spiffe://") {
+                return (best.map_or(Policy::DEFAULT_SERVICE, |(_, index)| *index), false);
+            }
+        }
+        let Some(host) = &destination.host else { return (Policy::DEFAULT_SERVICE, false) };
+        let exact = self.by_host.get(host.as_str()).copied();
+        let wild = || {
+            let fits = |suffix: &str| host.len() > suffix.len() && host.ends_with(suffix);
+            self.by_suffix.iter().find(|(suffix, _)| fits(suffix)).map(|(_, index)| *index)
+        };
+        (exact.or_else(wild).unwrap_or(Policy::DEFAULT_SERVICE), false)
+    }
+
+    /// Bindings of a group.
+    #[must_use]
+    pub fn of_group(&self, group: Key) -> &[u32] {
+        self.by_group.get(&group).map_or(&[], Vec::as_slice)
+    }
+
+    /// Bindings of a client.
+    #[must_use]
+    pub fn of_client(&self, client: Key) -> &[u32] {
+        self.by_client.get(&client).map_or(&[], Vec::as_slice)
+    }
+
+    /// Bindings that name a person so.
+    #[must_use]
+    pub fn of_name(&self, name: &(String, String)) -> &[u32] {
+        self.by_person.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every name in a binding, with its issuer's name.
+    pub fn names(&self) -> impl Iterator<Item = &(String, String)> {
+        self.by_person.keys()
+    }
+
+    /// Bindings of every verified credential.
+    #[must_use]
+    pub fn of_everyone(&self) -> &[u32] {
+        &self.everyone
+    }
+
+    /// Whether any binding names clients of this key.
+    #[must_use]
+    pub fn names_client(&self, client: Key) -> bool {
+        self.by_client.contains_key(&client)
+    }
+
+    /// Indices of the sources of an issuer.
+    #[must_use]
+    pub fn sources_of(&self, issuer: u16) -> &[u16] {
+        self.issuer_sources.get(usize::from(issuer)).map_or(&[], Vec::as_slice)
+    }
+
+    /// What `revocations:` of this very configuration denies, whether or not the log has noted it yet. The id
+    /// of an entry is its index there.
+    #[must_use]
+    #[inline]
+    pub fn configured(&self, key: Key) -> &[Entry] {
+        if self.configured.is_empty() { &[] } else { self.configured.get(key) }
+    }
+
+    /// Entries of `revocations:` that the log has not noted, and standing notes that no longer have one.
+    ///
+    /// A configuration without the key says nothing about what stands.
+    #[must_use]
+    pub fn unnoted<'a>(&'a self, fold: &Fold) -> (Vec<&'a ConfiguredRevocation>, Vec<String>) {
+        let Some(entries) = &self.policy.revocations else { return (Vec::new(), Vec::new()) };
+        let notes: Vec<String> = entries.iter().map(|entry| note_of(&entry.target, entry.shape)).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        let fresh = entries
+            .iter()
+            .zip(&notes)
+            .filter(|(_, note)| !fold.noted.contains_key(*note) && seen.insert((*note).clone()))
+            .map(|(entry, _)| entry)
+            .collect();
+        let gone = fold.noted.keys().filter(|note| !notes.contains(note)).cloned().collect();
+        (fresh, gone)
+    }
+}
+
+fn default_service(policy: &Policy) -> Service {
+    use crate::domain::policy::{Authorization, Enforcement, NotOurs};
+    policy.services.first().cloned().unwrap_or_else(|| Service {
+        name: Arc::from("default"),
+        hosts: Vec::new(),
+        principals: Vec::new(),
+        enforcement: Enforcement::Enforce,
+        authorization: Authorization::Roles,
+        audiences: None,
+        max_staleness: None,
+        when_stale: None,
+        no_credentials: NotOurs::Deny,
+        foreign_credentials: NotOurs::Deny,
+        preflight: NotOurs::Deny,
+    })
+}
+
+fn configured_entries(policy: &Policy, keyer: &Keyer) -> Table<Entry> {
+    let entries = policy.revocations.iter().flatten().zip(0_u64..).map(|(configured, index)| {
+        let effective = configured.effective.unwrap_or(Timestamp::MIN);
+        let key = configured.target.key(keyer);
+        entry(key, index, configured.target.kind(), configured.shape, &Owner::Configuration, effective)
+    });
+    debug_assert_eq!(OwnerKind::from(&Owner::Configuration), OwnerKind::Configuration);
+    Table::build(entries.filter(|entry| entry.stand != Stand::Leftover).collect())
+}
+
+/// A principal, or all that fit a pattern with `*`, which stands for any text without `/`; a `*` at the end
+/// of the pattern for any text at all.
+#[derive(Clone, Debug)]
+struct PrincipalPattern(Vec<String>);
+
+impl PrincipalPattern {
+    fn new(text: &str) -> Self {
+        Self(text.split('*').map(str::to_owned).collect())
+    }
+
+    fn literal_len(&self) -> usize {
+        self.0.iter().map(String::len).sum()
+    }
+
+    fn matches(&self, principal: &str) -> bool {
+        let mut parts = self.0.iter();
+        let Some(mut rest) = parts.next().and_then(|first| principal.strip_prefix(first.as_str())) else {
+            return false;
+        };
+        while let Some(part) = parts.next() {
+            if part.is_empty() && parts.len() == 0 {
+                return !rest.is_empty();
+            }
+            let Some(at) = rest.find(part.as_str()) else { return false };
+            if rest.as_bytes().iter().take(at).any(|byte| *byte == b'/') || at == 0 {
+                return false;
+            }
+            let after = rest.get(at + part.len()..).unwrap_or("");
+            if parts.len() == 0 && !after.is_empty() {
+                return false;
+            }
+            rest = after;
+        }
+        rest.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_principal_pattern_has_stars_within_and_at_the_end() {
+        let matches = |pattern: &str, principal: &str| PrincipalPattern::new(pattern).matches(principal);
+        assert!(matches("spiffe://a/ns/b/sa/c", "spiffe://a/ns/b/sa/c"));
+        assert!(!matches("spiffe://a/ns/b/sa/c", "spiffe://a/ns/b/sa/cc"));
+        assert!(matches("spiffe://a/ns/b/sa/*", "spiffe://a/ns/b/sa/c"));
+        assert!(!matches("spiffe://a/ns/b/sa/*", "spiffe://a/ns/b/sa/"));
+        assert!(matches("spiffe://a/ns/*/sa/c", "spiffe://a/ns/b/sa/c"));
+        assert!(!matches("spiffe://a/ns/*/sa/c", "spiffe://a/ns/b/x/sa/c"));
+    }
+}

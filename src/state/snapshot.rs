@@ -1,0 +1,179 @@
+//! A fold as bytes, and back: so that a start need not read the whole log.
+//!
+//! Format: one line of JSON (everything but the set), then the entries, 48 bytes each. A snapshot that
+//! cannot be read is no harm: the log is folded from its beginning.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+
+use super::fold::{Fold, PinName, SourceState};
+use super::people::People;
+use super::revocations::{Entry, OwnerKind, Revocations, Stand};
+use crate::domain::event::{Epoch, Event, Exemption, NewEvent, Position, Recorded};
+use crate::domain::key::{Key, Keyer};
+use crate::domain::person::{Person, PersonId};
+use crate::domain::revocation::{Revocation, RevocationId, TargetKind};
+use crate::domain::time::Timestamp;
+
+/// Version of the format; another one is not read.
+const VERSION: u32 = 1;
+const ENTRY: usize = 48;
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    version: u32,
+    epoch: Epoch,
+    witnessed: Timestamp,
+    entries: usize,
+    people: Vec<Arc<Person>>,
+    exemptions: Vec<(Position, Arc<Exemption>)>,
+    pins: Vec<(PinName, Vec<PersonId>)>,
+    sources: Vec<(String, SourceState)>,
+    noted: Vec<(String, RevocationId)>,
+    expiring: Vec<(RevocationId, Arc<Revocation>)>,
+    extensions: Vec<(RevocationId, Vec<PersonId>)>,
+}
+
+/// Why bytes are no snapshot of this version.
+#[derive(Debug, thiserror::Error)]
+#[error("snapshot cannot be read: {0}")]
+pub struct Unreadable(String);
+
+fn pairs<K: Clone + Ord, V: Clone>(map: &imbl::OrdMap<K, V>) -> Vec<(K, V)> {
+    map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn head(fold: &Fold) -> Head {
+    let mut people: Vec<Arc<Person>> = fold.people.iter().map(|known| Arc::clone(&known.person)).collect();
+    people.sort_by(|one, other| one.id.cmp(&other.id));
+    Head {
+        version: VERSION,
+        epoch: fold.epoch,
+        witnessed: fold.witnessed,
+        entries: fold.revocations.len(),
+        people,
+        exemptions: pairs(&fold.exemptions),
+        pins: pairs(&fold.pins),
+        sources: pairs(&fold.sources),
+        noted: pairs(&fold.noted),
+        expiring: fold.expiring.iter().map(|((_, id), revocation)| (*id, Arc::clone(revocation))).collect(),
+        extensions: pairs(&fold.extensions),
+    }
+}
+
+fn write_entry(entry: &Entry) -> [u8; ENTRY] {
+    let mut bytes = [0; ENTRY];
+    let fields = [
+        entry.key.high.to_le_bytes(),
+        entry.key.low.to_le_bytes(),
+        entry.id.to_le_bytes(),
+        entry.at.as_millis().to_le_bytes(),
+        entry.effective.as_millis().to_le_bytes(),
+        [entry.kind as u8, entry.stand as u8, entry.owner as u8, 0, 0, 0, 0, 0],
+    ];
+    for (into, from) in bytes.iter_mut().zip(fields.iter().flatten()) {
+        *into = *from;
+    }
+    bytes
+}
+
+fn read_entry(bytes: &[u8]) -> Option<Entry> {
+    let word = |index: usize| bytes.get(index * 8..index * 8 + 8)?.try_into().ok().map(u64::from_le_bytes);
+    let flag = |index: usize| bytes.get(40 + index).copied();
+    Some(Entry {
+        key: Key { high: word(0)?, low: word(1)? },
+        id: word(2)?,
+        at: Timestamp::from_millis(word(3)?.cast_signed()),
+        effective: Timestamp::from_millis(word(4)?.cast_signed()),
+        kind: TargetKind::ALL.into_iter().find(|kind| Some(*kind as u8) == flag(0))?,
+        stand: [Stand::Block, Stand::CutOff, Stand::Leftover]
+            .into_iter()
+            .find(|stand| Some(*stand as u8) == flag(1))?,
+        owner: [OwnerKind::Operator, OwnerKind::Configuration, OwnerKind::Source]
+            .into_iter()
+            .find(|owner| Some(*owner as u8) == flag(2))?,
+    })
+}
+
+/// Writes a fold down.
+///
+/// # Errors
+/// [`Unreadable`] if it has no JSON form, which no fold of a log has.
+pub fn write(fold: &Fold) -> Result<Vec<u8>, Unreadable> {
+    let mut bytes = serde_json::to_vec(&head(fold)).map_err(|error| Unreadable(error.to_string()))?;
+    bytes.push(b'\n');
+    bytes.reserve(fold.revocations.len() * ENTRY);
+    for entry in fold.revocations.iter() {
+        bytes.extend_from_slice(&write_entry(entry));
+    }
+    Ok(bytes)
+}
+
+/// Reads a fold back. The keyer must be the one under which it was written.
+///
+/// # Errors
+/// [`Unreadable`] says why these bytes are no snapshot.
+pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
+    let unreadable = |what: &str| Unreadable(what.to_owned());
+    let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| unreadable("it has no head"))?;
+    let (first, rest) = bytes.split_at(end);
+    let head: Head = serde_json::from_slice(first).map_err(|error| Unreadable(error.to_string()))?;
+    if head.version != VERSION {
+        return Err(Unreadable(format!("it has version {}", head.version)));
+    }
+    let rest = rest.get(1..).unwrap_or(&[]);
+    if rest.len() != head.entries * ENTRY {
+        return Err(unreadable("its entries are incomplete"));
+    }
+    let entries: Option<Vec<Entry>> = rest.chunks_exact(ENTRY).map(read_entry).collect();
+    let mut fold = Fold::empty(keyer, head.epoch.generation);
+    fold.people = People::default();
+    for person in head.people {
+        fold.people.put(&fold.keyer, Arc::unwrap_or_clone(person));
+    }
+    // Exemptions and pins have indices of their own: their events make them anew.
+    for (position, exemption) in head.exemptions {
+        fold.replay(position, Event::Exempted(Arc::unwrap_or_clone(exemption)));
+    }
+    for ((issuer, name), persons) in head.pins {
+        for person in persons {
+            fold.replay(0, Event::Pinned { issuer: issuer.clone(), name: name.clone(), person });
+        }
+    }
+    fold.revocations = Revocations::build(entries.ok_or_else(|| unreadable("an entry is damaged"))?);
+    fold.sources = head.sources.into_iter().collect();
+    fold.noted = head.noted.into_iter().collect();
+    fold.expiring = head
+        .expiring
+        .into_iter()
+        .filter_map(|(id, revocation)| Some(((revocation.expires?, id), revocation)))
+        .collect();
+    fold.extensions = head.extensions.into_iter().collect();
+    fold.epoch = head.epoch;
+    fold.witnessed = head.witnessed;
+    Ok(fold)
+}
+
+impl Fold {
+    /// Takes in an event out of order, to rebuild what only events can build.
+    fn replay(&mut self, position: Position, event: Event) {
+        self.epoch.position = position.saturating_sub(1);
+        self.apply(&Recorded {
+            position: self.epoch.position + 1,
+            new: NewEvent { time: self.witnessed, happened: None, id: None, event },
+        });
+    }
+
+    /// SHA-256 over everything that the fold holds, in lower-case hex: two folds of the same log have the
+    /// same, however they came about.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut context = Context::new(&SHA256);
+        if let Ok(bytes) = write(self) {
+            context.update(&bytes);
+        }
+        hex::encode(context.finish())
+    }
+}

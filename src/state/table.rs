@@ -1,0 +1,216 @@
+//! A table that can be shared while it changes: what the revocation set and the directory are made of.
+//!
+//! Two levels of fixed fan-out over sorted leaves. A change copies one leaf, one node and the root, never
+//! the table; within a batch each is copied once at most. A look-up reads root, node and, where its key's
+//! own bits say it must be, the leaf.
+
+use std::sync::Arc;
+
+use crate::domain::key::Key;
+
+/// Something that a table can hold. Several entries may share a key; they are kept in order of `rank`.
+pub trait Keyed: Clone {
+    /// Where it stands.
+    fn key(&self) -> Key;
+
+    /// Its place among those of the same key. Two entries of the same key and rank replace each other.
+    fn rank(&self) -> (u64, u64);
+}
+
+const ROOT: usize = 256;
+const NODE: usize = 64;
+
+type Leaf<E> = Arc<[E]>;
+type Node<E> = Arc<Vec<Leaf<E>>>;
+
+/// A table of entries by key. Cloning is cheap and gives an independent table.
+#[derive(Clone, Debug)]
+pub struct Table<E> {
+    nodes: Arc<Vec<Option<Node<E>>>>,
+    len: usize,
+}
+
+impl<E: Keyed> Default for Table<E> {
+    fn default() -> Self {
+        Self { nodes: Arc::new(vec![None; ROOT]), len: 0 }
+    }
+}
+
+/// Which node, and which leaf in it: the first 14 bits.
+fn place(key: Key) -> (usize, usize) {
+    (usize::from(key.high.to_be_bytes()[0]), usize::from(key.high.to_be_bytes()[1] >> 2))
+}
+
+/// About where in a leaf of `len` entries the key stands, by the bits that did not choose the leaf.
+fn guess(key: Key, len: usize) -> usize {
+    let share = u128::from(key.high << 14) * (len as u128);
+    usize::try_from(share >> 64).unwrap_or(0)
+}
+
+/// The first entry of a sorted leaf that does not stand before `key`.
+///
+/// Keys are uniform, so the guess is off by about the square root of the length: walking from it reads
+/// one or two cache lines where halving the leaf would read one for each step.
+fn lower_bound<E: Keyed>(leaf: &[E], key: Key) -> usize {
+    let mut at = guess(key, leaf.len());
+    while at > 0 && leaf.get(at - 1).is_some_and(|entry| entry.key() >= key) {
+        at -= 1;
+    }
+    while leaf.get(at).is_some_and(|entry| entry.key() < key) {
+        at += 1;
+    }
+    at
+}
+
+impl<E: Keyed> Table<E> {
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn leaf(&self, key: Key) -> &[E] {
+        let (node, leaf) = place(key);
+        self.nodes.get(node).and_then(Option::as_ref).and_then(|node| node.get(leaf)).map_or(&[], |leaf| leaf.as_ref())
+    }
+
+    /// All entries of this key, in order of their rank.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, key: Key) -> &[E] {
+        let leaf = self.leaf(key);
+        if leaf.is_empty() {
+            return &[];
+        }
+        let from = lower_bound(leaf, key);
+        let rest = leaf.get(from..).unwrap_or(&[]);
+        let many = rest.iter().take_while(|entry| entry.key() == key).count();
+        rest.get(..many).unwrap_or(&[])
+    }
+
+    /// Puts an entry in, in place of the one with the same key and rank.
+    pub fn insert(&mut self, entry: E) {
+        let key = entry.key();
+        let order = (key, entry.rank());
+        let mut added = true;
+        self.change_leaf(key, |leaf| {
+            let at = leaf.partition_point(|other| (other.key(), other.rank()) < order);
+            let replaces = leaf.get(at).is_some_and(|other| (other.key(), other.rank()) == order);
+            added = !replaces;
+            let (before, after) = leaf.split_at(at.min(leaf.len()));
+            let after = after.iter().skip(usize::from(replaces));
+            before.iter().cloned().chain(std::iter::once(entry)).chain(after.cloned()).collect()
+        });
+        self.len += usize::from(added);
+    }
+
+    /// Takes out the entries of this key for which `gone` says so; returns them.
+    pub fn remove(&mut self, key: Key, gone: impl Fn(&E) -> bool) -> Vec<E> {
+        let removed: Vec<E> = self.get(key).iter().filter(|entry| gone(entry)).cloned().collect();
+        if !removed.is_empty() {
+            self.change_leaf(key, |leaf| {
+                leaf.iter().filter(|entry| entry.key() != key || !gone(entry)).cloned().collect()
+            });
+            self.len -= removed.len();
+        }
+        removed
+    }
+
+    fn change_leaf(&mut self, key: Key, change: impl FnOnce(&[E]) -> Leaf<E>) {
+        let (node, leaf) = place(key);
+        let nodes = Arc::make_mut(&mut self.nodes);
+        let Some(slot) = nodes.get_mut(node) else { return };
+        let node = slot.get_or_insert_with(|| Arc::new(vec![Arc::from(Vec::new()); NODE]));
+        if let Some(leaf) = Arc::make_mut(node).get_mut(leaf) {
+            *leaf = change(leaf);
+        }
+    }
+
+    /// All entries, in order of key and rank.
+    pub fn iter(&self) -> impl Iterator<Item = &E> {
+        self.nodes.iter().flatten().flat_map(|node| node.iter()).flat_map(|leaf| leaf.iter())
+    }
+
+    /// A table of these entries, which may come in any order. Later ones replace earlier ones.
+    pub fn build(mut entries: Vec<E>) -> Self {
+        entries.sort_by_key(|entry| (entry.key(), entry.rank()));
+        entries.dedup_by(|later, earlier| {
+            let same = (later.key(), later.rank()) == (earlier.key(), earlier.rank());
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        let len = entries.len();
+        let mut nodes = vec![None; ROOT];
+        for of_leaf in entries.chunk_by(|one, other| place(one.key()) == place(other.key())) {
+            let Some(first) = of_leaf.first() else { continue };
+            let (node, leaf) = place(first.key());
+            let Some(slot) = nodes.get_mut(node) else { continue };
+            let node: &mut Node<E> = slot.get_or_insert_with(|| Arc::new(vec![Arc::from(Vec::new()); NODE]));
+            if let Some(slot) = Arc::make_mut(node).get_mut(leaf) {
+                *slot = Arc::from(of_leaf.to_vec());
+            }
+        }
+        Self { nodes: Arc::new(nodes), len }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    struct Item(Key, u64, u32);
+
+    impl Keyed for Item {
+        fn key(&self) -> Key {
+            self.0
+        }
+        fn rank(&self) -> (u64, u64) {
+            (self.1, 0)
+        }
+    }
+
+    /// Few distinct keys, so that they meet; spread over and inside leaves.
+    fn key() -> impl Strategy<Value = Key> {
+        (0_u64..4, 0_u64..6, 0_u64..3).prop_map(|(leaf, inside, low)| Key { high: leaf << 49 | inside << 40, low })
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_does_what_a_map_does(steps in prop::collection::vec((key(), 0_u64..3, any::<u32>(), any::<bool>()), 0..200)) {
+            let mut table = Table::default();
+            let mut map = BTreeMap::new();
+            for (key, rank, value, insert) in steps {
+                let before = table.clone();
+                let size = before.len();
+                if insert {
+                    table.insert(Item(key, rank, value));
+                    map.insert((key, rank), value);
+                } else {
+                    let removed = table.remove(key, |item| item.1 == rank);
+                    prop_assert_eq!(removed.len(), usize::from(map.remove(&(key, rank)).is_some()));
+                }
+                prop_assert_eq!(before.len(), size, "a clone is independent");
+                prop_assert_eq!(before.iter().count(), size);
+                prop_assert_eq!(table.len(), map.len());
+                let all: Vec<Item> = map.iter().map(|(&(key, rank), &value)| Item(key, rank, value)).collect();
+                prop_assert_eq!(table.iter().cloned().collect::<Vec<_>>(), all.clone());
+                let of_key: Vec<Item> = all.iter().filter(|item| item.0 == key).cloned().collect();
+                prop_assert_eq!(table.get(key).to_vec(), of_key);
+                prop_assert_eq!(Table::build(all.clone()).iter().cloned().collect::<Vec<_>>(), all);
+            }
+        }
+    }
+}

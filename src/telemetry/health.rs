@@ -1,0 +1,98 @@
+//! Whether this process may be asked: ready when nothing stands in the way any more.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    for_what: BTreeMap<u64, String>,
+    draining: bool,
+}
+
+#[derive(Debug)]
+struct Inner {
+    waiting: Mutex<Waiting>,
+    ready: watch::Sender<bool>,
+}
+
+impl Inner {
+    fn change(&self, change: impl FnOnce(&mut Waiting)) {
+        let mut waiting = self.lock();
+        change(&mut waiting);
+        let ready = waiting.for_what.is_empty() && !waiting.draining;
+        // Sent under the lock, so that the last change is the last that is seen.
+        self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Readiness of this process: shared, cheap to clone. Nobody sets it: it follows from what still blocks it.
+///
+/// Take all blocks of the start before the first is dropped; a reload takes none.
+#[derive(Clone, Debug)]
+pub struct Readiness(Arc<Inner>);
+
+/// Something that must happen before this process is ready. Has happened when this is dropped.
+#[derive(Debug)]
+#[must_use = "readiness is blocked only while this is kept"]
+pub struct Block {
+    inner: Arc<Inner>,
+    id: u64,
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.inner.change(|waiting| drop(waiting.for_what.remove(&self.id)));
+    }
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Readiness {
+    /// A process that waits for nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Inner { waiting: Mutex::default(), ready: watch::Sender::new(true) }))
+    }
+
+    /// Blocks readiness until the guard is dropped. `what` is shown to everybody, such as `log replay` or
+    /// `first sync of source okta`: no secrets.
+    pub fn block(&self, what: impl Into<String>) -> Block {
+        let mut id = 0;
+        self.0.change(|waiting| {
+            id = waiting.next;
+            waiting.next = waiting.next.saturating_add(1);
+            waiting.for_what.insert(id, what.into());
+        });
+        Block { inner: self.0.clone(), id }
+    }
+
+    /// Not ready from now on, for good: the process ends.
+    pub fn drain(&self) {
+        self.0.change(|waiting| waiting.draining = true);
+    }
+
+    /// What is missing; empty when ready.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let waiting = self.0.lock();
+        let draining = waiting.draining.then(|| "draining".to_owned());
+        waiting.for_what.values().cloned().chain(draining).collect()
+    }
+
+    /// Whether nothing is missing, now and later; for gRPC health.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.0.ready.subscribe()
+    }
+}

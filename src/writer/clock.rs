@@ -1,0 +1,39 @@
+//! What ends because its time came.
+
+use std::sync::Arc;
+
+use super::operator::end;
+use super::plan::{Outcome, Plan};
+use crate::domain::event::{EndCause, Event, Position};
+use crate::domain::revocation::{Revocation, RevocationId};
+use crate::domain::time::Now;
+
+/// Plans the end of everything whose time has come. An end weakens, so it waits for the time that never
+/// falls; what it leaves behind (law 7) is dated with the time at which it was to end.
+pub(super) fn tick(plan: &mut Plan, now: Now) -> Outcome {
+    let over: Vec<(RevocationId, Arc<Revocation>)> = plan
+        .state
+        .fold
+        .expiring
+        .iter()
+        .take_while(|((expires, _), _)| *expires <= now.steady)
+        .map(|((_, id), revocation)| (*id, Arc::clone(revocation)))
+        .collect();
+    for (id, revocation) in over {
+        let at = revocation.expires.unwrap_or(now.wall);
+        let ended = end(id, Arc::unwrap_or_clone(revocation), EndCause::Expired, at, "clock", "its time came");
+        plan.add(Event::Ended(ended), now);
+    }
+    let over: Vec<Position> = plan
+        .state
+        .fold
+        .exemptions
+        .iter()
+        .filter(|(_, exemption)| exemption.expires <= now.steady)
+        .map(|(id, _)| *id)
+        .collect();
+    for exemption in over {
+        plan.add(Event::ExemptionEnded { exemption, cause: EndCause::Expired }, now);
+    }
+    Outcome::default()
+}

@@ -1,0 +1,99 @@
+//! What a configuration brings about in the log: notes of its revocations, and pins of its names.
+
+use super::operator::{canonical, end};
+use super::plan::{Outcome, Plan};
+use crate::domain::event::{EndCause, Event};
+use crate::domain::inbox::Refused;
+use crate::domain::person::{PersonId, Status};
+use crate::domain::policy::ConfiguredRevocation;
+use crate::domain::revocation::{Owner, Revocation, RevocationId, Target};
+use crate::domain::time::Now;
+use crate::log::{Log, LogError};
+use crate::state::State;
+
+/// Who acts where the configuration does.
+const ACTOR: &str = "configuration";
+
+/// Notes what stands in `revocations:` for the first time, and ends what no longer does.
+pub(super) async fn note<L: Log>(plan: &mut Plan, log: &L, now: Now) -> Result<Result<Outcome, Refused>, LogError> {
+    let rules = std::sync::Arc::clone(&plan.state.rules);
+    let (fresh, gone) = rules.unnoted(&plan.state.fold);
+    for entry in fresh {
+        let revocation = revocation(&plan.state, entry, now);
+        plan.add(Event::Revoked(revocation), now);
+    }
+    for note in gone {
+        let Some(id) = plan.state.fold.noted.get(&note).copied() else { continue };
+        if let Some(Event::Revoked(revocation)) = read(log, id).await? {
+            let ended = end(id, revocation, EndCause::TakenOut, now.wall, ACTOR, "taken out of the configuration");
+            plan.add(Event::Ended(ended), now);
+        }
+    }
+    Ok(Ok(Outcome::default()))
+}
+
+async fn read<L: Log>(log: &L, id: RevocationId) -> Result<Option<Event>, LogError> {
+    let mut found = log.read(id.0.saturating_sub(1), 1).await?;
+    Ok(found.pop().map(|recorded| recorded.new.event))
+}
+
+/// A configured REF denies everybody whom it may mean.
+fn revocation(state: &State, entry: &ConfiguredRevocation, now: Now) -> Revocation {
+    let persons = match &entry.target {
+        Target::Person { reference } => state.resolve(reference),
+        _ => Vec::new(),
+    };
+    Revocation {
+        target: canonical(&state.rules.policy, &entry.target),
+        shape: entry.shape,
+        reason: entry.reason.clone(),
+        owner: Owner::Configuration,
+        actor: ACTOR.to_owned(),
+        effective: entry.effective.unwrap_or(now.wall.min(now.steady)),
+        expires: None,
+        persons,
+    }
+}
+
+/// Pins the names of bindings that now mean somebody, and forgets the names that no binding has any more.
+pub(super) fn pin(plan: &mut Plan, now: Now) {
+    let rules = std::sync::Arc::clone(&plan.state.rules);
+    for name in rules.names() {
+        for person in unpinned(&plan.state, name) {
+            plan.add(Event::Pinned { issuer: name.0.clone(), name: name.1.clone(), person }, now);
+        }
+    }
+    let stale: Vec<(String, String)> =
+        plan.state.fold.pins.keys().filter(|name| rules.of_name(name).is_empty()).cloned().collect();
+    for (issuer, name) in stale {
+        plan.add(Event::Unpinned { issuer, name }, now);
+    }
+}
+
+/// Whom the name means in each source of its issuer that it is not pinned in yet. A name that means several
+/// people of a source means nobody there.
+fn unpinned(state: &State, (issuer, name): &(String, String)) -> Vec<PersonId> {
+    let policy = &state.rules.policy;
+    let pinned = state.fold.pins.get(&(issuer.clone(), name.clone())).map_or(&[][..], Vec::as_slice);
+    let of_issuer = |source: &str| {
+        policy.sources.iter().any(|rules| {
+            rules.name == source
+                && policy.issuers.get(usize::from(rules.issuer)).is_some_and(|rules| rules.name == *issuer)
+        })
+    };
+    let here = |id: &PersonId| {
+        state.fold.people.find(&state.fold.keyer, id).is_some_and(|known| known.person.status != Status::Departed)
+    };
+    let meant: Vec<PersonId> = state
+        .resolve(name)
+        .into_iter()
+        .filter(|id| of_issuer(&id.source) && here(id) && !pinned.iter().any(|other| other.source == id.source))
+        .collect();
+    meant
+        .chunk_by(|one, other| one.source == other.source)
+        .filter_map(|of_source| match of_source {
+            [one] => Some(one.clone()),
+            _ => None,
+        })
+        .collect()
+}

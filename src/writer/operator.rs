@@ -1,0 +1,177 @@
+//! What operators ask for: revoke, restore, exempt.
+
+use super::plan::{Outcome, Plan};
+use crate::domain::event::{EndCause, Ended, Event, Exemption, Recorded};
+use crate::domain::inbox::{Refused, RevokeRequest};
+use crate::domain::person::{PersonId, Status};
+use crate::domain::policy::Policy;
+use crate::domain::revocation::{Owner, Revocation, RevocationId, Target};
+use crate::domain::time::{Now, Timestamp};
+use crate::state::State;
+use crate::state::fold::note_of;
+
+/// Whom a REF means. Within one source it must mean one person; those who departed give way to one who has
+/// not (a rehire), since a source blocks them already.
+///
+/// # Errors
+/// [`Refused::Ambiguous`] lists everybody whom it may mean.
+pub(super) fn resolve(state: &State, reference: &str) -> Result<Vec<PersonId>, Refused> {
+    let all = state.resolve(reference);
+    let here = |id: &&PersonId| {
+        state.fold.people.find(&state.fold.keyer, id).is_some_and(|known| known.person.status != Status::Departed)
+    };
+    let mut chosen: Vec<PersonId> = Vec::new();
+    for of_source in all.chunk_by(|one, other| one.source == other.source) {
+        let present: Vec<&PersonId> = of_source.iter().filter(here).collect();
+        match (present.as_slice(), of_source) {
+            ([one], _) => chosen.push((*one).clone()),
+            ([], [one]) => chosen.push(one.clone()),
+            _ => return Err(Refused::Ambiguous { reference: reference.to_owned(), candidates: all }),
+        }
+    }
+    Ok(chosen)
+}
+
+/// A target with its issuer as `iss`, where it was given by its name in the configuration.
+pub(super) fn canonical(policy: &Policy, target: &Target) -> Target {
+    let mut target = target.clone();
+    if let Target::Subject { issuer, .. }
+    | Target::Session { issuer, .. }
+    | Target::Token { issuer, .. }
+    | Target::Client { issuer, .. }
+    | Target::Issuer { issuer } = &mut target
+        && let Some(rules) = policy.issuers.iter().find(|rules| rules.name == *issuer)
+    {
+        *issuer = rules.issuer.to_string();
+    }
+    target
+}
+
+/// Plans a revocation.
+pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Result<Outcome, Refused> {
+    if request.reason.trim().is_empty() {
+        return Err(Refused::Invalid("a revocation needs a reason".to_owned()));
+    }
+    let effective = request.effective.unwrap_or(now.wall);
+    if request.expires.is_some_and(|expires| expires <= now.steady || expires <= effective) {
+        return Err(Refused::Invalid("it would expire before it denies anything".to_owned()));
+    }
+    let persons = match &request.target {
+        Target::Person { reference } => resolve(&plan.state, reference)?,
+        _ => Vec::new(),
+    };
+    let revocation = Revocation {
+        target: canonical(&plan.state.rules.policy, &request.target),
+        shape: request.shape,
+        reason: request.reason.clone(),
+        owner: Owner::Operator,
+        actor: request.actor.clone(),
+        effective,
+        expires: request.expires,
+        persons: persons.clone(),
+    };
+    plan.add(Event::Revoked(revocation), now);
+    Ok(Outcome { persons })
+}
+
+/// Plans the end of one revocation.
+pub(super) fn restore(
+    plan: &mut Plan,
+    id: RevocationId,
+    event: Option<Recorded>,
+    reason: &str,
+    actor: &str,
+    now: Now,
+) -> Result<Outcome, Refused> {
+    let Some(Event::Revoked(revocation)) = event.map(|recorded| recorded.new.event) else {
+        return Err(Refused::NotFound(id));
+    };
+    let key = revocation.target.key(&plan.state.fold.keyer);
+    if !plan.state.fold.revocations.stands(key, id) {
+        return Err(Refused::NotFound(id));
+    }
+    may_restore(&plan.state.rules.policy, id, &revocation)?;
+    let persons = revocation.persons.clone();
+    let ended = end(id, revocation, EndCause::Restored, now.wall, actor, reason);
+    plan.add(Event::Ended(ended), now);
+    Ok(Outcome { persons })
+}
+
+/// The end of a revocation, as an event.
+pub(super) fn end(
+    id: RevocationId,
+    revocation: Revocation,
+    cause: EndCause,
+    at: Timestamp,
+    actor: &str,
+    reason: &str,
+) -> Ended {
+    Ended {
+        revocation: id,
+        target: revocation.target,
+        shape: revocation.shape,
+        expires: revocation.expires,
+        persons: revocation.persons,
+        cause,
+        at,
+        actor: actor.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// Each owner ends only its own; a source that is gone, or that only sends events, can no longer.
+fn may_restore(policy: &Policy, id: RevocationId, revocation: &Revocation) -> Result<(), Refused> {
+    let advice = match &revocation.owner {
+        Owner::Operator => return Ok(()),
+        Owner::Configuration => configured_advice(policy, revocation),
+        Owner::Source(name) => {
+            let source = policy.sources.iter().find(|source| source.name == *name);
+            if source.is_none_or(|source| !source.supplies.people) {
+                return Ok(());
+            }
+            format!("make the person active again in `{name}`, or `offboard exempt` them for a while")
+        }
+    };
+    Err(Refused::NotYours { id, owner: revocation.owner.to_string(), advice })
+}
+
+fn configured_advice(policy: &Policy, revocation: &Revocation) -> String {
+    let note = note_of(&revocation.target, revocation.shape);
+    let entries = policy.revocations.iter().flatten();
+    let found = entries.into_iter().find(|entry| note_of(&entry.target, entry.shape) == note);
+    match found {
+        Some(entry) => format!("take it out of `revocations` at {}", entry.place),
+        None => "it stands until a configuration says `revocations:` again, without it".to_owned(),
+    }
+}
+
+/// Plans break glass.
+pub(super) fn exempt(
+    plan: &mut Plan,
+    reference: &str,
+    expires: Timestamp,
+    (reason, actor): (&str, &str),
+    now: Now,
+) -> Result<Outcome, Refused> {
+    if reason.trim().is_empty() {
+        return Err(Refused::Invalid("an exemption needs a reason".to_owned()));
+    }
+    let max = plan.state.rules.policy.exemptions_max;
+    if expires <= now.steady || expires > now.wall.plus(max) {
+        let max = humantime::format_duration(max);
+        return Err(Refused::Invalid(format!("an exemption ends within {max} from now (`exemptions.max`)")));
+    }
+    let persons = resolve(&plan.state, reference)?;
+    if persons.is_empty() {
+        return Err(Refused::Nobody(reference.to_owned()));
+    }
+    let exemption = Exemption {
+        reference: reference.to_owned(),
+        persons: persons.clone(),
+        expires,
+        actor: actor.to_owned(),
+        reason: reason.to_owned(),
+    };
+    plan.add(Event::Exempted(exemption), now);
+    Ok(Outcome { persons })
+}

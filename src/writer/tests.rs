@@ -1,0 +1,393 @@
+//! Tests of the writer and of what decisions make of its work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::decide::decide;
+use crate::domain::credential::{CredentialKind, Identity, LinkKeys, Party, Shown, Verified};
+use crate::domain::inbox::{Inbox, Observation, RevokeRequest};
+use crate::domain::issuer::{ClaimNames, IssuerRules, KeySource, MachineRule};
+use crate::domain::key::KeyKind;
+use crate::domain::person::{Person, PersonId, Status};
+use crate::domain::policy::{
+    Authorization, ConfiguredRevocation, Enforcement, NotOurs, ResponseRules, Service, Unknown,
+};
+use crate::domain::reason::Reason;
+use crate::domain::revocation::{RevocationId, Shape, Target, TargetKind};
+use crate::domain::source::{Link, MaxChange, SourceRules, Supplies, WhenStale};
+use crate::domain::time::{Now, Timestamp};
+use crate::log::memory::Memory;
+use crate::request::Request;
+
+const ISS: &str = "https://idp.example.com";
+
+struct Silent;
+
+impl Witness for Silent {
+    fn enforced(&self, _: &Recorded) {}
+}
+
+fn at(seconds: i64) -> Now {
+    Now::at(Timestamp::from_secs(1_700_000_000 + seconds))
+}
+
+fn policy() -> Policy {
+    Policy {
+        hash: "test".into(),
+        bearer_header: "authorization".into(),
+        services: vec![Service {
+            name: "default".into(),
+            hosts: vec![],
+            principals: vec![],
+            enforcement: Enforcement::Enforce,
+            authorization: Authorization::None,
+            audiences: None,
+            max_staleness: None,
+            when_stale: None,
+            no_credentials: NotOurs::Deny,
+            foreign_credentials: NotOurs::Deny,
+            preflight: NotOurs::Pass,
+        }],
+        issuers: vec![Arc::new(IssuerRules {
+            name: "corp".into(),
+            issuer: ISS.into(),
+            audiences: None,
+            keys: KeySource::Discovery,
+            algorithms: vec![],
+            token_types: vec![],
+            leeway: Duration::from_secs(30),
+            claims: ClaimNames::default(),
+            machines: MachineRule::ClientIsSubject,
+        })],
+        sources: vec![SourceRules {
+            name: "hr".into(),
+            issuer: 0,
+            supplies: Supplies { people: true, groups: true },
+            required: false,
+            max_staleness: Duration::from_secs(900),
+            when_stale: WhenStale::Allow,
+            link: vec![Link { claim: "sub".into(), attribute: "id".into() }],
+            max_change: MaxChange { share: 0.2, from: 10 },
+        }],
+        roles: vec![],
+        bindings: vec![],
+        public: vec![],
+        unknown_people: Unknown::Deny,
+        unknown_clients: Unknown::Allow,
+        revocations: None,
+        response: ResponseRules::default(),
+        exemptions_max: Duration::from_secs(8 * 3600),
+    }
+}
+
+fn person(key: &str, status: Status) -> Person {
+    Person {
+        id: PersonId { source: "hr".into(), key: key.into() },
+        status,
+        email: Some(format!("{key}@example.com")),
+        username: None,
+        attributes: std::collections::BTreeMap::new(),
+        groups: vec![],
+    }
+}
+
+fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {
+    let link = LinkKeys {
+        source: 0,
+        person: keyer.key(KeyKind::Link, &["hr", "id", subject]),
+        claim: keyer.key(KeyKind::LinkClaim, &["corp", "sub", subject]),
+    };
+    let name = keyer.name(&format!("{ISS}|{subject}"));
+    let owner = Party {
+        look_ups: vec![
+            (TargetKind::Person, name),
+            (TargetKind::Subject, keyer.key(KeyKind::Subject, &[ISS, subject])),
+            (TargetKind::Session, keyer.key(KeyKind::Session, &[ISS, "s1"])),
+        ],
+        links: vec![link],
+    };
+    Shown::Verified(Arc::new(Verified::attest(Identity {
+        kind: CredentialKind::Bearer,
+        digest: [0; 32],
+        issuer_index: 0,
+        issuer: ISS.into(),
+        subject: Some(subject.into()),
+        session: Some("s1".into()),
+        token_id: None,
+        client: None,
+        client_key: None,
+        audiences: vec![],
+        required_audiences: None,
+        issued: Some(issued.wall),
+        not_before: None,
+        expires: None,
+        leeway: Duration::from_secs(30),
+        machine: false,
+        groups: vec![],
+        flaw: None,
+        owner,
+        actors: vec![],
+    })))
+}
+
+struct Bench {
+    log: Arc<Memory>,
+    keyer: Keyer,
+    inbox: Inbox,
+    published: Arc<Published>,
+}
+
+impl Bench {
+    /// A writer on an empty log, with alice and bob in the people file.
+    async fn start() -> Self {
+        let bench = Self::over(Arc::new(Memory::default()), policy()).await;
+        bench.list(&[person("alice", Status::Active), person("bob", Status::Active)], at(0)).await.unwrap();
+        bench
+    }
+
+    async fn over(log: Arc<Memory>, policy: Policy) -> Self {
+        let keyer = Keyer::new([1; 16]);
+        let fold = replay(log.as_ref(), keyer.clone()).await.unwrap();
+        let (writer, published) = Writer::new(Arc::clone(&log), fold, Arc::new(policy), Box::new(Silent));
+        let (inbox, letters) = Inbox::new();
+        #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
+        tokio::spawn(writer.run(letters));
+        Self { log, keyer, inbox, published }
+    }
+
+    async fn list(&self, people: &[Person], now: Now) -> Result<Done, Refused> {
+        let listing =
+            Observation::Listing { source: "hr".into(), people: people.to_vec(), complete: true, at: now.wall };
+        self.inbox.ask(Command::Observe(listing), now).await
+    }
+
+    async fn revoke(&self, target: Target, now: Now) -> Result<Done, Refused> {
+        let request = RevokeRequest {
+            target,
+            shape: Shape::Block,
+            reason: "left".into(),
+            actor: "ops".into(),
+            effective: None,
+            expires: None,
+        };
+        self.inbox.ask(Command::Revoke(request), now).await
+    }
+
+    async fn restore(&self, id: u64, now: Now) -> Result<Done, Refused> {
+        let command = Command::Restore { id: RevocationId(id), reason: "back".into(), actor: "ops".into() };
+        self.inbox.ask(command, now).await
+    }
+
+    async fn configure(&self, policy: Policy, now: Now) -> Result<Done, Refused> {
+        self.inbox.ask(Command::Configure(Arc::new(policy)), now).await
+    }
+
+    fn ask(&self, subject: &str, issued: Now, now: Now) -> Reason {
+        let shown = [token(&self.keyer, subject, issued)];
+        decide(&self.published.load(), &Request::default(), &shown, now).reason
+    }
+
+    /// The fold of the log from its very beginning has the digest of the one in force.
+    async fn folds_agree(&self) {
+        let live = self.published.snapshot().fold.digest();
+        let anew = replay(&self.log.without_snapshot(), self.keyer.clone()).await.unwrap();
+        assert_eq!(anew.digest(), live);
+        let bytes = snapshot::write(&anew).unwrap();
+        assert_eq!(snapshot::read(&bytes, self.keyer.clone()).unwrap().digest(), live, "and so has its snapshot");
+    }
+}
+
+fn alice() -> Target {
+    Target::Person { reference: "Alice@example.com".into() }
+}
+
+#[tokio::test]
+async fn an_acknowledged_revocation_is_enforced_and_a_restored_one_leaves_a_cut_off() {
+    let bench = Bench::start().await;
+    assert_eq!(bench.ask("alice", at(1), at(2)), Reason::Allowed);
+    let done = bench.revoke(alice(), at(3)).await.unwrap();
+    assert_eq!(done.persons, vec![person("alice", Status::Active).id]);
+    assert_eq!(bench.ask("alice", at(1), at(3)), Reason::RevokedPerson);
+    assert_eq!(bench.ask("bob", at(1), at(3)), Reason::Allowed);
+    bench.restore(done.position, at(10)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(10), at(11)), Reason::IssuedBeforeCutoff);
+    assert_eq!(bench.ask("alice", at(11), at(11)), Reason::Allowed);
+    assert_eq!(bench.restore(done.position, at(12)).await, Err(Refused::NotFound(RevocationId(done.position))));
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn a_restored_session_is_simply_lifted() {
+    let bench = Bench::start().await;
+    let session = Target::Session { issuer: "corp".into(), session: "s1".into() };
+    let done = bench.revoke(session, at(3)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(1), at(4)), Reason::RevokedSession, "an issuer may be given by its name");
+    bench.restore(done.position, at(5)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(1), at(6)), Reason::Allowed);
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn who_leaves_the_file_is_out_and_who_comes_back_needs_a_new_token() {
+    let bench = Bench::start().await;
+    bench.list(&[person("alice", Status::Suspended), person("bob", Status::Active)], at(5)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(1), at(6)), Reason::RevokedPerson);
+    bench.list(&[person("alice", Status::Active)], at(10)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(10), at(11)), Reason::IssuedBeforeCutoff);
+    assert_eq!(bench.ask("alice", at(11), at(12)), Reason::Allowed);
+    assert_eq!(bench.ask("bob", at(1), at(12)), Reason::RevokedPerson, "absent from a full listing is departed");
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn an_empty_listing_is_held_back() {
+    let bench = Bench::start().await;
+    assert!(matches!(bench.list(&[], at(5)).await, Err(Refused::Guarded { missing: 2, known: 2, .. })));
+    assert_eq!(bench.ask("alice", at(1), at(6)), Reason::Allowed);
+    assert!(bench.list(&[person("carol", Status::Suspended)], at(7)).await.is_err());
+    let shown = bench.published.snapshot();
+    assert!(shown.fold.sources.get("hr").is_some_and(|source| source.last_synced == at(0).wall), "and is no sync");
+}
+
+#[tokio::test]
+async fn a_ref_means_whom_it_resolved_to_and_whoever_takes_the_name() {
+    let bench = Bench::start().await;
+    bench.revoke(alice(), at(3)).await.unwrap();
+    let mut renamed = person("alice", Status::Active);
+    renamed.email = Some("a.smith@example.com".into());
+    let mut carol = person("carol", Status::Active);
+    carol.email = Some("alice@example.com".into());
+    bench.list(&[renamed.clone(), person("bob", Status::Active), carol.clone()], at(5)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(6), at(6)), Reason::RevokedPerson, "she, by another name");
+    assert_eq!(bench.ask("carol", at(6), at(6)), Reason::RevokedPerson, "the name, by another holder");
+    carol.email = None;
+    bench.list(&[renamed, person("bob", Status::Active), carol], at(7)).await.unwrap();
+    assert_eq!(bench.ask("carol", at(8), at(8)), Reason::RevokedPerson, "whom it meant once it means still");
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn a_source_and_an_operator_each_end_only_their_own() {
+    let bench = Bench::start().await;
+    let done = bench.revoke(alice(), at(3)).await.unwrap();
+    bench.list(&[person("alice", Status::Suspended), person("bob", Status::Active)], at(4)).await.unwrap();
+    bench.list(&[person("alice", Status::Active), person("bob", Status::Active)], at(5)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(6), at(6)), Reason::RevokedPerson);
+    bench.restore(done.position, at(7)).await.unwrap();
+    let suspended = [person("alice", Status::Suspended), person("bob", Status::Active)];
+    let done = bench.list(&suspended, at(8)).await.unwrap();
+    let refused = bench.restore(done.position + 1, at(9)).await;
+    assert!(matches!(refused, Err(Refused::NotYours { .. })), "{refused:?}");
+    let mut without = policy();
+    without.sources.clear();
+    bench.configure(without, at(10)).await.unwrap();
+    bench.restore(done.position + 1, at(11)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_future_revocation_denies_by_itself_and_an_expired_one_ends_by_an_event() {
+    let bench = Bench::start().await;
+    let request = RevokeRequest {
+        target: alice(),
+        shape: Shape::Block,
+        reason: "leaves friday".into(),
+        actor: "ops".into(),
+        effective: Some(at(100).wall),
+        expires: Some(at(200).wall),
+    };
+    bench.inbox.ask(Command::Revoke(request), at(3)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(1), at(99)), Reason::Allowed);
+    assert_eq!(bench.ask("alice", at(1), at(100)), Reason::RevokedPerson);
+    let back = Now { wall: at(50).wall, steady: at(100).wall };
+    assert_eq!(bench.ask("alice", at(1), back), Reason::RevokedPerson, "a clock set back weakens nothing");
+    assert_eq!(bench.ask("alice", at(1), at(201)), Reason::RevokedPerson, "only an event ends it");
+    bench.inbox.ask(Command::Tick, at(201)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(200), at(201)), Reason::IssuedBeforeCutoff);
+    assert_eq!(bench.ask("alice", at(201), at(201)), Reason::Allowed);
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn what_the_configuration_revokes_stands_until_a_configuration_says_otherwise() {
+    let bench = Bench::start().await;
+    let mut with = policy();
+    with.revocations = Some(vec![ConfiguredRevocation {
+        target: alice(),
+        shape: Shape::Block,
+        reason: "HR-12".into(),
+        effective: None,
+        place: "offboard.yaml:9".into(),
+    }]);
+    let mut without = policy();
+    without.revocations = Some(vec![]);
+
+    let done = bench.configure(with.clone(), at(3)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(1), at(3)), Reason::RevokedPerson);
+    let Err(Refused::NotYours { advice, .. }) = bench.restore(done.position, at(4)).await else { panic!() };
+    assert!(advice.contains("offboard.yaml:9"), "{advice}");
+    bench.configure(policy(), at(5)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(5), at(5)), Reason::RevokedPerson, "without the key all that stood stays");
+    let again = Bench::over(Arc::clone(&bench.log), policy()).await;
+    assert_eq!(again.ask("alice", at(5), at(5)), Reason::RevokedPerson, "across a restart too");
+    bench.configure(without, at(6)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(6), at(7)), Reason::IssuedBeforeCutoff);
+    assert_eq!(bench.ask("alice", at(7), at(7)), Reason::Allowed);
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn what_the_log_does_not_take_is_not_acknowledged_but_configured_revocations_deny_all_the_same() {
+    let bench = Bench::start().await;
+    bench.log.refuses.store(true, std::sync::atomic::Ordering::Release);
+    assert!(matches!(bench.revoke(alice(), at(3)).await, Err(Refused::Log(_))));
+    assert_eq!(bench.ask("alice", at(1), at(3)), Reason::Allowed, "nothing was changed");
+    let mut with = policy();
+    with.revocations = Some(vec![ConfiguredRevocation {
+        target: alice(),
+        shape: Shape::Block,
+        reason: "HR-12".into(),
+        effective: None,
+        place: "offboard.yaml:9".into(),
+    }]);
+    assert!(bench.configure(with, at(4)).await.is_err());
+    assert_eq!(bench.ask("alice", at(1), at(4)), Reason::RevokedPerson);
+}
+
+#[tokio::test]
+async fn break_glass_lifts_what_a_source_says_and_nothing_else() {
+    let bench = Bench::start().await;
+    bench.list(&[person("alice", Status::Suspended), person("bob", Status::Active)], at(3)).await.unwrap();
+    let exempt = |expires: Now| Command::Exempt {
+        reference: "alice".into(),
+        expires: expires.wall,
+        reason: "directory is wrong".into(),
+        actor: "ops".into(),
+    };
+    assert!(bench.inbox.ask(exempt(at(9 * 3600)), at(4)).await.is_err(), "longer than exemptions.max");
+    bench.inbox.ask(exempt(at(100)), at(4)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(1), at(5)), Reason::Exempted);
+    assert_eq!(bench.ask("alice", at(1), at(100)), Reason::RevokedPerson, "it ends by itself");
+    let done = bench.revoke(alice(), at(6)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(1), at(7)), Reason::RevokedPerson, "never an operator's");
+    bench.restore(done.position, at(8)).await.unwrap();
+    bench.inbox.ask(Command::Tick, at(101)).await.unwrap();
+    assert!(bench.published.snapshot().fold.exemptions.is_empty());
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn an_identifier_that_passes_to_another_is_cut_off() {
+    let mut by_email = policy();
+    by_email.sources[0].link = vec![Link { claim: "email".into(), attribute: "email".into() }];
+    let bench = Bench::over(Arc::new(Memory::default()), by_email).await;
+    bench.list(&[person("alice", Status::Active), person("bob", Status::Active)], at(0)).await.unwrap();
+    let mut renamed = person("alice", Status::Active);
+    renamed.email = Some("a.smith@example.com".into());
+    bench.list(&[renamed, person("bob", Status::Active)], at(10)).await.unwrap();
+    let key = bench.keyer.key(KeyKind::LinkClaim, &["corp", "email", "alice@example.com"]);
+    let state = bench.published.snapshot();
+    let [entry] = state.fold.revocations.under(key) else { panic!("no cut-off") };
+    assert_eq!(entry.at, at(15).wall, "five seconds of skew, for we dated it ourselves");
+    bench.folds_agree().await;
+}

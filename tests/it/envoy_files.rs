@@ -1,0 +1,207 @@
+//! The files of `envoy/`, run by a real Envoy: what a user copies does what its comments say.
+
+use envoy_types::ext_authz::v3::pb::CheckRequest;
+use serde_json::Value;
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+
+use crate::support::authz::RecordingAuthz;
+use crate::support::envoy::{Envoy, binary, configuration, validate};
+use crate::support::issuer::DevIssuer;
+use crate::support::tls::{Authority, dns, uri};
+use crate::support::upstream::Upstream;
+use crate::support::{Scratch, ports, root};
+
+const CALLER: &str = "spiffe://cluster.local/ns/orders/sa/web";
+
+/// Port 0 for what Envoy binds, the given ports for what it calls.
+fn with_ports(file: &str, authz: u16, application: u16) -> String {
+    let (authz, application) = (format!("port_value: {authz}"), format!("port_value: {application}"));
+    let ports = [("port_value: 9901", "port_value: 0"), ("port_value: 10000", "port_value: 0")];
+    configuration(file, &[&ports[..], &[("port_value: 9191", &authz), ("port_value: 8080", &application)]].concat())
+}
+
+fn header(check: &CheckRequest, name: &str) -> Vec<String> {
+    let http = check.attributes.as_ref().unwrap().request.as_ref().unwrap().http.as_ref().unwrap();
+    assert!(http.headers.is_empty(), "encode_raw_headers leaves the map empty");
+    let headers = http.header_map.as_ref().unwrap().headers.iter().filter(|header| header.key == name);
+    headers.map(|header| String::from_utf8_lossy(&header.raw_value).into_owned()).collect()
+}
+
+#[test]
+fn every_file_is_valid() {
+    let Some(envoy) = binary() else { return };
+    let scratch = Scratch::new();
+    let tls = certificates(&scratch);
+    for file in ["envoy.yaml", "envoy-mtls.yaml"] {
+        let copy = scratch.path().join(file);
+        let text = std::fs::read_to_string(root().join("envoy").join(file)).unwrap();
+        std::fs::write(&copy, text.replace("/etc/envoy/tls", &tls)).unwrap();
+        validate(&envoy, &copy).unwrap();
+    }
+}
+
+#[test]
+fn the_two_differ_in_tls_only() {
+    let mut plain = parsed("envoy/envoy.yaml");
+    let mut mtls = parsed("envoy/envoy-mtls.yaml");
+    assert_ne!(plain, mtls);
+    without_tls(&mut plain);
+    without_tls(&mut mtls);
+    assert_eq!(plain, mtls);
+}
+
+fn parsed(file: &str) -> Value {
+    serde_saphyr::from_str(&std::fs::read_to_string(root().join(file)).unwrap()).unwrap()
+}
+
+fn without_tls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for key in ["transport_socket", "forward_client_cert_details", "set_current_client_cert_details"] {
+                map.remove(key);
+            }
+            map.values_mut().for_each(without_tls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_tls),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn it_asks_with_raw_headers_and_the_routes_service() {
+    let Some(binary) = binary() else { return };
+    let (authz, upstream) = (RecordingAuthz::start(None).await, Upstream::start().await);
+    let envoy = Envoy::start(&binary, &with_ports("envoy/envoy.yaml", authz.port, upstream.port)).await;
+    let request = reqwest::Client::new().get(format!("{}/v1/../v1//orders/7?q=1", envoy.url));
+    let request = request.header("authorization", "Bearer a").header("authorization", "Bearer b");
+    let answer = request.header("x-odd", &b"\xff\xfe"[..]).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+
+    let asked = authz.asked();
+    assert_eq!(asked.len(), 1);
+    let attributes = asked[0].attributes.as_ref().unwrap();
+    assert_eq!(attributes.context_extensions.get("service").map(String::as_str), Some("payments"));
+    assert_eq!(header(&asked[0], "authorization"), ["Bearer a", "Bearer b"], "duplicates stay apart");
+    let path = &attributes.request.as_ref().unwrap().http.as_ref().unwrap().path;
+    assert_eq!(path, "/v1/orders/7?q=1", "normalised before it is judged");
+    assert_eq!(upstream.seen()[0].uri.to_string(), *path, "what is judged is what is served");
+}
+
+#[tokio::test]
+async fn what_a_client_says_of_itself_is_stripped() {
+    let Some(binary) = binary() else { return };
+    let (authz, upstream) = (RecordingAuthz::start(None).await, Upstream::start().await);
+    let envoy = Envoy::start(&binary, &with_ports("envoy/envoy.yaml", authz.port, upstream.port)).await;
+    let client = reqwest::Client::new();
+    let claimed = client.get(&envoy.url).header("x-offboard-person", "boss").header("X-Offboard-Roles", "admin");
+    assert_eq!(claimed.send().await.unwrap().status(), 200);
+    assert!(header(&authz.asked()[0], "x-offboard-person").is_empty(), "not even we see it");
+    let reached = &upstream.seen()[0].headers;
+    assert!(!reached.keys().any(|name| name.as_str().starts_with("x-offboard-")), "{reached:?}");
+
+    for (name, path) in [("x_offboard_person", "/"), ("accept", "/a%2fb"), ("accept", "/a%5Cb")] {
+        let refused = client.get(format!("{}{path}", envoy.url)).header(name, "boss").send().await.unwrap();
+        assert_eq!(refused.status(), 400, "{name} {path}");
+    }
+    assert_eq!(authz.asked().len(), 1, "refused before anybody is asked");
+}
+
+#[tokio::test]
+async fn nobody_there_is_503_and_never_an_allow() {
+    let Some(binary) = binary() else { return };
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::start(&binary, &with_ports("envoy/envoy.yaml", ports::free(), upstream.port)).await;
+    let answer = reqwest::get(&envoy.url).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert!(upstream.seen().is_empty());
+    assert_eq!(envoy.stat("ext_authz.failure_mode_allowed").await, 0);
+    assert!(envoy.stat("ext_authz.error").await >= 1);
+}
+
+/// Everything that `envoy-mtls.yaml` names under /etc/envoy/tls, and `offboard.*` for the other side.
+fn certificates(scratch: &Scratch) -> String {
+    let dir = scratch.path();
+    let (callers, mesh) = (Authority::new(), Authority::new());
+    callers.issue_to(dir, "caller", vec![uri(CALLER)]);
+    mesh.issue_to(dir, "server", vec![dns("localhost")]);
+    mesh.issue_to(dir, "client", vec![dns("envoy")]);
+    mesh.issue_to(dir, "offboard", vec![dns("offboard")]);
+    std::fs::write(dir.join("callers-ca.crt"), callers.pem()).unwrap();
+    std::fs::write(dir.join("offboard-ca.crt"), mesh.pem()).unwrap();
+    dir.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn with_mtls_the_caller_is_who_its_certificate_says() {
+    let Some(binary) = binary() else { return };
+    let scratch = Scratch::new();
+    let tls = certificates(&scratch);
+    let read = |name: &str| std::fs::read_to_string(scratch.path().join(name)).unwrap();
+    let server = ServerTlsConfig::new()
+        .identity(Identity::from_pem(read("offboard.crt"), read("offboard.key")))
+        .client_ca_root(Certificate::from_pem(read("offboard-ca.crt")));
+    let (authz, upstream) = (RecordingAuthz::start(Some(server)).await, Upstream::start().await);
+    let config = with_ports("envoy/envoy-mtls.yaml", authz.port, upstream.port).replace("/etc/envoy/tls", &tls);
+    let envoy = Envoy::start(&binary, &config).await;
+
+    let client = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(read("offboard-ca.crt").as_bytes()).unwrap()])
+        .identity(reqwest::Identity::from_pem((read("caller.crt") + &read("caller.key")).as_bytes()).unwrap())
+        .build()
+        .unwrap();
+    let url = envoy.url.replace("http://127.0.0.1", "https://localhost");
+    let request = client.get(url).header("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/x/sa/boss");
+    assert_eq!(request.send().await.unwrap().status(), 200);
+
+    let asked = authz.asked();
+    let source = asked[0].attributes.as_ref().unwrap().source.as_ref().unwrap();
+    assert_eq!(source.principal, CALLER);
+    assert!(source.certificate.contains("BEGIN%20CERTIFICATE"));
+    let xfcc = header(&asked[0], "x-forwarded-client-cert").join(",");
+    assert!(xfcc.contains(CALLER) && !xfcc.contains("boss"), "{xfcc}");
+}
+
+#[tokio::test]
+async fn chains_of_real_control_planes_ask_too() {
+    let Some(binary) = binary() else { return };
+    for file in ["istio-gateway", "istio-sidecar", "envoy-gateway"] {
+        let (authz, upstream) = (RecordingAuthz::start(None).await, Upstream::start().await);
+        let mut chain = parsed(&format!("tests/vectors/mesh/{file}.json"));
+        move_ports(&mut chain, authz.port, upstream.port);
+        let envoy = Envoy::start(&binary, &chain.to_string()).await;
+        assert_eq!(reqwest::get(format!("{}/v1", envoy.url)).await.unwrap().status(), 200, "{file}");
+        assert_eq!((authz.asked().len(), upstream.seen().len()), (1, 1), "{file}");
+    }
+}
+
+fn move_ports(value: &mut Value, authz: u16, application: u16) {
+    match value {
+        Value::Object(map) => {
+            if let Some(port) = map.get_mut("port_value") {
+                *port = match port.as_u64() {
+                    Some(9191) => authz.into(),
+                    Some(18300) => application.into(),
+                    _ => 0.into(),
+                };
+            }
+            map.values_mut().for_each(|inner| move_ports(inner, authz, application));
+        }
+        Value::Array(list) => list.iter_mut().for_each(|inner| move_ports(inner, authz, application)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn the_development_issuer_signs_what_it_is_asked_for() {
+    let issuer = DevIssuer::start().await;
+    let token = issuer.token("sub=alice&groups=a,b&ttl=-5").await;
+    let jwks: jsonwebtoken::jwk::JwkSet =
+        reqwest::get(format!("{}/jwks", issuer.url)).await.unwrap().json().await.unwrap();
+    let mut rules = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES256);
+    rules.set_audience(&["mesh"]);
+    rules.validate_exp = false;
+    let key = jsonwebtoken::DecodingKey::from_jwk(&jwks.keys[0]).unwrap();
+    let claims = jsonwebtoken::decode::<Value>(&token, &key, &rules).unwrap().claims;
+    assert_eq!((&claims["sub"], &claims["groups"]), (&"alice".into(), &serde_json::json!(["a", "b"])));
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), -5);
+}

