@@ -142,12 +142,15 @@ impl Drop for Threads {
     /// Readers first: the writer's connection, closed last, moves the WAL into the database.
     fn drop(&mut self) {
         self.questions = None;
+        self.readers.drain(..).for_each(join);
         self.jobs = None;
-        for thread in self.readers.drain(..).chain(self.writer.take()) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the log has panicked");
-            }
-        }
+        self.writer.take().into_iter().for_each(join);
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a thread of the log has panicked");
     }
 }
 

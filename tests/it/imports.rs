@@ -29,25 +29,44 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
-/// Every source file that is not only for tests, by its path from the root, without comments and test modules.
+/// Every source file by its path from the root, less what is only for tests: comments, items and whole files
+/// behind `#[cfg(test)]`.
 fn sources() -> BTreeMap<String, String> {
-    let mut sources = BTreeMap::new();
+    let (mut files, mut only_tests) = (BTreeMap::new(), Vec::new());
     let mut waiting = vec![root().join("src")];
     while let Some(directory) = waiting.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                if name != "tests" {
-                    waiting.push(path);
-                }
-            } else if name.ends_with(".rs") && name != "tests.rs" && name != "conformance.rs" {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let shown = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
-                sources.insert(shown, for_real(&fs::read_to_string(&path).unwrap()));
+                let text = fs::read_to_string(&path).unwrap();
+                let children =
+                    shown.trim_end_matches("lib.rs").trim_end_matches(".rs").trim_end_matches('/').to_owned();
+                only_tests.extend(test_modules(&text).into_iter().map(|name| format!("{children}/{name}")));
+                files.insert(shown, for_real(&text));
             }
         }
     }
-    sources
+    files.retain(|path, _| {
+        !only_tests.iter().any(|module| *path == format!("{module}.rs") || path.starts_with(&format!("{module}/")))
+    });
+    files
+}
+
+/// Names of the modules with a file of their own that `text` declares behind `#[cfg(test)]`.
+fn test_modules(text: &str) -> Vec<String> {
+    let mut lines = text.lines().map(str::trim);
+    let mut names = Vec::new();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]" {
+            let item = lines.find(|line| !line.starts_with("#[")).unwrap_or_default();
+            let name = item.split_once("mod ").and_then(|(_, rest)| rest.strip_suffix(';'));
+            names.extend(name.map(str::to_owned));
+        }
+    }
+    names
 }
 
 /// `text` without line comments, and without items behind `#[cfg(test)]`.
@@ -181,4 +200,5 @@ fn imports_are_seen_in_every_way_they_can_be_written() {
     let text = "use crate::a;\n// crate::b\n#[cfg(test)]\nmod tests {\n    use crate::c;\n}\n#[cfg(test)]\nmod t;\nuse crate::d;\n";
     let found: Vec<_> = imports(&for_real(text)).into_iter().collect();
     assert_eq!(found, ["a", "d"]);
+    assert_eq!(test_modules(text), ["t"]);
 }

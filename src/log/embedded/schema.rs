@@ -14,7 +14,8 @@ use crate::log::LogError;
 const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO meta VALUES ('generation', 0), ('proofs', 0);
-    CREATE TABLE events (position INTEGER PRIMARY KEY, time INTEGER NOT NULL, happened INTEGER, id TEXT, event TEXT NOT NULL) STRICT;
+    CREATE TABLE events (
+        position INTEGER PRIMARY KEY, time INTEGER NOT NULL, happened INTEGER, id TEXT, event TEXT NOT NULL) STRICT;
     CREATE UNIQUE INDEX events_by_id ON events (id) WHERE id IS NOT NULL;
     CREATE TABLE snapshots (
         snapshot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, position INTEGER NOT NULL,

@@ -50,6 +50,7 @@ async fn it_keeps_what_every_log_promises() {
 async fn what_was_appended_is_there_after_it_is_opened_again() {
     let directory = tempfile::tempdir().unwrap();
     let head = filled(directory.path(), 5).await;
+    assert!(!directory.path().join("log.db-wal").exists(), "an orderly stop leaves everything in the database");
     let log = open(directory.path());
     assert_eq!(log.head().await.unwrap(), head);
     assert_eq!(head, Epoch { generation: 0, position: 5 }, "an orderly stop raises no generation");

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::directory::Seen;
@@ -133,25 +133,18 @@ impl Writer {
     /// One transaction. Answers are collected, and given only when it is certain how it ended.
     fn write(&mut self, group: Group) -> (Vec<Pending>, Result<Epoch, Failure>) {
         let head = self.current();
-        let directory = self.directory.clone();
         let connection = match self.connection() {
             Ok(connection) => connection,
             Err(error) => return (group.unwritten(), Err(Failure::Clean(error))),
         };
-        let transaction = match connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate) {
-            Ok(transaction) => transaction,
-            Err(cause) => return (group.unwritten(), Err(Failure::Clean(append_failed(&directory, &cause)))),
-        };
-        let (pending, written) = group.write(&transaction, head);
-        let result = match written {
-            Err(cause) => Err(Failure::Clean(append_failed(&directory, &cause))),
-            Ok(end) => match transaction.commit() {
-                Ok(()) => Ok(end),
-                Err(cause) if nothing_committed(&cause) => Err(Failure::Clean(append_failed(&directory, &cause))),
-                Err(cause) => Err(Failure::Doubt(append_failed(&directory, &cause))),
-            },
-        };
-        (pending, result)
+        let (pending, result) = transact(connection, group, head);
+        let told = |cause| append_failed(&self.directory, &cause);
+        (
+            pending,
+            result.map_err(
+                |(doubt, cause)| if doubt { Failure::Doubt(told(cause)) } else { Failure::Clean(told(cause)) },
+            ),
+        )
     }
 
     fn fail(&mut self, pending: Vec<Pending>, failure: Failure) {
@@ -177,9 +170,7 @@ impl Writer {
     fn prove(&mut self) -> bool {
         let mut pause = PAUSE;
         loop {
-            let connected = self.connection().map(|_| ());
-            let proof = connected.and_then(|()| self.try_proof());
-            match proof {
+            match self.try_proof() {
                 Ok(()) => return true,
                 Err(error) => tracing::error!(%error, "the log is in doubt"),
             }
@@ -193,11 +184,8 @@ impl Writer {
     }
 
     fn try_proof(&mut self) -> Result<(), LogError> {
-        let Some(connection) = &self.connection else { return Err(in_doubt()) };
-        connection
-            .execute("UPDATE meta SET value = value + 1 WHERE name = 'proofs'", [])
-            .map(|_| ())
-            .map_err(|cause| failed(&self.directory, "prove what is durable", &cause))
+        let proven = self.connection()?.execute("UPDATE meta SET value = value + 1 WHERE name = 'proofs'", []);
+        proven.map(|_| ()).map_err(|cause| failed(&self.directory, "prove what is durable", &cause))
     }
 
     /// Refuses what waits while the log is in doubt. False if nobody is there to ask any more.
@@ -258,6 +246,24 @@ impl Writer {
             *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
         }
     }
+}
+
+/// Writes and commits a group. The flag says that the commit record may stand in the WAL.
+fn transact(
+    connection: &mut Connection,
+    group: Group,
+    head: Epoch,
+) -> (Vec<Pending>, Result<Epoch, (bool, rusqlite::Error)>) {
+    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+        Ok(transaction) => transaction,
+        Err(cause) => return (group.unwritten(), Err((false, cause))),
+    };
+    let (pending, written) = group.write(&transaction, head);
+    let result = match written {
+        Err(cause) => Err((false, cause)),
+        Ok(end) => transaction.commit().map(|()| end).map_err(|cause| (!nothing_committed(&cause), cause)),
+    };
+    (pending, result)
 }
 
 fn append_failed(directory: &std::path::Path, cause: &rusqlite::Error) -> LogError {

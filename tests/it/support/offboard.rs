@@ -22,12 +22,7 @@ impl Offboard {
         let line = process.announced("listening").await;
         let address = |name: &str| line[name].as_str().and_then(|text| text.parse().ok());
         let required = |name: &str| address(name).unwrap_or_else(|| panic!("no {name} in {line}"));
-        Self {
-            authz: required("authz"),
-            control: required("control"),
-            ops: required("ops"),
-            process,
-        }
+        Self { authz: required("authz"), control: required("control"), ops: required("ops"), process }
     }
 
     pub fn command() -> Command {

@@ -25,9 +25,9 @@ fn shim() -> &'static Path {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("faults.so");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shim/faults.c");
-        let mut compile = Command::new("cc");
-        compile.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&path).arg(source).arg("-ldl");
-        assert!(compile.status().expect("cc").success(), "the shim does not compile");
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&path).arg(source).arg("-ldl");
+        assert!(cc.status().expect("cc").success(), "the shim does not compile");
         (directory, path)
     });
     path
