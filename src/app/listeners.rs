@@ -164,6 +164,12 @@ impl Socket {
     }
 }
 
+/// Accepted connections, each of which sends at once: an answer is one small frame, and with Nagle's
+/// algorithm it would wait 40 ms for an acknowledgement. (tonic sets this only where it binds itself.)
+pub fn at_once(stream: TcpListenerStream) -> impl Stream<Item = std::io::Result<TcpStream>> {
+    stream.map(|accepted| accepted.inspect(|stream| drop(stream.set_nodelay(true))))
+}
+
 /// Accepted connections after their handshakes, many of which run at once. One that fails is no error of ours.
 pub fn handshakes(
     stream: TcpListenerStream,

@@ -14,7 +14,7 @@ use tower::ServiceBuilder;
 use super::books::{self, Book, Enforced};
 use super::feeds;
 use super::gate::CheckGate;
-use super::listeners::{Incoming, Socket, handshakes};
+use super::listeners::{Incoming, Socket, at_once, handshakes};
 use super::reload::Reloader;
 use super::start::InForce;
 use super::supervisor::Supervisor;
@@ -264,7 +264,7 @@ fn serve_ops(edge: &mut Supervisor, on: &Handle, socket: Socket, router: axum::R
 macro_rules! serve_on {
     ($router:expr, $socket:expr, $stop:expr) => {
         match $socket.incoming() {
-            Incoming::Plain(stream) => $router.serve_with_incoming_shutdown(stream, $stop).await,
+            Incoming::Plain(stream) => $router.serve_with_incoming_shutdown(at_once(stream), $stop).await,
             Incoming::Tls(stream, tls) => {
                 let stream = handshakes(stream, tls);
                 $router.serve_with_incoming_shutdown(stream, $stop).await
@@ -275,7 +275,6 @@ macro_rules! serve_on {
 
 fn server() -> Server {
     Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .initial_stream_window_size(256 * 1024)
