@@ -4,8 +4,16 @@
 //!
 //! ```text
 //! check   Envoy ─CheckRequest─▶ request ─▶ authenticate ─▶ decide(&State, …, now) ─▶ envoy::response ─▶ Envoy
+//!                                          (jose: keys)     (state: the fold)            └▶ audit, telemetry
 //! leave   provider ─▶ source ─observation─▶ writer ─event─▶ log ─▶ state (fold, epoch) ─▶ acknowledge
+//!         operator ─▶ control ───────────────┘
 //! ```
+//!
+//! One check: [`envoy::ext_authz`] decodes it and keeps the deadline; [`app::gate`] is the flow in ten lines;
+//! [`decide`] reads as the story. One departure: [`source::file`] sees it, [`writer`] plans and appends it, the
+//! fold in [`state`] takes it in, and only then is it acknowledged.
+//!
+//! Who may import whom stands in `tests/golden/imports.txt`, and a test holds the source to it.
 
 pub mod domain;
 
