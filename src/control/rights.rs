@@ -1,39 +1,6 @@
 //! Which right each method needs: one table, and what is not in it is refused.
 
-/// A right on the control API, as `methods` of a permission on the service `offboard` grants it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Right {
-    /// See revocations, people, status, decisions and records.
-    Read,
-    /// Deny somebody or something.
-    Revoke,
-    /// End a revocation of an operator.
-    Restore,
-    /// Break glass.
-    Exempt,
-    /// Create, rotate and revoke API keys.
-    Keys,
-    /// Everything that concerns the service itself.
-    Admin,
-}
-
-impl Right {
-    /// All of them.
-    pub const ALL: [Self; 6] = [Self::Read, Self::Revoke, Self::Restore, Self::Exempt, Self::Keys, Self::Admin];
-
-    /// The word used in the configuration and in records.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Revoke => "revoke",
-            Self::Restore => "restore",
-            Self::Exempt => "exempt",
-            Self::Keys => "keys",
-            Self::Admin => "admin",
-        }
-    }
-}
+pub use crate::domain::binding::Right;
 
 /// Every method that can be called on the `control` listener, by its full gRPC path.
 pub const RIGHTS: [(&str, Right); 11] = [
