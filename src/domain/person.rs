@@ -50,7 +50,6 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// Who it is.
-    #[serde(flatten)]
     pub id: PersonId,
     /// The source's word on them.
     pub status: Status,

@@ -11,7 +11,7 @@ use super::time::Timestamp;
 
 /// What a revocation is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
     /// Whoever a REF means: the identifier itself, and whom it resolves to, now and later.
     Person {
@@ -191,7 +191,7 @@ impl fmt::Display for Target {
 
 /// One of the two shapes that a revocation has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "shape", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Shape {
     /// Denied while it stands.
     Block,
@@ -230,7 +230,6 @@ pub struct Revocation {
     /// What it is about.
     pub target: Target,
     /// Block or cut-off.
-    #[serde(flatten)]
     pub shape: Shape,
     /// Why, in somebody's words.
     pub reason: String,
