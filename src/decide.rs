@@ -15,6 +15,7 @@ use crate::domain::decision::{Decision, Determining};
 use crate::domain::policy::{Authorization, NotOurs};
 use crate::domain::reason::Reason;
 use crate::domain::time::Now;
+use crate::faults::{Fault, planted};
 use crate::request::{Path, Request};
 use crate::state::State;
 use crate::state::rules::Chosen;
@@ -29,6 +30,9 @@ pub fn decide(state: &State, request: &Request, shown: &[Shown], now: Now) -> De
     let mut verdict = Verdict::default();
     judge_form(request, &chosen, &mut verdict);
     for shown in shown {
+        if planted(Fault::GoodMakesUpForBad) && !proven.is_empty() && as_verified(shown).is_none() {
+            continue;
+        }
         judge_shown(state, &chosen, shown, now, &mut verdict);
     }
     for credential in &proven {

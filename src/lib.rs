@@ -34,3 +34,5 @@ pub mod config;
 pub mod telemetry;
 pub mod app;
 pub mod cli;
+
+pub mod faults;

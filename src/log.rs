@@ -7,7 +7,7 @@
 #[cfg(test)]
 pub mod conformance;
 pub mod embedded;
-#[cfg(test)]
+#[cfg(any(test, feature = "faults"))]
 pub mod memory;
 
 use async_trait::async_trait;

@@ -20,6 +20,7 @@ use crate::domain::event::{NewEvent, Recorded};
 use crate::domain::inbox::{Command, Done, Letter, Refused};
 use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
+use crate::faults::{Fault, planted};
 use crate::log::{Log, LogError, Snapshot};
 use crate::state::fold::Fold;
 use crate::state::rules::Rules;
@@ -131,7 +132,17 @@ impl<L: Log> Writer<L> {
             if events.is_empty() {
                 return Ok(outcomes);
             }
+            if planted(Fault::AcknowledgedUnwritten) {
+                self.fold_unread(events);
+                return Ok(outcomes);
+            }
+            let own = if planted(Fault::FoldsItsOwn) { events.clone() } else { Vec::new() };
             match self.log.append(self.fold.epoch, events).await {
+                Err(LogError::Conflict { head }) if planted(Fault::FoldsItsOwn) => {
+                    self.log.append(head, own.clone()).await?;
+                    self.fold_unread(own);
+                    return Ok(outcomes);
+                }
                 Ok(_) => {
                     self.catch_up().await?;
                     return Ok(outcomes);
@@ -199,12 +210,23 @@ impl<L: Log> Writer<L> {
         read
     }
 
+    /// What a writer must never do: takes events in that nobody has read from the log. Only faults call it.
+    fn fold_unread(&mut self, events: Vec<NewEvent>) {
+        for new in events {
+            self.fold.apply(&Recorded { position: self.fold.epoch.position + 1, new });
+        }
+        self.publish();
+    }
+
     fn install(&mut self, policy: &Arc<Policy>) {
         self.rules = Arc::new(Rules::new(Arc::clone(policy), self.rules.generation + 1, &self.fold.keyer));
         self.publish();
     }
 
     fn publish(&self) {
+        if planted(Fault::AcknowledgedUnenforced) {
+            return;
+        }
         self.published.publish(State { fold: self.fold.clone(), rules: Arc::clone(&self.rules) });
     }
 

@@ -14,6 +14,7 @@ use crate::domain::decision::{Decision, Determining};
 use crate::domain::policy::Policy;
 use crate::domain::time::Now;
 use crate::envoy::{Answered, Gate, Judged, Trouble};
+use crate::faults::{Fault, planted};
 use crate::request::{Path, Request};
 use crate::state::{Published, State};
 use crate::telemetry::metrics::Metrics;
@@ -81,7 +82,7 @@ impl CheckGate {
             let Some(active) = self.authenticators.of(&before) else { continue };
             let shown = active.authenticator.authenticate(request, self.clock.now()).await;
             // Loaded after the last await: a revocation that came meanwhile wins (law 1).
-            let state = self.published.snapshot();
+            let state = if planted(Fault::StateBeforeAwait) { before } else { self.published.snapshot() };
             if Arc::ptr_eq(&state.rules.policy, &active.policy) {
                 let now = self.clock.now();
                 let decision = decide(&state, request, &shown, now);

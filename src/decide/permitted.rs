@@ -8,6 +8,7 @@ use crate::domain::credential::Verified;
 use crate::domain::key::KeyKind;
 use crate::domain::person::PersonId;
 use crate::domain::time::Now;
+use crate::faults::{Fault, planted};
 use crate::request::{Path, Request};
 use crate::state::State;
 
@@ -49,7 +50,7 @@ pub(super) fn roles(state: &State, credential: &Verified, now: Now) -> Vec<Held>
             bindings.extend(pinned(state, credential, known.key));
         }
     }
-    if !from_directory {
+    if !from_directory || planted(Fault::TokenGroupsStay) {
         bindings.extend(credential.groups.iter().flat_map(|group| state.rules.of_group(*group)));
     }
     if nobody && credential.machine {

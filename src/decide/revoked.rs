@@ -9,6 +9,7 @@ use crate::domain::key::Key;
 use crate::domain::reason::Reason;
 use crate::domain::revocation::{RevocationId, TargetKind};
 use crate::domain::time::{Now, Timestamp};
+use crate::faults::{Fault, planted};
 use crate::state::State;
 use crate::state::people::Known;
 use crate::state::revocations::{Entry, OwnerKind, Stand};
@@ -88,7 +89,8 @@ impl Trial<'_> {
     }
 
     fn weigh(&self, entry: &Entry, verdict: &mut Verdict, determining: impl Fn(&Entry) -> Determining) {
-        if entry.effective > self.now.steady {
+        let steady = if planted(Fault::ClockLifts) { self.now.wall } else { self.now.steady };
+        if entry.effective > steady {
             return;
         }
         verdict.notable = true;
@@ -97,7 +99,8 @@ impl Trial<'_> {
             verdict.exempted = Some(exemption);
             return;
         }
-        verdict.add(reason, determining(entry), Some(self.credential));
+        let cause = if planted(Fault::CauseIsLost) { Determining::None } else { determining(entry) };
+        verdict.add(reason, cause, Some(self.credential));
     }
 
     /// Cut-off: denied if issued at or before it, and when it is not known when it was issued.

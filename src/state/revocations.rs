@@ -5,6 +5,7 @@ use crate::domain::event::Position;
 use crate::domain::key::Key;
 use crate::domain::revocation::{Owner, RevocationId, Shape, TargetKind};
 use crate::domain::time::Timestamp;
+use crate::faults::{Fault, planted};
 
 /// Who owns an entry, as far as decisions tell owners apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +138,9 @@ impl Revocations {
         let ended = self.table.remove(key, |entry| entry.id == id.0 && entry.stand != Stand::Leftover);
         for entry in ended {
             count(&mut self.live, entry.kind, -1);
+            if planted(Fault::EndsWithoutCutOff) {
+                continue;
+            }
             if entry.stand == Stand::Block && entry.kind.leaves_cut_off() && entry.effective <= at {
                 self.leave(Entry { stand: Stand::Leftover, at, ..entry });
             }

@@ -13,6 +13,7 @@ use crate::domain::key::{Key, KeyKind, Keyer};
 use crate::domain::policy::{ConfiguredRevocation, Policy, Service};
 use crate::domain::revocation::Owner;
 use crate::domain::time::Timestamp;
+use crate::faults::{Fault, planted};
 
 /// Keys are keyed hashes already: hashing them again would only cost time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -214,7 +215,11 @@ impl Rules {
     /// A configuration without the key says nothing about what stands.
     #[must_use]
     pub fn unnoted<'a>(&'a self, fold: &Fold) -> (Vec<&'a ConfiguredRevocation>, Vec<String>) {
-        let Some(entries) = &self.policy.revocations else { return (Vec::new(), Vec::new()) };
+        let said = self.policy.revocations.as_deref();
+        let none: &[ConfiguredRevocation] = &[];
+        let Some(entries) = said.or(planted(Fault::ReloadForgets).then_some(none)) else {
+            return (Vec::new(), Vec::new());
+        };
         let notes: Vec<String> = entries.iter().map(|entry| note_of(&entry.target, entry.shape)).collect();
         let mut seen = std::collections::BTreeSet::new();
         let fresh = entries

@@ -16,6 +16,7 @@ use crate::domain::key::{Key, Keyer};
 use crate::domain::person::{Person, PersonId};
 use crate::domain::revocation::{Revocation, RevocationId, TargetKind};
 use crate::domain::time::Timestamp;
+use crate::faults::{Fault, planted};
 
 /// Version of the format; another one is not read.
 const VERSION: u32 = 1;
@@ -127,7 +128,8 @@ pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
     if rest.len() != head.entries * ENTRY {
         return Err(unreadable("its entries are incomplete"));
     }
-    let entries: Option<Vec<Entry>> = rest.chunks_exact(ENTRY).map(read_entry).collect();
+    let forgotten = usize::from(planted(Fault::SnapshotForgets));
+    let entries: Option<Vec<Entry>> = rest.chunks_exact(ENTRY).skip(forgotten).map(read_entry).collect();
     let mut fold = Fold::empty(keyer, head.epoch.generation);
     fold.people = People::default();
     for person in head.people {

@@ -8,5 +8,6 @@ mod support;
 mod envoy_files;
 mod gate;
 mod imports;
+mod laws;
 mod manifests;
 mod peers;

@@ -8,6 +8,9 @@ pub mod offboard;
 pub mod oidc;
 pub mod ports;
 pub mod process;
+#[expect(dead_code, reason = "only its signer is needed so far")]
+#[path = "../../src/jose/provider.rs"]
+pub mod provider;
 pub mod tls;
 pub mod upstream;
 

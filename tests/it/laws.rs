@@ -1,0 +1,117 @@
+//! The laws (design section 2): tests named after each, over every implementation of the log, and the planted
+//! faults that they catch.
+//!
+//! A test is an async function over a [`Store`]; `laws!` runs it in memory and on SQLite, and once more for each
+//! fault, where it must say that the law is broken.
+
+#[path = "../fixture/corp.rs"]
+mod corp;
+mod world;
+
+mod law_1;
+mod law_10;
+mod law_11;
+mod law_2;
+mod law_3;
+mod law_4;
+mod law_5;
+mod law_6;
+mod law_7;
+mod law_8;
+mod law_9;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use offboard::faults::{Fault, plant};
+use world::{InMemory, OnDisk, Store};
+
+/// What a broken law's panic begins with.
+const BROKEN: &str = "the law is broken";
+
+/// A sentence of the law on trial: fails the test where it does not hold.
+#[track_caller]
+pub fn holds(kept: bool, what: impl std::fmt::Display) {
+    assert!(kept, "{BROKEN}: not: {what}");
+}
+
+/// As [`holds`], for two things that must be the same.
+#[track_caller]
+pub fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T, what: impl std::fmt::Display) {
+    assert!(found == expected, "{BROKEN}: {what}: found {found:?}, expected {expected:?}");
+}
+
+/// Runs to its end on this thread, where planted faults are.
+fn run(law: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(law);
+}
+
+/// Runs with a fault, which must be noticed, and for what it is.
+fn catches(fault: Fault, law: impl Future<Output = ()>) {
+    let _planted = plant(fault);
+    let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(law))) else { panic!("{fault:?} went unnoticed") };
+    let said = panic.downcast_ref::<String>().map_or("", String::as_str);
+    assert!(said.starts_with(BROKEN), "{fault:?} made the test fail in another way: {said}");
+}
+
+macro_rules! laws {
+    ($($law:ident: { $($test:ident catches [$($fault:ident),*]),+ $(,)? })+) => {
+        $($(
+            mod $test {
+                use super::*;
+
+                #[test]
+                fn in_memory() {
+                    run($law::$test(InMemory::new()));
+                }
+
+                #[test]
+                fn on_sqlite() {
+                    run($law::$test(OnDisk::new()));
+                }
+
+                #[test]
+                fn catches_its_faults() {
+                    $(catches(Fault::$fault, $law::$test(InMemory::new()));)*
+                }
+            }
+        )+)+
+    };
+}
+
+laws! {
+    law_1: {
+        law_1_a_revocation_is_looked_up_behind_the_cache catches [CacheHoldsAllow],
+        law_1_a_revocation_wins_the_race_with_verifying catches [StateBeforeAwait],
+    }
+    law_2: {
+        law_2_the_strictest_answer_wins catches [GoodMakesUpForBad],
+    }
+    law_3: {
+        law_3_absent_is_not_empty catches [AbsentIsEmpty],
+    }
+    law_4: {
+        law_4_whatever_a_request_causes_is_a_denial catches [TroubleAllows],
+    }
+    law_5: {
+        law_5_acknowledged_is_durable_and_enforced catches [AcknowledgedUnwritten, AcknowledgedUnenforced],
+    }
+    law_6: {
+        law_6_nothing_weakens_a_revocation_by_accident
+            catches [ReloadForgets, SnapshotForgets, GuardedListingRestores, ClockLifts],
+    }
+    law_7: {
+        law_7_a_block_that_ends_leaves_a_cut_off catches [EndsWithoutCutOff],
+    }
+    law_8: {
+        law_8_a_mover_loses_at_once_what_the_old_role_gave catches [TokenGroupsStay],
+    }
+    law_9: {
+        law_9_every_decision_names_its_cause_and_is_the_same_again catches [CauseIsLost],
+    }
+    law_10: {
+        law_10_no_secret_leaves catches [TokenIsLogged],
+    }
+    law_11: {
+        law_11_one_order_of_events_for_all catches [FoldsItsOwn],
+    }
+}

@@ -1,0 +1,112 @@
+//! Law 10: no secret, token, password, raw request or full header value reaches a log, a metric, an audit record or an
+//! error text.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use offboard::domain::time::Now;
+use offboard::envoy::{Answered, Gate};
+use offboard::request::Request;
+use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::corp::ISSUER;
+use super::holds;
+use super::world::{Doors, Store, World, alice};
+use crate::support::Scratch;
+
+/// Stands in everything that must not be seen.
+const SECRET: &str = "s3cr3t-c4n4ry";
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Kept {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Requests that carry secrets wherever a request can, good and bad, let in and refused; then everything that is kept
+/// or shown is read.
+pub async fn law_10_no_secret_leaves<S: Store>(store: S) {
+    let logged = Kept::default();
+    let subscriber = tracing_subscriber::registry()
+        .with(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with(tracing_subscriber::fmt::layer().json().with_writer(logged.clone()));
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let world = World::start(store).await;
+    let scratch = Scratch::new();
+    let Doors { gate, audit, .. } = world.gate(scratch.path());
+    let now = gate.clock.now();
+
+    let tokens = tokens(&world, now);
+    for token in &tokens {
+        ask(&gate, token).await;
+    }
+    world.revoke(alice(), now).await.unwrap();
+    for token in &tokens {
+        ask(&gate, token).await;
+    }
+
+    let metrics = gate.metrics.render();
+    let writing = std::thread::spawn(move || audit.run());
+    gate.recorder.close(now).await;
+    writing.join().unwrap().unwrap();
+    let mut trail = String::new();
+    for file in std::fs::read_dir(scratch.path()).unwrap() {
+        trail += &String::from_utf8_lossy(&std::fs::read(file.unwrap().path()).unwrap());
+    }
+    assert!(trail.lines().count() > 2 * tokens.len(), "each decision is recorded: {trail}");
+    assert!(metrics.contains(r#"reason="revoked_person""#), "{metrics}");
+    let log = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
+    let state = format!("{:?}", world.published.snapshot().fold);
+    for (what, text) in [("the audit trail", trail), ("the log", log), ("the metrics", metrics), ("the state", state)] {
+        for secret in std::iter::once(SECRET).chain(tokens.iter().map(String::as_str)) {
+            holds(!text.contains(secret), format!("{what} is without {secret}"));
+            let signature = secret.rsplit('.').next().unwrap();
+            holds(!text.contains(signature), format!("{what} is without the signature {signature}"));
+        }
+    }
+}
+
+/// A good token, one with a bad signature, an expired one, and something that is no token.
+fn tokens<S: Store>(world: &World<S>, now: Now) -> Vec<String> {
+    let seconds = now.wall.as_millis() / 1000;
+    let good = world.token_of(&json!({ "sub": "alice", "iat": seconds, "exp": seconds + 60, "private": SECRET }));
+    let expired = world.token_of(&json!({ "sub": "alice", "iat": seconds - 900, "exp": seconds - 600 }));
+    let forged = crate::support::provider::Signer::new("a", 7).sign(&json!({ "iss": ISSUER, "sub": SECRET }));
+    vec![good, expired, forged, SECRET.to_owned()]
+}
+
+async fn ask(gate: &impl Gate, token: &str) {
+    let bearer = format!("Bearer {token}");
+    let cookie = format!("session={SECRET}");
+    let headers = [
+        ("authorization", bearer.as_bytes()),
+        ("cookie", cookie.as_bytes()),
+        ("x-api-key", SECRET.as_bytes()),
+        ("proxy-authorization", SECRET.as_bytes()),
+    ];
+    let path = format!("/v1/orders?token={SECRET}#{SECRET}");
+    let request = Request::synthetic("GET", "orders.example.com", &path, headers);
+    let started = Instant::now();
+    let judged = gate.judge(&request).await;
+    let took: Duration = started.elapsed();
+    gate.answered(Answered { judged: &judged, request: Some(&request), trouble: None, took });
+}

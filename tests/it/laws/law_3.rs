@@ -1,0 +1,39 @@
+//! Law 3: absent is not empty; none of not loaded, stale, unknown and failed means allow unless the configuration says
+//! so by name.
+
+use offboard::domain::policy::{Policy, Unknown};
+use offboard::domain::reason::Reason;
+use offboard::domain::source::{SourceRules, WhenStale};
+
+use super::corp::{self, at};
+use super::same;
+use super::world::{Store, World, person};
+
+fn with(source: impl FnOnce(&mut SourceRules), unknown: Unknown) -> Policy {
+    let mut policy = Policy { unknown_people: unknown, ..corp::policy() };
+    source(&mut policy.sources[0]);
+    policy
+}
+
+/// Each thing that can be absent, strict and, by name, lenient.
+pub async fn law_3_absent_is_not_empty<S: Store>(store: S) {
+    let mut world = World::empty(store, with(|hr| hr.required = true, Unknown::Deny)).await;
+    let ask = async |world: &World<S>, who, when| world.ask(who, at(0), at(when)).await;
+    same(&ask(&world, "alice", 1).await, &Reason::NotReady, "required, and never told us anything");
+    world.configure(with(|hr| hr.when_stale = WhenStale::Deny, Unknown::Deny), at(1)).await.unwrap();
+    same(&ask(&world, "alice", 1).await, &Reason::StaleSource, "never told us anything, and stale is denied");
+    world.configure(with(|_| {}, Unknown::Deny), at(1)).await.unwrap();
+    same(&ask(&world, "alice", 1).await, &Reason::Allowed, "nothing is concluded from a listing that never came");
+
+    world.configure(with(|hr| hr.when_stale = WhenStale::Deny, Unknown::Deny), at(1)).await.unwrap();
+    world.list(&[person("alice"), person("bob")], at(2)).await.unwrap();
+    same(&ask(&world, "alice", 3).await, &Reason::Allowed, "listed, and fresh");
+    same(&ask(&world, "carol", 3).await, &Reason::UnknownPerson, "not listed");
+    same(&ask(&world, "alice", 903).await, &Reason::StaleSource, "older than max_staleness");
+    world.configure(with(|_| {}, Unknown::Allow), at(903)).await.unwrap();
+    same(&ask(&world, "alice", 903).await, &Reason::Allowed, "`when_stale: allow` says so");
+    same(&ask(&world, "carol", 903).await, &Reason::Allowed, "`people.unknown: allow` says so");
+
+    world.forget_keys();
+    same(&ask(&world, "alice", 904).await, &Reason::NotReady, "an issuer without keys");
+}

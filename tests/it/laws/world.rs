@@ -1,0 +1,318 @@
+//! The whole of Offboard but for its sockets, over any log: real tokens in, decisions out, time as an argument.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use offboard::app::clock::Clock;
+use offboard::app::gate::{Active, Authenticators, CheckGate};
+use offboard::audit;
+use offboard::authenticate::Authenticator;
+use offboard::authenticate::cache::CacheCounters;
+use offboard::decide::decide;
+use offboard::domain::decision::Decision;
+use offboard::domain::event::Recorded;
+use offboard::domain::inbox::{Command, Done, Inbox, Observation, Refused, RevokeRequest};
+use offboard::domain::key::Keyer;
+use offboard::domain::person::{Person, Status};
+use offboard::domain::policy::Policy;
+use offboard::domain::reason::Reason;
+use offboard::domain::revocation::{RevocationId, Shape, Target};
+use offboard::domain::time::Now;
+use offboard::jose::fetch::Fetcher;
+use offboard::jose::keys::KeyRings;
+use offboard::log::Log;
+use offboard::log::embedded::Embedded;
+use offboard::log::memory::Memory;
+use offboard::request::Request;
+use offboard::state::fold::Fold;
+use offboard::state::{Published, snapshot};
+use offboard::telemetry::metrics::Metrics;
+use offboard::writer::{Witness, Writer, replay};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::corp::{self, ISSUER};
+use crate::support::provider::{Signer, jwks};
+
+/// Where a log is kept while processes come and go.
+pub trait Store {
+    /// Its kind.
+    type Log: Log;
+
+    /// A new and empty place.
+    fn new() -> Self;
+
+    /// Opens it, as a process does when it starts; the one before has closed it.
+    fn open(&self) -> Arc<Self::Log>;
+}
+
+/// A log in memory.
+pub struct InMemory(Arc<Memory>);
+
+impl Store for InMemory {
+    type Log = Memory;
+
+    fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    fn open(&self) -> Arc<Memory> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// A log in SQLite.
+pub struct OnDisk(tempfile::TempDir);
+
+impl Store for OnDisk {
+    type Log = Embedded;
+
+    fn new() -> Self {
+        Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+    }
+
+    fn open(&self) -> Arc<Embedded> {
+        Arc::new(Embedded::open(self.0.path()).unwrap())
+    }
+}
+
+struct Silent;
+
+impl Witness for Silent {
+    fn enforced(&self, _: &Recorded) {}
+}
+
+/// One process, from its writer to its decisions.
+pub struct World<S: Store> {
+    store: S,
+    pub log: Arc<S::Log>,
+    pub keyer: Keyer,
+    pub inbox: Inbox,
+    pub published: Arc<Published>,
+    pub authenticator: Authenticator,
+    pub cache: Arc<CacheCounters>,
+    pub signer: Signer,
+    writers: JoinSet<()>,
+}
+
+/// A gate, and what is behind it.
+pub struct Doors {
+    pub gate: CheckGate,
+    /// Writes the trail once it is run.
+    pub audit: audit::writer::Writer,
+    /// The keys by which it verifies.
+    pub rings: KeyRings,
+}
+
+/// The one keyer of all these installations.
+fn keyer() -> Keyer {
+    Keyer::new([1; 16])
+}
+
+/// An authenticator that kept these keys, and that no provider answers.
+fn authenticator(policy: &Arc<Policy>, cache: &Arc<CacheCounters>, keys: &[&Signer]) -> Authenticator {
+    let (fresh, _) = mpsc::channel(1);
+    let kept = |_: &str, _: &str| Some(jwks(keys).into_bytes());
+    let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &Fetcher::new().unwrap(), &fresh, kept);
+    Authenticator::new(Arc::clone(policy), keyer(), rings, Arc::clone(cache))
+}
+
+fn signer() -> Signer {
+    Signer::new("a", 1)
+}
+
+impl<S: Store> World<S> {
+    /// A process on an empty log, whose people file lists alice and bob.
+    pub async fn start(store: S) -> Self {
+        Self::with(store, corp::policy()).await
+    }
+
+    /// The same, under this policy.
+    pub async fn with(store: S, policy: Policy) -> Self {
+        let world = Self::empty(store, policy).await;
+        world.list(&[person("alice"), person("bob")], corp::at(0)).await.unwrap();
+        world
+    }
+
+    /// A process whose sources said nothing yet.
+    pub async fn empty(store: S, policy: Policy) -> Self {
+        let log = store.open();
+        let policy = Arc::new(policy);
+        let fold = replay(log.as_ref(), keyer()).await.unwrap();
+        let (writer, published) = Writer::new(Arc::clone(&log), fold, Arc::clone(&policy), Box::new(Silent));
+        let (inbox, letters) = Inbox::new();
+        let mut writers = JoinSet::new();
+        writers.spawn(writer.run(letters));
+        let cache = Arc::default();
+        let authenticator = authenticator(&policy, &cache, &[&signer()]);
+        Self { store, log, keyer: keyer(), inbox, published, authenticator, cache, signer: signer(), writers }
+    }
+
+    /// Stops, as on SIGTERM, and starts again with this policy.
+    pub async fn restart(self, policy: Policy) -> Self {
+        let Self { store, log, inbox, mut writers, .. } = self;
+        drop(inbox);
+        while writers.join_next().await.is_some() {}
+        drop(log);
+        Self::empty(store, policy).await
+    }
+
+    /// A second writer over the same log, as another replica has it.
+    pub async fn beside(&mut self) -> (Inbox, Arc<Published>) {
+        let policy = Arc::clone(&self.published.load().rules.policy);
+        let fold = replay(self.log.as_ref(), keyer()).await.unwrap();
+        let (writer, published) = Writer::new(Arc::clone(&self.log), fold, policy, Box::new(Silent));
+        let (inbox, letters) = Inbox::new();
+        self.writers.spawn(writer.run(letters));
+        (inbox, published)
+    }
+
+    /// A reload.
+    pub async fn configure(&mut self, policy: Policy, now: Now) -> Result<Done, Refused> {
+        let policy = Arc::new(policy);
+        self.authenticator = authenticator(&policy, &self.cache, &[&signer()]);
+        self.inbox.ask(Command::Configure(policy), now).await
+    }
+
+    /// As after a start that found no keys anywhere.
+    pub fn forget_keys(&mut self) {
+        let policy = Arc::clone(self.authenticator.policy());
+        self.authenticator = authenticator(&policy, &self.cache, &[]);
+    }
+
+    /// A complete listing of the people file.
+    pub async fn list(&self, people: &[Person], now: Now) -> Result<Done, Refused> {
+        self.observe(people, true, now).await
+    }
+
+    /// A listing of the people file.
+    pub async fn observe(&self, people: &[Person], complete: bool, now: Now) -> Result<Done, Refused> {
+        let people = people.to_vec();
+        let listing = Observation::Listing { source: "hr".into(), people, complete, at: now.wall };
+        self.inbox.ask(Command::Observe(listing), now).await
+    }
+
+    /// `offboard revoke`, for ever.
+    pub async fn revoke(&self, target: Target, now: Now) -> Result<Done, Refused> {
+        self.inbox.ask(Command::Revoke(request(target)), now).await
+    }
+
+    /// `offboard restore`.
+    pub async fn restore(&self, id: u64, now: Now) -> Result<Done, Refused> {
+        let command = Command::Restore { id: RevocationId(id), reason: "back".into(), actor: "ops".into() };
+        self.inbox.ask(command, now).await
+    }
+
+    /// `offboard exempt`.
+    pub async fn exempt(&self, reference: &str, expires: Now, now: Now) -> Result<Done, Refused> {
+        let (reference, expires) = (reference.to_owned(), expires.wall);
+        let command = Command::Exempt { reference, expires, reason: "wrong".into(), actor: "ops".into() };
+        self.inbox.ask(command, now).await
+    }
+
+    /// Time goes on.
+    pub async fn tick(&self, now: Now) {
+        self.inbox.ask(Command::Tick, now).await.unwrap();
+    }
+
+    /// A token of the issuer with these claims, over those that every one has.
+    pub fn token_of(&self, claims: &Value) -> String {
+        let mut all = json!({ "iss": ISSUER, "aud": "mesh", "exp": corp::at(1_000_000).wall.as_millis() / 1000 });
+        let all_members = all.as_object_mut().unwrap();
+        all_members.extend(claims.as_object().unwrap().clone());
+        self.signer.sign(&all)
+    }
+
+    /// A token of `subject`'s session `s1`, issued then.
+    pub fn token(&self, subject: &str, issued: Now) -> String {
+        self.token_of(&json!({ "sub": subject, "sid": "s1", "iat": issued.wall.as_millis() / 1000 }))
+    }
+
+    /// What becomes of a request with these headers.
+    pub async fn decide(&self, headers: &[(&str, &str)], now: Now) -> Decision {
+        let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+        let request = Request::synthetic("GET", "orders.example.com", "/v1/orders", headers);
+        let shown = self.authenticator.authenticate(&request, now).await;
+        decide(&self.published.load(), &request, &shown, now)
+    }
+
+    /// What becomes of a request with this token.
+    pub async fn check(&self, token: &str, now: Now) -> Decision {
+        self.decide(&[("authorization", &format!("Bearer {token}"))], now).await
+    }
+
+    /// Why a request with a token of `subject`, issued then, ends as it does.
+    pub async fn ask(&self, subject: &str, issued: Now, now: Now) -> Reason {
+        self.check(&self.token(subject, issued), now).await.reason
+    }
+
+    /// The gate of this process, as the proxies ask it, with an audit trail in `audit`. It goes by the clock of the
+    /// machine.
+    pub fn gate(&self, audit: &Path) -> Doors {
+        let clock = Clock::start(None);
+        let policy = Arc::clone(&self.published.load().rules.policy);
+        let authenticator = authenticator(&policy, &self.cache, &[&signer()]);
+        let options = audit::open::Options {
+            dir: audit.to_owned(),
+            replica: "test".into(),
+            decisions: audit::sink::Decisions::All,
+            retention: Duration::from_secs(86_400),
+            salt: None,
+        };
+        let (recorder, audit) = audit::open::open(options, clock.now()).unwrap();
+        let rings = authenticator.rings().clone();
+        let published = Arc::clone(&self.published);
+        let authenticators = Arc::new(Authenticators::new(Active { policy, authenticator }));
+        let metrics = Arc::new(Metrics::new().unwrap());
+        Doors { gate: CheckGate { published, authenticators, clock, recorder, metrics }, audit, rings }
+    }
+
+    /// Digests of the state in force, of the fold of the log from its very beginning, and of that fold written to
+    /// a snapshot and read back.
+    pub async fn digests(&self) -> [String; 3] {
+        let live = self.published.snapshot().fold.digest();
+        let anew = self.refold(Fold::empty(keyer(), 1)).await;
+        let kept = snapshot::read(&snapshot::write(&anew).unwrap(), keyer()).unwrap();
+        [live, anew.digest(), kept.digest()]
+    }
+
+    /// Digest of the fold of the log from its very beginning.
+    pub async fn refold_digest(&self) -> String {
+        self.refold(Fold::empty(keyer(), 1)).await.digest()
+    }
+
+    /// A fold with all that the log holds behind it.
+    pub async fn refold(&self, mut fold: Fold) -> Fold {
+        fold.epoch.generation = self.log.head().await.unwrap().generation;
+        loop {
+            let page = self.log.read(fold.epoch.position, 1000).await.unwrap();
+            if page.is_empty() {
+                return fold;
+            }
+            page.iter().for_each(|recorded| fold.apply(recorded));
+        }
+    }
+}
+
+/// What an operator asks for: a block on `target`, at once and for ever.
+pub fn request(target: Target) -> RevokeRequest {
+    let (reason, actor) = ("left".into(), "ops".into());
+    RevokeRequest { target, shape: Shape::Block, reason, actor, effective: None, expires: None }
+}
+
+/// An active person of the people file.
+pub fn person(key: &str) -> Person {
+    corp::person(key, Status::Active)
+}
+
+/// The same, suspended.
+pub fn suspended(key: &str) -> Person {
+    corp::person(key, Status::Suspended)
+}
+
+/// Alice, by her e-mail address.
+pub fn alice() -> Target {
+    Target::Person { reference: "alice@example.com".into() }
+}
