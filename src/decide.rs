@@ -43,7 +43,13 @@ pub fn decide(state: &State, request: &Request, shown: &[Shown], now: Now) -> De
     }
     let held: Vec<Vec<Held>> = proven.iter().map(|credential| permitted::roles(state, credential, now)).collect();
     if !verdict.denies() {
-        let (reason, determining) = grant(state, request, &chosen, shown, &held);
+        let (reason, determining) = match grant(state, request, &chosen, shown, &held) {
+            // Whatever the default service would grant: the route names one that there is not.
+            (reason, _) if chosen.unknown_name && reason > Reason::NoPermission => {
+                (Reason::NoPermission, Determining::None)
+            }
+            granted => granted,
+        };
         if !reason.allows() || verdict.exempted.is_none() {
             verdict.add(reason, determining, None);
         } else if let Some(exemption) = verdict.exempted {
@@ -66,9 +72,6 @@ fn judge_form(request: &Request, chosen: &Chosen<'_>, verdict: &mut Verdict) {
     let odd = asks_paths && matches!(request.path, Path::Odd(_));
     if request.malformed.is_some() || odd {
         verdict.add(Reason::MalformedRequest, Determining::None, None);
-    }
-    if chosen.unknown_name {
-        verdict.add(Reason::NoPermission, Determining::None, None);
     }
 }
 

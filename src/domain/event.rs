@@ -56,6 +56,8 @@ pub struct Ended {
     /// The persons whom it meant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub persons: Vec<PersonId>,
+    /// Whether it had begun to deny by then, on the clock that never falls: only then does it leave anything.
+    pub began: bool,
     /// Why it ended.
     pub cause: EndCause,
     /// When: the provider's time where it gave one.
@@ -246,6 +248,7 @@ mod tests {
             shape: of.shape,
             expires: of.expires,
             persons: of.persons,
+            began: id % 2 == 0,
             cause,
             at,
             actor: of.actor,

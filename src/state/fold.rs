@@ -177,7 +177,7 @@ impl Fold {
         let mut persons = ended.persons.clone();
         persons.extend(self.extensions.remove(&id).unwrap_or_default());
         for key in self.keys_of(&ended.target, &persons) {
-            self.revocations.end(key, id, ended.at);
+            self.revocations.end(key, id, ended);
         }
         let note = note_of(&ended.target, ended.shape);
         if self.noted.get(&note) == Some(&id) {

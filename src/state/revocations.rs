@@ -1,7 +1,7 @@
 //! The revocation set: what a check looks up, compact.
 
 use super::table::{Keyed, Table};
-use crate::domain::event::Position;
+use crate::domain::event::{Ended, Position};
 use crate::domain::key::Key;
 use crate::domain::revocation::{Owner, RevocationId, Shape, TargetKind};
 use crate::domain::time::Timestamp;
@@ -133,15 +133,16 @@ impl Revocations {
     }
 
     /// Ends what the revocation put under `key`. Of a block on somebody who outlives their credentials a
-    /// cut-off at `at` stays (law 7), unless it had not begun to deny by then.
-    pub(super) fn end(&mut self, key: Key, id: RevocationId, at: Timestamp) {
+    /// cut-off stays (law 7), unless it had not begun to deny.
+    pub(super) fn end(&mut self, key: Key, id: RevocationId, ended: &Ended) {
+        let (at, began) = (ended.at, ended.began);
         let ended = self.table.remove(key, |entry| entry.id == id.0 && entry.stand != Stand::Leftover);
         for entry in ended {
             count(&mut self.live, entry.kind, -1);
             if planted(Fault::EndsWithoutCutOff) {
                 continue;
             }
-            if entry.stand == Stand::Block && entry.kind.leaves_cut_off() && entry.effective <= at {
+            if entry.stand == Stand::Block && entry.kind.leaves_cut_off() && began {
                 self.leave(Entry { stand: Stand::Leftover, at, ..entry });
             }
         }

@@ -21,7 +21,7 @@ pub(super) fn tick(plan: &mut Plan, now: Now) -> Outcome {
         .collect();
     for (id, revocation) in over {
         let at = revocation.expires.unwrap_or(now.wall);
-        let ended = end(id, Arc::unwrap_or_clone(revocation), EndCause::Expired, at, "clock", "its time came");
+        let ended = end(id, Arc::unwrap_or_clone(revocation), (EndCause::Expired, at), ("clock", "its time came"), now);
         plan.add(Event::Ended(ended), now);
     }
     let over: Vec<Position> = plan

@@ -25,7 +25,8 @@ pub(super) async fn note<L: Log>(plan: &mut Plan, log: &L, now: Now) -> Result<R
     for note in gone {
         let Some(id) = plan.state.fold.noted.get(&note).copied() else { continue };
         if let Some(Event::Revoked(revocation)) = read(log, id).await? {
-            let ended = end(id, revocation, EndCause::TakenOut, now.wall, ACTOR, "taken out of the configuration");
+            let ended =
+                end(id, revocation, (EndCause::TakenOut, now.wall), (ACTOR, "taken out of the configuration"), now);
             plan.add(Event::Ended(ended), now);
         }
     }

@@ -129,7 +129,8 @@ fn change(plan: &mut Plan, mut person: Person, id: Option<String>, when: When) {
     person.groups.dedup();
     let key = person_key(&plan.state.fold.keyer, &person.id);
     let old = plan.state.fold.people.get(key).map(|known| Arc::clone(&known.person));
-    if old.as_deref() != Some(&person) {
+    // An event that changes nothing is written down too, for its id: delivered again after a later one, it would.
+    if old.as_deref() != Some(&person) || id.is_some() {
         cut_off_identifiers(plan, old.as_deref(), &person, when);
         plan.add_of(Event::Person(person.clone()), when.provider, id, when.now);
         extend(plan, &person, when.now);
@@ -148,7 +149,8 @@ fn block(plan: &mut Plan, person: &Person, when: When) {
         (Status::Active, Some(id)) => {
             let reason = format!("active again in {}", person.id.source);
             let revocation = own_block(person, &reason, when.now);
-            let ended = end(id, revocation, EndCause::ActiveAgain, when.ended(), &person.id.source, &reason);
+            let ended =
+                end(id, revocation, (EndCause::ActiveAgain, when.ended()), (&person.id.source, &reason), when.now);
             plan.add_of(Event::Ended(ended), when.provider, None, when.now);
         }
         (Status::Suspended | Status::Departed, None) => {

@@ -92,21 +92,24 @@ pub(super) fn restore(
     }
     may_restore(&plan.state.rules.policy, id, &revocation)?;
     let persons = revocation.persons.clone();
-    let ended = end(id, revocation, EndCause::Restored, now.wall, actor, reason);
+    let ended = end(id, revocation, (EndCause::Restored, now.wall), (actor, reason), now);
     plan.add(Event::Ended(ended), now);
     Ok(Outcome { persons })
 }
 
 /// The end of a revocation, as an event.
+///
+/// Whether it had begun is asked of the time that never falls: a clock that was set back meanwhile must not make
+/// it end without a trace (laws 6 and 7).
 pub(super) fn end(
     id: RevocationId,
     revocation: Revocation,
-    cause: EndCause,
-    at: Timestamp,
-    actor: &str,
-    reason: &str,
+    (cause, at): (EndCause, Timestamp),
+    (actor, reason): (&str, &str),
+    now: Now,
 ) -> Ended {
     Ended {
+        began: revocation.effective <= now.steady,
         revocation: id,
         target: revocation.target,
         shape: revocation.shape,

@@ -4,9 +4,7 @@
 //! A test is an async function over a [`Store`]; `laws!` runs it in memory and on SQLite, and once more for each
 //! fault, where it must say that the law is broken.
 
-#[path = "../fixture/corp.rs"]
-mod corp;
-mod world;
+pub mod world;
 
 mod law_1;
 mod law_10;

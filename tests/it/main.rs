@@ -3,11 +3,16 @@
 //! `tests/run.sh` installs the peers and runs all. By hand: `OFFBOARD_PEERS=target/peers cargo test --test it`.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
 
+#[path = "../fixture/corp.rs"]
+mod corp;
 mod support;
 
 mod envoy_files;
 mod gate;
 mod imports;
+mod histories;
 mod laws;
 mod manifests;
+mod model;
 mod peers;
+mod precedence;

@@ -37,6 +37,17 @@ pub fn peer(path: &str) -> Option<PathBuf> {
     None
 }
 
+/// Holds a text against `tests/golden/NAME`. With `UPDATE_GOLDEN=1` it is written there instead, for `git diff` to show.
+pub fn golden(name: &str, found: &str) {
+    let path = root().join("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    let differs = expected.lines().zip(found.lines()).find(|(expected, found)| expected != found);
+    assert!(expected == found, "{} is not what is found (UPDATE_GOLDEN=1 writes it): {differs:?}", path.display());
+}
+
 /// Polls until `condition` gives something; panics with `what` when it takes too long.
 pub async fn until<T>(what: &str, condition: impl AsyncFnMut() -> Option<T>) -> T {
     until_within(PATIENCE, what, condition).await

@@ -12,9 +12,9 @@ use offboard::domain::revocation::Target;
 use offboard::request::Request;
 use serde_json::json;
 
-use super::corp::{self, ISSUER, at};
 use super::world::{Doors, Store, World, alice};
 use super::{holds, same};
+use crate::corp::{self, ISSUER, at};
 use crate::support::Scratch;
 use crate::support::provider::{Signer, jwks};
 

@@ -12,9 +12,9 @@ use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::corp::ISSUER;
 use super::holds;
 use super::world::{Doors, Store, World, alice};
+use crate::corp::ISSUER;
 use crate::support::Scratch;
 
 /// Stands in everything that must not be seen.

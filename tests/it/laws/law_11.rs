@@ -7,9 +7,9 @@ use offboard::domain::inbox::Command;
 use offboard::domain::revocation::Target;
 use offboard::state::Published;
 
-use super::corp::{ISSUER, at};
 use super::same;
 use super::world::{Store, World, request};
+use crate::corp::{ISSUER, at};
 
 fn session(name: String) -> Command {
     Command::Revoke(request(Target::Session { issuer: ISSUER.into(), session: name }))

@@ -4,9 +4,9 @@ use offboard::domain::policy::Policy;
 use offboard::domain::reason::Reason;
 use serde_json::json;
 
-use super::corp::{self, ISSUER, at};
 use super::same;
 use super::world::{Store, World, person, suspended};
+use crate::corp::{self, ISSUER, at};
 use crate::support::provider::Signer;
 
 /// Two headers bear a token each, in both orders, for every kind of bad beside a good one.

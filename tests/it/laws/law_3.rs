@@ -5,9 +5,9 @@ use offboard::domain::policy::{Policy, Unknown};
 use offboard::domain::reason::Reason;
 use offboard::domain::source::{SourceRules, WhenStale};
 
-use super::corp::{self, at};
 use super::same;
 use super::world::{Store, World, person};
+use crate::corp::{self, at};
 
 fn with(source: impl FnOnce(&mut SourceRules), unknown: Unknown) -> Policy {
     let mut policy = Policy { unknown_people: unknown, ..corp::policy() };

@@ -5,9 +5,9 @@ use offboard::domain::reason::Reason;
 use offboard::domain::revocation::Target;
 use offboard::log::Log as _;
 
-use super::corp::{self, ISSUER, at};
 use super::world::{Store, World};
 use super::{holds, same};
+use crate::corp::{self, ISSUER, at};
 
 /// Fifty at once: each is enforced when its acknowledgement comes, in the log when anybody looks, and there after a
 /// restart.

@@ -7,9 +7,9 @@ use offboard::domain::reason::Reason;
 use offboard::domain::revocation::{Shape, Target};
 use offboard::domain::time::Now;
 
-use super::corp::{self, ISSUER, at, configured};
 use super::same;
 use super::world::{Store, World, alice, person, request, suspended};
+use crate::corp::{self, ISSUER, at, configured};
 use offboard::log::Log as _;
 
 const BOB: &str = "bob";

@@ -6,9 +6,9 @@ use offboard::domain::reason::Reason;
 use offboard::domain::revocation::{Shape, Target};
 use serde_json::json;
 
-use super::corp::{self, ISSUER, at, configured};
 use super::world::{Store, World, alice, person, request, suspended};
 use super::{holds, same};
+use crate::corp::{self, ISSUER, at, configured};
 
 /// A token of alice, by the client `web`, issued then.
 fn token<S: Store>(world: &World<S>, issued: i64) -> String {

@@ -6,9 +6,9 @@ use offboard::domain::policy::{Authorization, Policy, Service};
 use offboard::domain::reason::Reason;
 use serde_json::json;
 
-use super::corp::{self, at};
 use super::same;
 use super::world::{Store, World, person};
+use crate::corp::{self, at};
 
 fn binding(groups: &[&str], people: &[&str]) -> Binding {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();

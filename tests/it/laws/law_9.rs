@@ -9,9 +9,9 @@ use offboard::domain::source::WhenStale;
 use offboard::request::Request;
 use offboard::state::State;
 
-use super::corp::{self, ISSUER, at, configured};
 use super::same;
 use super::world::{Store, World, alice, person, suspended};
+use crate::corp::{self, ISSUER, at, configured};
 
 /// Each kind of cause; and decided anew on a state made from the log alone, to the last field.
 pub async fn law_9_every_decision_names_its_cause_and_is_the_same_again<S: Store>(store: S) {

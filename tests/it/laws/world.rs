@@ -33,7 +33,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::corp::{self, ISSUER};
+use crate::corp::{self, ISSUER};
 use crate::support::provider::{Signer, jwks};
 
 /// Where a log is kept while processes come and go.

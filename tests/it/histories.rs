@@ -1,0 +1,260 @@
+//! Random histories of events, checks, restarts, reloads and clock steps: after every step the answers are those of the
+//! reference ([`crate::model`]), and the state in force, the one made from the empty log, and the one made from a
+//! snapshot and what came after it have the same digest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use offboard::domain::inbox::{Command, Observation, RevokeRequest};
+use offboard::domain::person::Person;
+use offboard::domain::policy::Policy;
+use offboard::domain::revocation::{Shape, Target};
+use offboard::domain::time::{Now, Timestamp};
+use offboard::state::snapshot;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use serde_json::json;
+
+use crate::corp::{self, ISSUER, configured};
+use crate::laws::world::{InMemory, OnDisk, Store, World, person, request, suspended};
+use crate::model::{About, By, Clocks, Model, Token};
+
+const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+
+/// One step. Times are seconds from now on.
+#[derive(Clone, Debug)]
+enum Step {
+    Revoke {
+        about: About,
+        cut_off: Option<i64>,
+        effective: Option<i64>,
+        expires: Option<i64>,
+    },
+    Restore(prop::sample::Index),
+    /// An event of the source, which may come twice: `id` tells whom it is about and what it says.
+    Event(u8),
+    List {
+        listed: [Option<bool>; 3],
+        complete: bool,
+    },
+    Exempt {
+        who: usize,
+        until: i64,
+    },
+    Configure(Option<BTreeSet<About>>),
+    Restart,
+    Advance(i64),
+    /// The wall clock is set back by so much, or forward again.
+    Set(i64),
+}
+
+fn about() -> impl Strategy<Value = About> {
+    prop_oneof![
+        4 => (0..3_usize).prop_map(About::Person),
+        2 => (0..3_usize).prop_map(About::Subject),
+        2 => (0..2_usize).prop_map(About::Session),
+        1 => Just(About::Issuer),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let soon = || prop::option::of(-30..60_i64);
+    let configured = prop::option::of(prop::collection::btree_set(about(), 0..3));
+    prop_oneof![
+        4 => (about(), soon(), soon(), soon())
+            .prop_map(|(about, cut_off, effective, expires)| Step::Revoke { about, cut_off, effective, expires }),
+        4 => any::<prop::sample::Index>().prop_map(Step::Restore),
+        4 => (0..30_u8).prop_map(Step::Event),
+        4 => (any::<[Option<bool>; 3]>(), any::<bool>()).prop_map(|(listed, complete)| Step::List { listed, complete }),
+        2 => (0..3_usize, 1..200_i64).prop_map(|(who, until)| Step::Exempt { who, until }),
+        2 => configured.prop_map(Step::Configure),
+        1 => Just(Step::Restart),
+        6 => (1..40_i64).prop_map(Step::Advance),
+        1 => (0..100_i64).prop_map(Step::Set),
+    ]
+}
+
+fn target(about: About) -> Target {
+    let issuer = ISSUER.to_owned();
+    match about {
+        About::Person(who) => Target::Person { reference: format!("{}@example.com", NAMES[who]) },
+        About::Subject(who) => Target::Subject { issuer, subject: NAMES[who].into() },
+        About::Session(session) => Target::Session { issuer, session: format!("s{session}") },
+        About::Issuer => Target::Issuer { issuer },
+    }
+}
+
+fn record(who: usize, active: bool) -> Person {
+    if active { person(NAMES[who]) } else { suspended(NAMES[who]) }
+}
+
+/// The real one, the reference, and their clocks.
+struct Both<S: Store> {
+    real: World<S>,
+    model: Model,
+    /// Ids of the model's revocations by operators.
+    ids: BTreeMap<usize, u64>,
+    policy: Policy,
+    wall: i64,
+    steady: i64,
+}
+
+impl<S: Store> Both<S> {
+    async fn start() -> Self {
+        let (policy, ids) = (corp::policy(), BTreeMap::new());
+        let real = World::empty(S::new(), policy.clone()).await;
+        real.list(&NAMES.map(person), corp::at(0)).await.unwrap();
+        Self { real, model: Model::default(), ids, policy, wall: 100, steady: 100 }
+    }
+
+    fn clocks(&self) -> Clocks {
+        Clocks { wall: self.wall, steady: self.steady }
+    }
+
+    fn now(&self) -> Now {
+        Now { wall: time(self.wall), steady: time(self.steady) }
+    }
+
+    async fn take(mut self, step: &Step) -> Result<Self, TestCaseError> {
+        let (clocks, now) = (self.clocks(), self.now());
+        match step {
+            Step::Revoke { about, cut_off, effective, expires } => {
+                self.revoke(*about, *cut_off, *effective, *expires).await?;
+            }
+            Step::Restore(index) if !self.model.rules.is_empty() => {
+                let index = index.index(self.model.rules.len());
+                let Some(id) = self.ids.get(&index).copied() else { return Ok(self) };
+                let taken = self.real.restore(id, now).await.is_ok();
+                prop_assert_eq!(taken, self.model.restore(index, clocks), "restore r{}", id);
+            }
+            Step::Event(id) => {
+                let (who, active) = (usize::from(id % 3), id % 2 == 0);
+                let (person, event_id) = (record(who, active), Some(format!("e{id}")));
+                let change = Observation::Change { person, at: None, event_id };
+                self.real.inbox.ask(Command::Observe(change), now).await.unwrap();
+                self.model.event(*id, who, active, clocks);
+            }
+            Step::List { listed, complete } => {
+                let listing: Vec<Person> =
+                    (0..3).filter_map(|who| listed[who].map(|active| record(who, active))).collect();
+                let taken = self.real.observe(&listing, *complete, now).await.is_ok();
+                prop_assert_eq!(taken, self.model.list(*listed, *complete, clocks), "whether the listing is taken");
+            }
+            Step::Exempt { who, until } => {
+                let expires = Now::at(time(self.wall + until));
+                if self.real.exempt(NAMES[*who], expires, now).await.is_ok() {
+                    self.model.exempted[*who] = self.model.exempted[*who].max(self.wall + until);
+                }
+            }
+            Step::Configure(list) => self.configure(list.as_ref()).await,
+            Step::Restart => self.real = self.real.restart(self.policy.clone()).await,
+            Step::Restore(_) | Step::Advance(_) | Step::Set(_) => {}
+        }
+        if let Step::Advance(seconds) = step {
+            self.wall += seconds;
+            self.steady = self.steady.max(self.wall);
+            self.real.tick(self.now()).await;
+            self.model.tick(self.clocks());
+        }
+        if let Step::Set(back) = step {
+            self.wall = self.steady - back;
+        }
+        Ok(self)
+    }
+
+    async fn revoke(
+        &mut self,
+        about: About,
+        cut_off: Option<i64>,
+        effective: Option<i64>,
+        expires: Option<i64>,
+    ) -> Result<(), TestCaseError> {
+        let later = |seconds: i64| self.wall + seconds;
+        let (cut_off, effective, expires) = (cut_off.map(later), effective.map(later), expires.map(later));
+        let asked = RevokeRequest {
+            shape: cut_off.map_or(Shape::Block, |at| Shape::CutOff { at: time(at) }),
+            effective: effective.map(time),
+            expires: expires.map(time),
+            ..request(target(about))
+        };
+        let taken = self.real.inbox.ask(Command::Revoke(asked), self.now()).await;
+        let effective = effective.unwrap_or(self.wall);
+        let refused = expires.is_some_and(|expires| expires <= self.steady || expires <= effective);
+        prop_assert_eq!(taken.is_err(), refused, "a revocation that ends before it begins");
+        if let Ok(done) = taken {
+            self.ids.insert(self.model.rules.len(), done.position);
+            self.model.revoke(about, cut_off, By::Operator, effective, expires);
+        }
+        Ok(())
+    }
+
+    async fn configure(&mut self, list: Option<&BTreeSet<About>>) {
+        let entries = |list: &BTreeSet<About>| list.iter().map(|about| configured(target(*about))).collect();
+        self.policy = Policy { revocations: list.map(entries), ..corp::policy() };
+        self.real.configure(self.policy.clone(), self.now()).await.unwrap();
+        if let Some(list) = list {
+            self.model.configure(list, self.clocks());
+        }
+    }
+
+    /// Every kind of token, old, middling and new.
+    async fn compare(&self) -> Result<(), TestCaseError> {
+        for (who, name) in NAMES.into_iter().enumerate() {
+            for session in 0..2 {
+                for issued in [0, self.steady - 20, self.wall] {
+                    let claims = json!({ "sub": name, "sid": format!("s{session}"),
+                        "iat": time(issued).as_millis() / 1000 });
+                    let found = self.real.check(&self.real.token_of(&claims), self.now()).await.reason;
+                    let expected = self.model.check(Token { who, session, issued }, self.clocks());
+                    prop_assert_eq!(found, expected, "{} s{} issued {}", name, session, issued);
+                }
+            }
+        }
+        let [live, anew, kept] = self.real.digests().await;
+        prop_assert_eq!(&live, &anew, "the live state is that of the whole log");
+        prop_assert_eq!(&kept, &anew, "and so is what a snapshot of it reads back to");
+        Ok(())
+    }
+}
+
+fn time(seconds: i64) -> Timestamp {
+    corp::at(seconds).wall
+}
+
+async fn follow<S: Store>(history: &[Step]) -> Result<(), TestCaseError> {
+    let mut both = Both::<S>::start().await;
+    let early = snapshot::write(&both.real.published.snapshot().fold).unwrap();
+    let mut taken = early;
+    for (number, step) in history.iter().enumerate() {
+        both = both.take(step).await?;
+        both.compare().await.map_err(|error| TestCaseError::fail(format!("after step {number}: {error}")))?;
+        let fold = snapshot::read(&taken, both.real.keyer.clone()).unwrap();
+        let caught_up = both.real.refold(fold).await;
+        prop_assert_eq!(
+            caught_up.digest(),
+            both.real.refold_digest().await,
+            "snapshot and tail, after step {}",
+            number
+        );
+        if number % 7 == 6 {
+            taken = snapshot::write(&caught_up).unwrap();
+        }
+    }
+    Ok(())
+}
+
+fn histories<S: Store>(cases: u32, steps: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let history = prop::collection::vec(step(), 1..steps);
+    TestRunner::new(config).run(&history, |history| runtime.block_on(follow::<S>(&history))).unwrap();
+}
+
+#[test]
+fn the_real_one_does_what_the_reference_does() {
+    histories::<InMemory>(150, 40);
+}
+
+#[test]
+fn and_on_sqlite() {
+    histories::<OnDisk>(15, 40);
+}
