@@ -18,7 +18,7 @@ use super::read::{self, Inputs};
 /// How often contents are compared, whatever events say.
 pub const POLL: Duration = Duration::from_secs(10);
 /// The kubelet's swap is several events within a millisecond; editors take longer.
-const DEBOUNCE: Duration = Duration::from_millis(150);
+const DEBOUNCE: Duration = Duration::from_millis(50);
 /// A shorter interval would only burn a core.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
 

@@ -39,15 +39,13 @@ pub fn answer(
     if decision.reason.allows() {
         return allow(decision, rules, request, decision_id);
     }
-    deny(
-        decision.reason,
-        decision_id,
-        &Denial {
-            reveal: rules.reveal_reason,
-            bodiless: request.is_some_and(Request::is_grpc),
-            token_shown: token_shown(decision, request),
-        },
-    )
+    let denial = Denial {
+        reveal: rules.reveal_reason,
+        bodiless: request.is_some_and(Request::is_grpc),
+        token_shown: token_shown(decision, request),
+    };
+    let metadata = Some(metadata::denied(decision, decision_id));
+    CheckResponse { dynamic_metadata: metadata, ..deny(decision.reason, decision_id, &denial) }
 }
 
 /// The denial that is left where even making one panicked. It has no decision, so it bears no id.

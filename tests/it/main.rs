@@ -16,3 +16,4 @@ mod manifests;
 mod model;
 mod peers;
 mod precedence;
+mod races;

@@ -42,6 +42,13 @@ pub(super) fn bare(decision: &Decision, decision_id: &str) -> Struct {
     file(common(decision, decision_id))
 }
 
+/// Nothing about the caller, and why: for the proxy's access log, which the caller does not see.
+pub(super) fn denied(decision: &Decision, decision_id: &str) -> Struct {
+    let mut fields = common(decision, decision_id);
+    fields.insert("reason".to_owned(), string(decision.reason.code()));
+    file(fields)
+}
+
 fn common(decision: &Decision, decision_id: &str) -> HashMap<String, Value> {
     let configuration = decision.configuration.get(..HASH_DIGITS).unwrap_or(&decision.configuration);
     HashMap::from([

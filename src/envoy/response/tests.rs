@@ -165,7 +165,9 @@ fn every_denial_has_its_status_and_tells_no_more_than_that() {
         let denied = denied_of(&response);
         let code = reason.code();
         assert_eq!(denied.status.as_ref().unwrap().code, i32::from(reason.status()), "{code}");
-        assert_eq!(response.dynamic_metadata, None);
+        let known = json!({"offboard": {"decision_id": ID, "service": "payments", "epoch": "1.7",
+            "configuration": "01234567", "reason": code}});
+        assert_eq!(metadata(&response), known, "the proxy's access log may say why");
         let headers = pairs(&denied.headers);
         for header in
             [("cache-control", "no-store"), ("x-offboard-decision", ID), ("content-type", "application/problem+json")]
