@@ -35,6 +35,13 @@ pub static ROOT: Section = Section {
             AUTHORIZATION,
             "roles (default): a binding must permit. none: only identity and revocation are judged.",
         ),
+        optional("no_credentials", PASS_OR_DENY, "What becomes of a request that shows nothing. Default deny."),
+        optional(
+            "foreign_credentials",
+            PASS_OR_DENY,
+            "What becomes of a credential of an issuer or scheme that is not configured. Default deny.",
+        ),
+        optional("preflight", PASS_OR_DENY, "What becomes of a CORS preflight. Default pass."),
         optional("server", Kind::Section(&SERVER), "Where Offboard listens. Changes need a restart."),
         optional("store", Kind::Section(&STORE), "Where the log is kept. Changes need a restart."),
         optional("issuers", Kind::List(&Kind::Section(&ISSUER)), "Who signs tokens."),
@@ -242,9 +249,9 @@ static SERVICE: Section = Section {
         optional("audiences", Kind::List(&TEXT), "Overrides the issuers'."),
         optional("max_staleness", DURATION, "Overrides the sources'."),
         optional("when_stale", ALLOW_OR_DENY, "Overrides the sources'."),
-        optional("no_credentials", PASS_OR_DENY, "Nothing was shown. Default deny."),
-        optional("foreign_credentials", PASS_OR_DENY, "An issuer or scheme that is not configured. Default deny."),
-        optional("preflight", PASS_OR_DENY, "A CORS preflight. Default pass."),
+        optional("no_credentials", PASS_OR_DENY, "Overrides the top level."),
+        optional("foreign_credentials", PASS_OR_DENY, "Overrides the top level."),
+        optional("preflight", PASS_OR_DENY, "Overrides the top level."),
     ],
 };
 

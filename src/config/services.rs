@@ -30,6 +30,11 @@ pub fn authorization(fields: &Fields<'_>) -> Option<Authorization> {
     })
 }
 
+/// `no_credentials`, `foreign_credentials` or `preflight` of the top level or of a service.
+fn not_ours(fields: &Fields<'_>, key: &'static str) -> Option<NotOurs> {
+    fields.text(key).map(|word| if word == "pass" { NotOurs::Pass } else { NotOurs::Deny })
+}
+
 /// The services: `default` first, then those configured, in the order written.
 #[must_use]
 pub fn services(
@@ -47,13 +52,14 @@ pub fn services(
         audiences: None,
         max_staleness: None,
         when_stale: None,
-        no_credentials: NotOurs::Deny,
-        foreign_credentials: NotOurs::Deny,
-        preflight: NotOurs::Pass,
+        no_credentials: not_ours(root, "no_credentials").unwrap_or(NotOurs::Deny),
+        foreign_credentials: not_ours(root, "foreign_credentials").unwrap_or(NotOurs::Deny),
+        preflight: not_ours(root, "preflight").unwrap_or(NotOurs::Pass),
     };
     if default.enforcement == Enforcement::Observe {
         root.warn("enforcement", "observe: nobody is denied anything");
     }
+    warn_of_passing(root, &default);
     let mut patterns = BTreeMap::new();
     let configured: Vec<_> = sections
         .iter()
@@ -74,11 +80,6 @@ fn service(fields: &Fields<'_>, default: &Service, patterns: &mut BTreeMap<Strin
         "default" => fields.wrong("name", "`default` is what requests of no service belong to: choose another name"),
         _ => {}
     }
-    let not_ours = |word: Option<&str>, default: NotOurs| match word {
-        Some("pass") => NotOurs::Pass,
-        Some("deny") => NotOurs::Deny,
-        _ => default,
-    };
     Service {
         name: name.into(),
         hosts: listed(fields, "hosts", patterns, |text| text::host(text).unwrap_or_default()),
@@ -88,9 +89,9 @@ fn service(fields: &Fields<'_>, default: &Service, patterns: &mut BTreeMap<Strin
         audiences: fields.texts("audiences").map(Into::into),
         max_staleness: fields.read("max_staleness", text::duration),
         when_stale: fields.text("when_stale").map(when_stale),
-        no_credentials: not_ours(fields.text("no_credentials"), default.no_credentials),
-        foreign_credentials: not_ours(fields.text("foreign_credentials"), default.foreign_credentials),
-        preflight: not_ours(fields.text("preflight"), default.preflight),
+        no_credentials: not_ours(fields, "no_credentials").unwrap_or(default.no_credentials),
+        foreign_credentials: not_ours(fields, "foreign_credentials").unwrap_or(default.foreign_credentials),
+        preflight: not_ours(fields, "preflight").unwrap_or(default.preflight),
     }
 }
 
@@ -117,12 +118,7 @@ fn warn(fields: &Fields<'_>, service: &Service, softer: &[&str]) {
     if softer.contains(&"enforcement") {
         fields.warn("enforcement", "observe: nobody is denied anything here");
     }
-    if service.no_credentials == NotOurs::Pass {
-        fields.warn("no_credentials", "pass: whoever shows nothing goes on to the service");
-    }
-    if service.foreign_credentials == NotOurs::Pass {
-        fields.warn("foreign_credentials", "pass: whoever shows a credential that is not ours goes on to the service");
-    }
+    warn_of_passing(fields, service);
     if !service.hosts.is_empty() && !softer.is_empty() {
         let what = format!(
             "where the proxy gives no principal, a host alone chooses this service, and it is softer than the top \
@@ -131,6 +127,16 @@ fn warn(fields: &Fields<'_>, service: &Service, softer: &[&str]) {
             softer.join(", ")
         );
         fields.warn("hosts", what);
+    }
+}
+
+/// Where it stands, not where it is inherited.
+fn warn_of_passing(fields: &Fields<'_>, service: &Service) {
+    if fields.text("no_credentials").is_some() && service.no_credentials == NotOurs::Pass {
+        fields.warn("no_credentials", "pass: whoever shows nothing goes on to the service");
+    }
+    if fields.text("foreign_credentials").is_some() && service.foreign_credentials == NotOurs::Pass {
+        fields.warn("foreign_credentials", "pass: whoever shows a credential that is not ours goes on to the service");
     }
 }
 
@@ -149,6 +155,7 @@ fn softer(
     let stale = service.when_stale == Some(WhenStale::Allow)
         && sources.iter().any(|source| source.when_stale == WhenStale::Deny);
     let older = service.max_staleness.is_some_and(|span| sources.iter().any(|source| source.max_staleness < span));
+    let passes = |here: NotOurs, there: NotOurs| here == NotOurs::Pass && there == NotOurs::Deny;
     let found = [
         ("enforcement", service.enforcement == Enforcement::Observe && default.enforcement == Enforcement::Enforce),
         (
@@ -158,8 +165,8 @@ fn softer(
         ("audiences", wider),
         ("max_staleness", older),
         ("when_stale", stale),
-        ("no_credentials", service.no_credentials == NotOurs::Pass),
-        ("foreign_credentials", service.foreign_credentials == NotOurs::Pass),
+        ("no_credentials", passes(service.no_credentials, default.no_credentials)),
+        ("foreign_credentials", passes(service.foreign_credentials, default.foreign_credentials)),
     ];
     found.into_iter().filter_map(|(name, softer)| softer.then_some(name)).collect()
 }

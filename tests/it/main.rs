@@ -7,13 +7,15 @@
 mod corp;
 mod support;
 
+mod adoption;
 mod envoy_files;
 mod gate;
 mod imports;
 mod histories;
 mod laws;
 mod manifests;
+mod mesh;
 mod model;
-mod peers;
 mod precedence;
+mod providers;
 mod races;

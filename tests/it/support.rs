@@ -2,6 +2,7 @@
 
 pub mod authz;
 pub mod envoy;
+pub mod installation;
 pub mod issuer;
 pub mod keycloak;
 pub mod offboard;

@@ -37,15 +37,14 @@ impl Keycloak {
         Some(Self { url, issuer, _process: process, _scratch: scratch })
     }
 
-    /// An access token by the password grant; passwords are the name and `pw1`.
-    pub async fn token(&self, person: &str) -> String {
+    /// What the password grant gives: `access_token`, `id_token`, `refresh_token`. Passwords are the name and `pw1`.
+    pub async fn sign_in(&self, person: &str) -> Value {
         let form = format!("grant_type=password&scope=openid&username={person}&password={person}pw1");
         let request = reqwest::Client::new()
             .post(format!("{}/protocol/openid-connect/token", self.issuer))
             .basic_auth("web", Some("web-secret"))
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form);
-        let answer = request.send().await.unwrap().error_for_status().unwrap().json::<Value>().await.unwrap();
-        answer["access_token"].as_str().unwrap().to_owned()
+        request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
     }
 }
