@@ -87,6 +87,20 @@ pub fn parse(inputs: &Inputs, environment: &BTreeMap<String, String>) -> Result<
     Ok(Configuration { settings, policy, hash, warnings })
 }
 
+/// Where the store is, as far as invalid files still say: there the last good configuration is looked for. A file
+/// that is no YAML says nothing; then it is what the environment says, or the default.
+#[must_use]
+pub fn store_hint(paths: &[PathBuf], environment: &BTreeMap<String, String>) -> PathBuf {
+    let files = read(paths).unwrap_or_default().files;
+    let trees: Vec<_> = files.iter().filter_map(|file| tree::parse(&file.name, &file.text).ok()).collect();
+    let (mut root, _) = merge::merge(trees);
+    let _ = environment::lay_over(&mut root, &environment::overrides(environment.clone()));
+    let findings = Findings::default();
+    let settings = Settings::from_fields(&Fields::root(&findings, &keys::ROOT, &root), vec![]);
+    let settings::StoreSettings::Embedded { path } = settings.store;
+    path
+}
+
 /// The merged tree, with the environment laid over it.
 fn tree(inputs: &Inputs, overrides: &BTreeMap<String, String>) -> Result<(Node, Vec<Problem>), Invalid> {
     let mut trees = vec![];

@@ -138,9 +138,10 @@ impl Reloader {
         let now = self.clock.now();
         let noted = self.inbox.ask(Command::Configure(Arc::clone(&policy)), now).await;
         self.metrics.reloaded(Some(now.wall));
+        let kept = store::keep_configuration(&self.notes, inputs).await;
         tracing::info!(config.hash = %policy.hash, "configuration is in force");
         self.record("allow", format!("configuration {} in force", policy.hash)).await;
-        store::keep_configuration(&self.notes, inputs).await.map_err(|error| error.to_string())?;
+        kept.map_err(|error| error.to_string())?;
         noted.map(|_| ()).map_err(|refused| refused.to_string())
     }
 

@@ -21,7 +21,7 @@ use crate::audit::writer::Writer as AuditWriter;
 use crate::authenticate::Authenticator;
 use crate::authenticate::cache::CacheCounters;
 use crate::config::settings::{Listener, Settings, StoreSettings};
-use crate::config::{Inputs, Invalid};
+use crate::config::{self, Inputs, Invalid};
 use crate::control::guard::{Bootstrap, Guard};
 use crate::domain::inbox::Inbox;
 use crate::domain::policy::Policy;
@@ -68,7 +68,7 @@ fn store_path(settings: &Settings) -> &PathBuf {
 }
 
 /// The configuration to start with, and the open store. Invalid files are no reason to stay down where the
-/// store kept a good configuration; where the store is, the environment or the default says then.
+/// store kept a good configuration.
 async fn choose(start: &Start) -> Result<(Chosen, Embedded), StartError> {
     match store::read(&start.paths, &start.environment) {
         Ok(chosen) => {
@@ -76,7 +76,7 @@ async fn choose(start: &Start) -> Result<(Chosen, Embedded), StartError> {
             Ok((chosen, log))
         }
         Err(invalid) => {
-            let path = store_hint(start);
+            let path = config::store_hint(&start.paths, &start.environment);
             if !path.is_dir() {
                 return Err(StartError::Configuration(invalid));
             }
@@ -87,12 +87,6 @@ async fn choose(start: &Start) -> Result<(Chosen, Embedded), StartError> {
             }
         }
     }
-}
-
-/// Where the store is, when the configuration cannot say: what its files say line by line, else the default.
-fn store_hint(start: &Start) -> PathBuf {
-    const DEFAULT: &str = "/var/lib/offboard";
-    start.environment.get("OFFBOARD__STORE__PATH").map_or_else(|| PathBuf::from(DEFAULT), PathBuf::from)
 }
 
 async fn open_log(path: PathBuf) -> Result<Embedded, LogError> {

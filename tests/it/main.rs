@@ -19,3 +19,4 @@ mod model;
 mod precedence;
 mod providers;
 mod races;
+mod reload;

@@ -11,7 +11,6 @@ use super::{Scratch, peer, ports, root, until_within};
 const STARTS_WITHIN: Duration = Duration::from_secs(400);
 
 pub struct Keycloak {
-    pub url: String,
     pub issuer: String,
     _process: Process,
     _scratch: Scratch,
@@ -34,7 +33,7 @@ impl Keycloak {
             page.status().is_success().then_some(())
         })
         .await;
-        Some(Self { url, issuer, _process: process, _scratch: scratch })
+        Some(Self { issuer, _process: process, _scratch: scratch })
     }
 
     /// What the password grant gives: `access_token`, `id_token`, `refresh_token`. Passwords are the name and `pw1`.

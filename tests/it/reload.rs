@@ -1,0 +1,99 @@
+//! Configurations that are bad, half there, swapped as the kubelet does it, or broken at the start.
+
+use crate::support::installation::Installation;
+use crate::support::offboard::Offboard;
+use crate::support::until;
+
+const SUCCESSFUL: &str = "offboard_config_last_reload_successful";
+
+/// The hash of the configuration in force, by `offboard status`.
+fn in_force(files: &Installation, offboard: &Offboard) -> String {
+    let (code, out, error) = offboard.run(&files.token_file(), &["status", "-o", "json"]);
+    assert_eq!(code, 0, "{error}");
+    let status: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    status["configuration"].as_str().unwrap_or_else(|| panic!("{status}")).to_owned()
+}
+
+async fn refused(offboard: &Offboard) {
+    until("the reload is refused", async || (offboard.metric(SUCCESSFUL).await == Some(0.0)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn whatever_is_bad_changes_nothing_and_is_named() {
+    let files = Installation::new("authorization: none\n");
+    let offboard = files.start().await;
+    let before = in_force(&files, &offboard);
+    for (name, text, named) in [
+        ("30-more.yaml", "rolls: []\nexemptions: { max: 3 }\n", &["rolls", "exemptions.max"][..]),
+        ("30-more.yaml", "authorization: [\n", &["30-more.yaml"]),
+        ("20-rules.yaml", "authorization: none\nenforcement: enforce\nauthorization: roles\n", &["authorization"]),
+    ] {
+        files.write(name, text);
+        refused(&offboard).await;
+        let said = offboard.process.output();
+        for word in named {
+            let found = said.lines().any(|line| line.contains("was not reloaded") && line.contains(word));
+            assert!(found, "{text:?}: no error names {word}: {said}");
+        }
+        assert_eq!(in_force(&files, &offboard), before, "{text:?}");
+        // Whole again.
+        let _ = std::fs::remove_file(files.path("config/30-more.yaml"));
+        files.write("20-rules.yaml", "authorization: none\n");
+        until("it recovers", async || (offboard.metric(SUCCESSFUL).await == Some(1.0)).then_some(())).await;
+    }
+}
+
+/// A ConfigMap's volume, and the moment in which it is half there.
+#[tokio::test]
+async fn a_directory_is_swapped_whole_and_one_that_is_empty_is_no_configuration() {
+    let files = Installation::new("authorization: none\n");
+    let config = files.path("config");
+    let server = std::fs::read_to_string(config.join("10-server.yaml")).unwrap();
+    let swap = |version: &str, rules: Option<&str>| {
+        let dir = config.join(format!("..{version}"));
+        std::fs::create_dir(&dir).unwrap();
+        if let Some(rules) = rules {
+            std::fs::write(dir.join("20-rules.yaml"), rules).unwrap();
+            std::fs::write(dir.join("10-server.yaml"), &server).unwrap();
+        }
+        std::os::unix::fs::symlink(format!("..{version}"), config.join("..data_tmp")).unwrap();
+        std::fs::rename(config.join("..data_tmp"), config.join("..data")).unwrap();
+    };
+    swap("v1", Some("authorization: none\n"));
+    for name in ["10-server.yaml", "20-rules.yaml"] {
+        std::fs::remove_file(config.join(name)).unwrap();
+        std::os::unix::fs::symlink(format!("..data/{name}"), config.join(name)).unwrap();
+    }
+    let offboard = files.start().await;
+    let first = in_force(&files, &offboard);
+    swap("v2", None);
+    refused(&offboard).await;
+    assert_eq!(in_force(&files, &offboard), first, "a link to nothing is an error, not less configuration");
+    swap("v3", Some("authorization: roles\n"));
+    until("the third is in force", async || (in_force(&files, &offboard) != first).then_some(())).await;
+    assert_eq!(offboard.metric(SUCCESSFUL).await, Some(1.0));
+}
+
+#[tokio::test]
+async fn a_start_with_broken_files_goes_on_with_the_last_good_ones() {
+    let files = Installation::new("authorization: none\n");
+    let mut offboard = files.start().await;
+    let good = in_force(&files, &offboard);
+    offboard.process.stop(std::time::Duration::from_secs(20));
+    files.write("20-rules.yaml", "authorization: nobody\n");
+    let offboard = files.start().await;
+    assert_eq!(in_force(&files, &offboard), good);
+    let said = offboard.process.output();
+    assert!(said.contains("last good configuration") && said.contains("20-rules.yaml:1"), "{said}");
+    files.write("20-rules.yaml", "authorization: roles\n");
+    until("mended files are in force", async || (in_force(&files, &offboard) != good).then_some(())).await;
+}
+
+#[test]
+fn a_first_start_with_broken_files_names_every_error() {
+    let files = Installation::new("authorization: nobody\nbindings: [{ role: nothing }]\n");
+    let done = Offboard::command().args(["serve", "--config"]).arg(files.path("config")).output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&done.stderr) + String::from_utf8_lossy(&done.stdout);
+    assert!(said.contains("20-rules.yaml:1") && said.contains("20-rules.yaml:2"), "{said}");
+}
