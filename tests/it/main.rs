@@ -8,6 +8,7 @@ mod corp;
 mod support;
 
 mod adoption;
+mod durability;
 mod envoy_files;
 mod gate;
 mod imports;
@@ -16,6 +17,7 @@ mod laws;
 mod manifests;
 mod mesh;
 mod model;
+mod outage;
 mod precedence;
 mod providers;
 mod races;

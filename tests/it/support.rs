@@ -12,6 +12,7 @@ pub mod process;
 #[expect(dead_code, reason = "only its signer is needed so far")]
 #[path = "../../src/jose/provider.rs"]
 pub mod provider;
+pub mod proxy;
 pub mod tls;
 pub mod upstream;
 
