@@ -12,6 +12,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -47,6 +48,8 @@ pub struct Writer<L> {
     fold: Fold,
     rules: Arc<Rules>,
     witness: Box<dyn Witness>,
+    /// The newest snapshot stands here.
+    kept: u64,
     snapshot_at: u64,
 }
 
@@ -90,20 +93,33 @@ impl<L: Log> Writer<L> {
     pub fn new(log: Arc<L>, fold: Fold, policy: Arc<Policy>, witness: Box<dyn Witness>) -> (Self, Arc<Published>) {
         let rules = Arc::new(Rules::new(policy, 1, &fold.keyer));
         let published = Published::new(State { fold: fold.clone(), rules: Arc::clone(&rules) });
-        let snapshot_at = fold.epoch.position + SNAPSHOT_EVERY;
-        (Self { log, published: Arc::clone(&published), fold, rules, witness, snapshot_at }, published)
+        let (kept, snapshot_at) = (fold.epoch.position, fold.epoch.position + SNAPSHOT_EVERY);
+        (Self { log, published: Arc::clone(&published), fold, rules, witness, kept, snapshot_at }, published)
     }
 
-    /// Works until every inbox is gone; then keeps a snapshot.
-    pub async fn run(mut self, mut letters: mpsc::Receiver<Letter>) {
-        let mut batch = Vec::new();
-        while letters.recv_many(&mut batch, BATCH).await > 0 {
-            self.settle(std::mem::take(&mut batch)).await;
+    /// Works until every inbox is gone, or until `stop`, when it answers what waits and takes no more; then keeps
+    /// a snapshot.
+    pub async fn run(mut self, mut letters: mpsc::Receiver<Letter>, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        let (mut batch, mut stopping) = (Vec::new(), false);
+        loop {
+            tokio::select! {
+                received = letters.recv_many(&mut batch, BATCH) => if received == 0 { break },
+                () = &mut stop, if !stopping => {
+                    stopping = true;
+                    letters.close();
+                }
+            }
+            if !batch.is_empty() {
+                self.settle(std::mem::take(&mut batch)).await;
+            }
             if self.fold.epoch.position >= self.snapshot_at {
                 self.keep_snapshot().await;
             }
         }
-        self.keep_snapshot().await;
+        if self.fold.epoch.position > self.kept {
+            self.keep_snapshot().await;
+        }
     }
 
     /// Makes a batch of commands true, or says why not.
@@ -231,7 +247,7 @@ impl<L: Log> Writer<L> {
     }
 
     async fn keep_snapshot(&mut self) {
-        self.snapshot_at = self.fold.epoch.position + SNAPSHOT_EVERY;
+        (self.kept, self.snapshot_at) = (self.fold.epoch.position, self.fold.epoch.position + SNAPSHOT_EVERY);
         let kept = match snapshot::write(&self.fold) {
             Ok(bytes) => self.log.keep_snapshot(Snapshot { epoch: self.fold.epoch, bytes }).await,
             Err(error) => Err(LogError::Io { step: "write a snapshot", cause: error.to_string() }),

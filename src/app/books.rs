@@ -1,45 +1,53 @@
 //! What happens, written down: events of the log and calls of operators become audit records and metrics.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use super::clock::Clock;
 use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
-use crate::audit::sink::Recorder;
+use crate::audit::sink::{Recorder, Stopped};
 use crate::control::guard::{Call, Ledger};
-use crate::domain::event::{Event, Recorded};
+use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::revocation::Owner;
+use crate::domain::time::Timestamp;
+use crate::log::Log;
+use crate::state::Published;
 use crate::telemetry::metrics::{Began, Metrics};
 use crate::writer::Witness;
 
-/// Events that may wait to be written down: several full batches of the writer.
+/// Events that may wait to be written down: several full batches of the writer. What finds no room is read from the
+/// log again, so that nothing is left out.
 const WAITING: usize = 16 * 1024;
+/// Events that are read from the log at once.
+const PAGE: usize = 1024;
+/// How often it is looked whether something is missing that nobody told of.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// An event that is enforced, and since when.
 #[derive(Debug)]
 pub struct Enforced {
     recorded: Recorded,
-    at: crate::domain::time::Timestamp,
+    at: Timestamp,
 }
 
-/// Tells of enforced events. The writer does not wait for the audit trail; if the trail falls behind by
-/// [`WAITING`] events, those beyond are counted as lost there.
+/// Tells of enforced events; the writer does not wait for the audit trail.
 pub struct Herald {
     events: mpsc::Sender<Enforced>,
-    recorder: Recorder,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
 }
 
 impl Herald {
-    /// A herald, and the end that [`write_down`] reads.
+    /// A herald, and the end that [`Scribe`] reads.
     #[must_use]
-    pub fn new(recorder: Recorder, clock: Arc<Clock>, metrics: Arc<Metrics>) -> (Self, mpsc::Receiver<Enforced>) {
+    pub fn new(clock: Arc<Clock>, metrics: Arc<Metrics>) -> (Self, mpsc::Receiver<Enforced>) {
         let (events, receiver) = mpsc::channel(WAITING);
-        (Self { events, recorder, clock, metrics }, receiver)
+        (Self { events, clock, metrics }, receiver)
     }
 }
 
@@ -47,14 +55,13 @@ impl Witness for Herald {
     fn enforced(&self, recorded: &Recorded) {
         let at = self.clock.now().wall;
         measure(&self.metrics, recorded, at);
-        if self.events.try_send(Enforced { recorded: recorded.clone(), at }).is_err() {
-            self.recorder.lose(1);
-        }
+        // Without room for it, the scribe finds the gap.
+        let _ = self.events.try_send(Enforced { recorded: recorded.clone(), at });
     }
 }
 
 /// How long it took from the provider's own time, and from receipt, to enforced.
-fn measure(metrics: &Metrics, recorded: &Recorded, at: crate::domain::time::Timestamp) {
+fn measure(metrics: &Metrics, recorded: &Recorded, at: Timestamp) {
     let owner = match &recorded.new.event {
         Event::Revoked(revocation) => &revocation.owner,
         _ => return,
@@ -70,12 +77,78 @@ fn measure(metrics: &Metrics, recorded: &Recorded, at: crate::domain::time::Time
     }
 }
 
-/// Writes enforced events down, in order, until the writer is gone.
-pub async fn write_down(mut events: mpsc::Receiver<Enforced>, recorder: Recorder, generation: u64) {
-    while let Some(enforced) = events.recv().await {
-        if recorder.enforced(&enforced.recorded, generation, enforced.at).await.is_err() {
-            return;
+/// Writes every event of the log down, in order and once: those that it is told of, and those that it is not, because
+/// the process before was killed between the log and the trail, or because there were too many at once.
+pub struct Scribe<L> {
+    /// The log.
+    pub log: Arc<L>,
+    /// Up to where it is enforced here.
+    pub published: Arc<Published>,
+    /// The trail.
+    pub recorder: Recorder,
+    /// When.
+    pub clock: Arc<Clock>,
+    /// The last event that the trail has.
+    pub done: Position,
+}
+
+impl<L: Log> Scribe<L> {
+    /// Works until the writer is gone and all is written down.
+    ///
+    /// # Errors
+    /// [`Stopped`] if the trail takes no more.
+    pub async fn run(mut self, mut events: mpsc::Receiver<Enforced>) -> Result<(), Stopped> {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                // What was told goes first: it says when it came into force.
+                biased;
+                told = events.recv() => match told {
+                    Some(enforced) => self.take(enforced).await?,
+                    None => return self.fill(self.enforced(), self.clock.now().wall).await,
+                },
+                _ = look.tick() => self.fill(self.enforced(), self.clock.now().wall).await?,
+            }
         }
+    }
+
+    fn enforced(&self) -> Position {
+        self.published.load().fold.epoch.position
+    }
+
+    async fn take(&mut self, Enforced { recorded, at }: Enforced) -> Result<(), Stopped> {
+        self.fill(recorded.position.saturating_sub(1), at).await?;
+        if recorded.position == self.done.saturating_add(1) {
+            self.write(&recorded, at).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is missing up to `end` from the log. What cannot be read now is missing still, and read later.
+    async fn fill(&mut self, end: Position, at: Timestamp) -> Result<(), Stopped> {
+        while self.done < end {
+            let missing = usize::try_from(end - self.done).unwrap_or(usize::MAX);
+            let page = match self.log.read(self.done, missing.min(PAGE)).await {
+                Ok(page) if !page.is_empty() => page,
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    tracing::error!(error = %error, "events of the log wait for their audit records");
+                    return Ok(());
+                }
+            };
+            for recorded in &page {
+                self.write(recorded, at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, recorded: &Recorded, at: Timestamp) -> Result<(), Stopped> {
+        let generation = self.published.load().fold.epoch.generation;
+        self.recorder.enforced(recorded, generation, at).await?;
+        self.done = recorded.position;
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tonic::transport::Server;
 use tower::ServiceBuilder;
 
-use super::books::{self, Book, Enforced};
+use super::books::{Book, Enforced, Scribe};
 use super::feeds;
 use super::gate::CheckGate;
 use super::listeners::{Incoming, Socket, at_once, handshakes};
@@ -57,8 +57,8 @@ pub(super) struct Parts {
     pub(super) writer: Writer<Embedded>,
     pub(super) letters: mpsc::Receiver<Letter>,
     pub(super) audit: AuditWriter,
+    pub(super) scribe: Scribe<Embedded>,
     pub(super) enforced: mpsc::Receiver<Enforced>,
-    pub(super) generation: u64,
     pub(super) fresh_keys: mpsc::Receiver<FreshKeys>,
     pub(super) rings: watch::Receiver<KeyRings>,
     pub(super) settings: watch::Receiver<Settings>,
@@ -115,21 +115,19 @@ impl Bound {
         let mut audit = Supervisor::default();
         let mut core = Supervisor::default();
         let mut edge = Supervisor::default();
-        let AuditTasks { trail, enforced, generation } = spawn_all(parts, (&mut core, &mut edge), (checks, work)).await;
+        let mut books = Supervisor::default();
+        let AuditTasks { trail, scribe, enforced } = spawn_all(parts, (&mut core, &mut edge), (checks, work)).await;
         audit.spawn("audit.trail", work, async move {
             let ran = tokio::task::spawn_blocking(move || trail.run()).await;
             ran.map_err(|error| error.to_string())?.map_err(|error| crate::telemetry::logging::chain(&error))
         });
-        let books = books::write_down(enforced, recorder.clone(), generation);
-        audit.spawn("audit.events", work, async move {
-            books.await;
-            Ok(())
-        });
+        books.spawn("audit.events", work, async move { scribe.run(enforced).await.map_err(|error| error.to_string()) });
 
         let ended = tokio::select! {
             () = stop => None,
             ended = edge.first_end() => Some(ended),
             ended = core.first_end() => Some(ended),
+            ended = books.first_end() => Some(ended),
             ended = audit.first_end() => Some(ended),
         };
         readiness.drain();
@@ -141,6 +139,7 @@ impl Bound {
             }
             edge.stop().await;
             core.stop().await;
+            books.stop().await;
             recorder.close(clock.now()).await;
             audit.stop().await;
         });
@@ -153,8 +152,8 @@ impl Bound {
 
 struct AuditTasks {
     trail: AuditWriter,
+    scribe: Scribe<Embedded>,
     enforced: mpsc::Receiver<Enforced>,
-    generation: u64,
 }
 
 /// Starts everything: the writer first, then what feeds it, then what asks it.
@@ -167,8 +166,12 @@ async fn spawn_all(
     let (readiness, rings, settings) = (parts.readiness.clone(), parts.rings.clone(), parts.settings.clone());
     let metrics = Arc::clone(&gate.metrics);
     let (inbox, clock, notes) = (reloader.inbox.clone(), Arc::clone(&gate.clock), reloader.notes.clone());
-    let writer = parts.writer.run(parts.letters);
-    core.spawn_until_stop("writer", work, writer);
+    let stop = core.stop_token();
+    let writer = parts.writer.run(parts.letters, stop.clone().cancelled_owned());
+    core.spawn("writer", work, async move {
+        writer.await;
+        if stop.is_cancelled() { Ok(()) } else { Err("it ended on its own".to_owned()) }
+    });
     let time = feeds::time(Arc::clone(&clock), inbox.clone(), gate.recorder.clone(), notes.clone());
     core.spawn_until_stop("clock", work, time);
     core.spawn_until_stop("keys.keep", work, feeds::keep_keys(parts.fresh_keys, notes));
@@ -203,7 +206,7 @@ async fn spawn_all(
     serve_control(edge, work, parts.control, parts.guard, Operator::new(inbox, parts.views, parts.ledger));
     serve_authz(edge, checks, parts.authz, gate, readiness.clone());
     drop(parts.replayed);
-    AuditTasks { trail: parts.audit, enforced: parts.enforced, generation: parts.generation }
+    AuditTasks { trail: parts.audit, scribe: parts.scribe, enforced: parts.enforced }
 }
 
 /// Lets go of the blocks on readiness, one by one, as the sources complete their first sync.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::books::{Book, Herald};
+use super::books::{Book, Herald, Scribe};
 use super::clock::Clock;
 use super::gate::{Active, Authenticators, CheckGate};
 use super::listeners::{self, ListenError};
@@ -147,7 +147,6 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
 
     let keyer = store::keyer(&notes).await?;
     let fold = replay(log.as_ref(), keyer.clone()).await?;
-    let generation = fold.epoch.generation;
     let floor = store::clock(&notes).await?.max(Some(fold.witnessed));
     let clock = Clock::start(floor);
     let (recorder, audit) = open_audit(&settings, &clock)?;
@@ -161,8 +160,17 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let authenticator = Authenticator::new(Arc::clone(&policy), keyer.clone(), rings.clone(), Arc::clone(&cache));
     let authenticators = Arc::new(Authenticators::new(Active { policy: Arc::clone(&policy), authenticator }));
 
-    let (herald, enforced) = Herald::new(recorder.clone(), Arc::clone(&clock), Arc::clone(&metrics));
+    let (herald, enforced) = Herald::new(Arc::clone(&clock), Arc::clone(&metrics));
     let (writer, published) = Writer::new(Arc::clone(&log), fold, Arc::clone(&policy), Box::new(herald));
+    let head = published.load().fold.epoch.position;
+    let scribe = Scribe {
+        log: Arc::clone(&log),
+        published: Arc::clone(&published),
+        recorder: recorder.clone(),
+        clock: Arc::clone(&clock),
+        // A trail that has no event begins now: what was before is in the log. One that is ahead belongs to another.
+        done: audit.audited().map_or(head, |audited| audited.min(head)),
+    };
     let (inbox, letters) = Inbox::new();
     let (rings_sender, rings) = watch::channel(rings);
     let (settings_sender, settings_receiver) = watch::channel(settings.clone());
@@ -218,8 +226,8 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         writer,
         letters,
         audit,
+        scribe,
         enforced,
-        generation,
         fresh_keys,
         rings,
         settings: settings_receiver,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::event::Position;
 use crate::domain::time::Timestamp;
 
 use super::AuditError;
@@ -44,11 +45,27 @@ impl Side {
     }
 }
 
-/// What the head file says.
-#[derive(Debug, Serialize, Deserialize)]
-struct HeadFile {
-    seq: u64,
-    hash: String,
+/// What was durable when it was last written down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// `seq` of the last record.
+    pub seq: u64,
+    /// Its `hash`.
+    pub hash: String,
+    /// Position in the log of the last event that is recorded, if any is.
+    pub position: Option<Position>,
+    /// Day of the file that it ends in.
+    pub day: String,
+    /// Length of that file.
+    pub length: u64,
+}
+
+impl Mark {
+    /// The end of the chain then.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        Head { seq: self.seq, hash: self.hash.clone() }
+    }
 }
 
 /// The UTC day of a time, as in file names; `None` for a time beyond the calendar.
@@ -163,23 +180,21 @@ pub fn read(dir: &Path, side: Side) -> Result<Option<String>, AuditError> {
     }
 }
 
-/// The head that was written last; `None` where there never was one.
+/// The mark that was written last; `None` where there never was one.
 ///
 /// # Errors
 /// [`AuditError::Io`], [`AuditError::Damaged`].
-pub fn read_head(dir: &Path) -> Result<Option<Head>, AuditError> {
+pub fn read_mark(dir: &Path) -> Result<Option<Mark>, AuditError> {
     let Some(text) = read(dir, Side::Head)? else { return Ok(None) };
-    let head: HeadFile = serde_json::from_str(&text).map_err(|_| AuditError::Damaged(Side::Head.path(dir)))?;
-    Ok(Some(Head { seq: head.seq, hash: head.hash }))
+    serde_json::from_str(&text).map(Some).map_err(|_| AuditError::Damaged(Side::Head.path(dir)))
 }
 
-/// Writes the head.
+/// Writes the mark.
 ///
 /// # Errors
 /// [`AuditError::Io`].
-pub fn write_head(dir: &Path, head: &Head) -> Result<(), AuditError> {
-    let text = serde_json::json!({ "seq": head.seq, "hash": head.hash }).to_string();
-    replace(dir, Side::Head, text.as_bytes())
+pub fn write_mark(dir: &Path, mark: &Mark) -> Result<(), AuditError> {
+    replace(dir, Side::Head, serde_json::to_string(mark).unwrap_or_default().as_bytes())
 }
 
 /// The end of a file of records.

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::domain::event::Position;
 use crate::domain::time::Now;
 
 use super::AuditError;
 use super::chain::{self, Head};
 use super::entry::Entry;
-use super::files::{self, Side};
+use super::files::{self, Mark, Side};
 use super::read::Lines;
 use super::record::{Kind, Record};
 use super::sink::{Decisions, Recorder, Shared, WAITING};
@@ -38,6 +39,7 @@ pub struct Options {
 pub(super) struct Resumed {
     pub(super) lock: File,
     pub(super) head: Head,
+    pub(super) audited: Option<Position>,
     pub(super) day: String,
     pub(super) file: File,
     pub(super) length: u64,
@@ -68,16 +70,18 @@ pub fn open(options: Options, now: Now) -> Result<(Recorder, Writer), AuditError
         notes.push("some last allows were unreadable and are lost".to_owned());
     }
     let (last_day, mut head) = last_record(dir, &mut notes)?;
-    if let Some(written) = files::read_head(dir)?
-        && written.seq > head.seq
+    let mark = files::read_mark(dir)?;
+    if let Some(mark) = &mark
+        && mark.seq > head.seq
     {
-        notes.push(format!("records {} to {} are missing", head.seq.saturating_add(1), written.seq));
-        head = written;
+        notes.push(format!("records {} to {} are missing", head.seq.saturating_add(1), mark.seq));
+        head = mark.head();
     }
+    let audited = last_event(dir, &mark.unwrap_or_default())?;
     let today = files::day(now.wall).unwrap_or_else(|| "1970-01-01".to_owned());
     let day = last_day.map_or(today.clone(), |last| last.max(today));
     let (file, length) = files::append_to(dir, &day)?;
-    let resumed = Resumed { lock, head, day, file, length };
+    let resumed = Resumed { lock, head, audited, day, file, length };
     let (sender, receiver) = mpsc::channel(WAITING);
     let mut writer = Writer::new(options, resumed, shared.clone(), receiver, now);
     for note in notes {
@@ -87,6 +91,24 @@ pub fn open(options: Options, now: Now) -> Result<(Recorder, Writer), AuditError
     writer.commit()?;
     writer.retire();
     Ok((Recorder::new(shared, sender), writer))
+}
+
+/// The last event of the log that the trail holds: what the mark knows, and what was written behind it.
+fn last_event(dir: &Path, mark: &Mark) -> Result<Option<Position>, AuditError> {
+    let mut files = files::list(dir)?;
+    files.retain(|path| files::day_of(path).is_some_and(|day| day >= mark.day.as_str()));
+    let in_first = files.first().and_then(|path| files::day_of(path)).is_some_and(|day| day == mark.day);
+    let mut last = mark.position;
+    for line in Lines::from(files, if in_first { mark.length } else { 0 })? {
+        let event = line?.record().filter(|record| record.kind.is_event());
+        last = event.and_then(|record| position(record.epoch.as_deref()?)).or(last);
+    }
+    Ok(last)
+}
+
+/// The position in an epoch as it is written, `1.17`.
+fn position(epoch: &str) -> Option<Position> {
+    epoch.split_once('.').and_then(|(_, position)| position.parse().ok())
 }
 
 fn salt_of(dir: &Path) -> Result<[u8; 32], AuditError> {

@@ -1,7 +1,7 @@
 //! Reading records back, in order, over all files.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,6 +44,22 @@ impl Lines {
     #[must_use]
     pub fn of(files: Vec<PathBuf>) -> Self {
         Self { files: files.into_iter(), open: None }
+    }
+
+    /// The lines of these files, of the first one from this byte on.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`].
+    pub fn from(files: Vec<PathBuf>, start: u64) -> Result<Self, AuditError> {
+        let mut files = files.into_iter();
+        let Some(path) = files.next() else { return Ok(Self { files, open: None }) };
+        let open = || {
+            let mut file = File::open(&path)?;
+            file.seek(SeekFrom::Start(start))?;
+            Ok(file)
+        };
+        let file = open().map_err(AuditError::io("open audit file", &path))?;
+        Ok(Self { files, open: Some((Arc::new(path), BufReader::new(file), 0)) })
     }
 
     fn step(&mut self) -> Result<Option<Line>, AuditError> {

@@ -79,6 +79,21 @@ impl Kind {
         Self::Review,
     ];
 
+    /// Whether such a record is of an event of the log, and its `epoch` that event's place.
+    #[must_use]
+    pub fn is_event(self) -> bool {
+        matches!(
+            self,
+            Self::Revocation
+                | Self::RevocationExtended
+                | Self::RevocationEnded
+                | Self::Exemption
+                | Self::ExemptionEnded
+                | Self::Source
+                | Self::Binding
+        )
+    }
+
     /// The word used in records and filters.
     #[must_use]
     pub fn word(self) -> &'static str {

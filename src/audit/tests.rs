@@ -414,7 +414,8 @@ async fn a_disk_that_refuses_is_counted_and_asked_again() {
     let recorder = Recorder::new(shared.clone(), sender);
     let full = fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
     let lock = files::lock(dir.path()).unwrap();
-    let resumed = Resumed { lock, head: Head::default(), day: "2026-03-01".into(), file: full, length: 0 };
+    let resumed =
+        Resumed { lock, head: Head::default(), audited: None, day: "2026-03-01".into(), file: full, length: 0 };
     let writer = Writer::new(options(dir.path()), resumed, shared, receiver, now(0));
     let thread = std::thread::spawn(move || writer.run());
     reload(&recorder, 1, "one").await;

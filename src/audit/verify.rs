@@ -124,7 +124,7 @@ impl fmt::Display for Verdict {
 /// [`AuditError`] if it cannot be read.
 pub fn verify(dir: &Path) -> Result<Verdict, AuditError> {
     // Read before the files, so that a writer at work is never taken for a truncated tail.
-    let written = files::read_head(dir)?;
+    let written = files::read_mark(dir)?.map(|mark| mark.head());
     let mut proof = Proof::default();
     for line in Lines::of(files::list(dir)?) {
         if let Some(broken) = proof.step(&line?) {

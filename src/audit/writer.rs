@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::domain::event::Position;
 use crate::domain::time::{Now, Timestamp};
 
 use super::AuditError;
 use super::chain::Head;
 use super::entry::Entry;
-use super::files::{self, Side};
+use super::files::{self, Mark, Side};
 use super::open::{Options, Resumed};
 use super::record::Kind;
 use super::sink::{Message, Shared};
@@ -37,6 +38,8 @@ pub struct Writer {
     /// Held while it lives: no other process writes this directory.
     _lock: File,
     head: Head,
+    /// Position in the log of the last event that has its record.
+    audited: Option<Position>,
     day: String,
     file: File,
     /// Length of what is whole in the file.
@@ -50,7 +53,7 @@ pub struct Writer {
     durable: Vec<oneshot::Sender<()>>,
     now: Now,
     synced: Timestamp,
-    head_written: u64,
+    marked: u64,
     lost_recorded: u64,
     minute: i64,
 }
@@ -69,6 +72,7 @@ impl Writer {
             receiver,
             _lock: resumed.lock,
             head: resumed.head,
+            audited: resumed.audited,
             day: resumed.day,
             file: resumed.file,
             length: resumed.length,
@@ -80,10 +84,17 @@ impl Writer {
             durable: Vec::new(),
             now,
             synced: now.wall,
-            head_written: 0,
+            marked: 0,
             lost_recorded: 0,
             minute: minute(now),
         }
+    }
+
+    /// Position in the log of the last event that has its record here; `None` in a new trail. What the log holds
+    /// behind it was in force, and not yet written down, when the last process ended.
+    #[must_use]
+    pub fn audited(&self) -> Option<Position> {
+        self.audited
     }
 
     /// Writes until it is asked to close or every [`super::sink::Recorder`] is gone; then writes what is left,
@@ -139,6 +150,9 @@ impl Writer {
         }
         self.roll(entry.time);
         self.urgent |= !entry.kind.may_wait();
+        if let (true, Some(epoch)) = (entry.kind.is_event(), entry.epoch) {
+            self.audited = Some(epoch.position);
+        }
         let mut record = entry.into_record(&self.options.replica);
         let Ok(line) = self.head.seal(&mut record) else {
             self.shared.lose(1);
@@ -243,7 +257,7 @@ impl Writer {
         let ticked = std::mem::take(&mut self.ticked);
         let due = ticked || self.urgent || self.now.wall.since(self.synced) >= LAZY;
         let done = if due { self.commit() } else { self.write() };
-        let done = if ticked { done.and_then(|()| self.write_head()) } else { done };
+        let done = if ticked { done.and_then(|()| self.write_mark()) } else { done };
         if let Err(error) = done {
             self.failed(&error);
         }
@@ -294,12 +308,14 @@ impl Writer {
         tracing::error!(error.cause = %cause, "{error}");
     }
 
-    fn write_head(&mut self) -> Result<(), AuditError> {
-        if self.head_written == self.head.seq {
+    fn write_mark(&mut self) -> Result<(), AuditError> {
+        if self.marked == self.head.seq {
             return Ok(());
         }
-        files::write_head(&self.options.dir, &self.head)?;
-        self.head_written = self.head.seq;
+        let Head { seq, hash } = self.head.clone();
+        let mark = Mark { seq, hash, position: self.audited, day: self.day.clone(), length: self.length };
+        files::write_mark(&self.options.dir, &mark)?;
+        self.marked = seq;
         Ok(())
     }
 
@@ -317,7 +333,7 @@ impl Writer {
             return Err(error);
         }
         self.keep_last_allows()?;
-        self.write_head()
+        self.write_mark()
     }
 }
 

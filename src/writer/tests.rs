@@ -152,7 +152,7 @@ impl Bench {
         let (writer, published) = Writer::new(Arc::clone(&log), fold, Arc::new(policy), Box::new(Silent));
         let (inbox, letters) = Inbox::new();
         #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
-        tokio::spawn(writer.run(letters));
+        tokio::spawn(writer.run(letters, std::future::pending()));
         Self { log, keyer, inbox, published }
     }
 

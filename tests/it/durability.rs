@@ -65,6 +65,21 @@ async fn standing(offboard: &Offboard) -> Vec<String> {
     listed.revocations.into_iter().map(|revocation| revocation.id).collect()
 }
 
+/// How many records of its beginning each revocation has in the audit trail, by id.
+fn recorded(files: &Installation) -> BTreeMap<String, usize> {
+    let mut records = BTreeMap::new();
+    for file in std::fs::read_dir(files.path("audit")).unwrap().map(|file| file.unwrap().path()) {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        for line in text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
+            if line["kind"] == "revocation" {
+                let id = line["target"].as_str().unwrap().split(' ').next().unwrap().to_owned();
+                *records.entry(id).or_default() += 1;
+            }
+        }
+    }
+    records
+}
+
 /// One life: load from all sides, killed after so many acknowledgements.
 async fn live(offboard: &mut Offboard, issuer: &str, round: usize, acknowledged: &Acknowledged) {
     let (many, mut callers) = (Arc::new(Notify::new()), JoinSet::new());
@@ -112,6 +127,11 @@ async fn what_was_acknowledged_survives_kill_9_under_load() {
     let audit = files.path("audit");
     let done = Offboard::command().args(["audit", "verify", "--path"]).arg(audit).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
-    let many = acknowledged.lock().unwrap().len();
+    let acknowledged = acknowledged.lock().unwrap();
+    let recorded = recorded(&files);
+    for id in acknowledged.keys() {
+        assert_eq!(recorded.get(id), Some(&1), "{id} stands in the trail once, however the process ended");
+    }
+    let many = acknowledged.len();
     println!("{{\"kills\":{kills},\"acknowledged\":{many},\"lost\":0}}");
 }

@@ -144,7 +144,7 @@ impl<S: Store> World<S> {
         let (writer, published) = Writer::new(Arc::clone(&log), fold, Arc::clone(&policy), Box::new(Silent));
         let (inbox, letters) = Inbox::new();
         let mut writers = JoinSet::new();
-        writers.spawn(writer.run(letters));
+        writers.spawn(writer.run(letters, std::future::pending()));
         let cache = Arc::default();
         let authenticator = authenticator(&policy, &cache, &[&signer()]);
         Self { store, log, keyer: keyer(), inbox, published, authenticator, cache, signer: signer(), writers }
@@ -165,7 +165,7 @@ impl<S: Store> World<S> {
         let fold = replay(self.log.as_ref(), keyer()).await.unwrap();
         let (writer, published) = Writer::new(Arc::clone(&self.log), fold, policy, Box::new(Silent));
         let (inbox, letters) = Inbox::new();
-        self.writers.spawn(writer.run(letters));
+        self.writers.spawn(writer.run(letters, std::future::pending()));
         (inbox, published)
     }
 
