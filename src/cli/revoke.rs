@@ -13,28 +13,28 @@ use crate::domain::time::Timestamp;
 #[group(required = true, multiple = false)]
 struct TargetArgs {
     /// E-mail, user name, IdP id, or ISS|SUB: whoever goes by it, now and later
-    #[arg(long, value_name = "REF")]
+    #[arg(long, allow_hyphen_values = true, value_name = "REF")]
     person: Option<String>,
     /// One account
-    #[arg(long, num_args = 2, value_names = ["ISS", "SUB"])]
+    #[arg(long, allow_hyphen_values = true, num_args = 2, value_names = ["ISS", "SUB"])]
     subject: Option<Vec<String>>,
     /// One login session
-    #[arg(long, num_args = 2, value_names = ["ISS", "SID"])]
+    #[arg(long, allow_hyphen_values = true, num_args = 2, value_names = ["ISS", "SID"])]
     session: Option<Vec<String>>,
     /// One token
-    #[arg(long, num_args = 2, value_names = ["ISS", "JTI"])]
+    #[arg(long, allow_hyphen_values = true, num_args = 2, value_names = ["ISS", "JTI"])]
     token: Option<Vec<String>>,
     /// One client
-    #[arg(long, num_args = 2, value_names = ["ISS", "ID"])]
+    #[arg(long, allow_hyphen_values = true, num_args = 2, value_names = ["ISS", "ID"])]
     client: Option<Vec<String>>,
     /// Everything that an issuer signs
-    #[arg(long, value_name = "ISS")]
+    #[arg(long, allow_hyphen_values = true, value_name = "ISS")]
     issuer: Option<String>,
     /// One API key, by its id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, allow_hyphen_values = true, value_name = "ID")]
     key: Option<String>,
     /// One client certificate
-    #[arg(long, value_name = "SHA256")]
+    #[arg(long, allow_hyphen_values = true, value_name = "SHA256")]
     certificate: Option<String>,
 }
 
