@@ -1,5 +1,7 @@
 //! A decision in words, step by step: for `explain`, on a running server and from the configuration alone.
 
+pub mod recalled;
+
 use std::sync::Arc;
 
 use super::clock::Clock;

@@ -8,11 +8,11 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::BroadcastStream;
 
-use super::explain::{Knowledge, Story, cause};
+use super::explain::{Knowledge, Story, recalled};
 use super::gate::CheckGate;
 use crate::control::views::{
     Explanation, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter, RevocationView,
-    SourceView, StatusView, StepView, Views,
+    SourceView, StatusView, Views,
 };
 use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::key::Key;
@@ -282,22 +282,7 @@ impl<L: Log> Views for LiveViews<L> {
         match question {
             Question::Decision(id) => {
                 let recent = self.gate.recorder.recent(id.parse().ok()?)?;
-                let decision = &recent.decision;
-                let because = cause(&decision.determining);
-                let steps = vec![StepView {
-                    question: "verdict".to_owned(),
-                    answer: format!("{} {} {}", decision.reason.status(), recent.method, recent.path),
-                    cause: if because.is_empty() { decision.reason.code().to_owned() } else { because },
-                }];
-                Some(Explanation {
-                    allowed: decision.reason.allows(),
-                    reason: decision.reason.code().to_owned(),
-                    steps,
-                    service: decision.service.to_string(),
-                    person: decision.person.clone(),
-                    epoch: decision.epoch,
-                    decision_id: Some(id),
-                })
+                Some(recalled::tell(&recent))
             }
             Question::Request { method, host, path, headers } => {
                 let request = Request::synthetic(
