@@ -72,7 +72,8 @@ impl TargetArgs {
     offboard revoke --session https://idp.example.com/realms/corp 8f2c --reason \"stolen laptop\"\n  \
     offboard revoke --person alice --issued-before 2026-11-20T09:00:00Z --reason \"password leaked\"\n\n\
     Prints what dies with it before it acts; --dry-run stops there. When it returns, the revocation is durable\n\
-    and enforced in the process that answered.")]
+    and enforced in the process that answered.\n\n\
+    T is a time (RFC 3339) or a span such as 15m: back from now for --issued-before, ahead for the others.")]
 pub(super) struct Revoke {
     #[command(flatten)]
     target: TargetArgs,
@@ -179,7 +180,7 @@ pub(super) struct Exempt {
     /// Whom: e-mail, user name, IdP id, or ISS|SUB
     #[arg(value_name = "PERSON")]
     person: String,
-    /// Until when, at most exemptions.max from now
+    /// Until when: a time (RFC 3339) or a span such as 2h, at most exemptions.max from now
     #[arg(long, value_name = "T")]
     expires: String,
     /// Why, for the record

@@ -12,6 +12,7 @@ mod durability;
 mod envoy_files;
 mod gate;
 mod imports;
+mod help;
 mod histories;
 mod laws;
 mod manifests;
