@@ -4,6 +4,10 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench stops where it cannot go on")]
 
+#[expect(dead_code, reason = "a bench needs a part of it")]
+#[path = "../tests/fixture/corp.rs"]
+mod corp;
+
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -14,10 +18,9 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use offboard::decide::decide;
 use offboard::domain::binding::{Binding, Permission, Role};
 use offboard::domain::credential::{CredentialKind, Identity, LinkKeys, Party, Shown, Verified};
-use offboard::domain::issuer::{ClaimNames, IssuerRules, KeySource, MachineRule};
 use offboard::domain::key::{Key, KeyKind, Keyer};
 use offboard::domain::path::PathPattern;
-use offboard::domain::policy::{Authorization, Enforcement, NotOurs, Policy, ResponseRules, Service, Unknown};
+use offboard::domain::policy::{Authorization, Policy, Service};
 use offboard::domain::reason::Reason;
 use offboard::domain::revocation::TargetKind;
 use offboard::domain::time::{Now, Timestamp};
@@ -27,7 +30,7 @@ use offboard::state::fold::Fold;
 use offboard::state::revocations::{Entry, OwnerKind, Revocations, Stand};
 use offboard::state::rules::Rules;
 
-const ISS: &str = "https://idp.example.com";
+use corp::ISSUER;
 
 fn policy(bindings: u32) -> Policy {
     let roles = (0..bindings.div_ceil(10)).map(|index| Role {
@@ -50,41 +53,11 @@ fn policy(bindings: u32) -> Policy {
         place: format!("offboard.yaml:{index}"),
     });
     Policy {
-        hash: "bench".into(),
-        bearer_header: "authorization".into(),
-        services: vec![Service {
-            name: "default".into(),
-            hosts: vec![],
-            principals: vec![],
-            enforcement: Enforcement::Enforce,
-            authorization: Authorization::Roles,
-            audiences: None,
-            max_staleness: None,
-            when_stale: None,
-            no_credentials: NotOurs::Deny,
-            foreign_credentials: NotOurs::Deny,
-            preflight: NotOurs::Pass,
-        }],
-        issuers: vec![Arc::new(IssuerRules {
-            name: "corp".into(),
-            issuer: ISS.into(),
-            audiences: None,
-            keys: KeySource::Discovery,
-            algorithms: vec![],
-            token_types: vec![],
-            leeway: Duration::from_secs(30),
-            claims: ClaimNames::default(),
-            machines: MachineRule::ClientIsSubject,
-        })],
+        services: vec![Service { authorization: Authorization::Roles, ..corp::service("default") }],
         sources: vec![],
         roles: roles.collect(),
         bindings: bindings.collect(),
-        public: vec![],
-        unknown_people: Unknown::Deny,
-        unknown_clients: Unknown::Allow,
-        revocations: None,
-        response: ResponseRules::default(),
-        exemptions_max: Duration::from_secs(8 * 3600),
+        ..corp::policy()
     }
 }
 
@@ -129,17 +102,17 @@ fn credentials(keyer: &Keyer, count: usize) -> Vec<[Shown; 1]> {
 
 fn credential(keyer: &Keyer, index: usize) -> Verified {
     let subject = format!("user-{index}");
-    let look_up = |kind, key_kind, text: &str| (kind, keyer.key(key_kind, &[ISS, text]));
+    let look_up = |kind, key_kind, text: &str| (kind, keyer.key(key_kind, &[ISSUER, text]));
     let owner = Party {
         look_ups: vec![
-            (TargetKind::Person, keyer.name(&format!("{ISS}|{subject}"))),
+            (TargetKind::Person, keyer.name(&format!("{ISSUER}|{subject}"))),
             (TargetKind::Person, keyer.name(&subject)),
             (TargetKind::Person, keyer.name(&format!("{subject}@example.com"))),
             look_up(TargetKind::Subject, KeyKind::Subject, &subject),
             look_up(TargetKind::Session, KeyKind::Session, &format!("session-{index}")),
             look_up(TargetKind::Token, KeyKind::Token, &format!("token-{index}")),
             look_up(TargetKind::Client, KeyKind::Client, "web"),
-            (TargetKind::Issuer, keyer.key(KeyKind::Issuer, &[ISS])),
+            (TargetKind::Issuer, keyer.key(KeyKind::Issuer, &[ISSUER])),
         ],
         links: vec![LinkKeys {
             source: 0,
@@ -152,12 +125,12 @@ fn credential(keyer: &Keyer, index: usize) -> Verified {
         kind: CredentialKind::Bearer,
         digest: [0; 32],
         issuer_index: 0,
-        issuer: ISS.into(),
+        issuer: ISSUER.into(),
         subject: Some(subject),
         session: None,
         token_id: None,
         client: Some("web".into()),
-        client_key: Some(keyer.key(KeyKind::Client, &[ISS, "web"])),
+        client_key: Some(keyer.key(KeyKind::Client, &[ISSUER, "web"])),
         audiences: vec!["mesh".into()],
         required_audiences: Some(Arc::from(vec!["mesh".to_owned()])),
         issued: Some(Timestamp::from_secs(1_700_000_000)),

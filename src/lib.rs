@@ -38,3 +38,10 @@ pub mod app;
 pub mod cli;
 
 pub mod faults;
+
+// The company of tests and benches speaks of this crate by its name.
+#[cfg(test)]
+extern crate self as offboard;
+#[cfg(test)]
+#[path = "../tests/fixture/corp.rs"]
+mod corp;

@@ -27,6 +27,8 @@ use super::writer::Writer;
 const NOON: i64 = 1_772_366_400;
 const DAY: i64 = 86_400;
 
+mod trail;
+
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_secs(NOON + seconds)
 }
@@ -135,136 +137,6 @@ fn edit(path: &Path, change: impl FnOnce(&mut Vec<String>)) {
     let mut lines: Vec<String> = fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect();
     change(&mut lines);
     fs::write(path, lines.join("\n") + "\n").unwrap();
-}
-
-#[tokio::test]
-async fn a_trail_holds_and_its_hash_can_be_computed_by_any_tool() {
-    let dir = tempfile::tempdir().unwrap();
-    trail(dir.path()).await;
-    let verdict = verify(dir.path()).unwrap();
-    assert_eq!((verdict.records, verdict.first, verdict.last, verdict.broken), (6, 1, 6, None));
-    assert_eq!(files::list(dir.path()).unwrap().len(), 2, "one file a day");
-
-    let text = fs::read_to_string(&files::list(dir.path()).unwrap()[0]).unwrap();
-    let (first, second) = (text.lines().next().unwrap(), text.lines().nth(1).unwrap());
-    let first: serde_json::Value = serde_json::from_str(first).unwrap();
-    let (body, hash) = second.split_once(",\"hash\":\"").unwrap();
-    let input = format!("{}{body}}}", first["hash"].as_str().unwrap());
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, input.as_bytes());
-    assert_eq!(hex::encode(digest), hash.trim_end_matches("\"}"));
-}
-
-#[tokio::test]
-async fn every_tampering_is_found_at_its_first_record() {
-    type Change = fn(&[PathBuf]);
-    let table: [(&str, Change, Option<u64>, Wrong); 11] = [
-        ("edit", |files| edit(&files[0], |l| l[1] = l[1].replace("one", "six")), Some(2), Wrong::Edited),
-        ("forge", |files| edit(&files[0], |l| l[1] = "{}".into()), None, Wrong::Unreadable),
-        ("add a member", |files| edit(&files[0], |l| l[1] = l[1].replace("{", "{\"x\":1,")), Some(2), Wrong::Edited),
-        ("delete", |files| edit(&files[0], |l| drop(l.remove(1))), Some(3), Wrong::Gap { expected: 2 }),
-        ("swap", |files| edit(&files[0], |l| l.swap(1, 2)), Some(3), Wrong::Reordered { expected: 2 }),
-        (
-            "duplicate",
-            |files| edit(&files[0], |l| l.insert(2, l[1].clone())),
-            Some(2),
-            Wrong::Reordered { expected: 3 },
-        ),
-        ("truncate", |files| edit(&files[1], |l| drop(l.pop())), Some(5), Wrong::TruncatedTail { last: 6 }),
-        ("last file gone", |files| fs::remove_file(&files[1]).unwrap(), Some(3), Wrong::TruncatedTail { last: 6 }),
-        ("first file gone", |files| fs::remove_file(&files[0]).unwrap(), Some(4), Wrong::NoBeginning),
-        ("first record gone", |files| edit(&files[0], |l| drop(l.remove(0))), Some(2), Wrong::NoBeginning),
-        (
-            "all gone",
-            |files| files.iter().for_each(|f| fs::remove_file(f).unwrap()),
-            None,
-            Wrong::TruncatedTail { last: 6 },
-        ),
-    ];
-    for (name, change, seq, what) in table {
-        let dir = tempfile::tempdir().unwrap();
-        trail(dir.path()).await;
-        change(&files::list(dir.path()).unwrap());
-        let broken = verify(dir.path()).unwrap().broken.unwrap_or_else(|| panic!("{name} was not found"));
-        assert_eq!((broken.seq, broken.what), (seq, what), "{name}");
-    }
-}
-
-#[tokio::test]
-async fn a_record_sealed_onto_another_chain_is_found() {
-    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    trail(one.path()).await;
-    session(other.path(), 7, async |recorder| reload(recorder, 8, "else").await).await;
-    let foreign = fs::read_to_string(&files::list(other.path()).unwrap()[0]).unwrap();
-    let files = files::list(one.path()).unwrap();
-    edit(&files[0], |lines| lines[1] = foreign.lines().nth(1).unwrap().to_owned());
-    assert_eq!(verify(one.path()).unwrap().broken.unwrap().what, Wrong::Unlinked);
-}
-
-#[tokio::test]
-async fn a_line_torn_by_a_crash_is_cut_and_the_chain_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
-    {
-        // Killed: dropped without running, so neither `stop` nor head.
-        let (_recorder, _writer) = started(dir.path(), 0);
-    }
-    let file = files::list(dir.path()).unwrap().remove(0);
-    let mut torn = fs::read(&file).unwrap();
-    torn.extend_from_slice(b"{\"seq\":2,\"ti");
-    fs::write(&file, torn).unwrap();
-    assert_eq!(verify(dir.path()).unwrap().unfinished, 12);
-
-    session(dir.path(), 10, async |recorder| reload(recorder, 11, "after").await).await;
-    let kinds: Vec<Kind> = records(dir.path()).iter().map(|record| record.kind).collect();
-    assert_eq!(kinds, [Kind::Start, Kind::Recovered, Kind::Start, Kind::Reload, Kind::Stop]);
-    assert_eq!(records(dir.path())[1].reason.as_deref(), Some("cut an unfinished last line of 12 bytes"));
-    let verdict = verify(dir.path()).unwrap();
-    assert_eq!((verdict.broken, verdict.unfinished), (None, 0));
-}
-
-#[tokio::test]
-async fn a_tail_cut_off_stays_visible_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    trail(dir.path()).await;
-    edit(&files::list(dir.path()).unwrap()[1], |lines| lines.truncate(1));
-    session(dir.path(), DAY + 200, async |_| {}).await;
-    let recovered = of(dir.path(), Kind::Recovered);
-    assert_eq!(recovered[0].reason.as_deref(), Some("records 5 to 6 are missing"));
-    let broken = verify(dir.path()).unwrap().broken.unwrap();
-    assert_eq!((broken.seq, broken.what), (Some(7), Wrong::Gap { expected: 5 }));
-}
-
-#[tokio::test]
-async fn a_damaged_last_line_stays_as_evidence() {
-    let dir = tempfile::tempdir().unwrap();
-    trail(dir.path()).await;
-    edit(&files::list(dir.path()).unwrap()[1], |lines| *lines.last_mut().unwrap() = "junk".into());
-    session(dir.path(), DAY + 200, async |_| {}).await;
-    let broken = verify(dir.path()).unwrap().broken.unwrap();
-    assert_eq!((broken.line, broken.what), (3, Wrong::Unreadable));
-    assert!(of(dir.path(), Kind::Recovered).iter().any(|r| r.reason.as_deref() == Some("the last line is damaged")));
-}
-
-#[tokio::test]
-async fn old_files_are_deleted_whole_and_the_rest_is_still_proven() {
-    let dir = tempfile::tempdir().unwrap();
-    trail(dir.path()).await;
-    let short = Options { retention: Duration::from_secs(86_400), ..options(dir.path()) };
-    let (recorder, writer) = open(short, now(2 * DAY)).unwrap();
-    let thread = std::thread::spawn(move || writer.run());
-    recorder.close(now(2 * DAY + 1)).await;
-    thread.join().unwrap().unwrap();
-
-    let retired = of(dir.path(), Kind::Retention);
-    assert_eq!((retired.len(), retired[0].target.as_deref()), (1, Some("2026-03-01")));
-    let verdict = verify(dir.path()).unwrap();
-    assert_eq!((verdict.first, verdict.broken), (4, None));
-}
-
-#[tokio::test]
-async fn one_process_at_a_time_writes() {
-    let dir = tempfile::tempdir().unwrap();
-    let _first = started(dir.path(), 0);
-    assert!(matches!(open(options(dir.path()), now(0)), Err(AuditError::Locked(_))));
 }
 
 #[tokio::test]

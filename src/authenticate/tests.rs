@@ -1,13 +1,11 @@
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::corp;
 use crate::domain::credential::{CredentialKind, Foreign, Identity};
-use crate::domain::issuer::{Algorithm, ClaimNames, IssuerRules, KeySource, MachineRule, TokenType};
-use crate::domain::policy::{ResponseRules, Unknown};
+use crate::domain::issuer::{Algorithm, IssuerRules};
 use crate::domain::reason::Reason;
 use crate::domain::source::SourceRules;
 use crate::domain::time::Timestamp;
@@ -26,35 +24,11 @@ pub(super) fn now() -> Now {
 }
 
 pub(super) fn issuer(name: &str, issuer: &str) -> IssuerRules {
-    IssuerRules {
-        name: name.into(),
-        issuer: issuer.into(),
-        audiences: Some(Arc::from(["mesh".to_owned()])),
-        keys: KeySource::Discovery,
-        algorithms: Algorithm::ALL.to_vec(),
-        token_types: vec![TokenType::AtJwt, TokenType::Jwt, TokenType::Absent],
-        leeway: Duration::from_secs(30),
-        claims: ClaimNames::default(),
-        machines: MachineRule::ClientIsSubject,
-    }
+    IssuerRules { name: name.into(), issuer: issuer.into(), ..corp::issuer() }
 }
 
 pub(super) fn policy(issuers: Vec<IssuerRules>, sources: Vec<SourceRules>) -> Policy {
-    Policy {
-        hash: Arc::from("00"),
-        bearer_header: "authorization".into(),
-        services: vec![],
-        issuers: issuers.into_iter().map(Arc::new).collect(),
-        sources,
-        roles: vec![],
-        bindings: vec![],
-        public: vec![],
-        unknown_people: Unknown::Deny,
-        unknown_clients: Unknown::Allow,
-        revocations: None,
-        response: ResponseRules::default(),
-        exemptions_max: Duration::from_secs(1),
-    }
+    Policy { issuers: issuers.into_iter().map(Arc::new).collect(), sources, ..corp::policy() }
 }
 
 /// An authenticator whose issuers have kept keys, and whose providers nobody asks.

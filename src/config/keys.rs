@@ -36,11 +36,7 @@ pub static ROOT: Section = Section {
             "roles (default): a binding must permit. none: only identity and revocation are judged.",
         ),
         optional("no_credentials", PASS_OR_DENY, "What becomes of a request that shows nothing. Default deny."),
-        optional(
-            "foreign_credentials",
-            PASS_OR_DENY,
-            "What becomes of a credential of an issuer or scheme that is not configured. Default deny.",
-        ),
+        optional("foreign_credentials", PASS_OR_DENY, "… of an issuer or scheme that is not configured. Default deny."),
         optional("preflight", PASS_OR_DENY, "What becomes of a CORS preflight. Default pass."),
         optional("server", Kind::Section(&SERVER), "Where Offboard listens. Changes need a restart."),
         optional("store", Kind::Section(&STORE), "Where the log is kept. Changes need a restart."),

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::corp;
 use crate::domain::credential::{CredentialKind, Identity, Party, Verified};
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::Epoch;
 use crate::domain::person::PersonId;
-use crate::domain::policy::{Enforcement, Policy, ResponseRules, Unknown};
+use crate::domain::policy::{Enforcement, Policy, ResponseRules};
 use crate::domain::reason::Reason;
 
 pub(super) fn decision(reason: Reason) -> Decision {
@@ -60,19 +61,5 @@ fn identity() -> Identity {
 }
 
 pub(super) fn policy(response: ResponseRules) -> Arc<Policy> {
-    Arc::new(Policy {
-        hash: "0123456789abcdef".into(),
-        bearer_header: "authorization".into(),
-        services: Vec::new(),
-        issuers: Vec::new(),
-        sources: Vec::new(),
-        roles: Vec::new(),
-        bindings: Vec::new(),
-        public: Vec::new(),
-        unknown_people: Unknown::Deny,
-        unknown_clients: Unknown::Allow,
-        revocations: None,
-        response,
-        exemptions_max: Duration::ZERO,
-    })
+    Arc::new(Policy { response, ..corp::policy() })
 }

@@ -4,92 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::corp::{ISSUER, at, configured, person, policy};
 use crate::decide::decide;
 use crate::domain::credential::{CredentialKind, Identity, LinkKeys, Party, Shown, Verified};
 use crate::domain::inbox::{Inbox, Observation, RevokeRequest};
-use crate::domain::issuer::{ClaimNames, IssuerRules, KeySource, MachineRule};
 use crate::domain::key::KeyKind;
-use crate::domain::person::{Person, PersonId, Status};
-use crate::domain::policy::{
-    Authorization, ConfiguredRevocation, Enforcement, NotOurs, ResponseRules, Service, Unknown,
-};
+use crate::domain::person::{Person, Status};
 use crate::domain::reason::Reason;
 use crate::domain::revocation::{RevocationId, Shape, Target, TargetKind};
-use crate::domain::source::{Link, MaxChange, SourceRules, Supplies, WhenStale};
-use crate::domain::time::{Now, Timestamp};
+use crate::domain::source::Link;
+use crate::domain::time::Now;
 use crate::log::memory::Memory;
 use crate::request::Request;
-
-const ISS: &str = "https://idp.example.com";
 
 struct Silent;
 
 impl Witness for Silent {
     fn enforced(&self, _: &Recorded) {}
-}
-
-fn at(seconds: i64) -> Now {
-    Now::at(Timestamp::from_secs(1_700_000_000 + seconds))
-}
-
-fn policy() -> Policy {
-    Policy {
-        hash: "test".into(),
-        bearer_header: "authorization".into(),
-        services: vec![Service {
-            name: "default".into(),
-            hosts: vec![],
-            principals: vec![],
-            enforcement: Enforcement::Enforce,
-            authorization: Authorization::None,
-            audiences: None,
-            max_staleness: None,
-            when_stale: None,
-            no_credentials: NotOurs::Deny,
-            foreign_credentials: NotOurs::Deny,
-            preflight: NotOurs::Pass,
-        }],
-        issuers: vec![Arc::new(IssuerRules {
-            name: "corp".into(),
-            issuer: ISS.into(),
-            audiences: None,
-            keys: KeySource::Discovery,
-            algorithms: vec![],
-            token_types: vec![],
-            leeway: Duration::from_secs(30),
-            claims: ClaimNames::default(),
-            machines: MachineRule::ClientIsSubject,
-        })],
-        sources: vec![SourceRules {
-            name: "hr".into(),
-            issuer: 0,
-            supplies: Supplies { people: true, groups: true },
-            required: false,
-            max_staleness: Duration::from_secs(900),
-            when_stale: WhenStale::Allow,
-            link: vec![Link { claim: "sub".into(), attribute: "id".into() }],
-            max_change: MaxChange { share: 0.2, from: 10 },
-        }],
-        roles: vec![],
-        bindings: vec![],
-        public: vec![],
-        unknown_people: Unknown::Deny,
-        unknown_clients: Unknown::Allow,
-        revocations: None,
-        response: ResponseRules::default(),
-        exemptions_max: Duration::from_secs(8 * 3600),
-    }
-}
-
-fn person(key: &str, status: Status) -> Person {
-    Person {
-        id: PersonId { source: "hr".into(), key: key.into() },
-        status,
-        email: Some(format!("{key}@example.com")),
-        username: None,
-        attributes: std::collections::BTreeMap::new(),
-        groups: vec![],
-    }
 }
 
 fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {
@@ -98,12 +29,12 @@ fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {
         person: keyer.key(KeyKind::Link, &["hr", "id", subject]),
         claim: keyer.key(KeyKind::LinkClaim, &["corp", "sub", subject]),
     };
-    let name = keyer.name(&format!("{ISS}|{subject}"));
+    let name = keyer.name(&format!("{ISSUER}|{subject}"));
     let owner = Party {
         look_ups: vec![
             (TargetKind::Person, name),
-            (TargetKind::Subject, keyer.key(KeyKind::Subject, &[ISS, subject])),
-            (TargetKind::Session, keyer.key(KeyKind::Session, &[ISS, "s1"])),
+            (TargetKind::Subject, keyer.key(KeyKind::Subject, &[ISSUER, subject])),
+            (TargetKind::Session, keyer.key(KeyKind::Session, &[ISSUER, "s1"])),
         ],
         links: vec![link],
     };
@@ -111,7 +42,7 @@ fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {
         kind: CredentialKind::Bearer,
         digest: [0; 32],
         issuer_index: 0,
-        issuer: ISS.into(),
+        issuer: ISSUER.into(),
         subject: Some(subject.into()),
         session: Some("s1".into()),
         token_id: None,
@@ -312,13 +243,7 @@ async fn a_future_revocation_denies_by_itself_and_an_expired_one_ends_by_an_even
 async fn what_the_configuration_revokes_stands_until_a_configuration_says_otherwise() {
     let bench = Bench::start().await;
     let mut with = policy();
-    with.revocations = Some(vec![ConfiguredRevocation {
-        target: alice(),
-        shape: Shape::Block,
-        reason: "HR-12".into(),
-        effective: None,
-        place: "offboard.yaml:9".into(),
-    }]);
+    with.revocations = Some(vec![configured(alice())]);
     let mut without = policy();
     without.revocations = Some(vec![]);
 
@@ -343,13 +268,7 @@ async fn what_the_log_does_not_take_is_not_acknowledged_but_configured_revocatio
     assert!(matches!(bench.revoke(alice(), at(3)).await, Err(Refused::Log(_))));
     assert_eq!(bench.ask("alice", at(1), at(3)), Reason::Allowed, "nothing was changed");
     let mut with = policy();
-    with.revocations = Some(vec![ConfiguredRevocation {
-        target: alice(),
-        shape: Shape::Block,
-        reason: "HR-12".into(),
-        effective: None,
-        place: "offboard.yaml:9".into(),
-    }]);
+    with.revocations = Some(vec![configured(alice())]);
     assert!(bench.configure(with, at(4)).await.is_err());
     assert_eq!(bench.ask("alice", at(1), at(4)), Reason::RevokedPerson);
 }
