@@ -103,14 +103,14 @@ async fn fill(dir: &Path) {
 async fn replays(dir: &Path) {
     let log = Embedded::open(dir).unwrap();
     let started = Instant::now();
-    let fold = replay(&log, keyer()).await.unwrap();
+    let fold = replay(&log, keyer()).await.unwrap().fold;
     say("a million replayed without a snapshot", started.elapsed().as_secs_f64(), "s", "2");
     let bytes = snapshot::write(&fold).unwrap();
     log.keep_snapshot(Snapshot { epoch: fold.epoch, bytes }).await.unwrap();
     drop((log, fold));
     let started = Instant::now();
     let log = Embedded::open(dir).unwrap();
-    let fold = replay(&log, keyer()).await.unwrap();
+    let fold = replay(&log, keyer()).await.unwrap().fold;
     say("… with one, the store opened too", started.elapsed().as_secs_f64(), "s", "2");
     assert_eq!(fold.revocations.len() as u64, MANY);
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::domain::event::{NewEvent, Recorded};
+use crate::domain::event::{NewEvent, Position, Recorded};
 use crate::domain::inbox::{Command, Done, Letter, Refused};
 use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
@@ -53,13 +53,22 @@ pub struct Writer<L> {
     snapshot_at: u64,
 }
 
+/// What a start makes of the log.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// The whole of it.
+    pub fold: Fold,
+    /// Up to where a snapshot holds it; 0 without one.
+    pub kept: Position,
+}
+
 /// Folds the whole log: from its snapshot, where there is a readable one, else from its beginning.
 ///
 /// # Errors
 /// [`LogError`] if the log cannot be read.
-pub async fn replay<L: Log>(log: &L, keyer: Keyer) -> Result<Fold, LogError> {
+pub async fn replay<L: Log>(log: &L, keyer: Keyer) -> Result<Replayed, LogError> {
     let head = log.head().await?;
-    let kept = log.snapshot().await?.and_then(|kept| match snapshot::read(&kept.bytes, keyer.clone()) {
+    let snapshot = log.snapshot().await?.and_then(|kept| match snapshot::read(&kept.bytes, keyer.clone()) {
         Ok(fold) if fold.epoch <= head => Some(fold),
         Ok(_) => None,
         Err(error) => {
@@ -67,10 +76,11 @@ pub async fn replay<L: Log>(log: &L, keyer: Keyer) -> Result<Fold, LogError> {
             None
         }
     });
-    let mut fold = kept.unwrap_or_else(|| Fold::empty(keyer, head.generation));
+    let mut fold = snapshot.unwrap_or_else(|| Fold::empty(keyer, head.generation));
+    let kept = fold.epoch.position;
     fold.epoch.generation = head.generation;
     read_on(log, &mut fold, |_| {}).await?;
-    Ok(fold)
+    Ok(Replayed { fold, kept })
 }
 
 /// Folds what the log holds behind the fold.
@@ -88,12 +98,18 @@ async fn read_on<L: Log>(log: &L, fold: &mut Fold, mut seen: impl FnMut(&Recorde
 }
 
 impl<L: Log> Writer<L> {
-    /// A writer that goes on from a replayed fold, and the state that it publishes.
+    /// A writer that goes on from what was replayed, and the state that it publishes.
     #[must_use]
-    pub fn new(log: Arc<L>, fold: Fold, policy: Arc<Policy>, witness: Box<dyn Witness>) -> (Self, Arc<Published>) {
+    pub fn new(
+        log: Arc<L>,
+        Replayed { fold, kept }: Replayed,
+        policy: Arc<Policy>,
+        witness: Box<dyn Witness>,
+    ) -> (Self, Arc<Published>) {
         let rules = Arc::new(Rules::new(policy, 1, &fold.keyer));
         let published = Published::new(State { fold: fold.clone(), rules: Arc::clone(&rules) });
-        let (kept, snapshot_at) = (fold.epoch.position, fold.epoch.position + SNAPSHOT_EVERY);
+        // Counted from the snapshot, not from here: whoever is killed again and again keeps one all the same.
+        let snapshot_at = kept + SNAPSHOT_EVERY;
         (Self { log, published: Arc::clone(&published), fold, rules, witness, kept, snapshot_at }, published)
     }
 

@@ -146,8 +146,8 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let log = Arc::new(log);
 
     let keyer = store::keyer(&notes).await?;
-    let fold = replay(log.as_ref(), keyer.clone()).await?;
-    let floor = store::clock(&notes).await?.max(Some(fold.witnessed));
+    let start_from = replay(log.as_ref(), keyer.clone()).await?;
+    let floor = store::clock(&notes).await?.max(Some(start_from.fold.witnessed));
     let clock = Clock::start(floor);
     let (recorder, audit) = open_audit(&settings, &clock)?;
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::File(error.to_string()))?);
@@ -161,7 +161,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let authenticators = Arc::new(Authenticators::new(Active { policy: Arc::clone(&policy), authenticator }));
 
     let (herald, enforced) = Herald::new(Arc::clone(&clock), Arc::clone(&metrics));
-    let (writer, published) = Writer::new(Arc::clone(&log), fold, Arc::clone(&policy), Box::new(herald));
+    let (writer, published) = Writer::new(Arc::clone(&log), start_from, Arc::clone(&policy), Box::new(herald));
     let head = published.load().fold.epoch.position;
     let scribe = Scribe {
         log: Arc::clone(&log),

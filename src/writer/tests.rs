@@ -122,7 +122,7 @@ impl Bench {
     /// The fold of the log from its very beginning has the digest of the one in force.
     async fn folds_agree(&self) {
         let live = self.published.snapshot().fold.digest();
-        let anew = replay(&self.log.without_snapshot(), self.keyer.clone()).await.unwrap();
+        let anew = replay(&self.log.without_snapshot(), self.keyer.clone()).await.unwrap().fold;
         assert_eq!(anew.digest(), live);
         let bytes = snapshot::write(&anew).unwrap();
         assert_eq!(snapshot::read(&bytes, self.keyer.clone()).unwrap().digest(), live, "and so has its snapshot");
@@ -309,4 +309,20 @@ async fn an_identifier_that_passes_to_another_is_cut_off() {
     let [entry] = state.fold.revocations.under(key) else { panic!("no cut-off") };
     assert_eq!(entry.at, at(15).wall, "five seconds of skew, for we dated it ourselves");
     bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn a_stop_keeps_a_snapshot_from_which_the_next_start_goes_on() {
+    let Bench { log, keyer, inbox, .. } = Bench::start().await;
+    assert_eq!(replay(log.as_ref(), keyer.clone()).await.unwrap().kept, 0, "none yet");
+    let head = log.head().await.unwrap();
+    drop(inbox);
+    let kept = loop {
+        let replayed = replay(log.as_ref(), keyer.clone()).await.unwrap();
+        if replayed.kept > 0 {
+            break replayed;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((kept.kept, kept.fold.epoch), (head.position, head));
 }
