@@ -13,6 +13,7 @@ mod envoy_files;
 mod gate;
 mod imports;
 mod histories;
+mod jwks;
 mod laws;
 mod manifests;
 mod mesh;
