@@ -137,12 +137,26 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     use super::Cli;
 
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn identifiers_may_begin_with_a_hyphen_and_are_no_options() {
+        let parses = |id: &str, rest: &[&str]| {
+            let words = ["offboard", "revoke", "--token", "https://idp.example.com", id];
+            Cli::try_parse_from([&words[..], rest].concat()).is_ok()
+        };
+        for id in ["-7Yc2hCz0lqB", "--7Yc2hCz0lqB", "8f2c", "-"] {
+            assert!(parses(id, &["--reason", "left"]), "{id}");
+        }
+        for slip in ["--dry-run", "--reason", "-h"] {
+            assert!(!parses(slip, &["--reason", "left"]), "{slip}");
+        }
     }
 }

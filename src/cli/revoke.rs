@@ -13,29 +13,37 @@ use crate::domain::time::Timestamp;
 #[group(required = true, multiple = false)]
 struct TargetArgs {
     /// E-mail, user name, IdP id, or ISS|SUB: whoever goes by it, now and later
-    #[arg(long, value_name = "REF")]
+    #[arg(long, value_name = "REF", allow_hyphen_values = true, value_parser = identifier)]
     person: Option<String>,
     /// One account
-    #[arg(long, num_args = 2, value_names = ["ISS", "SUB"])]
+    #[arg(long, num_args = 2, value_names = ["ISS", "SUB"], allow_hyphen_values = true, value_parser = identifier)]
     subject: Option<Vec<String>>,
     /// One login session
-    #[arg(long, num_args = 2, value_names = ["ISS", "SID"])]
+    #[arg(long, num_args = 2, value_names = ["ISS", "SID"], allow_hyphen_values = true, value_parser = identifier)]
     session: Option<Vec<String>>,
     /// One token
-    #[arg(long, num_args = 2, value_names = ["ISS", "JTI"])]
+    #[arg(long, num_args = 2, value_names = ["ISS", "JTI"], allow_hyphen_values = true, value_parser = identifier)]
     token: Option<Vec<String>>,
     /// One client
-    #[arg(long, num_args = 2, value_names = ["ISS", "ID"])]
+    #[arg(long, num_args = 2, value_names = ["ISS", "ID"], allow_hyphen_values = true, value_parser = identifier)]
     client: Option<Vec<String>>,
     /// Everything that an issuer signs
     #[arg(long, value_name = "ISS")]
     issuer: Option<String>,
     /// One API key, by its id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = identifier)]
     key: Option<String>,
     /// One client certificate
     #[arg(long, value_name = "SHA256")]
     certificate: Option<String>,
+}
+
+/// An identifier of a provider's making. Many are random base64url, so one in 64 begins with a hyphen; an option
+/// that stands in its place is a slip.
+fn identifier(text: &str) -> Result<String, String> {
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let is_option = text.strip_prefix("--").is_some_and(is_name) || (text.len() == 2 && text.starts_with('-'));
+    if is_option { Err("an identifier belongs here, not an option".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 impl TargetArgs {
