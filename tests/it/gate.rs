@@ -36,17 +36,7 @@ impl Stage {
         let upstream = Upstream::start().await;
         write_configuration(&scratch, &issuer.url);
         let offboard = Offboard::start(scratch.path(), &scratch.path().join("config"), &[]).await;
-        let (authz, application) =
-            (format!("port_value: {}", offboard.authz.port()), format!("port_value: {}", upstream.port));
-        let config = envoy::configuration(
-            "envoy/envoy.yaml",
-            &[
-                ("port_value: 9191", &authz),
-                ("port_value: 8080", &application),
-                ("port_value: 10000", "port_value: 0"),
-                ("port_value: 9901", "port_value: 0"),
-            ],
-        );
+        let config = envoy::asking("envoy/envoy.yaml", offboard.authz.port(), upstream.port);
         let envoy = Envoy::start(&binary, &config).await;
         let stage = Self { scratch, issuer, upstream, offboard, envoy };
         stage.ready().await;

@@ -18,6 +18,7 @@ mod laws;
 mod manifests;
 mod mesh;
 mod model;
+mod mtls;
 mod outage;
 mod precedence;
 mod providers;

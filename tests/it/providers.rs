@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use crate::support::envoy::{Envoy, binary, configuration};
+use crate::support::envoy::{Envoy, asking, binary};
 use crate::support::installation::Installation;
 use crate::support::keycloak::Keycloak;
 use crate::support::offboard::Offboard;
@@ -40,14 +40,8 @@ impl Gate {
         files.write("20-rules.yaml", &rules);
         let (offboard, upstream) = (files.start().await, Upstream::start().await);
         offboard.has_keys("corp").await;
-        let ports = [
-            ("port_value: 9191", format!("port_value: {}", offboard.authz.port())),
-            ("port_value: 8080", format!("port_value: {}", upstream.port)),
-            ("port_value: 10000", "port_value: 0".to_owned()),
-            ("port_value: 9901", "port_value: 0".to_owned()),
-        ];
-        let ports: Vec<(&str, &str)> = ports.iter().map(|(old, new)| (*old, new.as_str())).collect();
-        let envoy = Envoy::start(&binary, &configuration("envoy/envoy.yaml", &ports)).await;
+        let config = asking("envoy/envoy.yaml", offboard.authz.port(), upstream.port);
+        let envoy = Envoy::start(&binary, &config).await;
         Some(Self { files, offboard, upstream, envoy })
     }
 
