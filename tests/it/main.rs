@@ -24,3 +24,4 @@ mod precedence;
 mod providers;
 mod races;
 mod reload;
+mod restart;
