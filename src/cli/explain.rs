@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::client::Server;
-use super::output::print;
+use super::output::{print, shown};
 use super::{Answer, Failure};
 use crate::app::explain::{Asked, by_configuration};
 use crate::control::proto::{ExplainRequest, Header};
@@ -52,7 +52,7 @@ impl Explain {
         let width = told.steps.iter().map(|(question, _, _)| question.len()).max().unwrap_or(0);
         for (question, answer, cause) in &told.steps {
             let cause = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
-            print(&format!("{question:width$}  {answer}{cause}\n"))?;
+            print(&format!("{question:width$}  {}\n", shown(&format!("{answer}{cause}"))))?;
         }
         Ok(if told.allowed && !offline { Answer::Yes } else { Answer::No })
     }

@@ -10,6 +10,7 @@ mod support;
 mod adoption;
 mod durability;
 mod envoy_files;
+mod explain;
 mod gate;
 mod imports;
 mod histories;
