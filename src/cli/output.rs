@@ -19,8 +19,8 @@ pub(super) enum Format {
 /// How to print a listing.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Output {
-    /// How to print: a table on a terminal, JSON lines otherwise
-    #[arg(short, long, value_enum)]
+    /// How to print [default: table on a terminal, json (one object a line) otherwise]
+    #[arg(short, long, value_enum, value_name = "table|json", hide_possible_values = true)]
     output: Option<Format>,
 }
 

@@ -10,30 +10,31 @@ use crate::domain::time::Timestamp;
 
 /// What to revoke: exactly one.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Target, exactly one")]
 #[group(required = true, multiple = false)]
 struct TargetArgs {
     /// E-mail, user name, IdP id, or ISS|SUB: whoever goes by it, now and later
     #[arg(long, value_name = "REF", allow_hyphen_values = true, value_parser = identifier)]
     person: Option<String>,
-    /// One account
+    /// One account, by `iss` and `sub`
     #[arg(long, num_args = 2, value_names = ["ISS", "SUB"], allow_hyphen_values = true, value_parser = identifier)]
     subject: Option<Vec<String>>,
-    /// One login session
+    /// One login session, by `sid`: whatever was issued in it
     #[arg(long, num_args = 2, value_names = ["ISS", "SID"], allow_hyphen_values = true, value_parser = identifier)]
     session: Option<Vec<String>>,
-    /// One token
+    /// One token, by `jti`
     #[arg(long, num_args = 2, value_names = ["ISS", "JTI"], allow_hyphen_values = true, value_parser = identifier)]
     token: Option<Vec<String>>,
-    /// One client
+    /// One client, by `azp` or `client_id`: every token issued to it
     #[arg(long, num_args = 2, value_names = ["ISS", "ID"], allow_hyphen_values = true, value_parser = identifier)]
     client: Option<Vec<String>>,
-    /// Everything that an issuer signs
+    /// Everything that an issuer signs, for everyone
     #[arg(long, value_name = "ISS")]
     issuer: Option<String>,
     /// One API key, by its id
     #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = identifier)]
     key: Option<String>,
-    /// One client certificate
+    /// One client certificate, by the SHA-256 of its DER form in hex
     #[arg(long, value_name = "SHA256")]
     certificate: Option<String>,
 }
@@ -75,25 +76,27 @@ impl TargetArgs {
 
 /// Deny a person, subject, session, token, client, issuer, key or certificate.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    override_usage = "offboard revoke <TARGET> --reason <TEXT> [OPTIONS]",
+    after_help = "Examples:\n  \
     offboard revoke --person mallory@example.com --reason \"HR-12\"\n  \
     offboard revoke --session https://idp.example.com/realms/corp 8f2c --reason \"stolen laptop\"\n  \
     offboard revoke --person alice --issued-before 2026-11-20T09:00:00Z --reason \"password leaked\"\n\n\
+    A time T is 2027-01-31T09:00:00Z, or a span such as 15m: ago for --issued-before, from now on for the others.\n\
     Prints what dies with it before it acts; --dry-run stops there. When it returns, the revocation is durable\n\
-    and enforced in the process that answered.")]
+    and enforced in the process that answered. `offboard restore` ends it."
+)]
 pub(super) struct Revoke {
-    #[command(flatten)]
-    target: TargetArgs,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Deny only what was issued at or before this time; new credentials work
+    /// Deny only what was issued at or before this time; new credentials work [default: deny everything]
     #[arg(long, value_name = "T")]
     issued_before: Option<String>,
-    /// Deny from this time on
+    /// Deny from this time on [default: at once]
     #[arg(long, value_name = "T")]
     effective: Option<String>,
-    /// End by itself at this time
+    /// End by itself at this time [default: never]
     #[arg(long, value_name = "T")]
     expires: Option<String>,
     /// Only print what would die with it
@@ -102,6 +105,9 @@ pub(super) struct Revoke {
     /// Wait until every replica enforces it; with the embedded store there is one, which has when it answers
     #[arg(long)]
     wait: bool,
+    // Behind the options, which would else stand under its heading.
+    #[command(flatten)]
+    target: TargetArgs,
     #[command(flatten)]
     server: Server,
 }
@@ -187,7 +193,7 @@ pub(super) struct Exempt {
     /// Whom: e-mail, user name, IdP id, or ISS|SUB
     #[arg(value_name = "PERSON")]
     person: String,
-    /// Until when, at most exemptions.max from now
+    /// Until when: a time, or a span such as 2h from now; at most `exemptions.max`, 8h by default
     #[arg(long, value_name = "T")]
     expires: String,
     /// Why, for the record

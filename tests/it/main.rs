@@ -12,6 +12,7 @@ mod durability;
 mod envoy_files;
 mod explain;
 mod gate;
+mod help;
 mod imports;
 mod histories;
 mod jwks;
