@@ -93,6 +93,13 @@ impl Revocations {
         Self { table, live }
     }
 
+    /// `false`: nothing stands under this key. `true` may be wrong; [`Revocations::under`] knows.
+    #[must_use]
+    #[inline]
+    pub fn may_hold(&self, key: Key) -> bool {
+        self.table.may_hold(key)
+    }
+
     /// What stands under a key.
     #[must_use]
     #[inline]

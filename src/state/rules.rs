@@ -202,6 +202,13 @@ impl Rules {
         self.issuer_sources.get(usize::from(issuer)).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether `revocations:` of this very configuration denies anything.
+    #[must_use]
+    #[inline]
+    pub fn configures_revocations(&self) -> bool {
+        !self.configured.is_empty()
+    }
+
     /// What `revocations:` of this very configuration denies, whether or not the log has noted it yet. The id
     /// of an entry is its index there.
     #[must_use]

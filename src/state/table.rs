@@ -1,8 +1,9 @@
 //! A table that can be shared while it changes: what the revocation set and the directory are made of.
 //!
-//! Two levels of fixed fan-out over sorted leaves. A change copies one leaf, one node and the root, never
-//! the table; within a batch each is copied once at most. A look-up reads root, node and, where its key's
-//! own bits say it must be, the leaf.
+//! Two levels of fixed fan-out over sorted leaves, and for each leaf a small filter that knows of most keys that
+//! they are not in it. A change copies one leaf, one node and the root, never the table; within a batch each is
+//! copied once at most. Nearly all that a check looks up is not there: then it reads root, node and one word of
+//! the filter, and the processor goes on to the next key while that word is on its way.
 
 use std::sync::Arc;
 
@@ -20,19 +21,64 @@ pub trait Keyed: Clone {
 const ROOT: usize = 256;
 const NODE: usize = 64;
 
-type Leaf<E> = Arc<[E]>;
-type Node<E> = Arc<Vec<Leaf<E>>>;
+type Node<E> = Arc<[Leaf<E>]>;
+
+/// Keys per word of a filter: 16 bits for each.
+const KEYS_PER_WORD: usize = 4;
+
+/// The entries of one place, in order, and which keys they may have.
+#[derive(Clone, Debug)]
+struct Leaf<E> {
+    filter: Arc<[u64]>,
+    entries: Arc<[E]>,
+}
+
+impl<E> Default for Leaf<E> {
+    fn default() -> Self {
+        Self { filter: Arc::default(), entries: Arc::default() }
+    }
+}
+
+impl<E: Keyed> Leaf<E> {
+    fn of(entries: Vec<E>) -> Self {
+        let mut filter = vec![0; entries.len().div_ceil(KEYS_PER_WORD)];
+        for entry in &entries {
+            let at = word(entry.key(), filter.len());
+            if let Some(word) = filter.get_mut(at) {
+                *word |= bits(entry.key());
+            }
+        }
+        Self { filter: filter.into(), entries: entries.into() }
+    }
+
+    /// `false`: no entry has this key. `true` is wrong once in a hundred times.
+    #[inline]
+    fn may_hold(&self, key: Key) -> bool {
+        let bits = bits(key);
+        self.filter.get(word(key, self.filter.len())).is_some_and(|word| word & bits == bits)
+    }
+}
+
+/// Which word of a filter knows of this key.
+fn word(key: Key, words: usize) -> usize {
+    usize::try_from((u128::from(key.low) * (words as u128)) >> 64).unwrap_or(0)
+}
+
+/// Three bits of a word, by the bits of the key that chose neither leaf nor word.
+fn bits(key: Key) -> u64 {
+    1 << (key.high & 63) | 1 << (key.high >> 6 & 63) | 1 << (key.high >> 12 & 63)
+}
 
 /// A table of entries by key. Cloning is cheap and gives an independent table.
 #[derive(Clone, Debug)]
 pub struct Table<E> {
-    nodes: Arc<Vec<Option<Node<E>>>>,
+    nodes: Arc<[Option<Node<E>>]>,
     len: usize,
 }
 
 impl<E: Keyed> Default for Table<E> {
     fn default() -> Self {
-        Self { nodes: Arc::new(vec![None; ROOT]), len: 0 }
+        Self { nodes: vec![None; ROOT].into(), len: 0 }
     }
 }
 
@@ -75,25 +121,37 @@ impl<E: Keyed> Table<E> {
         self.len == 0
     }
 
-    fn leaf(&self, key: Key) -> &[E] {
+    #[inline]
+    fn leaf(&self, key: Key) -> Option<&Leaf<E>> {
         let (node, leaf) = place(key);
-        self.nodes.get(node).and_then(Option::as_ref).and_then(|node| node.get(leaf)).map_or(&[], |leaf| leaf.as_ref())
+        self.nodes.get(node).and_then(Option::as_ref).and_then(|node| node.get(leaf))
+    }
+
+    /// `false`: there is no entry of this key. `true` may be wrong.
+    #[must_use]
+    #[inline]
+    pub fn may_hold(&self, key: Key) -> bool {
+        self.leaf(key).is_some_and(|leaf| leaf.may_hold(key))
     }
 
     /// All entries of this key, in order of their rank.
     #[must_use]
     #[inline]
     pub fn get(&self, key: Key) -> &[E] {
-        let leaf = self.leaf(key);
-        if leaf.is_empty() {
-            return &[];
-        }
-        let from = lower_bound(leaf, key);
-        let rest = leaf.get(from..).unwrap_or(&[]);
-        let many = rest.iter().take_while(|entry| entry.key() == key).count();
-        rest.get(..many).unwrap_or(&[])
+        let Some(leaf) = self.leaf(key).filter(|leaf| leaf.may_hold(key)) else { return &[] };
+        of_key(&leaf.entries, key)
     }
+}
 
+/// The entries of this key in a sorted leaf.
+fn of_key<E: Keyed>(leaf: &[E], key: Key) -> &[E] {
+    let from = lower_bound(leaf, key);
+    let rest = leaf.get(from..).unwrap_or(&[]);
+    let many = rest.iter().take_while(|entry| entry.key() == key).count();
+    rest.get(..many).unwrap_or(&[])
+}
+
+impl<E: Keyed> Table<E> {
     /// Puts an entry in, in place of the one with the same key and rank.
     pub fn insert(&mut self, entry: E) {
         let key = entry.key();
@@ -105,7 +163,11 @@ impl<E: Keyed> Table<E> {
             added = !replaces;
             let (before, after) = leaf.split_at(at.min(leaf.len()));
             let after = after.iter().skip(usize::from(replaces));
-            before.iter().cloned().chain(std::iter::once(entry)).chain(after.cloned()).collect()
+            let mut changed = Vec::with_capacity(leaf.len() + 1);
+            changed.extend_from_slice(before);
+            changed.push(entry);
+            changed.extend(after.cloned());
+            changed
         });
         self.len += usize::from(added);
     }
@@ -122,19 +184,19 @@ impl<E: Keyed> Table<E> {
         removed
     }
 
-    fn change_leaf(&mut self, key: Key, change: impl FnOnce(&[E]) -> Leaf<E>) {
+    fn change_leaf(&mut self, key: Key, change: impl FnOnce(&[E]) -> Vec<E>) {
         let (node, leaf) = place(key);
         let nodes = Arc::make_mut(&mut self.nodes);
         let Some(slot) = nodes.get_mut(node) else { return };
-        let node = slot.get_or_insert_with(|| Arc::new(vec![Arc::from(Vec::new()); NODE]));
+        let node = slot.get_or_insert_with(|| vec![Leaf::default(); NODE].into());
         if let Some(leaf) = Arc::make_mut(node).get_mut(leaf) {
-            *leaf = change(leaf);
+            *leaf = Leaf::of(change(&leaf.entries));
         }
     }
 
     /// All entries, in order of key and rank.
     pub fn iter(&self) -> impl Iterator<Item = &E> {
-        self.nodes.iter().flatten().flat_map(|node| node.iter()).flat_map(|leaf| leaf.iter())
+        self.nodes.iter().flatten().flat_map(|node| node.iter()).flat_map(|leaf| leaf.entries.iter())
     }
 
     /// A table of these entries, which may come in any order. Later ones replace earlier ones.
@@ -153,12 +215,12 @@ impl<E: Keyed> Table<E> {
             let Some(first) = of_leaf.first() else { continue };
             let (node, leaf) = place(first.key());
             let Some(slot) = nodes.get_mut(node) else { continue };
-            let node: &mut Node<E> = slot.get_or_insert_with(|| Arc::new(vec![Arc::from(Vec::new()); NODE]));
+            let node: &mut Node<E> = slot.get_or_insert_with(|| vec![Leaf::default(); NODE].into());
             if let Some(slot) = Arc::make_mut(node).get_mut(leaf) {
-                *slot = Arc::from(of_leaf.to_vec());
+                *slot = Leaf::of(of_leaf.to_vec());
             }
         }
-        Self { nodes: Arc::new(nodes), len }
+        Self { nodes: nodes.into(), len }
     }
 }
 
