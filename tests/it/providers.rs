@@ -119,3 +119,25 @@ async fn machines_of_a_real_openid_provider() {
     gate.revoke(&["--client", &provider.issuer, "svc"]);
     gate.refused(&next, 403, "revoked_client").await;
 }
+
+#[tokio::test]
+async fn people_of_a_real_openid_provider() {
+    let Some(provider) = OidcProvider::start().await else { return };
+    let (alice, bob) = (provider.sign_in("alice").await, provider.sign_in("bob").await);
+    let text = |tokens: &Value, name: &str| tokens[name].as_str().unwrap().to_owned();
+    let (alices, bobs) = (text(&alice, "access_token"), text(&bob, "access_token"));
+    // Both audiences are configured: its ID token, which has the client's, is refused for what it is.
+    let issuer = format!("issuer: '{}', audiences: ['https://api.example.org', web]", provider.issuer);
+    let people = ["id: alice, email: alice@example.org", "id: bob, email: bob@example.org"];
+    let Some(gate) = Gate::start(&issuer, &people).await else { return };
+    gate.offboard.knows("hr", 2).await;
+
+    assert_eq!((gate.status(&alices).await, gate.status(&bobs).await), (200, 200));
+    assert_eq!(gate.upstream.seen().pop().unwrap().headers["x-offboard-person"], "hr/bob");
+    gate.refused(&text(&alice, "id_token"), 401, "bad_claims").await;
+    gate.refused(&text(&alice, "refresh_token"), 401, "no_credentials").await;
+    gate.revoke(&["--person", "alice@example.org"]);
+    gate.refused(&alices, 403, "revoked_person").await;
+    gate.refused(&text(&provider.sign_in("alice").await, "access_token"), 403, "revoked_person").await;
+    assert_eq!(gate.status(&bobs).await, 200, "others go on");
+}
