@@ -5,7 +5,9 @@
 //! ```
 
 pub mod books;
+mod checks;
 pub mod clock;
+mod edge;
 pub mod explain;
 pub mod feeds;
 pub mod gate;
@@ -17,5 +19,6 @@ pub mod store;
 pub mod supervisor;
 pub mod views;
 
+pub use checks::CheckThreads;
 pub use serve::{Addresses, Bound, stop_signals};
 pub use start::{Start, StartError, bind};

@@ -14,7 +14,6 @@ use rustls::server::WebPkiClientVerifier;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tokio_stream::wrappers::TcpListenerStream;
 
 use crate::config::settings::{Listener, TlsFiles};
 
@@ -132,14 +131,6 @@ impl Tls {
     }
 }
 
-/// What comes in on a socket.
-pub enum Incoming {
-    /// Plain text.
-    Plain(TcpListenerStream),
-    /// TLS.
-    Tls(TcpListenerStream, Arc<Tls>),
-}
-
 impl Socket {
     /// The certificates, to keep fresh.
     #[must_use]
@@ -147,32 +138,24 @@ impl Socket {
         self.tls.clone()
     }
 
-    /// The bare socket, of a listener that never has TLS.
+    /// The certificates and the bare socket.
     #[must_use]
-    pub fn into_plain(self) -> Option<TcpListener> {
-        self.tls.is_none().then_some(self.listener)
-    }
-
-    /// Starts to accept.
-    #[must_use]
-    pub fn incoming(self) -> Incoming {
-        let stream = TcpListenerStream::new(self.listener);
-        match self.tls {
-            Some(tls) => Incoming::Tls(stream, tls),
-            None => Incoming::Plain(stream),
-        }
+    pub fn into_parts(self) -> (Option<Arc<Tls>>, TcpListener) {
+        (self.tls, self.listener)
     }
 }
 
 /// Accepted connections, each of which sends at once: an answer is one small frame, and with Nagle's
 /// algorithm it would wait 40 ms for an acknowledgement. (tonic sets this only where it binds itself.)
-pub fn at_once(stream: TcpListenerStream) -> impl Stream<Item = std::io::Result<TcpStream>> {
+pub fn at_once(
+    stream: impl Stream<Item = std::io::Result<TcpStream>>,
+) -> impl Stream<Item = std::io::Result<TcpStream>> {
     stream.map(|accepted| accepted.inspect(|stream| drop(stream.set_nodelay(true))))
 }
 
 /// Accepted connections after their handshakes, many of which run at once. One that fails is no error of ours.
 pub fn handshakes(
-    stream: TcpListenerStream,
+    stream: impl Stream<Item = std::io::Result<TcpStream>>,
     tls: Arc<Tls>,
 ) -> impl Stream<Item = std::io::Result<TlsStream<TcpStream>>> {
     let accept = move |accepted: std::io::Result<TcpStream>| {

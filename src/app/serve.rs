@@ -8,13 +8,12 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tonic::transport::Server;
-use tower::ServiceBuilder;
 
 use super::books::{Book, Enforced, Scribe};
+use super::edge::{serve_authz, serve_control, serve_ops};
 use super::feeds;
 use super::gate::CheckGate;
-use super::listeners::{Incoming, Socket, at_once, handshakes};
+use super::listeners::Socket;
 use super::reload::Reloader;
 use super::start::InForce;
 use super::supervisor::Supervisor;
@@ -24,22 +23,17 @@ use crate::authenticate::cache::CacheCounters;
 use crate::config::settings::Settings;
 use crate::config::watch::{POLL, Watcher};
 use crate::control::guard::Guard;
-use crate::control::proto::DESCRIPTORS;
 use crate::control::service::Operator;
 use crate::domain::inbox::{Command, Letter};
 use crate::domain::person::Status;
 use crate::domain::policy::Policy;
 use crate::domain::revocation::TargetKind;
-use crate::envoy::AuthorizationService;
 use crate::jose::keys::{FreshKeys, KeyRings};
 use crate::log::embedded::Embedded;
 use crate::telemetry::health::{Block, Readiness};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::ops::{Refresh, router};
 use crate::writer::Writer;
-
-/// Health is asked for under this name, as probes of the check service do.
-const CHECKS: &str = "envoy.service.auth.v3.Authorization";
 
 /// Everything that was made, and not yet started.
 pub(super) struct Parts {
@@ -103,12 +97,12 @@ impl Bound {
         }
     }
 
-    /// Serves until `stop`, then drains. `checks` is the runtime that answers proxies and does nothing else;
+    /// Serves until `stop`, then drains. `checks` are the threads that answer proxies and do nothing else;
     /// everything else runs on `work`.
     ///
     /// # Errors
     /// The first task that ended though nobody had asked it to.
-    pub async fn run(self, checks: &Handle, work: &Handle, stop: impl Future<Output = ()>) -> Result<(), String> {
+    pub async fn run(self, checks: &[Handle], work: &Handle, stop: impl Future<Output = ()>) -> Result<(), String> {
         let parts = self.parts;
         let (drain, readiness) = (parts.drain, parts.readiness.clone());
         let (recorder, clock) = (parts.gate.recorder.clone(), Arc::clone(&parts.gate.clock));
@@ -160,7 +154,7 @@ struct AuditTasks {
 async fn spawn_all(
     parts: Parts,
     (core, edge): (&mut Supervisor, &mut Supervisor),
-    (checks, work): (&Handle, &Handle),
+    (checks, work): (&[Handle], &Handle),
 ) -> AuditTasks {
     let (gate, reloader, cache) = (Arc::clone(&parts.gate), Arc::clone(&parts.reloader), Arc::clone(&parts.cache));
     let (readiness, rings, settings) = (parts.readiness.clone(), parts.rings.clone(), parts.settings.clone());
@@ -204,7 +198,7 @@ async fn spawn_all(
     let ops = router(Arc::clone(&metrics), readiness.clone(), refresh);
     serve_ops(edge, work, parts.ops, ops);
     serve_control(edge, work, parts.control, parts.guard, Operator::new(inbox, parts.views, parts.ledger));
-    serve_authz(edge, checks, parts.authz, gate, readiness.clone());
+    serve_authz(edge, (checks, work), parts.authz, &gate, readiness.clone());
     drop(parts.replayed);
     AuditTasks { trail: parts.audit, scribe: parts.scribe, enforced: parts.enforced }
 }
@@ -252,80 +246,6 @@ fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<Ca
         let counts = gate.recorder.counts();
         metrics.set_audit(counts.records, counts.waiting, counts.lost);
     })
-}
-
-fn serve_ops(edge: &mut Supervisor, on: &Handle, socket: Socket, router: axum::Router) {
-    let stop = edge.stop_token();
-    edge.spawn("listener.ops", on, async move {
-        let Some(listener) = socket.into_plain() else { return Err("it has no plain socket".to_owned()) };
-        let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        serve.await.map_err(|error| error.to_string())
-    });
-}
-
-/// Serves a router on a socket, with TLS where it has a certificate.
-macro_rules! serve_on {
-    ($router:expr, $socket:expr, $stop:expr) => {
-        match $socket.incoming() {
-            Incoming::Plain(stream) => $router.serve_with_incoming_shutdown(at_once(stream), $stop).await,
-            Incoming::Tls(stream, tls) => {
-                let stream = handshakes(stream, tls);
-                $router.serve_with_incoming_shutdown(stream, $stop).await
-            }
-        }
-    };
-}
-
-fn server() -> Server {
-    Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        .initial_stream_window_size(256 * 1024)
-        .initial_connection_window_size(4 * 1024 * 1024)
-}
-
-fn serve_control(edge: &mut Supervisor, on: &Handle, socket: Socket, guard: Guard, operator: Operator) {
-    let stop = edge.stop_token();
-    follow_certificates(edge, on, &socket, "tls.control");
-    edge.spawn("listener.control", on, async move {
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .build_v1()
-            .map_err(|error| error.to_string())?;
-        let layer = ServiceBuilder::new().layer(guard).into_inner();
-        let router = server().layer(layer).add_service(operator.into_server()).add_service(reflection);
-        serve_on!(router, socket, stop.cancelled_owned()).map_err(|error| error.to_string())
-    });
-}
-
-fn serve_authz(edge: &mut Supervisor, on: &Handle, socket: Socket, gate: Arc<CheckGate>, readiness: Readiness) {
-    let (reporter, health) = tonic_health::server::health_reporter();
-    let stop = edge.stop_token();
-    follow_certificates(edge, on, &socket, "tls.authz");
-    edge.spawn_until_stop("health", on, async move {
-        let mut ready = readiness.watch();
-        loop {
-            let serving = match *ready.borrow_and_update() {
-                true => tonic_health::ServingStatus::Serving,
-                false => tonic_health::ServingStatus::NotServing,
-            };
-            reporter.set_service_status("", serving).await;
-            reporter.set_service_status(CHECKS, serving).await;
-            if ready.changed().await.is_err() {
-                return;
-            }
-        }
-    });
-    edge.spawn("listener.authz", on, async move {
-        let router = server().add_service(AuthorizationService::new(gate)).add_service(health);
-        serve_on!(router, socket, stop.cancelled_owned()).map_err(|error| error.to_string())
-    });
-}
-
-fn follow_certificates(edge: &mut Supervisor, on: &Handle, socket: &Socket, name: &'static str) {
-    if let Some(tls) = socket.tls() {
-        edge.spawn_until_stop(name, on, tls.reload_forever());
-    }
 }
 
 /// A token that is cancelled by SIGTERM or SIGINT.

@@ -31,16 +31,16 @@ impl Serve {
         logging::init(std::env::var("OFFBOARD_LOG").ok().as_deref())
             .map_err(|error| Failure::Usage(error.to_string()))?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        // Two runtimes: checks never wait for synchronisation, reports or listings.
-        let checks = runtime("check", cores)?;
+        // Threads of their own: checks never wait for synchronisation, reports or listings.
+        let started = app::CheckThreads::start(cores);
+        let checks = started.map_err(|error| Failure::Unreachable(format!("start threads: {error}")))?;
         let work = runtime("work", cores.min(4))?;
         let outcome = work.block_on(self.serve(&checks, &work));
-        checks.shutdown_background();
         work.shutdown_background();
         outcome
     }
 
-    async fn serve(self, checks: &Runtime, work: &Runtime) -> Result<Answer, Failure> {
+    async fn serve(self, checks: &app::CheckThreads, work: &Runtime) -> Result<Answer, Failure> {
         let stop = app::stop_signals().map_err(|error| Failure::Unreachable(format!("listen for signals: {error}")))?;
         let start = Start { paths: self.config.config, environment: std::env::vars().collect() };
         let bound = app::bind(start).await.map_err(|error| match error {
@@ -48,7 +48,7 @@ impl Serve {
             other => Failure::Unreachable(logging::chain(&other)),
         })?;
         announce(&bound.addresses())?;
-        let ran = bound.run(checks.handle(), work.handle(), stop).await;
+        let ran = bound.run(checks.handles(), work.handle(), stop).await;
         ran.map(|()| Answer::Yes).map_err(Failure::Unreachable)
     }
 }

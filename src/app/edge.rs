@@ -1,0 +1,107 @@
+//! The listeners at work: who serves what to whom.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tower::ServiceBuilder;
+
+use super::checks::spread;
+use super::gate::CheckGate;
+use super::listeners::{Socket, at_once, handshakes};
+use super::supervisor::Supervisor;
+use crate::control::guard::Guard;
+use crate::control::proto::DESCRIPTORS;
+use crate::control::service::Operator;
+use crate::envoy::AuthorizationService;
+use crate::telemetry::health::Readiness;
+
+/// Health is asked for under this name, as probes of the check service do.
+const CHECKS: &str = "envoy.service.auth.v3.Authorization";
+
+pub(super) fn serve_ops(edge: &mut Supervisor, on: &Handle, socket: Socket, router: axum::Router) {
+    let stop = edge.stop_token();
+    // It never has TLS: nothing on it is secret.
+    let (_, listener) = socket.into_parts();
+    edge.spawn("listener.ops", on, async move {
+        let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+        serve.await.map_err(|error| error.to_string())
+    });
+}
+
+/// Serves a router on what comes in, with TLS where there is a certificate.
+macro_rules! serve_on {
+    ($router:expr, $incoming:expr, $tls:expr, $stop:expr) => {
+        match $tls {
+            None => $router.serve_with_incoming_shutdown(at_once($incoming), $stop).await,
+            Some(tls) => $router.serve_with_incoming_shutdown(handshakes($incoming, tls), $stop).await,
+        }
+    };
+}
+
+fn server() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(4 * 1024 * 1024)
+}
+
+pub(super) fn serve_control(edge: &mut Supervisor, on: &Handle, socket: Socket, guard: Guard, operator: Operator) {
+    let stop = edge.stop_token();
+    follow_certificates(edge, on, &socket, "tls.control");
+    let (tls, listener) = socket.into_parts();
+    let incoming = TcpListenerStream::new(listener);
+    edge.spawn("listener.control", on, async move {
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .build_v1()
+            .map_err(|error| error.to_string())?;
+        let layer = ServiceBuilder::new().layer(guard).into_inner();
+        let router = server().layer(layer).add_service(operator.into_server()).add_service(reflection);
+        serve_on!(router, incoming, tls, stop.cancelled_owned()).map_err(|error| error.to_string())
+    });
+}
+
+pub(super) fn serve_authz(
+    edge: &mut Supervisor,
+    (checks, work): (&[Handle], &Handle),
+    socket: Socket,
+    gate: &Arc<CheckGate>,
+    readiness: Readiness,
+) {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    follow_certificates(edge, work, &socket, "tls.authz");
+    edge.spawn_until_stop("health", work, async move {
+        let mut ready = readiness.watch();
+        loop {
+            let serving = match *ready.borrow_and_update() {
+                true => tonic_health::ServingStatus::Serving,
+                false => tonic_health::ServingStatus::NotServing,
+            };
+            reporter.set_service_status("", serving).await;
+            reporter.set_service_status(CHECKS, serving).await;
+            if ready.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    let (tls, listener) = socket.into_parts();
+    let (accepting, shares) = spread(listener, checks.len());
+    edge.spawn_until_stop("listener.authz", work, accepting);
+    for (thread, incoming) in checks.iter().zip(shares) {
+        let router = server().add_service(AuthorizationService::new(Arc::clone(gate))).add_service(health.clone());
+        let (tls, stop) = (tls.clone(), edge.stop_token());
+        edge.spawn("checks", thread, async move {
+            serve_on!(router, incoming, tls, stop.cancelled_owned()).map_err(|error| error.to_string())
+        });
+    }
+}
+
+fn follow_certificates(edge: &mut Supervisor, on: &Handle, socket: &Socket, name: &'static str) {
+    if let Some(tls) = socket.tls() {
+        edge.spawn_until_stop(name, on, tls.reload_forever());
+    }
+}
