@@ -89,7 +89,7 @@ fn authenticator(signed: &Signed) -> Authenticator {
     let policy: Arc<Policy> = Arc::new(corp::policy());
     let document = json!({ "keys": [signed.jwk] }).to_string().into_bytes();
     let (fresh, _) = mpsc::channel(1);
-    let fetcher = Fetcher::new().unwrap();
+    let fetcher = Fetcher::new();
     let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &fetcher, &fresh, |_, _| Some(document.clone()));
     Authenticator::new(policy, Keyer::new([3; 16]), rings, Arc::new(CacheCounters::default()))
 }

@@ -266,7 +266,7 @@ impl Asked {
 pub async fn by_configuration(policy: Policy, asked: &Asked) -> Result<(Explanation, Vec<String>), String> {
     // Nobody is known here, so nobody can be unknown, and no source stale.
     let policy = Arc::new(Policy { unknown_people: Unknown::Allow, sources: Vec::new(), ..policy });
-    let fetcher = Fetcher::new().map_err(|error| error.to_string())?;
+    let fetcher = Fetcher::new();
     let (fresh, _kept) = tokio::sync::mpsc::channel(64);
     let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &fetcher, &fresh, |_, _| None);
     let now = Clock::start(None).now();

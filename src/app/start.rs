@@ -153,7 +153,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::File(error.to_string()))?);
     metrics.know(&policy);
 
-    let fetcher = Fetcher::new().map_err(|error| StartError::File(error.to_string()))?;
+    let fetcher = Fetcher::new();
     let (fresh, fresh_keys) = mpsc::channel(64);
     let rings = reload::rings(&policy, &KeyRings::default(), &fetcher, &fresh, &notes).await?;
     let cache = Arc::new(CacheCounters::default());

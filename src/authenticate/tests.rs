@@ -61,7 +61,7 @@ pub(super) fn policy(issuers: Vec<IssuerRules>, sources: Vec<SourceRules>) -> Po
 fn offline(policy: Policy, document: Option<&str>) -> (Authenticator, Arc<CacheCounters>) {
     let (fresh, _) = mpsc::channel(1);
     let kept = |_: &str, _: &str| document.map(|document| document.as_bytes().to_vec());
-    let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &Fetcher::new().unwrap(), &fresh, kept);
+    let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &Fetcher::new(), &fresh, kept);
     let counters = Arc::new(CacheCounters::default());
     (Authenticator::new(Arc::new(policy), Keyer::new([7; 16]), rings, Arc::clone(&counters)), counters)
 }
@@ -184,7 +184,7 @@ async fn a_key_of_one_issuer_proves_nothing_for_another() {
     let policy = policy(vec![issuer("corp", ISSUER), issuer("other", "https://other.example")], vec![]);
     let (fresh, _) = mpsc::channel(1);
     let kept = |iss: &str, _: &str| Some(jwks(&[&Signer::new("a", if iss == ISSUER { 1 } else { 2 })]).into_bytes());
-    let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &Fetcher::new().unwrap(), &fresh, kept);
+    let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &Fetcher::new(), &fresh, kept);
     let by = Authenticator::new(Arc::new(policy), Keyer::new([7; 16]), rings, Arc::default());
     assert_eq!(verdict(&by, &signer().sign(&claims())).await, "verified");
     assert_eq!(verdict(&by, &Signer::new("a", 2).sign(&claims())).await, "bad_signature");
@@ -254,7 +254,7 @@ async fn online(mood: Mood) -> (Provider, Authenticator, JoinSet<std::convert::I
     let provider = Provider::start(mood).await;
     let policy = policy(vec![issuer("corp", &provider.issuer)], vec![]);
     let (fresh, _) = mpsc::channel(8);
-    let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &Fetcher::new().unwrap(), &fresh, |_, _| None);
+    let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &Fetcher::new(), &fresh, |_, _| None);
     let ring = Arc::clone(rings.at(0).unwrap());
     ring.refresh(now()).await.unwrap();
     let mut tasks = JoinSet::new();

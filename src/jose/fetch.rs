@@ -5,11 +5,13 @@
 //! cannot send us to an address that the issuer itself could not have.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{StatusCode, Url};
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
+use tokio::sync::OnceCell;
 
 use super::json;
 use super::jwks::MAX_DOCUMENT;
@@ -27,6 +29,9 @@ pub enum FetchError {
     /// The HTTP client could not be made.
     #[error("make the HTTP client: {}", chain(.0))]
     Client(reqwest::Error),
+    /// The process is stopping.
+    #[error("make the HTTP client: the process is stopping")]
+    Stopped,
     /// No connection, no answer in time, or a broken one.
     #[error("get the {what}: {}", chain(source))]
     Http {
@@ -87,29 +92,46 @@ const DISCOVERY: &str = "discovery document";
 /// Gets key sets. Cheap to clone; one for the process.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    client: reqwest::Client,
+    /// Made when it is first needed: reading the system's trusted roots takes longer than a whole start.
+    client: Arc<OnceCell<reqwest::Client>>,
+    total: Duration,
+}
+
+impl Default for Fetcher {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Fetcher {
     /// A fetcher with the limits above.
-    ///
-    /// # Errors
-    /// [`FetchError::Client`] if TLS cannot be set up, for instance without any trusted root.
-    pub fn new() -> Result<Self, FetchError> {
+    #[must_use]
+    pub fn new() -> Self {
         Self::within(TOTAL_TIMEOUT)
     }
 
     /// The same with another limit on the time of a call.
-    fn within(total: Duration) -> Result<Self, FetchError> {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("offboard/", env!("CARGO_PKG_VERSION")))
-            .timeout(total)
-            .connect_timeout(CONNECT_TIMEOUT.min(total))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(FetchError::Client)?;
-        Ok(Self { client })
+    fn within(total: Duration) -> Self {
+        Self { client: Arc::default(), total }
+    }
+
+    /// Fails with [`FetchError::Client`] if TLS cannot be set up, for instance without any trusted root.
+    async fn client(&self) -> Result<&reqwest::Client, FetchError> {
+        let total = self.total;
+        let make = move || {
+            reqwest::Client::builder()
+                .user_agent(concat!("offboard/", env!("CARGO_PKG_VERSION")))
+                .timeout(total)
+                .connect_timeout(CONNECT_TIMEOUT.min(total))
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .build()
+        };
+        let made = || async move {
+            let made = tokio::task::spawn_blocking(make).await.map_err(|_| FetchError::Stopped)?;
+            made.map_err(FetchError::Client)
+        };
+        self.client.get_or_try_init(made).await
     }
 
     /// Gets the key set of `issuer` from `source`.
@@ -137,7 +159,7 @@ impl Fetcher {
 
     async fn get(&self, what: &'static str, address: Url) -> Result<Fetched, FetchError> {
         let broken = |error: reqwest::Error| FetchError::Http { what, source: error.without_url() };
-        let request = self.client.get(address).header("accept", "application/json, application/jwk-set+json");
+        let request = self.client().await?.get(address).header("accept", "application/json, application/jwk-set+json");
         let mut answer = request.send().await.map_err(broken)?;
         if answer.status() != StatusCode::OK {
             return Err(FetchError::Status { what, status: answer.status() });

@@ -20,10 +20,14 @@ const NOT_ASKED: &str = "not asked";
 #[must_use]
 pub fn tell(state: &State, recent: &Recent) -> Explanation {
     let decision = &recent.decision;
+    let asked = match recent.method.as_str() {
+        "" => "a connection".to_owned(),
+        method => format!("{method} {}", recent.path),
+    };
     let request = step(
         "which request was it?",
-        format!("{} {}", or_none(&recent.method), or_none(&recent.path)),
-        format!("at {}, epoch {}", recent.time, decision.epoch),
+        asked,
+        format!("at {}, epoch {}, configuration {}", recent.time, decision.epoch, decision.configuration),
     );
     let told = Recalled { state, recent, decision };
     let mut steps = vec![request, told.form(), told.service(), told.credential(), told.revocations()];
@@ -37,10 +41,6 @@ pub fn tell(state: &State, recent: &Recent) -> Explanation {
         epoch: decision.epoch,
         decision_id: Some(recent.id.to_string()),
     }
-}
-
-fn or_none(text: &str) -> &str {
-    if text.is_empty() { "-" } else { text }
 }
 
 struct Recalled<'a> {

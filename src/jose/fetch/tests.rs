@@ -7,7 +7,7 @@ fn good() -> Mood {
 
 async fn fails(mood: Mood) -> FetchError {
     let provider = Provider::start(mood).await;
-    let fetcher = Fetcher::within(Duration::from_millis(200)).unwrap();
+    let fetcher = Fetcher::within(Duration::from_millis(200));
     let error = fetcher.fetch(&provider.issuer, &KeySource::Uri(provider.keys_uri())).await.unwrap_err();
     assert_eq!(provider.asked(), 1, "asked once, nothing followed");
     assert!(!error.to_string().contains("127.0.0.1"), "{error}");
@@ -17,7 +17,7 @@ async fn fails(mood: Mood) -> FetchError {
 #[tokio::test]
 async fn discovery_leads_to_the_keys() {
     let provider = Provider::start(good()).await;
-    let fetched = Fetcher::new().unwrap().fetch(&provider.issuer, &KeySource::Discovery).await.unwrap();
+    let fetched = Fetcher::new().fetch(&provider.issuer, &KeySource::Discovery).await.unwrap();
     assert_eq!(fetched.max_age, Some(Duration::from_secs(600)));
     assert!(fetched.document.starts_with(b"{"));
 }
@@ -27,7 +27,7 @@ async fn a_discovery_document_of_another_issuer_is_refused() {
     let provider = Provider::start(good()).await;
     for lie in [format!("{}/", provider.issuer), "https://evil.example".to_owned()] {
         provider.lies(&lie);
-        let error = Fetcher::new().unwrap().fetch(&provider.issuer, &KeySource::Discovery).await.unwrap_err();
+        let error = Fetcher::new().fetch(&provider.issuer, &KeySource::Discovery).await.unwrap_err();
         assert!(matches!(error, FetchError::OtherIssuer), "{error}");
     }
     assert_eq!(provider.asked(), 0, "its keys are not even asked for");
@@ -48,7 +48,7 @@ async fn a_provider_that_is_not_there_is_an_error() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/jwks", listener.local_addr().unwrap());
     drop(listener);
-    let error = Fetcher::new().unwrap().fetch("i", &KeySource::Uri(address)).await.unwrap_err();
+    let error = Fetcher::new().fetch("i", &KeySource::Uri(address)).await.unwrap_err();
     assert!(matches!(error, FetchError::Http { .. }), "{error}");
 }
 
@@ -56,7 +56,7 @@ async fn a_provider_that_is_not_there_is_an_error() {
 async fn a_file_is_read_up_to_the_same_limit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jwks.json");
-    let fetch = || async { Fetcher::new().unwrap().fetch("i", &KeySource::File(path.clone())).await };
+    let fetch = || async { Fetcher::new().fetch("i", &KeySource::File(path.clone())).await };
     assert!(matches!(fetch().await, Err(FetchError::File(_))));
     std::fs::write(&path, "{}").unwrap();
     assert_eq!(fetch().await.unwrap().document, b"{}");

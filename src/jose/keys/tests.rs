@@ -41,7 +41,7 @@ async fn setting(mood: Mood, kept: Option<&[u8]>) -> Setting {
     let provider = Provider::start(mood).await;
     let (sender, fresh) = mpsc::channel(1);
     let rules = rules(&provider.issuer, KeySource::Discovery);
-    let ring = Arc::new(KeyRing::new(&rules, Fetcher::new().unwrap(), sender, kept));
+    let ring = Arc::new(KeyRing::new(&rules, Fetcher::new(), sender, kept));
     Setting { provider, ring, fresh }
 }
 
@@ -204,7 +204,7 @@ async fn the_next_refresh_follows_the_provider_within_bounds() {
 async fn a_reload_keeps_the_rings_of_issuers_that_did_not_change() {
     let document = jwks(&[&Signer::new("a", 1)]);
     let (fresh, _taken) = mpsc::channel(1);
-    let fetcher = Fetcher::new().unwrap();
+    let fetcher = Fetcher::new();
     let issuers = [Arc::new(rules("https://one", KeySource::Discovery))];
     let first = KeyRings::build(&issuers, &KeyRings::default(), &fetcher, &fresh, |issuer, origin| {
         (issuer == "https://one" && origin == "discovery").then(|| document.clone().into_bytes())

@@ -115,7 +115,7 @@ fn keyer() -> Keyer {
 fn authenticator(policy: &Arc<Policy>, cache: &Arc<CacheCounters>, keys: &[&Signer]) -> Authenticator {
     let (fresh, _) = mpsc::channel(1);
     let kept = |_: &str, _: &str| Some(jwks(keys).into_bytes());
-    let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &Fetcher::new().unwrap(), &fresh, kept);
+    let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &Fetcher::new(), &fresh, kept);
     Authenticator::new(Arc::clone(policy), keyer(), rings, Arc::clone(cache))
 }
 
