@@ -13,6 +13,8 @@
 //! [`decide`] reads as the story. One departure: [`source::file`] sees it, [`writer`] plans and appends it, the
 //! fold in [`state`] takes it in, and only then is it acknowledged.
 //!
+//! The laws (design section 2) have their tests in `tests/it/laws`, and the faults that prove them stand in [`faults`].
+//!
 //! Who may import whom stands in `tests/golden/imports.txt`, and a test holds the source to it.
 
 pub mod domain;

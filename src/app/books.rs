@@ -171,6 +171,9 @@ impl Ledger for Book {
             reason: call.refused.or_else(|| call.alarm.then(|| "emergency credential".to_owned())),
             ..Entry::new(Kind::Control, self.clock.now().wall)
         };
-        self.recorder.record(entry).await.map_err(|error| error.to_string())
+        let refused = entry.decision == Some("deny");
+        self.recorder.record(entry).await.map_err(|error| error.to_string())?;
+        // Whoever has no rights cannot make the disk work.
+        if refused { Ok(()) } else { self.recorder.durable().await.map_err(|error| error.to_string()) }
     }
 }

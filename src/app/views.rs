@@ -29,8 +29,8 @@ use crate::state::people::Known;
 use crate::state::revocations::Stand;
 use crate::telemetry::health::Readiness;
 
-/// Revocations that one listing shows at most, newest first.
-const LISTED: usize = 10_000;
+/// Revocations that are shown of one person at most, newest first.
+const SHOWN: usize = 100;
 
 /// What the application knows.
 pub struct LiveViews<L> {
@@ -72,16 +72,19 @@ impl<L: Log> LiveViews<L> {
         explanation
     }
 
-    async fn standing(&self, ids: BTreeSet<Position>) -> Vec<RevocationView> {
+    async fn standing(&self, ids: BTreeSet<Position>, limit: usize) -> Vec<RevocationView> {
         let mut views = Vec::new();
-        for id in ids.into_iter().rev().take(LISTED) {
+        for id in ids.into_iter().rev() {
+            if views.len() == limit {
+                break;
+            }
             views.extend(self.revocation(id).await);
         }
         views
     }
 
     /// Everything that ever was revoked, with its end.
-    async fn history(&self) -> Vec<RevocationView> {
+    async fn history(&self, before: Option<RevocationId>) -> Vec<RevocationView> {
         let mut views: BTreeMap<Position, RevocationView> = BTreeMap::new();
         let mut after = 0;
         while let Ok(page) = self.log.read(after, 4096).await {
@@ -89,7 +92,7 @@ impl<L: Log> LiveViews<L> {
             after = last.position;
             for Recorded { position, new } in page {
                 match new.event {
-                    Event::Revoked(revocation) => {
+                    Event::Revoked(revocation) if before.is_none_or(|before| position < before.0) => {
                         let id = RevocationId(position).to_string();
                         views.insert(position, RevocationView { id, revocation, ended: None });
                     }
@@ -107,7 +110,7 @@ impl<L: Log> LiveViews<L> {
 
     async fn person_view(&self, state: &State, known: &Known) -> PersonView {
         let keys = known.names.iter().copied().chain([known.key]);
-        let revocations = self.standing(ids_under(state, keys)).await;
+        let revocations = self.standing(ids_under(state, keys), SHOWN).await;
         let exempted = state.fold.exempted.get(known.key).iter().map(|entry| entry.expires).max();
         let recorder = &self.gate.recorder;
         let last = recorder.last_allows(&known.person.id).into_iter();
@@ -199,7 +202,7 @@ impl<L: Log> Views for LiveViews<L> {
             (keys, persons)
         });
         if filter.ended {
-            let mut views = self.history().await;
+            let mut views = self.history(filter.before).await;
             if let Some((keys, persons)) = wanted {
                 views.retain(|view| {
                     let target = &view.revocation;
@@ -207,16 +210,20 @@ impl<L: Log> Views for LiveViews<L> {
                         || target.persons.iter().any(|person| persons.contains(person))
                 });
             }
+            views.truncate(filter.limit);
             return views;
         }
-        let ids = match wanted {
+        let mut ids: BTreeSet<Position> = match wanted {
             Some((keys, _)) => ids_under(&state, keys),
             None => {
                 let entries = state.fold.revocations.iter();
                 entries.filter(|entry| entry.stand != Stand::Leftover).map(|entry| entry.id).collect()
             }
         };
-        self.standing(ids).await
+        if let Some(before) = filter.before {
+            let _newer = ids.split_off(&before.0);
+        }
+        self.standing(ids, filter.limit).await
     }
 
     async fn person(&self, reference: &str) -> Vec<PersonView> {

@@ -48,9 +48,19 @@ fn revocation(one: proto::Revocation) -> Row {
 
 impl Revocations {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let request = proto::ListRevocationsRequest { person: self.person.unwrap_or_default(), all: self.all };
-        let found = self.server.ask(|mut client| async move { client.list_revocations(request).await })?.into_inner();
-        self.output.rows(found.revocations.into_iter().map(revocation).collect())?;
+        let (mut rows, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let person = self.person.clone().unwrap_or_default();
+            let request = proto::ListRevocationsRequest { person, all: self.all, page_token };
+            let answer = self.server.ask(|mut client| async move { client.list_revocations(request).await })?;
+            let found = answer.into_inner();
+            rows.extend(found.revocations.into_iter().map(revocation));
+            page_token = found.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        self.output.rows(rows)?;
         Ok(Answer::Yes)
     }
 }

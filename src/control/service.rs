@@ -112,7 +112,8 @@ impl Control for Operator {
         let done = self.ask(Command::Restore { id, reason, actor: caller.actor.to_string() }).await?;
         let mut warnings = Vec::new();
         for person in &done.persons {
-            let filter = RevocationFilter { reference: Some(person.key.clone()), ended: false };
+            let filter =
+                RevocationFilter { reference: Some(person.key.clone()), ended: false, before: None, limit: PAGE };
             let stands = self.views.revocations(&filter).await;
             warnings.extend(stands.iter().map(|view| format!("{} still stands: {}", view.id, view.revocation.target)));
         }
@@ -144,9 +145,16 @@ impl Control for Operator {
     ) -> Result<Response<proto::ListRevocationsResponse>, Status> {
         let reference = Some(request.get_ref().person.trim().to_owned()).filter(|reference| !reference.is_empty());
         self.enter(&request, reference.clone()).await?;
-        let filter = RevocationFilter { reference, ended: request.get_ref().all };
-        let revocations = self.views.revocations(&filter).await.into_iter().map(convert::revocation).collect();
-        Ok(Response::new(proto::ListRevocationsResponse { revocations }))
+        let before = match request.get_ref().page_token.as_str() {
+            "" => None,
+            token => Some(token.parse().map_err(|_| Status::invalid_argument("page_token is none of ours"))?),
+        };
+        let filter = RevocationFilter { reference, ended: request.get_ref().all, before, limit: PAGE };
+        let found = self.views.revocations(&filter).await;
+        let last = found.last().filter(|_| found.len() == PAGE);
+        let next_page_token = last.map(|view| view.id.clone()).unwrap_or_default();
+        let revocations = found.into_iter().map(convert::revocation).collect();
+        Ok(Response::new(proto::ListRevocationsResponse { revocations, next_page_token }))
     }
 
     async fn get_person(

@@ -8,7 +8,7 @@ use tokio_stream::Stream;
 
 use crate::domain::event::{EndCause, Epoch};
 use crate::domain::person::{Person, PersonId, Status};
-use crate::domain::revocation::{Revocation, Target, TargetKind};
+use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
 use crate::domain::time::{Now, Timestamp};
 
 /// Which revocations are wanted.
@@ -18,6 +18,10 @@ pub struct RevocationFilter {
     pub reference: Option<String>,
     /// Also those that have ended.
     pub ended: bool,
+    /// Those that are older than this one.
+    pub before: Option<RevocationId>,
+    /// So many at most.
+    pub limit: usize,
 }
 
 /// One revocation and what became of it.

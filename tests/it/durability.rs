@@ -2,7 +2,7 @@
 //!
 //! `OFFBOARD_KILLS` says how often it is killed (10); `benches/kill.sh` says 200.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -59,10 +59,17 @@ async fn load(
 }
 
 /// Every revocation that stands, by id.
-async fn standing(offboard: &Offboard) -> Vec<String> {
-    let request = authorized(ListRevocationsRequest::default());
-    let listed = control(offboard).await.list_revocations(request).await.unwrap().into_inner();
-    listed.revocations.into_iter().map(|revocation| revocation.id).collect()
+async fn standing(offboard: &Offboard) -> BTreeSet<String> {
+    let (mut control, mut ids, mut page_token) = (control(offboard).await, BTreeSet::new(), String::new());
+    loop {
+        let asked = authorized(ListRevocationsRequest { page_token, ..ListRevocationsRequest::default() });
+        let page = control.list_revocations(asked).await.unwrap().into_inner();
+        ids.extend(page.revocations.into_iter().map(|revocation| revocation.id));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return ids;
+        }
+    }
 }
 
 /// How many records of its beginning each revocation has in the audit trail, by id.
@@ -115,9 +122,10 @@ async fn what_was_acknowledged_survives_kill_9_under_load() {
         offboard = files.start().await;
         let known = acknowledged.lock().unwrap().clone();
         let standing = standing(&offboard).await;
-        let lost: Vec<_> = known.keys().filter(|id| !standing.contains(id)).collect();
+        let lost: Vec<_> = known.keys().filter(|id| !standing.contains(*id)).collect();
         assert!(lost.is_empty(), "kill {round}: of {} acknowledged {lost:?} are lost", known.len());
-        let session = known.last_key_value().unwrap().1;
+        let place = |id: &String| id[1..].parse::<u64>().unwrap();
+        let session = known.iter().max_by_key(|(id, _)| place(id)).unwrap().1;
         let token = issuer.token(&format!("sub=alice&sid={session}")).await;
         let mut proxy = Proxy::connect(offboard.authz).await;
         let answer = proxy.ask(&token).await.unwrap();
