@@ -20,8 +20,10 @@ use clap::{Args, Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(
     version,
-    propagate_version = true,
-    after_help = "Exit codes: 0 done · 1 the answer is \"no\" · 2 usage · 3 could not reach, bind or read"
+    after_help = "Begin with `offboard validate --config DIR`, then `offboard serve --config DIR`; `offboard explain` says why a\n\
+        request is refused, `offboard revoke` puts somebody out.\n\n\
+        REF means any identifier of a person: e-mail, user name, id at the provider, or `ISS|SUB`.\n\
+        Exit codes: 0 done · 1 the answer is \"no\" · 2 usage · 3 could not reach, bind or read"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -35,7 +37,7 @@ enum Command {
     /// Report every error of a configuration at once, and warn about dangerous settings.
     Validate(validate::Validate),
     /// Print the JSON Schema of the configuration.
-    Schema,
+    Schema(validate::Schema),
     /// Decide one request and print each step with its cause.
     Explain(explain::Explain),
     /// Deny a person, subject, session, token, client, issuer, key or certificate.
@@ -121,7 +123,7 @@ impl Cli {
         match self.command {
             Command::Serve(command) => command.run(),
             Command::Validate(command) => command.run(),
-            Command::Schema => validate::schema(),
+            Command::Schema(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Revoke(command) => command.run(),
             Command::Restore(command) => command.run(),
@@ -137,12 +139,26 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     use super::Cli;
 
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn identifiers_may_begin_with_a_hyphen_and_are_no_options() {
+        let parses = |id: &str, rest: &[&str]| {
+            let words = ["offboard", "revoke", "--token", "https://idp.example.com", id];
+            Cli::try_parse_from([&words[..], rest].concat()).is_ok()
+        };
+        for id in ["-7Yc2hCz0lqB", "--7Yc2hCz0lqB", "8f2c", "-"] {
+            assert!(parses(id, &["--reason", "left"]), "{id}");
+        }
+        for slip in ["--dry-run", "--reason", "-h"] {
+            assert!(!parses(slip, &["--reason", "left"]), "{slip}");
+        }
     }
 }

@@ -11,8 +11,10 @@ use crate::control::views::{Explanation, StepView};
 use crate::decide::decide;
 use crate::domain::credential::{Foreign, Shown, Verified};
 use crate::domain::decision::{Decision, Determining};
+use crate::domain::destination::Destination;
 use crate::domain::key::Keyer;
 use crate::domain::policy::{Authorization, Enforcement, Policy, Unknown};
+use crate::domain::reason::Reason;
 use crate::domain::time::Now;
 use crate::jose::fetch::Fetcher;
 use crate::jose::keys::KeyRings;
@@ -51,6 +53,16 @@ pub struct Story<'a> {
     pub knowledge: Knowledge,
 }
 
+// The questions, in the order in which a decision asks them.
+const WELL_FORMED: &str = "is the request well formed?";
+const SERVICE: &str = "which service is it for?";
+const CREDENTIAL: &str = "which credential is shown?";
+const REVOKED: &str = "is anything about it revoked?";
+const WHO: &str = "who is it in the directory?";
+const FRESH: &str = "how fresh is the directory?";
+const ROLES: &str = "which roles does the caller hold?";
+const VERDICT: &str = "verdict";
+
 fn step(question: &str, answer: impl Into<String>, cause: impl Into<String>) -> StepView {
     StepView { question: question.to_owned(), answer: answer.into(), cause: cause.into() }
 }
@@ -68,6 +80,39 @@ pub fn cause(determining: &Determining) -> String {
     }
 }
 
+/// What told which service a request is for, in fixed words.
+#[must_use]
+pub fn named_by(destination: &Destination) -> &'static str {
+    match destination {
+        Destination { extension: Some(_), .. } => "the route names it",
+        Destination { principal: Some(_), .. } => "the destination's principal",
+        Destination { host: Some(_), .. } => "the host",
+        _ => "nothing names one",
+    }
+}
+
+fn enforcement(enforcement: Enforcement) -> &'static str {
+    match enforcement {
+        Enforcement::Enforce => "enforce",
+        Enforcement::Observe => "observe: every check is allowed",
+    }
+}
+
+fn proven(credential: &Verified, now: Now) -> StepView {
+    let wrong = [credential.flaw, credential.dates(now)].into_iter().flatten().min();
+    let (kind, subject) = (credential.kind.word(), credential.subject.as_deref().unwrap_or("nobody"));
+    let cause = wrong.map_or("its proof holds", Reason::code);
+    step(CREDENTIAL, format!("{kind} of {subject} by {}", credential.issuer), cause)
+}
+
+fn revoked(decision: &Decision) -> StepView {
+    match &decision.determining {
+        found @ (Determining::Revocation(_) | Determining::Configured(_)) => step(REVOKED, "yes", cause(found)),
+        Determining::Exemption(id) => step(REVOKED, "yes, but glass is broken for them", format!("exemption r{id}")),
+        _ => step(REVOKED, "no", format!("epoch {}", decision.epoch)),
+    }
+}
+
 impl Story<'_> {
     /// Tells it.
     #[must_use]
@@ -75,7 +120,7 @@ impl Story<'_> {
         let mut steps = vec![self.form(), self.service()];
         steps.extend(self.shown.iter().map(|shown| self.credential(shown)));
         if self.shown.is_empty() {
-            steps.push(step("which credential is shown?", "none", ""));
+            steps.push(step(CREDENTIAL, "none", ""));
         }
         steps.push(self.revocations());
         steps.extend(self.people());
@@ -93,14 +138,13 @@ impl Story<'_> {
     }
 
     fn form(&self) -> StepView {
-        let question = "is the request well formed?";
         match (&self.request.malformed, &self.request.path) {
-            (Some(why), _) => step(question, "no", *why),
-            (None, Path::Odd(why)) => step(question, "its path cannot be trusted", *why),
+            (Some(why), _) => step(WELL_FORMED, "no", *why),
+            (None, Path::Odd(why)) => step(WELL_FORMED, "its path cannot be trusted", *why),
             (None, Path::Forms(forms)) if forms.len() > 1 => {
-                step(question, format!("yes; its path may be taken for {}", forms.join(" or ")), "")
+                step(WELL_FORMED, format!("yes; its path may be taken for {}", forms.join(" or ")), "")
             }
-            (None, Path::Forms(_)) => step(question, "yes", ""),
+            (None, Path::Forms(_)) => step(WELL_FORMED, "yes", ""),
         }
     }
 
@@ -114,49 +158,27 @@ impl Story<'_> {
             (None, None, Some(host)) => format!("host {host}"),
             (None, None, None) => "nothing names one".to_owned(),
         };
-        let enforcement = match chosen.service.enforcement {
-            Enforcement::Enforce => "enforce",
-            Enforcement::Observe => "observe: every check is allowed",
-        };
-        step("which service is it for?", format!("{} ({enforcement})", chosen.service.name), by)
+        step(SERVICE, format!("{} ({})", chosen.service.name, enforcement(chosen.service.enforcement)), by)
     }
 
     fn credential(&self, shown: &Shown) -> StepView {
-        let question = "which credential is shown?";
         match shown {
-            Shown::Verified(credential) => {
-                let wrong = [credential.flaw, credential.dates(self.now)].into_iter().flatten().min();
-                let whose = format!(
-                    "{} of {} by {}",
-                    credential.kind.word(),
-                    credential.subject.as_deref().unwrap_or("nobody"),
-                    credential.issuer
-                );
-                let cause = wrong.map_or("its proof holds".to_owned(), |reason| reason.code().to_owned());
-                step(question, whose, cause)
-            }
+            Shown::Verified(credential) => proven(credential, self.now),
             Shown::Rejected { kind, reason, .. } => {
-                step(question, format!("{}, not proven", kind.word()), reason.code())
+                step(CREDENTIAL, format!("{}, not proven", kind.word()), reason.code())
             }
-            Shown::Foreign(Foreign::Jwt) => step(question, "a token of an issuer that is not configured", ""),
-            Shown::Foreign(Foreign::Other) => step(question, "something that no configured scheme claims", ""),
+            Shown::Foreign(Foreign::Jwt) => step(CREDENTIAL, "a token of an issuer that is not configured", ""),
+            Shown::Foreign(Foreign::Other) => step(CREDENTIAL, "something that no configured scheme claims", ""),
         }
     }
 
     fn revocations(&self) -> StepView {
-        let question = "is anything about it revoked?";
         if self.knowledge == Knowledge::ConfigurationOnly
             && !matches!(self.decision.determining, Determining::Configured(_))
         {
-            return step(question, NOT_CONSULTED, "");
+            return step(REVOKED, NOT_CONSULTED, "");
         }
-        match &self.decision.determining {
-            found @ (Determining::Revocation(_) | Determining::Configured(_)) => step(question, "yes", cause(found)),
-            Determining::Exemption(id) => {
-                step(question, "yes, but glass is broken for them", format!("exemption r{id}"))
-            }
-            _ => step(question, "no", format!("epoch {}", self.decision.epoch)),
-        }
+        revoked(self.decision)
     }
 
     fn proven(&self) -> impl Iterator<Item = &Arc<Verified>> {
@@ -168,10 +190,7 @@ impl Story<'_> {
 
     fn people(&self) -> Vec<StepView> {
         if self.knowledge == Knowledge::ConfigurationOnly {
-            return vec![
-                step("who is it in the directory?", NOT_CONSULTED, ""),
-                step("how fresh is the directory?", NOT_CONSULTED, ""),
-            ];
+            return vec![step(WHO, NOT_CONSULTED, ""), step(FRESH, NOT_CONSULTED, "")];
         }
         let who = self.decision.person.as_ref().and_then(|id| self.state.fold.people.find(&self.state.fold.keyer, id));
         let answer = match who {
@@ -179,7 +198,7 @@ impl Story<'_> {
             None if self.proven().any(|credential| credential.machine) => "a machine's own token".to_owned(),
             None => "nobody whom a source knows".to_owned(),
         };
-        let mut steps = vec![step("who is it in the directory?", answer, "")];
+        let mut steps = vec![step(WHO, answer, "")];
         let mut issuers: Vec<u16> = self.proven().map(|credential| credential.issuer_index).collect();
         issuers.dedup();
         for index in issuers.iter().flat_map(|issuer| self.state.rules.sources_of(*issuer)) {
@@ -191,20 +210,19 @@ impl Story<'_> {
                     format!("{age} s old, stale after {} s", source.max_staleness.as_secs())
                 }
             };
-            steps.push(step("how fresh is the directory?", age, format!("source {}", source.name)));
+            steps.push(step(FRESH, age, format!("source {}", source.name)));
         }
         steps
     }
 
     fn roles(&self) -> StepView {
-        let question = "which roles does the caller hold?";
         let chosen = self.state.rules.service(&self.request.destination);
         if chosen.service.authorization == Authorization::None {
-            return step(question, "not asked: `authorization: none`", "");
+            return step(ROLES, "not asked: `authorization: none`", "");
         }
         let names: Vec<&str> = self.decision.roles.iter().map(AsRef::as_ref).collect();
         let answer = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        step(question, answer, "")
+        step(ROLES, answer, "")
     }
 
     fn verdict(&self) -> StepView {
@@ -215,7 +233,7 @@ impl Story<'_> {
         };
         let because = cause(&self.decision.determining);
         let reason = self.decision.reason.code();
-        step("verdict", answer, if because.is_empty() { reason.to_owned() } else { format!("{reason}: {because}") })
+        step(VERDICT, answer, if because.is_empty() { reason.to_owned() } else { format!("{reason}: {because}") })
     }
 }
 

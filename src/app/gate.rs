@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::clock::Clock;
-use crate::audit::entry::Facts;
+use super::explain::named_by;
+use crate::audit::entry::{Facts, Form};
 use crate::audit::sink::Recorder;
 use crate::authenticate::Authenticator;
 use crate::decide::decide;
@@ -140,7 +141,17 @@ impl Gate for CheckGate {
             time: self.clock.now().wall,
             method: answered.request.map_or("", |request| request.method.as_str()),
             path,
+            form: answered.request.map(form).unwrap_or_default(),
         };
         self.recorder.decision(&judged.decision, facts);
     }
+}
+
+/// What is kept of how a request looked.
+fn form(request: &Request) -> Form {
+    let odd_path = match &request.path {
+        Path::Odd(why) => Some(*why),
+        Path::Forms(_) => None,
+    };
+    Form { malformed: request.malformed, odd_path, named_by: named_by(&request.destination) }
 }

@@ -8,12 +8,13 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::BroadcastStream;
 
-use super::explain::{Knowledge, Story, recalled};
+use super::explain::{Knowledge, Story, cause, recalled};
 use super::gate::CheckGate;
 use crate::control::views::{
     Explanation, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter, RevocationView,
     SourceView, StatusView, Views,
 };
+use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::key::Key;
 use crate::domain::person::{PersonId, Status};
@@ -58,6 +59,17 @@ impl<L: Log> LiveViews<L> {
             }
             _ => None,
         }
+    }
+
+    /// Says why the revocation that decided was made: the state holds no texts.
+    async fn with_reason(&self, decision: &Decision, mut explanation: Explanation) -> Explanation {
+        if let Determining::Revocation(id) = decision.determining
+            && let Some(view) = self.revocation(id.0).await
+            && let Some(step) = explanation.steps.iter_mut().find(|step| step.cause == cause(&decision.determining))
+        {
+            step.cause = format!("{}: {}, by {}", step.cause, view.revocation.reason, view.revocation.actor);
+        }
+        explanation
     }
 
     async fn standing(&self, ids: BTreeSet<Position>, limit: usize) -> Vec<RevocationView> {
@@ -289,7 +301,7 @@ impl<L: Log> Views for LiveViews<L> {
         match question {
             Question::Decision(id) => {
                 let recent = self.gate.recorder.recent(id.parse().ok()?)?;
-                Some(recalled::tell(&recent))
+                Some(self.with_reason(&recent.decision, recalled::tell(&self.state(), &recent)).await)
             }
             Question::Request { method, host, path, headers } => {
                 let request = Request::synthetic(
@@ -307,7 +319,7 @@ impl<L: Log> Views for LiveViews<L> {
                     decision: &decision,
                     knowledge: Knowledge::Live,
                 };
-                Some(story.tell())
+                Some(self.with_reason(&decision, story.tell()).await)
             }
         }
     }

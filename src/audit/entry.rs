@@ -45,6 +45,19 @@ pub struct Facts<'a> {
     pub method: &'a str,
     /// Its path; a query is cut off.
     pub path: &'a str,
+    /// What else `explain --decision` tells. Records leave it out.
+    pub form: Form,
+}
+
+/// How a request looked, in fixed words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// Why it is malformed, if it is.
+    pub malformed: Option<&'static str>,
+    /// Why its path cannot be trusted, if it cannot.
+    pub odd_path: Option<&'static str>,
+    /// What told which service it is for.
+    pub named_by: &'static str,
 }
 
 /// The word for what became of a request.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::domain::decision::Decision;
 use crate::domain::time::Timestamp;
 
-use super::entry::Facts;
+use super::entry::{Facts, Form};
 use super::record::DecisionId;
 
 /// Decisions kept: two seconds at 5,000 checks per second, about 4 MiB when full.
@@ -22,6 +22,8 @@ pub struct Recent {
     pub method: String,
     /// Its path, without query.
     pub path: String,
+    /// How it looked.
+    pub form: Form,
     /// What was decided, and why.
     pub decision: Arc<Decision>,
 }
@@ -51,6 +53,7 @@ impl Ring {
             time: facts.time,
             method: facts.method.to_owned(),
             path: facts.path.split('?').next().unwrap_or_default().to_owned(),
+            form: facts.form,
             decision: decision.clone(),
         });
         if let Some(slot) = self.slot(facts.id) {

@@ -14,7 +14,7 @@ use crate::domain::time::{Now, Timestamp};
 
 use super::AuditError;
 use super::chain::Head;
-use super::entry::{Entry, Facts};
+use super::entry::{Entry, Facts, Form};
 use super::files::{self, Side};
 use super::open::{Options, Resumed, open};
 use super::read::{Filter, query};
@@ -105,7 +105,7 @@ fn decided(reason: Reason, credential: Option<u8>) -> Decision {
 
 async fn decide(recorder: &Recorder, decision: Decision, seconds: i64) -> DecisionId {
     let id = recorder.draw_id();
-    let facts = Facts { id, time: at(seconds), method: "GET", path: "/v1/orders?token=hunter2" };
+    let facts = Facts { id, time: at(seconds), method: "GET", path: "/v1/orders?token=hunter2", form: Form::default() };
     recorder.decision(&Arc::new(decision), facts);
     id
 }
@@ -313,7 +313,13 @@ async fn nothing_secret_and_no_control_character_gets_into_a_line() {
     let dir = tempfile::tempdir().unwrap();
     session(dir.path(), 0, async |recorder| {
         let id = recorder.draw_id();
-        let facts = Facts { id, time: at(0), method: "GET\r\n", path: "/a\n{\"seq\":9}\u{0}?token=hunter2#x" };
+        let facts = Facts {
+            id,
+            time: at(0),
+            method: "GET\r\n",
+            path: "/a\n{\"seq\":9}\u{0}?token=hunter2#x",
+            form: Form::default(),
+        };
         recorder.decision(&Arc::new(decided(Reason::NoPermission, Some(0xAB))), facts);
     })
     .await;

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use tokio_stream::StreamExt as _;
 
 use super::client::Server;
 use super::output::print;
 use super::{Answer, Failure};
+use crate::audit::record::Kind;
 use crate::audit::verify::verify;
 use crate::control::proto::TailAuditRequest;
 use crate::telemetry::logging::chain;
@@ -29,22 +31,24 @@ enum AuditCommand {
 
 /// Prove that no record was changed, removed or put in between.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  offboard audit verify --path /var/lib/offboard/audit")]
+#[command(after_help = "Example:\n  offboard audit verify --path /var/lib/offboard/audit\n\n\
+    Reads the files alone; the service may run meanwhile. Exit code 0: the chain holds; 1: it is broken; 3: unreadable.")]
 struct Verify {
-    /// Directory of the trail (`audit.path`)
+    /// Directory of the trail: what `audit.path` says in the configuration
     #[arg(long, value_name = "DIR", default_value = "/var/lib/offboard/audit")]
     path: PathBuf,
 }
 
 /// Print records as they are written.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  offboard audit tail --kind decision")]
+#[command(after_help = "Example:\n  offboard audit tail --kind decision --person hr/alice\n\n\
+    One JSON object a line, from now on, until it is interrupted.")]
 struct Tail {
-    /// Only those of this person, as `source/key`
-    #[arg(long, value_name = "PERSON")]
+    /// Only those of this person, by source and key as `offboard person` prints them
+    #[arg(long, value_name = "SOURCE/KEY")]
     person: Option<String>,
     /// Only those of this kind
-    #[arg(long)]
+    #[arg(long, value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::word)))]
     kind: Option<String>,
     #[command(flatten)]
     server: Server,

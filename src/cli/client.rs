@@ -16,12 +16,19 @@ use crate::domain::time::Timestamp;
 
 /// Which server, and how to prove who asks.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Which server")]
 pub(super) struct Server {
     /// Address of the control API
-    #[arg(long, value_name = "URL", env = "OFFBOARD_SERVER", default_value = "http://127.0.0.1:9192")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OFFBOARD_SERVER",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:9192"
+    )]
     pub(super) server: String,
-    /// File that holds the token to show
-    #[arg(long, value_name = "FILE", env = "OFFBOARD_TOKEN_FILE")]
+    /// File with the token that proves who asks: yours of a configured issuer, or the bootstrap token
+    #[arg(long, value_name = "FILE", env = "OFFBOARD_TOKEN_FILE", hide_env_values = true)]
     pub(super) token_file: Option<PathBuf>,
 }
 

@@ -3,35 +3,41 @@
 use clap::Args;
 
 use super::client::Server;
-use super::output::print;
+use super::output::{print, shown};
 use super::{Answer, Failure};
 use crate::app::explain::{Asked, by_configuration};
 use crate::control::proto::{ExplainRequest, Header};
 
 /// Decide one request and print each step with its cause.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    offboard explain --config . --method GET --host payments --path /v1/orders -H \"authorization: Bearer $T\"\n  \
-    offboard explain --server http://127.0.0.1:9192 --method GET --host payments --path /v1/orders\n  \
-    offboard explain --server http://127.0.0.1:9192 --decision 0f6c…\n\n\
-    With --config alone nobody who left is known: at best it \"would be allowed by configuration only\", exit 1.")]
+#[command(
+    override_usage = "offboard explain --config <PATH>... --method <M> --host <H> --path <P> [-H <NAME: VALUE>]...\n       \
+        offboard explain [--server <URL>] --method <M> --host <H> --path <P> [-H <NAME: VALUE>]...\n       \
+        offboard explain [--server <URL>] --decision <ID>",
+    after_help = "Examples:\n  \
+        offboard explain --config . --method GET --host payments --path /v1/orders -H \"authorization: Bearer $T\"\n  \
+        offboard explain --server http://127.0.0.1:9192 --method GET --host payments --path /v1/orders\n  \
+        offboard explain --decision ce0131fa88f25cdc0000000000000000\n\n\
+        Without --config a running server is asked, which knows who left. With --config alone nobody is known to have\n\
+        left: at best it \"would be allowed by configuration only\". Exit code 0: allowed; 1: anything else."
+)]
 pub(super) struct Explain {
     /// Decide by these files alone; fetches the issuers' keys
     #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["server", "decision"])]
     config: Vec<std::path::PathBuf>,
-    /// HTTP method
+    /// HTTP method, such as GET
     #[arg(long, required_unless_present = "decision")]
     method: Option<String>,
-    /// Host
+    /// Host that the request is sent to
     #[arg(long, required_unless_present = "decision")]
     host: Option<String>,
     /// Path, with its query
     #[arg(long, required_unless_present = "decision")]
     path: Option<String>,
-    /// A header
+    /// A header, such as the credential; may be given several times
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// Explain a recent decision of a server, by the id in its answer
+    /// A recent decision of the server, by the id in its answer (`x-offboard-decision`) or the audit log
     #[arg(long, value_name = "ID", conflicts_with_all = ["method", "host", "path", "headers"])]
     decision: Option<String>,
     #[command(flatten)]
@@ -52,7 +58,7 @@ impl Explain {
         let width = told.steps.iter().map(|(question, _, _)| question.len()).max().unwrap_or(0);
         for (question, answer, cause) in &told.steps {
             let cause = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
-            print(&format!("{question:width$}  {answer}{cause}\n"))?;
+            print(&format!("{question:width$}  {}\n", shown(&format!("{answer}{cause}"))))?;
         }
         Ok(if told.allowed && !offline { Answer::Yes } else { Answer::No })
     }

@@ -10,9 +10,10 @@ use crate::control::proto;
 
 /// List revocations, newest first.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  offboard revocations --person mallory@example.com --all")]
+#[command(after_help = "Examples:\n  offboard revocations\n  \
+    offboard revocations --person mallory@example.com --all")]
 pub(super) struct Revocations {
-    /// Only those that concern this person
+    /// Only those that concern this person: e-mail, user name, IdP id, or ISS|SUB
     #[arg(long, value_name = "REF")]
     person: Option<String>,
     /// Also those that have ended
@@ -82,7 +83,9 @@ fn person(one: proto::Person) -> Row {
 
 /// Show one person.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  offboard person alice@example.com")]
+#[command(after_help = "Examples:\n  offboard person alice@example.com\n  \
+    offboard person 'https://idp.example.com/realms/corp|0ff60a2d'\n\n\
+    One entry for each source that knows them. Exit code 1: nobody, or several people within one source.")]
 pub(super) struct Person {
     /// E-mail, user name, IdP id, or ISS|SUB
     #[arg(value_name = "REF")]
@@ -108,8 +111,8 @@ impl Person {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  offboard people --status departed --source hr")]
 pub(super) struct People {
-    /// Only those of this status: active, suspended or departed
-    #[arg(long)]
+    /// Only those of this status
+    #[arg(long, value_parser = ["active", "suspended", "departed"])]
     status: Option<String>,
     /// Only those of this source
     #[arg(long, value_name = "NAME")]

@@ -19,8 +19,8 @@ pub(super) enum Format {
 /// How to print a listing.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Output {
-    /// How to print: a table on a terminal, JSON lines otherwise
-    #[arg(short, long, value_enum)]
+    /// How to print [default: table on a terminal, json (one object a line) otherwise]
+    #[arg(short, long, value_enum, value_name = "table|json", hide_possible_values = true)]
     output: Option<Format>,
 }
 
@@ -87,6 +87,11 @@ fn json_line(row: Row) -> String {
     Value::Object(members.collect::<Map<_, _>>()).to_string() + "\n"
 }
 
+/// Text as a terminal may have it: part of what is printed was written by whoever sent a request.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
+
 /// A value as people read it. Control characters cannot leave their cell.
 fn cell(value: &Value) -> String {
     let plain = match value {
@@ -98,7 +103,7 @@ fn cell(value: &Value) -> String {
         }
         other => other.to_string(),
     };
-    let shown: String = plain.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect();
+    let shown = shown(&plain);
     if shown.is_empty() { "-".to_owned() } else { shown }
 }
 

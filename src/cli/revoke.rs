@@ -10,32 +10,41 @@ use crate::domain::time::Timestamp;
 
 /// What to revoke: exactly one.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Target, exactly one")]
 #[group(required = true, multiple = false)]
 struct TargetArgs {
     /// E-mail, user name, IdP id, or ISS|SUB: whoever goes by it, now and later
-    #[arg(long, allow_hyphen_values = true, value_name = "REF")]
+    #[arg(long, value_name = "REF", allow_hyphen_values = true, value_parser = identifier)]
     person: Option<String>,
-    /// One account
-    #[arg(long, allow_hyphen_values = true, num_args = 2, value_names = ["ISS", "SUB"])]
+    /// One account, by `iss` and `sub`
+    #[arg(long, num_args = 2, value_names = ["ISS", "SUB"], allow_hyphen_values = true, value_parser = identifier)]
     subject: Option<Vec<String>>,
-    /// One login session
-    #[arg(long, allow_hyphen_values = true, num_args = 2, value_names = ["ISS", "SID"])]
+    /// One login session, by `sid`: whatever was issued in it
+    #[arg(long, num_args = 2, value_names = ["ISS", "SID"], allow_hyphen_values = true, value_parser = identifier)]
     session: Option<Vec<String>>,
-    /// One token
-    #[arg(long, allow_hyphen_values = true, num_args = 2, value_names = ["ISS", "JTI"])]
+    /// One token, by `jti`
+    #[arg(long, num_args = 2, value_names = ["ISS", "JTI"], allow_hyphen_values = true, value_parser = identifier)]
     token: Option<Vec<String>>,
-    /// One client
-    #[arg(long, allow_hyphen_values = true, num_args = 2, value_names = ["ISS", "ID"])]
+    /// One client, by `azp` or `client_id`: every token issued to it
+    #[arg(long, num_args = 2, value_names = ["ISS", "ID"], allow_hyphen_values = true, value_parser = identifier)]
     client: Option<Vec<String>>,
-    /// Everything that an issuer signs
-    #[arg(long, allow_hyphen_values = true, value_name = "ISS")]
+    /// Everything that an issuer signs, for everyone
+    #[arg(long, value_name = "ISS")]
     issuer: Option<String>,
     /// One API key, by its id
-    #[arg(long, allow_hyphen_values = true, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = identifier)]
     key: Option<String>,
-    /// One client certificate
-    #[arg(long, allow_hyphen_values = true, value_name = "SHA256")]
+    /// One client certificate, by the SHA-256 of its DER form in hex
+    #[arg(long, value_name = "SHA256")]
     certificate: Option<String>,
+}
+
+/// An identifier of a provider's making. Many are random base64url, so one in 64 begins with a hyphen; an option
+/// that stands in its place is a slip.
+fn identifier(text: &str) -> Result<String, String> {
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let is_option = text.strip_prefix("--").is_some_and(is_name) || (text.len() == 2 && text.starts_with('-'));
+    if is_option { Err("an identifier belongs here, not an option".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 impl TargetArgs {
@@ -67,26 +76,27 @@ impl TargetArgs {
 
 /// Deny a person, subject, session, token, client, issuer, key or certificate.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    override_usage = "offboard revoke <TARGET> --reason <TEXT> [OPTIONS]",
+    after_help = "Examples:\n  \
     offboard revoke --person mallory@example.com --reason \"HR-12\"\n  \
     offboard revoke --session https://idp.example.com/realms/corp 8f2c --reason \"stolen laptop\"\n  \
     offboard revoke --person alice --issued-before 2026-11-20T09:00:00Z --reason \"password leaked\"\n\n\
+    A time T is 2027-01-31T09:00:00Z, or a span such as 15m: ago for --issued-before, from now on for the others.\n\
     Prints what dies with it before it acts; --dry-run stops there. When it returns, the revocation is durable\n\
-    and enforced in the process that answered.\n\n\
-    T is a time (RFC 3339) or a span such as 15m: back from now for --issued-before, ahead for the others.")]
+    and enforced in the process that answered. `offboard restore` ends it."
+)]
 pub(super) struct Revoke {
-    #[command(flatten)]
-    target: TargetArgs,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Deny only what was issued at or before this time; new credentials work
+    /// Deny only what was issued at or before this time; new credentials work [default: deny everything]
     #[arg(long, value_name = "T")]
     issued_before: Option<String>,
-    /// Deny from this time on
+    /// Deny from this time on [default: at once]
     #[arg(long, value_name = "T")]
     effective: Option<String>,
-    /// End by itself at this time
+    /// End by itself at this time [default: never]
     #[arg(long, value_name = "T")]
     expires: Option<String>,
     /// Only print what would die with it
@@ -95,6 +105,9 @@ pub(super) struct Revoke {
     /// Wait until every replica enforces it; with the embedded store there is one, which has when it answers
     #[arg(long)]
     wait: bool,
+    // Behind the options, which would else stand under its heading.
+    #[command(flatten)]
+    target: TargetArgs,
     #[command(flatten)]
     server: Server,
 }
@@ -180,7 +193,7 @@ pub(super) struct Exempt {
     /// Whom: e-mail, user name, IdP id, or ISS|SUB
     #[arg(value_name = "PERSON")]
     person: String,
-    /// Until when: a time (RFC 3339) or a span such as 2h, at most exemptions.max from now
+    /// Until when: a time, or a span such as 2h from now; at most `exemptions.max`, 8h by default
     #[arg(long, value_name = "T")]
     expires: String,
     /// Why, for the record

@@ -9,7 +9,7 @@ use crate::config;
 /// Report every error of a configuration at once, and warn about dangerous settings.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  offboard validate --config k8s/base/config\n\n\
-    Exit code 0: valid (warnings may be printed); 1: invalid, or it cannot be read.")]
+    Each line is `file:line: key: what is wrong`. Exit code 0: valid (warnings may be printed); 1: invalid or unreadable.")]
 pub(super) struct Validate {
     #[command(flatten)]
     config: ConfigPaths,
@@ -31,9 +31,16 @@ impl Validate {
     }
 }
 
-/// Prints the JSON Schema.
-pub(super) fn schema() -> Result<Answer, Failure> {
-    let text = serde_json::to_string_pretty(&config::schema::schema());
-    print(&(text.map_err(|error| Failure::Unreachable(error.to_string()))? + "\n"))?;
-    Ok(Answer::Yes)
+/// Print the JSON Schema of the configuration.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  offboard schema >offboard.schema.json\n\n\
+    Editors complete and check by it: `# yaml-language-server: $schema=offboard.schema.json` on the first line.")]
+pub(super) struct Schema {}
+
+impl Schema {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let text = serde_json::to_string_pretty(&config::schema::schema());
+        print(&(text.map_err(|error| Failure::Unreachable(error.to_string()))? + "\n"))?;
+        Ok(Answer::Yes)
+    }
 }

@@ -1,7 +1,8 @@
-//! A provider for tests: keys that sign, and an HTTP server that may misbehave.
+//! A provider for tests, here and in `tests/it`: keys that sign, and an HTTP server that may misbehave.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use axum::Router;
@@ -63,7 +64,12 @@ pub(crate) enum Mood {
     Hangs,
     /// Answers 100 MB without saying so first.
     Floods,
+    /// Begins to answer, and goes on byte by byte without an end.
+    Drips,
 }
+
+/// Between two bytes of [`Mood::Drips`].
+const DRIP: Duration = Duration::from_millis(50);
 
 struct Shared {
     mood: Mutex<Mood>,
@@ -131,5 +137,9 @@ async fn answer(State((issuer, shared)): State<(String, Arc<Shared>)>, uri: Uri)
             let chunks = std::iter::repeat_n(chunk, 1600).map(Ok::<_, std::convert::Infallible>);
             Response::new(Body::from_stream(futures_util::stream::iter(chunks)))
         }
+        Mood::Drips => Response::new(Body::from_stream(futures_util::stream::unfold((), async |()| {
+            tokio::time::sleep(DRIP).await;
+            Some((Ok::<_, std::convert::Infallible>(Bytes::from_static(b"{")), ()))
+        }))),
     }
 }

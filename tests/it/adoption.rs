@@ -3,7 +3,7 @@
 
 use reqwest::StatusCode;
 
-use crate::support::envoy::{Envoy, binary, configuration};
+use crate::support::envoy::{Envoy, asking, binary};
 use crate::support::installation::Installation;
 use crate::support::issuer::DevIssuer;
 use crate::support::offboard::Offboard;
@@ -55,16 +55,7 @@ impl Stage {
         let offboard = files.start().await;
         offboard.knows("hr", 1).await;
         offboard.has_keys("dev").await;
-        let (authz, application) = (offboard.authz.port(), upstream.port);
-        let config = configuration(
-            "envoy/envoy.yaml",
-            &[
-                ("port_value: 9191", &format!("port_value: {authz}")),
-                ("port_value: 8080", &format!("port_value: {application}")),
-                ("port_value: 10000", "port_value: 0"),
-                ("port_value: 9901", "port_value: 0"),
-            ],
-        );
+        let config = asking("envoy/envoy.yaml", offboard.authz.port(), upstream.port);
         let envoy = Envoy::start(&binary, &config).await;
         Some(Self { files, offboard, envoy, _upstream: upstream, traffic, issuer })
     }

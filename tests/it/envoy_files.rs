@@ -5,20 +5,13 @@ use serde_json::Value;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use crate::support::authz::RecordingAuthz;
-use crate::support::envoy::{Envoy, binary, configuration, mesh_chain, validate};
+use crate::support::envoy::{Envoy, asking, binary, mesh_chain, validate};
 use crate::support::issuer::DevIssuer;
-use crate::support::tls::{Authority, dns, uri};
+use crate::support::tls::certificates;
 use crate::support::upstream::Upstream;
 use crate::support::{Scratch, ports, root};
 
 const CALLER: &str = "spiffe://cluster.local/ns/orders/sa/web";
-
-/// Port 0 for what Envoy binds, the given ports for what it calls.
-fn with_ports(file: &str, authz: u16, application: u16) -> String {
-    let (authz, application) = (format!("port_value: {authz}"), format!("port_value: {application}"));
-    let ports = [("port_value: 9901", "port_value: 0"), ("port_value: 10000", "port_value: 0")];
-    configuration(file, &[&ports[..], &[("port_value: 9191", &authz), ("port_value: 8080", &application)]].concat())
-}
 
 fn header(check: &CheckRequest, name: &str) -> Vec<String> {
     let http = check.attributes.as_ref().unwrap().request.as_ref().unwrap().http.as_ref().unwrap();
@@ -31,7 +24,7 @@ fn header(check: &CheckRequest, name: &str) -> Vec<String> {
 fn every_file_is_valid() {
     let Some(envoy) = binary() else { return };
     let scratch = Scratch::new();
-    let tls = certificates(&scratch);
+    let tls = certificates(scratch.path(), CALLER);
     for file in ["envoy.yaml", "envoy-mtls.yaml"] {
         let copy = scratch.path().join(file);
         let text = std::fs::read_to_string(root().join("envoy").join(file)).unwrap();
@@ -71,7 +64,7 @@ fn without_tls(value: &mut Value) {
 async fn it_asks_with_raw_headers_and_the_routes_service() {
     let Some(binary) = binary() else { return };
     let (authz, upstream) = (RecordingAuthz::start(None).await, Upstream::start().await);
-    let envoy = Envoy::start(&binary, &with_ports("envoy/envoy.yaml", authz.port, upstream.port)).await;
+    let envoy = Envoy::start(&binary, &asking("envoy/envoy.yaml", authz.port, upstream.port)).await;
     let request = reqwest::Client::new().get(format!("{}/v1/../v1//orders/7?q=1", envoy.url));
     let request = request.header("x-api-key", "a").header("x-api-key", "b");
     let request = request.header("authorization", "Bearer a").header("authorization", "Bearer b");
@@ -93,7 +86,7 @@ async fn it_asks_with_raw_headers_and_the_routes_service() {
 async fn what_a_client_says_of_itself_is_stripped() {
     let Some(binary) = binary() else { return };
     let (authz, upstream) = (RecordingAuthz::start(None).await, Upstream::start().await);
-    let envoy = Envoy::start(&binary, &with_ports("envoy/envoy.yaml", authz.port, upstream.port)).await;
+    let envoy = Envoy::start(&binary, &asking("envoy/envoy.yaml", authz.port, upstream.port)).await;
     let client = reqwest::Client::new();
     let claimed = client.get(&envoy.url).header("x-offboard-person", "boss").header("X-Offboard-Roles", "admin");
     assert_eq!(claimed.send().await.unwrap().status(), 200);
@@ -112,7 +105,7 @@ async fn what_a_client_says_of_itself_is_stripped() {
 async fn nobody_there_is_503_and_never_an_allow() {
     let Some(binary) = binary() else { return };
     let upstream = Upstream::start().await;
-    let envoy = Envoy::start(&binary, &with_ports("envoy/envoy.yaml", ports::free(), upstream.port)).await;
+    let envoy = Envoy::start(&binary, &asking("envoy/envoy.yaml", ports::free(), upstream.port)).await;
     let answer = reqwest::get(&envoy.url).await.unwrap();
     assert_eq!(answer.status(), 503);
     assert!(upstream.seen().is_empty());
@@ -120,30 +113,17 @@ async fn nobody_there_is_503_and_never_an_allow() {
     assert!(envoy.stat("ext_authz.error").await >= 1);
 }
 
-/// Everything that `envoy-mtls.yaml` names under /etc/envoy/tls, and `offboard.*` for the other side.
-fn certificates(scratch: &Scratch) -> String {
-    let dir = scratch.path();
-    let (callers, mesh) = (Authority::new(), Authority::new());
-    callers.issue_to(dir, "caller", vec![uri(CALLER)]);
-    mesh.issue_to(dir, "server", vec![dns("localhost")]);
-    mesh.issue_to(dir, "client", vec![dns("envoy")]);
-    mesh.issue_to(dir, "offboard", vec![dns("offboard")]);
-    std::fs::write(dir.join("callers-ca.crt"), callers.pem()).unwrap();
-    std::fs::write(dir.join("offboard-ca.crt"), mesh.pem()).unwrap();
-    dir.to_str().unwrap().to_owned()
-}
-
 #[tokio::test]
 async fn with_mtls_the_caller_is_who_its_certificate_says() {
     let Some(binary) = binary() else { return };
     let scratch = Scratch::new();
-    let tls = certificates(&scratch);
+    let tls = certificates(scratch.path(), CALLER);
     let read = |name: &str| std::fs::read_to_string(scratch.path().join(name)).unwrap();
     let server = ServerTlsConfig::new()
         .identity(Identity::from_pem(read("offboard.crt"), read("offboard.key")))
         .client_ca_root(Certificate::from_pem(read("offboard-ca.crt")));
     let (authz, upstream) = (RecordingAuthz::start(Some(server)).await, Upstream::start().await);
-    let config = with_ports("envoy/envoy-mtls.yaml", authz.port, upstream.port).replace("/etc/envoy/tls", &tls);
+    let config = asking("envoy/envoy-mtls.yaml", authz.port, upstream.port).replace("/etc/envoy/tls", &tls);
     let envoy = Envoy::start(&binary, &config).await;
 
     let client = reqwest::Client::builder()

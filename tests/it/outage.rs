@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::envoy::{Envoy, binary, configuration};
+use crate::support::envoy::{Envoy, asking, binary};
 use crate::support::installation::Installation;
 use crate::support::issuer::DevIssuer;
 use crate::support::offboard::Offboard;
@@ -33,14 +33,7 @@ impl Stage {
         files.listen_on(port);
         let (offboard, upstream) = (files.start().await, Upstream::start().await);
         offboard.has_keys("dev").await;
-        let (authz, application) = (format!("port_value: {port}"), format!("port_value: {}", upstream.port));
-        let ports = [
-            ("port_value: 9191", authz.as_str()),
-            ("port_value: 8080", &application),
-            ("port_value: 10000", "port_value: 0"),
-            ("port_value: 9901", "port_value: 0"),
-        ];
-        let envoy = Envoy::start(&binary, &configuration("envoy/envoy.yaml", &ports)).await;
+        let envoy = Envoy::start(&binary, &asking("envoy/envoy.yaml", port, upstream.port)).await;
         let token = issuer.token("sub=alice").await;
         Some(Self { files, offboard, upstream, envoy, token, issuer })
     }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use crate::support::envoy::{Envoy, binary, configuration};
+use crate::support::envoy::{Envoy, asking, binary};
 use crate::support::installation::Installation;
 use crate::support::keycloak::Keycloak;
 use crate::support::offboard::Offboard;
@@ -40,14 +40,8 @@ impl Gate {
         files.write("20-rules.yaml", &rules);
         let (offboard, upstream) = (files.start().await, Upstream::start().await);
         offboard.has_keys("corp").await;
-        let ports = [
-            ("port_value: 9191", format!("port_value: {}", offboard.authz.port())),
-            ("port_value: 8080", format!("port_value: {}", upstream.port)),
-            ("port_value: 10000", "port_value: 0".to_owned()),
-            ("port_value: 9901", "port_value: 0".to_owned()),
-        ];
-        let ports: Vec<(&str, &str)> = ports.iter().map(|(old, new)| (*old, new.as_str())).collect();
-        let envoy = Envoy::start(&binary, &configuration("envoy/envoy.yaml", &ports)).await;
+        let config = asking("envoy/envoy.yaml", offboard.authz.port(), upstream.port);
+        let envoy = Envoy::start(&binary, &config).await;
         Some(Self { files, offboard, upstream, envoy })
     }
 
@@ -126,4 +120,26 @@ async fn machines_of_a_real_openid_provider() {
     assert_eq!(gate.status(&next).await, 200, "only that one");
     gate.revoke(&["--client", &provider.issuer, "svc"]);
     gate.refused(&next, 403, "revoked_client").await;
+}
+
+#[tokio::test]
+async fn people_of_a_real_openid_provider() {
+    let Some(provider) = OidcProvider::start().await else { return };
+    let (alice, bob) = (provider.sign_in("alice").await, provider.sign_in("bob").await);
+    let text = |tokens: &Value, name: &str| tokens[name].as_str().unwrap().to_owned();
+    let (alices, bobs) = (text(&alice, "access_token"), text(&bob, "access_token"));
+    // Both audiences are configured: its ID token, which has the client's, is refused for what it is.
+    let issuer = format!("issuer: '{}', audiences: ['https://api.example.org', web]", provider.issuer);
+    let people = ["id: alice, email: alice@example.org", "id: bob, email: bob@example.org"];
+    let Some(gate) = Gate::start(&issuer, &people).await else { return };
+    gate.offboard.knows("hr", 2).await;
+
+    assert_eq!((gate.status(&alices).await, gate.status(&bobs).await), (200, 200));
+    assert_eq!(gate.upstream.seen().pop().unwrap().headers["x-offboard-person"], "hr/bob");
+    gate.refused(&text(&alice, "id_token"), 401, "bad_claims").await;
+    gate.refused(&text(&alice, "refresh_token"), 401, "no_credentials").await;
+    gate.revoke(&["--person", "alice@example.org"]);
+    gate.refused(&alices, 403, "revoked_person").await;
+    gate.refused(&text(&provider.sign_in("alice").await, "access_token"), 403, "revoked_person").await;
+    assert_eq!(gate.status(&bobs).await, 200, "others go on");
 }

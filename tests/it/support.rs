@@ -9,7 +9,7 @@ pub mod offboard;
 pub mod oidc;
 pub mod ports;
 pub mod process;
-#[expect(dead_code, reason = "only its signer is needed so far")]
+#[expect(dead_code, reason = "the unit tests need the rest")]
 #[path = "../../src/jose/provider.rs"]
 pub mod provider;
 pub mod proxy;

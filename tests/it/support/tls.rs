@@ -36,6 +36,19 @@ impl Authority {
     }
 }
 
+/// Everything that `envoy-mtls.yaml` names under /etc/envoy/tls, `offboard.*` for the other side, and `caller.*` for a
+/// caller of this name.
+pub fn certificates(dir: &Path, caller: &str) -> String {
+    let (callers, mesh) = (Authority::new(), Authority::new());
+    callers.issue_to(dir, "caller", vec![uri(caller)]);
+    mesh.issue_to(dir, "server", vec![dns("localhost")]);
+    mesh.issue_to(dir, "client", vec![dns("envoy")]);
+    mesh.issue_to(dir, "offboard", vec![dns("offboard")]);
+    std::fs::write(dir.join("callers-ca.crt"), callers.pem()).unwrap();
+    std::fs::write(dir.join("offboard-ca.crt"), mesh.pem()).unwrap();
+    dir.to_str().unwrap().to_owned()
+}
+
 pub fn dns(name: &str) -> rcgen::SanType {
     rcgen::SanType::DnsName(name.try_into().unwrap())
 }
