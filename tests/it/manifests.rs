@@ -51,20 +51,50 @@ fn is_custom(resource: &Value) -> bool {
     group.ends_with("istio.io") || group.ends_with("gateway.networking.k8s.io") || group.ends_with("envoyproxy.io")
 }
 
-#[test]
-fn istio_resources_pass_their_own_schema() {
-    let (Some(yaml), Some(node)) = (built(root().join("k8s/enforce/istio").to_str().unwrap()), peer("node")) else {
-        return;
-    };
-    for resource in resources(&yaml) {
-        let script = format!(
-            "const {{ {kind} }} = require('@kubernetes-models/istio/{version}');\nnew {kind}({resource}).validate();",
-            kind = resource["kind"].as_str().unwrap(),
-            version = resource["apiVersion"].as_str().unwrap(),
-        );
-        let done = Command::new("node").current_dir(&node).args(["-e", &script]).output().unwrap();
-        assert!(done.status.success(), "{resource}: {}", String::from_utf8_lossy(&done.stderr));
+/// The package that has the schemas of a custom resource's group.
+fn package(group: &str) -> &'static str {
+    match group {
+        "gateway.envoyproxy.io" => "envoy-gateway",
+        "gateway.networking.k8s.io" => "gateway-api",
+        _ => "istio",
     }
+}
+
+#[test]
+fn custom_resources_pass_their_own_schemas() {
+    for overlay in ["istio", "envoy-gateway"] {
+        let dir = root().join("k8s/enforce").join(overlay);
+        let (Some(yaml), Some(node)) = (built(dir.to_str().unwrap()), peer("node")) else { return };
+        let resources = resources(&yaml);
+        assert!(resources.iter().any(is_custom), "{overlay}");
+        for resource in resources.iter().filter(|resource| is_custom(resource)) {
+            let (kind, version) = (resource["kind"].as_str().unwrap(), resource["apiVersion"].as_str().unwrap());
+            let package = package(version.split('/').next().unwrap());
+            let script = format!(
+                "import('@kubernetes-models/{package}/{version}').then(all => new all.{kind}({resource}).validate())\
+                 .catch(error => {{ console.error(String(error)); process.exit(1) }});"
+            );
+            let done = Command::new("node").current_dir(&node).args(["-e", &script]).output().unwrap();
+            assert!(done.status.success(), "{resource}: {}", String::from_utf8_lossy(&done.stderr));
+        }
+    }
+}
+
+/// The schemas above let a misspelt field pass, and so does Envoy Gateway where it is asked without strictness.
+#[test]
+fn the_security_policy_misspells_nothing() {
+    let Some(yaml) = built(root().join("k8s/enforce/envoy-gateway").to_str().unwrap()) else { return };
+    let resources = resources(&yaml);
+    let policy = resources.iter().find(|resource| resource["kind"] == "SecurityPolicy").unwrap();
+    let ext_auth = policy["spec"]["extAuth"].as_object().unwrap();
+    let known = ["grpc", "timeout", "failOpen", "statusOnError", "contextExtensions"];
+    assert!(ext_auth.keys().all(|key| known.contains(&key.as_str())), "{ext_auth:?}");
+    assert_eq!((&ext_auth["failOpen"], &ext_auth["statusOnError"]), (&false.into(), &503.into()));
+    let grant = resources.iter().find(|resource| resource["kind"] == "ReferenceGrant").unwrap();
+    let (from, to) = (&grant["spec"]["from"][0], &grant["spec"]["to"][0]);
+    assert_eq!((&from["namespace"], &from["kind"]), (&policy["metadata"]["namespace"], &"SecurityPolicy".into()));
+    let backend = &ext_auth["grpc"]["backendRefs"][0];
+    assert_eq!((&to["name"], &grant["metadata"]["namespace"]), (&backend["name"], &backend["namespace"]));
 }
 
 #[test]
