@@ -391,33 +391,3 @@ async fn followers_see_records_as_they_are_written() {
     .await;
     assert_eq!(follower.unwrap().recv().await.unwrap().reason.as_deref(), Some("one"));
 }
-
-#[tokio::test]
-async fn a_clock_set_back_reorders_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    session(dir.path(), 2 * DAY, async |recorder| reload(recorder, 0, "earlier").await).await;
-    session(dir.path(), 0, async |_| {}).await;
-    assert_eq!(files::list(dir.path()).unwrap().len(), 1);
-    assert_eq!(verify(dir.path()).unwrap().broken, None);
-}
-
-#[test]
-fn the_words_of_kinds_are_those_of_the_records() {
-    for kind in Kind::ALL {
-        assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
-        assert_eq!(Kind::named(kind.word()), Some(kind));
-    }
-}
-
-#[test]
-fn a_long_last_line_is_found() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = files::path(dir.path(), "2026-03-01");
-    let long = "x".repeat(200_000);
-    fs::write(&path, format!("one\n{long}\ntor")).unwrap();
-    let ending = files::ending(&path).unwrap();
-    assert_eq!((ending.line.map(|line| line.len()), ending.whole, ending.torn), (Some(200_000), 200_005, 3));
-    fs::write(&path, "torn").unwrap();
-    assert_eq!(files::ending(&path).unwrap().torn, 4);
-    assert!(!Side::Salt.path(dir.path()).exists());
-}

@@ -111,8 +111,8 @@ async fn what_was_acknowledged_survives_kill_9_under_load() {
     let issuer = DevIssuer::start().await;
     let files = Installation::new(&format!(
         "authorization: none\npeople: {{ unknown: allow }}\n\
-         issuers: [{{ name: dev, issuer: '{}', audiences: [mesh], jwks: {{ discovery: true }} }}]\n",
-        issuer.url
+         {}",
+        issuer.section()
     ));
     let acknowledged = Acknowledged::default();
     let mut offboard = files.start().await;

@@ -38,8 +38,8 @@ impl Stage {
         let issuer = DevIssuer::start().await;
         let files = Installation::new(&format!(
             "authorization: none\npeople: {{ unknown: allow }}\nservices: [{{ name: payments }}]\n\
-             issuers: [{{ name: dev, issuer: '{}', audiences: [mesh], jwks: {{ discovery: true }} }}]\n",
-            issuer.url
+             {}",
+            issuer.section()
         ));
         certificates(&files.path(""), CALLER);
         let at = |name: &str| files.path(name).display().to_string();

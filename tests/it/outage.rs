@@ -26,8 +26,8 @@ impl Stage {
         let issuer = DevIssuer::start().await;
         let files = Installation::new(&format!(
             "authorization: none\npeople: {{ unknown: allow }}\nservices: [{{ name: payments }}]\n\
-             issuers: [{{ name: dev, issuer: '{}', audiences: [mesh], jwks: {{ discovery: true }} }}]\n",
-            issuer.url
+             {}",
+            issuer.section()
         ));
         let port = ports::free();
         files.listen_on(port);

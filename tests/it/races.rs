@@ -57,8 +57,8 @@ async fn each_answer_is_right_for_the_configuration_that_it_reports() {
     let issuer = DevIssuer::start().await;
     let files = Installation::new(&format!(
         "people: {{ unknown: allow }}\n\
-         issuers: [{{ name: dev, issuer: '{}', audiences: [mesh], jwks: {{ discovery: true }} }}]\n",
-        issuer.url
+         {}",
+        issuer.section()
     ));
     let config = files.path("config");
     write_versions(&config);

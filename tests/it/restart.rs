@@ -36,8 +36,8 @@ impl Replica {
     async fn start(issuer: &DevIssuer) -> Self {
         let files = Installation::new(&format!(
             "authorization: none\npeople: {{ unknown: allow }}\nservices: [{{ name: payments }}]\n\
-             issuers: [{{ name: dev, issuer: '{}', audiences: [mesh], jwks: {{ discovery: true }} }}]\n",
-            issuer.url
+             {}",
+            issuer.section()
         ));
         let port = ports::free();
         files.listen_on(port);

@@ -22,6 +22,11 @@ impl DevIssuer {
         Self { url, _process: process, _scratch: scratch }
     }
 
+    /// `issuers:` of a configuration that takes its tokens, under the name `dev`.
+    pub fn section(&self) -> String {
+        format!("issuers: [{{ name: dev, issuer: '{}', audiences: [mesh], jwks: {{ discovery: true }} }}]\n", self.url)
+    }
+
     /// A token: `sub=alice&groups=a,b`, and what else envoy/dev_issuer.rs lists.
     pub async fn token(&self, query: &str) -> String {
         let answer = reqwest::get(format!("{}/token?{query}", self.url)).await.unwrap();
