@@ -35,6 +35,8 @@ pub enum Fault {
     TokenGroupsStay,
     /// Law 9: a denial does not say which revocation it is.
     CauseIsLost,
+    /// Law 9: what was verified by one configuration is judged by the next.
+    JudgedByOldRules,
     /// Law 10: a token is logged when it is first seen.
     TokenIsLogged,
     /// Law 11: a writer folds what it appended without reading what stands before it.

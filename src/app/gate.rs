@@ -84,7 +84,7 @@ impl CheckGate {
             let shown = active.authenticator.authenticate(request, self.clock.now()).await;
             // Loaded after the last await: a revocation that came meanwhile wins (law 1).
             let state = if planted(Fault::StateBeforeAwait) { before } else { self.published.snapshot() };
-            if Arc::ptr_eq(&state.rules.policy, &active.policy) {
+            if Arc::ptr_eq(&state.rules.policy, &active.policy) || planted(Fault::JudgedByOldRules) {
                 let now = self.clock.now();
                 let decision = decide(&state, request, &shown, now);
                 return Some((state, shown, now, decision));

@@ -1,17 +1,28 @@
 //! Law 9: every decision names its cause, and the same inputs give the same decision.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use offboard::app::gate::Active;
 use offboard::decide::decide;
 use offboard::domain::decision::Determining;
+use offboard::domain::inbox::Command;
+use offboard::domain::issuer::KeySource;
 use offboard::domain::policy::Policy;
 use offboard::domain::reason::Reason;
 use offboard::domain::revocation::{RevocationId, Target};
 use offboard::domain::source::WhenStale;
 use offboard::request::Request;
 use offboard::state::State;
+use serde_json::json;
 
-use super::same;
-use super::world::{Store, World, alice, person, suspended};
+use super::world::{Doors, Store, World, alice, authenticator, person, suspended};
+use super::{holds, same};
 use crate::corp::{self, ISSUER, at, configured};
+use crate::support::Scratch;
+use crate::support::provider::{Signer, jwks};
 
 /// Each kind of cause; and decided anew on a state made from the log alone, to the last field.
 pub async fn law_9_every_decision_names_its_cause_and_is_the_same_again<S: Store>(store: S) {
@@ -56,4 +67,39 @@ async fn again<S: Store>(world: &World<S>, who: &str, now: i64) {
     let empty = offboard::state::fold::Fold::empty(world.keyer.clone(), 1);
     let anew = State { fold: world.refold(empty).await, rules: live.rules.clone() };
     same(&decide(&anew, &request, &shown, at(now)), &first, "the same on a state made from the log");
+}
+
+/// The check waits for keys; meanwhile a configuration that trusts another issuer comes into force; the keys come, the
+/// token is good by the old rules, and the answer is the one of the configuration that it reports.
+pub async fn law_9_a_check_is_judged_by_the_configuration_that_it_reports<S: Store>(store: S) {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("jwks.json");
+    let mut issuer = corp::issuer();
+    issuer.keys = KeySource::File(file.clone());
+    let trusts = |issuer| Policy { issuers: vec![Arc::new(issuer)], ..corp::policy() };
+    let world = World::with(store, trusts(issuer.clone())).await;
+    let (known, new) = (Signer::new("a", 1), Signer::new("b", 2));
+    std::fs::write(&file, jwks(&[&known, &new])).unwrap();
+    let Doors { gate, .. } = world.gate(scratch.path());
+    let now = gate.clock.now();
+    let seconds = now.wall.as_millis() / 1000;
+    let claims = json!({ "iss": ISSUER, "aud": "mesh", "sub": "alice", "iat": seconds, "exp": seconds + 600 });
+    let bearer = format!("Bearer {}", new.sign(&claims));
+    let asked = Request::synthetic("GET", "orders.example.com", "/v1/orders", [("authorization", bearer.as_bytes())]);
+
+    let mut check = pin!(gate.decide(&asked));
+    let ended = poll_fn(|context| Poll::Ready(check.as_mut().poll(context).is_ready())).await;
+    assert!(!ended, "it waits for the new key");
+    issuer.issuer = "https://other.example.com".into();
+    let policy = Arc::new(Policy { hash: "other".into(), ..trusts(issuer) });
+    let before = Arc::clone(&gate.published.load().rules.policy);
+    let authenticator = authenticator(&policy, &world.cache, &[&known]);
+    gate.authenticators.add(Active { policy: Arc::clone(&policy), authenticator }, &before);
+    world.inbox.ask(Command::Configure(Arc::clone(&policy)), now).await.unwrap();
+
+    let (state, _, _, raced) = check.await.unwrap();
+    holds(Arc::ptr_eq(&state.rules.policy, &policy), "it is judged on the newest state");
+    let (_, _, _, after) = gate.decide(&asked).await.unwrap();
+    same(&raced, &after, "judged while the configuration changed, and afterwards");
+    same(&after.reason, &Reason::UnknownIssuer, "nobody trusts the issuer any more");
 }

@@ -112,7 +112,7 @@ fn keyer() -> Keyer {
 }
 
 /// An authenticator that kept these keys, and that no provider answers.
-fn authenticator(policy: &Arc<Policy>, cache: &Arc<CacheCounters>, keys: &[&Signer]) -> Authenticator {
+pub fn authenticator(policy: &Arc<Policy>, cache: &Arc<CacheCounters>, keys: &[&Signer]) -> Authenticator {
     let (fresh, _) = mpsc::channel(1);
     let kept = |_: &str, _: &str| Some(jwks(keys).into_bytes());
     let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &Fetcher::new(), &fresh, kept);
