@@ -3,11 +3,13 @@
 //! Whatever waits is planned together, appended together (one fsync), read back from the log, folded,
 //! published and only then acknowledged (laws 5 and 11). Nothing else changes the state.
 
+mod access;
 mod clock;
 mod configured;
 mod directory;
 mod operator;
 mod plan;
+mod sweep;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ use crate::state::fold::Fold;
 use crate::state::rules::Rules;
 use crate::state::{Published, State, snapshot};
 use plan::{Outcome, Plan};
+use sweep::Sweeps;
 
 /// Commands that are committed together at most: bounds how long the first of them waits for the last.
 const BATCH: usize = 1024;
@@ -48,6 +51,7 @@ pub struct Writer<L> {
     fold: Fold,
     rules: Arc<Rules>,
     witness: Box<dyn Witness>,
+    sweeps: Sweeps,
     /// The newest snapshot stands here.
     kept: u64,
     snapshot_at: u64,
@@ -110,7 +114,8 @@ impl<L: Log> Writer<L> {
         let published = Published::new(State { fold: fold.clone(), rules: Arc::clone(&rules) });
         // Counted from the snapshot, not from here: whoever is killed again and again keeps one all the same.
         let snapshot_at = kept + SNAPSHOT_EVERY;
-        (Self { log, published: Arc::clone(&published), fold, rules, witness, kept, snapshot_at }, published)
+        let sweeps = Sweeps::default();
+        (Self { log, published: Arc::clone(&published), fold, rules, witness, sweeps, kept, snapshot_at }, published)
     }
 
     /// Works until every inbox is gone, or until `stop`, when it answers what waits and takes no more; then keeps
@@ -146,6 +151,11 @@ impl<L: Log> Writer<L> {
             }
         }
         let outcome = self.commit(&batch).await;
+        if outcome.is_ok() {
+            self.sweeps.kept()
+        } else {
+            self.sweeps.lost()
+        }
         for (index, letter) in batch.into_iter().enumerate() {
             let answer = match &outcome {
                 Ok(outcomes) => outcomes.get(index).cloned().unwrap_or(Err(Refused::Stopped)),
@@ -179,7 +189,10 @@ impl<L: Log> Writer<L> {
                     self.catch_up().await?;
                     return Ok(outcomes);
                 }
-                Err(LogError::Conflict { .. }) => self.catch_up().await?,
+                Err(LogError::Conflict { .. }) => {
+                    self.sweeps.lost();
+                    self.catch_up().await?;
+                }
                 Err(error) => {
                     tracing::error!(error = %error, "the log took nothing: nothing was changed");
                     return Err(error);
@@ -189,14 +202,15 @@ impl<L: Log> Writer<L> {
     }
 
     /// What the batch amounts to: each command is compared with what those before it will have made true.
-    async fn plan(&self, batch: &[Letter]) -> Result<(Vec<NewEvent>, Vec<Result<Done, Refused>>), LogError> {
+    async fn plan(&mut self, batch: &[Letter]) -> Result<(Vec<NewEvent>, Vec<Result<Done, Refused>>), LogError> {
         let mut plan = Plan::new(State { fold: self.fold.clone(), rules: Arc::clone(&self.rules) });
         let mut outcomes = Vec::with_capacity(batch.len());
         for letter in batch {
             let before = plan.len();
             let outcome = self.plan_one(&mut plan, letter).await?;
             let position = if plan.len() > before { self.fold.epoch.position + 1 + before as u64 } else { 0 };
-            outcomes.push(outcome.map(|outcome| Done { position, persons: outcome.persons, ..Done::default() }));
+            let done = |Outcome { persons, more }| Done { position, persons, more, ..Done::default() };
+            outcomes.push(outcome.map(done));
         }
         if let Some(last) = batch.last() {
             configured::pin(&mut plan, last.now);
@@ -204,7 +218,7 @@ impl<L: Log> Writer<L> {
         Ok((plan.into_events(), outcomes))
     }
 
-    async fn plan_one(&self, plan: &mut Plan, letter: &Letter) -> Result<Result<Outcome, Refused>, LogError> {
+    async fn plan_one(&mut self, plan: &mut Plan, letter: &Letter) -> Result<Result<Outcome, Refused>, LogError> {
         let now = letter.now;
         Ok(match &letter.command {
             Command::Observe(observation) => {
@@ -213,7 +227,11 @@ impl<L: Log> Writer<L> {
                     Some(id) => plan.has_id(id) || self.log.find(id).await?.is_some(),
                     None => false,
                 };
-                if known { Ok(Outcome::default()) } else { directory::observe(plan, observation, id, now) }
+                if known {
+                    Ok(Outcome::default())
+                } else {
+                    directory::observe(plan, &mut self.sweeps, observation, id, now)
+                }
             }
             Command::Revoke(request) => operator::revoke(plan, request, now),
             Command::Restore { id, reason, actor } => {
@@ -225,6 +243,10 @@ impl<L: Log> Writer<L> {
             }
             Command::Exempt { reference, expires, reason, actor } => {
                 operator::exempt(plan, reference, *expires, (reason, actor), now)
+            }
+            Command::Judge { source, verdict, actor } => sweep::judge(plan, source, *verdict, actor, now),
+            Command::Expect { source, share, until, actor } => {
+                sweep::expect(plan, (source, *share, *until), actor, now)
             }
             Command::Configure(_) => configured::note(plan, self.log.as_ref(), now).await?,
             Command::Tick => Ok(clock::tick(plan, now)),

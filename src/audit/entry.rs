@@ -1,7 +1,7 @@
 //! What is to be recorded, before it has its place in the chain.
 
 use crate::domain::decision::{Decision, Determining};
-use crate::domain::event::{EndCause, Ended, Epoch, Event, Exemption, Position, Recorded};
+use crate::domain::event::{EndCause, Ended, Epoch, Event, Exemption, Position, Recorded, ReleaseCause};
 use crate::domain::person::{Person, PersonId};
 use crate::domain::policy::Enforcement;
 use crate::domain::revocation::{Revocation, RevocationId, Shape, Target};
@@ -135,11 +135,29 @@ impl Entry {
             }
             Event::Ended(end) => ended(end, time),
             Event::Person(person) => changed(person, time),
-            Event::Synced { source, at } => Self {
-                source: Some(source.clone()),
-                reason: Some("synced".to_owned()),
-                since: Some(*at),
-                ..Self::new(Kind::Source, time)
+            Event::Synced { source, at } => said(source, "synced", Some(*at), time),
+            Event::Heard { source, at, .. } => said(source, "heard", Some(*at), time),
+            Event::HeldBack(held) => Self {
+                target: Some(format!(
+                    "{} of {} people, {} memberships",
+                    held.missing.len(),
+                    held.known,
+                    held.memberships
+                )),
+                ..said(&held.source, "listing held back", Some(held.at), time)
+            },
+            Event::Released { source, cause, actor } => {
+                let cause = match cause {
+                    ReleaseCause::Confirmed => "held listing confirmed",
+                    ReleaseCause::Discarded => "held listing discarded",
+                    ReleaseCause::Superseded => "a later listing was in order",
+                };
+                Self { actor: Some(actor.clone()), ..said(source, cause, None, time) }
+            }
+            Event::Expected { source, share, until, actor } => Self {
+                actor: Some(actor.clone()),
+                target: Some(format!("up to {}.{:02} % until {until}", share / 100, share % 100)),
+                ..said(source, "departures announced", None, time)
             },
             Event::Exempted(exemption) => exempted(exemption, recorded.position, time),
             Event::ExemptionEnded { exemption, cause } => Self {
@@ -191,6 +209,11 @@ impl Entry {
 
 fn about(kind: Kind, person: &PersonId, time: Timestamp) -> Entry {
     Entry { person: Some(person.to_string()), source: Some(person.source.clone()), ..Entry::new(kind, time) }
+}
+
+/// What a source as a whole did.
+fn said(source: &str, what: &str, since: Option<Timestamp>, time: Timestamp) -> Entry {
+    Entry { source: Some(source.to_owned()), reason: Some(what.to_owned()), since, ..Entry::new(Kind::Source, time) }
 }
 
 fn determining(determining: &Determining) -> Option<String> {

@@ -15,8 +15,8 @@ use super::views::{Explanation, IssuerView, PersonView, PreviewView, RevocationV
 pub fn refused(refused: &Refused) -> Status {
     let text = refused.to_string();
     match refused {
-        Refused::NotFound(_) | Refused::Nobody(_) => Status::not_found(text),
-        Refused::NotYours { .. } | Refused::Ambiguous { .. } | Refused::Guarded { .. } => {
+        Refused::NotFound(_) | Refused::Nobody(_) | Refused::NothingHeld(_) => Status::not_found(text),
+        Refused::NotYours { .. } | Refused::Ambiguous { .. } | Refused::Guarded { .. } | Refused::Void { .. } => {
             Status::failed_precondition(text)
         }
         Refused::Invalid(_) => Status::invalid_argument(text),

@@ -59,6 +59,7 @@ fn view(source: &str, key: &str) -> PersonView {
             email: None,
             username: None,
             attributes: std::collections::BTreeMap::new(),
+            changed: None,
             groups: vec![],
         },
         roles: vec!["reader".into()],
@@ -132,7 +133,7 @@ fn operator(answer: Result<Done, Refused>) -> (Operator, Arc<Notes>, Arc<Mutex<V
 }
 
 fn done() -> Done {
-    Done { position: 17, epoch: Epoch { generation: 1, position: 17 }, persons: vec![] }
+    Done { position: 17, epoch: Epoch { generation: 1, position: 17 }, persons: vec![], more: false }
 }
 
 fn from_operator<T>(message: T) -> Request<T> {

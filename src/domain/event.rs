@@ -83,6 +83,35 @@ pub struct Exemption {
     pub reason: String,
 }
 
+/// A listing that leaves out more than `max_change` allows: nothing that it leaves out counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// Name of the source.
+    pub source: String,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Keys of the people who are known and not in it, sorted.
+    pub missing: Vec<String>,
+    /// How many people are known.
+    pub known: usize,
+    /// How many memberships in groups are known and not in it.
+    pub memberships: usize,
+    /// How many memberships are known.
+    pub all_memberships: usize,
+}
+
+/// How the holding back of a listing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseCause {
+    /// An operator: whoever was missing has left.
+    Confirmed,
+    /// An operator: it was wrong.
+    Discarded,
+    /// A later listing was in order.
+    Superseded,
+}
+
 /// One change. In the log it is JSON: `{"revoked": {…}}`, `{"person": {…}}`.
 ///
 /// Nothing here is flattened or tagged inside: members that meet under one name would make an event that nobody
@@ -111,6 +140,38 @@ pub enum Event {
         source: String,
         /// When the listing was taken.
         at: Timestamp,
+    },
+    /// A source lives: everything that happened there up to a time is known.
+    Heard {
+        /// Its name.
+        source: String,
+        /// Up to when.
+        at: Timestamp,
+        /// From where it goes on after a restart, where that changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// The guard holds a listing back.
+    HeldBack(HeldBack),
+    /// A listing is held back no longer.
+    Released {
+        /// Name of its source.
+        source: String,
+        /// How it ended.
+        cause: ReleaseCause,
+        /// Who ended it.
+        actor: String,
+    },
+    /// Many are announced to leave a source.
+    Expected {
+        /// Its name.
+        source: String,
+        /// How many of ten thousand may be missing.
+        share: u32,
+        /// Until when.
+        until: Timestamp,
+        /// Who announced it.
+        actor: String,
     },
     /// Break glass begins.
     Exempted(Exemption),
@@ -230,6 +291,7 @@ mod tests {
                 username: email.clone(),
                 email,
                 attributes,
+                changed: None,
                 groups,
             },
         )
@@ -276,6 +338,22 @@ mod tests {
             id().prop_map(|exemption| Event::ExemptionEnded { exemption, cause: EndCause::Expired }),
             (text(), text(), person()).prop_map(|(issuer, name, person)| Event::Pinned { issuer, name, person }),
             (text(), text()).prop_map(|(issuer, name)| Event::Unpinned { issuer, name }),
+            (text(), time(), prop::option::of(text())).prop_map(|(source, at, cursor)| Event::Heard {
+                source,
+                at,
+                cursor
+            }),
+            (text(), time(), prop::collection::vec(text(), 0..3)).prop_map(|(source, at, missing)| {
+                Event::HeldBack(HeldBack { source, at, missing, known: 3, memberships: 1, all_memberships: 2 })
+            }),
+            (text(), text())
+                .prop_map(|(source, actor)| { Event::Released { source, cause: ReleaseCause::Confirmed, actor } }),
+            (text(), any::<u32>(), time(), text()).prop_map(|(source, share, until, actor)| Event::Expected {
+                source,
+                share,
+                until,
+                actor
+            }),
         ]
     }
 

@@ -20,7 +20,14 @@ pub enum Observation {
         /// The provider's id of the event: a second delivery changes nothing.
         event_id: Option<String>,
     },
-    /// Everybody, as far as the listing is complete.
+    /// The source no longer has this person.
+    Gone {
+        /// Who.
+        person: PersonId,
+        /// The provider's own time of the deletion.
+        at: Option<Timestamp>,
+    },
+    /// Everybody, in one piece, as far as the listing is complete.
     Listing {
         /// Name of the source.
         source: String,
@@ -31,6 +38,76 @@ pub enum Observation {
         /// When it was taken.
         at: Timestamp,
     },
+    /// Some of a listing that comes in many pieces. A source has one at a time: the first piece of the next one ends it.
+    Page {
+        /// Name of the source.
+        source: String,
+        /// Which listing.
+        sweep: SweepId,
+        /// Who is in this piece.
+        people: Vec<Person>,
+    },
+    /// All pieces were sent. Asked again as long as [`Done::more`] says so: a large listing comes into force in steps.
+    Swept {
+        /// Name of the source.
+        source: String,
+        /// Which listing.
+        sweep: SweepId,
+        /// When it was begun.
+        at: Timestamp,
+        /// How many people the provider counts, where it does: a listing of another length is none.
+        count: Option<usize>,
+        /// Changes nothing yet if somebody known is missing, but names them in [`Done::persons`]: the source looks
+        /// each up, and sends who is there after all as another piece.
+        verify: bool,
+    },
+    /// What was issued before is dead: a logout everywhere, a password reset, a `notBefore`.
+    CutOff {
+        /// Name of the source.
+        source: String,
+        /// A person of this source, a subject, a client or an issuer.
+        target: Target,
+        /// The last time of issue that is denied, on the provider's clock.
+        at: Timestamp,
+        /// Why, in a few words.
+        reason: String,
+    },
+    /// A session that was ended, or a client that was disabled or enabled again.
+    Block {
+        /// Name of the source.
+        source: String,
+        /// Whom or what.
+        target: Target,
+        /// Whether it is denied from now on, or no longer.
+        stands: bool,
+        /// The provider's own time of the change.
+        at: Option<Timestamp>,
+        /// When it may be forgotten, if ever.
+        expires: Option<Timestamp>,
+        /// Why, in a few words.
+        reason: String,
+    },
+    /// The source lives, and everything that happened there up to a time was sent.
+    Heard {
+        /// Name of the source.
+        source: String,
+        /// Up to when.
+        at: Timestamp,
+        /// From where it goes on after a restart, where that changed.
+        cursor: Option<String>,
+    },
+}
+
+/// One listing of one source, among those of this process.
+pub type SweepId = u64;
+
+/// What an operator says to a listing that is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Whoever is missing from it has left.
+    Confirm,
+    /// It was wrong.
+    Discard,
 }
 
 /// What an operator asks for.
@@ -77,6 +154,26 @@ pub enum Command {
         /// Who asks.
         actor: String,
     },
+    /// An operator judges the listing that is held back.
+    Judge {
+        /// Name of the source.
+        source: String,
+        /// What they say.
+        verdict: Verdict,
+        /// Who says so.
+        actor: String,
+    },
+    /// An operator announces that many will leave.
+    Expect {
+        /// Name of the source.
+        source: String,
+        /// How many of ten thousand may be missing.
+        share: u32,
+        /// Until when.
+        until: Timestamp,
+        /// Who says so.
+        actor: String,
+    },
     /// A configuration comes into force.
     Configure(std::sync::Arc<Policy>),
     /// Time went on: what expired ends.
@@ -90,8 +187,10 @@ pub struct Done {
     pub position: Position,
     /// Everything up to here is durable and enforced in this process.
     pub epoch: Epoch,
-    /// Whom a REF turned out to mean.
+    /// Whom a REF turned out to mean, or who is missing from a listing.
     pub persons: Vec<PersonId>,
+    /// A listing is not in force as a whole yet: ask again.
+    pub more: bool,
 }
 
 /// Why the writer did not do it.
@@ -125,15 +224,31 @@ pub enum Refused {
     #[error("{0}")]
     Invalid(String),
     /// A listing is held back by the guard.
-    #[error("listing of source `{source_name}` is held back: {missing} of {known} known people are missing from it")]
+    #[error(
+        "listing of source `{source_name}` is held back: {missing} of {known} known people and {memberships} \
+             memberships are missing from it; `offboard source show {source_name}` says who"
+    )]
     Guarded {
         /// Which source.
         source_name: String,
-        /// How many are missing.
+        /// How many people are missing.
         missing: usize,
         /// How many are known.
         known: usize,
+        /// How many memberships in groups are missing.
+        memberships: usize,
     },
+    /// What was sent as a listing is none.
+    #[error("listing of source `{source_name}` is void: {what}")]
+    Void {
+        /// Which source.
+        source_name: String,
+        /// Why.
+        what: String,
+    },
+    /// There is no listing that is held back.
+    #[error("no listing of source `{0}` is held back")]
+    NothingHeld(String),
     /// The log did not take it: nothing was changed.
     #[error("log did not take it: {0}")]
     Log(String),

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::time::Timestamp;
+
 /// Who somebody is: a source, and the key that this source never gives to anybody else.
 ///
 /// The same human in two sources is two persons; they are never merged by e-mail.
@@ -62,6 +64,10 @@ pub struct Person {
     /// Further attributes by name, for `link` and for looking people up.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
+    /// When the provider says that it last changed, on the provider's clock, where it says so: a record that is older
+    /// than the one known is late, and gives nothing back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Timestamp>,
     /// Groups, nested ones resolved; sorted, without doubles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,

@@ -105,6 +105,7 @@ impl Row {
             email: self.email,
             username: self.username,
             attributes: std::collections::BTreeMap::new(),
+            changed: None,
             groups: self.groups,
         }
     }

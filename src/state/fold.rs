@@ -10,19 +10,32 @@ use imbl::OrdMap;
 use super::people::{People, person_key};
 use super::revocations::{Revocations, entry};
 use super::table::{Keyed, Table};
-use crate::domain::event::{Ended, Epoch, Event, Exemption, Position, Recorded};
+use crate::domain::event::{Ended, Epoch, Event, Exemption, HeldBack, Position, Recorded};
 use crate::domain::key::{Key, Keyer};
 use crate::domain::person::PersonId;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
 use crate::domain::time::Timestamp;
 
-/// What the log says of a source.
+/// What the log says of a source that completed a full sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SourceState {
     /// When its first full listing was taken.
     pub first_synced: Timestamp,
     /// When its last full listing was taken.
     pub last_synced: Timestamp,
+    /// Everything that happened there up to then is known: by a listing, or because its events were read.
+    pub last_heard: Timestamp,
+}
+
+/// Where a source stands between two listings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Feed {
+    /// From where its events are read on.
+    pub cursor: Option<String>,
+    /// The listing that the guard holds back.
+    pub held: Option<Arc<HeldBack>>,
+    /// How many of ten thousand may be missing, until when.
+    pub expected: Option<(u32, Timestamp)>,
 }
 
 /// Break glass for one person.
@@ -81,6 +94,8 @@ pub struct Fold {
     pub pins: OrdMap<PinName, Vec<PersonId>>,
     /// Which sources ever completed a full sync, and when.
     pub sources: OrdMap<String, SourceState>,
+    /// Where each source goes on, and what of it is held back.
+    pub feeds: OrdMap<String, Feed>,
     /// Standing entries of `revocations:`, by what they say.
     pub noted: OrdMap<String, RevocationId>,
     /// What ends by itself, by time.
@@ -104,6 +119,7 @@ impl Fold {
             pinned: OrdMap::new(),
             pins: OrdMap::new(),
             sources: OrdMap::new(),
+            feeds: OrdMap::new(),
             noted: OrdMap::new(),
             expiring: OrdMap::new(),
             extensions: OrdMap::new(),
@@ -121,6 +137,10 @@ impl Fold {
             Event::Ended(ended) => self.end(ended),
             Event::Person(person) => self.people.put(&self.keyer, person.clone()),
             Event::Synced { source, at } => self.synced(source, *at),
+            Event::Heard { source, at, cursor } => self.heard(source, *at, cursor.as_ref()),
+            Event::HeldBack(held) => self.feed(&held.source).held = Some(Arc::new(held.clone())),
+            Event::Released { source, .. } => self.feed(source).held = None,
+            Event::Expected { source, share, until, .. } => self.feed(source).expected = Some((*share, *until)),
             Event::Exempted(exemption) => self.exempt(recorded.position, exemption),
             Event::ExemptionEnded { exemption, .. } => self.end_exemption(*exemption),
             Event::Pinned { issuer, name, person } => self.pin(issuer, name, person),
@@ -131,7 +151,7 @@ impl Fold {
     fn revoke(&mut self, position: Position, revocation: &Revocation) {
         let kind = revocation.target.kind();
         let keys = self.keys_of(&revocation.target, &revocation.persons);
-        for key in keys {
+        for &key in &keys {
             self.revocations.stand(entry(
                 key,
                 position,
@@ -140,6 +160,9 @@ impl Fold {
                 &revocation.owner,
                 revocation.effective,
             ));
+        }
+        if let (Owner::Source(_), Shape::CutOff { at }) = (&revocation.owner, revocation.shape) {
+            keys.into_iter().for_each(|key| self.revocations.outdate(key, position, kind, at));
         }
         let id = RevocationId(position);
         if let Some(expires) = revocation.expires {
@@ -189,9 +212,27 @@ impl Fold {
     }
 
     fn synced(&mut self, source: &str, at: Timestamp) {
-        let first_synced = self.sources.get(source).map_or(at, |state| state.first_synced);
-        let last_synced = self.sources.get(source).map_or(at, |state| state.last_synced.max(at));
-        self.sources.insert(source.to_owned(), SourceState { first_synced, last_synced });
+        let mut state = SourceState { first_synced: at, last_synced: at, last_heard: at };
+        if let Some(before) = self.sources.get(source) {
+            state.first_synced = before.first_synced;
+            state.last_synced = before.last_synced.max(at);
+            state.last_heard = before.last_heard.max(at);
+        }
+        self.sources.insert(source.to_owned(), state);
+    }
+
+    fn heard(&mut self, source: &str, at: Timestamp, cursor: Option<&String>) {
+        // Who never listed its people completely is not heard to the end either.
+        if let Some(state) = self.sources.get_mut(source) {
+            state.last_heard = state.last_heard.max(at);
+        }
+        if let Some(cursor) = cursor {
+            self.feed(source).cursor = Some(cursor.clone());
+        }
+    }
+
+    fn feed(&mut self, source: &str) -> &mut Feed {
+        self.feeds.entry(source.to_owned()).or_default()
     }
 
     fn exempt(&mut self, id: Position, exemption: &Exemption) {

@@ -139,6 +139,20 @@ impl Revocations {
         }
     }
 
+    /// Takes out the cut-offs of sources that a later one about the same makes needless: somebody logs out every day.
+    pub(super) fn outdate(&mut self, key: Key, by: Position, kind: TargetKind, at: Timestamp) {
+        let needless = |entry: &Entry| {
+            entry.stand == Stand::CutOff
+                && entry.owner == OwnerKind::Source
+                && entry.kind == kind
+                && entry.id != by
+                && entry.at <= at
+        };
+        for entry in self.table.remove(key, needless) {
+            count(&mut self.live, entry.kind, -1);
+        }
+    }
+
     /// Ends what the revocation put under `key`. Of a block on somebody who outlives their credentials a
     /// cut-off stays (law 7), unless it had not begun to deny.
     pub(super) fn end(&mut self, key: Key, id: RevocationId, ended: &Ended) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-use super::fold::{Fold, PinName, SourceState};
+use super::fold::{Feed, Fold, PinName, SourceState};
 use super::people::People;
 use super::revocations::{Entry, OwnerKind, Revocations, Stand};
 use crate::domain::event::{Epoch, Event, Exemption, NewEvent, Position, Recorded};
@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::faults::{Fault, planted};
 
 /// Version of the format; another one is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const ENTRY: usize = 48;
 
 #[derive(Serialize, Deserialize)]
@@ -32,6 +32,7 @@ struct Head {
     exemptions: Vec<(Position, Arc<Exemption>)>,
     pins: Vec<(PinName, Vec<PersonId>)>,
     sources: Vec<(String, SourceState)>,
+    feeds: Vec<(String, Feed)>,
     noted: Vec<(String, RevocationId)>,
     expiring: Vec<(RevocationId, Arc<Revocation>)>,
     extensions: Vec<(RevocationId, Vec<PersonId>)>,
@@ -58,6 +59,7 @@ fn head(fold: &Fold) -> Head {
         exemptions: pairs(&fold.exemptions),
         pins: pairs(&fold.pins),
         sources: pairs(&fold.sources),
+        feeds: pairs(&fold.feeds),
         noted: pairs(&fold.noted),
         expiring: fold.expiring.iter().map(|((_, id), revocation)| (*id, Arc::clone(revocation))).collect(),
         extensions: pairs(&fold.extensions),
@@ -146,6 +148,7 @@ pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
     }
     fold.revocations = Revocations::build(entries.ok_or_else(|| unreadable("an entry is damaged"))?);
     fold.sources = head.sources.into_iter().collect();
+    fold.feeds = head.feeds.into_iter().collect();
     fold.noted = head.noted.into_iter().collect();
     fold.expiring = head
         .expiring

@@ -3,12 +3,14 @@
 //! The source's word on a person becomes a block that the source owns, or the end of it: `decide` reads no
 //! status.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access;
 use super::operator::end;
 use super::plan::{Outcome, Plan};
+use super::sweep::{self, End, Sweeps};
 use crate::domain::event::{EndCause, Event};
 use crate::domain::inbox::{Observation, Refused};
 use crate::domain::person::{Person, PersonId, Status};
@@ -16,7 +18,6 @@ use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
 use crate::domain::source::SourceRules;
 use crate::domain::time::{Now, Timestamp};
-use crate::faults::{Fault, planted};
 use crate::state::people::person_key;
 use crate::state::revocations::{OwnerKind, Stand};
 
@@ -25,13 +26,13 @@ const SKEW: Duration = Duration::from_secs(5);
 
 /// When something happened: the provider's own time, where it gave one.
 #[derive(Clone, Copy)]
-struct When {
-    now: Now,
-    provider: Option<Timestamp>,
+pub(super) struct When {
+    pub(super) now: Now,
+    pub(super) provider: Option<Timestamp>,
 }
 
 impl When {
-    fn ended(self) -> Timestamp {
+    pub(super) fn ended(self) -> Timestamp {
         self.provider.unwrap_or(self.now.wall)
     }
 
@@ -44,91 +45,77 @@ impl When {
 pub(super) fn event_id(observation: &Observation) -> Option<String> {
     match observation {
         Observation::Change { person, event_id: Some(id), .. } => Some(format!("{}:{id}", person.id.source)),
-        Observation::Change { .. } | Observation::Listing { .. } => None,
+        _ => None,
     }
 }
 
 /// Plans what an observation changes.
 pub(super) fn observe(
     plan: &mut Plan,
+    sweeps: &mut Sweeps,
     observation: &Observation,
     id: Option<String>,
     now: Now,
 ) -> Result<Outcome, Refused> {
     match observation {
         Observation::Change { person, at, .. } => {
+            source_rules(plan, &person.id.source)?;
+            sweeps.touched(&person.id.source, person_key(&plan.state.fold.keyer, &person.id));
             change(plan, person.clone(), id, When { now, provider: *at });
-            Ok(Outcome::default())
         }
-        Observation::Listing { source, people, complete, at } => listing(plan, source, people, *complete, *at, now),
+        Observation::Gone { person, at } => {
+            source_rules(plan, &person.source)?;
+            sweeps.touched(&person.source, person_key(&plan.state.fold.keyer, person));
+            gone(plan, person, *at, When { now, provider: *at });
+        }
+        Observation::Listing { source, people, complete, at } => {
+            return sweep::listing(plan, (source, people, *complete), *at, now);
+        }
+        Observation::Page { source, sweep, people } => return sweep::page(plan, sweeps, (source, *sweep), people, now),
+        Observation::Swept { source, sweep: id, at, count, verify } => {
+            let end = End { source, id: *id, at: *at, count: *count, verify: *verify };
+            return sweep::swept(plan, sweeps, end, now);
+        }
+        Observation::CutOff { source, target, at, reason } => {
+            source_rules(plan, source)?;
+            access::cut_off(plan, source, (target, *at), reason, now);
+        }
+        Observation::Block { source, target, stands, at, expires, reason } => {
+            source_rules(plan, source)?;
+            let when = When { now, provider: *at };
+            access::block(plan, source, (target, *stands, *expires), reason, when);
+        }
+        Observation::Heard { source, at, cursor } => {
+            source_rules(plan, source)?;
+            access::heard(plan, source, *at, cursor.as_ref(), now);
+        }
     }
+    Ok(Outcome::default())
+}
+
+/// What the configuration says of a source.
+///
+/// # Errors
+/// [`Refused::Invalid`] if it says nothing: a source that was taken out has no more say.
+pub(super) fn source_rules(plan: &Plan, source: &str) -> Result<SourceRules, Refused> {
+    let missing = || Refused::Invalid(format!("source `{source}` is not configured"));
+    rules(&plan.state.rules.policy, source).ok_or_else(missing)
 }
 
 fn rules(policy: &Policy, source: &str) -> Option<SourceRules> {
     policy.sources.iter().find(|rules| rules.name == source).cloned()
 }
 
-/// Plans what a listing changes. What it leaves out counts only if it is complete and the guard lets it.
-fn listing(
-    plan: &mut Plan,
-    source: &str,
-    people: &[Person],
-    complete: bool,
-    at: Timestamp,
-    now: Now,
-) -> Result<Outcome, Refused> {
-    let Some(rules) = rules(&plan.state.rules.policy, source) else {
-        return Err(Refused::Invalid(format!("source `{source}` is not configured")));
-    };
-    let when = When { now, provider: None };
-    let missing = if complete { missing(plan, source, people) } else { Vec::new() };
-    let known = plan.state.fold.people.of_source(source).filter(|known| present(&known.person)).count();
-    if guarded(&rules, missing.len(), known) {
-        // Held back: it ends no block and adds no group, but who is disabled explicitly is disabled.
-        let counts = |person: &&Person| person.status != Status::Active || planted(Fault::GuardedListingRestores);
-        for person in people.iter().filter(counts) {
-            change(plan, person.clone(), None, when);
-        }
-        return Err(Refused::Guarded { source_name: source.to_owned(), missing: missing.len(), known });
-    }
-    for person in people {
-        change(plan, person.clone(), None, when);
-    }
-    for person in missing {
-        change(plan, Person { status: Status::Departed, groups: Vec::new(), ..person }, None, when);
-    }
-    if complete {
-        plan.add(Event::Synced { source: source.to_owned(), at }, now);
-    }
-    Ok(Outcome::default())
-}
-
-fn present(person: &Person) -> bool {
-    person.status != Status::Departed
-}
-
-fn missing(plan: &Plan, source: &str, people: &[Person]) -> Vec<Person> {
-    let listed: HashSet<&str> = people.iter().map(|person| person.id.key.as_str()).collect();
-    let known = plan.state.fold.people.of_source(source);
-    known
-        .filter(|known| present(&known.person) && !listed.contains(known.person.id.key.as_str()))
-        .map(|known| Person::clone(&known.person))
-        .collect()
-}
-
-/// The guard: from `from` people upward by share, and always where something known becomes empty.
-#[expect(clippy::cast_precision_loss, reason = "numbers of people fit into 53 bits")]
-fn guarded(rules: &SourceRules, missing: usize, known: usize) -> bool {
-    let all_gone = missing > 0 && missing == known;
-    all_gone || (missing >= rules.max_change.from && missing as f64 > known as f64 * rules.max_change.share)
-}
-
-/// Plans what one person's record changes.
-fn change(plan: &mut Plan, mut person: Person, id: Option<String>, when: When) {
+/// Plans what one person's record changes. One that is older than what is known, on the provider's own clock, gives
+/// nothing back.
+pub(super) fn change(plan: &mut Plan, mut person: Person, id: Option<String>, when: When) {
     person.groups.sort_unstable();
     person.groups.dedup();
     let key = person_key(&plan.state.fold.keyer, &person.id);
     let old = plan.state.fold.people.get(key).map(|known| Arc::clone(&known.person));
+    if let Some(old) = old.as_deref().filter(|old| is_late(old, &person)) {
+        return late(plan, old, &person, when);
+    }
     // An event that changes nothing is written down too, for its id: delivered again after a later one, it would.
     if old.as_deref() != Some(&person) || id.is_some() {
         cut_off_identifiers(plan, old.as_deref(), &person, when);
@@ -136,6 +123,39 @@ fn change(plan: &mut Plan, mut person: Person, id: Option<String>, when: When) {
         extend(plan, &person, when.now);
     }
     block(plan, &person, when);
+}
+
+fn is_late(known: &Person, new: &Person) -> bool {
+    known.changed.zip(new.changed).is_some_and(|(known, new)| new < known)
+}
+
+/// Somebody was out for a while, and it is known that they are back: law 7 all the same.
+fn late(plan: &mut Plan, known: &Person, late: &Person, when: When) {
+    if late.status != Status::Active
+        && known.status == Status::Active
+        && let Some(back) = known.changed
+    {
+        let target = Target::DirectoryPerson { person: known.id.clone() };
+        let reason = format!("had been {} in {}", late.status.word(), known.id.source);
+        access::cut_off(plan, &known.id.source, (&target, back), &reason, when.now);
+    }
+}
+
+/// Plans the departure of somebody whom the source no longer has, since `at` on its clock.
+pub(super) fn gone(plan: &mut Plan, id: &PersonId, at: Option<Timestamp>, when: When) {
+    let known = plan.state.fold.people.find(&plan.state.fold.keyer, id).map(|known| Person::clone(&known.person));
+    let nobody = || Person {
+        id: id.clone(),
+        status: Status::Departed,
+        email: None,
+        username: None,
+        attributes: BTreeMap::new(),
+        changed: None,
+        groups: Vec::new(),
+    };
+    let known = known.unwrap_or_else(nobody);
+    let changed = known.changed.max(at);
+    change(plan, Person { status: Status::Departed, groups: Vec::new(), changed, ..known }, None, when);
 }
 
 /// The source's block follows the status. It is looked for, not assumed: a lost one is put back.

@@ -71,7 +71,7 @@ pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Resu
         persons: persons.clone(),
     };
     plan.add(Event::Revoked(revocation), now);
-    Ok(Outcome { persons })
+    Ok(Outcome { persons, ..Outcome::default() })
 }
 
 /// Plans the end of one revocation.
@@ -94,7 +94,7 @@ pub(super) fn restore(
     let persons = revocation.persons.clone();
     let ended = end(id, revocation, (EndCause::Restored, now.wall), (actor, reason), now);
     plan.add(Event::Ended(ended), now);
-    Ok(Outcome { persons })
+    Ok(Outcome { persons, ..Outcome::default() })
 }
 
 /// The end of a revocation, as an event.
@@ -176,5 +176,5 @@ pub(super) fn exempt(
         reason: reason.to_owned(),
     };
     plan.add(Event::Exempted(exemption), now);
-    Ok(Outcome { persons })
+    Ok(Outcome { persons, ..Outcome::default() })
 }

@@ -12,6 +12,8 @@ use crate::state::State;
 pub(super) struct Outcome {
     /// Whom a REF turned out to mean.
     pub(super) persons: Vec<PersonId>,
+    /// There is another step to take.
+    pub(super) more: bool,
 }
 
 /// Events that are going to be appended, and the state with them.

@@ -100,7 +100,8 @@ impl Model {
         let known = self.departed.iter().filter(|gone| !**gone).count();
         let missed = |who: &usize| complete && !self.departed[*who] && listed[*who].is_none();
         let missing: Vec<usize> = (0..3).filter(missed).collect();
-        let held_back = !missing.is_empty() && missing.len() == known;
+        let nobody = complete && listed.iter().all(Option::is_none);
+        let held_back = nobody || (!missing.is_empty() && missing.len() == known);
         for (who, active) in listed.iter().enumerate().filter_map(|(who, active)| Some((who, (*active)?))) {
             if !held_back || !active {
                 self.told(who, active, false, now);

@@ -56,7 +56,7 @@ pub async fn law_8_a_mover_loses_at_once_what_the_old_role_gave<S: Store>(store:
     world.configure(policy(vec![binding(&[], &["alice@example.com"])]), at(3)).await.unwrap();
     assert_eq!(world.check(&token, at(3)).await.reason, Reason::Allowed);
     let renamed = Person { email: Some("a@example.com".into()), ..person("alice") };
-    let heir = Person { email: Some("alice@example.com".into()), ..person("bob") };
+    let heir = Person { email: Some("alice@example.com".into()), ..of("bob", "sales") };
     world.list(&[renamed, heir], at(4)).await.unwrap();
     same(&world.ask("bob", at(5), at(5)).await, &Reason::NoPermission, "the heir of a name has not its roles");
     world.configure(policy(vec![binding(&["none"], &[])]), at(6)).await.unwrap();

@@ -1,0 +1,379 @@
+//! Listings: what is in them, and what they leave out.
+//!
+//! A large one comes in pieces. What says that somebody is disabled applies at once; whatever else differs from
+//! what is known waits for the end, because only then the guard can judge what is missing (`max_change`). In
+//! memory there is a key for each person listed, and a record for each that differs.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::directory::{When, change, gone, source_rules};
+use super::plan::{Outcome, Plan};
+use crate::domain::event::{Event, HeldBack, ReleaseCause};
+use crate::domain::inbox::{Refused, SweepId, Verdict};
+use crate::domain::key::Key;
+use crate::domain::person::{Person, PersonId, Status};
+use crate::domain::source::SourceRules;
+use crate::domain::time::{Now, Timestamp};
+use crate::faults::{Fault, planted};
+use crate::state::people::{Known, person_key};
+
+/// Records that a listing brings into force at once: others wait no longer for their turn than that takes.
+const STEP: usize = 1_000;
+/// How long a listing that says again what an operator confirmed is let pass.
+const CONFIRMED_FOR: Duration = Duration::from_secs(3_600);
+
+/// One listing on its way.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    id: SweepId,
+    /// How many people were known when it began.
+    known: usize,
+    /// Who is in it.
+    seen: HashSet<Key>,
+    /// What differs from what is known, and waits for the guard.
+    waiting: BTreeMap<Key, Person>,
+    /// Who is missing from it, once the guard let it pass.
+    missing: Option<Vec<PersonId>>,
+    /// What the last step took, until the log has it.
+    step: Vec<Taken>,
+}
+
+#[derive(Debug)]
+enum Taken {
+    Changed(Key, Person),
+    Missing(PersonId),
+}
+
+/// The listings of all sources that are on their way. They are nowhere but here: after a restart a source begins anew.
+#[derive(Debug, Default)]
+pub(super) struct Sweeps(HashMap<String, Sweep>);
+
+impl Sweeps {
+    /// The log has what was planned.
+    pub(super) fn kept(&mut self) {
+        self.0.values_mut().for_each(|sweep| sweep.step.clear());
+        self.0.retain(|_, sweep| !sweep.is_done());
+    }
+
+    /// The log has nothing of it: it is planned again.
+    pub(super) fn lost(&mut self) {
+        self.0.values_mut().for_each(Sweep::undo);
+    }
+
+    /// One person became known in another way since the listing began: what it says of them is out of date.
+    pub(super) fn touched(&mut self, source: &str, key: Key) {
+        if let Some(sweep) = self.0.get_mut(source) {
+            sweep.waiting.remove(&key);
+            sweep.seen.insert(key);
+        }
+    }
+}
+
+impl Sweep {
+    fn begin(plan: &Plan, source: &str, id: SweepId) -> Self {
+        let [active, suspended, _] = plan.state.fold.people.counts().get(source).copied().unwrap_or_default();
+        Self { id, known: active + suspended, ..Self::default() }
+    }
+
+    fn is_done(&self) -> bool {
+        self.waiting.is_empty() && self.missing.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    fn undo(&mut self) {
+        for taken in std::mem::take(&mut self.step) {
+            match taken {
+                Taken::Changed(key, person) => {
+                    self.waiting.insert(key, person);
+                }
+                Taken::Missing(id) => self.missing.get_or_insert_default().push(id),
+            }
+        }
+    }
+
+    /// Takes some people in.
+    fn take(&mut self, plan: &mut Plan, people: &[Person], first: bool, when: When) {
+        for person in people {
+            let key = person_key(&plan.state.fold.keyer, &person.id);
+            self.seen.insert(key);
+            let known = plan.state.fold.people.get(key);
+            let same = known.is_some_and(|known| same(&known.person, person));
+            // Nobody can be missing from the first listing: there is nothing to wait for.
+            if person.status != Status::Active || first || planted(Fault::GuardedListingRestores) {
+                self.waiting.remove(&key);
+                change(plan, person.clone(), None, when);
+            } else if !same {
+                self.waiting.insert(key, person.clone());
+            }
+        }
+    }
+
+    /// Everybody of the source who is known to be there, and not in the listing.
+    fn absent<'a>(&'a self, plan: &'a Plan, source: &'a str) -> impl Iterator<Item = &'a Known> {
+        let known = plan.state.fold.people.of_source(source);
+        known.filter(|known| present(&known.person) && !self.seen.contains(&known.key))
+    }
+
+    /// What the listing does to memberships in groups. Those of people who are missing go with them.
+    fn memberships(&self, plan: &Plan, source: &str) -> Memberships {
+        let here = plan.state.fold.people.of_source(source).filter(|known| present(&known.person));
+        let mut all = Memberships { known: here.map(|known| known.person.groups.len()).sum(), lost: 0, gained: 0 };
+        for (key, new) in &self.waiting {
+            let known = plan.state.fold.people.get(*key).map_or(&[][..], |known| &known.person.groups);
+            all.lost += known.iter().filter(|group| !new.groups.contains(group)).count();
+            all.gained += new.groups.iter().filter(|group| !known.contains(group)).count();
+        }
+        all
+    }
+
+    /// Asks the guard: what the listing leaves out, if that is too much.
+    fn judged(&self, plan: &Plan, rules: &SourceRules, at: Timestamp, now: Now) -> Result<Vec<PersonId>, HeldBack> {
+        let source = rules.name.as_str();
+        let absent: Vec<PersonId> = self.absent(plan, source).map(|known| known.person.id.clone()).collect();
+        let groups = self.memberships(plan, source);
+        let guard = Guard::of(rules, plan, now);
+        // Nobody at all is no company: from an empty listing nothing is concluded, not even from the first (law 3).
+        let nobody = self.seen.is_empty() || (!absent.is_empty() && absent.len() >= self.known);
+        let no_groups = groups.lost > 1 && groups.lost >= groups.known + groups.gained;
+        let too_much = guard.holds(absent.len(), self.known) || guard.holds(groups.lost, groups.known);
+        if !too_much && (guard.all_may_go || !(nobody || no_groups)) {
+            return Ok(absent);
+        }
+        let mut missing: Vec<String> = absent.into_iter().map(|id| id.key).collect();
+        missing.sort_unstable();
+        let (memberships, all_memberships) = (groups.lost, groups.known);
+        Err(HeldBack { source: source.to_owned(), at, missing, known: self.known, memberships, all_memberships })
+    }
+
+    /// Plans the next step of a listing that the guard let pass; whether that was the last.
+    fn step(&mut self, plan: &mut Plan, when: When, listed: Timestamp) -> bool {
+        while self.step.len() < STEP
+            && let Some((key, person)) = self.waiting.pop_first()
+        {
+            change(plan, person.clone(), None, when);
+            self.step.push(Taken::Changed(key, person));
+        }
+        let missing = self.missing.get_or_insert_default();
+        while self.step.len() < STEP
+            && let Some(id) = missing.pop()
+        {
+            gone(plan, &id, Some(listed), When { provider: None, ..when });
+            self.step.push(Taken::Missing(id));
+        }
+        self.is_done()
+    }
+}
+
+/// What is the same to us, however the record is written.
+fn same(known: &Person, new: &Person) -> bool {
+    let mut groups: Vec<&String> = new.groups.iter().collect();
+    groups.sort_unstable();
+    groups.dedup();
+    known.groups.iter().eq(groups)
+        && (known.status, &known.email, &known.username, &known.attributes, known.changed)
+            == (new.status, &new.email, &new.username, &new.attributes, new.changed)
+}
+
+fn present(person: &Person) -> bool {
+    person.status != Status::Departed
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Memberships {
+    known: usize,
+    lost: usize,
+    gained: usize,
+}
+
+/// How much may be missing.
+struct Guard {
+    from: usize,
+    share: f64,
+    /// It was announced that nobody may be left.
+    all_may_go: bool,
+}
+
+impl Guard {
+    fn of(rules: &SourceRules, plan: &Plan, now: Now) -> Self {
+        let announced = plan.state.fold.feeds.get(&rules.name).and_then(|feed| feed.expected);
+        // What was announced is over as soon as either clock says so.
+        let announced = announced.filter(|(_, until)| now.wall.max(now.steady) < *until);
+        let announced = announced.map_or(0.0, |(share, _)| f64::from(share) / 10_000.0);
+        Self { from: rules.max_change.from, share: rules.max_change.share.max(announced), all_may_go: announced >= 1.0 }
+    }
+
+    /// From `from` upward by share.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of people fit into 53 bits")]
+    fn holds(&self, missing: usize, known: usize) -> bool {
+        missing >= self.from && missing as f64 > known as f64 * self.share
+    }
+}
+
+/// Plans what is known of a listing that the guard holds back, and says so.
+fn hold(plan: &mut Plan, held: HeldBack, now: Now) -> Refused {
+    let refused = Refused::Guarded {
+        source_name: held.source.clone(),
+        missing: held.missing.len(),
+        known: held.known,
+        memberships: held.memberships,
+    };
+    let before = plan.state.fold.feeds.get(&held.source).and_then(|feed| feed.held.clone());
+    let same = |before: &Arc<HeldBack>| before.missing == held.missing && before.memberships == held.memberships;
+    if !before.as_ref().is_some_and(same) {
+        plan.add(Event::HeldBack(held), now);
+    }
+    refused
+}
+
+fn complete(plan: &mut Plan, source: &str, at: Timestamp, now: Now) {
+    if plan.state.fold.feeds.get(source).is_some_and(|feed| feed.held.is_some()) {
+        let (source, actor) = (source.to_owned(), source.to_owned());
+        plan.add(Event::Released { source, cause: ReleaseCause::Superseded, actor }, now);
+    }
+    plan.add(Event::Synced { source: source.to_owned(), at }, now);
+}
+
+/// Plans a listing in one piece.
+pub(super) fn listing(
+    plan: &mut Plan,
+    (source, people, whole): (&str, &[Person], bool),
+    at: Timestamp,
+    now: Now,
+) -> Result<Outcome, Refused> {
+    let rules = source_rules(plan, source)?;
+    let when = When { now, provider: None };
+    let mut sweep = Sweep::begin(plan, source, 0);
+    let first = !plan.state.fold.sources.contains_key(source);
+    sweep.take(plan, people, first, when);
+    if !whole {
+        sweep.missing = Some(Vec::new());
+        while !sweep.step(plan, when, at) {
+            sweep.step.clear();
+        }
+        return Ok(Outcome::default());
+    }
+    sweep.missing = Some(sweep.judged(plan, &rules, at, now).map_err(|held| hold(plan, held, now))?);
+    while !sweep.step(plan, when, at) {
+        sweep.step.clear();
+    }
+    complete(plan, source, at, now);
+    Ok(Outcome::default())
+}
+
+/// Plans a piece of a listing.
+pub(super) fn page(
+    plan: &mut Plan,
+    sweeps: &mut Sweeps,
+    (source, id): (&str, SweepId),
+    people: &[Person],
+    now: Now,
+) -> Result<Outcome, Refused> {
+    source_rules(plan, source)?;
+    let first = !plan.state.fold.sources.contains_key(source);
+    let begun = || Sweep::begin(plan, source, id);
+    let sweep = sweeps.0.entry(source.to_owned()).and_modify(|sweep| {
+        if sweep.id != id {
+            *sweep = begun();
+        }
+    });
+    let sweep = sweep.or_insert_with(begun);
+    if sweep.missing.is_some() {
+        return Err(void(source, "a piece came behind its end"));
+    }
+    sweep.take(plan, people, first, When { now, provider: None });
+    Ok(Outcome::default())
+}
+
+/// The end of a listing in pieces.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End<'a> {
+    pub(super) source: &'a str,
+    pub(super) id: SweepId,
+    pub(super) at: Timestamp,
+    pub(super) count: Option<usize>,
+    pub(super) verify: bool,
+}
+
+/// Plans the end of a listing in pieces, a step at a time.
+pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now) -> Result<Outcome, Refused> {
+    let rules = source_rules(plan, end.source)?;
+    let Some(sweep) = sweeps.0.get_mut(end.source).filter(|sweep| sweep.id == end.id) else {
+        return Err(void(end.source, "nothing of it is here any more: begin anew"));
+    };
+    if sweep.missing.is_none() {
+        if let Some(count) = end.count.filter(|count| *count != sweep.seen.len()) {
+            let what = format!("it has {} people, and the provider counts {count}", sweep.seen.len());
+            sweeps.0.remove(end.source);
+            return Err(void(end.source, what));
+        }
+        match sweep.judged(plan, &rules, end.at, now) {
+            Ok(missing) if end.verify && !missing.is_empty() => {
+                return Ok(Outcome { persons: missing, ..Outcome::default() });
+            }
+            Ok(missing) => sweep.missing = Some(missing),
+            Err(held) => {
+                sweeps.0.remove(end.source);
+                return Err(hold(plan, held, now));
+            }
+        }
+    }
+    let done = sweep.step(plan, When { now, provider: None }, end.at);
+    if done {
+        complete(plan, end.source, end.at, now);
+    }
+    Ok(Outcome { more: !done, ..Outcome::default() })
+}
+
+fn void(source: &str, what: impl Into<String>) -> Refused {
+    Refused::Void { source_name: source.to_owned(), what: what.into() }
+}
+
+/// Plans what an operator says to the listing that is held back.
+pub(super) fn judge(
+    plan: &mut Plan,
+    source: &str,
+    verdict: Verdict,
+    actor: &str,
+    now: Now,
+) -> Result<Outcome, Refused> {
+    let held = plan.state.fold.feeds.get(source).and_then(|feed| feed.held.clone());
+    let held = held.ok_or_else(|| Refused::NothingHeld(source.to_owned()))?;
+    let until = now.wall.max(now.steady).plus(CONFIRMED_FOR);
+    let (cause, persons) = match verdict {
+        Verdict::Discard => (ReleaseCause::Discarded, Vec::new()),
+        Verdict::Confirm => {
+            let id = |key: &String| PersonId { source: source.to_owned(), key: key.clone() };
+            (ReleaseCause::Confirmed, held.missing.iter().map(id).collect())
+        }
+    };
+    for id in &persons {
+        gone(plan, id, Some(held.at), When { now, provider: None });
+    }
+    if verdict == Verdict::Confirm && held.memberships > 0 {
+        // Who lost them is not kept: the next listing, which says it again, is let pass.
+        let share = (held.memberships.saturating_mul(10_000)).div_ceil(held.all_memberships.max(1));
+        let share = u32::try_from(share).unwrap_or(10_000).min(10_000);
+        plan.add(Event::Expected { source: source.to_owned(), share, until, actor: actor.to_owned() }, now);
+    }
+    plan.add(Event::Released { source: source.to_owned(), cause, actor: actor.to_owned() }, now);
+    Ok(Outcome { persons, ..Outcome::default() })
+}
+
+/// Plans the announcement that many will leave.
+pub(super) fn expect(
+    plan: &mut Plan,
+    (source, share, until): (&str, u32, Timestamp),
+    actor: &str,
+    now: Now,
+) -> Result<Outcome, Refused> {
+    source_rules(plan, source)?;
+    if share > 10_000 {
+        return Err(Refused::Invalid("more than 100 % cannot leave".to_owned()));
+    }
+    if until <= now.wall.max(now.steady) {
+        return Err(Refused::Invalid("the time until which they are expected is over".to_owned()));
+    }
+    plan.add(Event::Expected { source: source.to_owned(), share, until, actor: actor.to_owned() }, now);
+    Ok(Outcome::default())
+}
