@@ -117,8 +117,9 @@ fn credential(keyer: &Keyer, index: usize) -> Verified {
         links: vec![LinkKeys {
             source: 0,
             person: keyer.key(KeyKind::Link, &["hr", "id", &subject]),
-            claim: keyer.key(KeyKind::LinkClaim, &["corp", "sub", &subject]),
+            claim: keyer.key(KeyKind::LinkClaim, &[ISSUER, "sub", &subject]),
         }],
+        retired: vec![],
     };
     let groups = (0..5).map(|group| keyer.key(KeyKind::Group, &["corp", &format!("group-{}", index % 9_990 + group)]));
     Verified::attest(Identity {

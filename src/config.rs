@@ -141,6 +141,7 @@ fn typed(root: &Fields<'_>, hash: &Arc<str>) -> (Settings, Policy) {
     let response = response::response(root, &bearer_header);
     let (unknown_people, unknown_clients) = response::unknown(root);
     let policy = Policy {
+        retired: Vec::new(),
         hash: Arc::clone(hash),
         bearer_header,
         services: services::services(root, &service_fields, &issuers, &sources),

@@ -212,7 +212,8 @@ impl<L: Log> Writer<L> {
             let done = |Outcome { persons, more }| Done { position, persons, more, ..Done::default() };
             outcomes.push(outcome.map(done));
         }
-        if let Some(last) = batch.last() {
+        let configured = batch.iter().any(|letter| matches!(letter.command, Command::Configure(_)));
+        if let Some(last) = batch.last().filter(|_| configured || plan.people_changed) {
             configured::pin(&mut plan, last.now);
         }
         Ok((plan.into_events(), outcomes))

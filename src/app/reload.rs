@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, watch};
 
@@ -24,6 +25,13 @@ use crate::jose::keys::{FreshKeys, KeyRings, origin};
 use crate::log::embedded::Notes;
 use crate::state::Published;
 use crate::telemetry::metrics::Metrics;
+
+/// How long after the store stood in the way a reload is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// A reload that the store stood in the way of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undone;
 
 /// Everything that a reload touches.
 pub struct Reloader {
@@ -94,24 +102,46 @@ pub fn decisions(decisions: Decisions) -> sink::Decisions {
 impl Reloader {
     /// Reloads whenever the files change, for ever.
     pub async fn follow(self: Arc<Self>, mut watcher: Watcher) {
+        let mut undone: Option<Inputs> = None;
         loop {
-            match watcher.next().await {
-                Ok(inputs) => self.reload(inputs).await,
-                Err(invalid) => self.refused(&invalid.to_string()).await,
-            }
+            let again = async {
+                match &undone {
+                    Some(_) => tokio::time::sleep(RETRY).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let inputs = tokio::select! {
+                read = watcher.next() => match read {
+                    Ok(inputs) => inputs,
+                    Err(invalid) => {
+                        self.refused(&invalid.to_string()).await;
+                        continue;
+                    }
+                },
+                () = again => undone.take().unwrap_or_default(),
+            };
+            undone = self.reload(&inputs).await.is_err().then_some(inputs);
         }
     }
 
     /// Puts these files in force, or says why not. A bad reload changes nothing.
-    pub async fn reload(&self, inputs: Inputs) {
+    ///
+    /// # Errors
+    /// [`Undone`] where the store stood in the way, and not the files: it is worth another try.
+    pub async fn reload(&self, inputs: &Inputs) -> Result<(), Undone> {
         let _turn = self.turn.lock().await;
-        match config::parse(&inputs, &self.environment) {
+        match config::parse(inputs, &self.environment) {
             Ok(configuration) => {
-                if let Err(cause) = self.install(&inputs, configuration).await {
-                    tracing::error!(error = cause, "the configuration is in force, but not all of it is in the log");
+                let installed = self.install(inputs, configuration).await;
+                if let Err(cause) = &installed {
+                    self.refused(&format!("the store did not take all of it, it is tried again: {cause}")).await;
                 }
+                installed.map_err(|_| Undone)
             }
-            Err(invalid) => self.refused(&invalid.to_string()).await,
+            Err(invalid) => {
+                self.refused(&invalid.to_string()).await;
+                Ok(())
+            }
         }
     }
 
@@ -122,7 +152,7 @@ impl Reloader {
             tracing::warn!(config.key = what, "`{what}` needs a restart: the old value stays in force");
         }
         configuration.settings = settings.clone();
-        let policy = store::policy(&configuration);
+        let policy = store::policy(&configuration, &self.published.load().fold);
         let before = self.rings.borrow().clone();
         let rings = rings(&policy, &before, &self.fetcher, &self.fresh, &self.notes)
             .await
@@ -137,12 +167,13 @@ impl Reloader {
         self.settings.send_replace(settings);
         let now = self.clock.now();
         let noted = self.inbox.ask(Command::Configure(Arc::clone(&policy)), now).await;
-        self.metrics.reloaded(Some(now.wall));
-        let kept = store::keep_configuration(&self.notes, inputs).await;
         tracing::info!(config.hash = %policy.hash, "configuration is in force");
         self.record("allow", format!("configuration {} in force", policy.hash)).await;
-        kept.map_err(|error| error.to_string())?;
-        noted.map(|_| ()).map_err(|refused| refused.to_string())
+        // It is in force; what is missing is the log's note of it, and the copy for a restart.
+        noted.map_err(|refused| refused.to_string())?;
+        store::keep_configuration(&self.notes, inputs).await.map_err(|error| error.to_string())?;
+        self.metrics.reloaded(Some(now.wall));
+        Ok(())
     }
 
     async fn refused(&self, errors: &str) {

@@ -228,11 +228,14 @@ fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<Ca
             for (status, count) in [Status::Active, Status::Suspended, Status::Departed].into_iter().zip(counts) {
                 metrics.set_people(&source.name, status, count);
             }
-            let synced = state.fold.sources.get(&source.name).map(|synced| synced.last_synced);
-            if let Some(at) = synced {
-                metrics.source_synced(&source.name, at);
+            let synced = state.fold.sources.get(&source.name);
+            if let Some(state) = synced {
+                metrics.source_synced(&source.name, state.last_heard);
             }
-            metrics.set_source_stale(&source.name, synced.is_none_or(|at| now.wall > at.plus(source.max_staleness)));
+            let stale = synced.is_none_or(|state| state.is_stale(source.max_staleness, now));
+            metrics.set_source_stale(&source.name, stale);
+            let held = state.fold.feeds.get(&source.name).is_some_and(|feed| feed.held.is_some());
+            metrics.set_source_guarded(&source.name, held);
         }
         metrics.set_exemptions(state.fold.exemptions.len());
         for ring in rings.borrow().iter() {

@@ -141,12 +141,12 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         tracing::error!("starting with the last good configuration instead");
     }
     let settings = configuration.settings.clone();
-    let policy = store::policy(&configuration);
     let notes = log.notes();
     let log = Arc::new(log);
 
     let keyer = store::keyer(&notes).await?;
     let start_from = replay(log.as_ref(), keyer.clone()).await?;
+    let policy = store::policy(&configuration, &start_from.fold);
     let floor = store::clock(&notes).await?.max(Some(start_from.fold.witnessed));
     let clock = Clock::start(floor);
     let (recorder, audit) = open_audit(&settings, &clock)?;

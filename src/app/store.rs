@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use crate::config::{self, Configuration, Inputs, Invalid};
 use crate::domain::key::Keyer;
+use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::jose::keys::FreshKeys;
 use crate::log::LogError;
 use crate::log::embedded::Notes;
+use crate::state::fold::Fold;
 
 const SECRET: &str = "look-up secret";
 const LAST_GOOD: &str = "last good configuration";
@@ -107,8 +109,9 @@ pub fn read(paths: &[PathBuf], environment: &BTreeMap<String, String>) -> Result
     Ok(Chosen { inputs, configuration, instead_of: None })
 }
 
-/// The policy of a configuration, to be shared.
+/// The policy of a configuration, to be shared; with the sources that the log knows and the configuration does not.
 #[must_use]
-pub fn policy(configuration: &Configuration) -> Arc<crate::domain::policy::Policy> {
-    Arc::new(configuration.policy.clone())
+pub fn policy(configuration: &Configuration, fold: &Fold) -> Arc<Policy> {
+    let policy = configuration.policy.clone();
+    Arc::new(Policy { retired: fold.retired(&policy.sources), ..policy })
 }

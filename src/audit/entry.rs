@@ -136,6 +136,12 @@ impl Entry {
             Event::Ended(end) => ended(end, time),
             Event::Person(person) => changed(person, time),
             Event::Synced { source, at } => said(source, "synced", Some(*at), time),
+            Event::Linked { source, linking } => {
+                let links: Vec<String> =
+                    linking.link.iter().map(|link| format!("{}={}", link.claim, link.attribute)).collect();
+                let target = Some(format!("{} of {}", links.join(", "), linking.issuer));
+                Self { target, ..said(source, "linked", None, time) }
+            }
             Event::Heard { source, at, .. } => said(source, "heard", Some(*at), time),
             Event::HeldBack(held) => Self {
                 target: Some(format!(
@@ -144,6 +150,7 @@ impl Entry {
                     held.known,
                     held.memberships
                 )),
+                kind: Kind::HeldBack,
                 ..said(&held.source, "listing held back", Some(held.at), time)
             },
             Event::Released { source, cause, actor } => {

@@ -12,6 +12,7 @@ use crate::domain::key::{Key, KeyKind, Keyer};
 use crate::domain::policy::Policy;
 use crate::domain::reason::Reason;
 use crate::domain::revocation::TargetKind;
+use crate::domain::source::{Link, Retired};
 use crate::domain::time::Timestamp;
 use crate::jose::jws::Header;
 
@@ -118,7 +119,7 @@ impl Reader<'_> {
         look_ups.extend(people.iter().map(|name| (TargetKind::Person, self.keyer.name(name))));
         look_ups.sort_unstable();
         look_ups.dedup();
-        Party { look_ups, links }
+        Party { look_ups, links, retired: self.retired_links(claims, issuer) }
     }
 
     /// For each source of the speaker: the first claim of `link` that is present, and no other.
@@ -132,17 +133,30 @@ impl Reader<'_> {
             if source.issuer != index {
                 continue;
             }
-            // Present, not well-typed: a claim that is there and cannot be read decides too, against it.
-            let Some(link) = source.link.iter().find(|link| claims.has(&link.claim)) else { continue };
-            let Some(value) = claims.text(&link.claim) else { continue };
+            let Some((link, value)) = linked(claims, &source.link) else { continue };
             people.push(value.to_owned());
-            links.push(LinkKeys {
-                source: number,
-                person: self.keyer.key(KeyKind::Link, &[&source.name, &link.attribute, value]),
-                claim: self.keyer.key(KeyKind::LinkClaim, &[&rules.name, &link.claim, value]),
-            });
+            links.push(self.link_keys(number, (&source.name, &rules.issuer), link, value));
         }
         links
+    }
+
+    /// The same for the sources that the issuer had before.
+    fn retired_links(&self, claims: &Claims<'_>, issuer: &str) -> Vec<LinkKeys> {
+        let of_issuer = |(retired, _): &(&Retired, u16)| retired.linking.issuer == issuer;
+        let retired = self.policy.retired.iter().zip(0_u16..).filter(of_issuer);
+        let keys = |(retired, number): (&Retired, u16)| {
+            let (link, value) = linked(claims, &retired.linking.link)?;
+            Some(self.link_keys(number, (&retired.name, issuer), link, value))
+        };
+        retired.filter_map(keys).collect()
+    }
+
+    fn link_keys(&self, number: u16, (source, issuer): (&str, &str), link: &Link, value: &str) -> LinkKeys {
+        LinkKeys {
+            source: number,
+            person: self.keyer.key(KeyKind::Link, &[source, &link.attribute, value]),
+            claim: self.keyer.key(KeyKind::LinkClaim, &[issuer, &link.claim, value]),
+        }
     }
 
     /// The chain of `act` (RFC 8693 section 4.1), nearest first.
@@ -176,6 +190,14 @@ impl Reader<'_> {
 }
 
 /// An identity of which nothing can be said; it is refused.
+/// The first claim of `link` that is there, with its value.
+///
+/// There, not well-typed: a claim that is there and cannot be read decides too, against it.
+fn linked<'c>(claims: &'c Claims<'_>, links: &'c [Link]) -> Option<(&'c Link, &'c str)> {
+    let link = links.iter().find(|link| claims.has(&link.claim))?;
+    Some((link, claims.text(&link.claim)?))
+}
+
 fn flawed(index: u16, digest: [u8; 32]) -> Identity {
     Identity {
         kind: CredentialKind::Bearer,

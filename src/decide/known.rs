@@ -71,8 +71,7 @@ fn staleness(state: &State, service: &Service, source: &SourceRules, now: Now) -
         };
     };
     let max = service.max_staleness.unwrap_or(source.max_staleness);
-    let stale = now.wall.max(now.steady) > synced.last_synced.plus(max);
-    (stale && when_stale == WhenStale::Deny).then_some(Reason::StaleSource)
+    (synced.is_stale(max, now) && when_stale == WhenStale::Deny).then_some(Reason::StaleSource)
 }
 
 /// Two people on one request: two persons of one source, or, where no source knows either, two subjects of

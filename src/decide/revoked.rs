@@ -74,7 +74,7 @@ impl Trial<'_> {
                 self.look_up(*key, verdict);
             }
         }
-        for link in &party.links {
+        for link in party.links.iter().chain(&party.retired) {
             self.look_up(link.claim, verdict);
             for known in self.state.fold.people.linked(link.person) {
                 self.look_up(known.key, verdict);

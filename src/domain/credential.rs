@@ -30,11 +30,11 @@ impl CredentialKind {
 /// How one claim links a credential to people of one source: the first configured claim that is present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkKeys {
-    /// Index of the source in the policy that the credential was verified under.
+    /// Index of the source (of the retired one) in the policy that the credential was verified under.
     pub source: u16,
     /// Key of `(source, attribute, value)`: whom it belongs to.
     pub person: Key,
-    /// Key of `(issuer, claim, value)`: cut-offs on the identifier itself.
+    /// Key of `(iss, claim, value)`: cut-offs on the identifier itself.
     pub claim: Key,
 }
 
@@ -45,6 +45,8 @@ pub struct Party {
     pub look_ups: Vec<(TargetKind, Key)>,
     /// One per source of the party's issuer, where a claim that `link` names is present.
     pub links: Vec<LinkKeys>,
+    /// The same for sources that were taken out of the configuration: their blocks stand, and nothing else of them.
+    pub retired: Vec<LinkKeys>,
 }
 
 /// Everything that a decision needs of one proven credential. Texts are for records and answers; decisions

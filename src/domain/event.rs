@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::person::{Person, PersonId};
 use super::revocation::{Revocation, RevocationId, Shape, Target};
+use super::source::Linking;
 use super::time::Timestamp;
 
 /// Place of an event in the log: starts at 1, no gaps, never reused. 0 is "before the first".
@@ -141,6 +142,13 @@ pub enum Event {
         /// When the listing was taken.
         at: Timestamp,
     },
+    /// The configuration says how a source is linked; after it is taken out, its blocks are matched so.
+    Linked {
+        /// Its name.
+        source: String,
+        /// How.
+        linking: Linking,
+    },
     /// A source lives: everything that happened there up to a time is known.
     Heard {
         /// Its name.
@@ -231,6 +239,7 @@ mod tests {
     use super::*;
     use crate::domain::person::Status;
     use crate::domain::revocation::Owner;
+    use crate::domain::source::Link;
 
     fn text() -> impl Strategy<Value = String> {
         ".{0,12}"
@@ -335,6 +344,9 @@ mod tests {
             record().prop_map(Event::Person),
             (text(), time()).prop_map(|(source, at)| Event::Synced { source, at }),
             exemption,
+            (text(), text(), text(), text()).prop_map(|(source, issuer, claim, attribute)| {
+                Event::Linked { source, linking: Linking { issuer, link: vec![Link { claim, attribute }] } }
+            }),
             id().prop_map(|exemption| Event::ExemptionEnded { exemption, cause: EndCause::Expired }),
             (text(), text(), person()).prop_map(|(issuer, name, person)| Event::Pinned { issuer, name, person }),
             (text(), text()).prop_map(|(issuer, name)| Event::Unpinned { issuer, name }),

@@ -85,6 +85,16 @@ impl Person {
         }
     }
 
+    /// Takes an attribute away that `link` may name. The id is never anybody else's.
+    pub fn forget(&mut self, attribute: &str) {
+        match attribute {
+            "id" => {}
+            "email" => self.email = None,
+            "username" => self.username = None,
+            other => drop(self.attributes.remove(other)),
+        }
+    }
+
     /// Every attribute with its value, each of which `link` may name.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         [("id", Some(self.id.key.as_str())), ("email", self.email.as_deref()), ("username", self.username.as_deref())]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::binding::{Binding, Permission, Role};
 use super::issuer::IssuerRules;
 use super::revocation::{Shape, Target};
-use super::source::{SourceRules, WhenStale};
+use super::source::{Retired, SourceRules, WhenStale};
 use super::time::Timestamp;
 
 /// Whether a denial is carried out.
@@ -127,6 +127,8 @@ pub struct Policy {
     pub issuers: Vec<Arc<IssuerRules>>,
     /// Where people come from.
     pub sources: Vec<SourceRules>,
+    /// Sources that the log knows and the configuration no longer does: for denial only.
+    pub retired: Vec<Retired>,
     /// Roles.
     pub roles: Vec<Role>,
     /// Who holds them.

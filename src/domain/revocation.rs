@@ -68,7 +68,7 @@ pub enum Target {
     },
     /// An identifier that `link` uses, whoever holds it: what was issued under it before is dead.
     LinkClaim {
-        /// Name of the issuer, as configured.
+        /// `iss`
         issuer: String,
         /// The claim.
         claim: String,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What to answer while a source is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WhenStale {
@@ -21,12 +23,30 @@ pub struct Supplies {
 }
 
 /// One `{ claim, attribute }` of `link`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// Claim of the token.
     pub claim: String,
     /// Attribute of the person.
     pub attribute: String,
+}
+
+/// How the credentials of an issuer are matched with the people of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Linking {
+    /// `iss`
+    pub issuer: String,
+    /// The first whose claim is present decides.
+    pub link: Vec<Link>,
+}
+
+/// A source that was taken out of the configuration. Its blocks stand, matched by its last links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retired {
+    /// Its name.
+    pub name: String,
+    /// Its last links.
+    pub linking: Linking,
 }
 
 /// The rules of one source.

@@ -4,6 +4,7 @@
 //! restart comes to the same result (law 11).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use imbl::OrdMap;
 
@@ -14,7 +15,8 @@ use crate::domain::event::{Ended, Epoch, Event, Exemption, HeldBack, Position, R
 use crate::domain::key::{Key, Keyer};
 use crate::domain::person::PersonId;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
-use crate::domain::time::Timestamp;
+use crate::domain::source::{Linking, Retired, SourceRules};
+use crate::domain::time::{Now, Timestamp};
 
 /// What the log says of a source that completed a full sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -30,12 +32,28 @@ pub struct SourceState {
 /// Where a source stands between two listings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Feed {
+    /// How its people were last linked with credentials.
+    pub linking: Option<Arc<Linking>>,
     /// From where its events are read on.
     pub cursor: Option<String>,
     /// The listing that the guard holds back.
     pub held: Option<Arc<HeldBack>>,
     /// How many of ten thousand may be missing, until when.
     pub expected: Option<(u32, Timestamp)>,
+}
+
+impl SourceState {
+    /// Whether more than `max` passed since everything at the source was known. On the wall clock alone: the time that
+    /// never falls stands still for as long as the clock once was ahead.
+    #[must_use]
+    pub fn is_stale(&self, max: Duration, now: Now) -> bool {
+        now.wall > self.last_heard.plus(max)
+    }
+}
+
+/// The later of two times, unless the one before lies in the future: it was written while the clock was ahead.
+fn later(before: Timestamp, at: Timestamp, now: Timestamp) -> Timestamp {
+    if before > now { at } else { before.max(at) }
 }
 
 /// Break glass for one person.
@@ -136,8 +154,9 @@ impl Fold {
             Event::Extended { revocation, target, person } => self.extend(*revocation, target, person),
             Event::Ended(ended) => self.end(ended),
             Event::Person(person) => self.people.put(&self.keyer, person.clone()),
-            Event::Synced { source, at } => self.synced(source, *at),
-            Event::Heard { source, at, cursor } => self.heard(source, *at, cursor.as_ref()),
+            Event::Synced { source, at } => self.synced(source, *at, recorded.new.time),
+            Event::Linked { source, linking } => self.feed(source).linking = Some(Arc::new(linking.clone())),
+            Event::Heard { source, at, cursor } => self.heard(source, (*at, recorded.new.time), cursor.as_ref()),
             Event::HeldBack(held) => self.feed(&held.source).held = Some(Arc::new(held.clone())),
             Event::Released { source, .. } => self.feed(source).held = None,
             Event::Expected { source, share, until, .. } => self.feed(source).expected = Some((*share, *until)),
@@ -211,20 +230,20 @@ impl Fold {
         }
     }
 
-    fn synced(&mut self, source: &str, at: Timestamp) {
+    fn synced(&mut self, source: &str, at: Timestamp, now: Timestamp) {
         let mut state = SourceState { first_synced: at, last_synced: at, last_heard: at };
         if let Some(before) = self.sources.get(source) {
             state.first_synced = before.first_synced;
-            state.last_synced = before.last_synced.max(at);
-            state.last_heard = before.last_heard.max(at);
+            state.last_synced = later(before.last_synced, at, now);
+            state.last_heard = later(before.last_heard, at, now);
         }
         self.sources.insert(source.to_owned(), state);
     }
 
-    fn heard(&mut self, source: &str, at: Timestamp, cursor: Option<&String>) {
+    fn heard(&mut self, source: &str, (at, now): (Timestamp, Timestamp), cursor: Option<&String>) {
         // Who never listed its people completely is not heard to the end either.
         if let Some(state) = self.sources.get_mut(source) {
-            state.last_heard = state.last_heard.max(at);
+            state.last_heard = later(state.last_heard, at, now);
         }
         if let Some(cursor) = cursor {
             self.feed(source).cursor = Some(cursor.clone());
@@ -285,6 +304,16 @@ impl Fold {
         ids.sort();
         ids.dedup();
         ids
+    }
+
+    /// Sources that were configured once and no longer are.
+    #[must_use]
+    pub fn retired(&self, configured: &[SourceRules]) -> Vec<Retired> {
+        let gone = self.feeds.iter().filter(|(name, _)| !configured.iter().any(|source| source.name == **name));
+        gone.filter_map(|(name, feed)| {
+            Some(Retired { name: name.clone(), linking: Linking::clone(feed.linking.as_ref()?) })
+        })
+        .collect()
     }
 
     /// Live entries about targets of this kind.

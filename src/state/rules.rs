@@ -11,8 +11,8 @@ use crate::domain::binding::Binding;
 use crate::domain::destination::Destination;
 use crate::domain::key::{Key, KeyKind, Keyer};
 use crate::domain::policy::{ConfiguredRevocation, Policy, Service};
-use crate::domain::revocation::Owner;
-use crate::domain::time::Timestamp;
+use crate::domain::revocation::{Owner, RevocationId};
+use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
 
 /// Keys are keyed hashes already: hashing them again would only cost time.
@@ -219,9 +219,10 @@ impl Rules {
 
     /// Entries of `revocations:` that the log has not noted, and standing notes that no longer have one.
     ///
+    /// One whose `effective` was edited is noted anew, and its old note ends: had it begun, it leaves its cut-off.
     /// A configuration without the key says nothing about what stands.
     #[must_use]
-    pub fn unnoted<'a>(&'a self, fold: &Fold) -> (Vec<&'a ConfiguredRevocation>, Vec<String>) {
+    pub fn unnoted<'a>(&'a self, fold: &Fold, now: Now) -> (Vec<&'a ConfiguredRevocation>, Vec<RevocationId>) {
         let said = self.policy.revocations.as_deref();
         let none: &[ConfiguredRevocation] = &[];
         let Some(entries) = said.or(planted(Fault::ReloadForgets).then_some(none)) else {
@@ -232,12 +233,23 @@ impl Rules {
         let fresh = entries
             .iter()
             .zip(&notes)
-            .filter(|(_, note)| !fold.noted.contains_key(*note) && seen.insert((*note).clone()))
+            .filter(|(entry, note)| !is_noted(fold, entry, note, now) && seen.insert((*note).clone()))
             .map(|(entry, _)| entry)
             .collect();
-        let gone = fold.noted.keys().filter(|note| !notes.contains(note)).cloned().collect();
+        let stands = |note: &String| {
+            let entry = entries.iter().zip(&notes).find(|(_, other)| *other == note);
+            entry.is_some_and(|(entry, note)| is_noted(fold, entry, note, now))
+        };
+        let gone = fold.noted.iter().filter(|(note, _)| !stands(note)).map(|(_, id)| *id).collect();
         (fresh, gone)
     }
+}
+
+/// Whether the log holds an entry of `revocations:` as it is written now.
+fn is_noted(fold: &Fold, entry: &ConfiguredRevocation, note: &str, now: Now) -> bool {
+    let Some(id) = fold.noted.get(note) else { return false };
+    let noted = fold.revocations.under(entry.target.key(&fold.keyer)).iter().find(|noted| noted.id == id.0);
+    noted.is_some_and(|noted| entry.effective.map_or(noted.effective <= now.steady, |wanted| wanted == noted.effective))
 }
 
 fn default_service(policy: &Policy) -> Service {

@@ -7,6 +7,7 @@ use crate::domain::inbox::Refused;
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::ConfiguredRevocation;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Target};
+use crate::domain::source::Linking;
 use crate::domain::time::Now;
 use crate::log::{Log, LogError};
 use crate::state::State;
@@ -17,20 +18,33 @@ const ACTOR: &str = "configuration";
 /// Notes what stands in `revocations:` for the first time, and ends what no longer does.
 pub(super) async fn note<L: Log>(plan: &mut Plan, log: &L, now: Now) -> Result<Result<Outcome, Refused>, LogError> {
     let rules = std::sync::Arc::clone(&plan.state.rules);
-    let (fresh, gone) = rules.unnoted(&plan.state.fold);
+    let (fresh, gone) = rules.unnoted(&plan.state.fold, now);
     for entry in fresh {
         let revocation = revocation(&plan.state, entry, now);
         plan.add(Event::Revoked(revocation), now);
     }
-    for note in gone {
-        let Some(id) = plan.state.fold.noted.get(&note).copied() else { continue };
+    for id in gone {
         if let Some(Event::Revoked(revocation)) = read(log, id).await? {
             let ended =
                 end(id, revocation, (EndCause::TakenOut, now.wall), (ACTOR, "taken out of the configuration"), now);
             plan.add(Event::Ended(ended), now);
         }
     }
+    link(plan, now);
     Ok(Ok(Outcome::default()))
+}
+
+/// Notes how each source is linked, for the day on which it is taken out.
+fn link(plan: &mut Plan, now: Now) {
+    let policy = std::sync::Arc::clone(&plan.state.rules.policy);
+    for source in &policy.sources {
+        let Some(issuer) = policy.issuers.get(usize::from(source.issuer)) else { continue };
+        let linking = Linking { issuer: issuer.issuer.to_string(), link: source.link.clone() };
+        let known = plan.state.fold.feeds.get(&source.name).and_then(|feed| feed.linking.as_deref());
+        if known != Some(&linking) {
+            plan.add(Event::Linked { source: source.name.clone(), linking }, now);
+        }
+    }
 }
 
 async fn read<L: Log>(log: &L, id: RevocationId) -> Result<Option<Event>, LogError> {

@@ -13,12 +13,13 @@ use super::plan::{Outcome, Plan};
 use super::sweep::{self, End, Sweeps};
 use crate::domain::event::{EndCause, Event};
 use crate::domain::inbox::{Observation, Refused};
+use crate::domain::key::KeyKind;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
 use crate::domain::source::SourceRules;
 use crate::domain::time::{Now, Timestamp};
-use crate::state::people::person_key;
+use crate::state::people::{Known, person_key};
 use crate::state::revocations::{OwnerKind, Stand};
 
 /// What our clock and an issuer's may differ by, where we dated the end of access ourselves (design section 2).
@@ -116,6 +117,9 @@ pub(super) fn change(plan: &mut Plan, mut person: Person, id: Option<String>, wh
     if let Some(old) = old.as_deref().filter(|old| is_late(old, &person)) {
         return late(plan, old, &person, when);
     }
+    if person.status == Status::Departed {
+        yield_identifiers(plan, &mut person);
+    }
     // An event that changes nothing is written down too, for its id: delivered again after a later one, it would.
     if old.as_deref() != Some(&person) || id.is_some() {
         cut_off_identifiers(plan, old.as_deref(), &person, when);
@@ -211,7 +215,7 @@ fn cut_off_identifiers(plan: &mut Plan, old: Option<&Person>, new: &Person, when
         for value in [before, taken_over].into_iter().flatten() {
             let revocation = Revocation {
                 target: Target::LinkClaim {
-                    issuer: issuer.name.clone(),
+                    issuer: issuer.issuer.to_string(),
                     claim: link.claim.clone(),
                     value: value.to_owned(),
                 },
@@ -225,12 +229,42 @@ fn cut_off_identifiers(plan: &mut Plan, old: Option<&Person>, new: &Person, when
             };
             plan.add_of(Event::Revoked(revocation), when.provider, None, when.now);
         }
+        if let Some(value) = after.filter(|_| new.status != Status::Departed) {
+            take_over(plan, &rules, (&link.attribute, value), &new.id, when);
+        }
+    }
+}
+
+/// An identifier that passes to somebody who is here leaves those who are gone: what was issued under it before is
+/// cut off, and what is issued from now on is the new holder's alone.
+fn take_over(plan: &mut Plan, rules: &SourceRules, (attribute, value): (&str, &str), id: &PersonId, when: When) {
+    let key = plan.state.fold.keyer.key(KeyKind::Link, &[&rules.name, attribute, value]);
+    let gone = |known: &&Known| known.person.status == Status::Departed && known.person.id != *id;
+    let before: Vec<Person> =
+        plan.state.fold.people.linked(key).filter(gone).map(|known| Person::clone(&known.person)).collect();
+    for mut person in before {
+        person.forget(attribute);
+        plan.add_of(Event::Person(person), when.provider, None, when.now);
+    }
+}
+
+/// The same where a listing says again what somebody who is gone was once called.
+fn yield_identifiers(plan: &Plan, person: &mut Person) {
+    let policy = &plan.state.rules.policy;
+    let Some(rules) = policy.sources.iter().find(|rules| rules.name == person.id.source) else { return };
+    for link in &rules.link {
+        let Some(value) = person.attribute(&link.attribute) else { continue };
+        let key = plan.state.fold.keyer.key(KeyKind::Link, &[&rules.name, &link.attribute, value]);
+        let mut holders = plan.state.fold.people.linked(key);
+        if holders.any(|known| known.person.status != Status::Departed && known.person.id != person.id) {
+            person.forget(&link.attribute);
+        }
     }
 }
 
 fn held_by_another(plan: &Plan, rules: &SourceRules, attribute: &str, value: &str, id: &PersonId) -> bool {
     let parts = [rules.name.as_str(), attribute, value];
-    let key = plan.state.fold.keyer.key(crate::domain::key::KeyKind::Link, &parts);
+    let key = plan.state.fold.keyer.key(KeyKind::Link, &parts);
     plan.state.fold.people.linked(key).any(|known| known.person.id != *id)
 }
 

@@ -90,8 +90,9 @@ fn token(subject: &str) -> Identity {
             links: vec![LinkKeys {
                 source: 0,
                 person: key(KeyKind::Link, &["hr", "id", subject]),
-                claim: key(KeyKind::LinkClaim, &["corp", "sub", subject]),
+                claim: key(KeyKind::LinkClaim, &[ISSUER, "sub", subject]),
             }],
+            retired: vec![],
         },
         actors: vec![],
     }

@@ -60,7 +60,17 @@ pub async fn law_6_nothing_weakens_a_revocation_by_accident<S: Store>(store: S) 
     world.configure(corp::policy(), at(61)).await.unwrap();
     all_denied(&world, at(62), "after a reload without `revocations`").await;
     let gone = Policy { sources: vec![], ..corp::policy() };
-    world.configure(gone, at(63)).await.unwrap();
+    world.configure(gone.clone(), at(63)).await.unwrap();
+    all_denied(&world, at(63), "after the source was taken out").await;
+    world = world.restart(gone).await;
+    all_denied(&world, at(63), "and after a restart without it").await;
+    let mut renamed = with_dave();
+    renamed.sources[0].name = "people".into();
+    let mut issuer = corp::issuer();
+    issuer.name = "company".into();
+    renamed.issuers = vec![std::sync::Arc::new(issuer)];
+    world.configure(renamed, at(63)).await.unwrap();
+    all_denied(&world, at(63), "after the source and the issuer were renamed").await;
     world.configure(with_dave(), at(64)).await.unwrap();
     all_denied(&world, at(65), "after the source was taken out and put back").await;
 

@@ -1,7 +1,7 @@
 //! Law 7: when a block on somebody who outlives their credentials ends, a cut-off at that time stays.
 
 use offboard::domain::inbox::{Command, RevokeRequest};
-use offboard::domain::policy::Policy;
+use offboard::domain::policy::{ConfiguredRevocation, Policy};
 use offboard::domain::reason::Reason;
 use offboard::domain::revocation::{Shape, Target};
 use serde_json::json;
@@ -49,10 +49,17 @@ pub async fn law_7_a_block_that_ends_leaves_a_cut_off<S: Store>(store: S) {
     world.configure(Policy { revocations: Some(vec![configured(alice())]), ..corp::policy() }, at(520)).await.unwrap();
     world.configure(Policy { revocations: Some(vec![]), ..corp::policy() }, at(530)).await.unwrap();
     over(&world, 530, "taken out of the configuration").await;
+    // What was to deny later, and was made to deny at once: the log has to know.
+    let later = ConfiguredRevocation { effective: Some(at(9000).wall), ..configured(alice()) };
+    for (entry, now) in [(later, 540), (configured(alice()), 541)] {
+        world.configure(Policy { revocations: Some(vec![entry]), ..corp::policy() }, at(now)).await.unwrap();
+    }
+    world.configure(Policy { revocations: Some(vec![]), ..corp::policy() }, at(550)).await.unwrap();
+    over(&world, 550, "brought forward, and taken out").await;
 
     lifted(&world).await;
     let world = world.restart(corp::policy()).await;
-    over(&world, 530, "taken out, and the process restarted").await;
+    over(&world, 550, "taken out, and the process restarted").await;
 }
 
 /// What is the credential itself, or dies with it, is lifted without a trace.
@@ -68,12 +75,12 @@ async fn lifted<S: Store>(world: &World<S>) {
         world.restore(done.position, at(601)).await.unwrap();
         let key = target.key(&world.keyer);
         holds(world.published.load().fold.revocations.under(key).is_empty(), format!("{target} is lifted"));
-        same(&world.check(&token(world, 531), at(602)).await.reason, &Reason::Allowed, format!("{target} is lifted"));
+        same(&world.check(&token(world, 551), at(602)).await.reason, &Reason::Allowed, format!("{target} is lifted"));
     }
     // A cut-off that somebody ends is ended: it was no block.
     let cut_off = RevokeRequest { shape: Shape::CutOff { at: at(700).wall }, ..request(alice()) };
     let done = world.inbox.ask(Command::Revoke(cut_off), at(700)).await.unwrap();
-    same(&world.check(&token(world, 531), at(701)).await.reason, &Reason::IssuedBeforeCutoff, "a cut-off stands");
+    same(&world.check(&token(world, 551), at(701)).await.reason, &Reason::IssuedBeforeCutoff, "a cut-off stands");
     world.restore(done.position, at(702)).await.unwrap();
-    same(&world.check(&token(world, 531), at(703)).await.reason, &Reason::Allowed, "and is restored");
+    same(&world.check(&token(world, 551), at(703)).await.reason, &Reason::Allowed, "and is restored");
 }

@@ -139,8 +139,8 @@ impl<S: Store> World<S> {
     /// A process whose sources said nothing yet.
     pub async fn empty(store: S, policy: Policy) -> Self {
         let log = store.open();
-        let policy = Arc::new(policy);
         let fold = replay(log.as_ref(), keyer()).await.unwrap();
+        let policy = Arc::new(Policy { retired: fold.fold.retired(&policy.sources), ..policy });
         let (writer, published) = Writer::new(Arc::clone(&log), fold, Arc::clone(&policy), Box::new(Silent));
         let (inbox, letters) = Inbox::new();
         let mut writers = JoinSet::new();
@@ -171,7 +171,8 @@ impl<S: Store> World<S> {
 
     /// A reload.
     pub async fn configure(&mut self, policy: Policy, now: Now) -> Result<Done, Refused> {
-        let policy = Arc::new(policy);
+        let retired = self.published.load().fold.retired(&policy.sources);
+        let policy = Arc::new(Policy { retired, ..policy });
         self.authenticator = authenticator(&policy, &self.cache, &[&signer()]);
         self.inbox.ask(Command::Configure(policy), now).await
     }

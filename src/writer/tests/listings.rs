@@ -1,0 +1,297 @@
+//! Listings in pieces, the guard, and what is late.
+
+use super::*;
+use crate::domain::inbox::Verdict;
+use crate::domain::person::PersonId;
+
+fn id(key: &str) -> PersonId {
+    PersonId { source: "hr".into(), key: key.into() }
+}
+
+fn many(count: usize) -> Vec<Person> {
+    (0..count).map(|number| person(&format!("p{number:03}"), Status::Active)).collect()
+}
+
+fn in_group(key: &str, group: &str) -> Person {
+    Person { groups: vec![group.into()], ..person(key, Status::Active) }
+}
+
+impl Bench {
+    async fn observe(&self, observation: Observation, now: Now) -> Result<Done, Refused> {
+        self.inbox.ask(Command::Observe(observation), now).await
+    }
+
+    async fn page(&self, sweep: u64, people: &[Person], now: Now) -> Result<Done, Refused> {
+        self.observe(Observation::Page { source: "hr".into(), sweep, people: people.to_vec() }, now).await
+    }
+
+    async fn swept(&self, sweep: u64, count: Option<usize>, verify: bool, now: Now) -> Result<Done, Refused> {
+        self.observe(Observation::Swept { source: "hr".into(), sweep, at: now.wall, count, verify }, now).await
+    }
+
+    async fn judge(&self, verdict: Verdict, now: Now) -> Result<Done, Refused> {
+        self.inbox.ask(Command::Judge { source: "hr".into(), verdict, actor: "ops".into() }, now).await
+    }
+
+    fn status(&self, key: &str) -> Option<Status> {
+        let state = self.published.snapshot();
+        state.fold.people.find(&self.keyer, &id(key)).map(|known| known.person.status)
+    }
+
+    fn held(&self) -> Option<usize> {
+        let state = self.published.snapshot();
+        state.fold.feeds.get("hr").and_then(|feed| feed.held.as_ref().map(|held| held.missing.len()))
+    }
+}
+
+#[tokio::test]
+async fn an_empty_listing_is_held_back_even_the_first() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    assert!(matches!(bench.list(&[], at(0)).await, Err(Refused::Guarded { missing: 0, known: 0, .. })));
+    assert!(!bench.published.load().fold.sources.contains_key("hr"), "it is no sync");
+
+    let bench = Bench::start().await;
+    assert!(matches!(bench.list(&[], at(5)).await, Err(Refused::Guarded { missing: 2, known: 2, .. })));
+    assert_eq!(bench.ask("alice", at(1), at(6)), Reason::Allowed);
+    assert!(bench.list(&[person("carol", Status::Suspended)], at(7)).await.is_err());
+    let shown = bench.published.snapshot();
+    assert!(shown.fold.sources.get("hr").is_some_and(|source| source.last_synced == at(0).wall), "and is no sync");
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn a_listing_in_pieces_comes_into_force_step_by_step() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let all = many(2_500);
+    for piece in all.chunks(600) {
+        bench.page(1, piece, at(0)).await.unwrap();
+    }
+    assert!(!bench.swept(1, Some(2_500), true, at(0)).await.unwrap().more);
+    assert_eq!(bench.published.load().fold.people.counts()["hr"], [2_500, 0, 0]);
+
+    // Half a year later everybody has another address, and one has left.
+    let moved = |person: &Person| Person { email: Some(format!("{}@new.example", person.id.key)), ..person.clone() };
+    let next: Vec<Person> = all.iter().skip(1).map(moved).collect();
+    for piece in next.chunks(600) {
+        bench.page(2, piece, at(10)).await.unwrap();
+    }
+    let first = bench.swept(2, None, true, at(10)).await.unwrap();
+    assert_eq!(first.persons, [id("p000")], "who is missing is looked up first");
+    assert_eq!(bench.status("p000"), Some(Status::Active));
+    let mut steps = 0;
+    while bench.swept(2, None, false, at(10)).await.unwrap().more {
+        steps += 1;
+    }
+    assert_eq!(steps, 2, "2,500 records in steps of 1,000");
+    assert_eq!(bench.status("p000"), Some(Status::Departed));
+    assert!(bench.published.load().fold.people.iter().all(|known| {
+        known.person.status == Status::Departed || known.person.email.as_ref().unwrap().ends_with("@new.example")
+    }));
+    assert!(matches!(bench.swept(2, None, false, at(11)).await, Err(Refused::Void { .. })), "it is over");
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn rows_that_do_not_match_the_count_are_no_listing() {
+    let bench = Bench::start().await;
+    bench.page(1, &[person("alice", Status::Active), person("alice", Status::Active)], at(5)).await.unwrap();
+    let refused = bench.swept(1, Some(2), false, at(5)).await.unwrap_err();
+    assert_eq!(refused.to_string(), "listing of source `hr` is void: it has 1 people, and the provider counts 2");
+    assert_eq!(bench.status("bob"), Some(Status::Active));
+    assert!(matches!(bench.swept(1, None, false, at(6)).await, Err(Refused::Void { .. })), "nothing of it is left");
+}
+
+#[tokio::test]
+async fn what_became_known_meanwhile_is_newer_than_the_listing() {
+    let bench = Bench::start().await;
+    let renamed = Person { email: Some("a@example.com".into()), ..person("alice", Status::Active) };
+    bench.page(1, &[renamed, in_group("bob", "x")], at(5)).await.unwrap();
+    let event = |person| Observation::Change { person, at: None, event_id: None };
+    bench.observe(event(person("alice", Status::Suspended)), at(6)).await.unwrap();
+    bench.observe(Observation::Gone { person: id("bob"), at: None }, at(6)).await.unwrap();
+    bench.observe(event(person("carol", Status::Active)), at(6)).await.unwrap();
+    assert!(!bench.swept(1, None, false, at(7)).await.unwrap().more);
+    let found = ["alice", "bob", "carol"].map(|key| bench.status(key));
+    assert_eq!(found, [Some(Status::Suspended), Some(Status::Departed), Some(Status::Active)]);
+}
+
+#[tokio::test]
+async fn an_operator_confirms_discards_or_announces() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let all = many(60);
+    bench.list(&all, at(0)).await.unwrap();
+    let (stay, left) = all.split_at(40);
+    let disabled = Person { status: Status::Suspended, ..stay[0].clone() };
+    let listing = [&[disabled], &stay[1..]].concat();
+    let refused = bench.list(&listing, at(5)).await.unwrap_err();
+    assert!(matches!(refused, Refused::Guarded { missing: 20, known: 60, .. }), "{refused}");
+    assert_eq!(bench.status("p000"), Some(Status::Suspended), "an explicit word counts");
+    assert_eq!((bench.status(&left[0].id.key), bench.held()), (Some(Status::Active), Some(20)));
+    let epoch = bench.published.load().fold.epoch;
+    bench.list(&listing, at(6)).await.unwrap_err();
+    assert_eq!(bench.published.load().fold.epoch, epoch, "held back once is written once");
+
+    bench.judge(Verdict::Discard, at(7)).await.unwrap();
+    assert_eq!((bench.held(), bench.status(&left[0].id.key)), (None, Some(Status::Active)));
+    assert_eq!(bench.judge(Verdict::Confirm, at(8)).await, Err(Refused::NothingHeld("hr".into())));
+
+    bench.list(&listing, at(9)).await.unwrap_err();
+    let done = bench.judge(Verdict::Confirm, at(10)).await.unwrap();
+    assert_eq!((done.persons.len(), bench.held()), (20, None));
+    assert_eq!(bench.status(&left[0].id.key), Some(Status::Departed));
+    bench.list(&listing, at(11)).await.unwrap();
+
+    let expect =
+        |share, until: Now| Command::Expect { source: "hr".into(), share, until: until.wall, actor: "ops".into() };
+    assert!(bench.inbox.ask(expect(5_000, at(11)), at(12)).await.is_err(), "it is over");
+    bench.inbox.ask(expect(5_000, at(20)), at(12)).await.unwrap();
+    bench.list(&stay[..15], at(21)).await.unwrap_err();
+    bench.inbox.ask(expect(7_000, at(40)), at(22)).await.unwrap();
+    bench.list(&stay[..15], at(23)).await.unwrap();
+    assert_eq!((bench.status("p030"), bench.held()), (Some(Status::Departed), None), "and nothing is held any more");
+    bench.list(&[], at(24)).await.unwrap_err();
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn the_guard_judges_lost_memberships_too() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let with = |groups: &[&str]| -> Vec<Person> {
+        let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+        many(20).into_iter().map(|person| Person { groups: groups.clone(), ..person }).collect()
+    };
+    bench.list(&with(&["a", "b", "c", "d"]), at(0)).await.unwrap();
+    let refused = bench.list(&with(&["a", "b"]), at(1)).await.unwrap_err();
+    assert!(matches!(refused, Refused::Guarded { missing: 0, memberships: 40, .. }), "{refused}");
+    bench.list(&with(&[]), at(2)).await.unwrap_err();
+    bench.list(&with(&["a", "b", "c", "d", "e"]), at(3)).await.unwrap();
+    bench.list(&with(&["a", "b", "c", "d"]), at(4)).await.unwrap();
+    bench.list(&with(&["a"]), at(5)).await.unwrap_err();
+    bench.judge(Verdict::Confirm, at(6)).await.unwrap();
+    bench.list(&with(&["a"]), at(7)).await.unwrap();
+    // Two people in all the groups that there are: none is left, which is no company either.
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    bench.list(&[in_group("alice", "x"), in_group("bob", "x")], at(0)).await.unwrap();
+    bench.list(&[person("alice", Status::Active), person("bob", Status::Active)], at(1)).await.unwrap_err();
+    bench.list(&[person("alice", Status::Active), in_group("bob", "x")], at(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_record_that_is_late_gives_nothing_back() {
+    let bench = Bench::start().await;
+    let told = |status, changed: i64, now: i64| {
+        let person = Person { changed: Some(at(changed).wall), ..person("alice", status) };
+        bench.observe(Observation::Change { person, at: Some(at(changed).wall), event_id: None }, at(now))
+    };
+    told(Status::Suspended, 20, 21).await.unwrap();
+    told(Status::Active, 15, 22).await.unwrap();
+    assert_eq!(bench.ask("alice", at(1), at(23)), Reason::RevokedPerson, "what is older does not lift it");
+    told(Status::Active, 30, 31).await.unwrap();
+    told(Status::Suspended, 25, 32).await.unwrap();
+    assert_eq!(bench.ask("alice", at(31), at(33)), Reason::Allowed, "nor does it block again");
+    assert_eq!(bench.ask("alice", at(30), at(33)), Reason::IssuedBeforeCutoff);
+
+    // Nobody had told of the time that bob was out: it leaves its cut-off all the same (law 7).
+    let told = |status, changed: i64, now: i64| {
+        let person = Person { changed: Some(at(changed).wall), ..person("bob", status) };
+        bench.observe(Observation::Change { person, at: None, event_id: None }, at(now))
+    };
+    told(Status::Active, 40, 41).await.unwrap();
+    told(Status::Suspended, 35, 42).await.unwrap();
+    assert_eq!(bench.ask("bob", at(40), at(43)), Reason::IssuedBeforeCutoff);
+    assert_eq!(bench.ask("bob", at(41), at(43)), Reason::Allowed);
+
+    bench.observe(Observation::Gone { person: id("bob"), at: Some(at(50).wall) }, at(51)).await.unwrap();
+    told(Status::Active, 45, 52).await.unwrap();
+    assert_eq!(bench.ask("bob", at(49), at(53)), Reason::RevokedPerson, "an event from before the deletion");
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn cut_offs_sessions_and_clients_of_a_source() {
+    let bench = Bench::start().await;
+    let person = || Target::DirectoryPerson { person: id("alice") };
+    let cut = |target, time: i64| {
+        let reason = "logged out by an admin".to_owned();
+        Observation::CutOff { source: "hr".into(), target, at: at(time).wall, reason }
+    };
+    bench.observe(cut(person(), 20), at(21)).await.unwrap();
+    let entries = || bench.published.load().fold.revocations.len();
+    let one = entries();
+    bench.observe(cut(person(), 15), at(22)).await.unwrap();
+    bench.observe(cut(person(), 30), at(31)).await.unwrap();
+    assert_eq!(entries(), one, "the latest is enough");
+    assert_eq!(bench.ask("alice", at(30), at(32)), Reason::IssuedBeforeCutoff);
+    assert_eq!(bench.ask("alice", at(31), at(32)), Reason::Allowed);
+
+    let block = |target, stands, expires: Option<i64>| Observation::Block {
+        source: "hr".into(),
+        target,
+        stands,
+        at: None,
+        expires: expires.map(|seconds| at(seconds).wall),
+        reason: "ended".into(),
+    };
+    let session = || Target::Session { issuer: ISSUER.into(), session: "s1".into() };
+    bench.observe(block(session(), true, Some(100)), at(40)).await.unwrap();
+    bench.observe(block(session(), true, Some(100)), at(41)).await.unwrap();
+    assert_eq!(bench.ask("bob", at(39), at(42)), Reason::RevokedSession);
+    bench.inbox.ask(Command::Tick, at(101)).await.unwrap();
+    assert_eq!(bench.ask("bob", at(39), at(102)), Reason::Allowed, "forgotten when nothing of it can be left");
+    let subject = || Target::Subject { issuer: ISSUER.into(), subject: "bob".into() };
+    bench.observe(block(subject(), true, None), at(110)).await.unwrap();
+    assert_eq!(bench.ask("bob", at(109), at(111)), Reason::RevokedSubject);
+    bench.observe(block(subject(), false, None), at(120)).await.unwrap();
+    assert_eq!(bench.ask("bob", at(109), at(121)), Reason::IssuedBeforeCutoff);
+    assert_eq!(bench.ask("bob", at(121), at(121)), Reason::Allowed);
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn signs_of_life_are_written_as_often_as_somebody_asks() {
+    let mut hasty = policy();
+    hasty.services[0].max_staleness = Some(std::time::Duration::from_secs(30));
+    let bench = Bench::over(Arc::new(Memory::default()), hasty).await;
+    let heard = |time: i64, cursor: Option<&str>| {
+        let cursor = cursor.map(str::to_owned);
+        bench.observe(Observation::Heard { source: "hr".into(), at: at(time).wall, cursor }, at(time))
+    };
+    heard(0, None).await.unwrap();
+    assert_eq!(bench.published.load().fold.epoch.position, 0, "who never listed anybody is not heard");
+    bench.list(&[person("alice", Status::Active)], at(0)).await.unwrap();
+    let before = bench.published.load().fold.epoch.position;
+    for second in 1..=60 {
+        heard(second, Some("c1")).await.unwrap();
+    }
+    let state = bench.published.snapshot();
+    assert_eq!(state.fold.epoch.position - before, 6, "every ten seconds, with the new cursor");
+    assert_eq!(state.fold.feeds["hr"].cursor.as_deref(), Some("c1"));
+    assert!(!state.fold.sources["hr"].is_stale(std::time::Duration::from_secs(30), at(81)));
+    assert!(state.fold.sources["hr"].is_stale(std::time::Duration::from_secs(30), at(82)));
+
+    // A clock that was a day ahead and was set right.
+    heard(86_400, None).await.unwrap();
+    heard(100, None).await.unwrap();
+    assert!(bench.published.load().fold.sources["hr"].is_stale(std::time::Duration::from_secs(30), at(131)));
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn an_identifier_that_passes_on_leaves_who_is_gone() {
+    let mut by_email = policy();
+    by_email.sources[0].link = vec![Link { claim: "email".into(), attribute: "email".into() }];
+    let bench = Bench::over(Arc::new(Memory::default()), by_email).await;
+    bench.list(&[person("alice", Status::Active), person("bob", Status::Active)], at(0)).await.unwrap();
+    bench.list(&[person("bob", Status::Active)], at(10)).await.unwrap();
+    let heir = Person { email: Some("alice@example.com".into()), ..person("alice2", Status::Active) };
+    bench.list(&[person("bob", Status::Active), heir.clone()], at(20)).await.unwrap();
+    let link = bench.keyer.key(KeyKind::Link, &["hr", "email", "alice@example.com"]);
+    let holders = || -> Vec<String> {
+        bench.published.load().fold.people.linked(link).map(|known| known.person.id.key.clone()).collect()
+    };
+    assert_eq!(holders(), ["alice2"], "new tokens are hers alone");
+    let departed = Person { status: Status::Departed, ..person("alice", Status::Active) };
+    bench.list(&[person("bob", Status::Active), heir, departed], at(30)).await.unwrap();
+    assert_eq!(holders(), ["alice2"], "whatever a directory still says of who is gone");
+    bench.folds_agree().await;
+}
