@@ -14,6 +14,7 @@ pub mod gate;
 pub mod listeners;
 pub mod reload;
 mod serve;
+pub mod sources;
 mod start;
 pub mod store;
 pub mod supervisor;

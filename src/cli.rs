@@ -7,6 +7,7 @@ mod listing;
 mod output;
 mod revoke;
 mod serve;
+mod source;
 mod validate;
 
 use std::path::PathBuf;
@@ -52,6 +53,8 @@ enum Command {
     Person(listing::Person),
     /// List people.
     People(listing::People),
+    /// State, progress and rights of the sources of people.
+    Source(source::Source),
     /// Show sources and their age, issuers, epoch, configuration and enforcement.
     Status(listing::Status),
     /// Read and prove the audit trail.
@@ -131,6 +134,7 @@ impl Cli {
             Command::Revocations(command) => command.run(),
             Command::Person(command) => command.run(),
             Command::People(command) => command.run(),
+            Command::Source(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Audit(command) => command.run(),
         }

@@ -21,6 +21,7 @@ pub mod check;
 pub mod fields;
 pub mod settings;
 pub mod issuers;
+pub mod sources;
 pub mod services;
 pub mod roles;
 pub mod revocations;
@@ -134,8 +135,8 @@ fn typed(root: &Fields<'_>, hash: &Arc<str>) -> (Settings, Policy) {
     let role_indices = Fields::indices(&role_fields, 0);
     let _ = Fields::indices(&source_fields, 0);
 
-    let issuers = issuers::issuers(&issuer_fields);
-    let (sources, files) = issuers::sources(&source_fields, &issuer_indices);
+    let issuers = issuers::issuers(&issuer_fields, &sources::keycloaks(&source_fields));
+    let (sources, asked) = sources::sources(&source_fields, &issuer_indices, &issuers);
     warn_of_silence(root, &issuer_fields, &issuers, &sources);
     let bearer_header = response::bearer_header(root);
     let response = response::response(root, &bearer_header);
@@ -156,7 +157,7 @@ fn typed(root: &Fields<'_>, hash: &Arc<str>) -> (Settings, Policy) {
         issuers,
         sources,
     };
-    (Settings::from_fields(root, files), policy)
+    (Settings::from_fields(root, asked), policy)
 }
 
 fn exemptions_max(root: &Fields<'_>) -> Duration {

@@ -1,6 +1,13 @@
 //! Where people come from, and how we learn that they left.
 //!
 //! A source sends observations and never compares them with anything: the writer does. One module for each
-//! kind.
+//! kind; those that are asked ([`directory::Directory`]) share one machinery, [`poller`].
 
+pub mod directory;
+pub mod error;
 pub mod file;
+pub mod health;
+pub mod http;
+pub mod keycloak;
+mod pace;
+pub mod poller;

@@ -15,6 +15,7 @@ use super::feeds;
 use super::gate::CheckGate;
 use super::listeners::Socket;
 use super::reload::Reloader;
+use super::sources::{Manager, Sources};
 use super::start::InForce;
 use super::supervisor::Supervisor;
 use super::views::LiveViews;
@@ -56,6 +57,7 @@ pub(super) struct Parts {
     pub(super) fresh_keys: mpsc::Receiver<FreshKeys>,
     pub(super) rings: watch::Receiver<KeyRings>,
     pub(super) settings: watch::Receiver<Settings>,
+    pub(super) sources: Sources,
     pub(super) cache: Arc<CacheCounters>,
     pub(super) readiness: Readiness,
     pub(super) replayed: Block,
@@ -170,8 +172,14 @@ async fn spawn_all(
     core.spawn_until_stop("clock", work, time);
     core.spawn_until_stop("keys.keep", work, feeds::keep_keys(parts.fresh_keys, notes));
     core.spawn_until_stop("keys.refresh", work, feeds::signing_keys(rings.clone(), Arc::clone(&clock)));
-    let people = feeds::people_files(settings, inbox.clone(), Arc::clone(&clock), Arc::clone(&metrics));
-    core.spawn_until_stop("source.file", work, people);
+    let manager = Manager {
+        sources: parts.sources,
+        inbox: inbox.clone(),
+        published: Arc::clone(&gate.published),
+        clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
+    };
+    core.spawn_until_stop("sources", work, manager.run(settings));
 
     // What `revocations:` says is noted before the first check is answered; it denies in any case.
     if let Err(error) = inbox.ask(Command::Configure(Arc::clone(&parts.first)), clock.now()).await {

@@ -12,6 +12,7 @@ use super::gate::{Active, Authenticators, CheckGate};
 use super::listeners::{self, ListenError};
 use super::reload::{self, Reloader};
 use super::serve::{Bound, Parts};
+use super::sources::Sources;
 use super::store::{self, Chosen};
 use super::views::LiveViews;
 use crate::audit::AuditError;
@@ -185,8 +186,10 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     });
     let ledger = Arc::new(Book { recorder: recorder.clone(), clock: Arc::clone(&clock) });
     let guard = Guard::new(bootstrap(&settings)?, Arc::clone(&ledger) as _);
+    let sources = Sources::default();
     let views = LiveViews {
         gate: Arc::clone(&gate),
+        sources: sources.clone(),
         log: Arc::clone(&log),
         rings: rings.clone(),
         readiness: readiness.clone(),
@@ -231,6 +234,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         fresh_keys,
         rings,
         settings: settings_receiver,
+        sources,
         cache,
         readiness,
         replayed,

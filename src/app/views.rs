@@ -10,9 +10,10 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use super::explain::{Knowledge, Story, cause, recalled};
 use super::gate::CheckGate;
+use super::sources::Sources;
 use crate::control::views::{
-    Explanation, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter, RevocationView,
-    SourceView, StatusView, Views,
+    Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter,
+    RevocationView, SourceHealth, SourceView, StatusView, Views,
 };
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{Event, Position, Recorded};
@@ -24,6 +25,8 @@ use crate::domain::time::Now;
 use crate::jose::keys::KeyRings;
 use crate::log::Log;
 use crate::request::Request;
+use crate::source::directory::Finding;
+use crate::source::health::Health;
 use crate::state::State;
 use crate::state::people::Known;
 use crate::state::revocations::Stand;
@@ -44,6 +47,8 @@ pub struct LiveViews<L> {
     pub readiness: Readiness,
     /// Name of this replica.
     pub replica: String,
+    /// The sources at work.
+    pub sources: Sources,
 }
 
 impl<L: Log> LiveViews<L> {
@@ -137,18 +142,30 @@ impl<L: Log> LiveViews<L> {
 
     fn source_views(&self, state: &State, now: Now) -> Vec<SourceView> {
         let of = |source: &crate::domain::source::SourceRules| {
-            let last_sync = state.fold.sources.get(&source.name).map(|synced| synced.last_synced);
+            let synced = state.fold.sources.get(&source.name);
             let counts = state.fold.people.counts().get(&source.name).copied().unwrap_or_default();
             let statuses = [Status::Active, Status::Suspended, Status::Departed];
             SourceView {
                 name: source.name.clone(),
-                last_sync,
-                stale: last_sync.is_none_or(|at| now.wall > at.plus(source.max_staleness)),
-                guarded: self.gate.metrics.source_guarded(&source.name),
+                last_sync: synced.map(|state| state.last_synced),
+                last_heard: synced.map(|state| state.last_heard),
+                stale: synced.is_none_or(|state| state.is_stale(source.max_staleness, now)),
+                held: state.fold.feeds.get(&source.name).and_then(|feed| feed.held.clone()),
+                expected: state.fold.feeds.get(&source.name).and_then(|feed| feed.expected),
+                health: self.sources.health(&source.name).map(shown),
                 people: statuses.into_iter().zip(counts.map(|count| count as u64)).collect(),
             }
         };
         state.rules.policy.sources.iter().map(of).collect()
+    }
+}
+
+fn shown(health: Health) -> SourceHealth {
+    SourceHealth {
+        last_poll: health.last_poll,
+        sweep: health.sweep.map(|sweep| (sweep.since, sweep.people as u64)),
+        trouble: health.trouble.map(|trouble| (trouble.at, trouble.text)),
+        failures: u64::from(health.failures),
     }
 }
 
@@ -295,6 +312,17 @@ impl<L: Log> Views for LiveViews<L> {
             revocations: TargetKind::ALL.into_iter().map(|kind| (kind, state.fold.live(kind) as u64)).collect(),
             audit_lost: self.gate.recorder.counts().lost,
         }
+    }
+
+    async fn sync_source(&self, name: &str, full: bool) -> Result<(), String> {
+        self.sources.sync(name, full).await
+    }
+
+    async fn check_source(&self, name: &str) -> Result<Vec<FindingView>, String> {
+        let found = self.sources.examine(name).await?;
+        let view =
+            |found: Finding| FindingView { grade: found.grade.word(), what: found.what.to_owned(), text: found.text };
+        Ok(found.into_iter().map(view).collect())
     }
 
     async fn explain(&self, question: Question) -> Option<Explanation> {

@@ -1,23 +1,21 @@
-//! `issuers` and `sources`.
+//! `issuers`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::issuer::{Algorithm, ClaimNames, IssuerRules, KeySource, MachineRule, TokenType};
-use crate::domain::source::{Link, MaxChange, SourceRules, Supplies, WhenStale};
 
 use super::fields::Fields;
 use super::problem::quoted;
-use super::settings::FileSourceSettings;
 use super::text;
 
 /// More than this hides clocks that are wrong and lengthens every token.
 const GENEROUS_LEEWAY: Duration = Duration::from_secs(300);
 
-/// The issuers, in the order written.
+/// The issuers, in the order written. `keycloaks` are the names of those that have a source of kind `keycloak`.
 #[must_use]
-pub fn issuers(sections: &[Fields<'_>]) -> Vec<Arc<IssuerRules>> {
+pub fn issuers(sections: &[Fields<'_>], keycloaks: &[&str]) -> Vec<Arc<IssuerRules>> {
     let mut seen: BTreeMap<&str, String> = BTreeMap::new();
     let mut issuers = vec![];
     for fields in sections {
@@ -27,12 +25,13 @@ pub fn issuers(sections: &[Fields<'_>]) -> Vec<Arc<IssuerRules>> {
             fields.wrong("issuer", format!("{} is given twice, first at {first}", quoted(iss)));
         }
         // Read all of it, so that all of its errors are found, even where it has no name.
-        issuers.extend(issuer(fields).map(Arc::new));
+        issuers.extend(issuer(fields, keycloaks).map(Arc::new));
     }
     issuers
 }
 
-fn issuer(fields: &Fields<'_>) -> Option<IssuerRules> {
+fn issuer(fields: &Fields<'_>, keycloaks: &[&str]) -> Option<IssuerRules> {
+    let keycloak = fields.text("name").is_some_and(|name| keycloaks.contains(&name));
     let keys = keys(fields);
     let any = fields.text("audiences").is_some();
     if any {
@@ -46,7 +45,7 @@ fn issuer(fields: &Fields<'_>) -> Option<IssuerRules> {
         fields.warn("leeway", "is longer than 5m: expired tokens live on that long");
     }
     let token_types = token_types(fields);
-    let (claims, machines) = (claims(&fields.section("claims")), machines(&fields.section("machines")));
+    let (claims, machines) = (claims(&fields.section("claims")), machines(&fields.section("machines"), keycloak));
     Some(IssuerRules {
         name: fields.owned("name")?,
         issuer: fields.text("issuer")?.into(),
@@ -115,9 +114,12 @@ fn claims(fields: &Fields<'_>) -> ClaimNames {
     }
 }
 
-fn machines(fields: &Fields<'_>) -> MachineRule {
+fn machines(fields: &Fields<'_>, keycloak: bool) -> MachineRule {
     let given = (fields.has("when"), fields.has("username_prefix"), fields.has("claim"), fields.has("equals"));
     match given {
+        (false, false, false, false) if keycloak && fields.place().is_none() => {
+            return MachineRule::UsernamePrefix("service-account-".to_owned());
+        }
         (_, false, false, false) if given.0 || fields.place().is_none() => {}
         (false, true, false, false) => {
             return MachineRule::UsernamePrefix(fields.owned("username_prefix").unwrap_or_default());
@@ -129,58 +131,4 @@ fn machines(fields: &Fields<'_>) -> MachineRule {
         _ => fields.wrong("", "needs exactly one of `when`, `username_prefix`, `claim` with `equals`"),
     }
     MachineRule::ClientIsSubject
-}
-
-/// The sources, in the order written, and what wiring needs of them.
-#[must_use]
-pub fn sources(sections: &[Fields<'_>], issuers: &BTreeMap<&str, u16>) -> (Vec<SourceRules>, Vec<FileSourceSettings>) {
-    sections.iter().filter_map(|fields| source(fields, issuers)).unzip()
-}
-
-fn source(fields: &Fields<'_>, issuers: &BTreeMap<&str, u16>) -> Option<(SourceRules, FileSourceSettings)> {
-    let kind = fields.text("kind");
-    let issuer = fields.text("issuer").and_then(|name| {
-        let index = issuers.get(name).copied();
-        if index.is_none() {
-            fields.wrong("issuer", format!("unknown issuer {}", quoted(name)));
-        }
-        index
-    });
-    let max_change = fields.section("max_change");
-    let max_change = MaxChange {
-        share: max_change.read("share", text::share).unwrap_or(0.2),
-        from: max_change.text("from").and_then(|from| from.parse().ok()).unwrap_or(10),
-    };
-    let when_stale = fields.text("when_stale").map_or(WhenStale::Allow, when_stale);
-    if when_stale == WhenStale::Deny {
-        fields
-            .warn("when_stale", "deny: while this source cannot be reached, its issuer's people are denied everywhere");
-    }
-    let link = fields.sections("link").map(|links| links.iter().filter_map(link).collect());
-    let required = fields.flag("required").unwrap_or(false);
-    let max_staleness = fields.read("max_staleness", text::duration).unwrap_or(Duration::from_secs(900));
-    let (name, path) = (fields.owned("name"), fields.text("path"));
-    kind?;
-    let rules = SourceRules {
-        name: name.clone()?,
-        issuer: issuer?,
-        supplies: Supplies { people: true, groups: true },
-        required,
-        max_staleness,
-        when_stale,
-        link: link.unwrap_or_else(|| vec![Link { claim: "sub".to_owned(), attribute: "id".to_owned() }]),
-        max_change,
-    };
-    Some((rules, FileSourceSettings { name: name?, path: path?.into() }))
-}
-
-fn link(fields: &Fields<'_>) -> Option<Link> {
-    let (claim, attribute) = (fields.owned("claim"), fields.owned("attribute"));
-    Some(Link { claim: claim?, attribute: attribute? })
-}
-
-/// The word `allow` or `deny`.
-#[must_use]
-pub fn when_stale(word: &str) -> WhenStale {
-    if word == "deny" { WhenStale::Deny } else { WhenStale::Allow }
 }

@@ -1,5 +1,9 @@
 //! The table: every key of the configuration.
 
+mod sources;
+
+use sources::SOURCE;
+
 use super::table::{Kind, Section, Words, later, optional, required};
 use super::text::Format;
 
@@ -181,51 +185,6 @@ static MACHINES: Section = Section {
         optional("username_prefix", TEXT, "The user name begins so."),
         optional("claim", TEXT, "A claim, with `equals`."),
         optional("equals", TEXT, "What the claim must be."),
-    ],
-};
-
-static SOURCE: Section = Section {
-    name: "source",
-    about: "One directory of people.",
-    keys: &[
-        required("name", NAME, "What metrics and commands call it."),
-        required(
-            "kind",
-            Kind::Word(&Words {
-                built: &["file"],
-                later: &["okta", "keycloak", "ldap", "entra", "scim", "ssf", "webhook"],
-            }),
-            "What speaks there.",
-        ),
-        required("issuer", NAME, "Name of the issuer whose people they are."),
-        required("path", FILE, "The file: `people: [{id, email, username, status, groups}]`."),
-        optional("required", Kind::Flag, "true: its people get not_ready before the first full sync. Default false."),
-        optional("max_staleness", DURATION, "Older than this is stale. Default 15m."),
-        optional("when_stale", ALLOW_OR_DENY, "What then. Default allow."),
-        optional("max_change", Kind::Section(&MAX_CHANGE), "When a listing that leaves out many is held back."),
-        optional(
-            "link",
-            Kind::List(&Kind::Section(&LINK)),
-            "How tokens are matched with people: the first whose claim is present decides. Default sub=id.",
-        ),
-    ],
-};
-
-static MAX_CHANGE: Section = Section {
-    name: "max_change",
-    about: "The guard on what a listing leaves out.",
-    keys: &[
-        optional("share", Kind::Text(Format::Share), "Share of the known people. Default 20%."),
-        optional("from", Kind::Count, "Fewer than this many never hold a listing back. Default 10."),
-    ],
-};
-
-static LINK: Section = Section {
-    name: "link",
-    about: "One way to match tokens with people.",
-    keys: &[
-        required("claim", TEXT, "Claim of the token."),
-        required("attribute", Kind::Word(&words(&["id", "email", "username"])), "Attribute of the person."),
     ],
 };
 

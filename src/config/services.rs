@@ -8,8 +8,8 @@ use crate::domain::policy::{Authorization, Enforcement, NotOurs, Service};
 use crate::domain::source::{SourceRules, WhenStale};
 
 use super::fields::Fields;
-use super::issuers::when_stale;
 use super::problem::quoted;
+use super::sources::when_stale;
 use super::text;
 
 /// `enforcement` of the top level or of a service.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::fields::Fields;
+use super::sources::SourceSettings;
 use super::text;
 
 /// Everything of the configuration that is not policy.
@@ -16,8 +17,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// The audit trail.
     pub audit: AuditSettings,
-    /// Sources of kind `file`.
-    pub sources: Vec<FileSourceSettings>,
+    /// What asking the sources needs.
+    pub sources: Vec<SourceSettings>,
 }
 
 /// Listeners.
@@ -87,15 +88,6 @@ pub enum Decisions {
     Sampled(f64),
 }
 
-/// A source of kind `file`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileSourceSettings {
-    /// Name of the source.
-    pub name: String,
-    /// Its file.
-    pub path: PathBuf,
-}
-
 /// What a reload would change although it needs a restart, by name.
 #[must_use]
 pub fn restart_required(old: &Settings, new: &Settings) -> Vec<&'static str> {
@@ -119,7 +111,7 @@ impl Settings {
 
     /// Reads them.
     #[must_use]
-    pub fn from_fields(root: &Fields<'_>, sources: Vec<FileSourceSettings>) -> Self {
+    pub fn from_fields(root: &Fields<'_>, sources: Vec<SourceSettings>) -> Self {
         let server = server(&root.section("server"));
         if open(&server.authz) {
             let what = "is not a loopback address and has no `tls`: credentials cross the network in plain text";

@@ -14,6 +14,7 @@ use crate::domain::source::WhenStale;
 
 use super::read::{Input, MAX_FILE};
 use super::settings::{Decisions, StoreSettings};
+use super::sources::{FileSettings, SourceKind};
 use super::table::{Kind, Need, Section};
 use super::*;
 
@@ -70,7 +71,8 @@ fn the_example_of_the_contract_is_read() {
     assert_eq!(revocations[1].target, Target::Session { issuer, session: "0123".to_owned() });
     assert!(matches!(revocations[2].shape, Shape::CutOff { .. }));
     assert!(revocations[0].place.starts_with("c.yaml:"));
-    assert_eq!(configuration.settings.sources[0].path, Path::new("/etc/offboard/people.yaml"));
+    let path = "/etc/offboard/people.yaml".into();
+    assert_eq!(configuration.settings.sources[0].kind, SourceKind::File(FileSettings { path }));
     assert_eq!(configuration.settings.audit.decisions, Decisions::Sampled(0.01));
     assert_eq!(policy.hash, configuration.hash);
 }
@@ -106,18 +108,26 @@ fn defaults_are_those_of_the_contract() {
 }
 
 /// Each case of the table: `### name`, YAML, `---`, and the exact lines.
+/// With `UPDATE_GOLDEN=1` what was found is written, for `git diff` to show.
+fn golden(name: &str, found: &str, expected: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        return fs::write(path, format!("{found}\n")).unwrap();
+    }
+    let differs = expected.lines().zip(found.lines()).find(|(expected, found)| expected != found);
+    assert!(found == expected, "tests/golden/{name} (UPDATE_GOLDEN=1 writes it): {differs:?}\n{found}");
+}
+
 #[test]
 fn bad_configurations_say_exactly_what_is_wrong() {
-    let mut failures = vec![];
+    let mut found = ERRORS.split("### ").next().unwrap_or_default().to_owned();
     for case in ERRORS.split("### ").skip(1) {
         let (name, rest) = case.split_once('\n').unwrap();
-        let (yaml, expected) = rest.split_once("\n---\n").unwrap();
+        let (yaml, _) = rest.split_once("\n---\n").unwrap();
         let said = judge(&[("c.yaml", yaml)], &[]).map(|_| "nothing".to_owned()).unwrap_or_else(|errors| errors);
-        if said.trim() != expected.trim() {
-            failures.push(format!("### {name}\n{yaml}\n---\n{said}\n"));
-        }
+        found.push_str(&format!("### {name}\n{yaml}\n---\n{}\n\n", said.trim()));
     }
-    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+    golden("config-errors.txt", found.trim_end(), ERRORS.trim_end());
 }
 
 #[test]
@@ -359,7 +369,7 @@ fn dangers_are_named() {
     let text = include_str!("../../tests/golden/config-dangers.yaml");
     let said: Vec<_> = good(text).warnings.iter().map(ToString::to_string).collect();
     let expected = include_str!("../../tests/golden/config-dangers.txt");
-    assert_eq!(said.join("\n").trim(), expected.trim(), "\n{}", said.join("\n"));
+    golden("config-dangers.txt", said.join("\n").trim(), expected.trim());
 }
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {

@@ -8,7 +8,7 @@ use crate::domain::revocation::{RevocationId, Shape, Target};
 use crate::domain::time::Timestamp;
 
 use super::proto;
-use super::views::{Explanation, IssuerView, PersonView, PreviewView, RevocationView, SourceView, StatusView};
+use super::views::{Explanation, IssuerView, PersonView, PreviewView, RevocationView, StatusView};
 
 /// A refusal in words for whoever asked, under the code that belongs to it.
 #[must_use]
@@ -211,13 +211,6 @@ pub fn person(view: PersonView) -> proto::Person {
 /// The state of a replica.
 #[must_use]
 pub fn status(view: StatusView) -> proto::GetStatusResponse {
-    let source = |view: SourceView| proto::SourceStatus {
-        name: view.name,
-        last_sync: view.last_sync.map(|time| time.to_string()),
-        stale: view.stale,
-        guarded: view.guarded,
-        people: view.people.into_iter().map(|(status, count)| (status.word().to_owned(), count)).collect(),
-    };
     let issuer = |view: IssuerView| proto::IssuerStatus {
         name: view.name,
         keys: view.keys,
@@ -232,7 +225,7 @@ pub fn status(view: StatusView) -> proto::GetStatusResponse {
         configuration: view.configuration,
         enforcement: view.enforcement,
         store: view.store,
-        sources: view.sources.into_iter().map(source).collect(),
+        sources: view.sources.into_iter().map(super::sources::status).collect(),
         issuers: view.issuers.into_iter().map(issuer).collect(),
         revocations: view.revocations.into_iter().map(|(kind, count)| (kind.word().to_owned(), count)).collect(),
         audit_lost: view.audit_lost,

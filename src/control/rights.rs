@@ -3,7 +3,7 @@
 pub use crate::domain::binding::Right;
 
 /// Every method that can be called on the `control` listener, by its full gRPC path.
-pub const RIGHTS: [(&str, Right); 11] = [
+pub const RIGHTS: [(&str, Right); 16] = [
     ("/offboard.v1.Control/Revoke", Right::Revoke),
     ("/offboard.v1.Control/Restore", Right::Restore),
     ("/offboard.v1.Control/Exempt", Right::Exempt),
@@ -11,6 +11,11 @@ pub const RIGHTS: [(&str, Right); 11] = [
     ("/offboard.v1.Control/GetPerson", Right::Read),
     ("/offboard.v1.Control/ListPeople", Right::Read),
     ("/offboard.v1.Control/GetStatus", Right::Read),
+    ("/offboard.v1.Control/ListSources", Right::Read),
+    ("/offboard.v1.Control/SyncSource", Right::Admin),
+    ("/offboard.v1.Control/CheckSource", Right::Admin),
+    ("/offboard.v1.Control/JudgeSource", Right::Admin),
+    ("/offboard.v1.Control/ExpectSource", Right::Admin),
     ("/offboard.v1.Control/Explain", Right::Read),
     ("/offboard.v1.Control/TailAudit", Right::Read),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Right::Read),

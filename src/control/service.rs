@@ -14,7 +14,7 @@ use crate::domain::revocation::{RevocationId, Target};
 use super::guard::{Caller, Ledger, note};
 use super::proto::control_server::{Control, ControlServer};
 use super::views::{PeopleFilter, PersonView, Question, RevocationFilter, Views};
-use super::{convert, proto};
+use super::{convert, proto, sources};
 
 /// People on a page where the caller does not say, and at most.
 const PAGE: usize = 1000;
@@ -205,6 +205,68 @@ impl Control for Operator {
         let found = self.views.explain(question).await;
         let found = found.ok_or_else(|| Status::not_found("no recent decision of this replica has this id"))?;
         Ok(Response::new(convert::explanation(found)))
+    }
+
+    async fn list_sources(
+        &self,
+        request: Request<proto::ListSourcesRequest>,
+    ) -> Result<Response<proto::ListSourcesResponse>, Status> {
+        let name = request.get_ref().name.clone();
+        self.enter(&request, Some(name.clone()).filter(|name| !name.is_empty())).await?;
+        let sources = self.views.status().await.sources;
+        let sources = if name.is_empty() { sources } else { vec![sources::named(sources, &name)?] };
+        Ok(Response::new(proto::ListSourcesResponse { sources: sources.into_iter().map(sources::status).collect() }))
+    }
+
+    async fn sync_source(
+        &self,
+        request: Request<proto::SyncSourceRequest>,
+    ) -> Result<Response<proto::SyncSourceResponse>, Status> {
+        let name = request.get_ref().name.clone();
+        self.enter(&request, Some(format!("source {name}"))).await?;
+        sources::named(self.views.status().await.sources, &name)?;
+        let synced = self.views.sync_source(&name, request.get_ref().full).await;
+        synced.map_err(Status::failed_precondition)?;
+        let source = sources::named(self.views.status().await.sources, &name)?;
+        Ok(Response::new(proto::SyncSourceResponse { source: Some(sources::status(source)) }))
+    }
+
+    async fn check_source(
+        &self,
+        request: Request<proto::CheckSourceRequest>,
+    ) -> Result<Response<proto::CheckSourceResponse>, Status> {
+        let name = request.get_ref().name.clone();
+        self.enter(&request, Some(format!("source {name}"))).await?;
+        sources::named(self.views.status().await.sources, &name)?;
+        let found = self.views.check_source(&name).await.map_err(Status::failed_precondition)?;
+        Ok(Response::new(proto::CheckSourceResponse { findings: found.into_iter().map(sources::finding).collect() }))
+    }
+
+    async fn judge_source(
+        &self,
+        request: Request<proto::JudgeSourceRequest>,
+    ) -> Result<Response<proto::JudgeSourceResponse>, Status> {
+        let name = request.get_ref().name.clone();
+        let caller = self.enter(&request, Some(format!("source {name}"))).await?;
+        sources::named(self.views.status().await.sources, &name)?;
+        let done = self.ask(sources::judge(request.get_ref(), &caller.actor)).await?;
+        tracing::warn!(control.actor = %caller.actor, source.name = name, confirm = request.get_ref().confirm,
+            "a listing that was held back was judged");
+        Ok(Response::new(proto::JudgeSourceResponse {
+            people: done.persons.iter().map(ToString::to_string).collect(),
+            epoch: Some(convert::epoch(done.epoch)),
+        }))
+    }
+
+    async fn expect_source(
+        &self,
+        request: Request<proto::ExpectSourceRequest>,
+    ) -> Result<Response<proto::ExpectSourceResponse>, Status> {
+        let name = request.get_ref().name.clone();
+        let caller = self.enter(&request, Some(format!("source {name}"))).await?;
+        sources::named(self.views.status().await.sources, &name)?;
+        let done = self.ask(sources::expect(request.get_ref(), &caller.actor)?).await?;
+        Ok(Response::new(proto::ExpectSourceResponse { epoch: Some(convert::epoch(done.epoch)) }))
     }
 
     async fn tail_audit(

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio_stream::Stream;
 
-use crate::domain::event::{EndCause, Epoch};
+use crate::domain::event::{EndCause, Epoch, HeldBack};
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
 use crate::domain::time::{Now, Timestamp};
@@ -89,10 +90,40 @@ pub struct SourceView {
     pub last_sync: Option<Timestamp>,
     /// Past its `max_staleness`.
     pub stale: bool,
-    /// A listing of it is held back.
-    pub guarded: bool,
+    /// Up to when everything that happened there is known.
+    pub last_heard: Option<Timestamp>,
+    /// The listing that is held back.
+    pub held: Option<Arc<HeldBack>>,
+    /// How many of ten thousand are announced to leave, until when.
+    pub expected: Option<(u32, Timestamp)>,
+    /// How asking it goes; `None`: nobody asks it.
+    pub health: Option<SourceHealth>,
     /// Its people by status.
     pub people: Vec<(Status, u64)>,
+}
+
+/// How asking a source goes, in this replica.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceHealth {
+    /// When its events were last read to the end.
+    pub last_poll: Option<Timestamp>,
+    /// Of the listing on its way: since when, and how many people so far.
+    pub sweep: Option<(Timestamp, u64)>,
+    /// The last failure, as long as nothing has succeeded since: when, and in words.
+    pub trouble: Option<(Timestamp, String)>,
+    /// How often it failed since it last succeeded.
+    pub failures: u64,
+}
+
+/// One thing that was found where a source was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FindingView {
+    /// `ok`, `warning` or `error`.
+    pub grade: &'static str,
+    /// What was looked at.
+    pub what: String,
+    /// What was found, and what to do about it.
+    pub text: String,
 }
 
 /// The state of one issuer.
@@ -197,6 +228,16 @@ pub trait Views: Send + Sync + 'static {
     async fn preview(&self, target: &Target) -> PreviewView;
     /// The state of this replica.
     async fn status(&self) -> StatusView;
+    /// Asks a source at once; with `full`, for everybody. Answered when that is enforced.
+    ///
+    /// # Errors
+    /// Why it came to nothing.
+    async fn sync_source(&self, name: &str, full: bool) -> Result<(), String>;
+    /// Tries everything that a source needs.
+    ///
+    /// # Errors
+    /// There is no such source.
+    async fn check_source(&self, name: &str) -> Result<Vec<FindingView>, String>;
     /// Why a decision was made, or would be; `None`: no recent decision has this id.
     async fn explain(&self, question: Question) -> Option<Explanation>;
     /// Audit records from now on: of this person, of this kind, where given.

@@ -268,6 +268,9 @@ pub struct Letter {
     pub reply: oneshot::Sender<Result<Done, Refused>>,
 }
 
+/// What became of a command, once it did.
+pub type Answer = oneshot::Receiver<Result<Done, Refused>>;
+
 /// Where commands are put in. Bounded: who asks waits, nothing is dropped.
 #[derive(Clone, Debug)]
 pub struct Inbox(mpsc::Sender<Letter>);
@@ -288,8 +291,16 @@ impl Inbox {
     /// # Errors
     /// [`Refused`] says why nothing was changed.
     pub async fn ask(&self, command: Command, now: Now) -> Result<Done, Refused> {
+        self.put(command, now).await?.await.map_err(|_| Refused::Stopped)?
+    }
+
+    /// Puts a command behind those before it; the answer can be waited for later.
+    ///
+    /// # Errors
+    /// [`Refused::Stopped`].
+    pub async fn put(&self, command: Command, now: Now) -> Result<Answer, Refused> {
         let (reply, answer) = oneshot::channel();
         self.0.send(Letter { command, now, reply }).await.map_err(|_| Refused::Stopped)?;
-        answer.await.map_err(|_| Refused::Stopped)?
+        Ok(answer)
     }
 }

@@ -9,62 +9,24 @@
 //! `departed`. The file is a complete listing: who is no longer in it has departed. A file that cannot be read
 //! is no listing at all, and changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
 
-use crate::domain::inbox::{Command, Done, Inbox, Observation, Refused};
+use super::directory::{Changes, Directory, Finding, Grade, Page};
+use super::error::{SourceError, chain};
 use crate::domain::person::{Person, PersonId, Status};
-use crate::domain::time::Now;
 
 /// A people file may have this many bytes: 100,000 people with long names.
 const MAX_BYTES: u64 = 32 << 20;
-
-/// Why a sync of a people file came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It cannot be read.
-    #[error("read people file `{path}`")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// It is too large to be one.
-    #[error("people file `{path}` has more than {MAX_BYTES} bytes")]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It does not say what a people file says.
-    #[error("people file `{path}`: {what}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        what: String,
-    },
-    /// The writer did not take it.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-}
-
-impl FileError {
-    /// The closed set of kinds that metrics count.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Read { .. } => "unreachable",
-            Self::TooLarge { .. } | Self::Malformed { .. } => "malformed",
-            Self::Refused(Refused::Guarded { .. }) => "guarded",
-            Self::Refused(_) => "refused",
-        }
-    }
-}
+/// A watch is waited for that long; then something else gets its turn.
+const WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,93 +66,135 @@ impl Row {
             },
             email: self.email,
             username: self.username,
-            attributes: std::collections::BTreeMap::new(),
+            attributes: BTreeMap::new(),
             changed: None,
             groups: self.groups,
         }
     }
 }
 
-/// What became of a sync.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Synced {
-    /// The file is as it was; nothing was sent.
-    Unchanged,
-    /// It was sent, and is enforced.
-    Sent(Done),
-}
+/// What a file held, to know whether it changed.
+type Digest = [u8; 32];
 
-/// A source of kind `file`.
-#[derive(Debug)]
-pub struct FileSource {
+/// A source of kind `file`: compared by content every `poll`, and whenever its directory is touched.
+pub struct PeopleFile {
     name: String,
     path: PathBuf,
-    seen: Option<[u8; 32]>,
+    poll: Duration,
+    next_look: Instant,
+    seen: Option<Digest>,
+    touches: mpsc::Receiver<()>,
+    /// Tells of touches as long as it lives.
+    _watch: Option<RecommendedWatcher>,
 }
 
-impl FileSource {
+impl PeopleFile {
     /// The source of this name that reads this file.
     #[must_use]
-    pub fn new(name: String, path: PathBuf) -> Self {
-        Self { name, path, seen: None }
+    pub fn new(name: String, path: PathBuf, poll: Duration) -> Self {
+        let (touched, touches) = mpsc::channel(1);
+        let watch = watch_directory(&path, touched);
+        Self { name, path, poll, next_look: Instant::now(), seen: None, touches, _watch: watch }
     }
 
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+    fn malformed(&self, what: String) -> SourceError {
+        SourceError::Malformed { step: "read the people file", what: format!("`{}`: {what}", self.path.display()) }
     }
 
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Reads the file and sends it as a listing, if it changed since the last listing that was taken or
-    /// `always` says so (a listing that found nothing new keeps a source fresh).
-    ///
-    /// # Errors
-    /// [`FileError`]: what is known stays as it is, and the file is sent again next time.
-    pub async fn sync(&mut self, inbox: &Inbox, now: Now, always: bool) -> Result<Synced, FileError> {
-        let bytes = self.read().await?;
-        let digest: [u8; 32] = digest(&SHA256, &bytes).as_ref().try_into().unwrap_or([0; 32]);
-        if self.seen == Some(digest) && !always {
-            return Ok(Synced::Unchanged);
-        }
-        self.seen = None;
-        let people = self.parse(&bytes)?;
-        let listing = Observation::Listing { source: self.name.clone(), people, complete: true, at: now.wall };
-        let done = inbox.ask(Command::Observe(listing), now).await?;
-        self.seen = Some(digest);
-        Ok(Synced::Sent(done))
-    }
-
-    async fn read(&self) -> Result<Vec<u8>, FileError> {
-        let unread = |source| FileError::Read { path: self.path.clone(), source };
+    async fn read(&self) -> Result<(Vec<u8>, Digest), SourceError> {
+        let unread = |cause: std::io::Error| SourceError::Unreachable {
+            step: "read the people file",
+            cause: format!("`{}`: {cause}", self.path.display()),
+        };
         let size = tokio::fs::metadata(&self.path).await.map_err(unread)?.len();
         if size > MAX_BYTES {
-            return Err(FileError::TooLarge { path: self.path.clone() });
+            return Err(self.malformed(format!("more than {MAX_BYTES} bytes")));
         }
-        tokio::fs::read(&self.path).await.map_err(unread)
+        let bytes = tokio::fs::read(&self.path).await.map_err(unread)?;
+        let hash = digest(&SHA256, &bytes).as_ref().try_into().unwrap_or([0; 32]);
+        Ok((bytes, hash))
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Vec<Person>, FileError> {
-        let malformed = |what: String| FileError::Malformed { path: self.path.clone(), what };
-        let text = std::str::from_utf8(bytes).map_err(|error| malformed(error.to_string()))?;
+    fn parse(&self, bytes: &[u8]) -> Result<Vec<Person>, SourceError> {
+        let text = std::str::from_utf8(bytes).map_err(|error| self.malformed(error.to_string()))?;
         // Its errors carry a picture of the place over several lines; a log line has one.
         let first_line = |error: serde_saphyr::Error| error.to_string().lines().next().unwrap_or("").to_owned();
-        let file: People = serde_saphyr::from_str(text).map_err(|error| malformed(first_line(error)))?;
+        let file: People = serde_saphyr::from_str(text).map_err(|error| self.malformed(first_line(error)))?;
         let mut ids = BTreeSet::new();
         for row in &file.people {
             if row.id.trim().is_empty() {
-                return Err(malformed("somebody has an empty id".to_owned()));
+                return Err(self.malformed("somebody has an empty id".to_owned()));
             }
             if !ids.insert(row.id.as_str()) {
-                return Err(malformed(format!("id `{}` stands there twice", row.id)));
+                return Err(self.malformed(format!("id `{}` stands there twice", row.id)));
             }
         }
         Ok(file.people.into_iter().map(|row| row.into_person(&self.name)).collect())
+    }
+
+    async fn people(&mut self) -> Result<Vec<Person>, SourceError> {
+        let (bytes, hash) = self.read().await?;
+        let people = self.parse(&bytes)?;
+        self.seen = Some(hash);
+        Ok(people)
+    }
+}
+
+/// Watches the directory that a file is in: kubelet swaps a link there, and never touches the file.
+fn watch_directory(path: &Path, touched: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    let on_event = move |event: notify::Result<notify::Event>| {
+        // Our own reading is an event too. Full means that a look is due already.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            let _ = touched.try_send(());
+        }
+    };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let watched = notify::recommended_watcher(on_event).and_then(|mut watcher| {
+        watcher.watch(directory, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    watched.map_err(|error| tracing::warn!(error = %error, "the people file is only compared every `poll`")).ok()
+}
+
+impl Directory for PeopleFile {
+    type Place = ();
+
+    const WAITS: bool = true;
+
+    async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
+        let touched = timeout(WAIT.min(self.poll), self.touches.recv()).await.is_ok();
+        if touched && self._watch.is_none() {
+            // Nobody tells of anything: the channel is closed, and answers at once.
+            tokio::time::sleep(WAIT.min(self.poll)).await;
+        }
+        if !touched && Instant::now() < self.next_look {
+            return Ok(Changes::default());
+        }
+        self.next_look = Instant::now() + self.poll;
+        let (_, hash) = self.read().await?;
+        Ok(Changes { resync: self.seen != Some(hash), ..Changes::default() })
+    }
+
+    async fn page(&mut self, _: Option<()>) -> Result<Page<()>, SourceError> {
+        let people = self.people().await?;
+        Ok(Page { count: Some(people.len()), people, observations: vec![], next: None })
+    }
+
+    async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
+        let people = self.people().await?;
+        let mut found = people.into_iter().filter(|person| person.attribute(attribute) == Some(value));
+        Ok(found.next().filter(|_| found.next().is_none()))
+    }
+
+    async fn examine(&mut self) -> Vec<Finding> {
+        let (grade, text) = match self.people().await {
+            Ok(people) if people.is_empty() => {
+                (Grade::Warning, "it lists nobody: an empty listing is held back".into())
+            }
+            Ok(people) => (Grade::Good, format!("it lists {} people", people.len())),
+            Err(error) => (Grade::Bad, chain(&error)),
+        };
+        vec![Finding { grade, what: "people file", text }]
     }
 }
 
@@ -199,7 +203,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Vec<Person>, String> {
-        let source = FileSource::new("hr".into(), "people.yaml".into());
+        let source = PeopleFile::new("hr".into(), "people.yaml".into(), Duration::from_secs(10));
         source.parse(text.as_bytes()).map_err(|error| error.to_string())
     }
 

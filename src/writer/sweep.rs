@@ -34,6 +34,8 @@ pub(super) struct Sweep {
     seen: HashSet<Key>,
     /// What differs from what is known, and waits for the guard.
     waiting: BTreeMap<Key, Person>,
+    /// Who became known in another way since it began.
+    touched: HashSet<Key>,
     /// Who is missing from it, once the guard let it pass.
     missing: Option<Vec<PersonId>>,
     /// What the last step took, until the log has it.
@@ -67,6 +69,7 @@ impl Sweeps {
         if let Some(sweep) = self.0.get_mut(source) {
             sweep.waiting.remove(&key);
             sweep.seen.insert(key);
+            sweep.touched.insert(key);
         }
     }
 }
@@ -103,7 +106,7 @@ impl Sweep {
             if person.status != Status::Active || first || planted(Fault::GuardedListingRestores) {
                 self.waiting.remove(&key);
                 change(plan, person.clone(), None, when);
-            } else if !same {
+            } else if !same && !self.touched.contains(&key) {
                 self.waiting.insert(key, person.clone());
             }
         }

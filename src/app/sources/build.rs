@@ -1,0 +1,54 @@
+//! From the settings of a source to whoever asks it: one function for each kind.
+
+use std::path::PathBuf;
+
+use reqwest::Url;
+
+use crate::config::sources::{FileSettings, KeycloakSettings, SourceKind, SourceSettings};
+use crate::source::directory::Directory;
+use crate::source::file::PeopleFile;
+use crate::source::http::Http;
+use crate::source::keycloak::{self, Keycloak};
+
+/// What is done with a directory, of whatever kind it is.
+pub(super) trait With {
+    /// What comes of it.
+    type Made;
+
+    /// Does it.
+    fn with<D: Directory>(self, directory: D) -> Self::Made;
+}
+
+/// Builds the directory that these settings describe.
+///
+/// # Errors
+/// Why it cannot be built.
+pub(super) fn build<W: With>(settings: &SourceSettings, with: W) -> Result<W::Made, String> {
+    Ok(match &settings.kind {
+        SourceKind::File(own) => with.with(file(settings, own)),
+        SourceKind::Keycloak(own) => with.with(keycloak(settings, own)?),
+    })
+}
+
+fn http(settings: &SourceSettings) -> Http {
+    Http::new(settings.timeout, settings.ca_file.clone())
+}
+
+fn url(text: &str) -> Result<Url, String> {
+    Url::parse(text).map_err(|error| format!("`url`: {error}"))
+}
+
+fn file(settings: &SourceSettings, FileSettings { path }: &FileSettings) -> PeopleFile {
+    PeopleFile::new(settings.name.clone(), PathBuf::clone(path), settings.poll)
+}
+
+fn keycloak(settings: &SourceSettings, own: &KeycloakSettings) -> Result<Keycloak, String> {
+    let realm = keycloak::Realm {
+        url: url(&own.url)?,
+        realm: own.realm.clone(),
+        client_id: own.client_id.clone(),
+        client_secret_file: own.client_secret_file.clone(),
+    };
+    let (name, issuer, attributes) = (settings.name.clone(), settings.issuer.clone(), settings.attributes.clone());
+    Ok(Keycloak::new(keycloak::Settings { name, issuer, realm, attributes }, http(settings)))
+}

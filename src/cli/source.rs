@@ -1,0 +1,240 @@
+//! `offboard source`: how the directories fare, and what to say to them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::client::{Server, time};
+use super::output::{Output, Row, print, text, texts};
+use super::{Answer, Failure};
+use crate::app::sources::examine;
+use crate::config;
+use crate::control::proto;
+use crate::source::directory::Grade;
+
+/// State, progress and rights of the sources of people.
+#[derive(Debug, Args)]
+pub(super) struct Source {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List sources: age, people, what is wrong.
+    List(List),
+    /// Show one source, and who is missing from a listing that is held back.
+    Show(Show),
+    /// Ask a source at once; done when what it said is enforced.
+    Sync(Sync),
+    /// Try connection, rights, paging and event settings, and say what is missing.
+    Check(Check),
+    /// Whoever is missing from the listing that is held back has left.
+    Confirm(Judge),
+    /// The listing that is held back was wrong.
+    Discard(Judge),
+    /// Announce that many people will leave.
+    Expect(Expect),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  offboard source list -o json")]
+struct List {
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  offboard source show keycloak")]
+struct Show {
+    /// Name of the source
+    name: String,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  offboard source sync keycloak\n  offboard source sync keycloak --full")]
+struct Sync {
+    /// Name of the source
+    name: String,
+    /// Everybody, not only what happened since it was last asked
+    #[arg(long)]
+    full: bool,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  offboard source check keycloak\n  \
+    offboard source check keycloak --config /etc/offboard     (before going live: from here, without a server)\n\n\
+    Exit code 1: something is missing without which it does not work.")]
+struct Check {
+    /// Name of the source
+    name: String,
+    /// Try it from here, with the source as these files have it; may be given several times
+    #[arg(long = "config", value_name = "PATH", num_args = 1..)]
+    config: Vec<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "`offboard source show NAME` says who is missing.\n\nExamples:\n  \
+    offboard source confirm keycloak     (they have left)\n  \
+    offboard source discard keycloak     (the listing was wrong)")]
+struct Judge {
+    /// Name of the source
+    name: String,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  offboard source expect keycloak --max 35% --until 2h")]
+struct Expect {
+    /// Name of the source
+    name: String,
+    /// Share of its people (and memberships) that a listing may leave out
+    #[arg(long, value_name = "SHARE")]
+    max: String,
+    /// Until when: RFC 3339, or a span from now such as 2h
+    #[arg(long, value_name = "TIME")]
+    until: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+fn optional(value: Option<String>) -> Value {
+    value.map_or(Value::Null, Value::String)
+}
+
+fn in_short(one: proto::SourceStatus) -> Row {
+    let people = |status: &str| json!(one.people.get(status).copied().unwrap_or(0));
+    let held = one.held.as_ref().map(|held| format!("{} of {} people missing", held.missing_count, held.known));
+    vec![
+        ("name", text(one.name.clone())),
+        ("active", people("active")),
+        ("suspended", people("suspended")),
+        ("departed", people("departed")),
+        ("last_sync", optional(one.last_sync.clone())),
+        ("last_heard", optional(one.last_heard.clone())),
+        ("stale", Value::Bool(one.stale)),
+        ("held", optional(held)),
+        ("trouble", optional(one.trouble.clone())),
+    ]
+}
+
+fn in_full(one: proto::SourceStatus) -> Row {
+    let mut row = in_short(one.clone());
+    let expected = one
+        .expected_until
+        .map(|until| format!("up to {}.{:02} % until {until}", one.expected_share / 100, one.expected_share % 100));
+    let sweep = one.sweep_since.map(|since| format!("{} people since {since}", one.sweep_people));
+    row.extend([
+        ("last_poll", optional(one.last_poll)),
+        ("listing", optional(sweep)),
+        ("trouble_at", optional(one.trouble_at)),
+        ("failures", json!(one.failures)),
+        ("expected", optional(expected)),
+    ]);
+    if let Some(held) = one.held {
+        row.push(("held_at", text(held.at)));
+        row.push(("missing_memberships", json!(held.memberships)));
+        row.push(("missing", texts(held.missing)));
+    }
+    row
+}
+
+impl Source {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        match self.what {
+            What::List(list) => {
+                let request = proto::ListSourcesRequest { name: String::new() };
+                let found = list.server.ask(|mut client| async move { client.list_sources(request).await })?;
+                list.output.rows(found.into_inner().sources.into_iter().map(in_short).collect())?;
+            }
+            What::Show(show) => {
+                let request = proto::ListSourcesRequest { name: show.name };
+                let found = show.server.ask(|mut client| async move { client.list_sources(request).await })?;
+                for source in found.into_inner().sources {
+                    show.output.one(in_full(source))?;
+                }
+            }
+            What::Sync(sync) => {
+                let request = proto::SyncSourceRequest { name: sync.name, full: sync.full };
+                let found = sync.server.ask(|mut client| async move { client.sync_source(request).await })?;
+                if let Some(source) = found.into_inner().source {
+                    sync.output.one(in_full(source))?;
+                }
+            }
+            What::Check(check) => return check.run(),
+            What::Confirm(judge) => judge.run(true)?,
+            What::Discard(judge) => judge.run(false)?,
+            What::Expect(expect) => expect.run()?,
+        }
+        Ok(Answer::Yes)
+    }
+}
+
+impl Judge {
+    fn run(self, confirm: bool) -> Result<(), Failure> {
+        let request = proto::JudgeSourceRequest { name: self.name, confirm };
+        let done = self.server.ask(|mut client| async move { client.judge_source(request).await })?.into_inner();
+        self.output.rows(done.people.into_iter().map(|person| vec![("left", text(person))]).collect())
+    }
+}
+
+impl Expect {
+    fn run(self) -> Result<(), Failure> {
+        let share = config::text::share(&self.max).map_err(Failure::Usage)?;
+        let share = format!("{:.0}", share * 10_000.0).parse().unwrap_or(10_000);
+        let until = time(&self.until, true)?.to_string();
+        let request = proto::ExpectSourceRequest { name: self.name.clone(), share, until: until.clone() };
+        self.server.ask(|mut client| async move { client.expect_source(request).await })?;
+        print(&format!("a listing of {} may leave out up to {} until {until}\n", self.name, self.max))
+    }
+}
+
+impl Check {
+    fn run(self) -> Result<Answer, Failure> {
+        let found: Vec<(String, String, String)> = if self.config.is_empty() {
+            let request = proto::CheckSourceRequest { name: self.name };
+            let found = self.server.ask(|mut client| async move { client.check_source(request).await })?;
+            found.into_inner().findings.into_iter().map(|found| (found.grade, found.what, found.text)).collect()
+        } else {
+            self.examine_here()?
+        };
+        let bad = found.iter().any(|(grade, ..)| grade == Grade::Bad.word());
+        let row = |(grade, what, found): (String, String, String)| {
+            vec![("grade", text(grade)), ("what", text(what)), ("found", text(found))]
+        };
+        self.output.rows(found.into_iter().map(row).collect())?;
+        Ok(if bad { Answer::No } else { Answer::Yes })
+    }
+
+    fn examine_here(&self) -> Result<Vec<(String, String, String)>, Failure> {
+        let (_, configuration) = config::load(&self.config, &std::env::vars().collect())
+            .map_err(|invalid| Failure::No(invalid.to_string()))?;
+        let mut sources = configuration.settings.sources;
+        let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
+        sources.retain(|source| source.name == self.name);
+        let unknown = || Failure::No(format!("no source is called `{}`; there are: {}", self.name, names.join(", ")));
+        let source = sources.pop().ok_or_else(unknown)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::Unreachable(format!("start: {error}")))?;
+        let found = runtime.block_on(examine(source));
+        Ok(found.into_iter().map(|found| (found.grade.word().to_owned(), found.what.to_owned(), found.text)).collect())
+    }
+}

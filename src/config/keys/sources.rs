@@ -1,0 +1,61 @@
+//! The keys of one source. Which of them a kind needs and which it does not know is said by [`crate::config::sources`].
+
+use super::super::table::{Kind, Section, Words, optional, required};
+use super::super::text::Format;
+use super::{ALLOW_OR_DENY, DURATION, FILE, NAME, TEXT};
+
+const URL: Kind = Kind::Text(Format::Url);
+
+pub(super) static SOURCE: Section = Section {
+    name: "source",
+    about: "One directory of people.",
+    keys: &[
+        required("name", NAME, "What metrics and commands call it."),
+        required(
+            "kind",
+            Kind::Word(&Words {
+                built: &["file", "keycloak"],
+                later: &["okta", "ldap", "entra", "scim", "ssf", "webhook"],
+            }),
+            "What speaks there.",
+        ),
+        required("issuer", NAME, "Name of the issuer whose people they are."),
+        optional("required", Kind::Flag, "true: its people get not_ready before the first full sync. Default false."),
+        optional("max_staleness", DURATION, "Older than this is stale. Default 15m."),
+        optional("when_stale", ALLOW_OR_DENY, "What then. Default allow."),
+        optional("max_change", Kind::Section(&MAX_CHANGE), "When a listing that leaves out many is held back."),
+        optional(
+            "link",
+            Kind::List(&Kind::Section(&LINK)),
+            "How tokens are matched with people: the first whose claim is present decides. Default by kind: file and \
+             keycloak sub=id.",
+        ),
+        optional("poll", DURATION, "How often it is asked what changed. Default by kind: file 10s, keycloak 1s."),
+        optional("reconcile", DURATION, "How often everybody is listed. Default 15m."),
+        optional("timeout", DURATION, "For one answer. Default 30s."),
+        optional("ca_file", FILE, "PEM file: trusted beside the system's roots."),
+        optional("path", FILE, "file: `people: [{id, email, username, status, groups}]`."),
+        optional("url", URL, "keycloak: where it answers."),
+        optional("realm", TEXT, "keycloak: name of the realm."),
+        optional("client_id", TEXT, "keycloak: client with a service account."),
+        optional("client_secret_file", FILE, "keycloak: file with its secret."),
+    ],
+};
+
+static MAX_CHANGE: Section = Section {
+    name: "max_change",
+    about: "The guard on what a listing leaves out.",
+    keys: &[
+        optional("share", Kind::Text(Format::Share), "Share of the known people. Default 20%."),
+        optional("from", Kind::Count, "Fewer than this many never hold a listing back. Default 10."),
+    ],
+};
+
+static LINK: Section = Section {
+    name: "link",
+    about: "One way to match tokens with people.",
+    keys: &[
+        required("claim", TEXT, "Claim of the token."),
+        required("attribute", TEXT, "Attribute of the person: id, email, username, or what the provider calls it."),
+    ],
+};

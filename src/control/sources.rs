@@ -1,0 +1,74 @@
+//! What operators see and say of sources.
+
+use tonic::Status;
+
+use super::views::{FindingView, SourceView};
+use super::{convert, proto};
+use crate::domain::inbox::{Command, Verdict};
+
+/// People of a held listing that are named.
+const NAMED: usize = 1_000;
+
+/// The state of one source.
+#[must_use]
+pub fn status(view: SourceView) -> proto::SourceStatus {
+    let text = |time: crate::domain::time::Timestamp| time.to_string();
+    let health = view.health.unwrap_or_default();
+    let held = view.held.map(|held| proto::HeldListing {
+        at: held.at.to_string(),
+        missing: held.missing.iter().take(NAMED).cloned().collect(),
+        missing_count: held.missing.len() as u64,
+        known: held.known as u64,
+        memberships: held.memberships as u64,
+    });
+    proto::SourceStatus {
+        name: view.name,
+        last_sync: view.last_sync.map(text),
+        stale: view.stale,
+        guarded: held.is_some(),
+        people: view.people.into_iter().map(|(status, count)| (status.word().to_owned(), count)).collect(),
+        last_heard: view.last_heard.map(text),
+        last_poll: health.last_poll.map(text),
+        sweep_since: health.sweep.map(|(since, _)| since.to_string()),
+        sweep_people: health.sweep.map_or(0, |(_, people)| people),
+        trouble: health.trouble.as_ref().map(|(_, text)| text.clone()),
+        trouble_at: health.trouble.map(|(at, _)| at.to_string()),
+        failures: health.failures,
+        held,
+        expected_share: view.expected.map_or(0, |(share, _)| share),
+        expected_until: view.expected.map(|(_, until)| until.to_string()),
+    }
+}
+
+/// One thing that was found.
+#[must_use]
+pub fn finding(view: FindingView) -> proto::Finding {
+    proto::Finding { grade: view.grade.to_owned(), what: view.what, text: view.text }
+}
+
+/// The one of this name.
+///
+/// # Errors
+/// `NOT_FOUND`, naming those that there are.
+pub fn named(sources: Vec<SourceView>, name: &str) -> Result<SourceView, Status> {
+    let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
+    let found = sources.into_iter().find(|source| source.name == name);
+    found.ok_or_else(|| Status::not_found(format!("no source is called `{name}`; there are: {}", names.join(", "))))
+}
+
+/// What to ask of the writer for a verdict on a held listing.
+#[must_use]
+pub fn judge(request: &proto::JudgeSourceRequest, actor: &str) -> Command {
+    let verdict = if request.confirm { Verdict::Confirm } else { Verdict::Discard };
+    Command::Judge { source: request.name.clone(), verdict, actor: actor.to_owned() }
+}
+
+/// What to ask of the writer for an announcement.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`.
+pub fn expect(request: &proto::ExpectSourceRequest, actor: &str) -> Result<Command, Status> {
+    let until = convert::time("until", Some(&request.until))?;
+    let until = until.ok_or_else(|| Status::invalid_argument("until is missing"))?;
+    Ok(Command::Expect { source: request.name.clone(), share: request.share, until, actor: actor.to_owned() })
+}

@@ -1,0 +1,109 @@
+//! What every provider that is asked has in common.
+
+use std::future::Future;
+
+use super::error::SourceError;
+use crate::domain::inbox::Observation;
+use crate::domain::person::Person;
+
+/// What happened at a provider since it was last asked.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// In the order in which they must be taken in.
+    pub observations: Vec<Observation>,
+    /// From where to go on, once they are; kept for a restart.
+    pub cursor: Option<String>,
+    /// There is more already: ask again at once.
+    pub more: bool,
+    /// Something happened that only a full listing can tell.
+    pub resync: bool,
+    /// What could not be asked, where the rest could.
+    pub trouble: Option<SourceError>,
+}
+
+/// A piece of a full listing.
+#[derive(Debug)]
+pub struct Page<P> {
+    /// Who is in it.
+    pub people: Vec<Person>,
+    /// What it tells beside: cut-offs, disabled clients.
+    pub observations: Vec<Observation>,
+    /// Where the next piece begins; `None`: that was all.
+    pub next: Option<P>,
+    /// How many people the provider counts, with the last piece.
+    pub count: Option<usize>,
+}
+
+/// What was found where a source was examined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How grave it is.
+    pub grade: Grade,
+    /// What was looked at.
+    pub what: &'static str,
+    /// What was found, and what to do about it.
+    pub text: String,
+}
+
+/// How grave a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// As it should be.
+    Good,
+    /// Something will be slower or missing.
+    Warning,
+    /// It will not work.
+    Bad,
+}
+
+impl Grade {
+    /// The word in listings.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Warning => "warning",
+            Self::Bad => "error",
+        }
+    }
+}
+
+/// A provider that is asked: events for speed, a full listing for truth.
+///
+/// It keeps a connection and what it needs to make sense of answers, never what is known of people: the writer
+/// compares.
+pub trait Directory: Send + 'static {
+    /// Where a listing goes on.
+    type Place: Send + 'static;
+
+    /// Whether [`Directory::changes`] waits by itself until something happens, for a second at most.
+    const WAITS: bool = false;
+
+    /// What happened since `cursor`; without one, from now on.
+    ///
+    /// # Errors
+    /// [`SourceError`]; then the same is asked again.
+    fn changes(&mut self, cursor: Option<&str>) -> impl Future<Output = Result<Changes, SourceError>> + Send;
+
+    /// A piece of a full listing, from its beginning or from `place`.
+    ///
+    /// # Errors
+    /// [`SourceError`]; then the listing is void, and begun anew.
+    fn page(
+        &mut self,
+        place: Option<Self::Place>,
+    ) -> impl Future<Output = Result<Page<Self::Place>, SourceError>> + Send;
+
+    /// The one person of whom `attribute` is `value`; nobody where there is none, or more than one.
+    ///
+    /// # Errors
+    /// [`SourceError`]; then nothing is concluded.
+    fn look_up(
+        &mut self,
+        attribute: &str,
+        value: &str,
+    ) -> impl Future<Output = Result<Option<Person>, SourceError>> + Send;
+
+    /// Tries everything that it will need, and says what is missing.
+    fn examine(&mut self) -> impl Future<Output = Vec<Finding>> + Send;
+}

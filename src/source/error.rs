@@ -1,0 +1,107 @@
+//! Why a step at a provider came to nothing, in words for whoever reads the log at night.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::domain::inbox::Refused;
+
+/// Why a step at a provider came to nothing. What is known stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A file with a secret cannot be read.
+    #[error("read `{path}`: {cause}")]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// No connection, no answer in time, or a broken one.
+    #[error("{step}: {cause}")]
+    Unreachable {
+        /// What was tried.
+        step: &'static str,
+        /// How it failed, without the address.
+        cause: String,
+    },
+    /// The provider does not let us: our credential is wrong (401) or lacks a right (403).
+    #[error("{step}: refused: {advice}")]
+    Forbidden {
+        /// What was tried.
+        step: &'static str,
+        /// What is missing, and where to give it.
+        advice: String,
+    },
+    /// The provider has not got that.
+    #[error("{step}: not found")]
+    NotFound {
+        /// What was tried.
+        step: &'static str,
+    },
+    /// We asked too often.
+    #[error("{step}: too many requests, again in {}", humantime::format_duration(*.wait))]
+    RateLimited {
+        /// What was tried.
+        step: &'static str,
+        /// How long it wants us to wait.
+        wait: Duration,
+    },
+    /// Any other answer than the one that was asked for.
+    #[error("{step}: answered {status}")]
+    Status {
+        /// What was tried.
+        step: &'static str,
+        /// The answer.
+        status: u16,
+    },
+    /// An answer that is none: HTML, half of a document, rows that do not fit.
+    #[error("{step}: {what}")]
+    Malformed {
+        /// What was tried.
+        step: &'static str,
+        /// What is wrong with the answer.
+        what: String,
+    },
+    /// The writer did not take it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+impl SourceError {
+    /// The closed set of kinds that metrics count.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Secret { .. } => "configuration",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Forbidden { .. } => "forbidden",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::NotFound { .. } | Self::Status { .. } => "provider_error",
+            Self::Malformed { .. } | Self::Refused(Refused::Void { .. }) => "malformed",
+            Self::Refused(Refused::Guarded { .. }) => "guarded",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// How long the provider wants us to wait, if it said so.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { wait, .. } => Some(*wait),
+            _ => None,
+        }
+    }
+}
+
+/// An error with its causes, on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,54 @@
+//! How a source fares, for whoever asks: `offboard source show`, logs, metrics.
+
+use std::sync::Arc;
+
+use crate::domain::time::Timestamp;
+
+/// How a source fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// When its events were last read to the end.
+    pub last_poll: Option<Timestamp>,
+    /// When the last full listing that was taken was begun.
+    pub last_sweep: Option<Timestamp>,
+    /// The listing that is on its way.
+    pub sweep: Option<Progress>,
+    /// The last failure, as long as nothing has succeeded since.
+    pub trouble: Option<Trouble>,
+    /// How often it failed since it last succeeded.
+    pub failures: u32,
+}
+
+/// How far a listing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// When it was begun.
+    pub since: Timestamp,
+    /// How many pieces were read.
+    pub pieces: usize,
+    /// How many people were in them.
+    pub people: usize,
+}
+
+/// A failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// When.
+    pub at: Timestamp,
+    /// Its kind, as metrics count it.
+    pub kind: &'static str,
+    /// In words.
+    pub text: String,
+}
+
+/// What a source reports as it happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A failure of this kind.
+    Failed(&'static str),
+    /// So many things of this kind were told by the provider.
+    Told(&'static str, usize),
+}
+
+/// Where a source reports to: its name comes first.
+pub type Reports = Arc<dyn Fn(&str, Report) + Send + Sync>;

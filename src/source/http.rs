@@ -1,0 +1,229 @@
+//! How sources ask over HTTP: bounded in time and size, and never sent elsewhere by an answer.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url};
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+
+use super::error::{SourceError, chain};
+use crate::domain::time::Timestamp;
+
+/// A page of a directory is at most this long: 10,000 people with long records.
+const MAX_BODY: usize = 64 << 20;
+/// Where a provider says that we ask too often, and not for how long.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A provider that wants us to wait for longer is asked again after this all the same.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// What is asked. No `Debug`: it holds the credential.
+#[derive(Clone)]
+pub struct Call {
+    /// What it is for, in errors.
+    pub step: &'static str,
+    /// How.
+    pub method: Method,
+    /// Where.
+    pub url: Url,
+    /// `authorization`, whole.
+    pub authorization: Option<String>,
+    /// A form, as `application/x-www-form-urlencoded` wants it.
+    pub form: Option<String>,
+}
+
+impl Call {
+    /// A GET.
+    #[must_use]
+    pub fn get(step: &'static str, url: Url) -> Self {
+        Self { step, method: Method::GET, url, authorization: None, form: None }
+    }
+
+    /// A POST of a form.
+    #[must_use]
+    pub fn post(step: &'static str, url: Url, form: String) -> Self {
+        Self { step, method: Method::POST, url, authorization: None, form: Some(form) }
+    }
+
+    /// The same, with this `authorization`.
+    #[must_use]
+    pub fn authorized(self, value: String) -> Self {
+        Self { authorization: Some(value), ..self }
+    }
+}
+
+/// What came back, whole.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// What was asked.
+    pub step: &'static str,
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// What time it was at the provider, to the second.
+    #[must_use]
+    pub fn date(&self) -> Option<Timestamp> {
+        date(&self.headers)
+    }
+
+    /// A success, or the error that the status stands for. `advice` says what is missing where the provider refuses.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn checked(self, advice: impl FnOnce(StatusCode) -> String) -> Result<Self, SourceError> {
+        let step = self.step;
+        match self.status {
+            status if status.is_success() => Ok(self),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(SourceError::Forbidden { step, advice: advice(self.status) })
+            }
+            StatusCode::NOT_FOUND => Err(SourceError::NotFound { step }),
+            StatusCode::TOO_MANY_REQUESTS => {
+                Err(SourceError::RateLimited { step, wait: retry_after(&self.headers).unwrap_or(PATIENCE) })
+            }
+            status => Err(SourceError::Status { step, status: status.as_u16() }),
+        }
+    }
+
+    /// Its JSON.
+    ///
+    /// # Errors
+    /// [`SourceError::Malformed`] for an HTML page with status 200, half of a document, or another shape.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, SourceError> {
+        let malformed = |what: String| SourceError::Malformed { step: self.step, what };
+        let kind = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !kind.contains("json") {
+            return Err(malformed(format!("answered `{}`, not JSON", kind.chars().take(60).collect::<String>())));
+        }
+        // Never with what stands there: it may be a secret, and is somebody's.
+        let place = |error: serde_json::Error| {
+            malformed(format!("line {} column {}: not as expected", error.line(), error.column()))
+        };
+        serde_json::from_slice(&self.body).map_err(place)
+    }
+}
+
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    let parsed = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(Timestamp::from_millis(parsed.timestamp().as_millisecond()))
+}
+
+/// `Retry-After`, in seconds or as a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_millisecond();
+            let millis = until.checked_sub(date(headers)?.as_millis())?;
+            Duration::from_millis(u64::try_from(millis).ok()?)
+        }
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+/// Asks over HTTP. One for each source.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: Arc<OnceCell<reqwest::Client>>,
+    timeout: Duration,
+    ca_file: Option<PathBuf>,
+}
+
+impl Http {
+    /// Asks for at most `timeout` at a time; `ca_file` is trusted beside the system's roots.
+    #[must_use]
+    pub fn new(timeout: Duration, ca_file: Option<PathBuf>) -> Self {
+        Self { client: Arc::default(), timeout, ca_file }
+    }
+
+    async fn client(&self) -> Result<&reqwest::Client, SourceError> {
+        let (timeout, ca_file) = (self.timeout, self.ca_file.clone());
+        let make = move || -> Result<reqwest::Client, SourceError> {
+            let broken = |error: reqwest::Error| SourceError::Unreachable {
+                step: "make the HTTP client",
+                cause: chain(&error.without_url()),
+            };
+            let mut builder = reqwest::Client::builder()
+                .user_agent(concat!("offboard/", env!("CARGO_PKG_VERSION")))
+                .timeout(timeout)
+                .connect_timeout(timeout.min(Duration::from_secs(5)))
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy();
+            if let Some(path) = ca_file {
+                let unread =
+                    |cause: std::io::Error| SourceError::Secret { path: path.clone(), cause: cause.to_string() };
+                let pem = std::fs::read(&path).map_err(unread)?;
+                for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(broken)? {
+                    builder = builder.add_root_certificate(certificate);
+                }
+            }
+            builder.build().map_err(broken)
+        };
+        let made = || async move {
+            let stopped = |_| SourceError::Unreachable { step: "make the HTTP client", cause: "stopping".into() };
+            tokio::task::spawn_blocking(make).await.map_err(stopped)?
+        };
+        self.client.get_or_try_init(made).await
+    }
+
+    /// Asks, and reads the whole answer, whatever its status.
+    ///
+    /// # Errors
+    /// [`SourceError::Unreachable`] without an answer in time, [`SourceError::Malformed`] for one that never ends.
+    pub async fn ask(&self, call: Call) -> Result<Answer, SourceError> {
+        let step = call.step;
+        let broken = |error: reqwest::Error| {
+            let late = error.is_timeout();
+            let cause = if late { "no answer in time".to_owned() } else { chain(&error.without_url()) };
+            SourceError::Unreachable { step, cause }
+        };
+        let mut request = self.client().await?.request(call.method, call.url).header("accept", "application/json");
+        if let Some(authorization) = call.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(form) = call.form {
+            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+        }
+        let mut answer = request.send().await.map_err(broken)?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+            if body.len().saturating_add(chunk.len()) > MAX_BODY {
+                return Err(SourceError::Malformed { step, what: format!("longer than {MAX_BODY} bytes") });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { step, status, headers, body })
+    }
+}
+
+/// A query or a form.
+#[must_use]
+pub fn encoded<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let Ok(mut url) = Url::parse("http://query") else { return String::new() };
+    url.query_pairs_mut().extend_pairs(pairs);
+    url.query().unwrap_or_default().to_owned()
+}
+
+/// A secret in a file, without the white space at its end.
+///
+/// # Errors
+/// [`SourceError::Secret`], naming the file.
+pub async fn secret(path: &PathBuf) -> Result<String, SourceError> {
+    let unread = |cause: std::io::Error| SourceError::Secret { path: path.clone(), cause: cause.to_string() };
+    let text = tokio::fs::read_to_string(path).await.map_err(unread)?;
+    let text = text.trim_end();
+    if text.is_empty() {
+        return Err(SourceError::Secret { path: path.clone(), cause: "it is empty".to_owned() });
+    }
+    Ok(text.to_owned())
+}

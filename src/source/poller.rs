@@ -1,0 +1,364 @@
+//! The machinery around every provider that is asked: when, in which order, and what of a failure.
+//!
+//! Events first, for speed; a full listing every `reconcile`, for truth. Both take turns, piece by piece, so that a
+//! large listing delays nobody's departure. One task for each source, one request at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::directory::Directory;
+use super::error::{SourceError, chain};
+use super::health::{Health, Progress, Report, Reports, Trouble};
+use super::pace::{back_off, jittered};
+use crate::domain::inbox::{Command, Done, Inbox, Observation, Refused, SweepId};
+use crate::domain::person::{Person, PersonId};
+use crate::domain::time::{Now, Timestamp};
+
+/// Observations that are asked for at once: they share a commit.
+const TOGETHER: usize = 500;
+/// People who are looked up before something else gets its turn.
+const LOOKED_UP: usize = 20;
+
+/// Tells the time.
+pub type Time = Arc<dyn Fn() -> Now + Send + Sync>;
+
+/// What somebody wants of a source, apart from its schedule.
+#[derive(Debug)]
+pub enum Order {
+    /// Ask at once; with `full`, a whole listing. Answered when it is done.
+    Sync {
+        /// A whole listing too.
+        full: bool,
+        /// What became of it.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// Look one person up.
+    LookUp {
+        /// An attribute that `link` names.
+        attribute: String,
+        /// Its value.
+        value: String,
+        /// Whether there is such a person, known by now; `None` if that could not be found out.
+        reply: oneshot::Sender<Option<bool>>,
+    },
+}
+
+/// What a source needs of the rest.
+pub struct Surroundings {
+    /// Where observations go.
+    pub inbox: Inbox,
+    /// What time it is.
+    pub time: Time,
+    /// Where failures and events are counted.
+    pub reports: Reports,
+    /// How it fares.
+    pub health: watch::Sender<Health>,
+    /// What is wanted of it.
+    pub orders: mpsc::Receiver<Order>,
+}
+
+/// How often a source is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rhythm {
+    /// For events.
+    pub poll: Duration,
+    /// For a full listing.
+    pub reconcile: Duration,
+}
+
+/// Asks one provider for as long as it runs.
+pub struct Poller<D: Directory> {
+    name: String,
+    directory: D,
+    rhythm: Rhythm,
+    around: Surroundings,
+    cursor: Option<String>,
+    sweep: Option<(Sweep, Stage<D::Place>)>,
+    sweeps: SweepId,
+    next_poll: Instant,
+    next_sweep: Instant,
+    /// When the last listing that was taken was over.
+    swept: Option<Instant>,
+    /// Who waits for the next listing to be over.
+    waiting: Vec<oneshot::Sender<Result<(), String>>>,
+}
+
+/// A listing on its way.
+#[derive(Clone, Copy)]
+struct Sweep {
+    id: SweepId,
+    at: Timestamp,
+    pieces: usize,
+    people: usize,
+}
+
+enum Stage<P> {
+    /// Reading pieces; this one is next.
+    Pieces(Option<P>),
+    /// Looking up who is missing.
+    Missing(Vec<PersonId>),
+}
+
+impl<D: Directory> Poller<D> {
+    /// A poller that goes on from `cursor`.
+    #[must_use]
+    pub fn new(name: String, directory: D, rhythm: Rhythm, cursor: Option<String>, around: Surroundings) -> Self {
+        let now = Instant::now();
+        Self {
+            name,
+            directory,
+            rhythm,
+            around,
+            cursor,
+            sweep: None,
+            sweeps: 0,
+            next_poll: now,
+            next_sweep: now,
+            swept: None,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Asks until nobody can order anything any more. Events come before the first listing: what happens from then on
+    /// is in one of them.
+    pub async fn run(mut self) {
+        loop {
+            let due = self.next_poll.min(self.next_sweep);
+            tokio::select! {
+                biased;
+                order = self.around.orders.recv() => match order {
+                    Some(order) => self.obey(order).await,
+                    None => return,
+                },
+                () = sleep_until(due) => self.turn().await,
+            }
+        }
+    }
+
+    async fn turn(&mut self) {
+        if self.next_poll <= Instant::now() {
+            let polled = self.poll().await;
+            self.next_poll = self.after(&polled, if D::WAITS { Duration::ZERO } else { jittered(self.rhythm.poll) });
+        } else {
+            let swept = self.sweep_on().await;
+            match &swept {
+                Ok(false) => self.next_sweep = Instant::now(),
+                Ok(true) => {
+                    self.swept = Some(Instant::now());
+                    self.next_sweep = Instant::now() + jittered(self.rhythm.reconcile);
+                }
+                Err(SourceError::Refused(Refused::Guarded { .. })) => {
+                    // Somebody has to look at it; until then not everything is known.
+                    (self.sweep, self.swept) = (None, None);
+                    self.after(&swept, self.rhythm.reconcile);
+                    self.next_sweep = Instant::now() + jittered(self.rhythm.reconcile);
+                }
+                Err(_) => {
+                    self.sweep = None;
+                    self.next_sweep =
+                        self.after(&swept, self.rhythm.reconcile).min(Instant::now() + self.rhythm.reconcile);
+                }
+            }
+            self.tell_sweep(&swept);
+        }
+    }
+
+    /// When to ask again after this.
+    fn after<T>(&mut self, outcome: &Result<T, SourceError>, every: Duration) -> Instant {
+        let Err(error) = outcome else {
+            self.around.health.send_modify(|health| (health.trouble, health.failures) = (None, 0));
+            return Instant::now() + every;
+        };
+        let failures = self.failed(error);
+        let pause = error.wait().unwrap_or_else(|| back_off(failures));
+        if error.wait().is_some() {
+            // The budget is one, for events and listings.
+            let until = Instant::now() + pause;
+            (self.next_poll, self.next_sweep) = (self.next_poll.max(until), self.next_sweep.max(until));
+        }
+        Instant::now() + pause
+    }
+
+    fn failed(&self, error: &SourceError) -> u32 {
+        let trouble = Trouble { at: (self.around.time)().wall, kind: error.kind(), text: chain(error) };
+        (self.around.reports)(&self.name, Report::Failed(trouble.kind));
+        let mut failures = 0;
+        tracing::error!(source.name = %self.name, error.kind = trouble.kind, error = %trouble.text, "the source failed");
+        self.around.health.send_modify(|health| {
+            health.failures = health.failures.saturating_add(1);
+            failures = health.failures;
+            health.trouble = Some(trouble);
+        });
+        failures
+    }
+
+    /// Whether what is heard from the source is all that there is to know: the last listing was taken, and is not
+    /// much older than it may be.
+    fn is_whole(&self) -> bool {
+        self.swept.is_some_and(|swept| swept.elapsed() <= self.rhythm.reconcile * 2)
+    }
+
+    async fn poll(&mut self) -> Result<(), SourceError> {
+        loop {
+            let began = (self.around.time)().wall;
+            let changes = self.directory.changes(self.cursor.as_deref()).await?;
+            if !changes.observations.is_empty() {
+                (self.around.reports)(&self.name, Report::Told("event", changes.observations.len()));
+            }
+            observe(&self.around, changes.observations).await?;
+            if changes.resync {
+                self.next_sweep = Instant::now();
+            }
+            let whole = self.is_whole() && changes.trouble.is_none() && !changes.more;
+            let moved = changes.cursor.is_some() && changes.cursor != self.cursor;
+            let at = if whole { began } else { Timestamp::MIN };
+            if moved || at != Timestamp::MIN {
+                let cursor = changes.cursor.clone().or_else(|| self.cursor.clone());
+                let heard = Observation::Heard { source: self.name.clone(), at, cursor };
+                self.around.inbox.ask(Command::Observe(heard), (self.around.time)()).await?;
+            }
+            self.cursor = changes.cursor.or_else(|| self.cursor.take());
+            if let Some(error) = changes.trouble {
+                return Err(error);
+            }
+            if !changes.more {
+                self.around.health.send_modify(|health| health.last_poll = Some(began));
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next step of a listing; whether it was the last.
+    async fn sweep_on(&mut self) -> Result<bool, SourceError> {
+        let (mut sweep, stage) = self.sweep.take().unwrap_or_else(|| {
+            self.sweeps += 1;
+            let at = (self.around.time)().wall;
+            (Sweep { id: self.sweeps, at, pieces: 0, people: 0 }, Stage::Pieces(None))
+        });
+        let next = match stage {
+            Stage::Pieces(place) => self.read_piece(&mut sweep, place).await?,
+            Stage::Missing(missing) => self.read_missing(sweep, missing).await?,
+        };
+        let Some(next) = next else {
+            while self.end(sweep, None, false).await?.more {}
+            return Ok(true);
+        };
+        self.sweep = Some((sweep, next));
+        Ok(false)
+    }
+
+    async fn read_piece(
+        &mut self,
+        sweep: &mut Sweep,
+        place: Option<D::Place>,
+    ) -> Result<Option<Stage<D::Place>>, SourceError> {
+        let page = self.directory.page(place).await?;
+        sweep.pieces += 1;
+        sweep.people += page.people.len();
+        self.observe_piece(*sweep, page.people).await?;
+        observe(&self.around, page.observations).await?;
+        if let Some(next) = page.next {
+            return Ok(Some(Stage::Pieces(Some(next))));
+        }
+        let missing = self.end(*sweep, page.count, true).await?.persons;
+        Ok((!missing.is_empty()).then_some(Stage::Missing(missing)))
+    }
+
+    /// Looks some of those up who are missing: rows get lost between pages.
+    async fn read_missing(
+        &mut self,
+        sweep: Sweep,
+        mut missing: Vec<PersonId>,
+    ) -> Result<Option<Stage<D::Place>>, SourceError> {
+        let mut people = Vec::new();
+        for id in missing.split_off(missing.len().saturating_sub(LOOKED_UP)) {
+            people.extend(self.directory.look_up("id", &id.key).await?);
+        }
+        self.observe_piece(sweep, people).await?;
+        Ok((!missing.is_empty()).then_some(Stage::Missing(missing)))
+    }
+
+    async fn observe_piece(&mut self, sweep: Sweep, people: Vec<Person>) -> Result<(), SourceError> {
+        let piece = Observation::Page { source: self.name.clone(), sweep: sweep.id, people };
+        observe(&self.around, vec![piece]).await
+    }
+
+    async fn end(&mut self, sweep: Sweep, count: Option<usize>, verify: bool) -> Result<Done, SourceError> {
+        let swept = Observation::Swept { source: self.name.clone(), sweep: sweep.id, at: sweep.at, count, verify };
+        Ok(self.around.inbox.ask(Command::Observe(swept), (self.around.time)()).await?)
+    }
+
+    fn tell_sweep(&mut self, swept: &Result<bool, SourceError>) {
+        let progress = self.sweep.as_ref().map(|(sweep, _)| Progress {
+            since: sweep.at,
+            pieces: sweep.pieces,
+            people: sweep.people,
+        });
+        let now = (self.around.time)().wall;
+        self.around.health.send_modify(|health| {
+            health.sweep = progress;
+            if matches!(swept, Ok(true)) {
+                (health.trouble, health.failures, health.last_sweep) = (None, 0, Some(now));
+            }
+        });
+        let told = match swept {
+            Ok(false) => return,
+            Ok(true) => Ok(()),
+            Err(error) => Err(chain(error)),
+        };
+        for reply in self.waiting.drain(..) {
+            // Whoever asked may have gone.
+            let _ = reply.send(told.clone());
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Sync { full: true, reply } => {
+                // One that began before the order does not count for it.
+                self.sweep = None;
+                self.next_sweep = Instant::now();
+                self.waiting.push(reply);
+            }
+            Order::Sync { full: false, reply } => {
+                let polled = self.poll().await;
+                let next = self.after(&polled, jittered(self.rhythm.poll));
+                self.next_poll = next;
+                let _ = reply.send(polled.map_err(|error| chain(&error)));
+            }
+            Order::LookUp { attribute, value, reply } => {
+                let found = self.look_up(&attribute, &value).await;
+                if let Err(error) = &found {
+                    self.failed(error);
+                }
+                let _ = reply.send(found.ok());
+            }
+        }
+    }
+
+    async fn look_up(&mut self, attribute: &str, value: &str) -> Result<bool, SourceError> {
+        let Some(person) = self.directory.look_up(attribute, value).await? else { return Ok(false) };
+        let change = Observation::Change { person, at: None, event_id: None };
+        observe(&self.around, vec![change]).await?;
+        Ok(true)
+    }
+}
+
+/// Hands observations to the writer, in their order, and waits until they are enforced.
+async fn observe(around: &Surroundings, observations: Vec<Observation>) -> Result<(), SourceError> {
+    let mut rest = observations.into_iter().peekable();
+    while rest.peek().is_some() {
+        let now = (around.time)();
+        let mut answers = Vec::new();
+        for next in rest.by_ref().take(TOGETHER) {
+            answers.push(around.inbox.put(Command::Observe(next), now).await?);
+        }
+        for answer in answers {
+            answer.await.map_err(|_| Refused::Stopped)??;
+        }
+    }
+    Ok(())
+}
