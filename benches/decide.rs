@@ -118,6 +118,8 @@ fn credential(keyer: &Keyer, index: usize) -> Verified {
             source: 0,
             person: keyer.key(KeyKind::Link, &["hr", "id", &subject]),
             claim: keyer.key(KeyKind::LinkClaim, &[ISSUER, "sub", &subject]),
+            link: 0,
+            value: subject.as_str().into(),
         }],
         retired: vec![],
     };

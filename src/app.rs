@@ -4,6 +4,7 @@
 //! start (store, configuration, replay) ─▶ Bound (every address known) ─▶ run ─SIGTERM─▶ drain ─▶ exit
 //! ```
 
+pub mod alarms;
 pub mod books;
 mod checks;
 pub mod clock;
@@ -11,6 +12,7 @@ mod edge;
 pub mod explain;
 pub mod feeds;
 pub mod gate;
+pub mod joiners;
 pub mod listeners;
 pub mod reload;
 mod serve;

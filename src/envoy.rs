@@ -13,6 +13,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::audit::record::DecisionId;
 use crate::domain::decision::Decision;
 use crate::domain::policy::Policy;
@@ -81,8 +83,9 @@ pub struct Answered<'a> {
 pub trait Gate: Send + Sync + 'static {
     /// Judges one request. Odd ones too: [`Request::malformed`] is for it to deny.
     ///
-    /// May be dropped at any await: then nothing was answered. So it counts and records nothing.
-    fn judge(&self, request: &Request) -> impl Future<Output = Judged> + Send;
+    /// Should be done by `due`, when an answer without it is given. May be dropped at any await: then nothing was
+    /// answered. So it counts and records nothing.
+    fn judge(&self, request: &Request, due: Option<Instant>) -> impl Future<Output = Judged> + Send;
 
     /// The decision where [`Gate::judge`] gave none, with the reason [`Trouble::reason`] and the enforcement of
     /// the service that the request is for (the default one, where there is no request). Must not wait.

@@ -9,5 +9,6 @@ pub mod file;
 pub mod health;
 pub mod http;
 pub mod keycloak;
+mod listing;
 mod pace;
 pub mod poller;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::alarms::Alarms;
 use super::clock::Clock;
 use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
@@ -40,14 +41,15 @@ pub struct Herald {
     events: mpsc::Sender<Enforced>,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
+    alarms: Arc<Alarms>,
 }
 
 impl Herald {
     /// A herald, and the end that [`Scribe`] reads.
     #[must_use]
-    pub fn new(clock: Arc<Clock>, metrics: Arc<Metrics>) -> (Self, mpsc::Receiver<Enforced>) {
+    pub fn new(clock: Arc<Clock>, metrics: Arc<Metrics>, alarms: Arc<Alarms>) -> (Self, mpsc::Receiver<Enforced>) {
         let (events, receiver) = mpsc::channel(WAITING);
-        (Self { events, clock, metrics }, receiver)
+        (Self { events, clock, metrics, alarms }, receiver)
     }
 }
 
@@ -55,6 +57,7 @@ impl Witness for Herald {
     fn enforced(&self, recorded: &Recorded) {
         let at = self.clock.now().wall;
         measure(&self.metrics, recorded, at);
+        self.alarms.enforced(recorded);
         // Without room for it, the scribe finds the gap.
         let _ = self.events.try_send(Enforced { recorded: recorded.clone(), at });
     }

@@ -3,6 +3,7 @@
 pub mod recalled;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::clock::Clock;
 use crate::authenticate::Authenticator;
@@ -15,6 +16,7 @@ use crate::domain::destination::Destination;
 use crate::domain::key::Keyer;
 use crate::domain::policy::{Authorization, Enforcement, Policy, Unknown};
 use crate::domain::reason::Reason;
+use crate::domain::source::{SourceRules, WhenStale};
 use crate::domain::time::Now;
 use crate::jose::fetch::Fetcher;
 use crate::jose::keys::KeyRings;
@@ -203,16 +205,27 @@ impl Story<'_> {
         issuers.dedup();
         for index in issuers.iter().flat_map(|issuer| self.state.rules.sources_of(*issuer)) {
             let Some(source) = self.state.rules.policy.sources.get(usize::from(*index)) else { continue };
-            let age = match self.state.fold.sources.get(&source.name) {
-                None => "never synced".to_owned(),
-                Some(synced) => {
-                    let age = self.now.wall.since(synced.last_synced).as_secs();
-                    format!("{age} s old, stale after {} s", source.max_staleness.as_secs())
-                }
-            };
-            steps.push(step(FRESH, age, format!("source {}", source.name)));
+            steps.push(step(FRESH, self.age(source), format!("source {}", source.name)));
         }
         steps
+    }
+
+    /// How old what is known of a source is, and what follows from that for this service.
+    fn age(&self, source: &SourceRules) -> String {
+        let service = self.state.rules.service(&self.request.destination).service;
+        let then = match service.when_stale.unwrap_or(source.when_stale) {
+            WhenStale::Allow => "goes on",
+            WhenStale::Deny => "denies",
+        };
+        let Some(synced) = self.state.fold.sources.get(&source.name) else {
+            return format!("never synced; {}", if source.required { "not ready" } else { then });
+        };
+        let max = service.max_staleness.unwrap_or(source.max_staleness);
+        let span = |since| humantime::format_duration(Duration::from_secs(self.now.wall.since(since).as_secs()));
+        let (heard, listed) = (span(synced.last_heard), span(synced.last_synced));
+        let stale = if synced.is_stale(max, self.now) { "stale" } else { "fresh" };
+        let max = humantime::format_duration(max);
+        format!("{stale}: heard {heard} ago, listed {listed} ago; stale after {max}, then {} {then}", service.name)
     }
 
     fn roles(&self) -> StepView {

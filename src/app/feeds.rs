@@ -1,4 +1,4 @@
-//! What keeps the state fresh beside the sources: signing keys, and the passing of time.
+//! What keeps the state fresh beside the sources: signing keys, and the passing of time; and what wakes somebody.
 
 use std::sync::Arc;
 
@@ -7,12 +7,15 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::alarms::{Alarms, MassDisable};
 use super::clock::{COMPARE, Clock};
 use super::store;
 use crate::audit::sink::Recorder;
 use crate::domain::inbox::{Command, Inbox};
 use crate::jose::keys::{FreshKeys, KeyRings};
 use crate::log::embedded::Notes;
+use crate::state::Published;
+use crate::telemetry::metrics::Metrics;
 
 /// How often the highest time is kept.
 const KEEP_CLOCK: u32 = 10;
@@ -40,6 +43,24 @@ pub async fn keep_keys(mut fresh: mpsc::Receiver<FreshKeys>, notes: Notes) {
     while let Some(keys) = fresh.recv().await {
         if let Err(error) = store::keep_keys(&notes, &keys).await {
             tracing::warn!(issuer.name = %keys.issuer, error = %error, "signing keys were not kept for a restart");
+        }
+    }
+}
+
+/// Every second: says so where more people are disabled at once than a listing might leave out.
+pub async fn alarms(alarms: Arc<Alarms>, (published, metrics): (Arc<Published>, Arc<Metrics>), clock: Arc<Clock>) {
+    let mut timer = interval(COMPARE);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        for MassDisable { source, disabled, known } in alarms.raised(&published.snapshot(), clock.now().wall) {
+            metrics.source_error(&source, "mass_disable");
+            tracing::error!(
+                source.name = source,
+                source.disabled = disabled,
+                source.known = known,
+                "source {source} disabled {disabled} of {known} people within an hour; it applies, look whether it is right"
+            );
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::explain::named_by;
+use super::joiners::Joiners;
 use crate::audit::entry::{Facts, Form};
 use crate::audit::sink::Recorder;
 use crate::authenticate::Authenticator;
@@ -66,6 +68,8 @@ pub struct CheckGate {
     pub recorder: Recorder,
     /// Where they are counted.
     pub metrics: Arc<Metrics>,
+    /// Who looks people up whom nobody knows yet.
+    pub joiners: Joiners,
 }
 
 /// A check that keeps meeting reloads gives up after this many: they come by the second at most, and a
@@ -73,11 +77,16 @@ pub struct CheckGate {
 const ATTEMPTS: usize = 5;
 
 impl CheckGate {
-    /// Decides with what is known now; also for `explain`.
+    /// Decides with what is known now, by `due`; also for `explain`.
     ///
     /// # Errors
     /// `None` if the configuration changed under it again and again.
-    pub async fn decide(&self, request: &Request) -> Option<(Arc<State>, Vec<Shown>, Now, Decision)> {
+    pub async fn decide(
+        &self,
+        request: &Request,
+        due: Option<Instant>,
+    ) -> Option<(Arc<State>, Vec<Shown>, Now, Decision)> {
+        let mut may_look_up = true;
         for _ in 0..ATTEMPTS {
             let before = self.published.snapshot();
             let Some(active) = self.authenticators.of(&before) else { continue };
@@ -87,6 +96,11 @@ impl CheckGate {
             if Arc::ptr_eq(&state.rules.policy, &active.policy) || planted(Fault::JudgedByOldRules) {
                 let now = self.clock.now();
                 let decision = decide(&state, request, &shown, now);
+                // Somebody was found: judged again, on a state that knows them.
+                let rules = &state.rules.policy;
+                if std::mem::take(&mut may_look_up) && self.joiners.look_up(&decision, rules, now, due).await {
+                    continue;
+                }
                 return Some((state, shown, now, decision));
             }
         }
@@ -95,8 +109,8 @@ impl CheckGate {
 }
 
 impl Gate for CheckGate {
-    async fn judge(&self, request: &Request) -> Judged {
-        match self.decide(request).await {
+    async fn judge(&self, request: &Request, due: Option<Instant>) -> Judged {
+        match self.decide(request, due).await {
             Some((state, _, _, decision)) => Judged {
                 decision: Arc::new(decision),
                 decision_id: self.recorder.draw_id(),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
+use super::alarms::Alarms;
 use super::books::{Book, Enforced, Scribe};
 use super::edge::{serve_authz, serve_control, serve_ops};
 use super::feeds;
@@ -54,6 +55,7 @@ pub(super) struct Parts {
     pub(super) audit: AuditWriter,
     pub(super) scribe: Scribe<Embedded>,
     pub(super) enforced: mpsc::Receiver<Enforced>,
+    pub(super) alarms: Arc<Alarms>,
     pub(super) fresh_keys: mpsc::Receiver<FreshKeys>,
     pub(super) rings: watch::Receiver<KeyRings>,
     pub(super) settings: watch::Receiver<Settings>,
@@ -170,6 +172,8 @@ async fn spawn_all(
     });
     let time = feeds::time(Arc::clone(&clock), inbox.clone(), gate.recorder.clone(), notes.clone());
     core.spawn_until_stop("clock", work, time);
+    let watched = (Arc::clone(&gate.published), Arc::clone(&metrics));
+    core.spawn_until_stop("alarms", work, feeds::alarms(parts.alarms, watched, Arc::clone(&clock)));
     core.spawn_until_stop("keys.keep", work, feeds::keep_keys(parts.fresh_keys, notes));
     core.spawn_until_stop("keys.refresh", work, feeds::signing_keys(rings.clone(), Arc::clone(&clock)));
     let manager = Manager {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, watch};
 
+use super::alarms::Alarms;
 use super::books::{Book, Herald, Scribe};
 use super::clock::Clock;
 use super::gate::{Active, Authenticators, CheckGate};
+use super::joiners::Joiners;
 use super::listeners::{self, ListenError};
 use super::reload::{self, Reloader};
 use super::serve::{Bound, Parts};
@@ -161,7 +163,8 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let authenticator = Authenticator::new(Arc::clone(&policy), keyer.clone(), rings.clone(), Arc::clone(&cache));
     let authenticators = Arc::new(Authenticators::new(Active { policy: Arc::clone(&policy), authenticator }));
 
-    let (herald, enforced) = Herald::new(Arc::clone(&clock), Arc::clone(&metrics));
+    let alarms = Arc::<Alarms>::default();
+    let (herald, enforced) = Herald::new(Arc::clone(&clock), Arc::clone(&metrics), Arc::clone(&alarms));
     let (writer, published) = Writer::new(Arc::clone(&log), start_from, Arc::clone(&policy), Box::new(herald));
     let head = published.load().fold.epoch.position;
     let scribe = Scribe {
@@ -177,16 +180,17 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let (settings_sender, settings_receiver) = watch::channel(settings.clone());
     let waiting = first_syncs(&readiness, &policy, |name| published.load().fold.sources.contains_key(name));
 
+    let sources = Sources::default();
     let gate = Arc::new(CheckGate {
         published: Arc::clone(&published),
         authenticators: Arc::clone(&authenticators),
         clock: Arc::clone(&clock),
         recorder: recorder.clone(),
         metrics: Arc::clone(&metrics),
+        joiners: Joiners::new(sources.clone()),
     });
     let ledger = Arc::new(Book { recorder: recorder.clone(), clock: Arc::clone(&clock) });
     let guard = Guard::new(bootstrap(&settings)?, Arc::clone(&ledger) as _);
-    let sources = Sources::default();
     let views = LiveViews {
         gate: Arc::clone(&gate),
         sources: sources.clone(),
@@ -231,6 +235,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         audit,
         scribe,
         enforced,
+        alarms,
         fresh_keys,
         rings,
         settings: settings_receiver,

@@ -311,6 +311,7 @@ impl<L: Log> Views for LiveViews<L> {
             issuers: issuers.collect(),
             revocations: TargetKind::ALL.into_iter().map(|kind| (kind, state.fold.live(kind) as u64)).collect(),
             audit_lost: self.gate.recorder.counts().lost,
+            exemptions: state.fold.exemptions.values().cloned().collect(),
         }
     }
 
@@ -338,7 +339,7 @@ impl<L: Log> Views for LiveViews<L> {
                     &path,
                     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
                 );
-                let (state, shown, now, decision) = self.gate.decide(&request).await?;
+                let (state, shown, now, decision) = self.gate.decide(&request, None).await?;
                 let story = Story {
                     state: &state,
                     request: &request,

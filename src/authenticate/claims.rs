@@ -133,9 +133,9 @@ impl Reader<'_> {
             if source.issuer != index {
                 continue;
             }
-            let Some((link, value)) = linked(claims, &source.link) else { continue };
-            people.push(value.to_owned());
-            links.push(self.link_keys(number, (&source.name, &rules.issuer), link, value));
+            let Some(linked) = linked(claims, &source.link) else { continue };
+            people.push(linked.value.to_owned());
+            links.push(self.link_keys(number, (&source.name, &rules.issuer), linked));
         }
         links
     }
@@ -145,17 +145,19 @@ impl Reader<'_> {
         let of_issuer = |(retired, _): &(&Retired, u16)| retired.linking.issuer == issuer;
         let retired = self.policy.retired.iter().zip(0_u16..).filter(of_issuer);
         let keys = |(retired, number): (&Retired, u16)| {
-            let (link, value) = linked(claims, &retired.linking.link)?;
-            Some(self.link_keys(number, (&retired.name, issuer), link, value))
+            Some(self.link_keys(number, (&retired.name, issuer), linked(claims, &retired.linking.link)?))
         };
         retired.filter_map(keys).collect()
     }
 
-    fn link_keys(&self, number: u16, (source, issuer): (&str, &str), link: &Link, value: &str) -> LinkKeys {
+    fn link_keys(&self, number: u16, (source, issuer): (&str, &str), linked: Linked<'_>) -> LinkKeys {
+        let Linked { number: place, link, value } = linked;
         LinkKeys {
             source: number,
             person: self.keyer.key(KeyKind::Link, &[source, &link.attribute, value]),
             claim: self.keyer.key(KeyKind::LinkClaim, &[issuer, &link.claim, value]),
+            link: place,
+            value: value.into(),
         }
     }
 
@@ -189,15 +191,23 @@ impl Reader<'_> {
     }
 }
 
-/// An identity of which nothing can be said; it is refused.
+/// The link that decides, and what its claim says.
+#[derive(Clone, Copy)]
+struct Linked<'a> {
+    number: u16,
+    link: &'a Link,
+    value: &'a str,
+}
+
 /// The first claim of `link` that is there, with its value.
 ///
 /// There, not well-typed: a claim that is there and cannot be read decides too, against it.
-fn linked<'c>(claims: &'c Claims<'_>, links: &'c [Link]) -> Option<(&'c Link, &'c str)> {
-    let link = links.iter().find(|link| claims.has(&link.claim))?;
-    Some((link, claims.text(&link.claim)?))
+fn linked<'c>(claims: &'c Claims<'_>, links: &'c [Link]) -> Option<Linked<'c>> {
+    let (link, number) = links.iter().zip(0_u16..).find(|(link, _)| claims.has(&link.claim))?;
+    Some(Linked { number, link, value: claims.text(&link.claim)? })
 }
 
+/// An identity of which nothing can be said; it is refused.
 fn flawed(index: u16, digest: [u8; 32]) -> Identity {
     Identity {
         kind: CredentialKind::Bearer,

@@ -164,7 +164,8 @@ impl Status {
         let sources = found.sources.into_iter().map(|source| {
             let people = |status: &str| source.people.get(status).copied().unwrap_or(0);
             json!({
-                "name": source.name, "last_sync": source.last_sync, "stale": source.stale, "guarded": source.guarded,
+                "name": source.name, "last_sync": source.last_sync, "last_heard": source.last_heard, "stale": source.stale,
+                "guarded": source.guarded, "trouble": source.trouble,
                 "active": people("active"), "suspended": people("suspended"), "departed": people("departed"),
             })
         });
@@ -172,6 +173,10 @@ impl Status {
             .issuers
             .into_iter()
             .map(|issuer| json!({ "name": issuer.name, "keys": issuer.keys, "last_fetched": issuer.last_fetched }));
+        let exemptions = found.exemptions.into_iter().map(|one| {
+            json!({ "person": one.person, "people": one.people, "expires": one.expires, "actor": one.actor,
+                "reason": one.reason })
+        });
         let standing = found.revocations.into_iter().filter(|(_, count)| *count > 0);
         self.output.one(vec![
             ("replica", text(found.replica)),
@@ -186,6 +191,7 @@ impl Status {
             ("issuers", Value::Array(issuers.collect())),
             ("revocations", json!(standing.collect::<std::collections::BTreeMap<_, _>>())),
             ("audit_lost", json!(found.audit_lost)),
+            ("exemptions", Value::Array(exemptions.collect())),
         ])?;
         Ok(Answer::Yes)
     }

@@ -74,13 +74,14 @@ struct Sync {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  offboard source check keycloak\n  \
-    offboard source check keycloak --config /etc/offboard     (before going live: from here, without a server)\n\n\
+    offboard source check keycloak --config /etc/offboard\n\nWith --config it is tried from here, before going live and \
+    without a server.\n\
     Exit code 1: something is missing without which it does not work.")]
 struct Check {
     /// Name of the source
     name: String,
     /// Try it from here, with the source as these files have it; may be given several times
-    #[arg(long = "config", value_name = "PATH", num_args = 1..)]
+    #[arg(long = "config", value_name = "PATH", num_args = 1)]
     config: Vec<PathBuf>,
     #[command(flatten)]
     output: Output,
@@ -90,8 +91,7 @@ struct Check {
 
 #[derive(Debug, Args)]
 #[command(after_help = "`offboard source show NAME` says who is missing.\n\nExamples:\n  \
-    offboard source confirm keycloak     (they have left)\n  \
-    offboard source discard keycloak     (the listing was wrong)")]
+    offboard source confirm keycloak\n  offboard source discard keycloak")]
 struct Judge {
     /// Name of the source
     name: String,

@@ -2,7 +2,7 @@
 
 use tonic::Status;
 
-use crate::domain::event::{EndCause, Epoch};
+use crate::domain::event::{EndCause, Epoch, Exemption};
 use crate::domain::inbox::{Refused, RevokeRequest};
 use crate::domain::revocation::{RevocationId, Shape, Target};
 use crate::domain::time::Timestamp;
@@ -229,6 +229,17 @@ pub fn status(view: StatusView) -> proto::GetStatusResponse {
         issuers: view.issuers.into_iter().map(issuer).collect(),
         revocations: view.revocations.into_iter().map(|(kind, count)| (kind.word().to_owned(), count)).collect(),
         audit_lost: view.audit_lost,
+        exemptions: view.exemptions.iter().map(|exemption| exempted(exemption)).collect(),
+    }
+}
+
+fn exempted(exemption: &Exemption) -> proto::ExemptionStatus {
+    proto::ExemptionStatus {
+        person: exemption.reference.clone(),
+        people: exemption.persons.iter().map(ToString::to_string).collect(),
+        expires: exemption.expires.to_string(),
+        actor: exemption.actor.clone(),
+        reason: exemption.reason.clone(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_stream::Stream;
 
-use crate::domain::event::{EndCause, Epoch, HeldBack};
+use crate::domain::event::{EndCause, Epoch, Exemption, HeldBack};
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
 use crate::domain::time::{Now, Timestamp};
@@ -160,6 +160,8 @@ pub struct StatusView {
     pub revocations: BTreeMap<TargetKind, u64>,
     /// Audit records that were lost since the start.
     pub audit_lost: u64,
+    /// Break glass in force.
+    pub exemptions: Vec<Arc<Exemption>>,
 }
 
 /// What is to be explained.

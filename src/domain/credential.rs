@@ -36,6 +36,10 @@ pub struct LinkKeys {
     pub person: Key,
     /// Key of `(iss, claim, value)`: cut-offs on the identifier itself.
     pub claim: Key,
+    /// Which link of that source it is.
+    pub link: u16,
+    /// What the claim says: what a source is asked for, where nobody is known under it.
+    pub value: Box<str>,
 }
 
 /// Somebody on whose behalf a credential speaks: its owner, or an actor of its `act` chain.

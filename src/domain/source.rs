@@ -80,3 +80,12 @@ pub struct MaxChange {
 }
 
 impl Eq for MaxChange {}
+
+impl MaxChange {
+    /// Whether so many of so many are too many: from `from` upward by share.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "numbers of people fit into 53 bits")]
+    pub fn is_passed(&self, missing: usize, known: usize) -> bool {
+        missing >= self.from && missing as f64 > known as f64 * self.share
+    }
+}

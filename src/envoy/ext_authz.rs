@@ -81,7 +81,7 @@ impl<G: Gate> Service<http::Request<Body>> for AuthorizationService<G> {
 async fn check<G: Gate>(gate: &G, body: Body, arrived: Instant, due: Option<Instant>) -> CheckResponse {
     let mut read = None;
     // A gate that panicked is used again: what it shares is behind locks that know of poison, or swapped whole.
-    let judging = AssertUnwindSafe(judge(gate, body, &mut read)).catch_unwind();
+    let judging = AssertUnwindSafe(judge(gate, body, due, &mut read)).catch_unwind();
     let outcome = match due {
         // Polls the judge first: one that needs not wait is heard, however short the time.
         Some(due) => timeout_at(due, judging).await,
@@ -97,10 +97,15 @@ async fn check<G: Gate>(gate: &G, body: Body, arrived: Instant, due: Option<Inst
 }
 
 /// Reads the message into `read`, and has it judged.
-async fn judge<G: Gate>(gate: &G, body: Body, read: &mut Option<Request>) -> Result<Judged, &'static str> {
+async fn judge<G: Gate>(
+    gate: &G,
+    body: Body,
+    due: Option<Instant>,
+    read: &mut Option<Request>,
+) -> Result<Judged, &'static str> {
     let message = unary::message(body, LARGEST_MESSAGE).await?;
     let check = CheckRequest::decode(message.as_slice()).map_err(|_| "message is no CheckRequest")?;
-    Ok(gate.judge(read.insert(Request::take(check))).await)
+    Ok(gate.judge(read.insert(Request::take(check)), due).await)
 }
 
 /// Turns an outcome into the answer, and has exactly that recorded.

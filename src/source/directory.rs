@@ -73,8 +73,8 @@ impl Grade {
 /// It keeps a connection and what it needs to make sense of answers, never what is known of people: the writer
 /// compares.
 pub trait Directory: Send + 'static {
-    /// Where a listing goes on.
-    type Place: Send + 'static;
+    /// Where a listing goes on. Cloned, so that a piece that failed can be asked for again.
+    type Place: Clone + Send + Sync + 'static;
 
     /// Whether [`Directory::changes`] waits by itself until something happens, for a second at most.
     const WAITS: bool = false;
@@ -88,7 +88,7 @@ pub trait Directory: Send + 'static {
     /// A piece of a full listing, from its beginning or from `place`.
     ///
     /// # Errors
-    /// [`SourceError`]; then the listing is void, and begun anew.
+    /// [`SourceError`]; then the same piece is asked for again, or the listing is begun anew.
     fn page(
         &mut self,
         place: Option<Self::Place>,

@@ -80,7 +80,7 @@ struct Cursor {
 }
 
 /// Where a listing goes on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Place {
     /// Members of these groups are next.
     Groups(Vec<String>),
@@ -89,7 +89,7 @@ pub enum Place {
 }
 
 /// Where the users of a listing go on.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Users {
     /// How many were read.
     rows: usize,

@@ -11,17 +11,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::directory::Directory;
 use super::error::{SourceError, chain};
-use super::health::{Health, Progress, Report, Reports, Trouble};
+use super::health::{Health, Report, Reports, Trouble};
+use super::listing::Listing;
 use super::pace::{back_off, jittered};
-use crate::domain::inbox::{Command, Done, Inbox, Observation, Refused, SweepId};
-use crate::domain::person::{Person, PersonId};
+use crate::domain::inbox::{Command, Inbox, Observation, Refused, SweepId};
 use crate::domain::time::{Now, Timestamp};
 
 /// Observations that are asked for at once: they share a commit.
 const TOGETHER: usize = 500;
-/// People who are looked up before something else gets its turn.
-const LOOKED_UP: usize = 20;
-
 /// Tells the time.
 pub type Time = Arc<dyn Fn() -> Now + Send + Sync>;
 
@@ -76,30 +73,14 @@ pub struct Poller<D: Directory> {
     rhythm: Rhythm,
     around: Surroundings,
     cursor: Option<String>,
-    sweep: Option<(Sweep, Stage<D::Place>)>,
-    sweeps: SweepId,
+    listing: Option<Listing<D::Place>>,
+    listings: SweepId,
     next_poll: Instant,
     next_sweep: Instant,
     /// When the last listing that was taken was over.
     swept: Option<Instant>,
     /// Who waits for the next listing to be over.
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
-}
-
-/// A listing on its way.
-#[derive(Clone, Copy)]
-struct Sweep {
-    id: SweepId,
-    at: Timestamp,
-    pieces: usize,
-    people: usize,
-}
-
-enum Stage<P> {
-    /// Reading pieces; this one is next.
-    Pieces(Option<P>),
-    /// Looking up who is missing.
-    Missing(Vec<PersonId>),
 }
 
 impl<D: Directory> Poller<D> {
@@ -113,8 +94,8 @@ impl<D: Directory> Poller<D> {
             rhythm,
             around,
             cursor,
-            sweep: None,
-            sweeps: 0,
+            listing: None,
+            listings: 0,
             next_poll: now,
             next_sweep: now,
             swept: None,
@@ -141,28 +122,35 @@ impl<D: Directory> Poller<D> {
     async fn turn(&mut self) {
         if self.next_poll <= Instant::now() {
             let polled = self.poll().await;
-            self.next_poll = self.after(&polled, if D::WAITS { Duration::ZERO } else { jittered(self.rhythm.poll) });
+            // One that waits for events by itself is asked without a pause, unless a listing wants its turns.
+            let waits = D::WAITS && self.listing.is_none() && self.next_sweep > Instant::now();
+            self.next_poll = self.after(&polled, if waits { Duration::ZERO } else { jittered(self.rhythm.poll) });
         } else {
-            let swept = self.sweep_on().await;
-            match &swept {
-                Ok(false) => self.next_sweep = Instant::now(),
-                Ok(true) => {
-                    self.swept = Some(Instant::now());
-                    self.next_sweep = Instant::now() + jittered(self.rhythm.reconcile);
-                }
-                Err(SourceError::Refused(Refused::Guarded { .. })) => {
-                    // Somebody has to look at it; until then not everything is known.
-                    (self.sweep, self.swept) = (None, None);
-                    self.after(&swept, self.rhythm.reconcile);
-                    self.next_sweep = Instant::now() + jittered(self.rhythm.reconcile);
-                }
-                Err(_) => {
-                    self.sweep = None;
-                    self.next_sweep =
-                        self.after(&swept, self.rhythm.reconcile).min(Instant::now() + self.rhythm.reconcile);
-                }
+            let listed = self.list_on().await;
+            self.next_sweep = self.after_listing(&listed);
+            self.tell_listing(&listed);
+        }
+    }
+
+    /// When to go on with the listing, or with the next.
+    fn after_listing(&mut self, listed: &Result<bool, SourceError>) -> Instant {
+        let next = Instant::now() + jittered(self.rhythm.reconcile);
+        match listed {
+            Ok(false) => Instant::now(),
+            Ok(true) => {
+                (self.listing, self.swept) = (None, Some(Instant::now()));
+                next
             }
-            self.tell_sweep(&swept);
+            Err(SourceError::Refused(Refused::Guarded { .. })) => {
+                // Somebody has to look at it; until then not everything is known.
+                (self.listing, self.swept) = (None, None);
+                self.after(listed, self.rhythm.reconcile);
+                next
+            }
+            Err(error) => {
+                self.listing = self.listing.take().and_then(|mut listing| (!listing.is_lost(error)).then_some(listing));
+                self.after(listed, self.rhythm.reconcile).min(next)
+            }
         }
     }
 
@@ -232,79 +220,25 @@ impl<D: Directory> Poller<D> {
     }
 
     /// The next step of a listing; whether it was the last.
-    async fn sweep_on(&mut self) -> Result<bool, SourceError> {
-        let (mut sweep, stage) = self.sweep.take().unwrap_or_else(|| {
-            self.sweeps += 1;
-            let at = (self.around.time)().wall;
-            (Sweep { id: self.sweeps, at, pieces: 0, people: 0 }, Stage::Pieces(None))
+    async fn list_on(&mut self) -> Result<bool, SourceError> {
+        let Self { listing, listings, directory, around, name, .. } = self;
+        let listing = listing.get_or_insert_with(|| {
+            *listings += 1;
+            Listing::begin(name.clone(), *listings, (around.time)().wall)
         });
-        let next = match stage {
-            Stage::Pieces(place) => self.read_piece(&mut sweep, place).await?,
-            Stage::Missing(missing) => self.read_missing(sweep, missing).await?,
-        };
-        let Some(next) = next else {
-            while self.end(sweep, None, false).await?.more {}
-            return Ok(true);
-        };
-        self.sweep = Some((sweep, next));
-        Ok(false)
+        listing.step(directory, around).await
     }
 
-    async fn read_piece(
-        &mut self,
-        sweep: &mut Sweep,
-        place: Option<D::Place>,
-    ) -> Result<Option<Stage<D::Place>>, SourceError> {
-        let page = self.directory.page(place).await?;
-        sweep.pieces += 1;
-        sweep.people += page.people.len();
-        self.observe_piece(*sweep, page.people).await?;
-        observe(&self.around, page.observations).await?;
-        if let Some(next) = page.next {
-            return Ok(Some(Stage::Pieces(Some(next))));
-        }
-        let missing = self.end(*sweep, page.count, true).await?.persons;
-        Ok((!missing.is_empty()).then_some(Stage::Missing(missing)))
-    }
-
-    /// Looks some of those up who are missing: rows get lost between pages.
-    async fn read_missing(
-        &mut self,
-        sweep: Sweep,
-        mut missing: Vec<PersonId>,
-    ) -> Result<Option<Stage<D::Place>>, SourceError> {
-        let mut people = Vec::new();
-        for id in missing.split_off(missing.len().saturating_sub(LOOKED_UP)) {
-            people.extend(self.directory.look_up("id", &id.key).await?);
-        }
-        self.observe_piece(sweep, people).await?;
-        Ok((!missing.is_empty()).then_some(Stage::Missing(missing)))
-    }
-
-    async fn observe_piece(&mut self, sweep: Sweep, people: Vec<Person>) -> Result<(), SourceError> {
-        let piece = Observation::Page { source: self.name.clone(), sweep: sweep.id, people };
-        observe(&self.around, vec![piece]).await
-    }
-
-    async fn end(&mut self, sweep: Sweep, count: Option<usize>, verify: bool) -> Result<Done, SourceError> {
-        let swept = Observation::Swept { source: self.name.clone(), sweep: sweep.id, at: sweep.at, count, verify };
-        Ok(self.around.inbox.ask(Command::Observe(swept), (self.around.time)()).await?)
-    }
-
-    fn tell_sweep(&mut self, swept: &Result<bool, SourceError>) {
-        let progress = self.sweep.as_ref().map(|(sweep, _)| Progress {
-            since: sweep.at,
-            pieces: sweep.pieces,
-            people: sweep.people,
-        });
+    fn tell_listing(&mut self, listed: &Result<bool, SourceError>) {
+        let progress = self.listing.as_ref().map(Listing::progress);
         let now = (self.around.time)().wall;
         self.around.health.send_modify(|health| {
             health.sweep = progress;
-            if matches!(swept, Ok(true)) {
+            if matches!(listed, Ok(true)) {
                 (health.trouble, health.failures, health.last_sweep) = (None, 0, Some(now));
             }
         });
-        let told = match swept {
+        let told = match listed {
             Ok(false) => return,
             Ok(true) => Ok(()),
             Err(error) => Err(chain(error)),
@@ -319,7 +253,7 @@ impl<D: Directory> Poller<D> {
         match order {
             Order::Sync { full: true, reply } => {
                 // One that began before the order does not count for it.
-                self.sweep = None;
+                self.listing = None;
                 self.next_sweep = Instant::now();
                 self.waiting.push(reply);
             }
@@ -348,7 +282,7 @@ impl<D: Directory> Poller<D> {
 }
 
 /// Hands observations to the writer, in their order, and waits until they are enforced.
-async fn observe(around: &Surroundings, observations: Vec<Observation>) -> Result<(), SourceError> {
+pub(super) async fn observe(around: &Surroundings, observations: Vec<Observation>) -> Result<(), SourceError> {
     let mut rest = observations.into_iter().peekable();
     while rest.peek().is_some() {
         let now = (around.time)();

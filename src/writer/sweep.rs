@@ -14,7 +14,7 @@ use crate::domain::event::{Event, HeldBack, ReleaseCause};
 use crate::domain::inbox::{Refused, SweepId, Verdict};
 use crate::domain::key::Key;
 use crate::domain::person::{Person, PersonId, Status};
-use crate::domain::source::SourceRules;
+use crate::domain::source::{MaxChange, SourceRules};
 use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
 use crate::state::people::{Known, person_key};
@@ -139,7 +139,8 @@ impl Sweep {
         // Nobody at all is no company: from an empty listing nothing is concluded, not even from the first (law 3).
         let nobody = self.seen.is_empty() || (!absent.is_empty() && absent.len() >= self.known);
         let no_groups = groups.lost > 1 && groups.lost >= groups.known + groups.gained;
-        let too_much = guard.holds(absent.len(), self.known) || guard.holds(groups.lost, groups.known);
+        let too_much =
+            guard.limit.is_passed(absent.len(), self.known) || guard.limit.is_passed(groups.lost, groups.known);
         if !too_much && (guard.all_may_go || !(nobody || no_groups)) {
             return Ok(absent);
         }
@@ -191,8 +192,7 @@ struct Memberships {
 
 /// How much may be missing.
 struct Guard {
-    from: usize,
-    share: f64,
+    limit: MaxChange,
     /// It was announced that nobody may be left.
     all_may_go: bool,
 }
@@ -203,13 +203,8 @@ impl Guard {
         // What was announced is over as soon as either clock says so.
         let announced = announced.filter(|(_, until)| now.wall.max(now.steady) < *until);
         let announced = announced.map_or(0.0, |(share, _)| f64::from(share) / 10_000.0);
-        Self { from: rules.max_change.from, share: rules.max_change.share.max(announced), all_may_go: announced >= 1.0 }
-    }
-
-    /// From `from` upward by share.
-    #[expect(clippy::cast_precision_loss, reason = "numbers of people fit into 53 bits")]
-    fn holds(&self, missing: usize, known: usize) -> bool {
-        missing >= self.from && missing as f64 > known as f64 * self.share
+        let limit = MaxChange { share: rules.max_change.share.max(announced), ..rules.max_change };
+        Self { limit, all_may_go: announced >= 1.0 }
     }
 }
 

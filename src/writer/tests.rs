@@ -30,6 +30,8 @@ fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {
         source: 0,
         person: keyer.key(KeyKind::Link, &["hr", "id", subject]),
         claim: keyer.key(KeyKind::LinkClaim, &[ISSUER, "sub", subject]),
+        link: 0,
+        value: subject.into(),
     };
     let name = keyer.name(&format!("{ISSUER}|{subject}"));
     let owner = Party {

@@ -8,6 +8,7 @@ mod corp;
 mod support;
 
 mod adoption;
+mod directory;
 mod durability;
 mod envoy_files;
 mod explain;

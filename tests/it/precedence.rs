@@ -91,6 +91,8 @@ fn token(subject: &str) -> Identity {
                 source: 0,
                 person: key(KeyKind::Link, &["hr", "id", subject]),
                 claim: key(KeyKind::LinkClaim, &[ISSUER, "sub", subject]),
+                link: 0,
+                value: subject.into(),
             }],
             retired: vec![],
         },

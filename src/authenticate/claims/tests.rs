@@ -207,18 +207,18 @@ async fn everything_that_can_be_revoked_is_looked_up() {
     assert_eq!(of(json!({ "aud": "mesh" })).await.audiences, ["mesh"]);
 }
 
-fn link(source: u16, name: &str, issuer: &str, claim: &str, attribute: &str, value: &str) -> LinkKeys {
+fn link(source: u16, name: &str, issuer: &str, (claim, link): (&str, u16), attribute: &str, value: &str) -> LinkKeys {
     let claim_key = Target::LinkClaim { issuer: issuer.into(), claim: claim.into(), value: value.into() };
     let person = keyer().key(KeyKind::Link, &[name, attribute, value]);
-    LinkKeys { source, person, claim: claim_key.key(&keyer()) }
+    LinkKeys { source, person, claim: claim_key.key(&keyer()), link, value: value.into() }
 }
 
 #[tokio::test]
 async fn the_first_link_claim_that_is_present_decides_for_each_source() {
-    let okta = |claim: &str, attribute: &str, value: &str| link(0, "okta", ISSUER, claim, attribute, value);
-    let hr = link(1, "hr", ISSUER, "email", "email", "a@b");
-    assert_eq!(of(json!({})).await.owner.links, [okta("sub", "login", "alice")]);
-    assert_eq!(of(json!({ "uid": "00u1", "email": "a@b" })).await.owner.links, [okta("uid", "id", "00u1"), hr]);
+    let okta = |claim, attribute: &str, value: &str| link(0, "okta", ISSUER, claim, attribute, value);
+    let hr = link(1, "hr", ISSUER, ("email", 0), "email", "a@b");
+    assert_eq!(of(json!({})).await.owner.links, [okta(("sub", 1), "login", "alice")]);
+    assert_eq!(of(json!({ "uid": "00u1", "email": "a@b" })).await.owner.links, [okta(("uid", 0), "id", "00u1"), hr]);
     assert_eq!(of(json!({ "uid": 1 })).await.owner.links, [], "no fallback to the next claim");
 }
 
@@ -263,7 +263,7 @@ async fn every_actor_is_judged_under_its_own_issuer() {
     assert!(is_looked_up(&[bot], &Target::Person { reference: "bot@example.com".into() }));
     assert_eq!(bot.links.len(), 2, "one per source of its issuer");
     assert!(is_looked_up(&[carol], &subject(OTHER, "carol")) && !is_looked_up(&[carol], &subject(ISSUER, "carol")));
-    assert_eq!(carol.links, [link(2, "partners", OTHER, "sub", "id", "carol")]);
+    assert_eq!(carol.links, [link(2, "partners", OTHER, ("sub", 0), "id", "carol")]);
     assert!(is_looked_up(&[dave], &subject("https://unknown.example", "dave")));
     assert!(dave.links.is_empty());
 }

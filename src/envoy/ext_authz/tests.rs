@@ -34,7 +34,7 @@ fn judged(reason: Reason, observe: bool) -> Judged {
 }
 
 impl Gate for Planned {
-    async fn judge(&self, request: &Request) -> Judged {
+    async fn judge(&self, request: &Request, _: Option<Instant>) -> Judged {
         let crate::request::Path::Forms(forms) = &request.path else { panic!("no forms") };
         match forms[0].as_str() {
             "/allow" => judged(Reason::Allowed, self.observe),

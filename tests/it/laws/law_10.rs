@@ -106,7 +106,7 @@ async fn ask(gate: &impl Gate, token: &str) {
     let path = format!("/v1/orders?token={SECRET}#{SECRET}");
     let request = Request::synthetic("GET", "orders.example.com", &path, headers);
     let started = Instant::now();
-    let judged = gate.judge(&request).await;
+    let judged = gate.judge(&request, None).await;
     let took: Duration = started.elapsed();
     gate.answered(Answered { judged: &judged, request: Some(&request), trouble: None, took });
 }

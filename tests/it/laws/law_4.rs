@@ -10,6 +10,7 @@ use offboard::app::gate::CheckGate;
 use offboard::envoy::{Answered, AuthorizationService, Gate, Judged, Trouble};
 use offboard::request::Request;
 use prost::Message as _;
+use tokio::time::Instant;
 use tonic::codegen::{Service as _, http};
 
 use super::world::{Doors, Store, World};
@@ -20,11 +21,11 @@ use crate::support::Scratch;
 struct Troubled(CheckGate);
 
 impl Gate for Troubled {
-    async fn judge(&self, request: &Request) -> Judged {
+    async fn judge(&self, request: &Request, due: Option<Instant>) -> Judged {
         match request.headers.get("x-trouble") {
             Some(b"hangs") => std::future::pending().await,
             Some(_) => panic!("planned"),
-            None => self.0.judge(request).await,
+            None => self.0.judge(request, due).await,
         }
     }
 

@@ -87,7 +87,7 @@ pub async fn law_9_a_check_is_judged_by_the_configuration_that_it_reports<S: Sto
     let bearer = format!("Bearer {}", new.sign(&claims));
     let asked = Request::synthetic("GET", "orders.example.com", "/v1/orders", [("authorization", bearer.as_bytes())]);
 
-    let mut check = pin!(gate.decide(&asked));
+    let mut check = pin!(gate.decide(&asked, None));
     let ended = poll_fn(|context| Poll::Ready(check.as_mut().poll(context).is_ready())).await;
     assert!(!ended, "it waits for the new key");
     issuer.issuer = "https://other.example.com".into();
@@ -99,7 +99,7 @@ pub async fn law_9_a_check_is_judged_by_the_configuration_that_it_reports<S: Sto
 
     let (state, _, _, raced) = check.await.unwrap();
     holds(Arc::ptr_eq(&state.rules.policy, &policy), "it is judged on the newest state");
-    let (_, _, _, after) = gate.decide(&asked).await.unwrap();
+    let (_, _, _, after) = gate.decide(&asked, None).await.unwrap();
     same(&raced, &after, "judged while the configuration changed, and afterwards");
     same(&after.reason, &Reason::UnknownIssuer, "nobody trusts the issuer any more");
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use offboard::app::clock::Clock;
 use offboard::app::gate::{Active, Authenticators, CheckGate};
+use offboard::app::joiners::Joiners;
+use offboard::app::sources::Sources;
 use offboard::audit;
 use offboard::authenticate::Authenticator;
 use offboard::authenticate::cache::CacheCounters;
@@ -267,7 +269,18 @@ impl<S: Store> World<S> {
         let published = Arc::clone(&self.published);
         let authenticators = Arc::new(Authenticators::new(Active { policy, authenticator }));
         let metrics = Arc::new(Metrics::new().unwrap());
-        Doors { gate: CheckGate { published, authenticators, clock, recorder, metrics }, audit, rings }
+        Doors {
+            gate: CheckGate {
+                published,
+                authenticators,
+                clock,
+                recorder,
+                metrics,
+                joiners: Joiners::new(Sources::default()),
+            },
+            audit,
+            rings,
+        }
     }
 
     /// Digests of the state in force, of the fold of the log from its very beginning, and of that fold written to

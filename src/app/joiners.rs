@@ -1,0 +1,163 @@
+//! Joiners: somebody whom the last listing did not have yet is looked up at their source before they are refused as
+//! unknown.
+//!
+//! The look-up goes through the source's task and the writer like everything else that a source says: what it finds is
+//! in the state before the check is judged again. A check waits for it no longer than its caller does; one that fails,
+//! is late or over the rate leaves them unknown, and is not remembered.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt, Shared, join_all};
+use moka::sync::Cache;
+use tokio::time::{Instant, timeout_at};
+
+use super::sources::Sources;
+use crate::domain::credential::Verified;
+use crate::domain::decision::Decision;
+use crate::domain::key::Key;
+use crate::domain::policy::Policy;
+use crate::domain::reason::Reason;
+use crate::domain::time::{Now, Timestamp};
+
+/// How long whoever has no deadline waits.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long before the caller's deadline a look-up is given up: the check has to be judged still.
+const MARGIN: Duration = Duration::from_millis(15);
+/// How long it is remembered that a source does not know somebody. Whoever joins meanwhile comes with its events.
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// Nobodies that are remembered at most: under attack the oldest are asked for again, within the rate.
+const MOST_REMEMBERED: u64 = 100_000;
+/// Look-ups of one source at once, before the rate counts.
+const BURST: u32 = 20;
+/// Look-ups of one source a second: far below what any provider grants.
+const RATE: u32 = 5;
+
+/// One look-up: whether the source knows such a person; `None` if that could not be found out.
+type LookUp = Shared<BoxFuture<'static, Option<bool>>>;
+
+/// Asks sources for people whom nobody knows yet.
+pub struct Joiners {
+    sources: Sources,
+    /// When a source said that it does not know whoever has this link key.
+    nobodies: Cache<Key, Timestamp>,
+    asking: Mutex<Asking>,
+}
+
+#[derive(Default)]
+struct Asking {
+    on_their_way: HashMap<Key, LookUp>,
+    budgets: HashMap<String, Budget>,
+}
+
+/// What is left of the rate of one source.
+struct Budget {
+    left: u32,
+    since: Instant,
+}
+
+impl Budget {
+    fn full(now: Instant) -> Self {
+        Self { left: BURST, since: now }
+    }
+
+    /// Takes one, if there is one.
+    fn take(&mut self, now: Instant) -> bool {
+        let each = Duration::from_secs(1) / RATE;
+        let back = u32::try_from(now.duration_since(self.since).as_millis() / each.as_millis()).unwrap_or(BURST);
+        if back > 0 {
+            self.left = self.left.saturating_add(back).min(BURST);
+            self.since = now;
+        }
+        let Some(left) = self.left.checked_sub(1) else { return false };
+        self.left = left;
+        true
+    }
+}
+
+impl Joiners {
+    /// Asks these sources.
+    #[must_use]
+    pub fn new(sources: Sources) -> Self {
+        let nobodies = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED * 2).build();
+        Self { sources, nobodies, asking: Mutex::default() }
+    }
+
+    /// Looks the unknown person of a decision up, wherever nobody was found; whether somebody is known by now, so that
+    /// the check must be judged again.
+    pub async fn look_up(&self, decision: &Decision, policy: &Policy, now: Now, due: Option<Instant>) -> bool {
+        let Some(credential) = decision.credential.as_deref().filter(|_| decision.reason == Reason::UnknownPerson)
+        else {
+            return false;
+        };
+        let asked = self.questions(credential, policy, now);
+        if asked.is_empty() {
+            return false;
+        }
+        let until = due.map_or_else(|| Instant::now() + PATIENCE, |due| due.checked_sub(MARGIN).unwrap_or(due));
+        let answers = asked.into_iter().map(|(key, look_up)| async move {
+            let answer = timeout_at(until, look_up).await.ok().flatten();
+            if answer == Some(false) {
+                self.nobodies.insert(key, now.steady);
+            }
+            answer == Some(true)
+        });
+        join_all(answers).await.contains(&true)
+    }
+
+    /// What is to be asked now: a look-up for each source that may know the owner, within its rate, and one for all
+    /// checks that ask the same at the same time.
+    fn questions(&self, credential: &Verified, policy: &Policy, now: Now) -> Vec<(Key, LookUp)> {
+        // A look-up never makes a service account a person.
+        if credential.machine {
+            return Vec::new();
+        }
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let Asking { on_their_way, budgets } = &mut *asking;
+        // Whoever asked may be gone: what was answered is over all the same.
+        on_their_way.retain(|_, look_up| look_up.peek().is_none());
+        let mut questions = Vec::new();
+        for link in &credential.owner.links {
+            let Some(source) = policy.sources.get(usize::from(link.source)).filter(|source| source.supplies.people)
+            else {
+                continue;
+            };
+            let Some(by) = source.link.get(usize::from(link.link)) else { continue };
+            let remembered = self.nobodies.get(&link.person);
+            if remembered.is_some_and(|at| now.steady.since(at) < REMEMBERED) {
+                continue;
+            }
+            if let Some(look_up) = on_their_way.get(&link.person) {
+                questions.push((link.person, look_up.clone()));
+                continue;
+            }
+            let instant = Instant::now();
+            if !budgets.entry(source.name.clone()).or_insert_with(|| Budget::full(instant)).take(instant) {
+                continue;
+            }
+            let (sources, name) = (self.sources.clone(), source.name.clone());
+            let (attribute, value) = (by.attribute.clone(), link.value.to_string());
+            let look_up = async move { sources.look_up(&name, &attribute, &value).await }.boxed().shared();
+            on_their_way.insert(link.person, look_up.clone());
+            questions.push((link.person, look_up));
+        }
+        questions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_a_burst_and_then_a_rate() {
+        let start = Instant::now();
+        let mut budget = Budget::full(start);
+        let taken = |budget: &mut Budget, at: Instant| (0..100).filter(|_| budget.take(at)).count();
+        assert_eq!(taken(&mut budget, start), 20);
+        assert_eq!(taken(&mut budget, start + Duration::from_millis(100)), 0);
+        assert_eq!(taken(&mut budget, start + Duration::from_secs(1)), 5);
+        assert_eq!(taken(&mut budget, start + Duration::from_secs(3600)), 20);
+    }
+}

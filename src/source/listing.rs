@@ -1,0 +1,164 @@
+//! A full listing on its way: piece by piece, then whoever is missing, then into force.
+//!
+//! A step that fails leaves it where it is, so that one page too many for a rate limit does not begin a listing of a
+//! million people anew.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::directory::Directory;
+use super::error::SourceError;
+use super::health::Progress;
+use super::poller::{Surroundings, observe};
+use crate::domain::inbox::{Command, Done, Observation, SweepId};
+use crate::domain::person::{Person, PersonId};
+use crate::domain::time::Timestamp;
+
+/// A provider may begin a listing anew where its rows moved; more often than that it goes in a circle.
+const REPEATS: usize = 5;
+/// People who are looked up before something else gets its turn.
+const LOOKED_UP: usize = 20;
+/// Steps that may fail in a row before a listing is given up, and begun anew. Being asked to wait is no failure.
+const FAILURES: usize = 3;
+
+/// One listing on its way.
+pub(super) struct Listing<P> {
+    source: String,
+    id: SweepId,
+    began: Timestamp,
+    stage: Stage<P>,
+    pieces: usize,
+    people: usize,
+    /// How often a piece with exactly these people came.
+    came: HashMap<u64, usize>,
+    failures: usize,
+}
+
+enum Stage<P> {
+    /// Reading pieces; this one is next.
+    Pieces(Option<P>),
+    /// Looking up who is missing.
+    Missing(Vec<PersonId>),
+    /// Coming into force.
+    Ending,
+}
+
+impl<P: Clone> Listing<P> {
+    /// The listing number `id` of a source, begun at this time.
+    pub(super) fn begin(source: String, id: SweepId, began: Timestamp) -> Self {
+        let stage = Stage::Pieces(None);
+        Self { source, id, began, stage, pieces: 0, people: 0, came: HashMap::new(), failures: 0 }
+    }
+
+    /// How far it is.
+    pub(super) fn progress(&self) -> Progress {
+        Progress { since: self.began, pieces: self.pieces, people: self.people }
+    }
+
+    /// Takes the next step; whether it was the last.
+    ///
+    /// # Errors
+    /// [`SourceError`]; [`Listing::is_lost`] says whether the step may be tried again.
+    pub(super) async fn step<D>(&mut self, directory: &mut D, around: &Surroundings) -> Result<bool, SourceError>
+    where
+        D: Directory<Place = P>,
+    {
+        let over = match &self.stage {
+            Stage::Pieces(place) => {
+                let place = place.clone();
+                self.read_piece(directory, around, place).await?
+            }
+            Stage::Missing(_) => self.read_missing(directory, around).await?,
+            Stage::Ending => !self.end(around, None, false).await?.more,
+        };
+        self.failures = 0;
+        Ok(over)
+    }
+
+    /// A step failed: whether the listing is of no use any more.
+    pub(super) fn is_lost(&mut self, error: &SourceError) -> bool {
+        match error {
+            SourceError::RateLimited { .. } => false,
+            SourceError::Unreachable { .. } | SourceError::Status { .. } => {
+                self.failures += 1;
+                self.failures > FAILURES
+            }
+            _ => true,
+        }
+    }
+
+    async fn read_piece<D>(
+        &mut self,
+        directory: &mut D,
+        around: &Surroundings,
+        place: Option<P>,
+    ) -> Result<bool, SourceError>
+    where
+        D: Directory<Place = P>,
+    {
+        let page = directory.page(place).await?;
+        self.count(&page.people)?;
+        self.observe(around, page.people).await?;
+        observe(around, page.observations).await?;
+        if let Some(next) = page.next {
+            self.stage = Stage::Pieces(Some(next));
+            return Ok(false);
+        }
+        let done = self.end(around, page.count, true).await?;
+        let over = done.persons.is_empty() && !done.more;
+        self.stage = if done.persons.is_empty() { Stage::Ending } else { Stage::Missing(done.persons) };
+        Ok(over)
+    }
+
+    /// Looks some of those up who are missing: rows get lost between pages.
+    async fn read_missing<D>(&mut self, directory: &mut D, around: &Surroundings) -> Result<bool, SourceError>
+    where
+        D: Directory<Place = P>,
+    {
+        let Stage::Missing(missing) = &self.stage else { return Ok(false) };
+        let mut left = missing.len();
+        let mut people = Vec::new();
+        for id in missing.iter().rev().take(LOOKED_UP) {
+            people.extend(directory.look_up("id", &id.key).await?);
+            left -= 1;
+        }
+        self.observe(around, people).await?;
+        match &mut self.stage {
+            Stage::Missing(missing) if left > 0 => missing.truncate(left),
+            stage => *stage = Stage::Ending,
+        }
+        Ok(false)
+    }
+
+    async fn observe(&self, around: &Surroundings, people: Vec<Person>) -> Result<(), SourceError> {
+        let piece = Observation::Page { source: self.source.clone(), sweep: self.id, people };
+        observe(around, vec![piece]).await
+    }
+
+    async fn end(&self, around: &Surroundings, count: Option<usize>, verify: bool) -> Result<Done, SourceError> {
+        let (source, sweep, at) = (self.source.clone(), self.id, self.began);
+        let swept = Observation::Swept { source, sweep, at, count, verify };
+        Ok(around.inbox.ask(Command::Observe(swept), (around.time)()).await?)
+    }
+
+    /// Counts a piece in.
+    ///
+    /// # Errors
+    /// [`SourceError::Malformed`] if it came so often that this listing will not end.
+    fn count(&mut self, people: &[Person]) -> Result<(), SourceError> {
+        self.pieces += 1;
+        self.people += people.len();
+        if people.is_empty() {
+            return Ok(());
+        }
+        let mut hasher = DefaultHasher::new();
+        people.iter().for_each(|person| person.id.key.hash(&mut hasher));
+        let came = self.came.entry(hasher.finish()).or_default();
+        *came += 1;
+        if *came > REPEATS {
+            let what = format!("the same {} people came {REPEATS} times", people.len());
+            return Err(SourceError::Malformed { step: "list people", what });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,458 @@
+//! Random histories of a directory, told by events that are lost, doubled, late and out of order, and by listings in
+//! pages: after the last listing the state is exactly what the directory says, and at no time is anybody let in whom
+//! what was told of them had taken out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use offboard::domain::inbox::Observation;
+use offboard::domain::person::{Person, PersonId, Status};
+use offboard::domain::reason::Reason;
+use offboard::domain::time::Now;
+use offboard::source::directory::{Changes, Directory, Finding, Page};
+use offboard::source::error::SourceError;
+use offboard::source::health::Health;
+use offboard::source::poller::{Order, Poller, Rhythm, Surroundings};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::corp;
+use crate::laws::world::{InMemory, Store, World};
+
+const GROUPS: [&str; 3] = ["eng", "ops", "sales"];
+/// People on a page.
+const PAGE: usize = 3;
+
+/// Something that happens in the company. `who` is somebody who was there at some time.
+#[derive(Clone, Debug)]
+enum Act {
+    Join,
+    Leave(usize),
+    Suspend(usize),
+    Return(usize),
+    Rename(usize),
+    SwapEmails(usize, usize),
+    /// The same human again, under a new id, with the old address.
+    Rehire(usize),
+    Move(usize, usize),
+}
+
+/// What becomes of the event of an act.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Told,
+    Lost,
+    Doubled,
+    /// Told behind what comes next.
+    Late,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Act(Act, Fate),
+    Poll,
+    /// A full listing, during which things happen.
+    List(Vec<(Act, Fate)>),
+    Restart,
+}
+
+/// How a provider tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    /// Events carry the record of their time, with its version (Okta).
+    Versioned,
+    /// Events name somebody, who is read again (Keycloak).
+    ReadAgain,
+}
+
+/// What happened to somebody: their record then (nobody: deleted), and when.
+type Event = (String, Option<Person>, i64);
+
+/// The company, as its directory has it, and the events on their way.
+#[derive(Debug)]
+struct Company {
+    style: Style,
+    people: BTreeMap<String, Person>,
+    /// Everybody who ever was there.
+    ever: Vec<String>,
+    events: VecDeque<Event>,
+    late: Vec<Event>,
+    /// Happens while a listing is read.
+    meanwhile: VecDeque<(Act, Fate)>,
+    /// What was told of each, by version: whether they are in.
+    told: BTreeMap<String, (i64, bool)>,
+    /// When each was last said to be out.
+    out: BTreeMap<String, i64>,
+    /// What the listing on its way says.
+    listed: Vec<(Person, i64)>,
+    time: Arc<AtomicI64>,
+}
+
+impl Company {
+    fn now(&self) -> i64 {
+        self.time.load(Ordering::Relaxed)
+    }
+
+    fn name(&self, number: usize) -> Option<String> {
+        self.ever.get(number.checked_rem(self.ever.len())?).cloned()
+    }
+
+    fn join(&mut self, email: Option<String>) -> String {
+        let key = format!("p{}", self.ever.len());
+        let email = email.or_else(|| Some(format!("{key}@example.com")));
+        let groups = vec![GROUPS[self.ever.len() % 3].to_owned()];
+        let person = Person { email, groups, ..corp::person(&key, Status::Active) };
+        self.ever.push(key.clone());
+        self.people.insert(key.clone(), person);
+        key
+    }
+
+    /// Whom an act touches, once it is done.
+    fn act(&mut self, act: &Act) -> Vec<String> {
+        // No two things happen at the same time.
+        self.time.fetch_add(2, Ordering::Relaxed);
+        let status = |company: &mut Self, who: usize, status| {
+            let key = company.name(who).filter(|key| company.people.contains_key(key));
+            key.into_iter().inspect(|key| company.people.get_mut(key).unwrap().status = status).collect::<Vec<_>>()
+        };
+        let touched = match act {
+            Act::Join => vec![self.join(None)],
+            Act::Leave(who) => {
+                let key = self.name(*who).filter(|_| self.people.len() > 2);
+                key.into_iter().filter(|key| self.people.remove(key).is_some()).collect()
+            }
+            Act::Suspend(who) => status(self, *who, Status::Suspended),
+            Act::Return(who) => status(self, *who, Status::Active),
+            Act::Rename(who) => {
+                let key = self.name(*who).filter(|key| self.people.contains_key(key));
+                let email = Some(format!("n{}@example.com", self.now()));
+                key.into_iter().inspect(|key| self.people.get_mut(key).unwrap().email = email.clone()).collect()
+            }
+            Act::SwapEmails(one, other) => {
+                let both: Vec<String> = [one, other].into_iter().filter_map(|who| self.name(*who)).collect();
+                let emails = both.iter().map(|key| self.people.get(key).map(|person| person.email.clone()));
+                let Some(emails) = emails.collect::<Option<Vec<_>>>() else { return vec![] };
+                for (key, email) in both.iter().zip(emails.into_iter().rev()) {
+                    self.people.get_mut(key).unwrap().email = email;
+                }
+                both
+            }
+            Act::Rehire(who) => {
+                let old = self.name(*who).and_then(|key| self.people.remove(&key).map(|person| (key, person.email)));
+                let Some((old, email)) = old else { return vec![] };
+                vec![old, self.join(email)]
+            }
+            Act::Move(who, group) => {
+                let key = self.name(*who).filter(|key| self.people.contains_key(key));
+                let groups = vec![GROUPS[group % 3].to_owned()];
+                key.into_iter().inspect(|key| self.people.get_mut(key).unwrap().groups = groups.clone()).collect()
+            }
+        };
+        if self.style == Style::Versioned {
+            let changed = Some(corp::at(self.now()).wall);
+            touched.iter().for_each(|key| {
+                self.people.entry(key.clone()).and_modify(|person| person.changed = changed);
+            });
+        }
+        touched
+    }
+
+    fn happens(&mut self, act: &Act, fate: Fate) {
+        for key in self.act(act) {
+            let event = (key.clone(), self.people.get(&key).cloned(), self.now());
+            match fate {
+                Fate::Told => self.events.push_back(event),
+                Fate::Doubled => self.events.extend([event.clone(), event]),
+                Fate::Late => self.late.push(event),
+                Fate::Lost => {}
+            }
+        }
+    }
+
+    /// What is told now of somebody, and when it was so.
+    fn tell(&mut self, key: &str, person: Option<&Person>, version: i64) {
+        let inside = person.is_some_and(|person| person.status == Status::Active);
+        let told = self.told.entry(key.to_owned()).or_insert((version, inside));
+        if version >= told.0 {
+            *told = (version, inside);
+        }
+        if !inside {
+            let out = self.out.entry(key.to_owned()).or_default();
+            *out = (*out).max(version.min(self.time.load(Ordering::Relaxed)));
+        }
+    }
+}
+
+/// The provider's time of a record, or the time at which it is read.
+fn version(person: &Person, now: i64) -> i64 {
+    person.changed.map_or(now, |at| (at.as_millis() - corp::at(0).wall.as_millis()) / 1000)
+}
+
+/// The directory, as it is asked.
+struct Asked(Arc<Mutex<Company>>);
+
+impl Directory for Asked {
+    type Place = usize;
+
+    async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
+        let mut company = self.0.lock().unwrap();
+        let now = company.now();
+        let mut observations = Vec::new();
+        for (key, told, at) in std::mem::take(&mut company.events) {
+            let again = company.style == Style::ReadAgain;
+            let person = if again { company.people.get(&key).cloned() } else { told };
+            let then = match &person {
+                Some(person) => version(person, now),
+                // A deletion is final: nobody gets an id again.
+                None => i64::MAX,
+            };
+            company.tell(&key, person.as_ref(), then);
+            observations.push(match person {
+                Some(person) => Observation::Change { person, at: None, event_id: None },
+                None => Observation::Gone {
+                    person: PersonId { source: "hr".into(), key },
+                    at: (!again).then(|| corp::at(at).wall),
+                },
+            });
+        }
+        let late = std::mem::take(&mut company.late);
+        company.events.extend(late);
+        Ok(Changes { observations, ..Changes::default() })
+    }
+
+    async fn page(&mut self, place: Option<usize>) -> Result<Page<usize>, SourceError> {
+        let mut company = self.0.lock().unwrap();
+        let first = place.unwrap_or(0);
+        let people: Vec<Person> = company.people.values().skip(first).take(PAGE).cloned().collect();
+        let now = company.now();
+        if first == 0 {
+            company.listed.clear();
+        }
+        company.listed.extend(people.iter().map(|person| (person.clone(), version(person, now))));
+        let next = (people.len() == PAGE).then_some(first + PAGE);
+        let meanwhile = company.meanwhile.pop_front();
+        if let Some((act, fate)) = meanwhile {
+            company.happens(&act, fate);
+        }
+        Ok(Page { people, observations: vec![], next, count: None })
+    }
+
+    async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
+        assert_eq!(attribute, "id");
+        let mut company = self.0.lock().unwrap();
+        let (found, now) = (company.people.get(value).cloned(), company.now());
+        company.listed.extend(found.clone().map(|person| (person.clone(), version(&person, now))));
+        Ok(found)
+    }
+
+    async fn examine(&mut self) -> Vec<Finding> {
+        vec![]
+    }
+}
+
+struct Bench {
+    world: World<InMemory>,
+    company: Arc<Mutex<Company>>,
+    orders: mpsc::Sender<Order>,
+    tasks: JoinSet<()>,
+}
+
+impl Bench {
+    async fn start(style: Style) -> Self {
+        let time = Arc::new(AtomicI64::new(100));
+        let company = Company {
+            style,
+            people: BTreeMap::new(),
+            ever: vec![],
+            events: VecDeque::new(),
+            late: vec![],
+            meanwhile: VecDeque::new(),
+            told: BTreeMap::new(),
+            out: BTreeMap::new(),
+            listed: vec![],
+            time,
+        };
+        let company = Arc::new(Mutex::new(company));
+        (0..6).for_each(|_| drop(company.lock().unwrap().join(None)));
+        let world = World::empty(InMemory::new(), corp::policy()).await;
+        let (orders, tasks) = Self::ask(&world, &company);
+        let bench = Self { world, company, orders, tasks };
+        bench.order(true).await.unwrap();
+        bench
+    }
+
+    /// Asks by orders only: the first turns come at once, the next ones in a day.
+    fn ask(world: &World<InMemory>, company: &Arc<Mutex<Company>>) -> (mpsc::Sender<Order>, JoinSet<()>) {
+        let (orders, received) = mpsc::channel(1);
+        let time = Arc::clone(&company.lock().unwrap().time);
+        let around = Surroundings {
+            inbox: world.inbox.clone(),
+            time: Arc::new(move || corp::at(time.load(Ordering::Relaxed))),
+            reports: Arc::new(|_, _| {}),
+            health: watch::channel(Health::default()).0,
+            orders: received,
+        };
+        let day = Duration::from_secs(86_400);
+        let rhythm = Rhythm { poll: day, reconcile: day };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Poller::new("hr".into(), Asked(Arc::clone(company)), rhythm, None, around).run());
+        (orders, tasks)
+    }
+
+    async fn order(&self, full: bool) -> Result<(), String> {
+        let (reply, answer) = oneshot::channel();
+        self.orders.send(Order::Sync { full, reply }).await.unwrap();
+        answer.await.unwrap()?;
+        let mut company = self.company.lock().unwrap();
+        for (person, version) in std::mem::take(&mut company.listed) {
+            company.tell(&person.id.key, Some(&person), version);
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Now {
+        corp::at(self.company.lock().unwrap().now())
+    }
+
+    async fn take(mut self, step: &Step) -> Self {
+        match step {
+            Step::Act(act, fate) => self.company.lock().unwrap().happens(act, *fate),
+            Step::Poll => self.order(false).await.unwrap(),
+            Step::List(meanwhile) => {
+                self.company.lock().unwrap().meanwhile = meanwhile.iter().cloned().collect();
+                // Held back where it leaves out all whom anybody knew.
+                let _ = self.order(true).await;
+            }
+            Step::Restart => {
+                let Self { world, company, orders, mut tasks } = self;
+                drop(orders);
+                while tasks.join_next().await.is_some() {}
+                let world = world.restart(corp::policy()).await;
+                let (orders, tasks) = Self::ask(&world, &company);
+                self = Self { world, company, orders, tasks };
+            }
+        }
+        self.company.lock().unwrap().time.fetch_add(1, Ordering::Relaxed);
+        self
+    }
+
+    /// Whoever was last said to be out is, whatever their token; whoever is back needs a new one (law 7).
+    async fn nobody_slips_in(&self) -> Result<(), TestCaseError> {
+        let told = self.company.lock().unwrap().told.clone();
+        for (key, (_, inside)) in told {
+            if !inside {
+                let found = self.world.ask(&key, self.now(), self.now()).await;
+                prop_assert_eq!(found, Reason::RevokedPerson, "{} was said to be out", key);
+            }
+        }
+        let out = self.company.lock().unwrap().out.clone();
+        for (key, at) in out {
+            let found = self.world.ask(&key, corp::at(at), self.now()).await;
+            prop_assert!(!found.allows(), "a token from before {} was out: {:?}", key, found);
+        }
+        Ok(())
+    }
+
+    /// The state is what the directory says.
+    async fn is_exact(&self) -> Result<(), TestCaseError> {
+        let (people, ever) = {
+            let company = self.company.lock().unwrap();
+            (company.people.clone(), company.ever.clone())
+        };
+        let state = self.world.published.snapshot();
+        for key in ever {
+            let id = PersonId { source: "hr".into(), key: key.clone() };
+            let known = state.fold.people.find(&self.world.keyer, &id);
+            let reason = self.world.ask(&key, self.now(), self.now()).await;
+            match people.get(&key) {
+                Some(person) => {
+                    prop_assert_eq!(known.map(|known| &*known.person), Some(person));
+                    let expected =
+                        if person.status == Status::Active { Reason::Allowed } else { Reason::RevokedPerson };
+                    prop_assert_eq!(reason, expected, "{}", key);
+                }
+                None => {
+                    prop_assert!(known.is_none_or(|known| known.person.status == Status::Departed), "{}", key);
+                    // Who came and went unseen never was.
+                    let expected = if known.is_some() { Reason::RevokedPerson } else { Reason::UnknownPerson };
+                    prop_assert_eq!(reason, expected, "{}", key);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn follow(style: Style, history: &[Step]) -> Result<(), TestCaseError> {
+    let mut bench = Bench::start(style).await;
+    for (number, step) in history.iter().enumerate() {
+        bench = bench.take(step).await;
+        let checked = bench.nobody_slips_in().await;
+        checked.map_err(|error| TestCaseError::fail(format!("after step {number}: {error}")))?;
+    }
+    // What is on its way arrives, nothing more happens, and then everybody is listed.
+    bench.company.lock().unwrap().meanwhile.clear();
+    for _ in 0..2 {
+        bench.order(false).await.unwrap();
+    }
+    let listed = bench.order(true).await;
+    prop_assert_eq!(listed, Ok(()), "somebody whom the source knew is there always");
+    bench.nobody_slips_in().await?;
+    // New tokens count: those of the last second may be cut off.
+    bench.company.lock().unwrap().time.fetch_add(60, Ordering::Relaxed);
+    bench.is_exact().await?;
+    let [live, anew, kept] = bench.world.digests().await;
+    prop_assert_eq!(&live, &anew);
+    prop_assert_eq!(&kept, &anew);
+    Ok(())
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let who = || 0..12_usize;
+    prop_oneof![
+        3 => Just(Act::Join),
+        3 => who().prop_map(Act::Leave),
+        4 => who().prop_map(Act::Suspend),
+        4 => who().prop_map(Act::Return),
+        2 => who().prop_map(Act::Rename),
+        2 => (who(), who()).prop_map(|(one, other)| Act::SwapEmails(one, other)),
+        2 => who().prop_map(Act::Rehire),
+        3 => (who(), 0..3_usize).prop_map(|(who, group)| Act::Move(who, group)),
+    ]
+}
+
+fn fated() -> impl Strategy<Value = (Act, Fate)> {
+    let fate =
+        prop_oneof![4 => Just(Fate::Told), 1 => Just(Fate::Lost), 1 => Just(Fate::Doubled), 1 => Just(Fate::Late)];
+    (act(), fate)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => fated().prop_map(|(act, fate)| Step::Act(act, fate)),
+        4 => Just(Step::Poll),
+        2 => prop::collection::vec(fated(), 0..4).prop_map(Step::List),
+        1 => Just(Step::Restart),
+    ]
+}
+
+fn histories(style: Style) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
+    let history = prop::collection::vec(step(), 1..40);
+    TestRunner::new(config).run(&history, |history| runtime.block_on(follow(style, &history))).unwrap();
+}
+
+#[test]
+fn a_directory_that_tells_records_with_their_versions() {
+    histories(Style::Versioned);
+}
+
+#[test]
+fn a_directory_whose_events_are_hints() {
+    histories(Style::ReadAgain);
+}
