@@ -14,6 +14,8 @@ pub mod feeds;
 pub mod gate;
 pub mod joiners;
 pub mod listeners;
+mod ops;
+mod prompt;
 pub mod reload;
 mod serve;
 pub mod sources;
@@ -22,6 +24,6 @@ pub mod store;
 pub mod supervisor;
 pub mod views;
 
-pub use checks::CheckThreads;
+pub use checks::{CheckThreads, take_all_descriptors};
 pub use serve::{Addresses, Bound, stop_signals};
 pub use start::{Start, StartError, bind};

@@ -8,6 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
@@ -18,6 +19,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 const WAITING: usize = 256;
 /// How long to wait where the system has no more descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Raises the number of descriptors that this process may have to what the system allows: shells and service managers
+/// give 1,024 unless asked, and a proxy has a connection for each of its threads.
+pub fn take_all_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum || limit.maximum.is_none() {
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+        if let Err(error) = raised {
+            tracing::warn!(error = %error, "the number of descriptors stays at {:?}", limit.current);
+        }
+    }
+}
 
 /// The threads. They end when this is dropped.
 #[derive(Debug)]

@@ -10,7 +10,9 @@ use tower::ServiceBuilder;
 
 use super::checks::spread;
 use super::gate::CheckGate;
-use super::listeners::{Socket, at_once, handshakes};
+use super::listeners::{Socket, handshakes};
+use super::ops::serve;
+use super::prompt::prompt;
 use super::supervisor::Supervisor;
 use crate::control::guard::Guard;
 use crate::control::proto::DESCRIPTORS;
@@ -21,13 +23,19 @@ use crate::telemetry::health::Readiness;
 /// Health is asked for under this name, as probes of the check service do.
 const CHECKS: &str = "envoy.service.auth.v3.Authorization";
 
+/// Operators who may be connected at once.
+const OPERATORS: usize = 128;
+/// Connections of proxies at once on one thread, each of which carries any number of checks: a mesh of a thousand
+/// proxies of eight threads each.
+const PROXIES: usize = 8_192;
+
 pub(super) fn serve_ops(edge: &mut Supervisor, on: &Handle, socket: Socket, router: axum::Router) {
     let stop = edge.stop_token();
     // It never has TLS: nothing on it is secret.
     let (_, listener) = socket.into_parts();
     edge.spawn("listener.ops", on, async move {
-        let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        serve.await.map_err(|error| error.to_string())
+        serve(listener, router, stop).await;
+        Ok(())
     });
 }
 
@@ -35,7 +43,7 @@ pub(super) fn serve_ops(edge: &mut Supervisor, on: &Handle, socket: Socket, rout
 macro_rules! serve_on {
     ($router:expr, $incoming:expr, $tls:expr, $stop:expr) => {
         match $tls {
-            None => $router.serve_with_incoming_shutdown(at_once($incoming), $stop).await,
+            None => $router.serve_with_incoming_shutdown($incoming, $stop).await,
             Some(tls) => $router.serve_with_incoming_shutdown(handshakes($incoming, tls), $stop).await,
         }
     };
@@ -53,7 +61,7 @@ pub(super) fn serve_control(edge: &mut Supervisor, on: &Handle, socket: Socket, 
     let stop = edge.stop_token();
     follow_certificates(edge, on, &socket, "tls.control");
     let (tls, listener) = socket.into_parts();
-    let incoming = TcpListenerStream::new(listener);
+    let incoming = prompt(TcpListenerStream::new(listener), OPERATORS);
     edge.spawn("listener.control", on, async move {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -92,6 +100,7 @@ pub(super) fn serve_authz(
     let (accepting, shares) = spread(listener, checks.len());
     edge.spawn_until_stop("listener.authz", work, accepting);
     for (thread, incoming) in checks.iter().zip(shares) {
+        let incoming = prompt(incoming, PROXIES);
         let router = server().add_service(AuthorizationService::new(Arc::clone(gate))).add_service(health.clone());
         let (tls, stop) = (tls.clone(), edge.stop_token());
         edge.spawn("checks", thread, async move {

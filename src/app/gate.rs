@@ -124,11 +124,16 @@ impl Gate for CheckGate {
         let state = self.published.load();
         let nowhere = Request::default();
         let chosen = state.rules.service(&request.unwrap_or(&nowhere).destination);
+        // Nobody knows whom a message was for that cannot be read: the strictest service's rule holds.
+        let enforcement = match request {
+            Some(_) => chosen.service.enforcement,
+            None => state.rules.strictest_enforcement(),
+        };
         let decision = Decision {
             reason: trouble.reason(),
             determining: Determining::None,
             service: Arc::clone(&chosen.service.name),
-            enforcement: chosen.service.enforcement,
+            enforcement,
             credential: None,
             person: None,
             roles: Vec::new(),

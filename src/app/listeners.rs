@@ -11,10 +11,11 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::prompt::Prompt;
 use crate::config::settings::{Listener, TlsFiles};
 
 /// How often certificate files are read again. Kubelet needs about a minute to bring new ones.
@@ -145,24 +146,15 @@ impl Socket {
     }
 }
 
-/// Accepted connections, each of which sends at once: an answer is one small frame, and with Nagle's
-/// algorithm it would wait 40 ms for an acknowledgement. (tonic sets this only where it binds itself.)
-pub fn at_once(
-    stream: impl Stream<Item = std::io::Result<TcpStream>>,
-) -> impl Stream<Item = std::io::Result<TcpStream>> {
-    stream.map(|accepted| accepted.inspect(|stream| drop(stream.set_nodelay(true))))
-}
-
 /// Accepted connections after their handshakes, many of which run at once. One that fails is no error of ours.
 pub fn handshakes(
-    stream: impl Stream<Item = std::io::Result<TcpStream>>,
+    stream: impl Stream<Item = std::io::Result<Prompt>>,
     tls: Arc<Tls>,
-) -> impl Stream<Item = std::io::Result<TlsStream<TcpStream>>> {
-    let accept = move |accepted: std::io::Result<TcpStream>| {
+) -> impl Stream<Item = std::io::Result<TlsStream<Prompt>>> {
+    let accept = move |accepted: std::io::Result<Prompt>| {
         let acceptor = TlsAcceptor::from(tls.current.load_full());
         async move {
             let stream = accepted.ok()?;
-            let _ = stream.set_nodelay(true);
             tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await.ok()?.ok().map(Ok)
         }
     };

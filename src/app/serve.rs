@@ -130,19 +130,23 @@ impl Bound {
         };
         readiness.drain();
         tracing::info!("draining");
-        let stopped = tokio::time::timeout(drain, async {
-            if ended.is_none() {
-                // Whoever sends us requests sees first that we are no longer ready.
-                tokio::time::sleep(drain / 10).await;
-            }
-            edge.stop().await;
+        // Whoever sends us requests sees first that we are no longer ready. Then they get most of the time, and what
+        // has to be kept the rest: a caller that never ends costs no record.
+        if ended.is_none() {
+            tokio::time::sleep(drain / 10).await;
+        }
+        if tokio::time::timeout(drain * 6 / 10, edge.stop()).await.is_err() {
+            tracing::warn!("the drain took too long: callers that were left were cut off");
+            edge.abort().await;
+        }
+        let kept = tokio::time::timeout(drain * 3 / 10, async {
             core.stop().await;
             books.stop().await;
             recorder.close(clock.now()).await;
             audit.stop().await;
         });
-        if stopped.await.is_err() {
-            tracing::warn!("the drain took too long: what was left was cut off");
+        if kept.await.is_err() {
+            tracing::error!("not everything was written down before the end of the drain");
         }
         ended.map_or(Ok(()), |ended| Err(ended.to_string()))
     }

@@ -74,6 +74,11 @@ impl Supervisor {
         }
     }
 
+    /// Ends every task wherever it is.
+    pub async fn abort(&mut self) {
+        self.tasks.shutdown().await;
+    }
+
     /// Tells every task to stop, and waits until all have.
     pub async fn stop(&mut self) {
         self.stop.cancel();

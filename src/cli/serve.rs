@@ -30,6 +30,7 @@ impl Serve {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         logging::init(std::env::var("OFFBOARD_LOG").ok().as_deref())
             .map_err(|error| Failure::Usage(error.to_string()))?;
+        app::take_all_descriptors();
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         // Threads of their own: checks never wait for synchronisation, reports or listings.
         let started = app::CheckThreads::start(cores);

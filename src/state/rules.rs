@@ -10,7 +10,7 @@ use super::table::Table;
 use crate::domain::binding::Binding;
 use crate::domain::destination::Destination;
 use crate::domain::key::{Key, KeyKind, Keyer};
-use crate::domain::policy::{ConfiguredRevocation, Policy, Service};
+use crate::domain::policy::{ConfiguredRevocation, Enforcement, Policy, Service};
 use crate::domain::revocation::{Owner, RevocationId};
 use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
@@ -161,6 +161,14 @@ impl Rules {
         (exact.or_else(wild).unwrap_or(Policy::DEFAULT_SERVICE), false)
     }
 
+    /// Whether any service carries denials out.
+    #[must_use]
+    pub fn strictest_enforcement(&self) -> Enforcement {
+        let mut services = self.policy.services.iter().chain([&self.default]);
+        let enforces = services.any(|service| service.enforcement == Enforcement::Enforce);
+        if enforces { Enforcement::Enforce } else { Enforcement::Observe }
+    }
+
     /// Bindings of a group.
     #[must_use]
     pub fn of_group(&self, group: Key) -> &[u32] {
@@ -253,7 +261,7 @@ fn is_noted(fold: &Fold, entry: &ConfiguredRevocation, note: &str, now: Now) -> 
 }
 
 fn default_service(policy: &Policy) -> Service {
-    use crate::domain::policy::{Authorization, Enforcement, NotOurs};
+    use crate::domain::policy::{Authorization, NotOurs};
     policy.services.first().cloned().unwrap_or_else(|| Service {
         name: Arc::from("default"),
         hosts: Vec::new(),

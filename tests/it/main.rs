@@ -28,3 +28,4 @@ mod providers;
 mod races;
 mod reload;
 mod restart;
+mod silent;

@@ -7,6 +7,7 @@ use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, 
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
 use offboard::app::gate::CheckGate;
+use offboard::domain::policy::Enforcement;
 use offboard::envoy::{Answered, AuthorizationService, Gate, Judged, Trouble};
 use offboard::request::Request;
 use prost::Message as _;
@@ -15,6 +16,7 @@ use tonic::codegen::{Service as _, http};
 
 use super::world::{Doors, Store, World};
 use super::{holds, same};
+use crate::corp;
 use crate::support::Scratch;
 
 /// The real gate, but for those who bring trouble.
@@ -118,5 +120,15 @@ pub async fn law_4_whatever_a_request_causes_is_a_denial<S: Store>(store: S) {
         let mut changed = anonymous.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
         denied(call(&service, framed(&changed), None).await, &format!("bit {bit}"));
+    }
+
+    let mut observed = corp::policy();
+    observed.services[0].enforcement = Enforcement::Observe;
+    observed.services.push(corp::service("payments"));
+    let mut world = world;
+    world.configure(observed, corp::at(1)).await.unwrap();
+    for (message, what) in [(framed(b"not protobuf at all"), "no message"), (framed(&vec![0; 2 << 20]), "2 MiB")] {
+        let answer = call(&service, message, None).await;
+        same(&denied(answer, what), &400, "one service enforces: whose message that was nobody knows");
     }
 }

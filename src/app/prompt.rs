@@ -1,0 +1,97 @@
+//! Connections of those who have something to say: whoever connects and then keeps silent is let go, and only so many
+//! may be there at once. Descriptors are few, and `ops` is open to everyone.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep};
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// Whoever has not said hello by then is let go.
+pub const HELLO: Duration = Duration::from_secs(10);
+/// Bytes of the connection preface of HTTP/2 (RFC 9113 section 3.4). What comes after is watched by keep-alive.
+const PREFACE: usize = 24;
+
+/// A connection, counted, that must say hello in time.
+pub struct Prompt {
+    stream: TcpStream,
+    /// How much of the hello is still missing, and until when; `None`: it was said.
+    missing: Option<(usize, Pin<Box<Sleep>>)>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// Accepted connections that must say hello in time, at most `many` of them at once: more wait to be accepted.
+/// Each sends at once: an answer is one small frame, and with Nagle's algorithm it would wait 40 ms for an
+/// acknowledgement. (tonic sets this only where it binds itself.)
+pub fn prompt(
+    stream: impl Stream<Item = io::Result<TcpStream>> + Send,
+    many: usize,
+) -> impl Stream<Item = io::Result<Prompt>> + Send {
+    let places = Arc::new(Semaphore::new(many.min(Semaphore::MAX_PERMITS)));
+    stream.then(move |accepted| {
+        let places = Arc::clone(&places);
+        async move {
+            let stream = accepted?;
+            let _ = stream.set_nodelay(true);
+            let hello = Box::pin(sleep(HELLO));
+            let place = places.acquire_owned().await.ok();
+            Ok(Prompt { stream, missing: Some((PREFACE, hello)), _place: place })
+        }
+    })
+}
+
+impl AsyncRead for Prompt {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = pin!(&mut self.stream).poll_read(cx, buf);
+        let Some((missing, hello)) = &mut self.missing else { return read };
+        *missing = missing.saturating_sub(buf.filled().len().saturating_sub(before));
+        if *missing == 0 {
+            self.missing = None;
+        } else if hello.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was said")));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Prompt {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        pin!(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pin!(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pin!(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        pin!(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+impl Connected for Prompt {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}
