@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout};
 
 use super::alarms::Alarms;
 use super::clock::Clock;
@@ -13,6 +13,7 @@ use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
 use crate::audit::sink::{Recorder, Stopped};
 use crate::control::guard::{Call, Ledger};
+use crate::control::rights::{Right, needed};
 use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::revocation::Owner;
 use crate::domain::time::Timestamp;
@@ -26,6 +27,8 @@ use crate::writer::Witness;
 const WAITING: usize = 16 * 1024;
 /// Events that are read from the log at once.
 const PAGE: usize = 1024;
+/// How long a call waits for its record to be durable.
+const WRITTEN: Duration = Duration::from_secs(3);
 /// How often it is looked whether something is missing that nobody told of.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -175,8 +178,23 @@ impl Ledger for Book {
             ..Entry::new(Kind::Control, self.clock.now().wall)
         };
         let refused = entry.decision == Some("deny");
-        self.recorder.record(entry).await.map_err(|error| error.to_string())?;
-        // Whoever has no rights cannot make the disk work.
-        if refused { Ok(()) } else { self.recorder.durable().await.map_err(|error| error.to_string()) }
+        // What looks and what denies goes on without its record, which is written once there is room: whoever has to go
+        // must not stay because a disk is full.
+        let weakens = !matches!(needed(entry.method.as_deref().unwrap_or_default()), Some(Right::Read | Right::Revoke));
+        let written = async {
+            self.recorder.record(entry).await?;
+            // Whoever has no rights cannot make the disk work.
+            if refused { Ok(()) } else { self.recorder.durable().await }
+        };
+        match timeout(WRITTEN, written).await {
+            Ok(written) => written.map_err(|error| error.to_string()),
+            Err(_) if weakens => {
+                Err("the audit trail takes no records now: look at the disk of `audit.path`".to_owned())
+            }
+            Err(_) => {
+                tracing::error!("the audit trail takes no records now: a call goes on, and its record waits");
+                Ok(())
+            }
+        }
     }
 }

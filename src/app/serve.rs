@@ -263,7 +263,7 @@ fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<Ca
         }
         metrics.set_cache(cache.hits(), cache.misses());
         let counts = gate.recorder.counts();
-        metrics.set_audit(counts.records, counts.waiting, counts.lost);
+        metrics.set_audit(counts.records, counts.waiting, counts.lost, counts.failures);
     })
 }
 

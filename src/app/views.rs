@@ -19,7 +19,7 @@ use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::key::Key;
 use crate::domain::person::{PersonId, Status};
-use crate::domain::policy::Enforcement;
+use crate::domain::policy::{Enforcement, Policy};
 use crate::domain::revocation::{RevocationId, Target, TargetKind};
 use crate::domain::time::Now;
 use crate::jose::keys::KeyRings;
@@ -177,6 +177,26 @@ fn ids_under(state: &State, keys: impl IntoIterator<Item = Key>) -> BTreeSet<Pos
         .collect()
 }
 
+/// Says so where a target is about an issuer that nobody takes tokens of: a typing error, most likely.
+fn unconfigured(policy: &Policy, target: &Target) -> Option<String> {
+    let issuer = match target {
+        Target::Subject { issuer, .. }
+        | Target::Session { issuer, .. }
+        | Target::Token { issuer, .. }
+        | Target::Client { issuer, .. }
+        | Target::LinkClaim { issuer, .. }
+        | Target::Issuer { issuer } => issuer,
+        Target::Person { .. } | Target::DirectoryPerson { .. } | Target::Key { .. } | Target::Certificate { .. } => {
+            return None;
+        }
+    };
+    let known = policy.issuers.iter().any(|rules| *rules.issuer == **issuer || rules.name == *issuer);
+    let names: Vec<&str> = policy.issuers.iter().map(|rules| &*rules.issuer).collect();
+    (!known).then(|| {
+        format!("`{issuer}` is no issuer that is configured: it denies nobody now; there are: {}", names.join(", "))
+    })
+}
+
 /// The roles that the directory gives a person: their groups and pinned names. A token may add groups where
 /// the source supplies none.
 fn roles_of(state: &State, known: &Known, now: Now) -> Vec<String> {
@@ -265,6 +285,7 @@ impl<L: Log> Views for LiveViews<L> {
     async fn preview(&self, target: &Target) -> PreviewView {
         let state = self.state();
         let mut preview = PreviewView::default();
+        preview.warnings.extend(unconfigured(&state.rules.policy, target));
         match target {
             Target::Person { reference } => {
                 preview.people = self.views_of(&state, state.resolve(reference)).await;

@@ -111,7 +111,12 @@ impl Authenticator {
             }
             return Shown::Verified(proven.verified);
         }
-        let Ok(compact) = Compact::split(token) else { return rejected(Reason::MalformedCredentials, digest) };
+        let compact = match Compact::split(token) {
+            Ok(compact) => compact,
+            // Of no issuer of ours, whose tokens are signed.
+            Err(JwsError::Parts) if jws::is_encrypted(token) => return Shown::Foreign(Foreign::Jwt),
+            Err(_) => return rejected(Reason::MalformedCredentials, digest),
+        };
         let (index, members) = match self.claimed(&compact) {
             Ok(Claimed::Ours(index, members)) => (index, members),
             Ok(Claimed::Foreign) => return Shown::Foreign(Foreign::Jwt),

@@ -174,7 +174,10 @@ impl Reader<'_> {
                 None => owner,
                 Some(issuer) => self.speaker(issuer, owner),
             };
-            actors.push(self.party(&actor, speaker));
+            let party = self.party(&actor, speaker);
+            // Whoever is named by nothing can never be revoked: absent is not empty (law 3).
+            claims.expect(party.look_ups.iter().any(|(kind, _)| *kind != TargetKind::Issuer));
+            actors.push(party);
             next = actor.inner("act");
             claims.expect(!actor.is_flawed());
         }

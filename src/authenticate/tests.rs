@@ -78,6 +78,7 @@ async fn what_stands_in_the_header_is_judged_whole() {
     let odd_issuer = signer().sign(&json!({ "iss": [ISSUER] }));
     let twice = signer().sign_as(&json!({ "alg": "EdDSA" }), br#"{"iss":"https://other.example","iss":"x"}"#);
     let symmetric = signer().sign_as(&json!({ "alg": "HS256", "crit": [] }), br#"{"iss":"https://other.example"}"#);
+    let encrypted = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..aXY.Y3Q.dGFn";
     for (value, expected) in [
         (String::new(), "nothing"),
         ("  ".into(), "nothing"),
@@ -99,6 +100,8 @@ async fn what_stands_in_the_header_is_judged_whole() {
         (format!("Bearer {}", ours.replacen("ey", "e,y", 1)), "malformed_credentials"),
         (format!("Bearer {}", ours.split_once('.').unwrap().1), "malformed_credentials"),
         (format!("Bearer {ours}.x.y"), "malformed_credentials"),
+        (format!("Bearer {encrypted}"), "foreign jwt"),
+        (format!("Bearer {encrypted}.x"), "malformed_credentials"),
         (format!("Bearer {}", "x".repeat(20_000)), "foreign"),
         (format!("Bearer {ours}{}", "A".repeat(17_000)), "malformed_credentials"),
         ("Bearer".into(), "malformed_credentials"),

@@ -24,9 +24,15 @@ pub fn refused(refused: &Refused) -> Status {
     }
 }
 
+/// Longest text that an operator may give: a page of a thousand of them is a message that can be read.
+const LONGEST: usize = 1_024;
+
 fn given(what: &str, value: &str) -> Result<String, Status> {
     match value.trim() {
         "" => Err(Status::invalid_argument(format!("{what} is missing"))),
+        value if value.len() > LONGEST => {
+            Err(Status::invalid_argument(format!("{what} is longer than {LONGEST} bytes")))
+        }
         value => Ok(value.to_owned()),
     }
 }

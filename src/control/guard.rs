@@ -42,7 +42,7 @@ pub struct Call {
 /// Where calls are recorded.
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
-    /// Records a call. A call that cannot be recorded is not carried out.
+    /// Records a call. A call that cannot be recorded is not carried out: the ledger says which must be.
     ///
     /// # Errors
     /// Why it could not.

@@ -76,6 +76,16 @@ impl std::fmt::Debug for Compact<'_> {
     }
 }
 
+/// Whether a token is a JWE: five parts, and a header that says how the content is encrypted (RFC 7516 sections 4.1.2
+/// and 7.1).
+#[must_use]
+pub fn is_encrypted(token: &str) -> bool {
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, _, _, _, _] = parts.as_slice() else { return false };
+    let header = URL_SAFE_NO_PAD.decode(header).ok().and_then(|header| json::object(&header).ok());
+    token.len() <= MAX_TOKEN && header.is_some_and(|header| header.contains_key("enc"))
+}
+
 /// Whether a text claims to be a JWS or JWE: it has dots, and one of its first two parts decodes to
 /// something that begins like a JSON object. Lenient on purpose, so that a damaged token of ours is not
 /// taken for somebody else's opaque one.

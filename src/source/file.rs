@@ -83,6 +83,8 @@ pub struct PeopleFile {
     poll: Duration,
     next_look: Instant,
     seen: Option<Digest>,
+    /// It was not asked yet.
+    first: bool,
     touches: mpsc::Receiver<()>,
     /// Tells of touches as long as it lives.
     _watch: Option<RecommendedWatcher>,
@@ -94,7 +96,7 @@ impl PeopleFile {
     pub fn new(name: String, path: PathBuf, poll: Duration) -> Self {
         let (touched, touches) = mpsc::channel(1);
         let watch = watch_directory(&path, touched);
-        Self { name, path, poll, next_look: Instant::now(), seen: None, touches, _watch: watch }
+        Self { name, path, poll, next_look: Instant::now(), seen: None, first: true, touches, _watch: watch }
     }
 
     fn malformed(&self, what: String) -> SourceError {
@@ -132,11 +134,9 @@ impl PeopleFile {
         Ok(file.people.into_iter().map(|row| row.into_person(&self.name)).collect())
     }
 
-    async fn people(&mut self) -> Result<Vec<Person>, SourceError> {
+    async fn people(&self) -> Result<(Vec<Person>, Digest), SourceError> {
         let (bytes, hash) = self.read().await?;
-        let people = self.parse(&bytes)?;
-        self.seen = Some(hash);
-        Ok(people)
+        Ok((self.parse(&bytes)?, hash))
     }
 }
 
@@ -162,6 +162,10 @@ impl Directory for PeopleFile {
     const WAITS: bool = true;
 
     async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
+        if std::mem::take(&mut self.first) {
+            // Everybody is listed first; there is nothing to wait for yet.
+            return Ok(Changes::default());
+        }
         let touched = timeout(WAIT.min(self.poll), self.touches.recv()).await.is_ok();
         if touched && self._watch.is_none() {
             // Nobody tells of anything: the channel is closed, and answers at once.
@@ -176,22 +180,23 @@ impl Directory for PeopleFile {
     }
 
     async fn page(&mut self, _: Option<()>) -> Result<Page<()>, SourceError> {
-        let people = self.people().await?;
+        let (people, hash) = self.people().await?;
+        self.seen = Some(hash);
         Ok(Page { count: Some(people.len()), people, observations: vec![], next: None })
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
-        let people = self.people().await?;
+        let (people, _) = self.people().await?;
         let mut found = people.into_iter().filter(|person| person.attribute(attribute) == Some(value));
         Ok(found.next().filter(|_| found.next().is_none()))
     }
 
     async fn examine(&mut self) -> Vec<Finding> {
         let (grade, text) = match self.people().await {
-            Ok(people) if people.is_empty() => {
+            Ok((people, _)) if people.is_empty() => {
                 (Grade::Warning, "it lists nobody: an empty listing is held back".into())
             }
-            Ok(people) => (Grade::Good, format!("it lists {} people", people.len())),
+            Ok((people, _)) => (Grade::Good, format!("it lists {} people", people.len())),
             Err(error) => (Grade::Bad, chain(&error)),
         };
         vec![Finding { grade, what: "people file", text }]

@@ -53,6 +53,7 @@ pub struct Metrics {
     audit_records: IntCounter,
     audit_waiting: IntGauge,
     audit_lost: IntCounter,
+    audit_failures: IntCounter,
 }
 
 /// What is known of sources, by name.
@@ -181,6 +182,7 @@ impl Metrics {
             audit_records: make.counter("offboard_audit_records_total", "Audit records written.")?,
             audit_waiting: make.gauge("offboard_audit_queue_depth", "Audit messages that wait for the writer.")?,
             audit_lost: make.counter("offboard_audit_lost_total", audit_help)?,
+            audit_failures: make.counter("offboard_audit_failures_total", "Times that the audit disk refused.")?,
             registry: make.0,
         })
     }
@@ -321,8 +323,10 @@ impl Metrics {
         }
     }
 
-    /// How the audit trail stands: records written and lost since the start, and messages that wait.
-    pub fn set_audit(&self, records: u64, waiting: u64, lost: u64) {
+    /// How the audit trail stands: records written and lost since the start, messages that wait, and how often the disk
+    /// refused.
+    pub fn set_audit(&self, records: u64, waiting: u64, lost: u64, failures: u64) {
+        self.audit_failures.inc_by(failures.saturating_sub(self.audit_failures.get()));
         self.audit_records.inc_by(records.saturating_sub(self.audit_records.get()));
         self.audit_lost.inc_by(lost.saturating_sub(self.audit_lost.get()));
         self.audit_waiting.set(whole(waiting));

@@ -12,6 +12,7 @@ mod directory;
 mod durability;
 mod envoy_files;
 mod explain;
+mod full_disk;
 mod gate;
 mod help;
 mod imports;

@@ -95,6 +95,7 @@ impl Pending {
     pub(super) fn fail(self, error: &LogError) {
         let error = match error {
             LogError::Unusable { path, what } => LogError::Unusable { path: path.clone(), what: what.clone() },
+            LogError::Io { step, cause } => LogError::Io { step, cause: cause.clone() },
             other => LogError::Io { step: "append to the log", cause: other.to_string() },
         };
         match self {
