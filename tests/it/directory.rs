@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use offboard::domain::inbox::Observation;
 use offboard::domain::person::{Person, PersonId, Status};
@@ -13,15 +12,12 @@ use offboard::domain::reason::Reason;
 use offboard::domain::time::Now;
 use offboard::source::directory::{Changes, Directory, Finding, Page};
 use offboard::source::error::SourceError;
-use offboard::source::health::Health;
-use offboard::source::poller::{Order, Poller, Rhythm, Surroundings};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 
 use crate::corp;
 use crate::laws::world::{InMemory, Store, World};
+use crate::support::polled::Polled;
 
 const GROUPS: [&str; 3] = ["eng", "ops", "sales"];
 /// People on a page.
@@ -257,8 +253,7 @@ impl Directory for Asked {
 struct Bench {
     world: World<InMemory>,
     company: Arc<Mutex<Company>>,
-    orders: mpsc::Sender<Order>,
-    tasks: JoinSet<()>,
+    source: Polled,
 }
 
 impl Bench {
@@ -279,34 +274,20 @@ impl Bench {
         let company = Arc::new(Mutex::new(company));
         (0..6).for_each(|_| drop(company.lock().unwrap().join(None)));
         let world = World::empty(InMemory::new(), corp::policy()).await;
-        let (orders, tasks) = Self::ask(&world, &company);
-        let bench = Self { world, company, orders, tasks };
+        let source = Self::ask(&world, &company);
+        let bench = Self { world, company, source };
         bench.order(true).await.unwrap();
         bench
     }
 
-    /// Asks by orders only: the first turns come at once, the next ones in a day.
-    fn ask(world: &World<InMemory>, company: &Arc<Mutex<Company>>) -> (mpsc::Sender<Order>, JoinSet<()>) {
-        let (orders, received) = mpsc::channel(1);
+    fn ask(world: &World<InMemory>, company: &Arc<Mutex<Company>>) -> Polled {
         let time = Arc::clone(&company.lock().unwrap().time);
-        let around = Surroundings {
-            inbox: world.inbox.clone(),
-            time: Arc::new(move || corp::at(time.load(Ordering::Relaxed))),
-            reports: Arc::new(|_, _| {}),
-            health: watch::channel(Health::default()).0,
-            orders: received,
-        };
-        let day = Duration::from_secs(86_400);
-        let rhythm = Rhythm { poll: day, reconcile: day };
-        let mut tasks = JoinSet::new();
-        tasks.spawn(Poller::new("hr".into(), Asked(Arc::clone(company)), rhythm, None, around).run());
-        (orders, tasks)
+        let time = Arc::new(move || corp::at(time.load(Ordering::Relaxed)));
+        Polled::start("hr", Asked(Arc::clone(company)), &world.inbox, time)
     }
 
     async fn order(&self, full: bool) -> Result<(), String> {
-        let (reply, answer) = oneshot::channel();
-        self.orders.send(Order::Sync { full, reply }).await.unwrap();
-        answer.await.unwrap()?;
+        self.source.sync(full).await?;
         let mut company = self.company.lock().unwrap();
         for (person, version) in std::mem::take(&mut company.listed) {
             company.tell(&person.id.key, Some(&person), version);
@@ -328,12 +309,11 @@ impl Bench {
                 let _ = self.order(true).await;
             }
             Step::Restart => {
-                let Self { world, company, orders, mut tasks } = self;
-                drop(orders);
-                while tasks.join_next().await.is_some() {}
+                let Self { world, company, source } = self;
+                source.stop().await;
                 let world = world.restart(corp::policy()).await;
-                let (orders, tasks) = Self::ask(&world, &company);
-                self = Self { world, company, orders, tasks };
+                let source = Self::ask(&world, &company);
+                self = Self { world, company, source };
             }
         }
         self.company.lock().unwrap().time.fetch_add(1, Ordering::Relaxed);

@@ -30,3 +30,4 @@ mod races;
 mod reload;
 mod restart;
 mod silent;
+mod troubles;

@@ -7,6 +7,7 @@ pub mod issuer;
 pub mod keycloak;
 pub mod offboard;
 pub mod oidc;
+pub mod polled;
 pub mod ports;
 pub mod process;
 #[expect(dead_code, reason = "the unit tests need the rest")]
@@ -14,6 +15,7 @@ pub mod process;
 pub mod provider;
 pub mod proxy;
 pub mod tls;
+pub mod troubled;
 pub mod upstream;
 
 use std::path::{Path, PathBuf};

@@ -235,8 +235,13 @@ impl<S: Store> World<S> {
 
     /// What becomes of a request with these headers.
     pub async fn decide(&self, headers: &[(&str, &str)], now: Now) -> Decision {
+        self.decide_at("orders.example.com", headers, now).await
+    }
+
+    /// What becomes of a request to this host with these headers.
+    pub async fn decide_at(&self, host: &str, headers: &[(&str, &str)], now: Now) -> Decision {
         let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-        let request = Request::synthetic("GET", "orders.example.com", "/v1/orders", headers);
+        let request = Request::synthetic("GET", host, "/v1/orders", headers);
         let shown = self.authenticator.authenticate(&request, now).await;
         decide(&self.published.load(), &request, &shown, now)
     }

@@ -1,0 +1,54 @@
+//! One source at work in this process, asked by orders only: its own first turns come at once, the next ones in a day.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use offboard::domain::inbox::Inbox;
+use offboard::source::directory::Directory;
+use offboard::source::health::Health;
+use offboard::source::poller::{Order, Poller, Rhythm, Surroundings, Time};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+pub struct Polled {
+    orders: mpsc::Sender<Order>,
+    pub health: watch::Receiver<Health>,
+    tasks: JoinSet<()>,
+}
+
+impl Polled {
+    /// The source `name`, which tells this inbox.
+    pub fn start(name: &str, directory: impl Directory, inbox: &Inbox, time: Time) -> Self {
+        let (orders, received) = mpsc::channel(1);
+        let (sender, health) = watch::channel(Health::default());
+        let reports = Arc::new(|_: &str, _| {});
+        let around = Surroundings { inbox: inbox.clone(), time, reports, health: sender, orders: received };
+        let day = Duration::from_secs(86_400);
+        let rhythm = Rhythm { poll: day, reconcile: day };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Poller::new(name.into(), directory, rhythm, None, around).run());
+        Self { orders, health, tasks }
+    }
+
+    /// Asks for events, or for everybody.
+    pub async fn sync(&self, full: bool) -> Result<(), String> {
+        let (reply, answer) = oneshot::channel();
+        self.orders.send(Order::Sync { full, reply }).await.unwrap();
+        answer.await.unwrap()
+    }
+
+    /// Looks one person up.
+    pub async fn look_up(&self, attribute: &str, value: &str) -> Option<bool> {
+        let (reply, answer) = oneshot::channel();
+        let (attribute, value) = (attribute.to_owned(), value.to_owned());
+        self.orders.send(Order::LookUp { attribute, value, reply }).await.unwrap();
+        answer.await.unwrap()
+    }
+
+    /// Stops it.
+    pub async fn stop(self) {
+        let Self { orders, mut tasks, .. } = self;
+        drop(orders);
+        while tasks.join_next().await.is_some() {}
+    }
+}
