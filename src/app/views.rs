@@ -1,5 +1,7 @@
 //! What the control API shows, read from the state in force and, for texts, from the log.
 
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use super::gate::CheckGate;
 use super::sources::Sources;
 use crate::control::views::{
     Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter,
-    RevocationView, SourceHealth, SourceView, StatusView, Views,
+    RevocationView, StatusView, Views,
 };
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{Event, Position, Recorded};
@@ -26,7 +28,6 @@ use crate::jose::keys::KeyRings;
 use crate::log::Log;
 use crate::request::Request;
 use crate::source::directory::Finding;
-use crate::source::health::Health;
 use crate::state::State;
 use crate::state::people::Known;
 use crate::state::revocations::Stand;
@@ -138,34 +139,6 @@ impl<L: Log> LiveViews<L> {
             }
         }
         views
-    }
-
-    fn source_views(&self, state: &State, now: Now) -> Vec<SourceView> {
-        let of = |source: &crate::domain::source::SourceRules| {
-            let synced = state.fold.sources.get(&source.name);
-            let counts = state.fold.people.counts().get(&source.name).copied().unwrap_or_default();
-            let statuses = [Status::Active, Status::Suspended, Status::Departed];
-            SourceView {
-                name: source.name.clone(),
-                last_sync: synced.map(|state| state.last_synced),
-                last_heard: synced.map(|state| state.last_heard),
-                stale: synced.is_none_or(|state| state.is_stale(source.max_staleness, now)),
-                held: state.fold.feeds.get(&source.name).and_then(|feed| feed.held.clone()),
-                expected: state.fold.feeds.get(&source.name).and_then(|feed| feed.expected),
-                health: self.sources.health(&source.name).map(shown),
-                people: statuses.into_iter().zip(counts.map(|count| count as u64)).collect(),
-            }
-        };
-        state.rules.policy.sources.iter().map(of).collect()
-    }
-}
-
-fn shown(health: Health) -> SourceHealth {
-    SourceHealth {
-        last_poll: health.last_poll,
-        sweep: health.sweep.map(|sweep| (sweep.since, sweep.people as u64)),
-        trouble: health.trouble.map(|trouble| (trouble.at, trouble.text)),
-        failures: u64::from(health.failures),
     }
 }
 
@@ -328,12 +301,16 @@ impl<L: Log> Views for LiveViews<L> {
             configuration: policy.hash.to_string(),
             enforcement: if observes { "observe" } else { "enforce" }.to_owned(),
             store: "embedded".to_owned(),
-            sources: self.source_views(&state, self.now()),
+            sources: sources::views(&state, &self.sources, self.now()),
             issuers: issuers.collect(),
             revocations: TargetKind::ALL.into_iter().map(|kind| (kind, state.fold.live(kind) as u64)).collect(),
             audit_lost: self.gate.recorder.counts().lost,
             exemptions: state.fold.exemptions.values().cloned().collect(),
         }
+    }
+
+    async fn shared_names(&self, source: &str) -> Vec<String> {
+        sources::shared_names(&self.state(), source)
     }
 
     async fn sync_source(&self, name: &str, full: bool) -> Result<(), String> {

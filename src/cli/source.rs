@@ -148,6 +148,7 @@ fn in_full(one: proto::SourceStatus) -> Row {
         ("trouble_at", optional(one.trouble_at)),
         ("failures", json!(one.failures)),
         ("expected", optional(expected)),
+        ("shared_names", texts(one.shared_names)),
     ]);
     if let Some(held) = one.held {
         row.push(("held_at", text(held.at)));

@@ -214,8 +214,13 @@ impl Control for Operator {
         let name = request.get_ref().name.clone();
         self.enter(&request, Some(name.clone()).filter(|name| !name.is_empty())).await?;
         let sources = self.views.status().await.sources;
-        let sources = if name.is_empty() { sources } else { vec![sources::named(sources, &name)?] };
-        Ok(Response::new(proto::ListSourcesResponse { sources: sources.into_iter().map(sources::status).collect() }))
+        let sources = if name.is_empty() {
+            sources.into_iter().map(sources::status).collect()
+        } else {
+            let shared_names = self.views.shared_names(&name).await;
+            vec![proto::SourceStatus { shared_names, ..sources::status(sources::named(sources, &name)?) }]
+        };
+        Ok(Response::new(proto::ListSourcesResponse { sources }))
     }
 
     async fn sync_source(

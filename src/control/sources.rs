@@ -36,6 +36,7 @@ pub fn status(view: SourceView) -> proto::SourceStatus {
         failures: health.failures,
         held,
         expected_share: view.expected.map_or(0, |(share, _)| share),
+        shared_names: Vec::new(),
         expected_until: view.expected.map(|(_, until)| until.to_string()),
     }
 }

@@ -105,6 +105,10 @@ impl Views for Known {
         StatusView { replica: "r-0".into(), sources: vec![source], ..StatusView::default() }
     }
 
+    async fn shared_names(&self, _: &str) -> Vec<String> {
+        vec![]
+    }
+
     async fn sync_source(&self, name: &str, _: bool) -> Result<(), String> {
         (name == "a").then_some(()).ok_or_else(|| "it did not answer".to_owned())
     }

@@ -230,6 +230,8 @@ pub trait Views: Send + Sync + 'static {
     async fn preview(&self, target: &Target) -> PreviewView;
     /// The state of this replica.
     async fn status(&self) -> StatusView;
+    /// Names that several people of a source have, each with their keys.
+    async fn shared_names(&self, source: &str) -> Vec<String>;
     /// Asks a source at once; with `full`, for everybody. Answered when that is enforced.
     ///
     /// # Errors

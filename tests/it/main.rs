@@ -30,4 +30,5 @@ mod races;
 mod reload;
 mod restart;
 mod silent;
+mod sources;
 mod troubles;

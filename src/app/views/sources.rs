@@ -1,0 +1,62 @@
+//! How sources are shown.
+
+use std::collections::BTreeMap;
+
+use crate::app::sources::Sources;
+use crate::control::views::{SourceHealth, SourceView};
+use crate::domain::key::fold_name;
+use crate::domain::person::Status;
+use crate::domain::time::Now;
+use crate::source::health::Health;
+use crate::state::State;
+
+/// Names that several people have which are shown at most.
+const SHOWN: usize = 100;
+
+/// Every configured source, as it stands and fares.
+pub(super) fn views(state: &State, at_work: &Sources, now: Now) -> Vec<SourceView> {
+    let of = |source: &crate::domain::source::SourceRules| {
+        let synced = state.fold.sources.get(&source.name);
+        let counts = state.fold.people.counts().get(&source.name).copied().unwrap_or_default();
+        let statuses = [Status::Active, Status::Suspended, Status::Departed];
+        SourceView {
+            name: source.name.clone(),
+            last_sync: synced.map(|state| state.last_synced),
+            last_heard: synced.map(|state| state.last_heard),
+            stale: synced.is_none_or(|state| state.is_stale(source.max_staleness, now)),
+            held: state.fold.feeds.get(&source.name).and_then(|feed| feed.held.clone()),
+            expected: state.fold.feeds.get(&source.name).and_then(|feed| feed.expected),
+            health: at_work.health(&source.name).map(shown),
+            people: statuses.into_iter().zip(counts.map(|count| count as u64)).collect(),
+        }
+    };
+    state.rules.policy.sources.iter().map(of).collect()
+}
+
+fn shown(health: Health) -> SourceHealth {
+    SourceHealth {
+        last_poll: health.last_poll,
+        sweep: health.sweep.map(|sweep| (sweep.since, sweep.people as u64)),
+        trouble: health.trouble.map(|trouble| (trouble.at, trouble.text)),
+        failures: u64::from(health.failures),
+    }
+}
+
+/// Names that several people of a source have, each with their keys.
+pub(super) fn shared_names(state: &State, source: &str) -> Vec<String> {
+    let mut holders: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for known in state.fold.people.of_source(source).filter(|known| known.person.status != Status::Departed) {
+        let mut names: Vec<String> = known.person.names().map(fold_name).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            holders.entry(name).or_default().push(&known.person.id.key);
+        }
+    }
+    holders.retain(|_, keys| keys.len() > 1);
+    let line = |(name, mut keys): (String, Vec<&str>)| {
+        keys.sort_unstable();
+        format!("{name}: {}", keys.join(", "))
+    };
+    holders.into_iter().take(SHOWN).map(line).collect()
+}
