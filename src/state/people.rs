@@ -19,6 +19,8 @@ pub struct Known {
 }
 
 impl Keyed for Known {
+    const CROWD: usize = 32;
+
     fn key(&self) -> Key {
         self.key
     }
@@ -35,6 +37,8 @@ struct Pointer {
 }
 
 impl Keyed for Pointer {
+    const CROWD: usize = 32;
+
     fn key(&self) -> Key {
         self.key
     }

@@ -1,6 +1,6 @@
 //! A table that can be shared while it changes: what the revocation set and the directory are made of.
 //!
-//! Two levels of fixed fan-out over sorted leaves, and for each leaf a small filter that knows of most keys that
+//! Two levels of fan-out over sorted leaves, the lower of which widens as the table grows, and for each leaf a small filter that knows of most keys that
 //! they are not in it. A change copies one leaf, one node and the root, never the table; within a batch each is
 //! copied once at most. Nearly all that a check looks up is not there: then it reads root, node and one word of
 //! the filter, and the processor goes on to the next key while that word is on its way.
@@ -14,12 +14,18 @@ pub trait Keyed: Clone {
     /// Where it stands.
     fn key(&self) -> Key;
 
+    /// How many entries a leaf has on average before the table widens. Each change copies a leaf.
+    const CROWD: usize = 64;
+
     /// Its place among those of the same key. Two entries of the same key and rank replace each other.
     fn rank(&self) -> (u64, u64);
 }
 
 const ROOT: usize = 256;
-const NODE: usize = 64;
+/// Leaves of a node, as a power of two: at first, each time that it widens, and at most.
+const NARROW: u32 = 6;
+const WIDENS_BY: u32 = 2;
+const WIDEST: u32 = 10;
 
 type Node<E> = Arc<[Leaf<E>]>;
 
@@ -40,15 +46,15 @@ impl<E> Default for Leaf<E> {
 }
 
 impl<E: Keyed> Leaf<E> {
-    fn of(entries: Vec<E>) -> Self {
+    fn of(entries: Arc<[E]>) -> Self {
         let mut filter = vec![0; entries.len().div_ceil(KEYS_PER_WORD)];
-        for entry in &entries {
+        for entry in entries.iter() {
             let at = word(entry.key(), filter.len());
             if let Some(word) = filter.get_mut(at) {
                 *word |= bits(entry.key());
             }
         }
-        Self { filter: filter.into(), entries: entries.into() }
+        Self { filter: filter.into(), entries }
     }
 
     /// `false`: no entry has this key. `true` is wrong once in a hundred times.
@@ -74,22 +80,27 @@ fn bits(key: Key) -> u64 {
 pub struct Table<E> {
     nodes: Arc<[Option<Node<E>>]>,
     len: usize,
+    /// Leaves of a node, as a power of two.
+    width: u32,
 }
 
 impl<E: Keyed> Default for Table<E> {
     fn default() -> Self {
-        Self { nodes: vec![None; ROOT].into(), len: 0 }
+        Self { nodes: vec![None; ROOT].into(), len: 0, width: NARROW }
     }
 }
 
-/// Which node, and which leaf in it: the first 14 bits.
-fn place(key: Key) -> (usize, usize) {
-    (usize::from(key.high.to_be_bytes()[0]), usize::from(key.high.to_be_bytes()[1] >> 2))
+/// Which node, and which leaf in it: the first 8 bits, and the next `width`.
+#[inline]
+fn place(key: Key, width: u32) -> (usize, usize) {
+    let leaf = (key.high << 8) >> (64 - width);
+    (usize::from(key.high.to_be_bytes()[0]), usize::try_from(leaf).unwrap_or(0))
 }
 
 /// About where in a leaf of `len` entries the key stands, by the bits that did not choose the leaf.
-fn guess(key: Key, len: usize) -> usize {
-    let share = u128::from(key.high << 14) * (len as u128);
+#[inline]
+fn guess(key: Key, width: u32, len: usize) -> usize {
+    let share = u128::from(key.high << (8 + width)) * (len as u128);
     usize::try_from(share >> 64).unwrap_or(0)
 }
 
@@ -97,8 +108,8 @@ fn guess(key: Key, len: usize) -> usize {
 ///
 /// Keys are uniform, so the guess is off by about the square root of the length: walking from it reads
 /// one or two cache lines where halving the leaf would read one for each step.
-fn lower_bound<E: Keyed>(leaf: &[E], key: Key) -> usize {
-    let mut at = guess(key, leaf.len());
+fn lower_bound<E: Keyed>(leaf: &[E], width: u32, key: Key) -> usize {
+    let mut at = guess(key, width, leaf.len());
     while at > 0 && leaf.get(at - 1).is_some_and(|entry| entry.key() >= key) {
         at -= 1;
     }
@@ -123,7 +134,7 @@ impl<E: Keyed> Table<E> {
 
     #[inline]
     fn leaf(&self, key: Key) -> Option<&Leaf<E>> {
-        let (node, leaf) = place(key);
+        let (node, leaf) = place(key, self.width);
         self.nodes.get(node).and_then(Option::as_ref).and_then(|node| node.get(leaf))
     }
 
@@ -139,13 +150,13 @@ impl<E: Keyed> Table<E> {
     #[inline]
     pub fn get(&self, key: Key) -> &[E] {
         let Some(leaf) = self.leaf(key).filter(|leaf| leaf.may_hold(key)) else { return &[] };
-        of_key(&leaf.entries, key)
+        of_key(&leaf.entries, self.width, key)
     }
 }
 
 /// The entries of this key in a sorted leaf.
-fn of_key<E: Keyed>(leaf: &[E], key: Key) -> &[E] {
-    let from = lower_bound(leaf, key);
+fn of_key<E: Keyed>(leaf: &[E], width: u32, key: Key) -> &[E] {
+    let from = lower_bound(leaf, width, key);
     let rest = leaf.get(from..).unwrap_or(&[]);
     let many = rest.iter().take_while(|entry| entry.key() == key).count();
     rest.get(..many).unwrap_or(&[])
@@ -162,14 +173,14 @@ impl<E: Keyed> Table<E> {
             let replaces = leaf.get(at).is_some_and(|other| (other.key(), other.rank()) == order);
             added = !replaces;
             let (before, after) = leaf.split_at(at.min(leaf.len()));
-            let after = after.iter().skip(usize::from(replaces));
-            let mut changed = Vec::with_capacity(leaf.len() + 1);
-            changed.extend_from_slice(before);
-            changed.push(entry);
-            changed.extend(after.cloned());
-            changed
+            let after = after.get(usize::from(replaces)..).unwrap_or(&[]);
+            // Of known length: copied once, into its place.
+            before.iter().cloned().chain(std::iter::once(entry)).chain(after.iter().cloned()).collect()
         });
         self.len += usize::from(added);
+        if self.width < WIDEST && self.len > (ROOT << self.width) * E::CROWD {
+            *self = Self::of_width(self.iter().cloned().collect(), self.width + WIDENS_BY);
+        }
     }
 
     /// Takes out the entries of this key for which `gone` says so; returns them.
@@ -184,11 +195,12 @@ impl<E: Keyed> Table<E> {
         removed
     }
 
-    fn change_leaf(&mut self, key: Key, change: impl FnOnce(&[E]) -> Vec<E>) {
-        let (node, leaf) = place(key);
+    fn change_leaf(&mut self, key: Key, change: impl FnOnce(&[E]) -> Arc<[E]>) {
+        let (node, leaf) = place(key, self.width);
+        let leaves = 1 << self.width;
         let nodes = Arc::make_mut(&mut self.nodes);
         let Some(slot) = nodes.get_mut(node) else { return };
-        let node = slot.get_or_insert_with(|| vec![Leaf::default(); NODE].into());
+        let node = slot.get_or_insert_with(|| vec![Leaf::default(); leaves].into());
         if let Some(leaf) = Arc::make_mut(node).get_mut(leaf) {
             *leaf = Leaf::of(change(&leaf.entries));
         }
@@ -209,18 +221,26 @@ impl<E: Keyed> Table<E> {
             }
             same
         });
-        let len = entries.len();
+        let mut width = NARROW;
+        while width < WIDEST && entries.len() > (ROOT << width) * E::CROWD {
+            width += WIDENS_BY;
+        }
+        Self::of_width(entries, width)
+    }
+
+    /// A table of entries that are in order.
+    fn of_width(entries: Vec<E>, width: u32) -> Self {
         let mut nodes = vec![None; ROOT];
-        for of_leaf in entries.chunk_by(|one, other| place(one.key()) == place(other.key())) {
+        for of_leaf in entries.chunk_by(|one, other| place(one.key(), width) == place(other.key(), width)) {
             let Some(first) = of_leaf.first() else { continue };
-            let (node, leaf) = place(first.key());
+            let (node, leaf) = place(first.key(), width);
             let Some(slot) = nodes.get_mut(node) else { continue };
-            let node: &mut Node<E> = slot.get_or_insert_with(|| vec![Leaf::default(); NODE].into());
+            let node: &mut Node<E> = slot.get_or_insert_with(|| vec![Leaf::default(); 1 << width].into());
             if let Some(slot) = Arc::make_mut(node).get_mut(leaf) {
-                *slot = Leaf::of(of_leaf.to_vec());
+                *slot = Leaf::of(of_leaf.into());
             }
         }
-        Self { nodes: nodes.into(), len }
+        Self { nodes: nodes.into(), len: entries.len(), width }
     }
 }
 
@@ -236,6 +256,9 @@ mod tests {
     struct Item(Key, u64, u32);
 
     impl Keyed for Item {
+        /// Widens at once, so that every width is met.
+        const CROWD: usize = 0;
+
         fn key(&self) -> Key {
             self.0
         }
