@@ -1,5 +1,6 @@
 //! How a source fares, for whoever asks: `offboard source show`, logs, metrics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::time::Timestamp;
@@ -13,10 +14,28 @@ pub struct Health {
     pub last_sweep: Option<Timestamp>,
     /// The listing that is on its way.
     pub sweep: Option<Progress>,
-    /// The last failure, as long as nothing has succeeded since.
-    pub trouble: Option<Trouble>,
-    /// How often it failed since it last succeeded.
-    pub failures: u32,
+    /// The last failure of each, as long as the same has not succeeded since: events may be read while nobody may be
+    /// listed.
+    pub troubles: BTreeMap<Asked, Trouble>,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// A listing, or a piece of one.
+    Listing,
+    /// What happened.
+    Events,
+    /// One person.
+    LookUp,
+}
+
+impl Health {
+    /// The gravest trouble, if there is any.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.troubles.values().next()
+    }
 }
 
 /// How far a listing is.
@@ -39,6 +58,8 @@ pub struct Trouble {
     pub kind: &'static str,
     /// In words.
     pub text: String,
+    /// How often in a row.
+    pub times: u32,
 }
 
 /// What a source reports as it happens.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::directory::Directory;
 use super::error::SourceError;
@@ -20,6 +21,9 @@ const REPEATS: usize = 5;
 const LOOKED_UP: usize = 20;
 /// Steps that may fail in a row before a listing is given up, and begun anew. Being asked to wait is no failure.
 const FAILURES: usize = 3;
+
+/// Listings are told apart in the whole process: one that is begun by a source's next task is another.
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// One listing on its way.
 pub(super) struct Listing<P> {
@@ -44,8 +48,9 @@ enum Stage<P> {
 }
 
 impl<P: Clone> Listing<P> {
-    /// The listing number `id` of a source, begun at this time.
-    pub(super) fn begin(source: String, id: SweepId, began: Timestamp) -> Self {
+    /// A new listing of a source, begun at this time.
+    pub(super) fn begin(source: String, began: Timestamp) -> Self {
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let stage = Stage::Pieces(None);
         Self { source, id, began, stage, pieces: 0, people: 0, came: HashMap::new(), failures: 0 }
     }

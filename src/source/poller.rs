@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::directory::Directory;
 use super::error::{SourceError, chain};
-use super::health::{Health, Report, Reports, Trouble};
+use super::health::{Asked, Health, Report, Reports, Trouble};
 use super::listing::Listing;
 use super::pace::{back_off, jittered};
-use crate::domain::inbox::{Command, Inbox, Observation, Refused, SweepId};
+use crate::domain::inbox::{Command, Inbox, Observation, Refused};
 use crate::domain::time::{Now, Timestamp};
 
 /// Observations that are asked for at once: they share a commit.
@@ -74,7 +74,8 @@ pub struct Poller<D: Directory> {
     around: Surroundings,
     cursor: Option<String>,
     listing: Option<Listing<D::Place>>,
-    listings: SweepId,
+    /// Once the listing on its way is over, another is due.
+    again: bool,
     next_poll: Instant,
     next_sweep: Instant,
     /// When the last listing that was taken was over.
@@ -95,7 +96,7 @@ impl<D: Directory> Poller<D> {
             around,
             cursor,
             listing: None,
-            listings: 0,
+            again: false,
             next_poll: now,
             next_sweep: now,
             swept: None,
@@ -124,7 +125,8 @@ impl<D: Directory> Poller<D> {
             let polled = self.poll().await;
             // One that waits for events by itself is asked without a pause, unless a listing wants its turns.
             let waits = D::WAITS && self.listing.is_none() && self.next_sweep > Instant::now();
-            self.next_poll = self.after(&polled, if waits { Duration::ZERO } else { jittered(self.rhythm.poll) });
+            self.next_poll =
+                self.after(Asked::Events, &polled, if waits { Duration::ZERO } else { jittered(self.rhythm.poll) });
         } else {
             let listed = self.list_on().await;
             self.next_sweep = self.after_listing(&listed);
@@ -138,30 +140,31 @@ impl<D: Directory> Poller<D> {
         match listed {
             Ok(false) => Instant::now(),
             Ok(true) => {
+                self.after(Asked::Listing, listed, Duration::ZERO);
                 (self.listing, self.swept) = (None, Some(Instant::now()));
-                next
+                if std::mem::take(&mut self.again) { Instant::now() } else { next }
             }
             Err(SourceError::Refused(Refused::Guarded { .. })) => {
                 // Somebody has to look at it; until then not everything is known.
                 (self.listing, self.swept) = (None, None);
-                self.after(listed, self.rhythm.reconcile);
+                self.after(Asked::Listing, listed, self.rhythm.reconcile);
                 next
             }
             Err(error) => {
                 self.listing = self.listing.take().and_then(|mut listing| (!listing.is_lost(error)).then_some(listing));
-                self.after(listed, self.rhythm.reconcile).min(next)
+                self.after(Asked::Listing, listed, self.rhythm.reconcile).min(next)
             }
         }
     }
 
     /// When to ask again after this.
-    fn after<T>(&mut self, outcome: &Result<T, SourceError>, every: Duration) -> Instant {
+    fn after<T>(&mut self, asked: Asked, outcome: &Result<T, SourceError>, every: Duration) -> Instant {
         let Err(error) = outcome else {
-            self.around.health.send_modify(|health| (health.trouble, health.failures) = (None, 0));
+            self.around.health.send_if_modified(|health| health.troubles.remove(&asked).is_some());
             return Instant::now() + every;
         };
-        let failures = self.failed(error);
-        let pause = error.wait().unwrap_or_else(|| back_off(failures));
+        let times = self.failed(asked, error);
+        let pause = error.wait().unwrap_or_else(|| back_off(times));
         if error.wait().is_some() {
             // The budget is one, for events and listings.
             let until = Instant::now() + pause;
@@ -170,17 +173,17 @@ impl<D: Directory> Poller<D> {
         Instant::now() + pause
     }
 
-    fn failed(&self, error: &SourceError) -> u32 {
-        let trouble = Trouble { at: (self.around.time)().wall, kind: error.kind(), text: chain(error) };
-        (self.around.reports)(&self.name, Report::Failed(trouble.kind));
-        let mut failures = 0;
-        tracing::error!(source.name = %self.name, error.kind = trouble.kind, error = %trouble.text, "the source failed");
+    /// Says that something failed; how often in a row it did.
+    fn failed(&self, asked: Asked, error: &SourceError) -> u32 {
+        let (at, kind, text) = ((self.around.time)().wall, error.kind(), chain(error));
+        (self.around.reports)(&self.name, Report::Failed(kind));
+        tracing::error!(source.name = %self.name, error.kind = kind, error = %text, "the source failed");
+        let mut times = 1;
         self.around.health.send_modify(|health| {
-            health.failures = health.failures.saturating_add(1);
-            failures = health.failures;
-            health.trouble = Some(trouble);
+            times += health.troubles.get(&asked).map_or(0, |trouble| trouble.times);
+            health.troubles.insert(asked, Trouble { at, kind, text, times });
         });
-        failures
+        times
     }
 
     /// Whether what is heard from the source is all that there is to know: the last listing was taken, and is not
@@ -198,6 +201,8 @@ impl<D: Directory> Poller<D> {
             }
             observe(&self.around, changes.observations).await?;
             if changes.resync {
+                // What was listed before it happened does not tell it.
+                self.again |= self.listing.is_some();
                 self.next_sweep = Instant::now();
             }
             let whole = self.is_whole() && changes.trouble.is_none() && !changes.more;
@@ -221,11 +226,8 @@ impl<D: Directory> Poller<D> {
 
     /// The next step of a listing; whether it was the last.
     async fn list_on(&mut self) -> Result<bool, SourceError> {
-        let Self { listing, listings, directory, around, name, .. } = self;
-        let listing = listing.get_or_insert_with(|| {
-            *listings += 1;
-            Listing::begin(name.clone(), *listings, (around.time)().wall)
-        });
+        let Self { listing, directory, around, name, .. } = self;
+        let listing = listing.get_or_insert_with(|| Listing::begin(name.clone(), (around.time)().wall));
         listing.step(directory, around).await
     }
 
@@ -235,7 +237,7 @@ impl<D: Directory> Poller<D> {
         self.around.health.send_modify(|health| {
             health.sweep = progress;
             if matches!(listed, Ok(true)) {
-                (health.trouble, health.failures, health.last_sweep) = (None, 0, Some(now));
+                health.last_sweep = Some(now);
             }
         });
         let told = match listed {
@@ -259,15 +261,13 @@ impl<D: Directory> Poller<D> {
             }
             Order::Sync { full: false, reply } => {
                 let polled = self.poll().await;
-                let next = self.after(&polled, jittered(self.rhythm.poll));
+                let next = self.after(Asked::Events, &polled, jittered(self.rhythm.poll));
                 self.next_poll = next;
                 let _ = reply.send(polled.map_err(|error| chain(&error)));
             }
             Order::LookUp { attribute, value, reply } => {
                 let found = self.look_up(&attribute, &value).await;
-                if let Err(error) = &found {
-                    self.failed(error);
-                }
+                self.after(Asked::LookUp, &found, Duration::ZERO);
                 let _ = reply.send(found.ok());
             }
         }

@@ -93,10 +93,7 @@ impl Bench {
     async fn fails(&self, trouble: Trouble) -> String {
         self.provider.set(trouble);
         let error = self.source.sync(true).await.unwrap_err();
-        assert_eq!(
-            self.source.health.borrow().trouble.as_ref().map(|trouble| trouble.text.clone()),
-            Some(error.clone())
-        );
+        assert_eq!(self.source.health.borrow().trouble().map(|trouble| trouble.text.clone()), Some(error.clone()));
         self.is_as_it_was().await;
         error
     }
@@ -126,11 +123,19 @@ async fn each_is_said_in_words_and_changes_nothing() {
         let error = bench.fails(trouble).await;
         assert!(error.contains(said), "{trouble:?}: {error}");
     }
+    bench.provider.set(Trouble::Blind);
+    bench.source.sync(true).await.unwrap_err();
+    bench.source.sync(false).await.unwrap();
+    let health = bench.source.health.borrow().clone();
+    assert!(
+        health.trouble().is_some_and(|trouble| trouble.times > 10),
+        "events are read, nobody is listed: {health:?}"
+    );
     bench.provider.set(Trouble::None);
     bench.provider.enable(2, false);
     bench.source.sync(true).await.unwrap();
     assert_eq!(bench.counts(), [PEOPLE - 2, 2, 0]);
-    assert_eq!(bench.source.health.borrow().trouble, None, "it is over");
+    assert_eq!(bench.source.health.borrow().trouble(), None, "it is over");
 }
 
 #[tokio::test]
@@ -328,6 +333,28 @@ async fn a_restart_in_the_middle_of_a_listing_begins_anew() {
     source.sync(true).await.unwrap();
     assert_eq!(world.published.load().fold.people.counts()["hr"], [3_000, 0, 2_000]);
     assert_eq!(world.ask("p4999", at(1), at(21)).await, Reason::RevokedPerson);
+}
+
+#[tokio::test]
+async fn a_source_that_is_started_anew_forgets_the_listing_of_the_one_before() {
+    let mut policy = corp::policy();
+    policy.sources[0].max_change.share = 0.5;
+    let world = World::empty(InMemory::new(), policy).await;
+    let whole = Crowd { people: 5_000, ..Crowd::default() };
+    let source = Polled::start("hr", whole, &world.inbox, Arc::new(|| at(0)));
+    source.sync(true).await.unwrap();
+    source.stop().await;
+    let hanging = Crowd { people: 5_000, stops_at: Some(4_000), ..Crowd::default() };
+    let source = Polled::start("hr", hanging, &world.inbox, Arc::new(|| at(10)));
+    until("four pages were read", async || {
+        source.health.borrow().sweep.filter(|sweep| sweep.people == 4_000).map(|_| ())
+    })
+    .await;
+    drop(source);
+    let less = Crowd { people: 3_000, ..Crowd::default() };
+    let source = Polled::start("hr", less, &world.inbox, Arc::new(|| at(20)));
+    source.sync(true).await.unwrap();
+    assert_eq!(world.published.load().fold.people.counts()["hr"], [3_000, 0, 2_000]);
 }
 
 #[tokio::test]

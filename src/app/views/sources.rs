@@ -37,8 +37,8 @@ fn shown(health: Health) -> SourceHealth {
     SourceHealth {
         last_poll: health.last_poll,
         sweep: health.sweep.map(|sweep| (sweep.since, sweep.people as u64)),
-        trouble: health.trouble.map(|trouble| (trouble.at, trouble.text)),
-        failures: u64::from(health.failures),
+        failures: health.trouble().map_or(0, |trouble| u64::from(trouble.times)),
+        trouble: health.trouble().map(|trouble| (trouble.at, trouble.text.clone())),
     }
 }
 
