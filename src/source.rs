@@ -4,6 +4,7 @@
 //! kind; those that are asked ([`directory::Directory`]) share one machinery, [`poller`].
 
 pub mod directory;
+pub mod entra;
 pub mod error;
 pub mod file;
 pub mod health;

@@ -17,6 +17,7 @@ use super::clock::Clock;
 use crate::config::settings::Settings;
 use crate::config::sources::SourceSettings;
 use crate::domain::inbox::Inbox;
+use crate::domain::time::Timestamp;
 use crate::source::directory::{Directory, Finding, Grade};
 use crate::source::health::{Health, Report, Reports};
 use crate::source::poller::{Order, Poller, Rhythm, Surroundings};
@@ -88,6 +89,16 @@ pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
     }
 }
 
+/// A provider's clock that is further off than this makes cut-offs too early or too late.
+const CLOCK: Duration = Duration::from_secs(5);
+
+/// How far a provider's clock is from ours; it tells whole seconds.
+fn clock(there: Timestamp, here: Timestamp) -> Finding {
+    let off = here.since(there).max(there.since(here));
+    let (grade, what) = if off <= CLOCK { (Grade::Good, "") } else { (Grade::Warning, ": set one of them right") };
+    Finding { grade, what: "clock", text: format!("the provider's is {} s from ours{what}", off.as_secs()) }
+}
+
 /// Examines a directory once.
 struct Examine;
 
@@ -95,7 +106,11 @@ impl With for Examine {
     type Made = BoxFuture<'static, Vec<Finding>>;
 
     fn with<D: Directory>(self, mut directory: D) -> Self::Made {
-        Box::pin(async move { directory.examine().await })
+        Box::pin(async move {
+            let mut found = directory.examine().await;
+            found.extend(directory.date().map(|there| clock(there, Clock::start(None).now().wall)));
+            found
+        })
     }
 }
 

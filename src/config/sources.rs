@@ -1,9 +1,11 @@
 //! `sources`: what decisions need of them, and what asking them needs. What only one kind has is in a file of its own.
 
+mod entra;
 mod file;
 mod keycloak;
 mod kind;
 
+pub use entra::EntraSettings;
 pub use file::FileSettings;
 pub use keycloak::KeycloakSettings;
 pub use kind::SourceKind;

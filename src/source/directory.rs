@@ -5,6 +5,7 @@ use std::future::Future;
 use super::error::SourceError;
 use crate::domain::inbox::Observation;
 use crate::domain::person::Person;
+use crate::domain::time::Timestamp;
 
 /// What happened at a provider since it was last asked.
 #[derive(Debug, Default)]
@@ -106,4 +107,9 @@ pub trait Directory: Send + 'static {
 
     /// Tries everything that it will need, and says what is missing.
     fn examine(&mut self) -> impl Future<Output = Vec<Finding>> + Send;
+
+    /// What time it was at the provider when it last answered, where it says so.
+    fn date(&self) -> Option<Timestamp> {
+        None
+    }
 }

@@ -88,7 +88,11 @@ impl Answer {
             StatusCode::TOO_MANY_REQUESTS => {
                 Err(SourceError::RateLimited { step, wait: retry_after(&self.headers).unwrap_or(PATIENCE) })
             }
-            status => Err(SourceError::Status { step, status: status.as_u16() }),
+            status => match retry_after(&self.headers) {
+                // Overloaded, and it says for how long: to be obeyed likewise.
+                Some(wait) if status == StatusCode::SERVICE_UNAVAILABLE => Err(SourceError::RateLimited { step, wait }),
+                _ => Err(SourceError::Status { step, status: status.as_u16() }),
+            },
         }
     }
 

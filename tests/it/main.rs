@@ -10,6 +10,7 @@ mod support;
 mod adoption;
 mod directory;
 mod durability;
+mod entra;
 mod envoy_files;
 mod explain;
 mod full_disk;

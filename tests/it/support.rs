@@ -1,6 +1,7 @@
 //! Real peers: each starts on a free loopback port, is ready when its constructor returns, and is stopped when dropped.
 
 pub mod authz;
+pub mod entra;
 pub mod envoy;
 pub mod installation;
 pub mod issuer;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
-use crate::config::sources::{FileSettings, KeycloakSettings, SourceKind, SourceSettings};
+use crate::config::sources::{EntraSettings, FileSettings, KeycloakSettings, SourceKind, SourceSettings};
 use crate::source::directory::Directory;
+use crate::source::entra::{self, Entra};
 use crate::source::file::PeopleFile;
 use crate::source::http::Http;
 use crate::source::keycloak::{self, Keycloak};
@@ -27,6 +28,7 @@ pub(super) fn build<W: With>(settings: &SourceSettings, with: W) -> Result<W::Ma
     Ok(match &settings.kind {
         SourceKind::File(own) => with.with(file(settings, own)),
         SourceKind::Keycloak(own) => with.with(keycloak(settings, own)?),
+        SourceKind::Entra(own) => with.with(entra(settings, own)?),
     })
 }
 
@@ -34,8 +36,8 @@ fn http(settings: &SourceSettings) -> Http {
     Http::new(settings.timeout, settings.ca_file.clone())
 }
 
-fn url(text: &str) -> Result<Url, String> {
-    Url::parse(text).map_err(|error| format!("`url`: {error}"))
+fn url(key: &str, text: &str) -> Result<Url, String> {
+    Url::parse(text).map_err(|error| format!("`{key}`: {error}"))
 }
 
 fn file(settings: &SourceSettings, FileSettings { path }: &FileSettings) -> PeopleFile {
@@ -44,11 +46,23 @@ fn file(settings: &SourceSettings, FileSettings { path }: &FileSettings) -> Peop
 
 fn keycloak(settings: &SourceSettings, own: &KeycloakSettings) -> Result<Keycloak, String> {
     let realm = keycloak::Realm {
-        url: url(&own.url)?,
+        url: url("url", &own.url)?,
         realm: own.realm.clone(),
         client_id: own.client_id.clone(),
         client_secret_file: own.client_secret_file.clone(),
     };
     let (name, issuer, attributes) = (settings.name.clone(), settings.issuer.clone(), settings.attributes.clone());
     Ok(Keycloak::new(keycloak::Settings { name, issuer, realm, attributes }, http(settings)))
+}
+
+fn entra(settings: &SourceSettings, own: &EntraSettings) -> Result<Entra, String> {
+    let tenant = entra::Tenant {
+        login_url: url("login_url", &own.login_url)?,
+        graph_url: url("graph_url", &own.graph_url)?,
+        tenant: own.tenant.clone(),
+        client_id: own.client_id.clone(),
+        client_secret_file: own.client_secret_file.clone(),
+    };
+    let (name, attributes) = (settings.name.clone(), settings.attributes.clone());
+    Ok(Entra::new(entra::Settings { name, tenant, attributes }, http(settings)))
 }

@@ -14,8 +14,8 @@ pub(super) static SOURCE: Section = Section {
         required(
             "kind",
             Kind::Word(&Words {
-                built: &["file", "keycloak"],
-                later: &["okta", "ldap", "entra", "scim", "ssf", "webhook"],
+                built: &["file", "keycloak", "entra"],
+                later: &["okta", "ldap", "scim", "ssf", "webhook"],
             }),
             "What speaks there.",
         ),
@@ -28,17 +28,24 @@ pub(super) static SOURCE: Section = Section {
             "link",
             Kind::List(&Kind::Section(&LINK)),
             "How tokens are matched with people: the first whose claim is present decides. Default by kind: file and \
-             keycloak sub=id.",
+             keycloak sub=id, entra oid=id.",
         ),
-        optional("poll", DURATION, "How often it is asked what changed. Default by kind: file 10s, keycloak 1s."),
+        optional(
+            "poll",
+            DURATION,
+            "How often it is asked what changed. Default by kind: file and entra 10s, keycloak 1s.",
+        ),
         optional("reconcile", DURATION, "How often everybody is listed. Default 15m."),
         optional("timeout", DURATION, "For one answer. Default 30s."),
         optional("ca_file", FILE, "PEM file: trusted beside the system's roots."),
         optional("path", FILE, "file: `people: [{id, email, username, status, groups}]`."),
         optional("url", URL, "keycloak: where it answers."),
         optional("realm", TEXT, "keycloak: name of the realm."),
-        optional("client_id", TEXT, "keycloak: client with a service account."),
-        optional("client_secret_file", FILE, "keycloak: file with its secret."),
+        optional("tenant", TEXT, "entra: id of the tenant, or one of its domains."),
+        optional("client_id", TEXT, "keycloak: client with a service account. entra: id of the application."),
+        optional("client_secret_file", FILE, "keycloak, entra: file with its secret."),
+        optional("login_url", URL, "entra: where applications sign in. Default that of the public cloud."),
+        optional("graph_url", URL, "entra: where Microsoft Graph answers. Default that of the public cloud."),
     ],
 };
 

@@ -1,0 +1,284 @@
+#![doc = include_str!("entra.md")]
+
+mod api;
+mod examine;
+mod feed;
+mod graph;
+mod groups;
+mod refusal;
+mod sweep;
+mod users;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+pub use api::Tenant;
+use api::{Api, USERS};
+use feed::Feed;
+use graph::Graph;
+use groups::Dirty;
+use sweep::Listed;
+pub use sweep::Place;
+use users::Hint;
+use wire::{PROPERTIES, User};
+
+use super::directory::{Changes, Directory, Finding, Page};
+use super::error::SourceError;
+use super::http::Http;
+use crate::domain::inbox::Observation;
+use crate::domain::person::{Person, PersonId, Status};
+use crate::domain::revocation::Target;
+use crate::domain::time::Timestamp;
+
+/// A record that said something else than its owner's own address is read again for this long: some copies of the
+/// directory are late.
+const DOUBT: Duration = Duration::from_secs(120);
+/// So often, at most.
+const DOUBT_EVERY: Duration = Duration::from_secs(2);
+/// A place is written down this often even where nothing happens: it is good for seven days.
+const PLACE: Duration = Duration::from_secs(3600);
+/// Sessions that were ended before that are nobody's any more: no access token lives that long.
+const SESSIONS: Duration = Duration::from_secs(30 * 86_400);
+
+/// What is configured of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Name of the source.
+    pub name: String,
+    /// Where, and as which application.
+    pub tenant: Tenant,
+    /// Attributes that `link` names beside id, e-mail and user name: properties of users, by their names in Graph.
+    pub attributes: BTreeSet<String>,
+}
+
+/// A tenant of Microsoft Entra ID.
+///
+/// What a delta query says is a hint: whoever it names is read again at their own address before they get anything
+/// back, so that a page which is replayed, or comes late, gives nothing back. Only bad news is believed at once. There
+/// is no copy of the people in memory; of the groups there is, since a change of one says nothing of who is in it by
+/// another. It is read anew at each start.
+pub struct Entra {
+    settings: Settings,
+    api: Api,
+    /// What to ask of a user.
+    select: String,
+    /// Users that changed.
+    users: Feed,
+    hints: BTreeMap<String, Hint>,
+    /// From where to go on with users, by the last listing, once everything before it was read.
+    fresh: Option<Url>,
+    /// Groups that changed.
+    groups: Feed,
+    dirty: BTreeMap<String, Dirty>,
+    /// Who is in which group; `None` before the first listing.
+    graph: Option<Graph>,
+    /// The listing that is on its way.
+    listed: Listed,
+    /// What groups lost a short while ago, or since the listing began that is on its way: it may not have heard of it.
+    lost: BTreeMap<(String, String), Instant>,
+    /// Groups that were deleted since then.
+    lost_groups: BTreeMap<String, Instant>,
+    /// Who was not there, or disabled, when last heard of: a listing alone does not bring them back.
+    out: HashSet<String>,
+    /// Users and groups in doubt, until when.
+    doubted: BTreeMap<Doubted, Instant>,
+    next_doubt: Instant,
+    /// Whether it went on from what was written down, once.
+    resumed: bool,
+    /// The place that was written down last.
+    place: Option<(String, Instant)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Doubted {
+    User(String),
+    Group(String),
+}
+
+/// Up to where changes were read. Groups have none: they are listed anew after a restart.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    /// What was asked of a user: a link is for that alone.
+    select: String,
+    users: String,
+}
+
+impl Entra {
+    /// A tenant, asked by `http`.
+    #[must_use]
+    pub fn new(settings: Settings, http: Http) -> Self {
+        let api = Api::new(http, settings.tenant.clone());
+        let further = settings.attributes.iter().map(String::as_str).filter(|name| !PROPERTIES.contains(name));
+        let select = PROPERTIES.into_iter().chain(further).collect::<Vec<_>>().join(",");
+        Self {
+            settings,
+            api,
+            select,
+            users: Feed::new("read changes of users"),
+            hints: BTreeMap::new(),
+            fresh: None,
+            groups: Feed::new("read changes of groups"),
+            dirty: BTreeMap::new(),
+            graph: None,
+            listed: Listed::default(),
+            lost: BTreeMap::new(),
+            lost_groups: BTreeMap::new(),
+            out: HashSet::new(),
+            doubted: BTreeMap::new(),
+            next_doubt: Instant::now(),
+            resumed: false,
+            place: None,
+        }
+    }
+
+    fn id(&self, key: &str) -> PersonId {
+        PersonId { source: self.settings.name.clone(), key: key.to_owned() }
+    }
+
+    /// What a whole record amounts to.
+    fn person(&self, user: &User, groups: Vec<String>) -> Result<Person, SourceError> {
+        let missing = || SourceError::Malformed {
+            step: "read a user",
+            what: format!("it has no `accountEnabled`: does the application have `{USERS}`?"),
+        };
+        let enabled = user.enabled().ok_or_else(missing)?;
+        let attribute = |name: &String| user.text(name).map(|value| (name.clone(), value.to_owned()));
+        Ok(Person {
+            id: self.id(&user.id),
+            status: if enabled { Status::Active } else { Status::Suspended },
+            email: user.text("mail").map(str::to_owned),
+            username: user.text("userPrincipalName").map(str::to_owned),
+            attributes: self.settings.attributes.iter().filter_map(attribute).collect(),
+            changed: None,
+            groups,
+        })
+    }
+
+    fn groups_of(&self, id: &str) -> Vec<String> {
+        self.graph.as_ref().map(|graph| graph.flat(id)).unwrap_or_default()
+    }
+
+    /// What was issued before somebody's sessions were ended is dead.
+    fn sessions(&self, user: &User) -> Option<Observation> {
+        let at = user.valid_from()?;
+        let now = self.api.date.unwrap_or(Timestamp::MAX);
+        let recent = now == Timestamp::MAX || at >= now.minus(SESSIONS);
+        let target = Target::DirectoryPerson { person: self.id(&user.id) };
+        let reason = "sessions revoked".to_owned();
+        recent.then(|| Observation::CutOff { source: self.settings.name.clone(), target, at, reason })
+    }
+
+    /// Notes whether somebody is there.
+    fn note(&mut self, user: &User) {
+        if user.enabled() == Some(true) {
+            self.out.remove(&user.id);
+        } else {
+            self.out.insert(user.id.clone());
+        }
+    }
+
+    fn doubt(&mut self, whom: Doubted) {
+        self.doubted.entry(whom).or_insert_with(|| Instant::now() + DOUBT);
+    }
+
+    /// Whoever is in doubt is read again, as if they had been named.
+    fn ask_again(&mut self) {
+        let now = Instant::now();
+        if self.next_doubt > now {
+            return;
+        }
+        self.next_doubt = now + DOUBT_EVERY;
+        self.doubted.retain(|_, until| *until > now);
+        for whom in self.doubted.keys() {
+            match whom {
+                Doubted::User(id) => drop(self.hints.entry(id.clone()).or_default()),
+                Doubted::Group(id) => self.dirty.entry(id.clone()).or_default().members = true,
+            }
+        }
+    }
+
+    /// Where to begin with users, if they are asked for from now on; or with everybody.
+    fn users_url(&self, from_now: bool) -> Result<Url, SourceError> {
+        let query = [("$select", self.select.as_str()), ("$deltatoken", "latest")];
+        self.api.url(&["users", "delta"], query.get(..if from_now { 2 } else { 1 }).unwrap_or_default())
+    }
+
+    fn groups_url(&self) -> Result<Url, SourceError> {
+        self.api.url(&["groups", "delta"], &[("$select", "id,displayName,members")])
+    }
+
+    /// Goes on from what was written down, if that is still of use.
+    fn resume(&mut self, cursor: Option<&str>) {
+        if std::mem::replace(&mut self.resumed, true) {
+            return;
+        }
+        let kept = cursor.and_then(|text| serde_json::from_str::<Cursor>(text).ok());
+        let kept = kept.filter(|kept| kept.select == self.select);
+        self.users.link = kept.and_then(|kept| self.api.followed("go on", &kept.users).ok());
+    }
+
+    /// The place to write down, if it is worth it: an older one only says some things again.
+    fn place(&mut self, news: bool) -> Option<String> {
+        let link = self.users.link.as_ref()?.to_string();
+        let due = self.place.as_ref().is_none_or(|(last, at)| *last != link && (news || at.elapsed() >= PLACE));
+        if due {
+            self.place = Some((link.clone(), Instant::now()));
+        }
+        due.then(|| serde_json::to_string(&Cursor { select: self.select.clone(), users: link }).ok()).flatten()
+    }
+
+    async fn step(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
+        self.ask_again();
+        self.follow_users(changes).await?;
+        self.follow_groups(changes).await
+    }
+}
+
+impl Directory for Entra {
+    type Place = Place;
+
+    async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
+        self.resume(cursor);
+        let mut changes = Changes::default();
+        let before = self.users.link.clone();
+        changes.trouble = self.step(&mut changes).await.err();
+        let waits =
+            !self.hints.is_empty() || !self.dirty.is_empty() || self.users.is_within() || self.groups.is_within();
+        changes.more = (changes.more || waits) && changes.trouble.is_none();
+        // What a page named is kept in memory alone: it is passed only when all of it was read again.
+        let news = before != self.users.link && !changes.observations.is_empty();
+        changes.cursor = self.place(news);
+        Ok(changes)
+    }
+
+    async fn page(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
+        match place {
+            None => self.begin().await,
+            Some(Place::Groups(groups)) => self.list_groups(groups).await,
+            Some(Place::Users(users)) => self.list_users(users).await,
+        }
+    }
+
+    async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
+        let Some(user) = self.find(attribute, value).await? else { return Ok(None) };
+        self.note(&user);
+        let groups = match &self.graph {
+            Some(graph) => graph.flat(&user.id),
+            None => self.transitive(&user.id).await?,
+        };
+        self.person(&user, groups).map(Some)
+    }
+
+    async fn examine(&mut self) -> Vec<Finding> {
+        examine::examine(self).await
+    }
+
+    fn date(&self) -> Option<Timestamp> {
+        self.api.date
+    }
+}

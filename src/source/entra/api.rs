@@ -1,0 +1,294 @@
+//! The calls of Microsoft Graph that a sync needs, with a token that renews itself.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{StatusCode, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep};
+
+use super::refusal;
+use super::wire::{List, Page};
+use crate::domain::time::Timestamp;
+use crate::source::error::SourceError;
+use crate::source::http::{Answer, Call, Http, encoded, secret};
+
+/// A token is renewed this long before it ends, or at half of its life if that is shorter.
+const RENEW_BEFORE: Duration = Duration::from_secs(300);
+/// The pause before the next call, once this much of what we may ask is used up.
+const SLOW: [(f64, Duration); 2] = [(1.0, Duration::from_secs(5)), (0.8, Duration::from_secs(1))];
+
+/// The application permission that reading users needs.
+pub const USERS: &str = "User.Read.All";
+/// The application permission that reading groups needs.
+pub const GROUPS: &str = "GroupMember.Read.All";
+
+/// Which tenant, and as which application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Where applications sign in: `https://login.microsoftonline.com`.
+    pub login_url: Url,
+    /// Where Microsoft Graph answers: `https://graph.microsoft.com`.
+    pub graph_url: Url,
+    /// Its id, or one of its domains.
+    pub tenant: String,
+    /// The application that asks.
+    pub client_id: String,
+    /// File with its secret; read again for each token.
+    pub client_secret_file: PathBuf,
+}
+
+/// A piece of a delta query.
+pub enum Delta<T> {
+    /// What is in it, and where it goes on.
+    Page(Page<T>),
+    /// The provider no longer knows where we were: everything must be listed anew.
+    Reset,
+}
+
+/// Asks one tenant.
+pub struct Api {
+    http: Http,
+    tenant: Tenant,
+    token: Option<(String, Instant)>,
+    /// What time it was there when it last answered.
+    pub date: Option<Timestamp>,
+    pause: Duration,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+    expires_in: u64,
+}
+
+impl Api {
+    /// Asks `tenant` by `http`.
+    #[must_use]
+    pub fn new(http: Http, tenant: Tenant) -> Self {
+        Self { http, tenant, token: None, date: None, pause: Duration::ZERO }
+    }
+
+    /// Gets a token: by that it is known whether tenant, application and secret are right.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn sign_in(&mut self) -> Result<(), SourceError> {
+        let step = "get a token for the application";
+        let Tenant { login_url, graph_url, tenant, client_id, client_secret_file } = &self.tenant;
+        let password = secret(client_secret_file).await?;
+        let scope = format!("{}/.default", graph_url.as_str().trim_end_matches('/'));
+        let form = encoded([
+            ("grant_type", "client_credentials"),
+            ("client_id", client_id.as_str()),
+            ("client_secret", password.as_str()),
+            ("scope", scope.as_str()),
+        ]);
+        let url = extended(login_url, &[tenant, "oauth2", "v2.0", "token"])?;
+        let answer = self.http.ask(Call::post(step, url, form)).await?;
+        self.date = answer.date().or(self.date);
+        if matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
+            let advice = refusal::of_token(&answer, &self.tenant);
+            return Err(SourceError::Forbidden { step, advice });
+        }
+        let token: Token = answer.checked(|_| "the sign-in service does not let us in".to_owned())?.json()?;
+        let life = Duration::from_secs(token.expires_in);
+        let renew = life.saturating_sub(RENEW_BEFORE.min(life / 2));
+        self.token = Some((format!("Bearer {}", token.access_token), Instant::now() + renew));
+        Ok(())
+    }
+
+    /// An answer of whatever status, with a token that was accepted.
+    async fn answer(&mut self, step: &'static str, url: Url) -> Result<Answer, SourceError> {
+        let mut again = true;
+        loop {
+            if !self.pause.is_zero() {
+                sleep(self.pause).await;
+            }
+            if self.token.as_ref().is_none_or(|(_, renew)| *renew <= Instant::now()) {
+                self.sign_in().await?;
+            }
+            let token = self.token.as_ref().map(|(token, _)| token.clone()).unwrap_or_default();
+            let answer = self.http.ask(Call::get(step, url.clone()).authorized(token)).await?;
+            self.date = answer.date().or(self.date);
+            self.pause = pause(&answer.headers);
+            match answer.status {
+                StatusCode::UNAUTHORIZED => self.token = None,
+                // A permission that is granted from now on is only in a new token.
+                StatusCode::FORBIDDEN => {
+                    self.token = None;
+                    return Ok(answer);
+                }
+                _ => return Ok(answer),
+            }
+            if !std::mem::take(&mut again) {
+                return Ok(answer);
+            }
+        }
+    }
+
+    fn accepted(&self, answer: Answer, right: &str) -> Result<Answer, SourceError> {
+        let advice = refusal::of_graph(&answer, right, &self.tenant.client_id);
+        if answer.status == StatusCode::BAD_REQUEST
+            && let Some(code) = refusal::code(&answer)
+        {
+            return Err(SourceError::Malformed { step: answer.step, what: format!("answered 400: `{code}`") });
+        }
+        answer.checked(|_| advice)
+    }
+
+    /// `GET {graph}/v1.0/…`; `right` is the application permission that a 403 lacks.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn get<T: DeserializeOwned>(
+        &mut self,
+        step: &'static str,
+        path: &[&str],
+        query: &[(&str, &str)],
+        right: &str,
+    ) -> Result<T, SourceError> {
+        let url = self.url(path, query)?;
+        let answer = self.answer(step, url).await?;
+        self.accepted(answer, right)?.json()
+    }
+
+    /// The same for a list, with all its pages, of at most `limit` rows.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn list<T: DeserializeOwned>(
+        &mut self,
+        step: &'static str,
+        path: &[&str],
+        query: &[(&str, &str)],
+        (right, limit): (&str, usize),
+    ) -> Result<Vec<T>, SourceError> {
+        let mut next = Some(self.url(path, query)?);
+        let mut rows = Vec::new();
+        while let Some(url) = next {
+            let answer = self.answer(step, url).await?;
+            let page: List<T> = self.accepted(answer, right)?.json()?;
+            rows.extend(page.value);
+            if rows.len() > limit {
+                return Err(SourceError::Malformed { step, what: "it does not end".to_owned() });
+            }
+            next = page.next.map(|link| self.followed(step, &link)).transpose()?;
+        }
+        Ok(rows)
+    }
+
+    /// A piece of a delta query. At a place that was `kept`, a bad request is one that is not understood any more.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn delta<T: DeserializeOwned>(
+        &mut self,
+        (step, right): (&'static str, &str),
+        url: Url,
+        kept: bool,
+    ) -> Result<Delta<T>, SourceError> {
+        let answer = self.answer(step, url).await?;
+        let forgotten = || refusal::code(&answer).is_some_and(|code| refusal::wants_resync(&code));
+        let reset = match answer.status {
+            StatusCode::GONE => true,
+            StatusCode::BAD_REQUEST => kept || forgotten(),
+            status => status.is_client_error() && forgotten(),
+        };
+        if reset {
+            return Ok(Delta::Reset);
+        }
+        Ok(Delta::Page(self.accepted(answer, right)?.json()?))
+    }
+
+    /// An address of Graph's, with this query.
+    ///
+    /// # Errors
+    /// [`SourceError::Malformed`] where `graph_url` can have no path.
+    pub fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, SourceError> {
+        let mut url = extended(&self.tenant.graph_url, &[&["v1.0"], path].concat())?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    /// An address that an answer gave us, whole as it is. It gets our token: it must be the configured Graph's.
+    ///
+    /// # Errors
+    /// [`SourceError::Malformed`].
+    pub fn followed(&self, step: &'static str, link: &str) -> Result<Url, SourceError> {
+        let elsewhere = || SourceError::Malformed { step, what: "it leads to somewhere else than `graph_url`".into() };
+        let url = Url::parse(link).map_err(|_| elsewhere())?;
+        let own = url.origin() == self.tenant.graph_url.origin() && url.username().is_empty();
+        own.then_some(url).ok_or_else(elsewhere)
+    }
+}
+
+fn extended(url: &Url, parts: &[&str]) -> Result<Url, SourceError> {
+    let mut url = url.clone();
+    let malformed = || SourceError::Malformed { step: "make an address", what: "the URL cannot have a path".into() };
+    url.path_segments_mut().map_err(|()| malformed())?.pop_if_empty().extend(parts);
+    Ok(url)
+}
+
+/// How long to wait before the next call: the provider says how much of our share is used up, once it is much.
+fn pause(headers: &HeaderMap) -> Duration {
+    let used = headers.get("x-ms-throttle-limit-percentage").and_then(|value| value.to_str().ok()?.parse::<f64>().ok());
+    let slow = |(above, pause)| used.filter(|used| *used > above).map(|_| pause);
+    SLOW.into_iter().find_map(slow).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(graph: &str) -> Api {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let tenant = Tenant {
+            login_url: url("https://login.microsoftonline.com"),
+            graph_url: url(graph),
+            tenant: "t".into(),
+            client_id: "c".into(),
+            client_secret_file: "/dev/null".into(),
+        };
+        Api::new(Http::new(Duration::from_secs(1), None), tenant)
+    }
+
+    #[test]
+    fn our_token_goes_nowhere_else() {
+        let api = api("https://graph.microsoft.com");
+        let link = "https://graph.microsoft.com/v1.0/users/delta?$deltatoken=a_b-C%3d";
+        assert_eq!(api.followed("x", link).unwrap().as_str(), link, "whole, and as it is");
+        assert!(api.followed("x", "https://graph.microsoft.com:443/v1.0/users/delta?$skiptoken=a").is_ok());
+        for other in [
+            "http://graph.microsoft.com/v1.0/users/delta?$skiptoken=a",
+            "https://graph.microsoft.com:8443/v1.0/users/delta",
+            "https://graph.microsoft.com.example.com/v1.0/users/delta",
+            "https://me@graph.microsoft.com/v1.0/users/delta",
+            "/v1.0/users/delta?$skiptoken=a",
+            "",
+        ] {
+            assert!(api.followed("x", other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_address_takes_any_value() {
+        let url = api("https://graph.microsoft.us/").url(&["users", "a/b?c"], &[("$select", "id,mail")]).unwrap();
+        assert_eq!(url.as_str(), "https://graph.microsoft.us/v1.0/users/a%2Fb%3Fc?%24select=id%2Cmail");
+    }
+
+    #[test]
+    fn little_that_is_left_slows_down() {
+        let paused = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-ms-throttle-limit-percentage", value.parse().unwrap());
+            pause(&headers).as_secs()
+        };
+        assert_eq!(["0.5", "0.8", "0.81", "1.3", "much"].map(paused), [0, 0, 1, 5, 0]);
+        assert_eq!(pause(&HeaderMap::new()), Duration::ZERO);
+    }
+}

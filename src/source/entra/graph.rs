@@ -1,0 +1,267 @@
+//! Who is in which group of a tenant: direct members as the provider tells them, and what that amounts to.
+//!
+//! A group goes by its object id, which is what tokens name, and by its display name where no other group of the
+//! tenant has it: display names are anybody's choice. Ids are kept once and counted; a membership takes some twenty
+//! bytes.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// An id, by its number here.
+type Number = u32;
+
+/// The groups of a tenant.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    numbers: HashMap<Arc<str>, Number>,
+    ids: Vec<Arc<str>>,
+    groups: HashMap<Number, Group>,
+    /// The groups that somebody, or a group, is a direct member of.
+    parents: HashMap<Number, Vec<Number>>,
+    /// The groups that have a name.
+    names: HashMap<String, Vec<Number>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Group {
+    name: String,
+    members: BTreeSet<Number>,
+}
+
+impl Graph {
+    fn number(&mut self, id: &str) -> Number {
+        if let Some(number) = self.numbers.get(id) {
+            return *number;
+        }
+        let (id, number) = (Arc::<str>::from(id), Number::try_from(self.ids.len()).unwrap_or(Number::MAX));
+        self.ids.push(Arc::clone(&id));
+        self.numbers.insert(id, number);
+        number
+    }
+
+    fn id(&self, number: Number) -> &str {
+        usize::try_from(number).ok().and_then(|number| self.ids.get(number)).map_or("", |id| id)
+    }
+
+    fn group(&self, id: &str) -> Option<&Group> {
+        self.groups.get(self.numbers.get(id)?)
+    }
+
+    /// Whether there is such a group.
+    #[must_use]
+    pub fn has(&self, group: &str) -> bool {
+        self.group(group).is_some()
+    }
+
+    /// Whether this is a direct member of that group.
+    #[must_use]
+    pub fn is_in(&self, group: &str, member: &str) -> bool {
+        self.group(group).zip(self.numbers.get(member)).is_some_and(|(group, member)| group.members.contains(member))
+    }
+
+    /// There is such a group, and this is what it is called.
+    pub fn put(&mut self, group: &str, name: &str) {
+        let number = self.number(group);
+        let known = self.groups.entry(number).or_default();
+        if known.name != name {
+            let before = std::mem::replace(&mut known.name, name.to_owned());
+            self.unname(&before, number);
+        }
+        let named = self.names.entry(name.to_owned()).or_default();
+        if !named.contains(&number) {
+            named.push(number);
+        }
+    }
+
+    fn unname(&mut self, name: &str, number: Number) {
+        if let Some(named) = self.names.get_mut(name) {
+            named.retain(|known| *known != number);
+            if named.is_empty() {
+                self.names.remove(name);
+            }
+        }
+    }
+
+    /// Somebody, or a group, is a direct member. Members may be told before their group is.
+    pub fn join(&mut self, group: &str, member: &str) {
+        let (group, member) = (self.number(group), self.number(member));
+        if self.groups.entry(group).or_default().members.insert(member) {
+            self.parents.entry(member).or_default().push(group);
+        }
+    }
+
+    /// No longer.
+    pub fn part(&mut self, group: &str, member: &str) {
+        let Some((group, member)) = self.numbers.get(group).copied().zip(self.numbers.get(member).copied()) else {
+            return;
+        };
+        if let Some(known) = self.groups.get_mut(&group) {
+            known.members.remove(&member);
+        }
+        self.orphan(member, group);
+    }
+
+    fn orphan(&mut self, member: Number, group: Number) {
+        if let Some(parents) = self.parents.get_mut(&member) {
+            parents.retain(|parent| *parent != group);
+            if parents.is_empty() {
+                self.parents.remove(&member);
+            }
+        }
+    }
+
+    /// These are the direct members, and nobody else.
+    pub fn set_members(&mut self, group: &str, members: &HashSet<String>) {
+        for left in
+            self.members(group).filter(|member| !members.contains(*member)).map(str::to_owned).collect::<Vec<_>>()
+        {
+            self.part(group, &left);
+        }
+        for member in members {
+            self.join(group, member);
+        }
+    }
+
+    /// The direct members.
+    pub fn members(&self, group: &str) -> impl Iterator<Item = &str> {
+        self.group(group).into_iter().flat_map(|group| &group.members).map(|member| self.id(*member))
+    }
+
+    /// There is no such group any more.
+    pub fn drop_group(&mut self, group: &str) {
+        let Some(number) = self.numbers.get(group).copied() else { return };
+        let Some(known) = self.groups.remove(&number) else { return };
+        self.unname(&known.name, number);
+        for member in known.members {
+            self.orphan(member, number);
+        }
+        for parent in self.parents.remove(&number).unwrap_or_default() {
+            if let Some(parent) = self.groups.get_mut(&parent) {
+                parent.members.remove(&number);
+            }
+        }
+    }
+
+    /// What somebody's memberships amount to: ids and names of the groups that they are in, directly or by another
+    /// group; sorted. Groups that contain each other are met once.
+    #[must_use]
+    pub fn flat(&self, id: &str) -> Vec<String> {
+        let Some(number) = self.numbers.get(id) else { return Vec::new() };
+        let (mut next, mut seen, mut names) = (vec![*number], HashSet::new(), BTreeSet::new());
+        while let Some(member) = next.pop() {
+            for parent in self.parents.get(&member).into_iter().flatten().filter(|parent| seen.insert(**parent)) {
+                next.push(*parent);
+                names.insert(self.id(*parent));
+                if let Some(group) = self.groups.get(parent)
+                    && !group.name.is_empty()
+                    && self.names.get(&group.name).is_some_and(|named| named.len() == 1)
+                {
+                    names.insert(&group.name);
+                }
+            }
+        }
+        names.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Does `change`, and says whose groups are not the same afterwards. `touched` are members that come or go, and
+    /// groups that come, go or are renamed; `names` the names that these have, before and afterwards.
+    pub fn moved<'a>(
+        &mut self,
+        touched: impl IntoIterator<Item = &'a str>,
+        names: impl IntoIterator<Item = &'a str>,
+        change: impl FnOnce(&mut Self),
+    ) -> Vec<String> {
+        let namesakes = names.into_iter().filter_map(|name| self.names.get(name)).flatten().copied();
+        let mut next: Vec<Number> = namesakes.collect();
+        // A group that nobody is in yet has nobody to move; somebody who is in no group yet may come into one.
+        next.extend(touched.into_iter().map(|id| self.number(id)));
+        let (mut seen, mut people) = (HashSet::new(), Vec::new());
+        while let Some(number) = next.pop() {
+            if !seen.insert(number) {
+                continue;
+            }
+            match self.groups.get(&number) {
+                Some(group) => next.extend(&group.members),
+                None => people.push(self.id(number).to_owned()),
+            }
+        }
+        let before: Vec<Vec<String>> = people.iter().map(|person| self.flat(person)).collect();
+        change(self);
+        let changed = people.into_iter().zip(before).filter(|(person, before)| self.flat(person) != *before);
+        changed.map(|(person, _)| person).collect()
+    }
+
+    /// The name of a group.
+    #[must_use]
+    pub fn name(&self, group: &str) -> Option<&str> {
+        self.group(group).map(|group| group.name.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// a ∈ eng ⊂ all ⊂ eng (a circle), b ∈ all, c ∈ sales
+    fn graph() -> Graph {
+        let mut graph = Graph::default();
+        // Members may be told first.
+        graph.join("1", "a");
+        graph.join("2", "1");
+        graph.join("1", "2");
+        graph.join("2", "b");
+        graph.put("1", "eng");
+        graph.put("2", "all");
+        graph.put("3", "sales");
+        graph.join("3", "c");
+        graph
+    }
+
+    #[test]
+    fn a_member_of_a_group_is_one_of_what_that_is_in() {
+        let graph = graph();
+        assert_eq!(graph.flat("a"), ["1", "2", "all", "eng"]);
+        assert_eq!(graph.flat("b"), ["1", "2", "all", "eng"], "they contain each other");
+        assert_eq!(graph.flat("c"), ["3", "sales"]);
+        assert_eq!(graph.flat("d"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_name_that_two_groups_have_is_nobodys() {
+        let mut graph = graph();
+        let moved = graph.moved(["4"], ["sales"], |graph| graph.put("4", "sales"));
+        assert_eq!((moved, graph.flat("c")), (vec!["c".to_owned()], vec!["3".to_owned()]));
+        let moved = graph.moved(["4"], ["sales"], |graph| graph.drop_group("4"));
+        assert_eq!((moved.len(), graph.flat("c")), (1, vec!["3".to_owned(), "sales".to_owned()]));
+        let moved = graph.moved(["3"], ["sales", "west"], |graph| graph.put("3", "west"));
+        assert_eq!((moved.len(), graph.flat("c")), (1, vec!["3".to_owned(), "west".to_owned()]));
+    }
+
+    #[test]
+    fn exactly_those_who_moved_are_named() {
+        let mut graph = graph();
+        let mut moved = graph.moved(["1"], [], |graph| graph.part("2", "1"));
+        moved.sort();
+        assert_eq!(moved, ["a"], "b is in eng by all, which is still in it");
+        assert_eq!(graph.flat("a"), ["1", "eng"]);
+        assert!(graph.moved(["1"], [], |graph| graph.part("2", "1")).is_empty(), "once");
+        let mut moved = graph.moved(["2"], [], |graph| graph.join("3", "2"));
+        moved.sort();
+        assert_eq!((moved, graph.flat("b").len()), (vec!["b".to_owned()], 6));
+        let moved = graph.moved(["new"], [], |graph| graph.join("3", "new"));
+        assert_eq!(moved, ["new"]);
+    }
+
+    #[test]
+    fn a_group_that_is_gone_takes_its_memberships_along() {
+        let mut graph = graph();
+        let mut moved = graph.moved(["2"], ["all"], |graph| graph.drop_group("2"));
+        moved.sort();
+        assert_eq!(moved, ["a", "b"]);
+        assert_eq!((graph.flat("a"), graph.flat("b").len()), (vec!["1".to_owned(), "eng".to_owned()], 0));
+        assert!(!graph.is_in("1", "2") && graph.is_in("1", "a"));
+        graph.set_members("1", &HashSet::from(["b".to_owned()]));
+        assert_eq!(graph.members("1").collect::<Vec<_>>(), ["b"]);
+        assert_eq!(graph.flat("a"), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,152 @@
+//! Groups: what a delta query says of them, read again, and who moved by it.
+
+use std::collections::{BTreeSet, HashSet};
+
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::api::GROUPS;
+use super::users::Hint;
+use super::wire::{Group, Member};
+use super::{Doubted, Entra};
+use crate::source::directory::Changes;
+use crate::source::error::SourceError;
+
+/// Groups that are read again before something else gets its turn.
+const TURN: usize = 5;
+/// If this many changed at once, everything is listed anew.
+const MANY: usize = 500;
+/// Direct members of one group.
+const MEMBERS: usize = 5_000_000;
+
+/// Why a group is to be read again.
+#[derive(Clone, Debug, Default)]
+pub struct Dirty {
+    /// Its members too, not its name alone.
+    pub members: bool,
+    left: BTreeSet<String>,
+    joined: BTreeSet<String>,
+}
+
+/// `GET groups/{id}`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    #[serde(default)]
+    display_name: Option<String>,
+}
+
+impl Entra {
+    /// The next page of changes, or what is left of the last one. Before the first listing there is nothing to change.
+    pub(super) async fn follow_groups(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
+        if self.graph.is_none() {
+            self.dirty.clear();
+            return Ok(());
+        }
+        if !self.groups.is_following() && self.groups.link.is_some() {
+            let first = self.groups_url()?;
+            match self.groups.read::<Group>(&mut self.api, first, GROUPS).await? {
+                Some(rows) => self.take_groups(&rows),
+                None => changes.resync = true,
+            }
+        }
+        if self.dirty.len() > MANY {
+            changes.resync = true;
+            self.dirty.clear();
+        }
+        let turn: Vec<String> = self.dirty.keys().take(TURN).cloned().collect();
+        for id in turn {
+            self.read_group(&id).await?;
+            self.dirty.remove(&id);
+        }
+        if self.dirty.is_empty() {
+            self.groups.pass();
+        }
+        Ok(())
+    }
+
+    /// Takes in what some rows take away, and notes what is to be read again.
+    fn take_groups(&mut self, rows: &[Group]) {
+        for row in rows {
+            let dirty = self.dirty.entry(row.id.clone()).or_default();
+            dirty.members |= row.members.is_some();
+            for member in row.members.iter().flatten().filter(|member| member.counts()) {
+                let these = if member.is_removed() { &mut dirty.left } else { &mut dirty.joined };
+                these.insert(member.id.clone());
+            }
+            let left: Vec<String> = dirty.left.iter().cloned().collect();
+            if row.is_removed() {
+                self.lose_group(&row.id);
+            } else if !left.is_empty() {
+                let now = Instant::now();
+                self.lost.extend(left.iter().map(|member| ((row.id.clone(), member.clone()), now)));
+                self.change_groups(left.iter().map(String::as_str), [], |graph| {
+                    left.iter().for_each(|member| graph.part(&row.id, member));
+                });
+            }
+        }
+    }
+
+    fn lose_group(&mut self, id: &str) {
+        let Some(name) = self.graph.as_ref().and_then(|graph| graph.name(id)).map(str::to_owned) else { return };
+        self.lost_groups.insert(id.to_owned(), Instant::now());
+        self.change_groups([id], [name.as_str()], |graph| graph.drop_group(id));
+    }
+
+    /// Changes groups; whoever moved by it is read again, and told as a whole.
+    fn change_groups<'a>(
+        &mut self,
+        touched: impl IntoIterator<Item = &'a str>,
+        names: impl IntoIterator<Item = &'a str>,
+        change: impl FnOnce(&mut super::Graph),
+    ) {
+        let moved = self.graph.as_mut().map(|graph| graph.moved(touched, names, change)).unwrap_or_default();
+        for person in moved {
+            self.hints.entry(person).or_insert_with(Hint::moved);
+        }
+    }
+
+    /// Reads a group at its own address.
+    async fn read_group(&mut self, id: &str) -> Result<(), SourceError> {
+        let query = [("$select", "id,displayName")];
+        let named: Named = match self.api.get("read a group", &["groups", id], &query, GROUPS).await {
+            Err(SourceError::NotFound { .. }) => {
+                self.lose_group(id);
+                return Ok(());
+            }
+            named => named?,
+        };
+        let dirty = self.dirty.get(id).cloned().unwrap_or_default();
+        let name = named.display_name.unwrap_or_default();
+        let before = self.graph.as_ref().and_then(|graph| graph.name(id)).map(str::to_owned);
+        if before.as_ref() != Some(&name) {
+            let names = before.as_deref().into_iter().chain([name.as_str()]);
+            self.change_groups([id], names, |graph| graph.put(id, &name));
+        }
+        if before.is_some() && !dirty.members {
+            return Ok(());
+        }
+        let mut members = self.read_members(id).await?;
+        // What the query took away is not given back by a copy of the directory that may be late, nor is what it gave
+        // given before it can be read.
+        let doubtful = dirty.left.iter().any(|left| members.remove(left))
+            | !dirty.joined.is_subset(&members.iter().cloned().collect());
+        if doubtful {
+            self.doubt(Doubted::Group(id.to_owned()));
+        }
+        let known: HashSet<String> = self.graph.iter().flat_map(|graph| graph.members(id)).map(str::to_owned).collect();
+        let touched = members.symmetric_difference(&known).map(String::as_str);
+        self.change_groups(touched, [], |graph| graph.set_members(id, &members));
+        Ok(())
+    }
+
+    async fn read_members(&mut self, id: &str) -> Result<HashSet<String>, SourceError> {
+        let (path, query) = (["groups", id, "members"], [("$select", "id"), ("$top", "999")]);
+        match self.api.list::<Member>("read the members of a group", &path, &query, (GROUPS, MEMBERS)).await {
+            // Deleted this very moment: the query says so next.
+            Err(SourceError::NotFound { .. }) => Ok(HashSet::new()),
+            Err(error) => Err(error),
+            Ok(members) => Ok(members.into_iter().filter(Member::counts).map(|member| member.id).collect()),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A full listing: a delta query of groups from the beginning, then one of users. Where they end is where changes are
+//! followed from.
+//!
+//! Rows are not counted against `users/$count`: that is kept by another index, late by its own measure, and would
+//! void true listings. Whoever is missing is looked up one by one instead, at their own address.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+
+use reqwest::Url;
+use serde::de::DeserializeOwned;
+
+use super::api::{Delta, GROUPS, USERS};
+use super::feed::{Link, Seen, link};
+use super::graph::Graph;
+use super::wire::{Group, User};
+use super::{DOUBT, Entra};
+use crate::domain::inbox::Observation;
+use crate::domain::person::Person;
+use crate::source::directory::Page;
+use crate::source::error::SourceError;
+
+/// Where a listing goes on. What was read so far is kept apart: a piece that failed is asked for again.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// Groups are next.
+    Groups(Url),
+    /// Users are next.
+    Users(Url),
+}
+
+/// What a listing has read so far.
+#[derive(Debug, Default)]
+pub struct Listed {
+    graph: Graph,
+    /// Groups that are said to be gone.
+    gone: Vec<String>,
+    /// Memberships that are said to be over.
+    over: Vec<(String, String)>,
+    seen: Seen,
+    /// Hashes of the ids of the users who were in it.
+    users: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Listed {
+    fn take(&mut self, row: Group) {
+        if row.is_removed() {
+            self.gone.push(row.id);
+            return;
+        }
+        if let Some(name) = &row.display_name {
+            self.graph.put(&row.id, name);
+        }
+        for member in row.members.iter().flatten().filter(|member| member.counts()) {
+            if member.is_removed() {
+                self.over.push((row.id.clone(), member.id.clone()));
+            } else {
+                self.graph.join(&row.id, &member.id);
+            }
+        }
+    }
+
+    fn list(&mut self, user: &str) {
+        let hash = self.hasher.hash_one(user);
+        self.users.insert(hash);
+    }
+
+    fn has(&self, user: &str) -> bool {
+        self.users.contains(&self.hasher.hash_one(user))
+    }
+}
+
+fn page(people: Vec<Person>, observations: Vec<Observation>, next: Option<Place>) -> Page<Place> {
+    Page { people, observations, next, count: None }
+}
+
+impl Entra {
+    /// Begins, at the groups.
+    pub(super) async fn begin(&mut self) -> Result<Page<Place>, SourceError> {
+        // Copies of the directory may be late by that much.
+        self.lost.retain(|_, at| at.elapsed() < DOUBT);
+        self.lost_groups.retain(|_, at| at.elapsed() < DOUBT);
+        self.listed = Listed::default();
+        let first = self.groups_url()?;
+        self.list_groups(first).await
+    }
+
+    async fn rows<T: DeserializeOwned>(
+        &mut self,
+        step: &'static str,
+        url: Url,
+        right: &str,
+    ) -> Result<(Vec<T>, Link), SourceError> {
+        match self.api.delta::<T>((step, right), url, false).await? {
+            Delta::Page(wire) => {
+                let link = link(&self.api, step, &wire)?;
+                Ok((wire.value, link))
+            }
+            Delta::Reset => {
+                Err(SourceError::Malformed { step, what: "its place is not known there any more".to_owned() })
+            }
+        }
+    }
+
+    pub(super) async fn list_groups(&mut self, url: Url) -> Result<Page<Place>, SourceError> {
+        let step = "list groups";
+        let (rows, link) = self.rows::<Group>(step, url, GROUPS).await?;
+        rows.into_iter().for_each(|row| self.listed.take(row));
+        let next = match link {
+            Link::Next(next) => {
+                self.listed.seen.note(step, &next)?;
+                Place::Groups(next)
+            }
+            Link::Over(link) => {
+                self.adopt(link);
+                Place::Users(self.users_url(false)?)
+            }
+        };
+        Ok(page(vec![], vec![], Some(next)))
+    }
+
+    /// The listing's groups are those that count from now on, but for what they lost since it began: that is read
+    /// again, group by group.
+    fn adopt(&mut self, link: Url) {
+        let mut graph = std::mem::take(&mut self.listed.graph);
+        let (gone, over) = (std::mem::take(&mut self.listed.gone), std::mem::take(&mut self.listed.over));
+        for id in gone.into_iter().chain(std::mem::take(&mut self.lost_groups).into_keys()) {
+            // Most that are said to be gone were so long ago.
+            if graph.has(&id) {
+                graph.drop_group(&id);
+                self.dirty.entry(id).or_default().members = true;
+            }
+        }
+        for (group, member) in over.into_iter().chain(std::mem::take(&mut self.lost).into_keys()) {
+            if graph.is_in(&group, &member) {
+                graph.part(&group, &member);
+                self.dirty.entry(group).or_default().members = true;
+            }
+        }
+        self.graph = Some(graph);
+        self.groups.set(Some(link));
+    }
+
+    pub(super) async fn list_users(&mut self, url: Url) -> Result<Page<Place>, SourceError> {
+        let step = "list users";
+        let (rows, link) = self.rows::<User>(step, url, USERS).await?;
+        let mut users: BTreeMap<String, User> = BTreeMap::new();
+        let mut again: BTreeSet<String> = BTreeSet::new();
+        for row in rows {
+            let twice = self.listed.has(&row.id) || users.contains_key(&row.id);
+            if row.is_removed() {
+                // Most were so long ago. Who was in this listing before is to be read at once.
+                if twice {
+                    self.hints.entry(row.id.clone()).or_default();
+                }
+                users.remove(&row.id);
+                self.out.insert(row.id);
+                continue;
+            }
+            // Twice: which one is the later?
+            if twice || !row.is_whole() || (row.enabled() == Some(true) && self.out.contains(&row.id)) {
+                again.insert(row.id.clone());
+            }
+            users.insert(row.id.clone(), row);
+        }
+        let read = self.read_users(&again.iter().cloned().collect::<Vec<_>>()).await?;
+        users.retain(|id, _| !again.contains(id));
+        users.extend(read);
+        let (mut people, mut observations) = (Vec::new(), Vec::new());
+        for user in users.values() {
+            self.note(user);
+            observations.extend(self.sessions(user));
+            people.push(self.person(user, self.groups_of(&user.id))?);
+        }
+        let next = match link {
+            Link::Next(next) => {
+                self.listed.seen.note(step, &next)?;
+                Some(Place::Users(next))
+            }
+            Link::Over(link) => {
+                self.fresh = Some(link);
+                self.listed = Listed::default();
+                None
+            }
+        };
+        users.keys().for_each(|id| self.listed.list(id));
+        Ok(page(people, observations, next))
+    }
+}

@@ -1,0 +1,203 @@
+//! What Microsoft Graph answers, as far as it concerns us.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use crate::domain::time::Timestamp;
+
+/// Properties of a user that are always asked for.
+pub const PROPERTIES: [&str; 5] = ["id", "accountEnabled", "userPrincipalName", "mail", VALID_FROM];
+/// What was issued before it is dead.
+const VALID_FROM: &str = "signInSessionsValidFromDateTime";
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+pub struct List<T> {
+    pub value: Vec<T>,
+    #[serde(rename = "@odata.nextLink")]
+    pub next: Option<String>,
+}
+
+/// A page of a delta query: it has one of the two links.
+#[derive(Debug, Deserialize)]
+pub struct Page<T> {
+    pub value: Vec<T>,
+    /// There is more of this round.
+    #[serde(rename = "@odata.nextLink")]
+    pub next: Option<String>,
+    /// The round is over: from here the next one goes on.
+    #[serde(rename = "@odata.deltaLink")]
+    pub delta: Option<String>,
+}
+
+/// A user: whole, or what changed, or that there is none.
+#[derive(Clone, Debug, Deserialize)]
+pub struct User {
+    pub id: String,
+    #[serde(rename = "@removed")]
+    removed: Option<Removed>,
+    #[serde(flatten)]
+    properties: Map<String, Value>,
+}
+
+/// `changed`: can be restored; `deleted`: cannot. Both are gone.
+#[derive(Clone, Debug, Deserialize)]
+struct Removed {
+    #[serde(rename = "reason")]
+    _reason: Option<IgnoredAny>,
+}
+
+impl User {
+    /// Deleted, for now or for ever.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.removed.is_some()
+    }
+
+    /// Whether they may sign in, where the record says so.
+    #[must_use]
+    pub fn enabled(&self) -> Option<bool> {
+        self.properties.get("accountEnabled")?.as_bool()
+    }
+
+    /// Whether it says all that we ask for. These two are never empty in a directory, others may be.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.enabled().is_some() && self.text("userPrincipalName").is_some()
+    }
+
+    /// A property that is a text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.properties.get(name)?.as_str().filter(|text| !text.is_empty())
+    }
+
+    /// When all sessions were ended last.
+    #[must_use]
+    pub fn valid_from(&self) -> Option<Timestamp> {
+        self.text(VALID_FROM)?.parse().ok()
+    }
+
+    /// Whether it says when all sessions were ended last, or that they never were.
+    #[must_use]
+    pub fn says_valid_from(&self) -> bool {
+        self.properties.contains_key(VALID_FROM)
+    }
+
+    /// Whether it says something else than another record of the same user, of what both say.
+    #[must_use]
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let null = Value::Null;
+        self.is_removed() != other.is_removed()
+            || self.properties.iter().filter(|(name, _)| !name.starts_with('@')).any(|(name, value)| {
+                // What was never set is left out.
+                value != other.properties.get(name).unwrap_or(&null)
+            })
+    }
+}
+
+/// A group, with what changed of its direct members.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Group {
+    pub id: String,
+    pub display_name: Option<String>,
+    #[serde(rename = "@removed")]
+    removed: Option<Removed>,
+    #[serde(rename = "members@delta")]
+    pub members: Option<Vec<Member>>,
+}
+
+impl Group {
+    /// Deleted, for now or for ever.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.removed.is_some()
+    }
+}
+
+/// A member of a group, or that it is none any more.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Member {
+    pub id: String,
+    #[serde(rename = "@odata.type")]
+    kind: Option<String>,
+    #[serde(rename = "@removed")]
+    removed: Option<Removed>,
+}
+
+impl Member {
+    /// Devices, contacts and applications are members too: they are nobody.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.kind.as_deref().is_none_or(|kind| self.is_group() || kind == "#microsoft.graph.user")
+    }
+
+    /// Whether it is a group.
+    #[must_use]
+    pub fn is_group(&self) -> bool {
+        self.kind.as_deref() == Some("#microsoft.graph.group")
+    }
+
+    /// No longer a member.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.removed.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(text: &str) -> User {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_page_of_the_documentation() {
+        let page = r#"{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#users(id,accountEnabled)",
+            "@odata.deltaLink":"https://graph.microsoft.com/v1.0/users/delta?$deltatoken=oEcOySpF",
+            "value":[{"id":"8b1ee412","accountEnabled":false},
+                     {"id":"86462606","@removed":{"reason":"changed"}},
+                     {"id":"86462607","@removed":{"reason":"deleted"}}]}"#;
+        let page: Page<User> = serde_json::from_str(page).unwrap();
+        assert_eq!((page.next.is_some(), page.delta.is_some()), (false, true));
+        assert_eq!(page.value.iter().map(User::is_removed).collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!(page.value[0].enabled(), Some(false));
+        assert_eq!(page.value[1].enabled(), None, "absent is not enabled, nor disabled");
+        assert!(page.value.iter().all(|user| !user.is_whole()));
+    }
+
+    #[test]
+    fn members_of_the_documentation() {
+        let group = r##"{"id":"2e5807ce","displayName":"TestGroup3","members@delta":[
+            {"@odata.type":"#microsoft.graph.user","id":"632f6bb2","@removed":{"reason":"deleted"}},
+            {"@odata.type":"#microsoft.graph.group","id":"37de1ae3"},
+            {"@odata.type":"#microsoft.graph.device","id":"37de1ae4"},
+            {"id":"37de1ae5"}]}"##;
+        let group: Group = serde_json::from_str(group).unwrap();
+        let members = group.members.unwrap();
+        assert_eq!(members.iter().map(Member::is_removed).collect::<Vec<_>>(), [true, false, false, false]);
+        assert_eq!(members.iter().map(Member::counts).collect::<Vec<_>>(), [true, true, false, true]);
+        let renamed: Group = serde_json::from_str(r#"{"id":"2","displayName":"x"}"#).unwrap();
+        assert!(renamed.members.is_none() && !renamed.is_removed());
+    }
+
+    #[test]
+    fn a_part_of_a_record_may_agree_with_the_whole() {
+        let whole = user(r#"{"id":"1","accountEnabled":true,"userPrincipalName":"a@x","@odata.etag":"2"}"#);
+        assert!(whole.is_whole());
+        assert!(!user(r#"{"id":"1","accountEnabled":true,"mail":null,"@odata.etag":"1"}"#).contradicts(&whole));
+        assert!(user(r#"{"id":"1","accountEnabled":false}"#).contradicts(&whole));
+        assert!(user(r#"{"id":"1","mail":"a@x"}"#).contradicts(&whole));
+        assert!(user(r#"{"id":"1","@removed":{}}"#).contradicts(&whole));
+    }
+
+    #[test]
+    fn the_time_of_a_revocation_is_read() {
+        let user = user(r#"{"id":"1","signInSessionsValidFromDateTime":"2026-11-25T13:00:05Z"}"#);
+        assert_eq!(user.valid_from().map(|time| time.to_string()), Some("2026-11-25T13:00:05.000Z".to_owned()));
+    }
+}
