@@ -3,10 +3,12 @@
 mod file;
 mod keycloak;
 mod kind;
+mod okta;
 
 pub use file::FileSettings;
 pub use keycloak::KeycloakSettings;
 pub use kind::SourceKind;
+pub use okta::{OktaCredential, OktaSettings};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

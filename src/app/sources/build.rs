@@ -1,14 +1,19 @@
 //! From the settings of a source to whoever asks it: one function for each kind.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use reqwest::Url;
 
-use crate::config::sources::{FileSettings, KeycloakSettings, SourceKind, SourceSettings};
+use crate::app::clock::Clock;
+use crate::config::sources::{
+    FileSettings, KeycloakSettings, OktaCredential, OktaSettings, SourceKind, SourceSettings,
+};
 use crate::source::directory::Directory;
 use crate::source::file::PeopleFile;
 use crate::source::http::Http;
 use crate::source::keycloak::{self, Keycloak};
+use crate::source::okta::{self, Okta};
 
 /// What is done with a directory, of whatever kind it is.
 pub(super) trait With {
@@ -27,6 +32,7 @@ pub(super) fn build<W: With>(settings: &SourceSettings, with: W) -> Result<W::Ma
     Ok(match &settings.kind {
         SourceKind::File(own) => with.with(file(settings, own)),
         SourceKind::Keycloak(own) => with.with(keycloak(settings, own)?),
+        SourceKind::Okta(own) => with.with(okta(settings, own)?),
     })
 }
 
@@ -51,4 +57,16 @@ fn keycloak(settings: &SourceSettings, own: &KeycloakSettings) -> Result<Keycloa
     };
     let (name, issuer, attributes) = (settings.name.clone(), settings.issuer.clone(), settings.attributes.clone());
     Ok(Keycloak::new(keycloak::Settings { name, issuer, realm, attributes }, http(settings)))
+}
+
+fn okta(settings: &SourceSettings, own: &OktaSettings) -> Result<Okta, String> {
+    let credential = match own.credential.clone() {
+        OktaCredential::Token { file } => okta::Credential::Token { file },
+        OktaCredential::App { client_id, private_key_file, key_id } => {
+            okta::Credential::App { client_id, private_key_file, key_id }
+        }
+    };
+    let (name, attributes, clock) = (settings.name.clone(), settings.attributes.clone(), Clock::start(None));
+    let own = okta::Settings { name, url: url(&own.url)?, credential, attributes };
+    Ok(Okta::new(own, http(settings), Arc::new(move || clock.now())))
 }

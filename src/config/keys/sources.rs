@@ -14,8 +14,8 @@ pub(super) static SOURCE: Section = Section {
         required(
             "kind",
             Kind::Word(&Words {
-                built: &["file", "keycloak"],
-                later: &["okta", "ldap", "entra", "scim", "ssf", "webhook"],
+                built: &["file", "keycloak", "okta"],
+                later: &["ldap", "entra", "scim", "ssf", "webhook"],
             }),
             "What speaks there.",
         ),
@@ -28,17 +28,28 @@ pub(super) static SOURCE: Section = Section {
             "link",
             Kind::List(&Kind::Section(&LINK)),
             "How tokens are matched with people: the first whose claim is present decides. Default by kind: file and \
-             keycloak sub=id.",
+             keycloak sub=id, okta uid=id then sub=login.",
         ),
-        optional("poll", DURATION, "How often it is asked what changed. Default by kind: file 10s, keycloak 1s."),
+        optional(
+            "poll",
+            DURATION,
+            "How often it is asked what changed. Default by kind: file and okta 10s, keycloak 1s.",
+        ),
         optional("reconcile", DURATION, "How often everybody is listed. Default 15m."),
         optional("timeout", DURATION, "For one answer. Default 30s."),
         optional("ca_file", FILE, "PEM file: trusted beside the system's roots."),
         optional("path", FILE, "file: `people: [{id, email, username, status, groups}]`."),
-        optional("url", URL, "keycloak: where it answers."),
+        optional("url", URL, "keycloak, okta: where it answers."),
         optional("realm", TEXT, "keycloak: name of the realm."),
-        optional("client_id", TEXT, "keycloak: client with a service account."),
+        optional(
+            "client_id",
+            TEXT,
+            "keycloak: client with a service account. okta: service app, with `private_key_file`.",
+        ),
         optional("client_secret_file", FILE, "keycloak: file with its secret."),
+        optional("token_file", FILE, "okta: file with an API token (SSWS), instead of a service app."),
+        optional("private_key_file", FILE, "okta: PEM file with the private key of the service app."),
+        optional("key_id", TEXT, "okta: `kid` of that key, where the app has several."),
     ],
 };
 

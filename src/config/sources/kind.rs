@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::file::{FILE, FileSettings};
 use super::keycloak::{KEYCLOAK, KeycloakSettings};
+use super::okta::{OKTA, OktaSettings};
 use crate::config::fields::Fields;
 
 /// What speaks there, and what asking it needs.
@@ -13,6 +14,8 @@ pub enum SourceKind {
     File(FileSettings),
     /// A realm of a Keycloak.
     Keycloak(KeycloakSettings),
+    /// An Okta organization.
+    Okta(OktaSettings),
 }
 
 /// What a kind needs, may have beside, and defaults to.
@@ -32,7 +35,7 @@ pub(super) struct Kind {
     pub(super) read: fn(&Fields<'_>) -> Option<SourceKind>,
 }
 
-const KINDS: [&Kind; 2] = [&FILE, &KEYCLOAK];
+const KINDS: [&Kind; 3] = [&FILE, &KEYCLOAK, &OKTA];
 
 /// The kind of this name.
 pub(super) fn named(name: &str) -> Option<&'static Kind> {
