@@ -11,5 +11,6 @@ pub mod health;
 pub mod http;
 pub mod keycloak;
 mod listing;
+pub mod okta;
 mod pace;
 pub mod poller;

@@ -20,7 +20,7 @@ use crate::domain::inbox::Inbox;
 use crate::domain::time::Timestamp;
 use crate::source::directory::{Directory, Finding, Grade};
 use crate::source::health::{Health, Report, Reports};
-use crate::source::poller::{Order, Poller, Rhythm, Surroundings};
+use crate::source::poller::{Order, Poller, Rhythm, Surroundings, Time};
 use crate::state::Published;
 use crate::telemetry::metrics::Metrics;
 
@@ -83,7 +83,9 @@ impl Sources {
 
 /// Tries everything that a source of these settings will need.
 pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
-    match build(&settings, Examine) {
+    let clock = Clock::start(None);
+    let time: Time = Arc::new(move || clock.now());
+    match build(&settings, &time, Examine(Arc::clone(&time))) {
         Ok(found) => found.await,
         Err(text) => vec![Finding { grade: Grade::Bad, what: "configuration", text }],
     }
@@ -100,7 +102,7 @@ fn clock(there: Timestamp, here: Timestamp) -> Finding {
 }
 
 /// Examines a directory once.
-struct Examine;
+struct Examine(Time);
 
 impl With for Examine {
     type Made = BoxFuture<'static, Vec<Finding>>;
@@ -108,7 +110,7 @@ impl With for Examine {
     fn with<D: Directory>(self, mut directory: D) -> Self::Made {
         Box::pin(async move {
             let mut found = directory.examine().await;
-            found.extend(directory.date().map(|there| clock(there, Clock::start(None).now().wall)));
+            found.extend(directory.date().map(|there| clock(there, (self.0)().wall)));
             found
         })
     }
@@ -180,7 +182,7 @@ impl Manager {
             let cursor = self.published.load().fold.feeds.get(&settings.name).and_then(|feed| feed.cursor.clone());
             let rhythm = Rhythm { poll: settings.poll, reconcile: settings.reconcile };
             let start = Start { name: settings.name.clone(), rhythm, cursor, around, tasks };
-            let id = match build(settings, start) {
+            let id = match build(settings, &self.time(), start) {
                 Ok(id) => id,
                 Err(error) => {
                     tracing::error!(source.name = %settings.name, error, "the source cannot be asked");
@@ -193,7 +195,7 @@ impl Manager {
         self.sources.0.store(Arc::new(handles));
     }
 
-    fn time(&self) -> crate::source::poller::Time {
+    fn time(&self) -> Time {
         let clock = Arc::clone(&self.clock);
         Arc::new(move || clock.now())
     }

@@ -24,6 +24,7 @@ mod manifests;
 mod mesh;
 mod model;
 mod mtls;
+mod okta;
 mod outage;
 mod precedence;
 mod providers;

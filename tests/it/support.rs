@@ -8,6 +8,7 @@ pub mod issuer;
 pub mod keycloak;
 pub mod offboard;
 pub mod oidc;
+pub mod okta;
 pub mod polled;
 pub mod ports;
 pub mod process;

@@ -1,15 +1,20 @@
 //! From the settings of a source to whoever asks it: one function for each kind.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use reqwest::Url;
 
-use crate::config::sources::{EntraSettings, FileSettings, KeycloakSettings, SourceKind, SourceSettings};
+use crate::config::sources::{
+    EntraSettings, FileSettings, KeycloakSettings, OktaCredential, OktaSettings, SourceKind, SourceSettings,
+};
 use crate::source::directory::Directory;
 use crate::source::entra::{self, Entra};
 use crate::source::file::PeopleFile;
 use crate::source::http::Http;
 use crate::source::keycloak::{self, Keycloak};
+use crate::source::okta::{self, Okta};
+use crate::source::poller::Time;
 
 /// What is done with a directory, of whatever kind it is.
 pub(super) trait With {
@@ -24,11 +29,12 @@ pub(super) trait With {
 ///
 /// # Errors
 /// Why it cannot be built.
-pub(super) fn build<W: With>(settings: &SourceSettings, with: W) -> Result<W::Made, String> {
+pub(super) fn build<W: With>(settings: &SourceSettings, time: &Time, with: W) -> Result<W::Made, String> {
     Ok(match &settings.kind {
         SourceKind::File(own) => with.with(file(settings, own)),
         SourceKind::Keycloak(own) => with.with(keycloak(settings, own)?),
         SourceKind::Entra(own) => with.with(entra(settings, own)?),
+        SourceKind::Okta(own) => with.with(okta(settings, own, time)?),
     })
 }
 
@@ -65,4 +71,16 @@ fn entra(settings: &SourceSettings, own: &EntraSettings) -> Result<Entra, String
     };
     let (name, attributes) = (settings.name.clone(), settings.attributes.clone());
     Ok(Entra::new(entra::Settings { name, tenant, attributes }, http(settings)))
+}
+
+fn okta(settings: &SourceSettings, own: &OktaSettings, time: &Time) -> Result<Okta, String> {
+    let credential = match own.credential.clone() {
+        OktaCredential::Token { file } => okta::Credential::Token { file },
+        OktaCredential::App { client_id, private_key_file, key_id } => {
+            okta::Credential::App { client_id, private_key_file, key_id }
+        }
+    };
+    let (name, attributes) = (settings.name.clone(), settings.attributes.clone());
+    let own = okta::Settings { name, url: url("url", &own.url)?, credential, attributes };
+    Ok(Okta::new(own, http(settings), Arc::clone(time)))
 }

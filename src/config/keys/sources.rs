@@ -14,8 +14,8 @@ pub(super) static SOURCE: Section = Section {
         required(
             "kind",
             Kind::Word(&Words {
-                built: &["file", "keycloak", "entra"],
-                later: &["okta", "ldap", "scim", "ssf", "webhook"],
+                built: &["file", "keycloak", "okta", "entra"],
+                later: &["ldap", "scim", "ssf", "webhook"],
             }),
             "What speaks there.",
         ),
@@ -28,24 +28,32 @@ pub(super) static SOURCE: Section = Section {
             "link",
             Kind::List(&Kind::Section(&LINK)),
             "How tokens are matched with people: the first whose claim is present decides. Default by kind: file and \
-             keycloak sub=id, entra oid=id.",
+             keycloak sub=id, okta uid=id then sub=login, entra oid=id.",
         ),
         optional(
             "poll",
             DURATION,
-            "How often it is asked what changed. Default by kind: file and entra 10s, keycloak 1s.",
+            "How often it is asked what changed. Default by kind: file, okta and entra 10s, keycloak 1s.",
         ),
         optional("reconcile", DURATION, "How often everybody is listed. Default 15m."),
         optional("timeout", DURATION, "For one answer. Default 30s."),
         optional("ca_file", FILE, "PEM file: trusted beside the system's roots."),
         optional("path", FILE, "file: `people: [{id, email, username, status, groups}]`."),
-        optional("url", URL, "keycloak: where it answers."),
+        optional("url", URL, "keycloak, okta: where it answers."),
         optional("realm", TEXT, "keycloak: name of the realm."),
         optional("tenant", TEXT, "entra: id of the tenant, or one of its domains."),
-        optional("client_id", TEXT, "keycloak: client with a service account. entra: id of the application."),
+        optional(
+            "client_id",
+            TEXT,
+            "keycloak: client with a service account. entra: id of the application. okta: service app, with \
+             `private_key_file`.",
+        ),
         optional("client_secret_file", FILE, "keycloak, entra: file with its secret."),
         optional("login_url", URL, "entra: where applications sign in. Default that of the public cloud."),
         optional("graph_url", URL, "entra: where Microsoft Graph answers. Default that of the public cloud."),
+        optional("token_file", FILE, "okta: file with an API token (SSWS), instead of a service app."),
+        optional("private_key_file", FILE, "okta: PEM file with the private key of the service app."),
+        optional("key_id", TEXT, "okta: `kid` of that key, where the app has several."),
     ],
 };
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Attributes};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use envoy_types::pb::google::protobuf::value::Kind;
 use tonic::transport::Channel;
@@ -17,6 +18,8 @@ pub struct Proxy(AuthorizationClient<Channel>);
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub allowed: bool,
+    /// The code of a denial, where the configuration reveals it.
+    pub reason: Option<String>,
     /// The texts of the dynamic metadata.
     pub metadata: HashMap<String, String>,
 }
@@ -38,6 +41,10 @@ impl Proxy {
         let request = Some(Attributes { time: None, http: Some(http) });
         let asked = CheckRequest { attributes: Some(AttributeContext { request, ..AttributeContext::default() }) };
         let answer = self.0.check(asked).await.ok()?.into_inner();
+        let reason = match answer.http_response {
+            Some(HttpResponse::DeniedResponse(denied)) => reason(&denied.body),
+            _ => None,
+        };
         let fields = answer.dynamic_metadata.and_then(|mut metadata| metadata.fields.remove("offboard"));
         let Some(Kind::StructValue(fields)) = fields.and_then(|value| value.kind) else { panic!("no metadata") };
         let text = |(key, value): (String, envoy_types::pb::google::protobuf::Value)| match value.kind {
@@ -45,6 +52,10 @@ impl Proxy {
             _ => None,
         };
         let metadata = fields.fields.into_iter().filter_map(text).collect();
-        Some(Answer { allowed: answer.status.unwrap().code == 0, metadata })
+        Some(Answer { allowed: answer.status.unwrap().code == 0, reason, metadata })
     }
+}
+
+fn reason(body: &str) -> Option<String> {
+    Some(serde_json::from_str::<serde_json::Value>(body).ok()?["reason"].as_str()?.to_owned())
 }

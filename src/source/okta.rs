@@ -1,0 +1,351 @@
+#![doc = include_str!("okta.md")]
+
+mod api;
+mod assertion;
+mod budget;
+mod cursor;
+mod events;
+mod examine;
+mod groups;
+mod links;
+mod listing;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use reqwest::Url;
+use tokio::time::{Instant, sleep};
+
+pub use api::Credential;
+use api::{Api, Group, Listed, Right, User};
+use cursor::{Cursor, Place};
+use events::{Ended, Hints, Seen, Touched, filter, time};
+use groups::Groups;
+use listing::Listing;
+
+use super::directory::{Changes, Directory, Finding, Page};
+use super::error::SourceError;
+use super::http::Http;
+use super::poller::Time;
+use crate::domain::inbox::Observation;
+use crate::domain::person::{Person, PersonId, Status};
+use crate::domain::revocation::Target;
+use crate::domain::time::Timestamp;
+
+/// Events that are read at once: as many as Okta gives.
+const EVENTS: usize = 1000;
+/// Users are read again for this long before what was found is taken in.
+const FOLLOWED: Duration = Duration::from_secs(1);
+/// With so many users to read again, no more events are read.
+const MOST: usize = 5000;
+/// So long after an event its record may still be the one from before.
+const SETTLED: Duration = Duration::from_secs(60);
+/// Users who were looked for and not found: so many are remembered.
+const MISSED: usize = 500;
+/// A pause of the last tenth of a window is at most this long where events are followed.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Statuses in which somebody works here, or will. `LOCKED_OUT` is somebody whose password is being guessed.
+const PRESENT: [&str; 7] =
+    ["ACTIVE", "ACTIVATING", "LOCKED_OUT", "PASSWORD_EXPIRED", "PROVISIONED", "RECOVERY", "STAGED"];
+
+/// What is configured of an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Name of the source.
+    pub name: String,
+    /// Where it answers.
+    pub url: Url,
+    /// By what it knows us.
+    pub credential: Credential,
+    /// Attributes of the profile that `link` names beside id, e-mail and user name.
+    pub attributes: BTreeSet<String>,
+}
+
+/// An Okta organization.
+pub struct Okta {
+    settings: Settings,
+    api: Api,
+    time: Time,
+    groups: Groups,
+    seen: Seen,
+    place: Place,
+    listing: Listing,
+    /// The cursor that was handed out last: if it comes back, what came with it was taken in.
+    handed: Option<String>,
+    missed: BTreeSet<String>,
+}
+
+impl Okta {
+    /// An organization, asked by `http`. `time` is only compared with its own.
+    #[must_use]
+    pub fn new(settings: Settings, http: Http, time: Time) -> Self {
+        let api = Api::new(http, settings.url.clone(), settings.credential.clone());
+        Self {
+            settings,
+            api,
+            time,
+            groups: Groups::default(),
+            seen: Seen::default(),
+            place: Place::default(),
+            listing: Listing::default(),
+            handed: None,
+            missed: BTreeSet::new(),
+        }
+    }
+
+    fn id(&self, key: &str) -> PersonId {
+        PersonId { source: self.settings.name.clone(), key: key.to_owned() }
+    }
+
+    /// What a user amounts to, without groups.
+    fn person(&self, user: User) -> Result<Person, SourceError> {
+        let malformed = |what: &str| SourceError::Malformed { step: "read a user", what: what.to_owned() };
+        if user.id.is_empty() || user.status.is_empty() {
+            return Err(malformed("somebody has no id or no status"));
+        }
+        let text = |name: &str| match user.profile.get(name)? {
+            serde_json::Value::String(text) if !text.is_empty() => Some(text.clone()),
+            serde_json::Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let attributes = self.settings.attributes.iter().filter_map(|name| Some((name.clone(), text(name)?)));
+        let status = match user.status.as_str() {
+            _ if user.transitioning_to_status.as_deref() == Some("DEPROVISIONED") => Status::Departed,
+            "DEPROVISIONED" => Status::Departed,
+            status if PRESENT.contains(&status) => Status::Active,
+            // And whatever nobody has heard of yet.
+            _ => Status::Suspended,
+        };
+        let changed = user.last_updated.as_deref().and_then(time);
+        Ok(Person {
+            status,
+            email: text("email"),
+            username: text("login"),
+            attributes: attributes.collect::<BTreeMap<_, _>>(),
+            // Somebody who was gone for us, and is not: there is no newer record to wait for.
+            changed: changed.filter(|_| !self.missed.contains(&user.id)),
+            groups: Vec::new(),
+            id: self.id(&user.id),
+        })
+    }
+
+    fn cut_off(&self, ended: Ended) -> Observation {
+        Observation::CutOff {
+            source: self.settings.name.clone(),
+            target: Target::DirectoryPerson { person: self.id(&ended.user) },
+            at: Timestamp::from_millis(ended.at),
+            reason: ended.reason.to_owned(),
+        }
+    }
+
+    /// What a user is in now.
+    async fn groups_of(&mut self, id: &str) -> Result<Vec<String>, SourceError> {
+        let step = "read the groups of a user";
+        let mut url = self.api.address(&["api", "v1", "users", id, "groups"], &[])?;
+        let mut groups: Vec<Group> = Vec::new();
+        loop {
+            let Listed { rows, next } = match self.api.list(step, url.clone(), Right::Groups).await {
+                Err(SourceError::NotFound { .. }) => break,
+                found => found?,
+            };
+            groups.extend(rows);
+            let Some(next) = next else { break };
+            if next == url || groups.len() > 100_000 {
+                return Err(SourceError::Malformed { step, what: "a page repeats".to_owned() });
+            }
+            url = next;
+        }
+        if groups.iter().any(|group| !self.groups.knows(group)) {
+            self.read_all_groups().await?;
+        }
+        Ok(groups.iter().filter_map(|group| self.groups.name(&group.id)).map(|name| name.to_string()).collect())
+    }
+
+    /// A user with groups. Whoever is blocked has none that matter.
+    async fn complete(&mut self, user: User) -> Result<Person, SourceError> {
+        let id = user.id.clone();
+        let mut person = self.person(user)?;
+        if person.status == Status::Active {
+            person.groups = self.groups_of(&id).await?;
+        }
+        Ok(person)
+    }
+
+    /// Reads one user again; whether the record is older than the event that named them.
+    async fn read_again(&mut self, id: &str, touched: Touched) -> Result<(Observation, bool), SourceError> {
+        let Some(user) = self.api.user(id).await? else {
+            // Without a deletion it has no time: we may only have lost sight of them.
+            let at = touched.deleted.map(Timestamp::from_millis);
+            return Ok((Observation::Gone { person: self.id(id), at }, false));
+        };
+        let status_changed = user.status_changed.as_deref().and_then(time);
+        let mut person = self.complete(user).await?;
+        let mut doubted = false;
+        if person.status == Status::Active
+            && let Some(blocked) = touched.still_blocked().filter(|blocked| is_older(status_changed, *blocked))
+        {
+            doubted = self.api.now().await? < Timestamp::from_millis(blocked).plus(SETTLED);
+            if doubted {
+                (person.status, person.groups) = (Status::Suspended, Vec::new());
+            }
+        }
+        let at = Some(Timestamp::from_millis(touched.at).max(status_changed.unwrap_or(Timestamp::MIN)));
+        Ok((Observation::Change { person, at, event_id: None }, doubted))
+    }
+
+    /// Reads those again whom events named, or some of them.
+    async fn follow(&mut self, place: &mut Place, found: &mut Vec<Observation>) -> Result<(), SourceError> {
+        let until = Instant::now() + FOLLOWED;
+        while Instant::now() < until
+            && let Some((id, touched)) = place.first()
+        {
+            if let Some(pause) = self.api.budget.pause("read a user", Instant::now()) {
+                sleep(pause.min(PAUSE)).await;
+            }
+            let (observation, doubted) = self.read_again(&id, touched).await?;
+            found.push(observation);
+            place.users.remove(&id);
+            if doubted {
+                place.doubted.insert(id, touched);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the next page of the log; whether there is more behind it.
+    async fn read_log(&mut self, place: &mut Place, read: &mut Changes) -> Result<bool, SourceError> {
+        let step = "read the System Log";
+        let url = match place.ahead.next.as_deref().map(Url::parse) {
+            Some(Ok(next)) => next,
+            _ => {
+                let since = Timestamp::from_millis(place.ahead.since).to_string();
+                let (filter, limit) = (filter(), EVENTS.to_string());
+                let query = [("since", since.as_str()), ("filter", filter.as_str()), ("limit", limit.as_str())];
+                self.api.address(&["api", "v1", "logs"], &query)?
+            }
+        };
+        let page: Listed<serde_json::Value> = match self.api.list(step, url.clone(), Right::Logs).await {
+            Err(SourceError::Status { status: 400, .. }) if !place.ahead.is_fresh(self.api.now().await?) => {
+                tracing::warn!(source.name = %self.settings.name, "the log does not go back so far: everybody is listed");
+                place.ahead.begin_anew(self.api.now().await?);
+                read.resync = true;
+                return Ok(true);
+            }
+            page => page?,
+        };
+        let Some(next) = page.next.filter(|next| page.rows.is_empty() || *next != url) else {
+            return Err(SourceError::Malformed { step, what: "it does not say where it goes on".to_owned() });
+        };
+        let full = page.rows.len() >= EVENTS;
+        let hints = Hints::of(page.rows, &self.seen);
+        place.ahead.go_on(&next, hints.newest);
+        read.resync |= hints.resync;
+        read.observations.extend(hints.ended.into_iter().map(|ended| self.cut_off(ended)));
+        hints.users.into_iter().for_each(|(user, touched)| place.touch(user, touched));
+        place.events = hints.ids;
+        Ok(full)
+    }
+
+    /// Where the log goes on, by the cursor that was taken in last; and whether something may have been missed.
+    async fn resume(&mut self, cursor: Option<&str>) -> Result<(Place, bool), SourceError> {
+        let mut place = std::mem::take(&mut self.place);
+        if cursor.is_some() && self.handed.as_deref() == cursor {
+            self.seen.add(std::mem::take(&mut place.events));
+            return Ok((place, false));
+        }
+        self.handed = None;
+        // After a start, or where the writer did not take in what was found: from what is kept.
+        self.seen = Seen::default();
+        let now = self.api.now().await?;
+        let (kept, missed) = match cursor {
+            Some(text) => Cursor::kept(text, &self.settings.url, now),
+            None => (Cursor::new(now), false),
+        };
+        self.missed.extend(kept.missed.iter().cloned());
+        Ok((Place::at(kept), missed))
+    }
+}
+
+/// Whether a status is from before an event, as far as whole seconds tell.
+fn is_older(status_changed: Option<Timestamp>, event: i64) -> bool {
+    status_changed.is_none_or(|changed| changed.as_millis() < event - event.rem_euclid(1000))
+}
+
+impl Directory for Okta {
+    type Place = u64;
+
+    async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
+        let (mut place, resync) = self.resume(cursor).await?;
+        let mut changes = Changes { resync, ..Changes::default() };
+        let mut more = false;
+        if place.users.len() < MOST {
+            for (user, touched) in std::mem::take(&mut place.doubted) {
+                place.touch(user, touched);
+            }
+            match self.read_log(&mut place, &mut changes).await {
+                Ok(full) => more = full,
+                Err(error) => changes.trouble = Some(error),
+            }
+        }
+        // What is over by itself waits for nobody. And who cannot be read now is not forgotten: what is behind them in
+        // the log does not wait either.
+        if changes.observations.is_empty()
+            && let Err(error) = self.follow(&mut place, &mut changes.observations).await
+        {
+            changes.trouble.get_or_insert(error);
+        }
+        changes.more = (more || !place.users.is_empty()) && changes.trouble.is_none();
+        while self.missed.len() > MISSED {
+            self.missed.pop_first();
+        }
+        place.ahead.missed.clone_from(&self.missed);
+        let kept = place.keep(!changes.observations.is_empty());
+        self.handed = serde_json::to_string(&kept).ok();
+        changes.cursor.clone_from(&self.handed);
+        self.place = place;
+        Ok(changes)
+    }
+
+    async fn page(&mut self, place: Option<u64>) -> Result<Page<u64>, SourceError> {
+        self.piece(place).await
+    }
+
+    async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
+        let user = match attribute {
+            "id" => {
+                let user = self.api.user(value).await?;
+                if user.is_none() {
+                    self.missed.insert(value.to_owned());
+                }
+                user
+            }
+            other => {
+                let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+                let (kind, name) = match other {
+                    "username" | "login" => ("filter", "login"),
+                    "email" => ("filter", "email"),
+                    // The other attributes can only be searched for, where a joiner turns up a little later.
+                    name => ("search", name),
+                };
+                let wanted = format!("profile.{name} eq \"{quoted}\"");
+                let url = self.api.address(&["api", "v1", "users"], &[(kind, wanted.as_str()), ("limit", "2")])?;
+                let Listed { mut rows, .. } = self.api.list::<User>("look a user up", url, Right::Users).await?;
+                if rows.len() > 1 {
+                    return Ok(None);
+                }
+                rows.pop()
+            }
+        };
+        match user {
+            Some(user) => self.complete(user).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn examine(&mut self) -> Vec<Finding> {
+        examine::examine(self).await
+    }
+}

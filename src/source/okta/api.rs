@@ -1,0 +1,350 @@
+//! The calls of Okta's management API that a sync needs: signed, counted against the budget, and read strictly.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{StatusCode, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::assertion::{Claims, signed};
+use super::budget::Budget;
+use super::links;
+use crate::domain::time::Timestamp;
+use crate::source::error::SourceError;
+use crate::source::http::{Answer, Call, Http, encoded, secret};
+
+/// A token is renewed this long before it ends, or at half of its life if that is shorter.
+const RENEW_BEFORE: Duration = Duration::from_secs(60);
+
+/// By what Okta knows us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// An API token (SSWS).
+    Token {
+        /// The file that it stands in; read again for each request.
+        file: PathBuf,
+    },
+    /// A service app.
+    App {
+        /// Its client id.
+        client_id: String,
+        /// PEM file with its private key; read again for each access token.
+        private_key_file: PathBuf,
+        /// `kid` of the key, where the app has several.
+        key_id: Option<String>,
+    },
+}
+
+/// A right, as the scope of a service app that gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// To read the System Log.
+    Logs,
+    /// To read users.
+    Users,
+    /// To read groups.
+    Groups,
+}
+
+impl Right {
+    /// All that is needed.
+    pub const ALL: [Self; 3] = [Self::Logs, Self::Users, Self::Groups];
+
+    /// Its scope.
+    #[must_use]
+    pub fn scope(self) -> &'static str {
+        match self {
+            Self::Logs => "okta.logs.read",
+            Self::Users => "okta.users.read",
+            Self::Groups => "okta.groups.read",
+        }
+    }
+
+    /// What it lets us see.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Logs => "the System Log",
+            Self::Users => "users",
+            Self::Groups => "groups and their members",
+        }
+    }
+}
+
+/// A page, and where the next one is.
+#[derive(Clone, Debug)]
+pub struct Listed<T> {
+    /// What is in it.
+    pub rows: Vec<T>,
+    /// The next one.
+    pub next: Option<Url>,
+}
+
+/// `GET /api/v1/users…`, as far as it concerns us.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// `uid` of their tokens.
+    pub id: String,
+    #[serde(default)]
+    pub status: String,
+    #[serde(default)]
+    pub transitioning_to_status: Option<String>,
+    #[serde(default)]
+    pub status_changed: Option<String>,
+    #[serde(default)]
+    pub last_updated: Option<String>,
+    #[serde(default)]
+    pub profile: BTreeMap<String, serde_json::Value>,
+}
+
+/// `GET /api/v1/groups…`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Group {
+    pub id: String,
+    /// `OKTA_GROUP`, `APP_GROUP` or `BUILT_IN`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    pub profile: GroupProfile,
+}
+
+/// What a group is called.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GroupProfile {
+    pub name: String,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+    expires_in: u64,
+}
+
+/// Why there is no token.
+#[derive(Default, Deserialize)]
+struct NoToken {
+    #[serde(default)]
+    error: String,
+}
+
+/// Asks one organization.
+pub struct Api {
+    http: Http,
+    /// Where it is.
+    pub url: Url,
+    credential: Credential,
+    token: Option<(String, Instant)>,
+    date: Option<(Timestamp, Instant)>,
+    /// How often it may be asked.
+    pub budget: Budget,
+}
+
+impl Api {
+    /// Asks the organization at `url` by `http`.
+    #[must_use]
+    pub fn new(http: Http, url: Url, credential: Credential) -> Self {
+        Self { http, url, credential, token: None, date: None, budget: Budget::default() }
+    }
+
+    /// An address of the organization.
+    ///
+    /// # Errors
+    /// [`SourceError::Malformed`] where the configured one cannot have a path.
+    pub fn address(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, SourceError> {
+        let mut url = self.url.clone();
+        let malformed =
+            || SourceError::Malformed { step: "make an address", what: "the `url` cannot have a path".into() };
+        url.path_segments_mut().map_err(|()| malformed())?.pop_if_empty().extend(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    /// Asks for what everybody may read: whether it is an Okta organization, and what time it is there.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn reach(&mut self) -> Result<Answer, SourceError> {
+        let url = self.address(&["oauth2", "v1", "keys"], &[])?;
+        let answer = self.http.ask(Call::get("read the keys of the organization", url)).await?;
+        self.note(&answer);
+        Ok(answer)
+    }
+
+    /// What time it is there.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn now(&mut self) -> Result<Timestamp, SourceError> {
+        if self.date.is_none() {
+            self.reach().await?;
+        }
+        let known = self.date.map(|(date, at)| date.plus(at.elapsed()));
+        known.ok_or_else(|| SourceError::Malformed { step: "read the time", what: "no answer had a `Date`".into() })
+    }
+
+    fn note(&mut self, answer: &Answer) {
+        self.date = answer.date().map(|date| (date, Instant::now())).or(self.date);
+        self.budget.note(answer.step, &answer.headers, answer.date(), Instant::now());
+    }
+
+    /// Gets an access token, where a service app is configured: by that it is known whether its key is right.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn sign_in(&mut self) -> Result<(), SourceError> {
+        let Credential::App { client_id, private_key_file, key_id } = self.credential.clone() else { return Ok(()) };
+        let step = "get a token for the service app";
+        let pem = secret(&private_key_file).await?;
+        let (url, now) = (self.address(&["oauth2", "v1", "token"], &[])?, self.now().await?);
+        let claims = Claims { client_id: &client_id, key_id: key_id.as_deref(), audience: url.as_str(), now };
+        let unsigned = |what: &str| SourceError::Secret { path: private_key_file.clone(), cause: what.to_owned() };
+        let assertion = signed(&pem, claims).map_err(unsigned)?;
+        let form = encoded([
+            ("grant_type", "client_credentials"),
+            ("scope", &Right::ALL.map(Right::scope).join(" ")),
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ("client_assertion", &assertion),
+        ]);
+        let answer = self.http.ask(Call::post(step, url, form)).await?;
+        self.note(&answer);
+        let refused = answer.json::<NoToken>().unwrap_or_default().error;
+        if matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(SourceError::Forbidden { step, advice: no_token(&client_id, &refused) });
+        }
+        let token: Token = self.checked(answer, |_| String::new())?.json()?;
+        let life = Duration::from_secs(token.expires_in);
+        let renew = life.saturating_sub(RENEW_BEFORE.min(life / 2));
+        self.token = Some((format!("Bearer {}", token.access_token), Instant::now() + renew));
+        Ok(())
+    }
+
+    async fn authorization(&mut self) -> Result<String, SourceError> {
+        if let Credential::Token { file } = &self.credential {
+            return Ok(format!("SSWS {}", secret(file).await?));
+        }
+        if self.token.as_ref().is_none_or(|(_, renew)| *renew <= Instant::now()) {
+            self.sign_in().await?;
+        }
+        Ok(self.token.as_ref().map(|(token, _)| token.clone()).unwrap_or_default())
+    }
+
+    fn checked(&mut self, answer: Answer, advice: impl FnOnce(StatusCode) -> String) -> Result<Answer, SourceError> {
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            let wait = self.budget.refused(&answer.headers, answer.date());
+            return Err(SourceError::RateLimited { step: answer.step, wait });
+        }
+        self.budget.answered();
+        answer.checked(advice)
+    }
+
+    async fn answer(&mut self, step: &'static str, url: Url, right: Right) -> Result<Answer, SourceError> {
+        let mut anew = matches!(self.credential, Credential::App { .. });
+        loop {
+            let call = Call::get(step, url.clone()).authorized(self.authorization().await?);
+            let answer = self.http.ask(call).await?;
+            self.note(&answer);
+            if answer.status == StatusCode::UNAUTHORIZED && std::mem::take(&mut anew) {
+                self.token = None;
+                continue;
+            }
+            let advice = advice(&self.credential, right);
+            return self.checked(answer, |status| match status {
+                StatusCode::FORBIDDEN => advice.1,
+                _ => advice.0,
+            });
+        }
+    }
+
+    /// Reads one thing.
+    ///
+    /// # Errors
+    /// [`SourceError`]; for 401 and 403 it says what is missing.
+    pub async fn get<T: DeserializeOwned>(
+        &mut self,
+        step: &'static str,
+        path: &[&str],
+        right: Right,
+    ) -> Result<T, SourceError> {
+        let url = self.address(&[&["api", "v1"], path].concat(), &[])?;
+        self.answer(step, url, right).await?.json()
+    }
+
+    /// Reads a page.
+    ///
+    /// # Errors
+    /// [`SourceError`]; for 401 and 403 it says what is missing.
+    pub async fn list<T: DeserializeOwned>(
+        &mut self,
+        step: &'static str,
+        url: Url,
+        right: Right,
+    ) -> Result<Listed<T>, SourceError> {
+        let answer = self.answer(step, url, right).await?;
+        let next = next(step, &answer.headers, &self.url)?;
+        Ok(Listed { rows: answer.json()?, next })
+    }
+
+    /// One user; nobody where there is none of this id.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn user(&mut self, id: &str) -> Result<Option<User>, SourceError> {
+        match self.get::<User>("read a user", &["users", id], Right::Users).await {
+            // It answers to a user name in this place too, and to `me`.
+            Ok(user) => Ok(Some(user).filter(|user| user.id == id)),
+            Err(SourceError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn next(step: &'static str, headers: &HeaderMap, base: &Url) -> Result<Option<Url>, SourceError> {
+    links::next(headers, base).map_err(|what| SourceError::Malformed { step, what: what.to_owned() })
+}
+
+/// What is missing: for 401, and for 403.
+fn advice(credential: &Credential, right: Right) -> (String, String) {
+    let (what, scope) = (right.word(), right.scope());
+    match credential {
+        Credential::Token { .. } => (
+            "the API token in `token_file` is wrong, was revoked, or ended: it does after 30 days without use, and with \
+             the account that made it"
+                .to_owned(),
+            format!(
+                "whoever made the API token in `token_file` may not read {what}: give that account the role Read-only \
+                 Administrator"
+            ),
+        ),
+        Credential::App { client_id, .. } => (
+            format!("the access token of service app `{client_id}` is not accepted"),
+            format!(
+                "service app `{client_id}` may not read {what}: grant it the scope `{scope}` (Okta API Scopes), and the \
+                 role Read-only Administrator (Admin roles)"
+            ),
+        ),
+    }
+}
+
+/// Why the token endpoint refused, in words.
+fn no_token(client_id: &str, error: &str) -> String {
+    match error {
+        "use_dpop_nonce" | "invalid_dpop_proof" => format!(
+            "service app `{client_id}` demands DPoP, which is not supported: switch off \"Require Demonstrating Proof \
+             of Possession (DPoP) header in token requests\" in its general settings"
+        ),
+        "invalid_scope" | "access_denied" => format!(
+            "grant service app `{client_id}` the scopes {} (Okta API Scopes)",
+            Right::ALL.map(|right| format!("`{}`", right.scope())).join(", ")
+        ),
+        _ => format!(
+            "client `{client_id}` is unknown or inactive, or the key in `private_key_file` is none of its public keys: \
+             it must be a service app with \"Public key / Private key\" as client authentication"
+        ),
+    }
+}

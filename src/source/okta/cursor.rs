@@ -1,0 +1,181 @@
+//! Where the System Log is read on, and what is still to be done about what was read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::{Deserialize, Serialize};
+
+use super::events::{self, Touched};
+use super::links::same_origin;
+use crate::domain::time::Timestamp;
+
+/// Where the log is begun anew, events from so far back are read again. They may become visible late.
+const OVERLAP: Duration = Duration::from_secs(300);
+/// A beginning that is not older than this cannot be too old.
+const FRESH: Duration = Duration::from_secs(600);
+
+/// Kept for a restart, as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The filter that `next` was made with.
+    filter: String,
+    /// The next page of the log.
+    pub next: Option<String>,
+    /// Without one: from when on, in milliseconds.
+    pub since: i64,
+    /// The newest event that was read, in milliseconds.
+    until: i64,
+    /// Users who were looked for and not found. If they turn up again, they had only been out of our sight.
+    #[serde(default)]
+    pub missed: BTreeSet<String>,
+    /// Grows whenever something was found: by that it is seen whether it was taken in.
+    pub turn: u64,
+}
+
+/// Where we are, beside what is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// What may be kept: everything before it was followed.
+    pub kept: Cursor,
+    /// Up to where the log was read.
+    pub ahead: Cursor,
+    /// Users to read again.
+    pub users: BTreeMap<String, Touched>,
+    /// Those whose record was older than the event that named them: read again with the next poll.
+    pub doubted: BTreeMap<String, Touched>,
+    /// Events of the last page.
+    pub events: Vec<String>,
+}
+
+impl Place {
+    /// Goes on from what was kept.
+    #[must_use]
+    pub fn at(kept: Cursor) -> Self {
+        Self { ahead: kept.clone(), kept, ..Self::default() }
+    }
+
+    /// What is to be done about a user, besides what is already.
+    pub fn touch(&mut self, user: String, touched: Touched) {
+        self.users.entry(user).or_default().and(touched);
+    }
+
+    /// Whoever is to be read again first: who was blocked, by what the events say.
+    #[must_use]
+    pub fn first(&self) -> Option<(String, Touched)> {
+        let first = self.users.iter().min_by_key(|(_, touched)| touched.still_blocked().is_none());
+        first.map(|(user, touched)| (user.clone(), *touched))
+    }
+
+    /// What is to be kept now.
+    #[must_use]
+    pub fn keep(&mut self, found_something: bool) -> Cursor {
+        let turn = self.kept.turn + u64::from(found_something);
+        if self.users.is_empty() && self.doubted.is_empty() {
+            self.kept = self.ahead.clone();
+        }
+        self.kept.turn = turn;
+        self.kept.clone()
+    }
+}
+
+impl Cursor {
+    /// From now on.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        let since = now.minus(OVERLAP).as_millis();
+        Self { filter: events::filter_name(), since, until: now.as_millis(), ..Self::default() }
+    }
+
+    /// What was kept, if it fits to what is asked now, and to where; and whether something may have been missed.
+    #[must_use]
+    pub fn kept(text: &str, url: &Url, now: Timestamp) -> (Self, bool) {
+        let Ok(mut kept) = serde_json::from_str::<Self>(text) else { return (Self::new(now), true) };
+        let next = kept.next.as_deref().map(Url::parse);
+        if next.is_some_and(|next| !next.is_ok_and(|next| same_origin(&next, url))) {
+            return (Self::new(now), true);
+        }
+        if kept.filter != events::filter_name() {
+            // The filter is part of the address of the next page.
+            kept.since = Timestamp::from_millis(kept.until).minus(OVERLAP).as_millis();
+            (kept.filter, kept.next) = (events::filter_name(), None);
+        }
+        (kept, false)
+    }
+
+    /// The log does not go back as far as that: from now on.
+    pub fn begin_anew(&mut self, now: Timestamp) {
+        (self.next, self.since) = (None, now.minus(OVERLAP).as_millis());
+    }
+
+    /// Whether it begins so late that no log can have forgotten it.
+    #[must_use]
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        self.next.is_none() && Timestamp::from_millis(self.since).plus(FRESH) >= now
+    }
+
+    /// A page was read.
+    pub fn go_on(&mut self, next: &Url, newest: Option<i64>) {
+        self.next = Some(next.to_string());
+        self.until = self.until.max(newest.unwrap_or(self.until));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn url() -> Url {
+        Url::parse("https://x.okta.com").unwrap()
+    }
+
+    fn kept(change: impl FnOnce(&mut Cursor)) -> (Cursor, bool) {
+        let mut cursor = Cursor::new(NOW);
+        let later = NOW.plus(Duration::from_secs(60)).as_millis();
+        cursor.go_on(&Url::parse("https://x.okta.com/api/v1/logs?after=1").unwrap(), Some(later));
+        change(&mut cursor);
+        Cursor::kept(&serde_json::to_string(&cursor).unwrap(), &url(), NOW)
+    }
+
+    #[test]
+    fn it_goes_on_where_it_was() {
+        let (cursor, missed) = kept(|_| {});
+        assert_eq!(cursor.next.as_deref(), Some("https://x.okta.com/api/v1/logs?after=1"));
+        assert!(!missed);
+    }
+
+    #[test]
+    fn another_filter_begins_with_an_overlap() {
+        let (cursor, missed) = kept(|cursor| cursor.filter = "older".into());
+        assert_eq!((cursor.next, missed), (None, false));
+        assert_eq!(cursor.since, NOW.as_millis() + 60_000 - 300_000);
+        assert_eq!(cursor.filter, events::filter_name());
+    }
+
+    #[test]
+    fn another_organization_begins_anew_with_a_listing() {
+        for next in ["https://y.okta.com/api/v1/logs?after=1", "http://x.okta.com/", "nonsense"] {
+            let (cursor, missed) = kept(|cursor| cursor.next = Some(next.into()));
+            assert_eq!((cursor, missed), (Cursor::new(NOW), true), "{next}");
+        }
+        assert_eq!(Cursor::kept("{}", &url(), NOW), (Cursor::new(NOW), true));
+    }
+
+    #[test]
+    fn it_is_kept_once_everything_before_it_was_followed() {
+        let mut place = Place::at(Cursor::new(NOW));
+        let begun = place.kept.clone();
+        place.ahead.go_on(&Url::parse("https://x.okta.com/api/v1/logs?after=2").unwrap(), None);
+        place.touch("00u1".into(), Touched { at: 2, ..Touched::default() });
+        place.touch("00u2".into(), Touched { at: 1, blocked: Some(1), ..Touched::default() });
+        assert_eq!(place.first().unwrap().0, "00u2", "who leaves comes first");
+        let kept = place.keep(true);
+        assert_eq!(kept.next, begun.next, "00u1 and 00u2 are still to be read");
+        assert_ne!(kept, begun, "and yet it is seen that something was taken in");
+        place.users.clear();
+        assert_eq!(place.keep(true).next.as_deref(), Some("https://x.okta.com/api/v1/logs?after=2"));
+        assert_eq!(place.keep(false), place.kept, "nothing new, nothing to write down");
+    }
+}

@@ -1,0 +1,267 @@
+//! What the System Log points at. Its events are hints: who is named is read again. What they end by themselves is
+//! cut off at once.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::time::Timestamp;
+
+/// Events that are remembered, because they may come again.
+const REMEMBERED: usize = 10_000;
+
+/// What an event amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    /// Somebody may not sign in any more: what was issued before is dead even if they may again by now.
+    Blocks,
+    /// Somebody who is gone for good, or is about to be.
+    Deletes,
+    /// Somebody may sign in again, or for the first time.
+    Unblocks,
+    /// What was issued before is dead.
+    CutsOff(&'static str),
+    /// Something about somebody changed: a group, a name.
+    Changes,
+    /// What changed for whom, only a full listing can tell.
+    Resync,
+}
+
+const SIGNED_OUT: Act = Act::CutsOff("signed out");
+const PASSWORD: Act = Act::CutsOff("password changed");
+const REVOKED: Act = Act::CutsOff("token revoked");
+
+/// The types of events that matter. Everything else is never asked for.
+const CATALOGUE: [(&str, Act); 33] = [
+    ("user.lifecycle.suspend", Act::Blocks),
+    ("user.lifecycle.unsuspend", Act::Unblocks),
+    ("user.lifecycle.deactivate", Act::Blocks),
+    ("user.lifecycle.activate", Act::Unblocks),
+    ("user.lifecycle.reactivate", Act::Unblocks),
+    ("user.lifecycle.create", Act::Changes),
+    ("user.lifecycle.delete.initiated", Act::Deletes),
+    ("user.lifecycle.delete.completed", Act::Deletes),
+    ("system.import.user.suspend", Act::Blocks),
+    ("system.import.user.delete", Act::Deletes),
+    ("system.import.user.update_user_lifecycle_from_master", Act::Changes),
+    ("user.session.end", SIGNED_OUT),
+    ("user.session.clear", SIGNED_OUT),
+    ("user.session.expire", SIGNED_OUT),
+    ("user.authentication.universal_logout", SIGNED_OUT),
+    ("user.authentication.universal_logout.scheduled", SIGNED_OUT),
+    ("user.account.reset_password", PASSWORD),
+    ("user.account.update_password", PASSWORD),
+    ("user.account.expire_password", PASSWORD),
+    ("app.oauth2.token.revoke", REVOKED),
+    ("app.oauth2.token.revoke.implicit.user", REVOKED),
+    ("app.oauth2.as.token.revoke", REVOKED),
+    ("user.account.lock", Act::Changes),
+    ("user.account.unlock", Act::Changes),
+    ("user.account.update_profile", Act::Changes),
+    ("user.account.update_user_type", Act::Changes),
+    ("group.user_membership.add", Act::Changes),
+    ("group.user_membership.remove", Act::Changes),
+    ("application.user_membership.remove", Act::Changes),
+    ("application.user_membership.deprovision", Act::Changes),
+    ("application.user_membership.revoke", Act::Changes),
+    ("group.lifecycle.delete", Act::Resync),
+    ("group.profile.update", Act::Resync),
+];
+
+/// The filter that asks for them.
+#[must_use]
+pub fn filter() -> String {
+    CATALOGUE.map(|(name, _)| format!("eventType eq \"{name}\"")).join(" or ")
+}
+
+/// A short name for [`filter`], by which a change of it is noticed.
+#[must_use]
+pub fn filter_name() -> String {
+    hex::encode(digest(&SHA256, filter().as_bytes()).as_ref().get(..8).unwrap_or_default())
+}
+
+/// A time as Okta writes it.
+#[must_use]
+pub fn time(text: &str) -> Option<Timestamp> {
+    text.parse::<jiff::Timestamp>().ok().map(|time| Timestamp::from_millis(time.as_millisecond()))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    uuid: String,
+    published: String,
+    event_type: String,
+    actor: Option<Party>,
+    target: Option<Vec<Party>>,
+    outcome: Option<Outcome>,
+}
+
+#[derive(Deserialize)]
+struct Party {
+    id: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Outcome {
+    result: Option<String>,
+}
+
+impl Event {
+    /// Ids of the users whom it is about. Whoever signs out by themselves is the actor.
+    fn users(&self) -> Vec<&str> {
+        let user = |party: &'_ &Party| party.kind.as_deref() == Some("User");
+        let targets: Vec<&Party> = self.target.iter().flatten().filter(user).collect();
+        let own = self.event_type == "user.session.end" && targets.is_empty();
+        let actor = self.actor.iter().filter(|party| own && user(party));
+        targets.into_iter().chain(actor).filter_map(|party| party.id.as_deref()).collect()
+    }
+}
+
+/// What is known of one user from events. Times are in milliseconds, on Okta's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touched {
+    /// When something last happened to them.
+    pub at: i64,
+    /// When they were last blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<i64>,
+    /// When they were last let in again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unblocked: Option<i64>,
+    /// When they were deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<i64>,
+}
+
+impl Touched {
+    /// Takes in what else is known.
+    pub fn and(&mut self, other: Self) {
+        self.at = self.at.max(other.at);
+        self.blocked = self.blocked.max(other.blocked);
+        self.unblocked = self.unblocked.max(other.unblocked);
+        self.deleted = self.deleted.max(other.deleted);
+    }
+
+    /// When they were blocked, if by what the events say they still are.
+    #[must_use]
+    pub fn still_blocked(&self) -> Option<i64> {
+        self.blocked.max(self.deleted).filter(|blocked| self.unblocked.is_none_or(|unblocked| unblocked < *blocked))
+    }
+}
+
+/// What was issued to a user before a time is dead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Id of the user.
+    pub user: String,
+    /// The time, in milliseconds.
+    pub at: i64,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// What a page of the log points at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// Users to read again.
+    pub users: BTreeMap<String, Touched>,
+    /// What ended, in the order of the log.
+    pub ended: Vec<Ended>,
+    /// Only a full listing can tell what changed.
+    pub resync: bool,
+    /// The newest event, in milliseconds.
+    pub newest: Option<i64>,
+    /// Ids of the events.
+    pub ids: Vec<String>,
+}
+
+impl Hints {
+    /// Takes a page in, without those that were seen before.
+    #[must_use]
+    pub fn of(page: Vec<Value>, seen: &Seen) -> Self {
+        let mut hints = Self::default();
+        let mut own = HashSet::new();
+        for value in page {
+            // One that cannot be read may have been somebody's departure.
+            let read: Option<(Event, i64)> = serde_json::from_value::<Event>(value).ok().and_then(|event| {
+                let at = time(&event.published)?.as_millis();
+                Some((event, at))
+            });
+            let Some((event, at)) = read else {
+                hints.resync = true;
+                continue;
+            };
+            hints.newest = hints.newest.max(Some(at));
+            if !seen.has(&event.uuid) && own.insert(event.uuid.clone()) {
+                hints.take(&event, at);
+                hints.ids.push(event.uuid);
+            }
+        }
+        hints
+    }
+
+    fn take(&mut self, event: &Event, at: i64) {
+        let act = CATALOGUE.iter().find(|(name, _)| *name == event.event_type).map(|(_, act)| *act);
+        let success = event.outcome.as_ref().and_then(|outcome| outcome.result.as_deref()) == Some("SUCCESS");
+        let Some(act) = act.filter(|_| success) else { return };
+        let users = event.users();
+        match act {
+            Act::Resync => self.resync = true,
+            // Somebody was blocked, and it does not say who.
+            Act::Blocks | Act::Deletes if users.is_empty() => self.resync = true,
+            _ => {}
+        }
+        for user in users {
+            let reason = match act {
+                Act::Blocks => Some("had been disabled"),
+                Act::Deletes => Some("had been deleted"),
+                Act::CutsOff(reason) => Some(reason),
+                Act::Unblocks | Act::Changes | Act::Resync => None,
+            };
+            self.ended.extend(reason.map(|reason| Ended { user: user.to_owned(), at, reason }));
+            let one = |matters: bool| matters.then_some(at);
+            let touched = Touched {
+                at,
+                blocked: one(act == Act::Blocks),
+                unblocked: one(act == Act::Unblocks),
+                deleted: one(act == Act::Deletes),
+            };
+            // A cut-off says all that there is to say.
+            if !matches!(act, Act::CutsOff(_) | Act::Resync) {
+                self.users.entry(user.to_owned()).or_default().and(touched);
+            }
+        }
+    }
+}
+
+/// Events that were taken in.
+#[derive(Debug, Default)]
+pub struct Seen {
+    ids: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Seen {
+    fn has(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
+    /// These were taken in.
+    pub fn add(&mut self, ids: Vec<String>) {
+        for id in ids {
+            if self.ids.insert(id.clone()) {
+                self.order.push_back(id);
+            }
+        }
+        while self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `offboard source check`: everything that an organization must allow, tried once, and what is missing in words.
+
+use serde_json::Value;
+
+use super::Okta;
+use super::api::{Credential, Listed, Right, User};
+use super::events::filter;
+use super::listing::every_status;
+use crate::source::directory::{Finding, Grade};
+use crate::source::error::{SourceError, chain};
+
+/// Clocks may differ by that much before it is worth a word, in seconds: what we cut off ourselves allows for as much.
+const SKEW: i64 = 5;
+
+#[derive(Default)]
+struct Report(Vec<Finding>);
+
+impl Report {
+    fn say(&mut self, grade: Grade, what: &'static str, text: impl Into<String>) {
+        self.0.push(Finding { grade, what, text: text.into() });
+    }
+
+    fn failed(&mut self, what: &'static str, error: &SourceError) {
+        self.say(Grade::Bad, what, chain(error));
+    }
+}
+
+/// Tries everything.
+pub(super) async fn examine(okta: &mut Okta) -> Vec<Finding> {
+    let mut report = Report::default();
+    if let Err(error) = reach(okta, &mut report).await {
+        report.failed("connection", &error);
+        return report.0;
+    }
+    if let Credential::App { client_id, .. } = &okta.settings.credential {
+        let client_id = client_id.clone();
+        match okta.api.sign_in().await {
+            Ok(()) => report.say(Grade::Good, "credential", format!("service app `{client_id}` gets a token")),
+            Err(error) => {
+                report.failed("credential", &error);
+                return report.0;
+            }
+        }
+    }
+    logs(okta, &mut report).await;
+    users(okta, &mut report).await;
+    groups(okta, &mut report).await;
+    rates(okta, &mut report);
+    report.0
+}
+
+async fn reach(okta: &mut Okta, report: &mut Report) -> Result<(), SourceError> {
+    let answer = okta.api.reach().await?.checked(|_| "no Okta organization answers there".to_owned())?;
+    answer.json::<Value>()?;
+    report.say(Grade::Good, "connection", format!("{} is an Okta organization", okta.api.url));
+    let there = okta.api.now().await?;
+    clock(report, there.as_millis() - (okta.time)().wall.as_millis());
+    Ok(())
+}
+
+fn clock(report: &mut Report, ahead: i64) {
+    let seconds = ahead / 1000;
+    let text = match seconds {
+        0 => "its clock and ours agree to the second".to_owned(),
+        1.. => format!("its clock is {seconds} s ahead of ours"),
+        _ => format!("its clock is {} s behind ours", -seconds),
+    };
+    if seconds.abs() <= SKEW {
+        return report.say(Grade::Good, "clock", text);
+    }
+    report.say(Grade::Warning, "clock", format!("{text}: one of them is wrong, and what is cut off depends on it"));
+}
+
+async fn logs(okta: &mut Okta, report: &mut Report) {
+    let filter = filter();
+    let found = match okta.api.address(&["api", "v1", "logs"], &[("filter", filter.as_str()), ("limit", "1")]) {
+        Ok(url) => okta.api.list::<Value>("read the System Log", url, Right::Logs).await,
+        Err(error) => Err(error),
+    };
+    match found {
+        Ok(Listed { next: Some(_), .. }) => report.say(Grade::Good, "logs", "the System Log can be followed"),
+        Ok(_) => report.say(Grade::Bad, "logs", "the System Log has no next page, by which it could be followed"),
+        Err(error) => report.failed("logs", &error),
+    }
+}
+
+async fn users(okta: &mut Okta, report: &mut Report) {
+    let filter = every_status();
+    let found = match okta.api.address(&["api", "v1", "users"], &[("filter", filter.as_str()), ("limit", "1")]) {
+        Ok(url) => okta.api.list::<User>("list users", url, Right::Users).await,
+        Err(error) => Err(error),
+    };
+    match found {
+        Ok(page) if page.rows.is_empty() => {
+            report.say(Grade::Warning, "users", "none can be seen: an empty listing is held back");
+        }
+        Ok(_) => report.say(Grade::Good, "users", "they can be listed"),
+        Err(error) => report.failed("users", &error),
+    }
+}
+
+async fn groups(okta: &mut Okta, report: &mut Report) {
+    if let Err(error) = okta.read_all_groups().await {
+        return report.failed("groups", &error);
+    }
+    let mut ask = okta.groups.to_ask();
+    let members = match ask.pop() {
+        Some(group) => {
+            let path = ["groups", group.as_str(), "users"];
+            okta.api.get::<Vec<Value>>("list members of a group", &path, Right::Groups).await.map(drop)
+        }
+        None => Ok(()),
+    };
+    match members {
+        Ok(()) => {
+            let many = okta.groups.many();
+            report.say(Grade::Good, "groups", format!("{many} can be listed, with one request or more for each"));
+        }
+        Err(error) => report.failed("groups", &error),
+    }
+}
+
+fn rates(okta: &Okta, report: &mut Report) {
+    match okta.api.budget.scarcest() {
+        Some((step, rate)) if rate.remaining.saturating_mul(10) < rate.limit => {
+            let text = format!("to {step}, only {} of {} requests are left in this window", rate.remaining, rate.limit);
+            report.say(Grade::Warning, "rate limit", text);
+        }
+        Some((step, rate)) => {
+            report.say(Grade::Good, "rate limit", format!("at least {} requests in a window ({step})", rate.limit));
+        }
+        None => report.say(Grade::Warning, "rate limit", "no answer told it: 429 is obeyed all the same"),
+    }
+}

@@ -1,0 +1,110 @@
+//! Groups of an organization, and what being in one amounts to. Okta's groups are not nested.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::api::Group;
+
+/// The group that everybody is in.
+const EVERYONE: &str = "Everyone";
+
+/// What groups amount to.
+///
+/// A group goes by its name, as in the tokens. Okta keeps the names of its own groups apart; those that come with an
+/// application (a directory, say) may be called like any other. Such a one gives nothing of the other's: it goes by
+/// its id where the name is taken.
+#[derive(Clone, Debug, Default)]
+pub struct Groups {
+    names: HashMap<String, (String, Arc<str>)>,
+    everyone: Option<Arc<str>>,
+}
+
+impl Groups {
+    /// All groups of an organization.
+    #[must_use]
+    pub fn of(groups: &[Group]) -> Self {
+        let own: HashSet<&str> =
+            groups.iter().filter(|group| is_own(group)).map(|group| group.profile.name.as_str()).collect();
+        let mut many: BTreeMap<&str, usize> = BTreeMap::new();
+        for group in groups.iter().filter(|group| !is_own(group)) {
+            *many.entry(&group.profile.name).or_default() += 1;
+        }
+        let mut found = Self::default();
+        for group in groups {
+            let name = group.profile.name.as_str();
+            let taken = !is_own(group) && (own.contains(name) || many.get(name).is_some_and(|many| *many > 1));
+            let goes_by: Arc<str> = Arc::from(if taken { &group.id } else { name });
+            if group.kind == "BUILT_IN" && name == EVERYONE {
+                found.everyone = Some(Arc::clone(&goes_by));
+            }
+            found.names.insert(group.id.clone(), (name.to_owned(), goes_by));
+        }
+        found
+    }
+
+    /// What being in the group of this id amounts to.
+    #[must_use]
+    pub fn name(&self, id: &str) -> Option<Arc<str>> {
+        self.names.get(id).map(|(_, goes_by)| Arc::clone(goes_by))
+    }
+
+    /// What the group that everybody is in is called.
+    #[must_use]
+    pub fn everyone(&self) -> Option<Arc<str>> {
+        self.everyone.clone()
+    }
+
+    /// Whether this group is known by this name.
+    #[must_use]
+    pub fn knows(&self, group: &Group) -> bool {
+        self.names.get(&group.id).is_some_and(|(name, _)| *name == group.profile.name)
+    }
+
+    /// Ids of the groups whose members must be asked for.
+    #[must_use]
+    pub fn to_ask(&self) -> Vec<String> {
+        let everyone = |goes_by: &Arc<str>| self.everyone.as_ref() == Some(goes_by);
+        self.names.iter().filter(|(_, (_, goes_by))| !everyone(goes_by)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn many(&self) -> usize {
+        self.names.len()
+    }
+}
+
+fn is_own(group: &Group) -> bool {
+    group.kind != "APP_GROUP"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(id: &str, kind: &str, name: &str) -> Group {
+        serde_json::from_value(serde_json::json!({ "id": id, "type": kind, "profile": { "name": name } })).unwrap()
+    }
+
+    #[test]
+    fn a_group_of_an_application_never_passes_for_another() {
+        let groups = Groups::of(&[
+            group("1", "OKTA_GROUP", "payments-eng"),
+            group("2", "APP_GROUP", "payments-eng"),
+            group("3", "APP_GROUP", "sales"),
+            group("4", "APP_GROUP", "ops"),
+            group("5", "APP_GROUP", "ops"),
+            group("6", "BUILT_IN", "Everyone"),
+            group("7", "APP_GROUP", "Everyone"),
+        ]);
+        let names: Vec<String> =
+            ["1", "2", "3", "4", "5", "6", "7"].iter().map(|id| groups.name(id).unwrap().to_string()).collect();
+        assert_eq!(names, ["payments-eng", "2", "sales", "4", "5", "Everyone", "7"]);
+        assert_eq!(groups.everyone().as_deref(), Some("Everyone"));
+        assert!(!groups.to_ask().contains(&"6".to_owned()), "everybody is in it");
+        assert_eq!(groups.to_ask().len(), 6);
+        assert!(groups.knows(&group("1", "OKTA_GROUP", "payments-eng")));
+        assert!(!groups.knows(&group("1", "OKTA_GROUP", "payments")), "it was renamed");
+        assert!(!groups.knows(&group("8", "OKTA_GROUP", "new")));
+    }
+}

@@ -1,0 +1,96 @@
+//! Where a listing goes on: the `Link` header with `rel="next"` (RFC 8288), which is followed only to where we asked.
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, LINK};
+
+/// The next page, if there is one.
+///
+/// # Errors
+/// What is wrong with it: the credential goes nowhere but to the host that is configured.
+pub fn next(headers: &HeaderMap, base: &Url) -> Result<Option<Url>, &'static str> {
+    let values = headers.get_all(LINK).into_iter().filter_map(|value| value.to_str().ok());
+    let Some(target) = values.flat_map(targets).find_map(|(target, is_next)| is_next.then_some(target)) else {
+        return Ok(None);
+    };
+    let url = Url::parse(target).map_err(|_| "its next page has no address")?;
+    if !same_origin(&url, base) {
+        return Err("its next page is at another host: not followed");
+    }
+    Ok(Some(url))
+}
+
+/// Whether an address is on the host that is configured: same scheme, name and port, and nobody's password in it.
+#[must_use]
+pub fn same_origin(url: &Url, base: &Url) -> bool {
+    let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+    place(url) == place(base) && url.username().is_empty() && url.password().is_none()
+}
+
+/// The links of one header, each with whether it is the next.
+fn targets(value: &str) -> Vec<(&str, bool)> {
+    let mut found = Vec::new();
+    let mut rest = value;
+    while let Some((_, after)) = rest.split_once('<') {
+        let Some((target, after)) = after.split_once('>') else { break };
+        // What belongs to this link ends where the next one begins.
+        let (parameters, others) = after
+            .split_once('<')
+            .map_or((after, ""), |(parameters, _)| (parameters, after.get(parameters.len()..).unwrap_or_default()));
+        let is_next = parameters.split([';', ',']).any(|parameter| {
+            let Some((name, value)) = parameter.split_once('=') else { return false };
+            let mut relations = value.trim().trim_matches('"').split_ascii_whitespace();
+            name.trim().eq_ignore_ascii_case("rel") && relations.any(|one| one.eq_ignore_ascii_case("next"))
+        });
+        found.push((target, is_next));
+        rest = others;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(values: &[&str]) -> Result<Option<String>, &'static str> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(LINK, value.parse().unwrap());
+        }
+        let base = Url::parse("https://x.okta.com").unwrap();
+        next(&headers, &base).map(|url| url.map(|url| url.to_string()))
+    }
+
+    #[test]
+    fn the_next_page_is_found_among_repeated_headers() {
+        let own = "<https://x.okta.com/api/v1/logs?limit=2>; rel=\"self\"";
+        let after = "<https://x.okta.com/api/v1/logs?limit=2&after=1_2>; rel=\"next\"";
+        let page = Ok(Some("https://x.okta.com/api/v1/logs?limit=2&after=1_2".to_owned()));
+        assert_eq!(found(&[own, after]), page);
+        assert_eq!(found(&[&format!("{own}, {after}")]), page, "in one header");
+        assert_eq!(found(&[&format!("{after},{own}")]), page);
+        assert_eq!(found(&["<https://x.okta.com/api/v1/logs?limit=2&after=1_2>;title=\"a, b\"; REL=next"]), page);
+        assert_eq!(found(&[own]), Ok(None));
+        assert_eq!(found(&[]), Ok(None));
+        assert_eq!(found(&["garbage", "<half", "rel=\"next\""]), Ok(None));
+        assert_eq!(found(&["<https://x.okta.com/a?rel=next>; rel=\"prev\""]), Ok(None));
+        let comma = "<https://x.okta.com/a?q=1,2;rel=next>; rel=\"self\", <https://x.okta.com/b>; rel=\"next\"";
+        assert_eq!(found(&[comma]), Ok(Some("https://x.okta.com/b".to_owned())));
+    }
+
+    #[test]
+    fn the_credential_goes_nowhere_else() {
+        for elsewhere in [
+            "<https://y.okta.com/api/v1/logs>; rel=\"next\"",
+            "<http://x.okta.com/api/v1/logs>; rel=\"next\"",
+            "<https://x.okta.com:8443/api/v1/logs>; rel=\"next\"",
+            "<https://x.okta.com.evil.example/api/v1/logs>; rel=\"next\"",
+            "<https://x.okta.com@evil.example/api/v1/logs>; rel=\"next\"",
+            "<https://u:p@x.okta.com/api/v1/logs>; rel=\"next\"",
+            "<//x.okta.com/api/v1/logs>; rel=\"next\"",
+            "</api/v1/logs>; rel=\"next\"",
+        ] {
+            assert!(found(&[elsewhere]).is_err(), "{elsewhere}");
+        }
+        assert!(found(&["<https://x.okta.com:443/a>; rel=\"next\""]).is_ok(), "the same port by its number");
+    }
+}

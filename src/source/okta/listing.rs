@@ -1,0 +1,223 @@
+//! A full listing: groups, who is in each, and all users. One request for each piece.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+
+use super::Okta;
+use super::api::{Group, Listed, Right, User};
+use super::groups::Groups;
+use crate::domain::person::{Person, Status};
+use crate::source::directory::Page;
+use crate::source::error::SourceError;
+
+/// Rows that are asked for at once: more is not given with users.
+const ROWS: &str = "200";
+/// What is paused for longer lets something else have its turn.
+const REST: Duration = Duration::from_secs(1);
+/// Refusals of one piece in a row before the listing is given up.
+const REFUSALS: u32 = 5;
+/// Every status there is. Without a filter Okta leaves out who is deactivated; what `search` finds may be out of date.
+pub const STATUSES: [&str; 8] =
+    ["ACTIVE", "DEPROVISIONED", "LOCKED_OUT", "PASSWORD_EXPIRED", "PROVISIONED", "RECOVERY", "STAGED", "SUSPENDED"];
+
+/// How far a listing is. It is kept here, and not with the place: what is in which group may be millions of rows.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Which listing: the place.
+    number: u64,
+    stage: Stage,
+    /// The next page of the stage; `None`: its first.
+    next: Option<Url>,
+    /// What the pages of the stage began with, and where they were.
+    seen: HashSet<String>,
+    groups: Vec<Group>,
+    /// What each user is in.
+    members: HashMap<String, Vec<Arc<str>>>,
+    refusals: u32,
+    rest_until: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    Groups,
+    /// Members of the last of these groups.
+    Members(Vec<String>),
+    Users,
+    Over,
+}
+
+/// Whoever is named by an id alone.
+#[derive(Deserialize)]
+struct Member {
+    id: String,
+}
+
+impl Stage {
+    fn step(&self) -> &'static str {
+        match self {
+            Self::Groups => "list groups",
+            Self::Members(_) => "list members of a group",
+            Self::Users | Self::Over => "list users",
+        }
+    }
+}
+
+impl Listing {
+    /// One page follows another, and none comes twice.
+    fn went_on(&mut self, next: Option<Url>, first: Option<&str>) -> Result<bool, SourceError> {
+        let step = self.stage.step();
+        let addresses = next.as_ref().map(Url::to_string);
+        for sign in addresses.into_iter().chain(first.map(str::to_owned)) {
+            if !self.seen.insert(sign) {
+                return Err(SourceError::Malformed { step, what: "a page repeats".to_owned() });
+            }
+        }
+        self.next = next;
+        Ok(self.next.is_none())
+    }
+
+    fn turn_to(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.seen.clear();
+    }
+}
+
+fn piece(people: Vec<Person>, listing: &Listing) -> Page<u64> {
+    let next = (!matches!(listing.stage, Stage::Over)).then_some(listing.number);
+    Page { people, observations: vec![], next, count: None }
+}
+
+impl Okta {
+    /// The next piece. Where Okta wants us to wait, an empty one, so that events get their turn meanwhile.
+    pub(super) async fn piece(&mut self, place: Option<u64>) -> Result<Page<u64>, SourceError> {
+        let mut listing = std::mem::take(&mut self.listing);
+        if place != Some(listing.number) {
+            listing = Listing { number: listing.number + 1, ..Listing::default() };
+        }
+        let read = self.piece_of(&mut listing).await;
+        self.listing = listing;
+        read
+    }
+
+    async fn piece_of(&mut self, listing: &mut Listing) -> Result<Page<u64>, SourceError> {
+        let now = Instant::now();
+        let low = self.api.budget.pause(listing.stage.step(), now).map(|pause| now + pause);
+        if let Some(until) = listing.rest_until.or(low).filter(|until| *until > now) {
+            sleep(until.duration_since(now).min(REST)).await;
+            // The pause itself is over once; the window may still be low.
+            listing.rest_until = Some(until).filter(|until| *until > Instant::now());
+            if listing.rest_until.is_some() {
+                return Ok(piece(vec![], listing));
+            }
+        }
+        match self.read_piece(listing).await {
+            Ok(people) => {
+                (listing.refusals, listing.rest_until) = (0, None);
+                Ok(piece(people, listing))
+            }
+            Err(SourceError::RateLimited { wait, step }) if listing.refusals < REFUSALS => {
+                tracing::info!(source.name = %self.settings.name, step, wait = ?wait, "the listing waits: too many requests");
+                listing.refusals += 1;
+                listing.rest_until = Some(Instant::now() + wait);
+                Ok(piece(vec![], listing))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read_piece(&mut self, listing: &mut Listing) -> Result<Vec<Person>, SourceError> {
+        match &listing.stage {
+            Stage::Groups => self.piece_of_groups(listing).await.map(|()| vec![]),
+            Stage::Members(left) => match left.last().cloned() {
+                Some(group) => self.piece_of_members(listing, &group).await.map(|()| vec![]),
+                None => {
+                    listing.turn_to(Stage::Users);
+                    self.piece_of_users(listing).await
+                }
+            },
+            Stage::Users | Stage::Over => self.piece_of_users(listing).await,
+        }
+    }
+
+    async fn piece_of_groups(&mut self, listing: &mut Listing) -> Result<(), SourceError> {
+        let url = self.page_or(listing.next.as_ref(), &["groups"], &[("limit", ROWS)])?;
+        let page: Listed<Group> = self.api.list("list groups", url, Right::Groups).await?;
+        let over = listing.went_on(page.next, page.rows.first().map(|group| group.id.as_str()))?;
+        listing.groups.extend(page.rows);
+        if over {
+            self.groups = Groups::of(&std::mem::take(&mut listing.groups));
+            listing.turn_to(Stage::Members(self.groups.to_ask()));
+        }
+        Ok(())
+    }
+
+    async fn piece_of_members(&mut self, listing: &mut Listing, group: &str) -> Result<(), SourceError> {
+        let url = self.page_or(listing.next.as_ref(), &["groups", group, "users"], &[("limit", ROWS)])?;
+        let page: Listed<Member> = match self.api.list("list members of a group", url, Right::Groups).await {
+            // It was deleted meanwhile: its event says so.
+            Err(SourceError::NotFound { .. }) => Listed { rows: vec![], next: None },
+            found => found?,
+        };
+        let over = listing.went_on(page.next, page.rows.first().map(|member| member.id.as_str()))?;
+        if let Some(name) = self.groups.name(group) {
+            for member in page.rows {
+                listing.members.entry(member.id).or_default().push(Arc::clone(&name));
+            }
+        }
+        if let Stage::Members(left) = &mut listing.stage
+            && over
+        {
+            left.pop();
+            listing.seen.clear();
+        }
+        Ok(())
+    }
+
+    async fn piece_of_users(&mut self, listing: &mut Listing) -> Result<Vec<Person>, SourceError> {
+        let filter = every_status();
+        let url = self.page_or(listing.next.as_ref(), &["users"], &[("filter", filter.as_str()), ("limit", ROWS)])?;
+        let page: Listed<User> = self.api.list("list users", url, Right::Users).await?;
+        if listing.went_on(page.next, page.rows.first().map(|user| user.id.as_str()))? {
+            listing.turn_to(Stage::Over);
+        }
+        let everyone = self.groups.everyone();
+        let mut people = Vec::with_capacity(page.rows.len());
+        for user in page.rows {
+            let groups = listing.members.remove(&user.id).unwrap_or_default();
+            let groups = groups.into_iter().chain(everyone.clone()).map(|name| name.to_string());
+            let mut person = self.person(user)?;
+            if person.status == Status::Active {
+                person.groups = groups.collect();
+            }
+            people.push(person);
+        }
+        Ok(people)
+    }
+
+    fn page_or(&self, next: Option<&Url>, path: &[&str], query: &[(&str, &str)]) -> Result<Url, SourceError> {
+        match next {
+            Some(next) => Ok(next.clone()),
+            None => self.api.address(&[&["api", "v1"], path].concat(), query),
+        }
+    }
+
+    /// All groups, outside of a listing.
+    pub(super) async fn read_all_groups(&mut self) -> Result<(), SourceError> {
+        let mut listing = Listing::default();
+        while matches!(listing.stage, Stage::Groups) {
+            self.piece_of_groups(&mut listing).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The filter by which every user comes exactly once, whatever their status becomes meanwhile.
+pub fn every_status() -> String {
+    STATUSES.map(|status| format!("status eq \"{status}\"")).join(" or ")
+}
