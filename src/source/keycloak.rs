@@ -215,7 +215,7 @@ impl Directory for Keycloak {
         examine::examine(&mut self.api, &self.settings).await
     }
 
-    fn clock(&self) -> Option<Timestamp> {
+    fn date(&self) -> Option<Timestamp> {
         self.api.now()
     }
 }
