@@ -18,6 +18,8 @@ pub struct Changes {
     pub more: bool,
     /// Something happened that only a full listing can tell.
     pub resync: bool,
+    /// The provider does not tell everything that happens: what is known is as old as the last full listing.
+    pub silent: bool,
     /// What could not be asked, where the rest could.
     pub trouble: Option<SourceError>,
 }

@@ -205,7 +205,8 @@ impl<D: Directory> Poller<D> {
                 self.again |= self.listing.is_some();
                 self.next_sweep = Instant::now();
             }
-            let whole = self.is_whole() && changes.trouble.is_none() && !changes.more;
+            let told = changes.trouble.is_none() && !changes.more && !changes.silent;
+            let whole = told && self.is_whole();
             let moved = changes.cursor.is_some() && changes.cursor != self.cursor;
             let at = if whole { began } else { Timestamp::MIN };
             if moved || at != Timestamp::MIN {

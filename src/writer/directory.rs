@@ -70,7 +70,7 @@ pub(super) fn observe(
             gone(plan, person, *at, When { now, provider: *at });
         }
         Observation::Listing { source, people, complete, at } => {
-            return sweep::listing(plan, (source, people, *complete), *at, now);
+            return sweep::listing(plan, sweeps, (source, people, *complete), *at, now);
         }
         Observation::Page { source, sweep, people } => return sweep::page(plan, sweeps, (source, *sweep), people, now),
         Observation::Swept { source, sweep: id, at, count, verify } => {

@@ -235,11 +235,14 @@ fn complete(plan: &mut Plan, source: &str, at: Timestamp, now: Now) {
 /// Plans a listing in one piece.
 pub(super) fn listing(
     plan: &mut Plan,
+    sweeps: &mut Sweeps,
     (source, people, whole): (&str, &[Person], bool),
     at: Timestamp,
     now: Now,
 ) -> Result<Outcome, Refused> {
     let rules = source_rules(plan, source)?;
+    // Newer than any piece of a listing that is on its way.
+    people.iter().for_each(|person| sweeps.touched(source, person_key(&plan.state.fold.keyer, &person.id)));
     let when = When { now, provider: None };
     let mut sweep = Sweep::begin(plan, source, 0);
     let first = !plan.state.fold.sources.contains_key(source);

@@ -44,6 +44,7 @@ fn keycloak(url: &str, scratch: &Path, ca_file: Option<&Path>) -> Keycloak {
         issuer: corp::ISSUER.into(),
         realm,
         attributes: std::collections::BTreeSet::new(),
+        poll: Duration::from_secs(86_400),
     };
     Keycloak::new(settings, Http::new(Duration::from_millis(700), ca_file.map(Path::to_owned)))
 }
@@ -117,7 +118,7 @@ async fn each_is_said_in_words_and_changes_nothing() {
         (Trouble::Html, "list users: answered `text/html`, not JSON"),
         (Trouble::Other, "not as expected"),
         (Trouble::Repeating, "its rows moved each time that it was read"),
-        (Trouble::Blind, "is `view-users` missing?"),
+        (Trouble::Blind, "the realm counts 1100: give the service account of `offboard-sync` the role `view-users`"),
         (Trouble::Empty, "is held back: "),
     ] {
         let error = bench.fails(trouble).await;

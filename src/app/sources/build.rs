@@ -58,7 +58,8 @@ fn keycloak(settings: &SourceSettings, own: &KeycloakSettings) -> Result<Keycloa
         client_secret_file: own.client_secret_file.clone(),
     };
     let (name, issuer, attributes) = (settings.name.clone(), settings.issuer.clone(), settings.attributes.clone());
-    Ok(Keycloak::new(keycloak::Settings { name, issuer, realm, attributes }, http(settings)))
+    let own = keycloak::Settings { name, issuer, realm, attributes, poll: settings.poll };
+    Ok(Keycloak::new(own, http(settings)))
 }
 
 fn entra(settings: &SourceSettings, own: &EntraSettings) -> Result<Entra, String> {

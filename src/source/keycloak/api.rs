@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use super::shapes::{PublicRealm, Token, TokenRefused, User};
 use crate::domain::time::Timestamp;
 use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
@@ -35,124 +36,34 @@ pub struct Api {
     http: Http,
     realm: Realm,
     token: Option<(String, Instant)>,
-    /// What time it was there when it last answered.
-    pub date: Option<Timestamp>,
-    /// `notBefore` of the realm in seconds, as the last token answer had it.
-    pub not_before: i64,
+    /// What time it was there, and here, when it last gave a token. Keycloak's answers bear no `Date`.
+    clock: Option<(Timestamp, Instant)>,
 }
 
+/// What is read of our own token: nobody but Keycloak judges it.
 #[derive(Deserialize)]
-struct Token {
-    access_token: String,
-    expires_in: u64,
-    #[serde(rename = "not-before-policy", default)]
-    not_before: i64,
+struct Issued {
+    iat: i64,
 }
 
-#[derive(Deserialize)]
-struct PublicRealm {
-    #[serde(rename = "tokens-not-before", default)]
-    not_before: i64,
-}
-
-/// `GET users…`, as far as it concerns us.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct User {
-    /// `sub` of their tokens.
-    pub id: String,
-    #[serde(default)]
-    pub username: Option<String>,
-    #[serde(default)]
-    pub email: Option<String>,
-    #[serde(default)]
-    pub email_verified: bool,
-    #[serde(default)]
-    pub enabled: bool,
-    /// Seconds. Tokens from before are dead.
-    #[serde(default)]
-    pub not_before: i64,
-    #[serde(default)]
-    pub attributes: std::collections::BTreeMap<String, Vec<String>>,
-    /// A service account's client.
-    #[serde(default)]
-    pub service_account_client_id: Option<String>,
-}
-
-/// `GET groups…`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Group {
-    pub id: String,
-    pub path: String,
-    #[serde(default)]
-    pub sub_group_count: Option<u64>,
-}
-
-/// Whoever is named by an id alone.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Member {
-    pub id: String,
-}
-
-/// `GET clients…`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Client {
-    pub id: String,
-    pub client_id: String,
-    #[serde(default)]
-    pub enabled: bool,
-    #[serde(default)]
-    pub not_before: i64,
-}
-
-/// `GET admin-events`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AdminEvent {
-    pub id: Option<String>,
-    /// Milliseconds.
-    pub time: i64,
-    #[serde(default)]
-    pub operation_type: String,
-    #[serde(default)]
-    pub resource_type: String,
-    #[serde(default)]
-    pub resource_path: String,
-    #[serde(default)]
-    pub representation: Option<String>,
-}
-
-/// `GET events`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UserEvent {
-    pub id: Option<String>,
-    /// Milliseconds.
-    pub time: i64,
-    #[serde(rename = "type", default)]
-    pub kind: String,
-    #[serde(default)]
-    pub user_id: Option<String>,
-    #[serde(default)]
-    pub session_id: Option<String>,
-}
-
-/// `GET events/config`
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct EventsConfig {
-    pub events_enabled: bool,
-    pub admin_events_enabled: bool,
-    pub admin_events_details_enabled: bool,
+/// When a token was issued, to the second.
+fn issued(token: &str) -> Option<Timestamp> {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let issued: Issued = serde_json::from_slice(&payload).ok()?;
+    Some(Timestamp::from_secs(issued.iat))
 }
 
 impl Api {
     /// Asks `realm` by `http`.
     #[must_use]
     pub fn new(http: Http, realm: Realm) -> Self {
-        Self { http, realm, token: None, date: None, not_before: 0 }
+        Self { http, realm, token: None, clock: None }
+    }
+
+    /// What time it is there, to the second; not before it gave a token.
+    #[must_use]
+    pub fn now(&self) -> Option<Timestamp> {
+        self.clock.map(|(there, here)| there.plus(here.elapsed()))
     }
 
     fn url(&self, parts: &[&str]) -> Result<Url, SourceError> {
@@ -168,7 +79,6 @@ impl Api {
     /// # Errors
     /// [`SourceError`].
     pub async fn sign_in(&mut self) -> Result<(), SourceError> {
-        let step = "get a token for the service account";
         let Realm { realm, client_id, client_secret_file, .. } = self.realm.clone();
         let password = secret(&client_secret_file).await?;
         let url = self.url(&["realms", &realm, "protocol", "openid-connect", "token"])?;
@@ -176,28 +86,42 @@ impl Api {
         let password = encoded([("", password.as_str())]).split_off(1);
         let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
         let form = encoded([("grant_type", "client_credentials")]);
-        let answer = self.http.ask(Call::post(step, url, form).authorized(basic)).await?;
-        self.date = answer.date().or(self.date);
+        let call = Call::post("get a token for the service account", url, form).authorized(basic);
+        let answer = self.http.ask(call).await?;
+        let advice = self.missing(&answer);
+        let step = answer.step;
         let answer = match answer.status {
-            StatusCode::NOT_FOUND => {
-                let advice = format!("there is no realm `{realm}` under this `url`");
-                return Err(SourceError::Forbidden { step, advice });
-            }
-            StatusCode::BAD_REQUEST => {
-                let advice =
-                    format!("client `{client_id}` has no service account: switch on \"Service accounts roles\"");
-                return Err(SourceError::Forbidden { step, advice });
-            }
-            _ => answer.checked(|_| {
-                format!("client `{client_id}` is unknown or disabled, or its secret in `client_secret_file` is wrong")
-            })?,
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => return Err(SourceError::Forbidden { step, advice }),
+            _ => answer.checked(|_| advice)?,
         };
         let token: Token = answer.json()?;
         let life = Duration::from_secs(token.expires_in);
         let renew = life.saturating_sub(RENEW_BEFORE.min(life / 2));
+        self.clock = issued(&token.access_token).map(|there| (there, Instant::now())).or(self.clock);
         self.token = Some((format!("Bearer {}", token.access_token), Instant::now() + renew));
-        self.not_before = token.not_before;
         Ok(())
+    }
+
+    /// What is missing where there is no token, in words.
+    fn missing(&self, answer: &Answer) -> String {
+        let Realm { realm, client_id: client, .. } = &self.realm;
+        if answer.status == StatusCode::NOT_FOUND {
+            return format!("there is no realm `{realm}` under this `url`");
+        }
+        let said: TokenRefused = answer.json().unwrap_or_default();
+        match (said.error.as_str(), said.error_description.as_str()) {
+            ("invalid_client", _) => format!("there is no client `{client}` in realm `{realm}`, or it is disabled"),
+            ("unauthorized_client", text) if text.starts_with("Public client") => {
+                format!("client `{client}` is public: switch on \"Client authentication\"")
+            }
+            ("unauthorized_client", text) if text.contains("service account") => {
+                format!("client `{client}` has no service account: switch on \"Service accounts roles\"")
+            }
+            ("unauthorized_client", _) => {
+                format!("the secret in `client_secret_file` is not the one of client `{client}`")
+            }
+            _ => format!("client `{client}` gets no token in realm `{realm}`"),
+        }
     }
 
     async fn answer(&mut self, step: &'static str, url: Url, right: &str) -> Result<Answer, SourceError> {
@@ -207,21 +131,32 @@ impl Api {
             }
             let token = self.token.as_ref().map(|(token, _)| token.clone()).unwrap_or_default();
             let answer = self.http.ask(Call::get(step, url.clone()).authorized(token)).await?;
-            self.date = answer.date().or(self.date);
             // A `notBefore` of the realm ends our own token too.
             if answer.status == StatusCode::UNAUTHORIZED && !last {
                 self.token = None;
                 continue;
             }
-            let client = self.realm.client_id.clone();
             return answer.checked(|status| match status {
-                StatusCode::FORBIDDEN => {
-                    format!("give the service account of `{client}` the role `{right}` of `realm-management`")
-                }
+                StatusCode::FORBIDDEN => self.lacks(right),
                 _ => "its token is not accepted".to_owned(),
             });
         }
         Err(SourceError::Forbidden { step, advice: "its token is not accepted".to_owned() })
+    }
+
+    fn lacks(&self, right: &str) -> String {
+        format!("give the service account of `{}` the role `{right}` of `realm-management`", self.realm.client_id)
+    }
+
+    /// What a listing is that has fewer rows than the realm counts: with only the right to query users, Keycloak lists
+    /// nobody, and counts everybody.
+    #[must_use]
+    pub fn void(&self, step: &'static str, rows: usize, count: usize) -> SourceError {
+        let what = format!("it has {rows} rows, and the realm counts {count}");
+        if rows == 0 {
+            return SourceError::Forbidden { step, advice: format!("{what}: {}", self.lacks("view-users")) };
+        }
+        SourceError::Malformed { step, what }
     }
 
     /// `GET {base}/admin/realms/{realm}/…`; `right` is what a 403 lacks.
@@ -247,10 +182,31 @@ impl Api {
     pub async fn realm_not_before(&mut self) -> Result<i64, SourceError> {
         let url = self.url(&["realms", &self.realm.realm.clone()])?;
         let answer = self.http.ask(Call::get("read the realm", url)).await?;
-        self.date = answer.date().or(self.date);
         let realm: PublicRealm = answer.checked(|_| "the realm is not public".to_owned())?.json()?;
-        self.not_before = realm.not_before;
         Ok(realm.not_before)
+    }
+
+    /// How many users there are; some of them, by a query.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn count(&mut self, query: &[(&str, &str)]) -> Result<usize, SourceError> {
+        self.get("count users", &["users", "count"], query, "view-users").await
+    }
+
+    /// The user, enabled if they are. In a realm with permanent lockout, Keycloak shows whoever is just signing in as
+    /// locked out (and whoever's record is just being read cannot sign in). What it finds by asking for those who are
+    /// disabled is true.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn settled(&mut self, user: User) -> Result<User, SourceError> {
+        if !user.is_locked_out() {
+            return Ok(user);
+        }
+        let query = [("enabled", "false"), ("username", user.username.as_str()), ("exact", "true")];
+        let enabled = self.count(&query).await? == 0;
+        Ok(User { enabled, ..user })
     }
 
     /// One user; nobody where there is none.
@@ -258,8 +214,9 @@ impl Api {
     /// # Errors
     /// [`SourceError`].
     pub async fn user(&mut self, id: &str) -> Result<Option<User>, SourceError> {
-        match self.get("read a user", &["users", id], &[], "view-users").await {
-            Ok(user) => Ok(Some(user)),
+        match self.get::<User>("read a user", &["users", id], &[], "view-users").await {
+            Ok(user) if user.id == id => Ok(Some(self.settled(user).await?)),
+            Ok(_) => Ok(None),
             Err(SourceError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }

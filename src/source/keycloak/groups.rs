@@ -1,167 +1,156 @@
-//! Groups of a realm: the tree, who is in which, and what a membership amounts to.
+//! Groups of a realm: the tree, and what a membership amounts to.
 //!
-//! Somebody in `/payments-eng/payments-leads` is in `payments-eng` too. A group goes by its path, and by its bare
-//! name where no other group of the realm has it: tokens name groups either way.
+//! Somebody in `/payments-eng/payments-leads` is in `payments-eng` too. A group goes by its path and by its bare name,
+//! since tokens name groups either way; but by no name that another group of the realm has as well. (A slash in a name
+//! is not written otherwise than one between names: a group `a/b` at the top and `b` in `a` are both `/a/b`.)
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use super::api::{Api, Group, Member};
+use super::api::Api;
+use super::shapes::{Count, Group};
 use crate::source::error::SourceError;
 
-/// Rows that are asked for at once.
-const ROWS: usize = 1000;
+/// How often a tree that changes under our hands is read.
+const ATTEMPTS: usize = 3;
 
-/// The groups of a realm.
-#[derive(Clone, Debug, Default)]
-pub struct Tree {
-    /// Ids, with what being in it amounts to.
-    names: HashMap<String, Vec<String>>,
-    /// Bare names that more than one group has.
-    shared: BTreeSet<String>,
-}
+/// Who is in which groups, by their ids.
+pub type Memberships = HashMap<Box<str>, Vec<Arc<str>>>;
 
-/// `/a/b` → `/a`, `/a/b`. A `/` in a name is written `~/`.
-fn ancestors(path: &str) -> Vec<&str> {
-    let bytes = path.as_bytes();
-    let cut =
-        |at: &usize| bytes.get(*at) == Some(&b'/') && at.checked_sub(1).and_then(|at| bytes.get(at)) != Some(&b'~');
-    let mut found: Vec<&str> = (1..bytes.len()).filter(cut).filter_map(|at| path.get(..at)).collect();
-    found.push(path);
-    found
-}
-
-/// `/a/b` → `b`
-fn bare(path: &str) -> String {
-    let parents = ancestors(path);
-    let parent = parents.len().checked_sub(2).and_then(|at| parents.get(at)).map_or(0, |parent| parent.len());
-    path.get(parent + 1..).unwrap_or(path).replace("~/", "/")
-}
+/// The groups of a realm: what being in each amounts to, by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree(BTreeMap<Arc<str>, Vec<String>>);
 
 impl Tree {
     /// The tree that these groups are.
     #[must_use]
     pub fn of(groups: &[Group]) -> Self {
-        let (mut seen, mut shared) = (BTreeSet::new(), BTreeSet::new());
+        let by_id: HashMap<&str, &Group> = groups.iter().map(|group| (group.id.as_str(), group)).collect();
+        let mut holders: HashMap<&str, BTreeSet<&str>> = HashMap::new();
         for group in groups {
-            let name = bare(&group.path);
-            if !seen.insert(name.clone()) {
-                shared.insert(name);
+            for name in [&group.path, &group.name] {
+                holders.entry(name).or_default().insert(&group.id);
             }
         }
-        let mut tree = Self { names: HashMap::new(), shared };
+        let is_its_own = |name: &&String| holders.get(name.as_str()).is_some_and(|holders| holders.len() == 1);
+        let mut tree = BTreeMap::new();
         for group in groups {
-            let names = tree.names_of(&group.path);
-            tree.names.insert(group.id.clone(), names);
+            let mut names = BTreeSet::new();
+            let mut next = Some(group);
+            // A tree that bites its own tail has no more levels than groups.
+            for _ in 0..groups.len() {
+                let Some(group) = next else { break };
+                names.extend([&group.path, &group.name].into_iter().filter(is_its_own).cloned());
+                next = group.parent_id.as_ref().and_then(|id| by_id.get(id.as_str()).copied());
+            }
+            tree.insert(Arc::from(group.id.as_str()), names.into_iter().collect());
         }
-        tree
-    }
-
-    /// What being in the group of this path amounts to.
-    #[must_use]
-    pub fn names_of(&self, path: &str) -> Vec<String> {
-        let both = |path: &str| {
-            let name = Some(bare(path)).filter(|name| !self.shared.contains(name));
-            std::iter::once(path.to_owned()).chain(name)
-        };
-        ancestors(path).into_iter().flat_map(both).collect()
+        Self(tree)
     }
 
     /// Ids of all groups.
-    pub fn ids(&self) -> impl Iterator<Item = &String> {
-        self.names.keys()
+    pub fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.keys()
+    }
+
+    /// The id as the tree has it; `None` for a group that is not in it.
+    #[must_use]
+    pub fn id(&self, id: &str) -> Option<Arc<str>> {
+        self.0.get_key_value(id).map(|(id, _)| Arc::clone(id))
     }
 
     /// What being in these groups amounts to, sorted and without doubles.
-    pub fn flat<'a>(&self, ids: impl IntoIterator<Item = &'a String>) -> Vec<String> {
-        let names: BTreeSet<String> = ids.into_iter().filter_map(|id| self.names.get(id)).flatten().cloned().collect();
-        names.into_iter().collect()
+    #[must_use]
+    pub fn flat(&self, ids: &[Arc<str>]) -> Vec<String> {
+        let names: BTreeSet<&String> = ids.iter().filter_map(|id| self.0.get(id)).flatten().collect();
+        names.into_iter().cloned().collect()
+    }
+
+    /// Groups that are gone in `new`, or amount to something else there. New ones have no members that no event names.
+    #[must_use]
+    pub fn changed(&self, new: &Self) -> BTreeSet<Arc<str>> {
+        self.0.iter().filter(|(id, names)| new.0.get(*id) != Some(*names)).map(|(id, _)| Arc::clone(id)).collect()
     }
 }
 
-/// Reads the whole tree: top-level groups, and the children of those that have some.
+/// Reads the whole tree at once: `search=*` finds all groups, whatever their level, where a listing without it has only
+/// those at the top.
 ///
 /// # Errors
-/// [`SourceError`].
+/// [`SourceError`]; [`SourceError::Forbidden`] too if the realm counts groups and shows none.
 pub async fn read(api: &mut Api) -> Result<Tree, SourceError> {
-    let mut all: Vec<Group> = Vec::new();
-    let mut parents: Vec<Option<String>> = vec![None];
-    while let Some(parent) = parents.pop() {
-        let mut first = 0;
-        loop {
-            let (from, rows) = (first.to_string(), ROWS.to_string());
-            let query = [("first", from.as_str()), ("max", rows.as_str()), ("briefRepresentation", "true")];
-            let path = match &parent {
-                Some(id) => vec!["groups", id.as_str(), "children"],
-                None => vec!["groups"],
-            };
-            let found: Vec<Group> = api.get("list groups", &path, &query, "view-users").await?;
-            let (many, known) = (found.len(), all.len());
-            for group in found {
-                if group.sub_group_count != Some(0) {
-                    parents.push(Some(group.id.clone()));
-                }
-                all.push(group);
-            }
-            first += many;
-            if many < ROWS {
-                break;
-            }
-            // A server that does not know `first` says the same for ever.
-            if known > 1_000_000 {
-                return Err(SourceError::Malformed { step: "list groups", what: "it does not end".to_owned() });
-            }
+    let step = "list groups";
+    let brief = [("briefRepresentation", "true"), ("subGroupsCount", "false")];
+    let query = [&[("search", "*"), ("populateHierarchy", "false"), ("max", "-1")], brief.as_slice()].concat();
+    let (mut rows, mut count) = (0, 0);
+    for _ in 0..ATTEMPTS {
+        let groups: Vec<Group> = api.get(step, &["groups"], &query, "view-users").await?;
+        count = api.get::<Count>("count groups", &["groups", "count"], &[], "view-users").await?.count;
+        rows = groups.len();
+        if rows == count {
+            return Ok(Tree::of(&groups));
         }
     }
-    Ok(Tree::of(&all))
-}
-
-/// The direct members of one group.
-///
-/// # Errors
-/// [`SourceError`].
-pub async fn members(api: &mut Api, group: &str) -> Result<Vec<String>, SourceError> {
-    let mut ids: Vec<String> = Vec::new();
-    loop {
-        let (from, rows) = (ids.len().to_string(), ROWS.to_string());
-        let query = [("first", from.as_str()), ("max", rows.as_str()), ("briefRepresentation", "true")];
-        let path = ["groups", group, "members"];
-        let found: Vec<Member> = match api.get("list members of a group", &path, &query, "view-users").await {
-            // It was deleted meanwhile: its event says so.
-            Err(SourceError::NotFound { .. }) => return Ok(ids),
-            found => found?,
-        };
-        let many = found.len();
-        let repeats = found.first().is_some_and(|member| ids.contains(&member.id));
-        if repeats {
-            return Err(SourceError::Malformed { step: "list members of a group", what: "a page repeats".to_owned() });
-        }
-        ids.extend(found.into_iter().map(|member| member.id));
-        if many < ROWS {
-            return Ok(ids);
-        }
-    }
+    Err(api.void(step, rows, count))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn group(id: &str, path: &str) -> Group {
-        Group { id: id.into(), path: path.into(), sub_group_count: None }
+    fn group(id: &str, path: &str, name: &str, parent: Option<&str>) -> Group {
+        Group { id: id.into(), name: name.into(), path: path.into(), parent_id: parent.map(Into::into) }
+    }
+
+    fn flat(tree: &Tree, ids: &[&str]) -> Vec<String> {
+        tree.flat(&ids.iter().map(|id| Arc::from(*id)).collect::<Vec<_>>())
     }
 
     #[test]
     fn a_member_of_a_group_is_one_of_its_parents() {
         let tree = Tree::of(&[
-            group("1", "/eng"),
-            group("2", "/eng/leads"),
-            group("3", "/sales"),
-            group("4", "/sales/leads"),
-            group("5", "/r~/d"),
+            group("1", "/eng", "eng", None),
+            group("2", "/eng/leads", "leads", Some("1")),
+            group("3", "/sales", "sales", None),
+            group("4", "/sales/leads", "leads", Some("3")),
+            group("5", "/r/d", "r/d", None),
         ]);
-        assert_eq!(tree.flat([&"2".to_owned()]), ["/eng", "/eng/leads", "eng"], "two groups are called `leads`");
-        assert_eq!(tree.flat([&"1".to_owned(), &"3".to_owned()]), ["/eng", "/sales", "eng", "sales"]);
-        assert_eq!(tree.flat([&"5".to_owned()]), ["/r~/d", "r/d"], "a slash in a name");
-        assert_eq!(tree.flat([&"9".to_owned()]), Vec::<String>::new());
+        assert_eq!(flat(&tree, &["2"]), ["/eng", "/eng/leads", "eng"], "two groups are called `leads`");
+        assert_eq!(flat(&tree, &["1", "3"]), ["/eng", "/sales", "eng", "sales"]);
+        assert_eq!(flat(&tree, &["5"]), ["/r/d", "r/d"], "a slash in a name");
+        assert_eq!(flat(&tree, &["9"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_name_that_two_groups_have_is_nobodys() {
+        let tree = Tree::of(&[
+            group("1", "/eng", "eng", None),
+            group("2", "/eng/leads", "leads", Some("1")),
+            group("3", "/eng/leads", "eng/leads", None),
+            group("4", "//eng", "/eng", None),
+        ]);
+        assert_eq!(flat(&tree, &["3"]), ["eng/leads"], "a slash in a name opens no other group");
+        assert_eq!(flat(&tree, &["2"]), ["eng", "leads"]);
+        assert_eq!(flat(&tree, &["4"]), ["//eng"]);
+    }
+
+    #[test]
+    fn a_loop_ends() {
+        let tree = Tree::of(&[group("1", "/a", "a", Some("2")), group("2", "/a/b", "b", Some("1"))]);
+        assert_eq!(flat(&tree, &["1"]), ["/a", "/a/b", "a", "b"]);
+    }
+
+    #[test]
+    fn what_changed_of_a_tree() {
+        let [one, two] = [group("1", "/eng", "eng", None), group("2", "/eng/leads", "leads", Some("1"))];
+        let tree = Tree::of(&[one.clone(), two.clone()]);
+        let changed = |groups: &[Group]| {
+            let changed = tree.changed(&Tree::of(groups));
+            changed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(changed(&[one.clone(), two.clone(), group("3", "/new", "new", None)]), "");
+        assert_eq!(changed(std::slice::from_ref(&one)), "2", "deleted");
+        assert_eq!(changed(&[group("1", "/x", "x", None), two.clone()]), "1 2", "renamed");
+        assert_eq!(changed(&[one, two, group("3", "/leads", "leads", None)]), "2", "its name is shared by now");
     }
 }

@@ -102,6 +102,19 @@ async fn rows_that_do_not_match_the_count_are_no_listing() {
 }
 
 #[tokio::test]
+async fn a_listing_of_some_is_newer_than_the_pieces_before_it() {
+    let bench = Bench::start().await;
+    let renamed = Person { email: Some("a@example.com".into()), ..person("alice", Status::Active) };
+    bench.page(1, &[renamed, person("bob", Status::Active)], at(5)).await.unwrap();
+    let people = vec![person("alice", Status::Suspended)];
+    let disabled = Observation::Listing { source: "hr".into(), people, complete: false, at: at(6).wall };
+    bench.observe(disabled, at(6)).await.unwrap();
+    bench.swept(1, None, false, at(7)).await.unwrap();
+    assert_eq!(bench.status("alice"), Some(Status::Suspended), "the piece was read before");
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
 async fn what_became_known_meanwhile_is_newer_than_the_listing() {
     let bench = Bench::start().await;
     let renamed = Person { email: Some("a@example.com".into()), ..person("alice", Status::Active) };

@@ -120,8 +120,10 @@ async fn answer(State(provider): State<Provider>, request: Request) -> Response 
             Some(user) => json_of(user),
             None => StatusCode::NOT_FOUND.into_response(),
         },
+        ["groups", "count"] => json_of(&json!({ "count": 0 })),
         ["events", "config"] => json_of(&json!({ "adminEventsEnabled": true, "eventsEnabled": true })),
-        [.., "token"] => json_of(&json!({ "access_token": "t", "expires_in": 300, "not-before-policy": 0 })),
+        // A token that says when it was issued: `{"iat":1700000000}`.
+        [.., "token"] => json_of(&json!({ "access_token": "e30.eyJpYXQiOjE3MDAwMDAwMDB9.x", "expires_in": 300 })),
         ["realms", _] => json_of(&json!({ "tokens-not-before": 0 })),
         _ => json_of(&json!([])),
     }

@@ -1,0 +1,213 @@
+//! What happened since it was last asked: events are read, and whoever they point at.
+
+use std::sync::Arc;
+
+use super::Keycloak;
+use super::events::{Hints, Seen, Touched, USER_EVENTS};
+use super::groups;
+use super::people::is_service_account;
+use super::shapes::{AdminEvent, Client, EventsConfig, Group, UserEvent};
+use crate::domain::inbox::Observation;
+use crate::domain::revocation::Target;
+use crate::domain::time::Timestamp;
+use crate::source::error::SourceError;
+
+/// Events that are read at once.
+pub const EVENTS: usize = 1_000;
+/// The most: so many events within the overlap are longer than an answer may be.
+const MOST_EVENTS: usize = 64_000;
+/// Members of changed groups who are read one by one. For more a listing is faster.
+const AT_ONCE: usize = 200;
+
+impl Keycloak {
+    /// The settings of events; whether admin events were off until now: what happened meanwhile is in none of them.
+    pub(super) async fn read_config(&mut self) -> Result<bool, SourceError> {
+        let new: EventsConfig =
+            self.api.get("read the settings of events", &["events", "config"], &[], "view-events").await?;
+        let on = new.admin_events_enabled;
+        let before = self.config.replace(new).map(|config| config.admin_events_enabled);
+        if before == Some(true) && !on {
+            tracing::warn!(source.name = %self.settings.name, "admin events were switched off: only listings are left");
+        }
+        Ok(before == Some(false) && on)
+    }
+
+    /// The next events of both kinds; whether there are more.
+    pub(super) async fn read_events(
+        &mut self,
+        admin: &mut Seen,
+        user: &mut Seen,
+    ) -> Result<(Hints, bool), SourceError> {
+        let mut hints = Hints::default();
+        if self.config.is_none() {
+            hints.resync = self.read_config().await?;
+        }
+        let config = self.config.clone().unwrap_or_default();
+        let (max, mut more) = (self.events.to_string(), false);
+        if config.admin_events_enabled {
+            let since = admin.since().to_string();
+            let query = [("dateFrom", since.as_str()), ("direction", "asc"), ("max", max.as_str())];
+            let events: Vec<AdminEvent> =
+                self.api.get("read admin events", &["admin-events"], &query, "view-events").await?;
+            let new = hints.admin(admin, &events, self.clock());
+            more |= self.is_full(admin, (events.len(), new));
+        }
+        if config.events_enabled {
+            let since = user.since().to_string();
+            let mut query = vec![("dateFrom", since.as_str()), ("direction", "asc"), ("max", max.as_str())];
+            query.extend(USER_EVENTS.map(|kind| ("type", kind)));
+            let events: Vec<UserEvent> = self.api.get("read user events", &["events"], &query, "view-events").await?;
+            let new = hints.user_events(user, &events, self.clock());
+            more |= self.is_full(user, (events.len(), new));
+        }
+        if !more {
+            self.events = EVENTS;
+            admin.forget();
+            user.forget();
+        }
+        Ok((hints, more))
+    }
+
+    /// The provider's clock in milliseconds, a second ahead: it is known to the second.
+    fn clock(&self) -> i64 {
+        self.api.now().map_or(i64::MAX, |now| now.as_millis().saturating_add(1_000))
+    }
+
+    /// Whether a page has no room for what comes behind it. One that holds nothing new is asked for anew, larger: its
+    /// events are all of the overlap. Past the largest page there is no overlap.
+    fn is_full(&mut self, seen: &mut Seen, (events, new): (usize, usize)) -> bool {
+        let full = events >= self.events;
+        if full && new == 0 {
+            if self.events >= MOST_EVENTS {
+                seen.leave_overlap();
+            }
+            self.events = self.events.saturating_mul(4).min(MOST_EVENTS);
+        }
+        full
+    }
+
+    /// Follows the hints, in the order: whole realm, sessions, clients, groups, people. What cannot be read keeps
+    /// nothing of the rest back.
+    pub(super) async fn follow(
+        &mut self,
+        mut hints: Hints,
+        found: &mut Vec<Observation>,
+    ) -> (bool, Result<(), SourceError>) {
+        let mut outcome = Ok(());
+        let mut keep = |error: SourceError| outcome = std::mem::replace(&mut outcome, Ok(())).and(Err(error));
+        if hints.realm {
+            match self.follow_realm().await {
+                Ok((not_before, gap)) => {
+                    found.extend(not_before);
+                    hints.resync |= gap;
+                }
+                Err(error) => keep(error),
+            }
+        }
+        found.extend(hints.sessions.iter().map(|(session, at)| self.session(session, Timestamp::from_millis(*at))));
+        match self.follow_clients(hints.clients.into_iter().collect()).await {
+            Ok(clients) => found.extend(clients),
+            Err(error) => keep(error),
+        }
+        if hints.groups {
+            match self.follow_groups().await {
+                Ok(Some(members)) => members.into_iter().for_each(|id| _ = hints.users.entry(id).or_default()),
+                Ok(None) => hints.resync = true,
+                Err(error) => keep(error),
+            }
+        }
+        let groups = hints.groups;
+        for (id, touched) in hints.users {
+            match self.read_again(&id, &touched).await {
+                Ok(read) => found.extend(read),
+                Err(error) => keep(error),
+            }
+        }
+        // Whose groups they change is known by comparing with the tree before: the next time that is lost.
+        let lost = groups && outcome.is_err();
+        (hints.resync || lost, outcome)
+    }
+
+    async fn follow_realm(&mut self) -> Result<(Option<Observation>, bool), SourceError> {
+        let not_before = self.api.realm_not_before().await?;
+        let gap = self.read_config().await?;
+        Ok((self.realm_not_before(not_before), gap))
+    }
+
+    /// Reads clients again, those that are gone first: another one may be called so by now.
+    pub(super) async fn follow_clients(
+        &mut self,
+        clients: Vec<(String, Option<String>)>,
+    ) -> Result<Vec<Observation>, SourceError> {
+        let (mut gone, mut here) = (Vec::new(), Vec::new());
+        for (id, said) in clients {
+            match self.api.get::<Client>("read a client", &["clients", &id], &[], "view-clients").await {
+                Ok(client) => here.push(client),
+                Err(SourceError::NotFound { .. }) => {
+                    let name = self.clients.remove(&id).or(said);
+                    let another = name.as_ref().is_some_and(|name| self.clients.values().any(|known| known == name));
+                    gone.extend(name.filter(|_| !another).map(|name| self.client_block(&name, true)));
+                }
+                // Without the right, clients are not followed: `source check` says so.
+                Err(SourceError::Forbidden { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        gone.extend(here.iter().flat_map(|client| self.client(client)).collect::<Vec<_>>());
+        Ok(gone)
+    }
+
+    /// Reads the groups again: whose groups they change; `None` where only a listing can tell.
+    async fn follow_groups(&mut self) -> Result<Option<Vec<String>>, SourceError> {
+        let new = groups::read(&mut self.api).await?;
+        let changed = self.tree.changed(&new);
+        self.tree = new;
+        let is_meant = |groups: &[Arc<str>]| groups.iter().any(|id| changed.contains(id));
+        let meant = self.memberships.iter().filter(|(_, groups)| is_meant(groups)).map(|(id, _)| id.to_string());
+        let members: Vec<String> = meant.take(AT_ONCE + 1).collect();
+        Ok((self.listed && members.len() <= AT_ONCE).then_some(members))
+    }
+
+    /// Reads one user again, with the groups.
+    async fn read_again(&mut self, id: &str, touched: &Touched) -> Result<Vec<Observation>, SourceError> {
+        let time = |millis: Option<i64>| millis.map(Timestamp::from_millis);
+        let Some(user) = self.api.user(id).await? else {
+            self.memberships.remove(id);
+            return Ok(vec![Observation::Gone { person: self.id(id), at: time(touched.last()) }]);
+        };
+        if is_service_account(&user) {
+            return Ok(vec![]);
+        }
+        self.read_groups(id).await?;
+        let target = || Target::DirectoryPerson { person: self.id(id) };
+        let mut found = Vec::new();
+        // Out and in again before anybody looked: what was issued before stays dead all the same.
+        let back = time(touched.back_at().filter(|_| user.enabled));
+        found.extend(back.map(|at| self.cut_off(target(), at, "had been disabled")));
+        let ended = time(touched.cut_off);
+        found.extend(ended.map(|at| self.cut_off(target(), at, "signed out or credential changed")));
+        found.extend(self.not_before(&user));
+        let at = time(if user.enabled { touched.enabled_at() } else { touched.disabled_at() });
+        found.push(Observation::Change { person: self.person(user), at, event_id: None });
+        Ok(found)
+    }
+
+    pub(super) async fn read_groups(&mut self, id: &str) -> Result<(), SourceError> {
+        let path = ["users", id, "groups"];
+        let query = [("briefRepresentation", "true"), ("max", "-1")];
+        let groups: Vec<Group> = match self.api.get("read the groups of a user", &path, &query, "view-users").await {
+            // Deleted meanwhile: that is an event of its own.
+            Err(SourceError::NotFound { .. }) => vec![],
+            found => found?,
+        };
+        if groups.iter().any(|group| self.tree.id(&group.id).is_none()) {
+            self.tree = groups::read(&mut self.api).await?;
+        }
+        let ids: Vec<Arc<str>> = groups.iter().filter_map(|group| self.tree.id(&group.id)).collect();
+        if let Some(fresh) = &mut self.fresh {
+            fresh.insert(id.into(), ids.clone());
+        }
+        self.memberships.insert(id.into(), ids);
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! A full listing: groups and clients, then the members of each group, then the users.
+
+use std::sync::Arc;
+
+use super::Keycloak;
+use super::groups;
+use super::rows::{Listing, ROWS, Read, Rows};
+use super::shapes::{Client, Member, User};
+use crate::domain::inbox::Observation;
+use crate::source::directory::Page;
+use crate::source::error::SourceError;
+
+/// Groups whose members are read before something else gets its turn.
+const GROUPS: usize = 20;
+/// More clients than that are followed by events alone.
+const CLIENTS: &str = "10000";
+
+/// Where a listing goes on.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// Members of groups are next.
+    Members(Members),
+    /// Users are next.
+    Users(Users),
+}
+
+/// Where the members of groups go on.
+#[derive(Clone, Debug)]
+pub struct Members {
+    /// Those that are left; the last one is being read.
+    groups: Vec<Arc<str>>,
+    rows: Rows,
+    ids: Vec<String>,
+}
+
+/// Where the users of a listing go on.
+#[derive(Clone, Debug)]
+pub struct Users {
+    rows: Rows,
+    /// How many there were when it began.
+    before: usize,
+}
+
+fn on_the_way(next: Place, observations: Vec<Observation>) -> Page<Place> {
+    Page { people: vec![], observations, next: Some(next), count: None }
+}
+
+impl Keycloak {
+    pub(super) async fn begin(&mut self) -> Result<Page<Place>, SourceError> {
+        self.tree = groups::read(&mut self.api).await?;
+        self.fresh = Some(groups::Memberships::new());
+        let mut observations = self.list_clients().await?;
+        observations.extend(self.api.realm_not_before().await.map(|at| self.realm_not_before(at))?);
+        let groups = self.tree.ids().cloned().collect();
+        let members = Members { groups, rows: Rows::default(), ids: Vec::new() };
+        Ok(on_the_way(Place::Members(members), observations))
+    }
+
+    /// All clients, and those that were known and are in the listing no more.
+    async fn list_clients(&mut self) -> Result<Vec<Observation>, SourceError> {
+        let query = [("max", CLIENTS)];
+        let clients = match self.api.get::<Vec<Client>>("list clients", &["clients"], &query, "view-clients").await {
+            Err(SourceError::Forbidden { .. }) => return Ok(vec![]),
+            found => found?,
+        };
+        let mut missing = self.clients.clone();
+        let mut found: Vec<Observation> = clients.iter().flat_map(|client| self.client(client)).collect();
+        clients.iter().for_each(|client| drop(missing.remove(&client.id)));
+        // A listing may be empty for want of a right: each is asked for.
+        found.extend(self.follow_clients(missing.into_keys().map(|id| (id, None)).collect()).await?);
+        Ok(found)
+    }
+
+    pub(super) async fn read_members(&mut self, mut place: Members) -> Result<Page<Place>, SourceError> {
+        let (mut groups, mut read) = (0, 0);
+        while let Some(group) = place.groups.last().cloned() {
+            if groups >= GROUPS || read >= ROWS {
+                return Ok(on_the_way(Place::Members(place), vec![]));
+            }
+            let listing = Listing {
+                step: "list members of a group",
+                path: &["groups", &group, "members"],
+                query: &[("briefRepresentation", "true")],
+                id: |member: &Member| &member.id,
+            };
+            let more = match place.rows.next(&mut self.api, &listing).await {
+                Ok(Read::Page(members, more)) => {
+                    read += members.len();
+                    place.ids.extend(members.into_iter().map(|member| member.id));
+                    more
+                }
+                Ok(Read::Moved) => {
+                    place.ids.clear();
+                    true
+                }
+                // It was deleted meanwhile: its event says so.
+                Err(SourceError::NotFound { .. }) => false,
+                Err(error) => return Err(error),
+            };
+            if !more {
+                groups += 1;
+                self.join(&group, std::mem::take(&mut place.ids));
+                place.groups.pop();
+                place.rows = Rows::default();
+            }
+        }
+        // What fails from here on is asked for again: what was read is kept until nothing can.
+        let users = Users { rows: Rows::default(), before: self.api.count(&[]).await? };
+        self.memberships = self.fresh.take().unwrap_or_default();
+        Ok(on_the_way(Place::Users(users), vec![]))
+    }
+
+    fn join(&mut self, group: &Arc<str>, members: Vec<String>) {
+        let fresh = self.fresh.get_or_insert_default();
+        for member in members {
+            let of = fresh.entry(member.into()).or_default();
+            if !of.contains(group) {
+                of.push(Arc::clone(group));
+            }
+        }
+    }
+
+    pub(super) async fn read_users(&mut self, mut place: Users) -> Result<Page<Place>, SourceError> {
+        let step = "list users";
+        let query = [("briefRepresentation", "false")];
+        let listing = Listing { step, path: &["users"], query: &query, id: |user: &User| &user.id };
+        let Read::Page(users, more) = place.rows.next(&mut self.api, &listing).await? else {
+            place.before = self.api.count(&[]).await?;
+            return Ok(on_the_way(Place::Users(place), vec![]));
+        };
+        let observations = users.iter().filter_map(|user| self.not_before(user)).collect();
+        let mut people = Vec::with_capacity(users.len());
+        for user in users {
+            let user = self.api.settled(user).await?;
+            people.push(self.person(user));
+        }
+        if more {
+            return Ok(Page { people, observations, next: Some(Place::Users(place)), count: None });
+        }
+        let after = self.api.count(&[]).await?;
+        if place.rows.read < after.min(place.before) {
+            return Err(self.api.void(step, place.rows.read, after));
+        }
+        self.listed = true;
+        Ok(Page { people, observations, next: None, count: (after == place.before).then_some(after) })
+    }
+}
