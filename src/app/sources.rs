@@ -20,7 +20,7 @@ use crate::domain::inbox::Inbox;
 use crate::domain::time::Timestamp;
 use crate::source::directory::{Directory, Finding, Grade};
 use crate::source::health::{Health, Report, Reports};
-use crate::source::poller::{Order, Poller, Rhythm, Surroundings};
+use crate::source::poller::{Order, Poller, Rhythm, Surroundings, Time};
 use crate::state::Published;
 use crate::telemetry::metrics::Metrics;
 
@@ -83,7 +83,7 @@ impl Sources {
 
 /// Tries everything that a source of these settings will need.
 pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
-    match build(&settings, Examine) {
+    match build(&settings, time(&Clock::start(None)), Examine) {
         Ok(found) => found.await,
         Err(text) => vec![Finding { grade: Grade::Bad, what: "configuration", text }],
     }
@@ -172,7 +172,7 @@ impl Manager {
             let (health, shown) = watch::channel(Health::default());
             let around = Surroundings {
                 inbox: self.inbox.clone(),
-                time: self.time(),
+                time: time(&self.clock),
                 reports: self.reports(),
                 health,
                 orders: received,
@@ -180,7 +180,7 @@ impl Manager {
             let cursor = self.published.load().fold.feeds.get(&settings.name).and_then(|feed| feed.cursor.clone());
             let rhythm = Rhythm { poll: settings.poll, reconcile: settings.reconcile };
             let start = Start { name: settings.name.clone(), rhythm, cursor, around, tasks };
-            let id = match build(settings, start) {
+            let id = match build(settings, time(&self.clock), start) {
                 Ok(id) => id,
                 Err(error) => {
                     tracing::error!(source.name = %settings.name, error, "the source cannot be asked");
@@ -193,11 +193,6 @@ impl Manager {
         self.sources.0.store(Arc::new(handles));
     }
 
-    fn time(&self) -> crate::source::poller::Time {
-        let clock = Arc::clone(&self.clock);
-        Arc::new(move || clock.now())
-    }
-
     fn reports(&self) -> Reports {
         let metrics = Arc::clone(&self.metrics);
         Arc::new(move |name, report| match report {
@@ -205,6 +200,12 @@ impl Manager {
             Report::Told(kind, many) => metrics.source_events(name, kind, many as u64),
         })
     }
+}
+
+/// The clock, for those who only want to be told the time.
+fn time(clock: &Arc<Clock>) -> Time {
+    let clock = Arc::clone(clock);
+    Arc::new(move || clock.now())
 }
 
 /// Asks a directory from now on.

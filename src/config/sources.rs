@@ -4,11 +4,13 @@ mod entra;
 mod file;
 mod keycloak;
 mod kind;
+mod ldap;
 
 pub use entra::EntraSettings;
 pub use file::FileSettings;
 pub use keycloak::KeycloakSettings;
 pub use kind::SourceKind;
+pub use ldap::{LdapSettings, LdapSync};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

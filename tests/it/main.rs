@@ -20,6 +20,7 @@ mod imports;
 mod histories;
 mod jwks;
 mod laws;
+mod ldap;
 mod manifests;
 mod mesh;
 mod model;

@@ -4,12 +4,16 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
-use crate::config::sources::{EntraSettings, FileSettings, KeycloakSettings, SourceKind, SourceSettings};
+use crate::config::sources::{
+    EntraSettings, FileSettings, KeycloakSettings, LdapSettings, LdapSync, SourceKind, SourceSettings,
+};
 use crate::source::directory::Directory;
 use crate::source::entra::{self, Entra};
 use crate::source::file::PeopleFile;
 use crate::source::http::Http;
 use crate::source::keycloak::{self, Keycloak};
+use crate::source::ldap::{self, Ldap};
+use crate::source::poller::Time;
 
 /// What is done with a directory, of whatever kind it is.
 pub(super) trait With {
@@ -20,15 +24,19 @@ pub(super) trait With {
     fn with<D: Directory>(self, directory: D) -> Self::Made;
 }
 
-/// Builds the directory that these settings describe.
+/// Builds the directory that these settings describe. `time` tells those the time that need it.
 ///
 /// # Errors
 /// Why it cannot be built.
-pub(super) fn build<W: With>(settings: &SourceSettings, with: W) -> Result<W::Made, String> {
+pub(super) fn build<W: With>(settings: &SourceSettings, time: Time, with: W) -> Result<W::Made, String> {
     Ok(match &settings.kind {
         SourceKind::File(own) => with.with(file(settings, own)),
         SourceKind::Keycloak(own) => with.with(keycloak(settings, own)?),
         SourceKind::Entra(own) => with.with(entra(settings, own)?),
+        SourceKind::Ldap(own) if own.sync == LdapSync::Syncrepl => {
+            with.with(Ldap::<true>::new(ldap(settings, own), time))
+        }
+        SourceKind::Ldap(own) => with.with(Ldap::<false>::new(ldap(settings, own), time)),
     })
 }
 
@@ -65,4 +73,29 @@ fn entra(settings: &SourceSettings, own: &EntraSettings) -> Result<Entra, String
     };
     let (name, attributes) = (settings.name.clone(), settings.attributes.clone());
     Ok(Entra::new(entra::Settings { name, tenant, attributes }, http(settings)))
+}
+
+fn ldap(settings: &SourceSettings, own: &LdapSettings) -> ldap::Settings {
+    let server = ldap::Server {
+        url: own.url.clone(),
+        start_tls: own.start_tls,
+        ca_file: settings.ca_file.clone(),
+        bind_dn: own.bind_dn.clone(),
+        bind_password_file: own.bind_password_file.clone(),
+        timeout: settings.timeout,
+    };
+    ldap::Settings {
+        name: settings.name.clone(),
+        server,
+        base_dn: own.base_dn.clone(),
+        people_dn: own.people_dn.clone(),
+        people_filter: own.people_filter.clone(),
+        flavor: if own.active_directory { ldap::Flavor::Ad } else { ldap::Flavor::OpenLdap },
+        sync: match own.sync {
+            LdapSync::Syncrepl => ldap::Sync::Syncrepl,
+            LdapSync::DirSync => ldap::Sync::DirSync,
+            LdapSync::Poll => ldap::Sync::Poll,
+        },
+        attributes: settings.attributes.clone(),
+    }
 }

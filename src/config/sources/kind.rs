@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::entra::{ENTRA, EntraSettings};
 use super::file::{FILE, FileSettings};
 use super::keycloak::{KEYCLOAK, KeycloakSettings};
+use super::ldap::{LDAP, LdapSettings};
 use crate::config::fields::Fields;
 
 /// What speaks there, and what asking it needs.
@@ -16,6 +17,8 @@ pub enum SourceKind {
     Keycloak(KeycloakSettings),
     /// A tenant of Microsoft Entra ID.
     Entra(EntraSettings),
+    /// A directory that speaks LDAP.
+    Ldap(LdapSettings),
 }
 
 /// What a kind needs, may have beside, and defaults to.
@@ -35,7 +38,7 @@ pub(super) struct Kind {
     pub(super) read: fn(&Fields<'_>) -> Option<SourceKind>,
 }
 
-const KINDS: [&Kind; 3] = [&FILE, &KEYCLOAK, &ENTRA];
+const KINDS: [&Kind; 4] = [&FILE, &KEYCLOAK, &ENTRA, &LDAP];
 
 /// The kind of this name.
 pub(super) fn named(name: &str) -> Option<&'static Kind> {
