@@ -10,6 +10,7 @@ pub mod file;
 pub mod health;
 pub mod http;
 pub mod keycloak;
+pub mod ldap;
 mod listing;
 pub mod okta;
 mod pace;

@@ -83,9 +83,8 @@ impl Sources {
 
 /// Tries everything that a source of these settings will need.
 pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
-    let clock = Clock::start(None);
-    let time: Time = Arc::new(move || clock.now());
-    match build(&settings, &time, Examine(Arc::clone(&time))) {
+    let time = time(&Clock::start(None));
+    match build(&settings, Arc::clone(&time), Examine(time)) {
         Ok(found) => found.await,
         Err(text) => vec![Finding { grade: Grade::Bad, what: "configuration", text }],
     }
@@ -174,7 +173,7 @@ impl Manager {
             let (health, shown) = watch::channel(Health::default());
             let around = Surroundings {
                 inbox: self.inbox.clone(),
-                time: self.time(),
+                time: time(&self.clock),
                 reports: self.reports(),
                 health,
                 orders: received,
@@ -182,7 +181,7 @@ impl Manager {
             let cursor = self.published.load().fold.feeds.get(&settings.name).and_then(|feed| feed.cursor.clone());
             let rhythm = Rhythm { poll: settings.poll, reconcile: settings.reconcile };
             let start = Start { name: settings.name.clone(), rhythm, cursor, around, tasks };
-            let id = match build(settings, &self.time(), start) {
+            let id = match build(settings, time(&self.clock), start) {
                 Ok(id) => id,
                 Err(error) => {
                     tracing::error!(source.name = %settings.name, error, "the source cannot be asked");
@@ -195,11 +194,6 @@ impl Manager {
         self.sources.0.store(Arc::new(handles));
     }
 
-    fn time(&self) -> Time {
-        let clock = Arc::clone(&self.clock);
-        Arc::new(move || clock.now())
-    }
-
     fn reports(&self) -> Reports {
         let metrics = Arc::clone(&self.metrics);
         Arc::new(move |name, report| match report {
@@ -207,6 +201,12 @@ impl Manager {
             Report::Told(kind, many) => metrics.source_events(name, kind, many as u64),
         })
     }
+}
+
+/// The clock, for those who only want to be told the time.
+fn time(clock: &Arc<Clock>) -> Time {
+    let clock = Arc::clone(clock);
+    Arc::new(move || clock.now())
 }
 
 /// Asks a directory from now on.

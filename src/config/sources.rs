@@ -4,12 +4,14 @@ mod entra;
 mod file;
 mod keycloak;
 mod kind;
+mod ldap;
 mod okta;
 
 pub use entra::EntraSettings;
 pub use file::FileSettings;
 pub use keycloak::KeycloakSettings;
 pub use kind::SourceKind;
+pub use ldap::{LdapSettings, LdapSync};
 pub use okta::{OktaCredential, OktaSettings};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -31,6 +31,8 @@ pub enum Format {
     Share,
     /// An address on the web.
     Url,
+    /// An address on the web, or of a directory.
+    Provider,
     /// A host pattern.
     Host,
     /// A principal pattern.
@@ -65,6 +67,7 @@ impl Format {
             Self::Address => address(text).map(drop),
             Self::Share => share(text).map(drop),
             Self::Url => url(text),
+            Self::Provider => provider(text),
             Self::Host => host(text).map(drop),
             Self::Principal => principal(text),
             Self::Path => path(text).map(drop),
@@ -87,6 +90,7 @@ impl Format {
             Self::Address => "^.+:[0-9]{1,5}$",
             Self::Share => "^[0-9]{1,3}(\\.[0-9]+)?%$",
             Self::Url => "^https?://[^ ]+$",
+            Self::Provider => "^(https?|ldaps?)://[^ ]+$",
             Self::Host => "^(\\*\\.)?[A-Za-z0-9._-]+$|^\\[[0-9A-Fa-f:.]+\\]$",
             Self::Principal => "^spiffe://[^*/]+/[^ ]+$",
             Self::Path => "^/[^?#]*$",
@@ -174,7 +178,15 @@ pub fn share(text: &str) -> Result<f64, String> {
 }
 
 fn url(text: &str) -> Result<(), String> {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    address_of(text, &["https://", "http://"])
+}
+
+fn provider(text: &str) -> Result<(), String> {
+    address_of(text, &["https://", "http://", "ldaps://", "ldap://"])
+}
+
+fn address_of(text: &str, schemes: &[&str]) -> Result<(), String> {
+    let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
     let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
     if host.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(format!("{} is not an address such as https://idp.example.com/keys", quoted(text)));

@@ -32,6 +32,14 @@ pub enum SourceError {
         /// What is missing, and where to give it.
         advice: String,
     },
+    /// What is configured does not fit the provider: nothing is concluded from that.
+    #[error("{step}: {what}")]
+    Misconfigured {
+        /// What was tried.
+        step: &'static str,
+        /// What is wrong, and what to do about it.
+        what: String,
+    },
     /// The provider has not got that.
     #[error("{step}: not found")]
     NotFound {
@@ -72,7 +80,7 @@ impl SourceError {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Secret { .. } => "configuration",
+            Self::Secret { .. } | Self::Misconfigured { .. } => "configuration",
             Self::Unreachable { .. } => "unreachable",
             Self::Forbidden { .. } => "forbidden",
             Self::RateLimited { .. } => "rate_limited",

@@ -21,6 +21,7 @@ mod histories;
 mod jwks;
 mod keycloak;
 mod laws;
+mod ldap;
 mod leave;
 mod manifests;
 mod mesh;

@@ -16,9 +16,11 @@ pub mod process;
 #[path = "../../src/jose/provider.rs"]
 pub mod provider;
 pub mod proxy;
+pub mod slapd;
 pub mod tls;
 pub mod troubled;
 pub mod upstream;
+pub mod wire;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

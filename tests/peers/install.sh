@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts the real peers of the tests, pinned, into $OFFBOARD_PEERS (default target/peers). Done once; quick when all is there.
 #
-# usage: tests/peers/install.sh [envoy|python|node|keycloak|debian]…      (nothing named: all of them)
+# usage: tests/peers/install.sh [envoy|python|node|keycloak|debian|slapd]…      (nothing named: all of them)
 # Needs Python 3; on Debian, as root, it installs what else is missing (Node.js, Maven, Java, promtool, fiu-run).
 set -euo pipefail
 
@@ -89,6 +89,16 @@ install_keycloak() {
   once keycloak-build "keycloak $KEYCLOAK ${KEYCLOAK_BUILD[*]}" keycloak_build
 }
 
+# The package starts a service where that is allowed. Tests start their own; the machine keeps none that it did not have.
+install_slapd() {
+  debian ldapmodify ldap-utils
+  if [ -x /usr/sbin/slapd ] && [ -e /usr/lib/ldap/ppolicy.so ]; then return; fi
+  echo "installing slapd" >&2
+  apt_install slapd slapd-contrib
+  if command -v systemctl >/dev/null; then systemctl disable --now slapd >/dev/null 2>&1 || true; fi
+  if [ -x /etc/init.d/slapd ]; then /etc/init.d/slapd stop >/dev/null 2>&1 || true; fi
+}
+
 install_debian() {
   debian promtool prometheus
   debian fiu-run fiu-utils
@@ -96,8 +106,8 @@ install_debian() {
 
 for peer in "${@:-all}"; do
   case $peer in
-    all) install_envoy && install_python && install_node && install_keycloak && install_debian ;;
-    envoy | python | node | keycloak | debian) "install_$peer" ;;
+    all) install_envoy && install_python && install_node && install_keycloak && install_debian && install_slapd ;;
+    envoy | python | node | keycloak | debian | slapd) "install_$peer" ;;
     *) echo "unknown peer: $peer" >&2 && exit 2 ;;
   esac
 done

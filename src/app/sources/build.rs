@@ -1,18 +1,19 @@
 //! From the settings of a source to whoever asks it: one function for each kind.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use reqwest::Url;
 
 use crate::config::sources::{
-    EntraSettings, FileSettings, KeycloakSettings, OktaCredential, OktaSettings, SourceKind, SourceSettings,
+    EntraSettings, FileSettings, KeycloakSettings, LdapSettings, LdapSync, OktaCredential, OktaSettings, SourceKind,
+    SourceSettings,
 };
 use crate::source::directory::Directory;
 use crate::source::entra::{self, Entra};
 use crate::source::file::PeopleFile;
 use crate::source::http::Http;
 use crate::source::keycloak::{self, Keycloak};
+use crate::source::ldap::{self, Ldap};
 use crate::source::okta::{self, Okta};
 use crate::source::poller::Time;
 
@@ -25,16 +26,20 @@ pub(super) trait With {
     fn with<D: Directory>(self, directory: D) -> Self::Made;
 }
 
-/// Builds the directory that these settings describe.
+/// Builds the directory that these settings describe. `time` tells those the time that need it.
 ///
 /// # Errors
 /// Why it cannot be built.
-pub(super) fn build<W: With>(settings: &SourceSettings, time: &Time, with: W) -> Result<W::Made, String> {
+pub(super) fn build<W: With>(settings: &SourceSettings, time: Time, with: W) -> Result<W::Made, String> {
     Ok(match &settings.kind {
         SourceKind::File(own) => with.with(file(settings, own)),
         SourceKind::Keycloak(own) => with.with(keycloak(settings, own)?),
         SourceKind::Entra(own) => with.with(entra(settings, own)?),
         SourceKind::Okta(own) => with.with(okta(settings, own, time)?),
+        SourceKind::Ldap(own) if own.sync == LdapSync::Syncrepl => {
+            with.with(Ldap::<true>::new(ldap(settings, own), time))
+        }
+        SourceKind::Ldap(own) => with.with(Ldap::<false>::new(ldap(settings, own), time)),
     })
 }
 
@@ -74,7 +79,7 @@ fn entra(settings: &SourceSettings, own: &EntraSettings) -> Result<Entra, String
     Ok(Entra::new(entra::Settings { name, tenant, attributes }, http(settings)))
 }
 
-fn okta(settings: &SourceSettings, own: &OktaSettings, time: &Time) -> Result<Okta, String> {
+fn okta(settings: &SourceSettings, own: &OktaSettings, time: Time) -> Result<Okta, String> {
     let credential = match own.credential.clone() {
         OktaCredential::Token { file } => okta::Credential::Token { file },
         OktaCredential::App { client_id, private_key_file, key_id } => {
@@ -83,5 +88,30 @@ fn okta(settings: &SourceSettings, own: &OktaSettings, time: &Time) -> Result<Ok
     };
     let (name, attributes) = (settings.name.clone(), settings.attributes.clone());
     let own = okta::Settings { name, url: url("url", &own.url)?, credential, attributes };
-    Ok(Okta::new(own, http(settings), Arc::clone(time)))
+    Ok(Okta::new(own, http(settings), time))
+}
+
+fn ldap(settings: &SourceSettings, own: &LdapSettings) -> ldap::Settings {
+    let server = ldap::Server {
+        url: own.url.clone(),
+        start_tls: own.start_tls,
+        ca_file: settings.ca_file.clone(),
+        bind_dn: own.bind_dn.clone(),
+        bind_password_file: own.bind_password_file.clone(),
+        timeout: settings.timeout,
+    };
+    ldap::Settings {
+        name: settings.name.clone(),
+        server,
+        base_dn: own.base_dn.clone(),
+        people_dn: own.people_dn.clone(),
+        people_filter: own.people_filter.clone(),
+        flavor: if own.active_directory { ldap::Flavor::Ad } else { ldap::Flavor::OpenLdap },
+        sync: match own.sync {
+            LdapSync::Syncrepl => ldap::Sync::Syncrepl,
+            LdapSync::DirSync => ldap::Sync::DirSync,
+            LdapSync::Poll => ldap::Sync::Poll,
+        },
+        attributes: settings.attributes.clone(),
+    }
 }

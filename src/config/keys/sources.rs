@@ -5,6 +5,9 @@ use super::super::text::Format;
 use super::{ALLOW_OR_DENY, DURATION, FILE, NAME, TEXT};
 
 const URL: Kind = Kind::Text(Format::Url);
+const PROVIDER: Kind = Kind::Text(Format::Provider);
+const FLAVOR: Kind = Kind::Word(&Words { built: &["openldap", "ad"], later: &[] });
+const SYNC: Kind = Kind::Word(&Words { built: &["syncrepl", "dirsync", "poll"], later: &[] });
 
 pub(super) static SOURCE: Section = Section {
     name: "source",
@@ -14,8 +17,8 @@ pub(super) static SOURCE: Section = Section {
         required(
             "kind",
             Kind::Word(&Words {
-                built: &["file", "keycloak", "okta", "entra"],
-                later: &["ldap", "scim", "ssf", "webhook"],
+                built: &["file", "keycloak", "ldap", "okta", "entra"],
+                later: &["scim", "ssf", "webhook"],
             }),
             "What speaks there.",
         ),
@@ -28,18 +31,18 @@ pub(super) static SOURCE: Section = Section {
             "link",
             Kind::List(&Kind::Section(&LINK)),
             "How tokens are matched with people: the first whose claim is present decides. Default by kind: file and \
-             keycloak sub=id, okta uid=id then sub=login, entra oid=id.",
+             keycloak sub=id, ldap preferred_username=uid, okta uid=id then sub=login, entra oid=id.",
         ),
         optional(
             "poll",
             DURATION,
-            "How often it is asked what changed. Default by kind: file, okta and entra 10s, keycloak 1s.",
+            "How often it is asked what changed. Default by kind: file, okta and entra 10s, ldap 5s, keycloak 1s.",
         ),
         optional("reconcile", DURATION, "How often everybody is listed. Default 15m."),
         optional("timeout", DURATION, "For one answer. Default 30s."),
-        optional("ca_file", FILE, "PEM file: trusted beside the system's roots."),
+        optional("ca_file", FILE, "PEM file: trusted beside the system's roots (ldap: in place of them)."),
         optional("path", FILE, "file: `people: [{id, email, username, status, groups}]`."),
-        optional("url", URL, "keycloak, okta: where it answers."),
+        optional("url", PROVIDER, "keycloak, ldap, okta: where it answers."),
         optional("realm", TEXT, "keycloak: name of the realm."),
         optional("tenant", TEXT, "entra: id of the tenant, or one of its domains."),
         optional(
@@ -54,6 +57,14 @@ pub(super) static SOURCE: Section = Section {
         optional("token_file", FILE, "okta: file with an API token (SSWS), instead of a service app."),
         optional("private_key_file", FILE, "okta: PEM file with the private key of the service app."),
         optional("key_id", TEXT, "okta: `kid` of that key, where the app has several."),
+        optional("start_tls", Kind::Flag, "ldap: TLS before anything else on ldap://. Default false."),
+        optional("base_dn", TEXT, "ldap: below it are people and groups."),
+        optional("people_dn", TEXT, "ldap: below it are people. Default base_dn."),
+        optional("people_filter", TEXT, "ldap: which entries there are people. Default by flavor."),
+        optional("bind_dn", TEXT, "ldap: as whom it is asked."),
+        optional("bind_password_file", FILE, "ldap: file with the password."),
+        optional("flavor", FLAVOR, "ldap: whose rules its entries go by. Default openldap."),
+        optional("sync", SYNC, "ldap: how changes are heard of. Default by flavor: openldap syncrepl, ad dirsync."),
     ],
 };
 

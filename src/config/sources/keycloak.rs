@@ -31,6 +31,9 @@ pub(super) const KEYCLOAK: Kind = Kind {
 
 fn read(fields: &Fields<'_>) -> Option<SourceKind> {
     let url = fields.owned("url")?;
+    if !url.starts_with("http") {
+        fields.wrong("url", "must be http:// or https:// (`kind: keycloak`)");
+    }
     if url.starts_with("http://") {
         fields.warn("url", "is http://: whoever is on the way reads the secret, and says who works here");
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::entra::{ENTRA, EntraSettings};
 use super::file::{FILE, FileSettings};
 use super::keycloak::{KEYCLOAK, KeycloakSettings};
+use super::ldap::{LDAP, LdapSettings};
 use super::okta::{OKTA, OktaSettings};
 use crate::config::fields::Fields;
 
@@ -17,6 +18,8 @@ pub enum SourceKind {
     Keycloak(KeycloakSettings),
     /// A tenant of Microsoft Entra ID.
     Entra(EntraSettings),
+    /// A directory that speaks LDAP.
+    Ldap(LdapSettings),
     /// An Okta organization.
     Okta(OktaSettings),
 }
@@ -38,7 +41,7 @@ pub(super) struct Kind {
     pub(super) read: fn(&Fields<'_>) -> Option<SourceKind>,
 }
 
-const KINDS: [&Kind; 4] = [&FILE, &KEYCLOAK, &ENTRA, &OKTA];
+const KINDS: [&Kind; 5] = [&FILE, &KEYCLOAK, &LDAP, &OKTA, &ENTRA];
 
 /// The kind of this name.
 pub(super) fn named(name: &str) -> Option<&'static Kind> {

@@ -1,0 +1,118 @@
+//! `kind: ldap`
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kind::{Kind, SourceKind};
+use crate::config::fields::Fields;
+use crate::config::problem::quoted;
+
+/// A directory that speaks LDAP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LdapSettings {
+    /// Where it answers.
+    pub url: String,
+    /// TLS before anything else on `ldap://`.
+    pub start_tls: bool,
+    /// Below it are people and groups.
+    pub base_dn: String,
+    /// Below it are people.
+    pub people_dn: String,
+    /// Which entries there are people.
+    pub people_filter: Option<String>,
+    /// As whom it is asked.
+    pub bind_dn: String,
+    /// File with the password.
+    pub bind_password_file: PathBuf,
+    /// Whether it is an Active Directory.
+    pub active_directory: bool,
+    /// How changes are heard of.
+    pub sync: LdapSync,
+}
+
+/// How changes are heard of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LdapSync {
+    /// The server tells (RFC 4533).
+    Syncrepl,
+    /// Active Directory is asked what changed.
+    DirSync,
+    /// By `modifyTimestamp` or `uSNChanged`.
+    Poll,
+}
+
+pub(super) const LDAP: Kind = Kind {
+    name: "ldap",
+    needs: &["url", "base_dn", "bind_dn", "bind_password_file"],
+    may: &["ca_file", "start_tls", "people_dn", "people_filter", "flavor", "sync"],
+    poll: Duration::from_secs(5),
+    link: &[("preferred_username", "uid")],
+    any_attribute: true,
+    read,
+};
+
+fn read(fields: &Fields<'_>) -> Option<SourceKind> {
+    let url = fields.owned("url")?;
+    let start_tls = fields.flag("start_tls").unwrap_or(false);
+    let active_directory = fields.text("flavor") == Some("ad");
+    check_url(fields, &url, start_tls);
+    let sync = match (fields.text("sync"), active_directory) {
+        (Some("poll"), _) => LdapSync::Poll,
+        (Some("dirsync"), false) => {
+            fields.wrong("sync", "dirsync is for `flavor: ad`");
+            return None;
+        }
+        (Some("syncrepl"), true) => {
+            fields.wrong("sync", "syncrepl is not for `flavor: ad`");
+            return None;
+        }
+        (_, true) => LdapSync::DirSync,
+        (_, false) => LdapSync::Syncrepl,
+    };
+    let base_dn = fields.owned("base_dn")?;
+    let people_dn = fields.owned("people_dn").unwrap_or_else(|| base_dn.clone());
+    let ends_so = people_dn.to_lowercase().replace(' ', "").ends_with(&base_dn.to_lowercase().replace(' ', ""));
+    if !ends_so {
+        fields.wrong("people_dn", format!("does not lie below `base_dn` {}", quoted(&base_dn)));
+    }
+    let people_filter = fields.owned("people_filter");
+    if people_filter.as_ref().is_some_and(|filter| ldap3::parse_filter(filter).is_err()) {
+        fields.wrong("people_filter", "is not a filter such as (objectClass=person)");
+    }
+    Some(SourceKind::Ldap(LdapSettings {
+        url,
+        start_tls,
+        base_dn,
+        people_dn,
+        people_filter,
+        bind_dn: fields.owned("bind_dn")?,
+        bind_password_file: fields.text("bind_password_file")?.into(),
+        active_directory,
+        sync,
+    }))
+}
+
+fn check_url(fields: &Fields<'_>, url: &str, start_tls: bool) {
+    let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| ["ldap", "ldaps"].contains(scheme)) else {
+        return fields.wrong("url", "must be ldap:// or ldaps:// (`kind: ldap`)");
+    };
+    if rest.trim_end_matches('/').contains('/') {
+        fields.wrong("url", "must name a host alone: where to look there is `base_dn`");
+    }
+    match (scheme, start_tls) {
+        ("ldaps", true) => fields.wrong("start_tls", "is for ldap://: ldaps:// begins with TLS anyway"),
+        ("ldap", false) if !is_loopback(rest) => fields.warn(
+            "url",
+            "is ldap:// without `start_tls: true`: whoever is on the way reads the password, and says who works here",
+        ),
+        _ => {}
+    }
+}
+
+fn is_loopback(rest: &str) -> bool {
+    let host = rest.split('/').next().unwrap_or_default();
+    let host = host.rsplit_once(':').map_or(host, |(host, port)| if port.ends_with(']') { rest } else { host });
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}

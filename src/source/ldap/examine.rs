@@ -1,0 +1,153 @@
+//! `offboard source check`: everything that a directory must allow, tried once, and what is missing in words.
+
+use super::link::Link;
+use super::{Client, Flavor, ROWS, Sync};
+use crate::source::directory::{Finding, Grade};
+use crate::source::error::{SourceError, chain};
+
+/// The control of RFC 4533.
+const SYNC: &str = "1.3.6.1.4.1.4203.1.9.1.1";
+/// Pages that are counted: a million people.
+const PAGES: usize = 2_000;
+
+struct Report(Vec<Finding>);
+
+impl Report {
+    fn say(&mut self, grade: Grade, what: &'static str, text: impl Into<String>) {
+        self.0.push(Finding { grade, what, text: text.into() });
+    }
+}
+
+/// Tries everything.
+pub(super) async fn examine(client: &mut Client) -> Vec<Finding> {
+    let mut report = Report(Vec::new());
+    let server = client.settings.server.clone();
+    let safe = server.start_tls || server.url.starts_with("ldaps:");
+    match Link::open(&server).await {
+        Ok(_) if safe => report.say(Grade::Good, "connection", "TLS, and the bind succeeds"),
+        Ok(_) => report.say(
+            Grade::Warning,
+            "connection",
+            "the bind succeeds, in clear text: whoever is on the way reads the password",
+        ),
+        Err(error) => {
+            report.say(Grade::Bad, "connection", chain(&error));
+            return report.0;
+        }
+    }
+    if let Err(error) = client.link().await {
+        report.say(Grade::Bad, "base", chain(&error));
+        return report.0;
+    }
+    report.say(Grade::Good, "base", format!("`{}` is there", client.settings.base_dn));
+    for outcome in
+        [people(client, &mut report).await, groups(client, &mut report).await, changes(client, &mut report).await]
+    {
+        if let Err((what, error)) = outcome {
+            report.say(Grade::Bad, what, chain(&error));
+        }
+    }
+    report.0
+}
+
+type Outcome = Result<(), (&'static str, SourceError)>;
+
+async fn people(client: &mut Client, report: &mut Report) -> Outcome {
+    let failed = |error| ("people", error);
+    let (mut count, mut cookie, mut named, mut changed, mut stamped) = (0_usize, Vec::new(), 0_usize, 0_usize, 0_usize);
+    for _ in 0..PAGES {
+        let search = client.search_people(None);
+        let link = client.link().await.map_err(failed)?;
+        let (entries, next) = link.page("list people", search, (ROWS, cookie)).await.map_err(failed)?;
+        for entry in &entries {
+            client.key(entry).map_err(failed)?;
+            count += 1;
+            let name = client.called("username");
+            named += usize::from(entry.text(name).is_some());
+            changed += usize::from(entry.text("pwdChangedTime").or_else(|| entry.text("userAccountControl")).is_some());
+            stamped += usize::from(entry.text("modifyTimestamp").is_some());
+        }
+        let Some(next) = next else { break };
+        cookie = next;
+    }
+    if count == 0 {
+        let what = format!("nobody is found below `{}`: an empty listing is held back", client.settings.people_dn);
+        report.say(Grade::Bad, "people", what);
+        return Ok(());
+    }
+    report.say(Grade::Good, "people", format!("{count} people can be listed"));
+    let name = client.called("username");
+    if named < count {
+        report.say(Grade::Warning, "names", format!("{} of {count} have no `{name}` that can be read", count - named));
+    }
+    match (changed, client.settings.flavor) {
+        (0, Flavor::OpenLdap) => report.say(
+            Grade::Warning,
+            "locks",
+            "nobody has a `pwdChangedTime`: ppolicy is off, or `bind_dn` may not read operational attributes; locks and \
+             new passwords are then not noticed",
+        ),
+        (0, Flavor::Ad) => report.say(
+            Grade::Bad,
+            "locks",
+            "nobody has a `userAccountControl` that can be read: who is disabled is not noticed",
+        ),
+        _ => report.say(Grade::Good, "locks", "attributes that tell of locks can be read"),
+    }
+    if stamped == 0 && client.settings.sync == Sync::Poll && client.settings.flavor == Flavor::OpenLdap {
+        report.say(Grade::Bad, "changes", "`modifyTimestamp` cannot be read: changes come with full listings only");
+    }
+    Ok(())
+}
+
+async fn groups(client: &mut Client, report: &mut Report) -> Outcome {
+    client.know_groups().await.map_err(|error| ("groups", error))?;
+    let count = client.tree.as_ref().map_or(0, super::Tree::len);
+    let grade = if count == 0 { Grade::Warning } else { Grade::Good };
+    report.say(grade, "groups", format!("{count} groups can be listed below `{}`", client.settings.base_dn));
+    Ok(())
+}
+
+async fn changes(client: &mut Client, report: &mut Report) -> Outcome {
+    let failed = |error| ("changes", error);
+    let root = client.root(&["supportedControl", "currentTime", "highestCommittedUSN"]).await.map_err(failed)?;
+    let knows = |control: &str| root.texts("supportedControl").any(|known| known == control);
+    match (client.settings.sync, client.settings.flavor) {
+        (Sync::Syncrepl, _) if !knows(SYNC) => report.say(
+            Grade::Bad,
+            "changes",
+            "the server does not offer to tell of changes: load the overlay syncprov for this database, or say \
+             `sync: poll`",
+        ),
+        (Sync::Syncrepl, _) => {
+            // Not paged: another limit holds for it.
+            client.hear(None).await.map_err(failed)?;
+            report.say(Grade::Good, "changes", "the server tells of changes (syncrepl)");
+        }
+        (Sync::DirSync, _) if !knows(super::ber::DIRSYNC) => {
+            report.say(
+                Grade::Bad,
+                "changes",
+                "the server does not know DirSync: it is no domain controller; say `sync: poll`",
+            );
+        }
+        (Sync::DirSync, _) => {
+            client.ask_dirsync(None).await.map_err(failed)?;
+            report.say(Grade::Good, "changes", "the server says what changed (DirSync)");
+        }
+        (Sync::Poll, Flavor::Ad) if root.number("highestCommittedUSN").is_none() => {
+            report.say(Grade::Bad, "changes", "the server has no `highestCommittedUSN`: it is no domain controller");
+        }
+        (Sync::Poll, _) => report.say(Grade::Good, "changes", "the server is asked what changed"),
+    }
+    match root.time("currentTime") {
+        Some(theirs) => {
+            let ours = client.now();
+            let off = ours.since(theirs).max(theirs.since(ours));
+            let grade = if off.as_secs() > 5 { Grade::Warning } else { Grade::Good };
+            report.say(grade, "clock", format!("the clocks are {} s apart", off.as_secs()));
+        }
+        None => report.say(Grade::Good, "clock", "the server does not tell the time: compare its clock by hand"),
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Why an operation failed, in words: what LDAP says in numbers.
+
+use ldap3::{LdapError, LdapResult};
+
+use crate::source::error::{SourceError, chain};
+
+/// The server's own words are shown up to here.
+const WORDS: usize = 200;
+
+/// What a result means, where it is not success.
+pub(super) fn refused(step: &'static str, rc: u32, text: &str) -> SourceError {
+    let forbidden = |advice: &str| SourceError::Forbidden { step, advice: format!("{advice}{}", said(text)) };
+    let later = |cause: &str| SourceError::Unreachable { step, cause: format!("{cause} ({rc}){}", said(text)) };
+    let wrong = |what: &str| SourceError::Misconfigured { step, what: format!("{what} ({rc}){}", said(text)) };
+    match rc {
+        49 => forbidden(
+            "invalid credentials (49): the password in `bind_password_file` is wrong, `bind_dn` does not exist, or it \
+             is locked or expired",
+        ),
+        50 => forbidden("insufficient access (50): `bind_dn` lacks the right to read this"),
+        8 | 13 => forbidden("the server wants TLS or signing first: use ldaps:// or `start_tls: true`"),
+        53 => forbidden("the server is unwilling (53)"),
+        32 => wrong("there is no such entry: `base_dn` is wrong, or `bind_dn` may not see it"),
+        10 => wrong("the server refers to another one, which is never followed: name that one in `url`"),
+        12 => wrong("the server does not know the control that this way to sync needs"),
+        34 => wrong("`base_dn` or `bind_dn` is not a name"),
+        4 => later(
+            "the server cuts the answer off: raise the size limit of `bind_dn` (OpenLDAP: limits dn.exact=… \
+             size=unlimited)",
+        ),
+        3 => later("the server ran out of time"),
+        11 => later(
+            "the server's administrative limit is too low for this (OpenLDAP: limits dn.exact=… size=unlimited \
+             size.pr=unlimited)",
+        ),
+        51 => later("the server is busy"),
+        52 => later("the server is unavailable"),
+        _ => later("the server answered an error"),
+    }
+}
+
+/// What the server said beside the number, on one line.
+fn said(text: &str) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control()).take(WORDS).collect();
+    if text.is_empty() { text } else { format!(": {text}") }
+}
+
+/// What it means that an operation did not come to a result.
+pub(super) fn broken(step: &'static str, error: &LdapError) -> SourceError {
+    match error {
+        LdapError::LdapResult { result } => refused(step, result.rc, &result.text),
+        LdapError::Timeout { .. } => SourceError::Unreachable { step, cause: "no answer in time".to_owned() },
+        LdapError::FilterParsing => {
+            SourceError::Misconfigured { step, what: "`people_filter` is not a filter".to_owned() }
+        }
+        LdapError::UrlParsing { .. } | LdapError::UnknownScheme(_) | LdapError::DNSName { .. } => {
+            SourceError::Misconfigured { step, what: format!("`url`: {error}") }
+        }
+        LdapError::Io { source } if source.to_string() == "decoding error" => garbled(step),
+        LdapError::EndOfStream | LdapError::ResultRecv { .. } | LdapError::OpSend { .. } => {
+            SourceError::Unreachable { step, cause: "the connection was lost".to_owned() }
+        }
+        other => SourceError::Unreachable { step, cause: chain(other) },
+    }
+}
+
+/// What came is no LDAP.
+pub(super) fn garbled(step: &'static str) -> SourceError {
+    SourceError::Malformed { step, what: "what answers there does not speak LDAP".to_owned() }
+}
+
+/// Success, or what it was instead.
+pub(super) fn checked(step: &'static str, result: &LdapResult) -> Result<(), SourceError> {
+    if result.rc == 0 { Ok(()) } else { Err(refused(step, result.rc, &result.text)) }
+}

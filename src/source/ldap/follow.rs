@@ -1,0 +1,328 @@
+//! What was touched since a cursor, by each way to hear of it. They are hints: whatever they name is read again.
+
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt as _;
+use ldap3::controls::{RefreshMode, SyncRequest};
+use ldap3::{ResultEntry, Scope};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use super::ber;
+use super::entry::{Entry, Key, as_generalized_time};
+use super::failure::{garbled, refused};
+use super::link::Search;
+use super::{Client, NOTHING, ROWS, at_base};
+use crate::domain::time::Timestamp;
+use crate::source::error::SourceError;
+
+const HEAR: &str = "hear of changes";
+/// How long something is waited for; then something else gets its turn.
+const WAIT: Duration = Duration::from_secs(1);
+/// What follows so quickly belongs together.
+const TOGETHER: Duration = Duration::from_millis(20);
+/// Entries that are read again at once.
+const MANY: usize = 500;
+/// Messages that are taken at once where they are only counted.
+const COUNTED: usize = 50_000;
+/// e-syncRefreshRequired.
+const FORGOTTEN: u32 = 4096;
+/// How far back `modifyTimestamp` is asked for: it has seconds, and other servers' clocks.
+const OVERLAP: Duration = Duration::from_secs(30);
+
+/// Up to where was heard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Cursor {
+    /// A cookie of RFC 4533, in base64.
+    Sync(String),
+    /// A cookie of DirSync, in base64.
+    DirSync(String),
+    /// The highest `modifyTimestamp`.
+    Modified(Timestamp),
+    /// The highest `uSNChanged` of one domain controller.
+    Usn {
+        /// Its `dsServiceName`.
+        server: String,
+        /// Its `highestCommittedUSN`.
+        last: i64,
+    },
+}
+
+impl Cursor {
+    /// From what was kept.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// To be kept.
+    pub(super) fn text(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
+    }
+}
+
+/// What was heard.
+#[derive(Debug, Default)]
+pub(super) struct Hints {
+    /// Entries that changed or went.
+    pub(super) touched: BTreeSet<Key>,
+    /// Entries as they are now.
+    pub(super) entries: Vec<Entry>,
+    /// Up to where that was.
+    pub(super) cursor: Option<Cursor>,
+    /// There is more already.
+    pub(super) more: bool,
+    /// Only a full listing can tell.
+    pub(super) resync: bool,
+}
+
+/// What a stream said.
+pub(super) enum Told {
+    Entry(ber::SyncState),
+    Info(ber::SyncInfo),
+    /// The server does not know the cookie any more.
+    Forgotten,
+    /// A referral.
+    Nothing,
+}
+
+impl Client {
+    /// Hears what the server tells (RFC 4533, refreshAndPersist).
+    pub(super) async fn hear(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
+        let mut hints = Hints { cursor: cursor.clone(), ..Hints::default() };
+        if self.stream.is_none() {
+            let cookie = match cursor {
+                Some(Cursor::Sync(text)) => STANDARD.decode(text).ok(),
+                _ => None,
+            };
+            self.begin_stream(cookie, &mut hints).await?;
+        }
+        let mut wait = if self.listing { TOGETHER } else { WAIT };
+        for _ in 0..COUNTED {
+            let patience = if self.refreshed { wait } else { self.settings.server.timeout };
+            match self.told(patience).await? {
+                Some(told) => self.take(told, &mut hints).await?,
+                None if self.refreshed => break,
+                None => return Err(SourceError::Unreachable { step: HEAR, cause: "no answer in time".to_owned() }),
+            }
+            if hints.touched.len() >= MANY {
+                break;
+            }
+            wait = TOGETHER;
+        }
+        hints.more = !self.refreshed || hints.touched.len() >= MANY;
+        if hints.touched.is_empty() && self.refreshed {
+            // A dead connection is silent too.
+            let probe = at_base(&self.settings.base_dn, &[NOTHING]);
+            self.link().await?.list("see whether the server is there", probe).await?;
+        }
+        Ok(hints)
+    }
+
+    async fn begin_stream(&mut self, cookie: Option<Vec<u8>>, hints: &mut Hints) -> Result<(), SourceError> {
+        // Without a cookie everything comes, of which only the cookie at its end is wanted: a listing tells the rest.
+        (self.draining, self.refreshed) = (cookie.is_none(), false);
+        hints.resync |= cookie.is_none();
+        let request = SyncRequest { mode: RefreshMode::RefreshAndPersist, cookie, reload_hint: false };
+        let mut control: ldap3::controls::RawControl = request.into();
+        control.crit = true;
+        let search = Search {
+            base: self.settings.base_dn.clone(),
+            scope: Scope::Subtree,
+            filter: self.everything(),
+            attributes: vec![NOTHING.to_owned()],
+            controls: vec![control],
+        };
+        self.stream = Some(self.link().await?.stream(HEAR, search).await?);
+        Ok(())
+    }
+
+    pub(super) async fn take(&mut self, told: Told, hints: &mut Hints) -> Result<(), SourceError> {
+        match told {
+            Told::Nothing => {}
+            Told::Forgotten => {
+                hints.cursor = None;
+                self.begin_stream(None, hints).await?;
+            }
+            Told::Entry(state) => {
+                if !state.present && !self.draining {
+                    hints.touched.insert(state.key);
+                }
+                self.move_on(state.cookie, hints);
+            }
+            Told::Info(info) => {
+                if !self.draining {
+                    hints.touched.extend(info.deleted);
+                }
+                // Who was not named in a present phase is gone. Who that is a listing tells, under the guard's eye.
+                hints.resync |= info.phase == Some(true);
+                self.move_on(info.cookie, hints);
+                if info.done {
+                    (self.refreshed, self.draining) = (true, false);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn move_on(&self, cookie: Option<Vec<u8>>, hints: &mut Hints) {
+        if let Some(cookie) = cookie {
+            hints.cursor = Some(Cursor::Sync(STANDARD.encode(cookie)));
+        }
+    }
+
+    /// What the stream says next; `None` where it says nothing for that long.
+    async fn told(&mut self, wait: Duration) -> Result<Option<Told>, SourceError> {
+        let (Some(stream), Some(link)) = (&mut self.stream, &mut self.link) else {
+            return Err(SourceError::Unreachable { step: HEAR, cause: "no connection".to_owned() });
+        };
+        let next = match timeout(wait, AssertUnwindSafe(stream.next()).catch_unwind()).await {
+            Err(_) => return Ok(None),
+            Ok(Err(_)) => return Err(garbled(HEAR)),
+            Ok(Ok(Err(error))) => return Err(link.cause(HEAR, &error).await),
+            Ok(Ok(Ok(next))) => next,
+        };
+        let Some(message) = next else {
+            let result = stream.finish().await;
+            return match result.rc {
+                FORGOTTEN => Ok(Some(Told::Forgotten)),
+                0 => Err(SourceError::Unreachable { step: HEAR, cause: "the server ended it".to_owned() }),
+                rc => Err(refused(HEAR, rc, &result.text)),
+            };
+        };
+        understood(message).map(Some).ok_or_else(|| garbled(HEAR))
+    }
+
+    /// Asks Active Directory what changed (DirSync).
+    pub(super) async fn ask_dirsync(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
+        let step = "ask what changed (DirSync)";
+        let cookie = match &cursor {
+            Some(Cursor::DirSync(text)) => STANDARD.decode(text).ok(),
+            _ => None,
+        };
+        // The first time everything comes, of which only the cookie is wanted.
+        let first = cookie.is_none();
+        self.draining |= first;
+        let base = self.naming_context().await?;
+        let search = Search {
+            controls: vec![ber::dirsync(&cookie.unwrap_or_default())],
+            ..self.search(&base, self.everything())
+        };
+        let found = self.link().await?.search(step, search).await?;
+        if found.result.rc == FORGOTTEN || found.result.rc == 2 {
+            // Not its cookie: begin anew.
+            return Ok(Hints { more: !first, resync: true, ..Hints::default() });
+        }
+        super::failure::checked(step, &found.result).map_err(dirsync_right)?;
+        let (more, cookie) = found.control(ber::DIRSYNC).and_then(ber::dirsync_answer).ok_or_else(|| garbled(step))?;
+        let mut touched = BTreeSet::new();
+        for entry in found.entries.iter().filter(|_| !self.draining) {
+            touched.insert(self.key(entry)?);
+        }
+        self.draining &= more;
+        let cursor = Some(Cursor::DirSync(STANDARD.encode(cookie)));
+        Ok(Hints { touched, cursor, more, resync: first, ..Hints::default() })
+    }
+
+    /// The longest naming context above `base_dn`.
+    async fn naming_context(&mut self) -> Result<String, SourceError> {
+        let root = self.root(&["namingContexts"]).await?;
+        let base = super::dn::normal(&self.settings.base_dn);
+        let above = root.texts("namingContexts").filter(|name| super::dn::is_within(&base, &super::dn::normal(name)));
+        Ok(above.max_by_key(|name| name.len()).unwrap_or(&self.settings.base_dn).to_owned())
+    }
+
+    /// What the server says of itself.
+    pub(super) async fn root(&mut self, attributes: &[&str]) -> Result<Entry, SourceError> {
+        let found = self.link().await?.list("read what the server says of itself", at_base("", attributes)).await?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    /// Asks Active Directory for what has a higher `uSNChanged`, also of what is deleted.
+    pub(super) async fn ask_usn(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
+        let root = self.root(&["dsServiceName", "highestCommittedUSN"]).await?;
+        let (Some(server), Some(highest)) = (root.text("dsServiceName"), root.number("highestCommittedUSN")) else {
+            let what = "the server has no `highestCommittedUSN`: it is no domain controller, so it is no `flavor: ad`";
+            return Err(SourceError::Misconfigured { step: "ask what changed", what: what.to_owned() });
+        };
+        let now = Cursor::Usn { server: server.to_owned(), last: highest };
+        // Each domain controller counts for itself.
+        let last = match &cursor {
+            Some(Cursor::Usn { server: before, last }) if before == server && *last <= highest => *last,
+            _ => return Ok(Hints { cursor: Some(now), resync: true, ..Hints::default() }),
+        };
+        let since = format!("(uSNChanged>={})", last.saturating_add(1));
+        let changed = format!("(&{since}{})", self.everything());
+        let mut found = self.pages(self.search(&self.settings.base_dn, changed), "ask what changed").await?;
+        let context = self.naming_context().await?;
+        let deleted = Search {
+            controls: vec![ber::show_deleted()],
+            ..self.search(&context, format!("(&(isDeleted=TRUE){since})"))
+        };
+        found.extend(self.pages(deleted, "ask what was deleted").await?);
+        let mut touched = BTreeSet::new();
+        for entry in &found {
+            touched.insert(self.key(entry)?);
+        }
+        Ok(Hints { touched, cursor: Some(now), ..Hints::default() })
+    }
+
+    /// Asks for what has a newer `modifyTimestamp`. What is deleted is in no answer.
+    pub(super) async fn ask_modified(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
+        let kept = match cursor {
+            Some(Cursor::Modified(time)) => Some(time),
+            _ => None,
+        };
+        // Until something was read, nothing is known of the server's clock; the first listing reads everything.
+        let Some(last) = self.newest.max(kept) else { return Ok(Hints::default()) };
+        let since = as_generalized_time(last.minus(OVERLAP));
+        let filter = format!("(&(modifyTimestamp>={since}){})", self.everything());
+        let search = self.search(&self.settings.base_dn, filter);
+        let entries = self.pages(search, "ask what was modified").await?;
+        let newest = entries.iter().filter_map(|entry| entry.time("modifyTimestamp")).max();
+        let last = newest.max(Some(last));
+        Ok(Hints { entries, cursor: last.map(Cursor::Modified), ..Hints::default() })
+    }
+
+    /// Everything that a search finds, page by page.
+    async fn pages(&mut self, search: Search, step: &'static str) -> Result<Vec<Entry>, SourceError> {
+        let (mut found, mut cookie) = (Vec::new(), Vec::new());
+        loop {
+            let (entries, next) = self.link().await?.page(step, search.clone(), (ROWS, cookie)).await?;
+            found.extend(entries);
+            match next {
+                Some(next) => cookie = next,
+                None => return Ok(found),
+            }
+        }
+    }
+}
+
+/// What a message of a stream means; `None` where it is malformed.
+pub(super) fn understood(message: ResultEntry) -> Option<Told> {
+    if message.is_ref() {
+        return Some(Told::Nothing);
+    }
+    if message.is_intermediate() {
+        return ber::sync_info(message.0).map(Told::Info);
+    }
+    let control = message.1.iter().find(|control| control.1.ctype == ber::SYNC_STATE)?;
+    ber::sync_state(control.1.val.as_deref()?).map(Told::Entry)
+}
+
+/// Says which right DirSync needs.
+fn dirsync_right(error: SourceError) -> SourceError {
+    match error {
+        SourceError::Forbidden { step, advice } => SourceError::Forbidden {
+            step,
+            advice: format!(
+                "{advice}; `bind_dn` needs \"Replicating Directory Changes\" on the domain, or `sync: poll`"
+            ),
+        },
+        other => other,
+    }
+}

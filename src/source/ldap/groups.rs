@@ -1,0 +1,194 @@
+//! Groups, who is in them, and whose groups a change of one changes.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::Flavor;
+use super::dn::normal;
+use super::entry::{Entry, Key};
+
+/// Classes of entries that are groups.
+pub(super) const CLASSES: [&str; 6] =
+    ["groupOfNames", "groupOfUniqueNames", "posixGroup", "groupOfMembers", "group", "groupOfEntries"];
+/// What is read of a group.
+pub(super) const ATTRIBUTES: [&str; 6] = ["objectClass", "cn", "member", "uniqueMember", "memberUid", "objectSid"];
+
+/// How a group names a member.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Member {
+    /// By the name of the entry, in its one spelling.
+    Dn(String),
+    /// By user name.
+    Uid(String),
+}
+
+/// A group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Group {
+    dn: String,
+    name: Option<String>,
+    sid: Option<Vec<u8>>,
+    members: BTreeSet<Member>,
+}
+
+impl Group {
+    /// What an entry says, if it is a group.
+    pub(super) fn read(entry: &Entry) -> Option<Self> {
+        if !CLASSES.iter().any(|class| entry.is("objectClass", class)) {
+            return None;
+        }
+        let by_dn = entry.texts("member").chain(entry.texts("uniqueMember")).map(|dn| Member::Dn(normal(dn)));
+        let by_uid = entry.texts("memberUid").map(|uid| Member::Uid(uid.to_owned()));
+        Some(Self {
+            dn: entry.dn.clone(),
+            name: entry.text("cn").map(str::to_owned),
+            sid: entry.bytes("objectSid").map(<[u8]>::to_vec),
+            members: by_dn.chain(by_uid).collect(),
+        })
+    }
+}
+
+/// All groups.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tree {
+    groups: HashMap<Key, Group>,
+    by_dn: HashMap<String, Key>,
+    by_sid: HashMap<Vec<u8>, Key>,
+    by_name: HashMap<String, BTreeSet<Key>>,
+    of: HashMap<Member, BTreeSet<Key>>,
+}
+
+impl Tree {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Whether this is a group.
+    pub(super) fn contains(&self, key: Key) -> bool {
+        self.groups.contains_key(&key)
+    }
+
+    /// Takes a group in, in place of what was known of it.
+    pub(super) fn put(&mut self, key: Key, group: Group) {
+        self.remove(key);
+        self.by_dn.insert(normal(&group.dn), key);
+        if let Some(sid) = &group.sid {
+            self.by_sid.insert(sid.clone(), key);
+        }
+        if let Some(name) = &group.name {
+            self.by_name.entry(name.to_lowercase()).or_default().insert(key);
+        }
+        for member in &group.members {
+            self.of.entry(member.clone()).or_default().insert(key);
+        }
+        self.groups.insert(key, group);
+    }
+
+    fn remove(&mut self, key: Key) {
+        let Some(group) = self.groups.remove(&key) else { return };
+        let dn = normal(&group.dn);
+        if self.by_dn.get(&dn) == Some(&key) {
+            self.by_dn.remove(&dn);
+        }
+        if let Some(sid) = group.sid.filter(|sid| self.by_sid.get(sid) == Some(&key)) {
+            self.by_sid.remove(&sid);
+        }
+        if let Some(name) = group.name.map(|name| name.to_lowercase())
+            && let Some(keys) = self.by_name.get_mut(&name)
+        {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.by_name.remove(&name);
+            }
+        }
+        for member in group.members {
+            if let Some(keys) = self.of.get_mut(&member) {
+                keys.remove(&key);
+                if keys.is_empty() {
+                    self.of.remove(&member);
+                }
+            }
+        }
+    }
+
+    /// The names of all groups that somebody is in, directly or through others; `primary` is the SID of one that
+    /// does not name them. Each goes by its DN and, where no other is called so, by its `cn`.
+    pub(super) fn flat(&self, members: impl IntoIterator<Item = Member>, primary: Option<&[u8]>) -> Vec<String> {
+        let mut names = BTreeSet::new();
+        let mut seen = HashSet::new();
+        let mut next: Vec<Key> = primary.and_then(|sid| self.by_sid.get(sid)).copied().into_iter().collect();
+        next.extend(members.into_iter().filter_map(|member| self.of.get(&member)).flatten());
+        while let Some(key) = next.pop() {
+            let Some(group) = self.groups.get(&key).filter(|_| seen.insert(key)) else { continue };
+            names.insert(group.dn.clone());
+            let alone = |name: &&String| self.by_name.get(&name.to_lowercase()).is_some_and(|keys| keys.len() == 1);
+            names.extend(group.name.as_ref().filter(alone).cloned());
+            next.extend(self.of.get(&Member::Dn(normal(&group.dn))).into_iter().flatten());
+        }
+        names.into_iter().collect()
+    }
+
+    /// Takes in what became of a group, and says whose groups are others now.
+    pub(super) fn change(&mut self, key: Key, group: Option<Group>) -> Vec<Member> {
+        if self.groups.get(&key) == group.as_ref() {
+            return Vec::new();
+        }
+        let mut touched: Vec<Key> = vec![key];
+        let old = self.groups.get(&key);
+        // A name that two groups have is nobody's: whoever is in the other one gains or loses it.
+        for name in [old, group.as_ref()].into_iter().flatten().filter_map(|group| group.name.as_ref()) {
+            touched.extend(self.by_name.get(&name.to_lowercase()).into_iter().flatten());
+        }
+        let arriving = group.iter().flat_map(|group| group.members.iter().cloned());
+        let mut concerned = self.below(touched, arriving.collect());
+        let before: Vec<(Member, Vec<String>)> =
+            concerned.iter().map(|member| (member.clone(), self.flat([member.clone()], None))).collect();
+        match group {
+            Some(group) => self.put(key, group),
+            None => self.remove(key),
+        }
+        concerned.clear();
+        let changed = before.into_iter().filter(|(member, before)| self.flat([member.clone()], None) != *before);
+        changed.map(|(member, _)| member).filter(|member| !self.is_group(member)).collect()
+    }
+
+    fn is_group(&self, member: &Member) -> bool {
+        matches!(member, Member::Dn(dn) if self.by_dn.contains_key(dn))
+    }
+
+    /// Everybody in these groups or among these members, directly or through others.
+    fn below(&self, groups: Vec<Key>, members: BTreeSet<Member>) -> BTreeSet<Member> {
+        let mut found = members.clone();
+        let inner = |member: &Member| match member {
+            Member::Dn(dn) => self.by_dn.get(dn).copied(),
+            Member::Uid(_) => None,
+        };
+        let mut next = groups;
+        next.extend(members.iter().filter_map(inner));
+        let mut seen = HashSet::new();
+        while let Some(key) = next.pop() {
+            let Some(group) = self.groups.get(&key).filter(|_| seen.insert(key)) else { continue };
+            next.extend(group.members.iter().filter_map(inner));
+            found.extend(group.members.iter().cloned());
+        }
+        found
+    }
+}
+
+/// The SID of the primary group of an account: its own domain, with `primaryGroupID`.
+pub(super) fn primary(entry: &Entry, flavor: Flavor) -> Option<Vec<u8>> {
+    let rid = entry.number("primaryGroupID").filter(|_| flavor == Flavor::Ad)?;
+    let own = entry.bytes("objectSid")?;
+    let domain = own.get(..own.len().checked_sub(4)?)?;
+    Some([domain, &u32::try_from(rid).ok()?.to_le_bytes()].concat())
+}
+
+/// A part of the values of an attribute that has too many for one answer: its name, and where the next part begins.
+pub(super) fn range(attribute: &str) -> Option<(&str, Option<usize>)> {
+    let (name, span) = attribute.split_once(";range=")?;
+    let (_, last) = span.split_once('-')?;
+    match last {
+        "*" => Some((name, None)),
+        last => Some((name, Some(last.parse::<usize>().ok()?.checked_add(1)?))),
+    }
+}

@@ -1,0 +1,309 @@
+//! From entries to people, and from whatever was touched to what became of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use ldap3::{Scope, ldap_escape};
+
+use super::dn::{is_within, normal};
+use super::entry::{Entry, Key};
+use super::groups::{self, Group, Member};
+use super::link::Search;
+use super::status::{self, password_changed, standing};
+use super::{Client, Flavor, NOTHING, at_base};
+use crate::domain::inbox::Observation;
+use crate::domain::person::{Person, PersonId};
+use crate::domain::revocation::Target;
+use crate::source::error::SourceError;
+
+/// Classes of entries that are people.
+const PEOPLE: [&str; 4] = ["person", "organizationalPerson", "inetOrgPerson", "posixAccount"];
+/// Where a change of groups concerns more people than this, everybody is listed instead.
+const CONCERNED: usize = 1_000;
+
+/// When somebody who was renamed is looked at again.
+const MENDED: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
+
+impl Client {
+    /// What an attribute that `link` names is called there. Active Directory seldom has a `uid`.
+    pub(super) fn called<'a>(&self, attribute: &'a str) -> &'a str {
+        match (attribute, self.settings.flavor) {
+            ("email", _) => "mail",
+            ("username" | "uid", Flavor::Ad) => "sAMAccountName",
+            ("username", Flavor::OpenLdap) => "uid",
+            (other, _) => other,
+        }
+    }
+
+    fn people_filter(&self) -> &str {
+        match (&self.settings.people_filter, self.settings.flavor) {
+            (Some(filter), _) => filter,
+            (None, Flavor::OpenLdap) => "(|(objectClass=person)(objectClass=posixAccount))",
+            (None, Flavor::Ad) => "(&(objectCategory=person)(objectClass=user))",
+        }
+    }
+
+    fn groups_filter(&self) -> String {
+        match self.settings.flavor {
+            Flavor::Ad => "(objectCategory=group)".to_owned(),
+            Flavor::OpenLdap => {
+                let classes: String = groups::CLASSES.iter().map(|class| format!("(objectClass={class})")).collect();
+                format!("(|{classes})")
+            }
+        }
+    }
+
+    /// People and groups.
+    pub(super) fn everything(&self) -> String {
+        format!("(|{}{})", self.people_filter(), self.groups_filter())
+    }
+
+    pub(super) fn key_attribute(&self) -> &'static str {
+        match self.settings.flavor {
+            Flavor::OpenLdap => "entryUUID",
+            Flavor::Ad => "objectGUID",
+        }
+    }
+
+    /// The filter that finds the one entry of this key.
+    pub(super) fn by_key(&self, key: Key) -> String {
+        match self.settings.flavor {
+            Flavor::OpenLdap => format!("(entryUUID={key})"),
+            Flavor::Ad => format!("(objectGUID={})", key.guid_filter()),
+        }
+    }
+
+    /// What is read of people and groups.
+    pub(super) fn attributes(&self) -> Vec<String> {
+        let own = ["username", "email"].map(|name| self.called(name));
+        let further = self.settings.attributes.iter().map(|name| self.called(name));
+        let fixed = [self.key_attribute(), "primaryGroupID"].into_iter().chain(own);
+        let all = fixed.chain(status::ATTRIBUTES).chain(groups::ATTRIBUTES).chain(further);
+        all.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
+    }
+
+    /// All people, or those of them for whom `condition` holds.
+    pub(super) fn search_people(&self, condition: Option<&str>) -> Search {
+        let filter = match condition {
+            None => self.people_filter().to_owned(),
+            Some(condition) => format!("(&{}{condition})", self.people_filter()),
+        };
+        self.search(&self.settings.people_dn, filter)
+    }
+
+    pub(super) fn search_groups(&self) -> Search {
+        self.search(&self.settings.base_dn, self.groups_filter())
+    }
+
+    pub(super) fn search(&self, base: &str, filter: String) -> Search {
+        let attributes = self.attributes();
+        Search { base: base.to_owned(), scope: Scope::Subtree, filter, attributes, controls: Vec::new() }
+    }
+
+    /// The key of an entry. One that cannot be read is an error: who has none cannot be followed.
+    pub(super) fn key(&self, entry: &Entry) -> Result<Key, SourceError> {
+        let name = self.key_attribute();
+        let key = match self.settings.flavor {
+            Flavor::OpenLdap => entry.text(name).and_then(Key::parse),
+            Flavor::Ad => entry.bytes(name).and_then(Key::of_guid),
+        };
+        let missing = || SourceError::Misconfigured {
+            step: "read an entry",
+            what: format!("`{name}` of `{}` cannot be read: `bind_dn` needs the right to, for every entry", entry.dn),
+        };
+        key.ok_or_else(missing)
+    }
+
+    fn id(&self, key: Key) -> PersonId {
+        PersonId { source: self.settings.name.clone(), key: key.to_string() }
+    }
+
+    fn is_person(&self, entry: &Entry) -> bool {
+        let is_group = groups::CLASSES.iter().any(|class| entry.is("objectClass", class));
+        let is_both = PEOPLE.iter().any(|class| entry.is("objectClass", class));
+        (!is_group || is_both) && is_within(&normal(&entry.dn), &self.people_dn) && !entry.is("isDeleted", "true")
+    }
+
+    /// What an entry amounts to; nobody where it lies elsewhere.
+    pub(super) fn person(&mut self, key: Key, entry: &Entry) -> Option<Person> {
+        if !self.is_person(entry) {
+            return None;
+        }
+        let now = self.now();
+        let mut hasher = DefaultHasher::new();
+        entry.dn.hash(&mut hasher);
+        let name = hasher.finish();
+        if self.known.insert(key, name).is_some_and(|before| before != name) {
+            // The server mends the groups that named them, a little later, and tells nobody (OpenLDAP, refint).
+            self.timers.extend(MENDED.map(|after| (now.plus(after), key)));
+        }
+        self.newest = self.newest.max(entry.time("modifyTimestamp"));
+        let standing = standing(entry, self.settings.flavor, now);
+        self.timers.extend(standing.until.map(|until| (until, key)));
+        let members = std::iter::once(Member::Dn(normal(&entry.dn)));
+        let members = members.chain(entry.texts(self.called("username")).map(|uid| Member::Uid(uid.to_owned())));
+        let primary = groups::primary(entry, self.settings.flavor);
+        let text = |name: &str| entry.text(self.called(name)).map(str::to_owned);
+        let attributes = self.settings.attributes.iter().filter_map(|name| Some((name.clone(), text(name)?)));
+        Some(Person {
+            id: self.id(key),
+            status: standing.status,
+            email: text("email"),
+            username: text("username"),
+            attributes: attributes.collect(),
+            // What a server stamps on an entry is no version: it goes back where one is restored from a backup.
+            changed: None,
+            groups: self.tree.as_ref().map(|tree| tree.flat(members, primary.as_deref())).unwrap_or_default(),
+        })
+    }
+
+    /// What was issued before the password was changed is dead.
+    pub(super) fn password(&self, key: Key, entry: &Entry) -> Option<Observation> {
+        let at = password_changed(entry, self.settings.flavor, self.now()).filter(|_| self.is_person(entry))?;
+        Some(Observation::CutOff {
+            source: self.settings.name.clone(),
+            target: Target::DirectoryPerson { person: self.id(key) },
+            at,
+            reason: "password changed".to_owned(),
+        })
+    }
+
+    /// What an entry says, if it is a group, with all of its members: a server may give them in parts.
+    pub(super) async fn group(&mut self, mut entry: Entry) -> Result<Option<Group>, SourceError> {
+        while let Some((attribute, next)) = next_range(&mut entry) {
+            let name = format!("{attribute};range={next}-*");
+            let more = self.link().await?.list("read the rest of a group", at_base(&entry.dn, &[&name])).await?;
+            let rest = more.into_iter().next().map(|entry| entry.attributes).unwrap_or_default();
+            let before = entry.attributes.len();
+            entry.attributes.extend(rest.into_iter().filter(|(name, _)| name.contains(";range=")));
+            if entry.attributes.len() == before {
+                let what = format!("`{}` has more members, and they do not come", entry.dn);
+                return Err(SourceError::Malformed { step: "read the rest of a group", what });
+            }
+        }
+        Ok(Group::read(&entry))
+    }
+
+    /// Reads whatever was touched, and says what became of it; whether it concerns so many that everybody should be
+    /// listed.
+    pub(super) async fn read_again(
+        &mut self,
+        touched: BTreeSet<Key>,
+        entries: Vec<Entry>,
+    ) -> Result<(Vec<Observation>, bool), SourceError> {
+        let mut people: BTreeMap<Key, Option<Entry>> = BTreeMap::new();
+        let mut concerned: BTreeSet<Member> = BTreeSet::new();
+        let mut found = Vec::with_capacity(touched.len() + entries.len());
+        for entry in entries {
+            found.push((self.key(&entry)?, Some(entry)));
+        }
+        for key in touched {
+            let search = self.search(&self.settings.base_dn, format!("(&{}{})", self.by_key(key), self.everything()));
+            found.push((key, self.link().await?.list("read a changed entry", search).await?.into_iter().next()));
+        }
+        // Groups first: whoever was touched together with one is seen in it, or no longer.
+        for (key, entry) in found {
+            let group = match &entry {
+                Some(entry) => self.group(entry.clone()).await?,
+                None => None,
+            };
+            let tree = self.tree.get_or_insert_default();
+            let was_group = tree.contains(key);
+            let is_group = group.is_some();
+            concerned.extend(tree.change(key, group));
+            if entry.as_ref().is_some_and(|entry| self.is_person(entry)) || !(is_group || was_group) {
+                people.insert(key, entry);
+            }
+        }
+        for entry in people.values().flatten() {
+            concerned.extend(self.groups_that_name(entry).await?);
+        }
+        let many = concerned.len() > CONCERNED;
+        for member in concerned.into_iter().filter(|_| !many) {
+            for entry in self.member(&member).await? {
+                people.entry(self.key(&entry)?).or_insert(Some(entry));
+            }
+        }
+        let mut observations = Vec::new();
+        for (key, entry) in people {
+            observations.extend(self.outcome(key, entry).await?);
+        }
+        Ok((observations, many))
+    }
+
+    /// Reads the groups again that name somebody: where a server mends names in them, it does not say so. Whose groups
+    /// are others by that.
+    async fn groups_that_name(&mut self, entry: &Entry) -> Result<Vec<Member>, SourceError> {
+        let dn = ldap_escape(entry.dn.as_str());
+        let uids = entry.texts(self.called("username")).map(|uid| format!("(memberUid={})", ldap_escape(uid)));
+        let named: String = uids.chain([format!("(member={dn})"), format!("(uniqueMember={dn})")]).collect();
+        let search = self.search(&self.settings.base_dn, format!("(&{}(|{named}))", self.groups_filter()));
+        let found = self.link().await?.list("read the groups of somebody", search).await?;
+        let mut concerned = Vec::new();
+        for entry in found {
+            let key = self.key(&entry)?;
+            let group = self.group(entry).await?;
+            concerned.extend(self.tree.get_or_insert_default().change(key, group));
+        }
+        Ok(concerned)
+    }
+
+    /// The people whom a group names so.
+    async fn member(&mut self, member: &Member) -> Result<Vec<Entry>, SourceError> {
+        let step = "read a member of a group";
+        let search = match member {
+            Member::Dn(dn) if !is_within(dn, &self.people_dn) => return Ok(vec![]),
+            Member::Dn(dn) => Search { scope: Scope::Base, ..self.search(dn, self.people_filter().to_owned()) },
+            Member::Uid(uid) => {
+                self.search_people(Some(&format!("({}={})", self.called("username"), ldap_escape(uid.as_str()))))
+            }
+        };
+        let found = self.link().await?.search(step, search).await?;
+        // A group may name somebody who is gone.
+        if found.result.rc != 32 {
+            super::failure::checked(step, &found.result)?;
+        }
+        Ok(found.entries)
+    }
+
+    async fn outcome(&mut self, key: Key, entry: Option<Entry>) -> Result<Vec<Observation>, SourceError> {
+        if let Some(entry) = &entry
+            && let Some(person) = self.person(key, entry)
+        {
+            let mut found: Vec<Observation> = self.password(key, entry).into_iter().collect();
+            found.push(Observation::Change { person, at: None, event_id: None });
+            return Ok(found);
+        }
+        // Not a person any more, or not here: moved, or deleted.
+        let elsewhere = entry.is_some() || self.is_elsewhere(key).await?;
+        // Keys of whatever else was deleted come too. Before everybody was listed once, who is who is not known; who
+        // is elsewhere is then left to the listing.
+        if self.known.remove(&key).is_none() && (self.complete || elsewhere) {
+            return Ok(vec![]);
+        }
+        let what = if elsewhere { "moved away" } else { "deleted" };
+        tracing::info!(source.name = %self.settings.name, person = %key, what, "somebody left the directory");
+        Ok(vec![Observation::Gone { person: self.id(key), at: None }])
+    }
+
+    /// Whether an entry is still there, as anything and anywhere below `base_dn`.
+    async fn is_elsewhere(&mut self, key: Key) -> Result<bool, SourceError> {
+        let filter = self.by_key(key);
+        let search = Search { attributes: vec![NOTHING.to_owned()], ..self.search(&self.settings.base_dn, filter) };
+        Ok(!self.link().await?.list("look for a missing entry", search).await?.is_empty())
+    }
+}
+
+/// Puts the parts of an attribute that came into one, and says where the next one begins.
+fn next_range(entry: &mut Entry) -> Option<(String, usize)> {
+    let parts: Vec<String> = entry.attributes.keys().filter(|name| name.contains(";range=")).cloned().collect();
+    let mut next = None;
+    for part in parts {
+        let Some((attribute, more)) = groups::range(&part) else { continue };
+        let values = entry.attributes.remove(&part).unwrap_or_default();
+        entry.attributes.entry(attribute.to_owned()).or_default().extend(values);
+        next = next.or_else(|| more.map(|more| (attribute.to_owned(), more)));
+    }
+    next
+}

@@ -1,0 +1,95 @@
+//! Whether an entry's owner works here, by the attributes of each kind of server, and since when passwords count.
+
+use std::time::Duration;
+
+use super::Flavor;
+use super::entry::{Entry, file_time};
+use crate::domain::person::Status;
+use crate::domain::time::Timestamp;
+
+/// A password that was changed longer ago than this cuts nothing off: no access token lives that long.
+const RECENT: Duration = Duration::from_secs(30 * 86_400);
+/// What ppolicy writes where an account is locked for good.
+const FOR_GOOD: &str = "000001010000";
+/// `userAccountControl`: the account is disabled.
+const DISABLED: i64 = 0x2;
+
+/// Attributes that these rules read. Most are operational: they come only where they are asked for by name.
+pub(super) const ATTRIBUTES: [&str; 14] = [
+    "pwdAccountLockedTime",
+    "pwdStartTime",
+    "pwdEndTime",
+    "pwdChangedTime",
+    "nsAccountLock",
+    "shadowExpire",
+    "shadowInactive",
+    "shadowMax",
+    "shadowLastChange",
+    "userAccountControl",
+    "accountExpires",
+    "pwdLastSet",
+    "modifyTimestamp",
+    "isDeleted",
+];
+
+/// What an entry says of its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Now.
+    pub(super) status: Status,
+    /// When it has to be looked at again: nothing is written there at that time.
+    pub(super) until: Option<Timestamp>,
+}
+
+/// What an entry says of its owner at this time.
+pub(super) fn standing(entry: &Entry, flavor: Flavor, now: Timestamp) -> Standing {
+    let (locked, from, to) = match flavor {
+        Flavor::OpenLdap => (is_locked(entry, now), entry.time("pwdStartTime"), openldap_end(entry)),
+        Flavor::Ad => {
+            let control = entry.number("userAccountControl").unwrap_or(0);
+            (control & DISABLED != 0, None, expiry(entry.number("accountExpires")))
+        }
+    };
+    let outside = from.is_some_and(|from| now < from) || to.is_some_and(|to| now >= to);
+    // Whoever writes an end that comes before the beginning wants it never to be valid.
+    let never = from.zip(to).is_some_and(|(from, to)| from >= to);
+    let status = if locked || outside || never { Status::Suspended } else { Status::Active };
+    let until = [from, to].into_iter().flatten().filter(|time| *time > now).min();
+    Standing { status, until }
+}
+
+/// A lock that somebody set. One that guessed passwords brought about ends by itself, and is nobody's departure.
+fn is_locked(entry: &Entry, now: Timestamp) -> bool {
+    let for_good = entry.texts("pwdAccountLockedTime").any(|time| time.starts_with(FOR_GOOD));
+    for_good || entry.is("nsAccountLock", "true") || is_inactive(entry, now)
+}
+
+/// RFC 2307: the password is too old, and was for too long. Only where all of it is set.
+fn is_inactive(entry: &Entry, now: Timestamp) -> bool {
+    let set = |name: &str| entry.number(name).filter(|days| *days >= 0);
+    let days = set("shadowLastChange").zip(set("shadowMax")).zip(set("shadowInactive"));
+    days.is_some_and(|((last, max), inactive)| {
+        let end = last.saturating_add(max).saturating_add(inactive);
+        now.as_millis().div_euclid(86_400_000) > end
+    })
+}
+
+fn openldap_end(entry: &Entry) -> Option<Timestamp> {
+    let day = |days: i64| Timestamp::from_millis(days.saturating_mul(86_400_000));
+    let expires = entry.number("shadowExpire").filter(|days| *days >= 0).map(day);
+    [entry.time("pwdEndTime"), expires].into_iter().flatten().min()
+}
+
+/// `accountExpires`; 0 and the highest number are "never".
+fn expiry(ticks: Option<i64>) -> Option<Timestamp> {
+    ticks.filter(|ticks| *ticks > 0 && *ticks != i64::MAX).and_then(file_time)
+}
+
+/// When the password was last changed, if that is not so long ago that it matters to nobody.
+pub(super) fn password_changed(entry: &Entry, flavor: Flavor, now: Timestamp) -> Option<Timestamp> {
+    let changed = match flavor {
+        Flavor::OpenLdap => entry.time("pwdChangedTime"),
+        Flavor::Ad => entry.number("pwdLastSet").filter(|ticks| *ticks > 0).and_then(file_time),
+    };
+    changed.filter(|changed| changed.plus(RECENT) > now)
+}
