@@ -17,6 +17,7 @@ mod tests;
 use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::domain::event::{NewEvent, Position, Recorded};
@@ -35,7 +36,8 @@ use sweep::Sweeps;
 const BATCH: usize = 1024;
 /// Events that are read at once.
 const PAGE: usize = 4096;
-/// Events after which a new snapshot is kept, so that a start reads few.
+/// Events after which a new snapshot is kept, so that a start reads few. Where there is more to write down than that, half
+/// of it: each snapshot writes all.
 const SNAPSHOT_EVERY: u64 = 100_000;
 
 /// Is told of every event once it is enforced here: for audit records and metrics.
@@ -123,8 +125,11 @@ impl<L: Log> Writer<L> {
     pub async fn run(mut self, mut letters: mpsc::Receiver<Letter>, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         let (mut batch, mut stopping) = (Vec::new(), false);
+        // Nobody waits for a snapshot: it is written beside what comes next.
+        let mut keeping: Option<BoxFuture<'static, ()>> = None;
         loop {
             tokio::select! {
+                () = async { if let Some(keeping) = &mut keeping { keeping.await } }, if keeping.is_some() => keeping = None,
                 received = letters.recv_many(&mut batch, BATCH) => if received == 0 { break },
                 () = &mut stop, if !stopping => {
                     stopping = true;
@@ -134,9 +139,12 @@ impl<L: Log> Writer<L> {
             if !batch.is_empty() {
                 self.settle(std::mem::take(&mut batch)).await;
             }
-            if self.fold.epoch.position >= self.snapshot_at {
-                self.keep_snapshot().await;
+            if self.fold.epoch.position >= self.snapshot_at && keeping.is_none() {
+                keeping = Some(self.keep_snapshot());
             }
+        }
+        if let Some(keeping) = keeping {
+            keeping.await;
         }
         if self.fold.epoch.position > self.kept {
             self.keep_snapshot().await;
@@ -285,14 +293,23 @@ impl<L: Log> Writer<L> {
         self.published.publish(State { fold: self.fold.clone(), rules: Arc::clone(&self.rules) });
     }
 
-    async fn keep_snapshot(&mut self) {
-        (self.kept, self.snapshot_at) = (self.fold.epoch.position, self.fold.epoch.position + SNAPSHOT_EVERY);
-        let kept = match snapshot::write(&self.fold) {
-            Ok(bytes) => self.log.keep_snapshot(Snapshot { epoch: self.fold.epoch, bytes }).await,
-            Err(error) => Err(LogError::Io { step: "write a snapshot", cause: error.to_string() }),
-        };
-        if let Err(error) = kept {
-            tracing::warn!(error = %error, "no snapshot was kept: the next start reads more of the log");
-        }
+    /// Begins to keep a snapshot of what is enforced now.
+    fn keep_snapshot(&mut self) -> BoxFuture<'static, ()> {
+        let (fold, log) = (self.fold.clone(), Arc::clone(&self.log));
+        let size = (fold.revocations.len() + fold.people.len()) as u64;
+        (self.kept, self.snapshot_at) = (fold.epoch.position, fold.epoch.position + SNAPSHOT_EVERY.max(size / 2));
+        Box::pin(async move {
+            let failed = |cause: String| LogError::Io { step: "write a snapshot", cause };
+            let epoch = fold.epoch;
+            let written = tokio::task::spawn_blocking(move || snapshot::write(&fold)).await;
+            let kept = match written.map_err(|error| failed(error.to_string())) {
+                Ok(Ok(bytes)) => log.keep_snapshot(Snapshot { epoch, bytes }).await,
+                Ok(Err(error)) => Err(failed(error.to_string())),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = kept {
+                tracing::warn!(error = %error, "no snapshot was kept: the next start reads more of the log");
+            }
+        })
     }
 }

@@ -139,8 +139,12 @@ impl Bound {
             tracing::warn!("the drain took too long: callers that were left were cut off");
             edge.abort().await;
         }
-        let kept = tokio::time::timeout(drain * 3 / 10, async {
-            core.stop().await;
+        if tokio::time::timeout(drain * 2 / 10, core.stop()).await.is_err() {
+            // A snapshot of many people: without it the next start reads more of the log.
+            tracing::warn!("the drain took too long: no snapshot was kept");
+            core.abort().await;
+        }
+        let kept = tokio::time::timeout(drain / 10, async {
             books.stop().await;
             recorder.close(clock.now()).await;
             audit.stop().await;

@@ -99,6 +99,18 @@ impl People {
         self.by_name.get(name).iter().filter_map(|pointer| self.get(pointer.person))
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether there is nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// Everybody, by key.
     pub fn iter(&self) -> impl Iterator<Item = &Known> {
         self.known.iter()
