@@ -1,6 +1,7 @@
 #![doc = include_str!("okta.md")]
 
 mod api;
+mod app;
 mod assertion;
 mod budget;
 mod cursor;
@@ -21,8 +22,9 @@ use tokio::time::{Instant, sleep};
 
 pub use api::Credential;
 use api::{Api, Group, Listed, Right, User};
+use app::Standing;
 use cursor::{Cursor, Place};
-use events::{Ended, Hints, Seen, Touched, filter, time};
+use events::{Ended, Hints, Seen, Touched, Wanted, time};
 use groups::Groups;
 use listing::Listing;
 
@@ -62,6 +64,8 @@ pub struct Settings {
     pub credential: Credential,
     /// Attributes of the profile that `link` names beside id, e-mail and user name.
     pub attributes: BTreeSet<String>,
+    /// Id of the application to which people must be assigned, if to one.
+    pub app: Option<String>,
 }
 
 /// An Okta organization.
@@ -69,6 +73,7 @@ pub struct Okta {
     settings: Settings,
     api: Api,
     time: Time,
+    wanted: Wanted,
     groups: Groups,
     seen: Seen,
     place: Place,
@@ -82,8 +87,9 @@ impl Okta {
     /// An organization, asked by `http`. `time` is only compared with its own.
     #[must_use]
     pub fn new(settings: Settings, http: Http, time: Time) -> Self {
-        let api = Api::new(http, settings.url.clone(), settings.credential.clone());
+        let api = Api::new(http, settings.url.clone(), settings.credential.clone(), settings.app.is_some());
         Self {
+            wanted: Wanted { app: settings.app.clone() },
             settings,
             api,
             time,
@@ -164,14 +170,18 @@ impl Okta {
         Ok(groups.iter().filter_map(|group| self.groups.name(&group.id)).map(|name| name.to_string()).collect())
     }
 
-    /// A user with groups. Whoever is blocked has none that matter.
-    async fn complete(&mut self, user: User) -> Result<Person, SourceError> {
+    /// A user with groups, and how they stand to the application. Whoever is blocked has nothing that matters.
+    async fn complete(&mut self, user: User) -> Result<(Person, Standing), SourceError> {
         let id = user.id.clone();
-        let mut person = self.person(user)?;
+        let (mut person, mut standing) = (self.person(user)?, Standing::Unasked);
+        if person.status == Status::Active {
+            standing = self.standing(&id).await?;
+            person.status = if standing == Standing::Unassigned { Status::Suspended } else { Status::Active };
+        }
         if person.status == Status::Active {
             person.groups = self.groups_of(&id).await?;
         }
-        Ok(person)
+        Ok((person, standing))
     }
 
     /// Reads one user again; whether the record is older than the event that named them.
@@ -182,10 +192,12 @@ impl Okta {
             return Ok((Observation::Gone { person: self.id(id), at }, false));
         };
         let status_changed = user.status_changed.as_deref().and_then(time);
-        let mut person = self.complete(user).await?;
+        let (mut person, standing) = self.complete(user).await?;
         let mut doubted = false;
+        let blocked = touched.still_blocked().filter(|blocked| is_older(status_changed, *blocked));
+        let unassigned = touched.still_unassigned().filter(|at| standing.is_older(*at));
         if person.status == Status::Active
-            && let Some(blocked) = touched.still_blocked().filter(|blocked| is_older(status_changed, *blocked))
+            && let Some(blocked) = blocked.max(unassigned)
         {
             doubted = self.api.now().await? < Timestamp::from_millis(blocked).plus(SETTLED);
             if doubted {
@@ -222,7 +234,7 @@ impl Okta {
             Some(Ok(next)) => next,
             _ => {
                 let since = Timestamp::from_millis(place.ahead.since).to_string();
-                let (filter, limit) = (filter(), EVENTS.to_string());
+                let (filter, limit) = (self.wanted.filter(), EVENTS.to_string());
                 let query = [("since", since.as_str()), ("filter", filter.as_str()), ("limit", limit.as_str())];
                 self.api.address(&["api", "v1", "logs"], &query)?
             }
@@ -240,7 +252,7 @@ impl Okta {
             return Err(SourceError::Malformed { step, what: "it does not say where it goes on".to_owned() });
         };
         let full = page.rows.len() >= EVENTS;
-        let hints = Hints::of(page.rows, &self.seen);
+        let hints = Hints::of(page.rows, &self.seen, &self.wanted);
         place.ahead.go_on(&next, hints.newest);
         read.resync |= hints.resync;
         read.observations.extend(hints.ended.into_iter().map(|ended| self.cut_off(ended)));
@@ -261,8 +273,8 @@ impl Okta {
         self.seen = Seen::default();
         let now = self.api.now().await?;
         let (kept, missed) = match cursor {
-            Some(text) => Cursor::kept(text, &self.settings.url, now),
-            None => (Cursor::new(now), false),
+            Some(text) => Cursor::kept(text, &self.settings.url, now, &self.wanted),
+            None => (Cursor::new(now, &self.wanted), false),
         };
         self.missed.extend(kept.missed.iter().cloned());
         Ok((Place::at(kept), missed))
@@ -340,7 +352,7 @@ impl Directory for Okta {
             }
         };
         match user {
-            Some(user) => self.complete(user).await.map(Some),
+            Some(user) => self.complete(user).await.map(|(person, _)| Some(person)),
             None => Ok(None),
         }
     }

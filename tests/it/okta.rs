@@ -10,12 +10,13 @@ use crate::support::installation::Installation;
 use crate::support::issuer::DevIssuer;
 use crate::support::offboard::Offboard;
 use crate::support::okta::token::App;
-use crate::support::okta::{Failure, Okta, TOKEN};
+use crate::support::okta::{Failure, Okta, Org, TOKEN};
 use crate::support::proxy::Proxy;
 use crate::support::until;
 
 const PEOPLE: [&str; 5] = ["alice", "bob", "carol", "dan", "erin"];
 const GROUP: &str = "00gpayments";
+const APP: &str = "0oapayments";
 
 /// What is asked often, so that nobody waits.
 const QUICK: &str = "poll: 200ms, reconcile: 1h, timeout: 2s";
@@ -40,6 +41,11 @@ fn rules(issuer: &DevIssuer, source: &str) -> String {
 
 impl Stage {
     async fn start(rhythm: &str) -> Self {
+        Self::start_with(rhythm, |_| {}).await
+    }
+
+    /// The same, with what else there is to be in the organization.
+    async fn start_with(rhythm: &str, also: impl FnOnce(&mut Org)) -> Self {
         let okta = Okta::start();
         {
             let mut org = okta.org();
@@ -48,6 +54,7 @@ impl Stage {
                 org.add_user(name);
                 org.groups.get_mut(GROUP).unwrap().members.insert(format!("00u{name}"));
             }
+            also(&mut org);
         }
         let files = Installation::new("");
         std::fs::write(files.path("okta-token"), TOKEN).unwrap();
@@ -333,6 +340,40 @@ async fn events_that_are_doubled_late_failed_or_strange() {
 }
 
 #[tokio::test]
+async fn whoever_is_locked_out_or_on_the_way_out() {
+    let stage = Stage::start(QUICK).await;
+    let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
+    // Anybody can lock somebody out by guessing their password.
+    stage.okta.org().set_status("alice", "LOCKED_OUT");
+    stage.okta.org().happens("user.account.lock", "alice");
+    // Deactivation takes its time, and is none that may be waited for.
+    for name in ["bob", "carol"] {
+        stage.okta.org().users.get_mut(&format!("00u{name}")).unwrap()["transitioningToStatus"] =
+            "DEPROVISIONED".into();
+    }
+    stage.okta.org().happens("user.account.update_profile", "bob");
+    stage.becomes(&bob, "revoked_person").await;
+    assert_eq!(stage.sync(true), "");
+    assert_eq!(stage.asked(&carol).await, "revoked_person", "by a listing");
+    assert_eq!(stage.asked(&alice).await, "allowed");
+    stage.no_complaints();
+}
+
+#[tokio::test]
+async fn no_next_page_leads_the_credential_elsewhere() {
+    let (stage, other) = (Stage::start(QUICK).await, Okta::start());
+    stage.okta.org().elsewhere = Some(other.url.clone());
+    stage.okta.org().rows = 2;
+    for full in [false, true] {
+        let trouble = stage.sync(full);
+        assert!(trouble.contains("its next page is at another host"), "{trouble}");
+    }
+    assert_eq!(other.org().asked, Vec::<String>::new());
+    stage.okta.org().elsewhere = None;
+    assert_eq!(stage.sync(true), "");
+}
+
+#[tokio::test]
 async fn a_record_from_before_the_event_lets_nobody_stay() {
     let stage = Stage::start(QUICK).await;
     let alice = stage.token("alice").await;
@@ -546,6 +587,110 @@ async fn a_service_app_proves_itself_by_its_key() {
     assert!(complaints.iter().all(|complaint| complaint.starts_with("/oauth2/v1/token")), "{complaints:?}");
 }
 
+#[tokio::test]
+async fn who_is_not_assigned_to_the_application_is_out() {
+    let stage = Stage::start_with(&format!("app: {APP}, {QUICK}"), |org| {
+        for name in PEOPLE {
+            org.set_assigned(name, APP);
+        }
+        org.set_assigned("dan", "0oaother");
+        // More than one page of them.
+        org.rows = 2;
+    })
+    .await;
+    let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
+    let (dan, erin) = (stage.token("dan").await, stage.token("erin").await);
+    for token in [&alice, &bob, &carol, &dan, &erin] {
+        assert_eq!(stage.asked(token).await, "allowed");
+    }
+    stage.okta.org().unassign("erin", APP);
+    stage.becomes(&erin, "revoked_person").await;
+    assert_eq!(stage.sync(true), "");
+    assert_eq!(stage.asked(&erin).await, "revoked_person", "active in Okta, and not assigned");
+
+    stage.okta.org().unassign("alice", APP);
+    // Taken from somebody and given back between two looks.
+    stage.okta.org().unassign("bob", APP);
+    stage.okta.org().assign("bob", APP);
+    // From another application.
+    stage.okta.org().unassign("dan", "0oaother");
+    stage.okta.org().assign("erin", APP);
+    stage.becomes(&alice, "revoked_person").await;
+    stage.becomes(&bob, "issued_before_cutoff").await;
+    stage.works_anew("bob").await;
+    stage.works_anew("erin").await;
+    assert_eq!(stage.asked(&dan).await, "allowed");
+    assert_eq!(stage.asked(&erin).await, "issued_before_cutoff");
+    stage.okta.org().assign("alice", APP);
+    stage.becomes(&alice, "issued_before_cutoff").await;
+    stage.works_anew("alice").await;
+
+    // A record of the assignment from before the event lets nobody stay.
+    let event = stage.okta.org().app_event("application.user_membership.remove", "carol", APP);
+    let mut later = event.clone();
+    later["published"] = format!("{:.3}", jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2)).into();
+    stage.okta.org().persist(later);
+    stage.becomes(&carol, "revoked_person").await;
+    stage.okta.org().apps.get_mut(APP).unwrap().remove("00ucarol");
+    // What became of the account there may end an assignment too.
+    let dan_again = stage.token("dan").await;
+    {
+        let mut org = stage.okta.org();
+        org.apps.get_mut(APP).unwrap().get_mut("00udan").unwrap()["status"] = "DEPROVISIONED".into();
+        let event = org.app_event("application.user_membership.deprovision", "dan", APP);
+        org.persist(event);
+    }
+    stage.becomes(&dan_again, "revoked_person").await;
+    stage.no_complaints();
+}
+
+#[tokio::test]
+async fn an_application_that_is_not_there_is_never_everybody_leaving() {
+    let stage = Stage::start_with(&format!("app: {APP}, {QUICK}"), |org| {
+        for name in PEOPLE {
+            org.set_assigned(name, APP);
+        }
+    })
+    .await;
+    let (alice, bob) = (stage.token("alice").await, stage.token("bob").await);
+    // Without an event the next listing tells.
+    stage.okta.org().apps.get_mut(APP).unwrap().remove("00ubob");
+    assert_eq!(stage.sync(true), "");
+    assert_eq!((stage.asked(&alice).await, stage.asked(&bob).await), ("allowed".into(), "revoked_person".into()));
+    // A joiner who is looked up, and is not assigned; and one who is.
+    stage.okta.org().add_user("heidi");
+    stage.okta.org().add_user("ivan");
+    stage.okta.org().set_assigned("ivan", APP);
+    let (heidi, ivan) = (stage.token("heidi").await, stage.token("ivan").await);
+    stage.becomes(&heidi, "revoked_person").await;
+    stage.becomes(&ivan, "no_permission").await;
+
+    let assigned = stage.okta.org().apps.insert(APP.into(), std::collections::BTreeMap::new()).unwrap();
+    let trouble = stage.sync(true);
+    assert!(trouble.contains("nobody is assigned to app `0oapayments`: is the id right?"), "{trouble}");
+    stage.okta.org().apps.clear();
+    let trouble = stage.sync(true);
+    assert!(trouble.contains("there is no app `0oapayments`"), "{trouble}");
+    stage.okta.org().happens("user.account.update_profile", "alice");
+    let trouble = stage.sync(false);
+    assert!(trouble.contains("there is no app `0oapayments`"), "{trouble}");
+    assert_eq!(stage.asked(&alice).await, "allowed", "nothing is concluded from that");
+    // And somebody who leaves meanwhile is out all the same.
+    let carol = stage.token("carol").await;
+    stage.okta.org().lifecycle("carol", "suspend");
+    stage.becomes(&carol, "revoked_person").await;
+
+    stage.okta.org().denied = ["apps"].into();
+    let trouble = stage.sync(true);
+    assert!(trouble.contains("may not read applications and who is assigned to them"), "{trouble}");
+    stage.okta.org().denied.clear();
+    stage.okta.org().apps.insert(APP.into(), assigned);
+    assert_eq!(stage.sync(true), "");
+    assert_eq!(stage.sync(false), "");
+    assert_eq!((stage.asked(&alice).await, stage.asked(&bob).await), ("allowed".into(), "revoked_person".into()));
+    stage.no_complaints();
+}
+
 /// `offboard source check NAME --config …`: exit code and what it says.
 fn check(files: &Installation) -> (i32, String) {
     let mut command = Offboard::command();
@@ -580,6 +725,20 @@ async fn a_check_says_what_is_missing() {
         assert!(code == 1 && said.contains(named), "{code}: {said}");
     }
     okta.org().denied.clear();
+    files.write("20-rules.yaml", &rules.replace("kind: okta,", &format!("kind: okta, app: {APP},")));
+    let (code, said) = check(&files);
+    assert!(code == 1 && said.contains("there is no app `0oapayments`"), "{code}: {said}");
+    okta.org().apps.insert(APP.into(), std::collections::BTreeMap::new());
+    let (code, said) = check(&files);
+    assert!(code == 1 && said.contains("nobody is assigned to app `0oapayments`"), "{code}: {said}");
+    okta.org().set_assigned("alice", APP);
+    let (code, said) = check(&files);
+    assert!(code == 0 && said.contains("app `Payments` (0oapayments)"), "{code}: {said}");
+    okta.org().denied = ["apps"].into();
+    let (code, said) = check(&files);
+    assert!(code == 1 && said.contains("may not read applications"), "{code}: {said}");
+    okta.org().denied.clear();
+    files.write("20-rules.yaml", &rules);
     okta.org().ahead = 3600;
     okta.org().limits = [("users", 2)].into();
     okta.org().spend_all();

@@ -87,7 +87,7 @@ fn okta(settings: &SourceSettings, own: &OktaSettings, time: Time) -> Result<Okt
         }
     };
     let (name, attributes) = (settings.name.clone(), settings.attributes.clone());
-    let own = okta::Settings { name, url: url("url", &own.url)?, credential, attributes };
+    let own = okta::Settings { name, url: url("url", &own.url)?, credential, attributes, app: own.app.clone() };
     Ok(Okta::new(own, http(settings), time))
 }
 

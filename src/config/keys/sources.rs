@@ -57,6 +57,7 @@ pub(super) static SOURCE: Section = Section {
         optional("token_file", FILE, "okta: file with an API token (SSWS), instead of a service app."),
         optional("private_key_file", FILE, "okta: PEM file with the private key of the service app."),
         optional("key_id", TEXT, "okta: `kid` of that key, where the app has several."),
+        optional("app", TEXT, "okta: id of an application; who is not assigned to it counts as suspended."),
         optional("start_tls", Kind::Flag, "ldap: TLS before anything else on ldap://. Default false."),
         optional("base_dn", TEXT, "ldap: below it are people and groups."),
         optional("people_dn", TEXT, "ldap: below it are people. Default base_dn."),

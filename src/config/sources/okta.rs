@@ -14,6 +14,8 @@ pub struct OktaSettings {
     pub url: String,
     /// By what it knows us.
     pub credential: OktaCredential,
+    /// Id of the application to which people must be assigned, if to one.
+    pub app: Option<String>,
 }
 
 /// By what an Okta organization knows us.
@@ -38,7 +40,7 @@ pub enum OktaCredential {
 pub(super) const OKTA: Kind = Kind {
     name: "okta",
     needs: &["url"],
-    may: &["token_file", "client_id", "private_key_file", "key_id", "ca_file"],
+    may: &["token_file", "client_id", "private_key_file", "key_id", "app", "ca_file"],
     poll: Duration::from_secs(10),
     link: &[("uid", "id"), ("sub", "login")],
     any_attribute: true,
@@ -47,14 +49,14 @@ pub(super) const OKTA: Kind = Kind {
 
 fn read(fields: &Fields<'_>) -> Option<SourceKind> {
     let token = fields.text("token_file").map(|file| OktaCredential::Token { file: file.into() });
-    let app = fields.owned("client_id").zip(fields.text("private_key_file"));
+    let service = fields.owned("client_id").zip(fields.text("private_key_file"));
     let half = fields.has("client_id") != fields.has("private_key_file");
-    let app = app.map(|(client_id, file)| OktaCredential::App {
+    let service = service.map(|(client_id, file)| OktaCredential::App {
         client_id,
         private_key_file: file.into(),
         key_id: fields.owned("key_id"),
     });
-    if half || token.is_some() == app.is_some() {
+    if half || token.is_some() == service.is_some() {
         fields.wrong("", "needs either `token_file`, or `client_id` with `private_key_file` (`kind: okta`)");
     }
     if fields.read("poll", text::duration).is_some_and(|poll| poll < Duration::from_secs(1)) {
@@ -64,5 +66,5 @@ fn read(fields: &Fields<'_>) -> Option<SourceKind> {
     if url.starts_with("http://") {
         fields.warn("url", "is http://: whoever is on the way reads the token, and says who works here");
     }
-    Some(SourceKind::Okta(OktaSettings { url, credential: token.or(app)? }))
+    Some(SourceKind::Okta(OktaSettings { url, credential: token.or(service)?, app: fields.owned("app") }))
 }

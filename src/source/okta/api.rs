@@ -48,11 +48,13 @@ pub enum Right {
     Users,
     /// To read groups.
     Groups,
+    /// To read applications and who is assigned to them.
+    Apps,
 }
 
 impl Right {
-    /// All that is needed.
-    pub const ALL: [Self; 3] = [Self::Logs, Self::Users, Self::Groups];
+    /// All that is needed; the last of them only where an application is configured.
+    const ALL: [Self; 4] = [Self::Logs, Self::Users, Self::Groups, Self::Apps];
 
     /// Its scope.
     #[must_use]
@@ -61,6 +63,7 @@ impl Right {
             Self::Logs => "okta.logs.read",
             Self::Users => "okta.users.read",
             Self::Groups => "okta.groups.read",
+            Self::Apps => "okta.apps.read",
         }
     }
 
@@ -71,6 +74,7 @@ impl Right {
             Self::Logs => "the System Log",
             Self::Users => "users",
             Self::Groups => "groups and their members",
+            Self::Apps => "applications and who is assigned to them",
         }
     }
 }
@@ -137,6 +141,7 @@ pub struct Api {
     /// Where it is.
     pub url: Url,
     credential: Credential,
+    rights: &'static [Right],
     token: Option<(String, Instant)>,
     date: Option<(Timestamp, Instant)>,
     /// How often it may be asked.
@@ -144,10 +149,11 @@ pub struct Api {
 }
 
 impl Api {
-    /// Asks the organization at `url` by `http`.
+    /// Asks the organization at `url` by `http`; with `apps`, for an application too.
     #[must_use]
-    pub fn new(http: Http, url: Url, credential: Credential) -> Self {
-        Self { http, url, credential, token: None, date: None, budget: Budget::default() }
+    pub fn new(http: Http, url: Url, credential: Credential, apps: bool) -> Self {
+        let rights = Right::ALL.get(..if apps { 4 } else { 3 }).unwrap_or(&[]);
+        Self { http, url, credential, rights, token: None, date: None, budget: Budget::default() }
     }
 
     /// An address of the organization.
@@ -207,7 +213,7 @@ impl Api {
         let assertion = signed(&pem, claims).map_err(unsigned)?;
         let form = encoded([
             ("grant_type", "client_credentials"),
-            ("scope", &Right::ALL.map(Right::scope).join(" ")),
+            ("scope", &scopes(self.rights, "", " ")),
             ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
             ("client_assertion", &assertion),
         ]);
@@ -215,7 +221,7 @@ impl Api {
         self.note(&answer);
         let refused = answer.json::<NoToken>().unwrap_or_default().error;
         if matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(SourceError::Forbidden { step, advice: no_token(&client_id, &refused) });
+            return Err(SourceError::Forbidden { step, advice: no_token(&client_id, &refused, self.rights) });
         }
         let token: Token = self.checked(answer, |_| String::new())?.json()?;
         let life = Duration::from_secs(token.expires_in);
@@ -331,17 +337,20 @@ fn advice(credential: &Credential, right: Right) -> (String, String) {
     }
 }
 
+fn scopes(rights: &[Right], quote: &str, between: &str) -> String {
+    rights.iter().map(|right| format!("{quote}{}{quote}", right.scope())).collect::<Vec<_>>().join(between)
+}
+
 /// Why the token endpoint refused, in words.
-fn no_token(client_id: &str, error: &str) -> String {
+fn no_token(client_id: &str, error: &str, rights: &[Right]) -> String {
     match error {
         "use_dpop_nonce" | "invalid_dpop_proof" => format!(
             "service app `{client_id}` demands DPoP, which is not supported: switch off \"Require Demonstrating Proof \
              of Possession (DPoP) header in token requests\" in its general settings"
         ),
-        "invalid_scope" | "access_denied" => format!(
-            "grant service app `{client_id}` the scopes {} (Okta API Scopes)",
-            Right::ALL.map(|right| format!("`{}`", right.scope())).join(", ")
-        ),
+        "invalid_scope" | "access_denied" => {
+            format!("grant service app `{client_id}` the scopes {} (Okta API Scopes)", scopes(rights, "`", ", "))
+        }
         _ => format!(
             "client `{client_id}` is unknown or inactive, or the key in `private_key_file` is none of its public keys: \
              it must be a service app with \"Public key / Private key\" as client authentication"

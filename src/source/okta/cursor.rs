@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use super::events::{self, Touched};
+use super::events::{Touched, Wanted};
 use super::links::same_origin;
 use crate::domain::time::Timestamp;
 
@@ -63,7 +63,7 @@ impl Place {
     /// Whoever is to be read again first: who was blocked, by what the events say.
     #[must_use]
     pub fn first(&self) -> Option<(String, Touched)> {
-        let first = self.users.iter().min_by_key(|(_, touched)| touched.still_blocked().is_none());
+        let first = self.users.iter().min_by_key(|(_, touched)| !touched.is_out());
         first.map(|(user, touched)| (user.clone(), *touched))
     }
 
@@ -82,23 +82,23 @@ impl Place {
 impl Cursor {
     /// From now on.
     #[must_use]
-    pub fn new(now: Timestamp) -> Self {
+    pub fn new(now: Timestamp, wanted: &Wanted) -> Self {
         let since = now.minus(OVERLAP).as_millis();
-        Self { filter: events::filter_name(), since, until: now.as_millis(), ..Self::default() }
+        Self { filter: wanted.name(), since, until: now.as_millis(), ..Self::default() }
     }
 
     /// What was kept, if it fits to what is asked now, and to where; and whether something may have been missed.
     #[must_use]
-    pub fn kept(text: &str, url: &Url, now: Timestamp) -> (Self, bool) {
-        let Ok(mut kept) = serde_json::from_str::<Self>(text) else { return (Self::new(now), true) };
+    pub fn kept(text: &str, url: &Url, now: Timestamp, wanted: &Wanted) -> (Self, bool) {
+        let Ok(mut kept) = serde_json::from_str::<Self>(text) else { return (Self::new(now, wanted), true) };
         let next = kept.next.as_deref().map(Url::parse);
         if next.is_some_and(|next| !next.is_ok_and(|next| same_origin(&next, url))) {
-            return (Self::new(now), true);
+            return (Self::new(now, wanted), true);
         }
-        if kept.filter != events::filter_name() {
+        if kept.filter != wanted.name() {
             // The filter is part of the address of the next page.
             kept.since = Timestamp::from_millis(kept.until).minus(OVERLAP).as_millis();
-            (kept.filter, kept.next) = (events::filter_name(), None);
+            (kept.filter, kept.next) = (wanted.name(), None);
         }
         (kept, false)
     }
@@ -131,12 +131,16 @@ mod tests {
         Url::parse("https://x.okta.com").unwrap()
     }
 
+    fn new() -> Cursor {
+        Cursor::new(NOW, &Wanted::default())
+    }
+
     fn kept(change: impl FnOnce(&mut Cursor)) -> (Cursor, bool) {
-        let mut cursor = Cursor::new(NOW);
+        let mut cursor = new();
         let later = NOW.plus(Duration::from_secs(60)).as_millis();
         cursor.go_on(&Url::parse("https://x.okta.com/api/v1/logs?after=1").unwrap(), Some(later));
         change(&mut cursor);
-        Cursor::kept(&serde_json::to_string(&cursor).unwrap(), &url(), NOW)
+        Cursor::kept(&serde_json::to_string(&cursor).unwrap(), &url(), NOW, &Wanted::default())
     }
 
     #[test]
@@ -151,21 +155,21 @@ mod tests {
         let (cursor, missed) = kept(|cursor| cursor.filter = "older".into());
         assert_eq!((cursor.next, missed), (None, false));
         assert_eq!(cursor.since, NOW.as_millis() + 60_000 - 300_000);
-        assert_eq!(cursor.filter, events::filter_name());
+        assert_eq!(cursor.filter, Wanted::default().name());
     }
 
     #[test]
     fn another_organization_begins_anew_with_a_listing() {
         for next in ["https://y.okta.com/api/v1/logs?after=1", "http://x.okta.com/", "nonsense"] {
             let (cursor, missed) = kept(|cursor| cursor.next = Some(next.into()));
-            assert_eq!((cursor, missed), (Cursor::new(NOW), true), "{next}");
+            assert_eq!((cursor, missed), (new(), true), "{next}");
         }
-        assert_eq!(Cursor::kept("{}", &url(), NOW), (Cursor::new(NOW), true));
+        assert_eq!(Cursor::kept("{}", &url(), NOW, &Wanted::default()), (new(), true));
     }
 
     #[test]
     fn it_is_kept_once_everything_before_it_was_followed() {
-        let mut place = Place::at(Cursor::new(NOW));
+        let mut place = Place::at(new());
         let begun = place.kept.clone();
         place.ahead.go_on(&Url::parse("https://x.okta.com/api/v1/logs?after=2").unwrap(), None);
         place.touch("00u1".into(), Touched { at: 2, ..Touched::default() });

@@ -25,6 +25,10 @@ enum Act {
     CutsOff(&'static str),
     /// Something about somebody changed: a group, a name.
     Changes,
+    /// Somebody may use the application, or may again.
+    Assigns,
+    /// Somebody may not use the application any more: what was issued before is dead even if they may again by now.
+    Unassigns,
     /// What changed for whom, only a full listing can tell.
     Resync,
 }
@@ -34,7 +38,7 @@ const PASSWORD: Act = Act::CutsOff("password changed");
 const REVOKED: Act = Act::CutsOff("token revoked");
 
 /// The types of events that matter. Everything else is never asked for.
-const CATALOGUE: [(&str, Act); 33] = [
+const CATALOGUE: [(&str, Act); 30] = [
     ("user.lifecycle.suspend", Act::Blocks),
     ("user.lifecycle.unsuspend", Act::Unblocks),
     ("user.lifecycle.deactivate", Act::Blocks),
@@ -63,23 +67,49 @@ const CATALOGUE: [(&str, Act); 33] = [
     ("user.account.update_user_type", Act::Changes),
     ("group.user_membership.add", Act::Changes),
     ("group.user_membership.remove", Act::Changes),
-    ("application.user_membership.remove", Act::Changes),
-    ("application.user_membership.deprovision", Act::Changes),
-    ("application.user_membership.revoke", Act::Changes),
     ("group.lifecycle.delete", Act::Resync),
     ("group.profile.update", Act::Resync),
 ];
 
-/// The filter that asks for them.
-#[must_use]
-pub fn filter() -> String {
-    CATALOGUE.map(|(name, _)| format!("eventType eq \"{name}\"")).join(" or ")
+/// Those that matter where an application is configured, and are about it.
+const OF_APP: [(&str, Act); 5] = [
+    ("application.user_membership.add", Act::Assigns),
+    ("application.user_membership.remove", Act::Unassigns),
+    ("application.user_membership.deprovision", Act::Changes),
+    ("application.user_membership.revoke", Act::Changes),
+    ("application.user_membership.update", Act::Changes),
+];
+
+/// What is wanted of the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The application whose assignments matter.
+    pub app: Option<String>,
 }
 
-/// A short name for [`filter`], by which a change of it is noticed.
-#[must_use]
-pub fn filter_name() -> String {
-    hex::encode(digest(&SHA256, filter().as_bytes()).as_ref().get(..8).unwrap_or_default())
+impl Wanted {
+    fn of_app(&self) -> &'static [(&'static str, Act)] {
+        if self.app.is_some() { &OF_APP } else { &[] }
+    }
+
+    /// The filter that asks for it.
+    #[must_use]
+    pub fn filter(&self) -> String {
+        let types = CATALOGUE.iter().chain(self.of_app());
+        types.map(|(name, _)| format!("eventType eq \"{name}\"")).collect::<Vec<_>>().join(" or ")
+    }
+
+    /// A short name for [`Wanted::filter`], by which a change of it is noticed.
+    #[must_use]
+    pub fn name(&self) -> String {
+        hex::encode(digest(&SHA256, self.filter().as_bytes()).as_ref().get(..8).unwrap_or_default())
+    }
+
+    fn act(&self, event: &Event) -> Option<Act> {
+        let named = |(name, _): &&(&str, Act)| *name == event.event_type;
+        let of_app = self.of_app().iter().find(named).filter(|_| event.may_be_about(self.app.as_deref()));
+        CATALOGUE.iter().find(named).or(of_app).map(|(_, act)| *act)
+    }
 }
 
 /// A time as Okta writes it.
@@ -120,6 +150,13 @@ impl Event {
         let actor = self.actor.iter().filter(|party| own && user(party));
         targets.into_iter().chain(actor).filter_map(|party| party.id.as_deref()).collect()
     }
+
+    /// Whether it is about this application, or does not say about which.
+    fn may_be_about(&self, app: Option<&str>) -> bool {
+        let is_app = |party: &&Party| party.kind.as_deref() == Some("AppInstance");
+        let mut apps = self.target.iter().flatten().filter(is_app).map(|party| party.id.as_deref()).peekable();
+        apps.peek().is_none() || apps.any(|id| id.is_none() || id == app)
+    }
 }
 
 /// What is known of one user from events. Times are in milliseconds, on Okta's clock.
@@ -136,6 +173,12 @@ pub struct Touched {
     /// When they were deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<i64>,
+    /// When they were last assigned to the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigned: Option<i64>,
+    /// When that was last taken from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unassigned: Option<i64>,
 }
 
 impl Touched {
@@ -145,6 +188,20 @@ impl Touched {
         self.blocked = self.blocked.max(other.blocked);
         self.unblocked = self.unblocked.max(other.unblocked);
         self.deleted = self.deleted.max(other.deleted);
+        self.assigned = self.assigned.max(other.assigned);
+        self.unassigned = self.unassigned.max(other.unassigned);
+    }
+
+    /// Whether they are out, by what the events say.
+    #[must_use]
+    pub fn is_out(&self) -> bool {
+        self.still_blocked().or(self.still_unassigned()).is_some()
+    }
+
+    /// When the application was taken from them, if by what the events say they still have not got it.
+    #[must_use]
+    pub fn still_unassigned(&self) -> Option<i64> {
+        self.unassigned.filter(|unassigned| self.assigned.is_none_or(|assigned| assigned < *unassigned))
     }
 
     /// When they were blocked, if by what the events say they still are.
@@ -183,7 +240,7 @@ pub struct Hints {
 impl Hints {
     /// Takes a page in, without those that were seen before.
     #[must_use]
-    pub fn of(page: Vec<Value>, seen: &Seen) -> Self {
+    pub fn of(page: Vec<Value>, seen: &Seen, wanted: &Wanted) -> Self {
         let mut hints = Self::default();
         let mut own = HashSet::new();
         for value in page {
@@ -198,22 +255,24 @@ impl Hints {
             };
             hints.newest = hints.newest.max(Some(at));
             if !seen.has(&event.uuid) && own.insert(event.uuid.clone()) {
-                hints.take(&event, at);
+                if let Some(act) = wanted.act(&event) {
+                    hints.take(&event, act, at);
+                }
                 hints.ids.push(event.uuid);
             }
         }
         hints
     }
 
-    fn take(&mut self, event: &Event, at: i64) {
-        let act = CATALOGUE.iter().find(|(name, _)| *name == event.event_type).map(|(_, act)| *act);
-        let success = event.outcome.as_ref().and_then(|outcome| outcome.result.as_deref()) == Some("SUCCESS");
-        let Some(act) = act.filter(|_| success) else { return };
+    fn take(&mut self, event: &Event, act: Act, at: i64) {
+        if event.outcome.as_ref().and_then(|outcome| outcome.result.as_deref()) != Some("SUCCESS") {
+            return;
+        }
         let users = event.users();
         match act {
             Act::Resync => self.resync = true,
             // Somebody was blocked, and it does not say who.
-            Act::Blocks | Act::Deletes if users.is_empty() => self.resync = true,
+            Act::Blocks | Act::Deletes | Act::Unassigns if users.is_empty() => self.resync = true,
             _ => {}
         }
         for user in users {
@@ -221,7 +280,8 @@ impl Hints {
                 Act::Blocks => Some("had been disabled"),
                 Act::Deletes => Some("had been deleted"),
                 Act::CutsOff(reason) => Some(reason),
-                Act::Unblocks | Act::Changes | Act::Resync => None,
+                Act::Unassigns => Some("had been unassigned"),
+                Act::Unblocks | Act::Assigns | Act::Changes | Act::Resync => None,
             };
             self.ended.extend(reason.map(|reason| Ended { user: user.to_owned(), at, reason }));
             let one = |matters: bool| matters.then_some(at);
@@ -230,6 +290,8 @@ impl Hints {
                 blocked: one(act == Act::Blocks),
                 unblocked: one(act == Act::Unblocks),
                 deleted: one(act == Act::Deletes),
+                assigned: one(act == Act::Assigns),
+                unassigned: one(act == Act::Unassigns),
             };
             // A cut-off says all that there is to say.
             if !matches!(act, Act::CutsOff(_) | Act::Resync) {

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::Okta;
 use super::api::{Credential, Listed, Right, User};
-use super::events::filter;
 use super::listing::every_status;
 use crate::source::directory::{Finding, Grade};
 use crate::source::error::{SourceError, chain};
@@ -45,6 +44,9 @@ pub(super) async fn examine(okta: &mut Okta) -> Vec<Finding> {
     logs(okta, &mut report).await;
     users(okta, &mut report).await;
     groups(okta, &mut report).await;
+    if let Some(app) = okta.settings.app.clone() {
+        assigned(okta, &app, &mut report).await;
+    }
     rates(okta, &mut report);
     report.0
 }
@@ -72,7 +74,7 @@ fn clock(report: &mut Report, ahead: i64) {
 }
 
 async fn logs(okta: &mut Okta, report: &mut Report) {
-    let filter = filter();
+    let filter = okta.wanted.filter();
     let found = match okta.api.address(&["api", "v1", "logs"], &[("filter", filter.as_str()), ("limit", "1")]) {
         Ok(url) => okta.api.list::<Value>("read the System Log", url, Right::Logs).await,
         Err(error) => Err(error),
@@ -117,6 +119,21 @@ async fn groups(okta: &mut Okta, report: &mut Report) {
             report.say(Grade::Good, "groups", format!("{many} can be listed, with one request or more for each"));
         }
         Err(error) => report.failed("groups", &error),
+    }
+}
+
+async fn assigned(okta: &mut Okta, id: &str, report: &mut Report) {
+    let app = match okta.app(id).await {
+        Ok(app) => app,
+        Err(error) => return report.failed("app", &error),
+    };
+    let name = format!("app `{}` ({id})", app.label);
+    match okta.somebody_is_assigned(id).await {
+        Err(error) => report.failed("app", &error),
+        Ok(()) if app.status != "ACTIVE" => {
+            report.say(Grade::Warning, "app", format!("{name} is not active in Okta: nobody can sign in to it"));
+        }
+        Ok(()) => report.say(Grade::Good, "app", format!("{name}: who is not assigned to it counts as suspended")),
     }
 }
 

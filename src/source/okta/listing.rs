@@ -1,4 +1,5 @@
-//! A full listing: groups, who is in each, and all users. One request for each piece.
+//! A full listing: groups, who is in each, who is assigned to the application, and all users. One request for each
+//! piece.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::source::directory::Page;
 use crate::source::error::SourceError;
 
 /// Rows that are asked for at once: more is not given with users.
-const ROWS: &str = "200";
+pub(super) const ROWS: &str = "200";
 /// What is paused for longer lets something else have its turn.
 const REST: Duration = Duration::from_secs(1);
 /// Refusals of one piece in a row before the listing is given up.
@@ -32,12 +33,14 @@ pub(super) struct Listing {
     number: u64,
     stage: Stage,
     /// The next page of the stage; `None`: its first.
-    next: Option<Url>,
+    pub(super) next: Option<Url>,
     /// What the pages of the stage began with, and where they were.
     seen: HashSet<String>,
     groups: Vec<Group>,
     /// What each user is in.
     members: HashMap<String, Vec<Arc<str>>>,
+    /// Who is assigned to the application.
+    pub(super) assigned: HashSet<String>,
     refusals: u32,
     rest_until: Option<Instant>,
 }
@@ -48,6 +51,7 @@ enum Stage {
     Groups,
     /// Members of the last of these groups.
     Members(Vec<String>),
+    Assigned,
     Users,
     Over,
 }
@@ -63,6 +67,7 @@ impl Stage {
         match self {
             Self::Groups => "list groups",
             Self::Members(_) => "list members of a group",
+            Self::Assigned => "list who is assigned",
             Self::Users | Self::Over => "list users",
         }
     }
@@ -70,7 +75,7 @@ impl Stage {
 
 impl Listing {
     /// One page follows another, and none comes twice.
-    fn went_on(&mut self, next: Option<Url>, first: Option<&str>) -> Result<bool, SourceError> {
+    pub(super) fn went_on(&mut self, next: Option<Url>, first: Option<&str>) -> Result<bool, SourceError> {
         let step = self.stage.step();
         let addresses = next.as_ref().map(Url::to_string);
         for sign in addresses.into_iter().chain(first.map(str::to_owned)) {
@@ -80,6 +85,15 @@ impl Listing {
         }
         self.next = next;
         Ok(self.next.is_none())
+    }
+
+    /// One user was read since, and is assigned to the application or not.
+    pub(super) fn correct(&mut self, id: &str, assigned: bool) {
+        if assigned {
+            self.assigned.insert(id.to_owned());
+        } else {
+            self.assigned.remove(id);
+        }
     }
 
     fn turn_to(&mut self, stage: Stage) {
@@ -137,10 +151,19 @@ impl Okta {
             Stage::Members(left) => match left.last().cloned() {
                 Some(group) => self.piece_of_members(listing, &group).await.map(|()| vec![]),
                 None => {
-                    listing.turn_to(Stage::Users);
-                    self.piece_of_users(listing).await
+                    let app = self.settings.app.is_some();
+                    listing.turn_to(if app { Stage::Assigned } else { Stage::Users });
+                    Ok(vec![])
                 }
             },
+            Stage::Assigned => {
+                let app = self.settings.app.clone().unwrap_or_default();
+                self.piece_of_assignments(listing, &app).await?;
+                if listing.next.is_none() {
+                    listing.turn_to(Stage::Users);
+                }
+                Ok(vec![])
+            }
             Stage::Users | Stage::Over => self.piece_of_users(listing).await,
         }
     }
@@ -192,6 +215,12 @@ impl Okta {
             let groups = listing.members.remove(&user.id).unwrap_or_default();
             let groups = groups.into_iter().chain(everyone.clone()).map(|name| name.to_string());
             let mut person = self.person(user)?;
+            if person.status == Status::Active
+                && self.settings.app.is_some()
+                && !listing.assigned.contains(&person.id.key)
+            {
+                person.status = Status::Suspended;
+            }
             if person.status == Status::Active {
                 person.groups = groups.collect();
             }
@@ -200,7 +229,12 @@ impl Okta {
         Ok(people)
     }
 
-    fn page_or(&self, next: Option<&Url>, path: &[&str], query: &[(&str, &str)]) -> Result<Url, SourceError> {
+    pub(super) fn page_or(
+        &self,
+        next: Option<&Url>,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Url, SourceError> {
         match next {
             Some(next) => Ok(next.clone()),
             None => self.api.address(&[&["api", "v1"], path].concat(), query),

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::events::{Hints, Seen, Touched, filter};
+use super::events::{Hints, Seen, Touched, Wanted};
 use super::*;
 
 fn event(id: &str, kind: &str, second: u32, targets: &[(&str, &str)]) -> Value {
@@ -15,7 +15,7 @@ fn at(second: i64) -> i64 {
 }
 
 fn hints(page: Vec<Value>) -> Hints {
-    Hints::of(page, &Seen::default())
+    Hints::of(page, &Seen::default(), &Wanted::default())
 }
 
 #[test]
@@ -92,14 +92,46 @@ fn doubled_and_disordered_events_amount_to_the_same() {
     assert_eq!((touched.at, touched.still_blocked()), (at(30), None));
     let mut seen = Seen::default();
     seen.add(forward.ids);
-    assert!(Hints::of(page.to_vec(), &seen).users.is_empty(), "taken in before");
+    assert!(Hints::of(page.to_vec(), &seen, &Wanted::default()).users.is_empty(), "taken in before");
     let again = hints(vec![page[1].clone(), event("4", "user.lifecycle.deactivate", 40, &user)]);
     assert_eq!(again.users["00u1"].still_blocked(), Some(at(40)));
 }
 
 #[test]
+fn only_assignments_to_the_application_matter() {
+    let about =
+        |app: &str| event("1", "application.user_membership.remove", 1, &[("AppInstance", app), ("User", "00u1")]);
+    let hints = |app: Option<&str>, event: Value| {
+        Hints::of(vec![event], &Seen::default(), &Wanted { app: app.map(str::to_owned) })
+    };
+    let found = hints(Some("0oa1"), about("0oa1"));
+    assert_eq!(found.users["00u1"].still_unassigned(), Some(at(1)));
+    assert_eq!(found.ended[0].at, at(1), "and again between two looks: what was issued before is dead");
+    let unsaid = event("1", "application.user_membership.remove", 1, &[("User", "00u1")]);
+    assert_eq!(hints(Some("0oa1"), unsaid).users.len(), 1, "it does not say from which");
+    for app in [Some("0oa2"), None] {
+        let found = hints(app, about("0oa1"));
+        assert!(found.users.is_empty() && found.ended.is_empty() && !found.resync, "{found:?}");
+    }
+    assert!(
+        hints(Some("0oa1"), event("1", "application.user_membership.remove", 1, &[])).resync,
+        "somebody, and not who"
+    );
+    let mut touched = found_in("application.user_membership.add", 2);
+    touched.and(found.users["00u1"]);
+    assert_eq!(touched.still_unassigned(), None);
+    touched.and(found_in("application.user_membership.remove", 3));
+    assert!(touched.is_out() && touched.still_unassigned() == Some(at(3)));
+}
+
+fn found_in(kind: &str, second: u32) -> Touched {
+    let event = event("1", kind, second, &[("AppInstance", "0oa1"), ("User", "00u1")]);
+    Hints::of(vec![event], &Seen::default(), &Wanted { app: Some("0oa1".into()) }).users["00u1"]
+}
+
+#[test]
 fn the_filter_names_every_type_once() {
-    let filter = filter();
+    let filter = Wanted { app: Some("0oa1".into()) }.filter();
     let mut names: Vec<&str> = filter.split(" or ").collect();
     assert!(names.iter().all(|name| name.starts_with("eventType eq \"") && name.ends_with('"')));
     let many = names.len();
@@ -124,6 +156,7 @@ fn okta() -> Okta {
         url: Url::parse("https://x.okta.com").unwrap(),
         credential: Credential::Token { file: "token".into() },
         attributes: ["login".to_owned(), "employeeNumber".to_owned()].into(),
+        app: None,
     };
     let now = || crate::domain::time::Now::at(Timestamp::MIN);
     Okta::new(settings, Http::new(Duration::from_secs(1), None), std::sync::Arc::new(now))
@@ -149,7 +182,9 @@ fn a_user_is_a_person() {
 
 #[test]
 fn only_a_status_that_is_known_lets_anybody_in() {
-    for status in PRESENT {
+    // `LOCKED_OUT` is somebody whose password is being guessed.
+    let here = ["ACTIVE", "ACTIVATING", "LOCKED_OUT", "PASSWORD_EXPIRED", "PROVISIONED", "RECOVERY", "STAGED"];
+    for status in here {
         assert_eq!(person(status, json!({})).unwrap().status, Status::Active, "{status}");
     }
     for (status, is) in

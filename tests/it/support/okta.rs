@@ -68,6 +68,8 @@ pub struct Org {
     /// Records that reading a user gives instead, so many times.
     pub lagging: HashMap<String, (Value, usize)>,
     pub groups: BTreeMap<String, Group>,
+    /// Who is assigned to each application: assignments by the id of the user.
+    pub apps: BTreeMap<String, BTreeMap<String, Value>>,
     /// Events with the time of their persistence, in its order.
     pub log: Vec<(i64, Value)>,
     pub issued: HashMap<String, After>,
@@ -84,6 +86,8 @@ pub struct Org {
     pub cut: bool,
     /// The next page is the same again.
     pub repeats: bool,
+    /// Where the next page is said to be, instead of here.
+    pub elsewhere: Option<String>,
     /// Requests in a window, by group of addresses.
     pub limits: HashMap<&'static str, u64>,
     pub window: Duration,
@@ -158,6 +162,7 @@ impl Org {
             searchable: BTreeMap::new(),
             lagging: HashMap::new(),
             groups: BTreeMap::new(),
+            apps: BTreeMap::new(),
             log: vec![],
             issued: HashMap::new(),
             token: Some(TOKEN.into()),
@@ -167,6 +172,7 @@ impl Org {
             rows: 200,
             cut: false,
             repeats: false,
+            elsewhere: None,
             limits: HashMap::new(),
             window: Duration::from_secs(60),
             ahead: 0,
@@ -263,11 +269,42 @@ impl Org {
         self.happens("group.user_membership.remove", name);
     }
 
+    /// Assigns somebody to an application, which is made where there was none, without a word in the log.
+    pub fn set_assigned(&mut self, name: &str, app: &str) {
+        let (id, now) = (format!("00u{name}"), second(epoch_ms()));
+        let record = json!({ "id": id, "externalId": null, "created": now, "lastUpdated": now, "scope": "USER",
+            "status": "ACTIVE", "statusChanged": now, "passwordChanged": null, "syncState": "DISABLED",
+            "credentials": { "userName": format!("{name}@example.com") }, "profile": {}, "_links": {} });
+        self.apps.entry(app.into()).or_default().insert(id, record);
+    }
+
+    /// An event about somebody and an application.
+    pub fn app_event(&mut self, kind: &str, name: &str, app: &str) -> Value {
+        let mut event = self.event(kind, name);
+        event["target"].as_array_mut().unwrap().push(json!({ "id": app, "type": "AppInstance", "alternateId": "App" }));
+        event
+    }
+
+    /// Assigns somebody to an application, and the log says so.
+    pub fn assign(&mut self, name: &str, app: &str) {
+        self.set_assigned(name, app);
+        let event = self.app_event("application.user_membership.add", name, app);
+        self.persist(event);
+    }
+
+    /// Takes an application from somebody.
+    pub fn unassign(&mut self, name: &str, app: &str) {
+        self.apps.get_mut(app).unwrap().remove(&format!("00u{name}"));
+        let event = self.app_event("application.user_membership.remove", name, app);
+        self.persist(event);
+    }
+
     pub fn delete(&mut self, name: &str) {
         let id = format!("00u{name}");
         self.happens("user.lifecycle.delete.initiated", name);
         self.users.remove(&id);
         self.groups.values_mut().for_each(|group| _ = group.members.remove(&id));
+        self.apps.values_mut().for_each(|app| _ = app.remove(&id));
         self.happens("user.lifecycle.delete.completed", name);
     }
 
@@ -292,7 +329,8 @@ impl Org {
     }
 
     fn link(&self, path: &str, query: &[(&str, &str)]) -> String {
-        reqwest::Url::parse_with_params(&format!("{}{path}", self.url), query).unwrap().to_string()
+        let url = self.elsewhere.as_ref().unwrap_or(&self.url);
+        reqwest::Url::parse_with_params(&format!("{url}{path}"), query).unwrap().to_string()
     }
 
     /// Counts a request: how many were used, of how many, until when, and whether it was one too many.

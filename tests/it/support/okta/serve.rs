@@ -98,6 +98,9 @@ fn routed(org: &mut Org, method: &Method, uri: &Uri, headers: &HeaderMap, body: 
         [_, _, "users", _, "groups"] => ("user/groups", "groups"),
         [_, _, "groups"] => ("groups", "groups"),
         [_, _, "groups", _, "users"] => ("group/users", "groups"),
+        [_, _, "apps", _] => ("app", "apps"),
+        [_, _, "apps", _, "users"] => ("app/users", "apps"),
+        [_, _, "apps", _, "users", _] => ("app/user", "apps"),
         _ => return Reply::error(404, "E0000022", "no such endpoint"),
     };
     let (used, limit, reset, over) = org.spend(bucket);
@@ -114,6 +117,9 @@ fn routed(org: &mut Org, method: &Method, uri: &Uri, headers: &HeaderMap, body: 
             [_, _, "users", id, "groups"] => Ok(groups_of(org, id)),
             [_, _, "groups"] => groups(org, query),
             [_, _, "groups", id, ..] => members(org, id, query),
+            [_, _, "apps", id] => Ok(app(org, id)),
+            [_, _, "apps", id, "users"] => assignments(org, id, query),
+            [_, _, "apps", id, "users", user] => Ok(assignment(org, id, user)),
             _ => Err("nothing there".into()),
         };
         found.unwrap_or_else(|wrong| Reply::error(400, "E0000031", &wrong))
@@ -243,6 +249,30 @@ fn groups(org: &mut Org, query: &str) -> Result<Reply, Wrong> {
     let limit = limit(&found, 10_000, 10_000)?;
     let rows = org.groups.values().map(|group| group.record.clone()).collect();
     paged(org, "/api/v1/groups", (&[], found.get("after")), limit, rows)
+}
+
+fn app(org: &Org, id: &str) -> Reply {
+    let record = json!({ "id": id, "name": "oidc_client", "label": "Payments", "status": "ACTIVE",
+        "signOnMode": "OPENID_CONNECT" });
+    match org.apps.get(id) {
+        Some(_) => Reply::json(200, &record),
+        None => Reply::error(404, "E0000007", "Not found: Resource not found (AppInstance)"),
+    }
+}
+
+fn assignment(org: &Org, id: &str, user: &str) -> Reply {
+    match org.apps.get(id).and_then(|app| app.get(user)) {
+        Some(record) => Reply::json(200, record),
+        None => Reply::error(404, "E0000007", "Not found: Resource not found"),
+    }
+}
+
+fn assignments(org: &mut Org, id: &str, query: &str) -> Result<Reply, Wrong> {
+    let found = parameters(query, &["after", "limit"])?;
+    let limit = limit(&found, 50, 500)?;
+    let Some(app) = org.apps.get(id) else { return Ok(Reply::error(404, "E0000007", "Not found")) };
+    let rows = app.values().cloned().collect();
+    paged(org, &format!("/api/v1/apps/{id}/users"), (&[], found.get("after")), limit, rows)
 }
 
 fn members(org: &mut Org, id: &str, query: &str) -> Result<Reply, Wrong> {
