@@ -1,7 +1,8 @@
 //! The machinery around every provider that is asked: when, in which order, and what of a failure.
 //!
 //! Events first, for speed; a full listing every `reconcile`, for truth. Both take turns, piece by piece, so that a
-//! large listing delays nobody's departure. One task for each source, one request at a time.
+//! large listing delays nobody's departure; and round by round, so that many events delay no listing. One task for
+//! each source, one request at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::directory::Directory;
+use super::directory::{Changes, Directory};
 use super::error::{SourceError, chain};
 use super::health::{Asked, Health, Report, Reports, Trouble};
 use super::listing::Listing;
@@ -73,6 +74,11 @@ pub struct Poller<D: Directory> {
     rhythm: Rhythm,
     around: Surroundings,
     cursor: Option<String>,
+    /// What was heard, and since when, and the log did not take: it is told before anything else is asked. A provider
+    /// may say it only once, and what is asked later is newer.
+    untold: Option<(Timestamp, Changes)>,
+    /// There are more events, and a listing that is due has its turn before them.
+    yields: bool,
     listing: Option<Listing<D::Place>>,
     /// Once the listing on its way is over, another is due.
     again: bool,
@@ -80,6 +86,8 @@ pub struct Poller<D: Directory> {
     next_sweep: Instant,
     /// When the last listing that was taken was over.
     swept: Option<Instant>,
+    /// Who waits for all events to be read.
+    waiting_for_events: Vec<oneshot::Sender<Result<(), String>>>,
     /// Who waits for the next listing to be over.
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
 }
@@ -95,11 +103,14 @@ impl<D: Directory> Poller<D> {
             rhythm,
             around,
             cursor,
+            untold: None,
+            yields: false,
             listing: None,
             again: false,
             next_poll: now,
             next_sweep: now,
             swept: None,
+            waiting_for_events: Vec::new(),
             waiting: Vec::new(),
         }
     }
@@ -121,16 +132,32 @@ impl<D: Directory> Poller<D> {
     }
 
     async fn turn(&mut self) {
-        if self.next_poll <= Instant::now() {
-            let polled = self.poll().await;
-            // One that waits for events by itself is asked without a pause, unless a listing wants its turns.
-            let waits = D::WAITS && self.listing.is_none() && self.next_sweep > Instant::now();
-            self.next_poll =
-                self.after(Asked::Events, &polled, if waits { Duration::ZERO } else { jittered(self.rhythm.poll) });
+        let now = Instant::now();
+        let yields = std::mem::take(&mut self.yields) && self.next_sweep <= now;
+        if self.next_poll <= now && !yields {
+            self.turn_to_events().await;
         } else {
             let listed = self.list_on().await;
             self.next_sweep = self.after_listing(&listed);
             self.tell_listing(&listed);
+        }
+    }
+
+    /// One round of events. Look-ups, and a piece of a listing that is due, come before the next one.
+    async fn turn_to_events(&mut self) {
+        let polled = self.poll().await;
+        if matches!(polled, Ok(true)) {
+            (self.yields, self.next_poll) = (true, Instant::now());
+            return;
+        }
+        // One that waits for events by itself is asked without a pause, unless a listing wants its turns.
+        let waits = D::WAITS && self.listing.is_none() && self.next_sweep > Instant::now();
+        self.next_poll =
+            self.after(Asked::Events, &polled, if waits { Duration::ZERO } else { jittered(self.rhythm.poll) });
+        let told = polled.map(drop).map_err(|error| chain(&error));
+        for reply in self.waiting_for_events.drain(..) {
+            // Whoever asked may have gone.
+            let _ = reply.send(told.clone());
         }
     }
 
@@ -192,41 +219,65 @@ impl<D: Directory> Poller<D> {
         self.swept.is_some_and(|swept| swept.elapsed() <= self.rhythm.reconcile * 2)
     }
 
-    async fn poll(&mut self) -> Result<(), SourceError> {
-        loop {
-            let began = (self.around.time)().wall;
-            let changes = self.directory.changes(self.cursor.as_deref()).await?;
-            if !changes.observations.is_empty() {
-                (self.around.reports)(&self.name, Report::Told("event", changes.observations.len()));
-            }
-            observe(&self.around, changes.observations).await?;
-            if changes.resync {
-                // What was listed before it happened does not tell it.
-                self.again |= self.listing.is_some();
-                self.next_sweep = Instant::now();
-            }
-            let told = changes.trouble.is_none() && !changes.more && !changes.silent;
-            let whole = told && self.is_whole();
-            let moved = changes.cursor.is_some() && changes.cursor != self.cursor;
-            let at = if whole { began } else { Timestamp::MIN };
-            if moved || at != Timestamp::MIN {
-                let cursor = changes.cursor.clone().or_else(|| self.cursor.clone());
-                let heard = Observation::Heard { source: self.name.clone(), at, cursor };
-                self.around.inbox.ask(Command::Observe(heard), (self.around.time)()).await?;
-            }
-            self.cursor = changes.cursor.or_else(|| self.cursor.take());
-            if let Some(error) = changes.trouble {
-                return Err(error);
-            }
-            if !changes.more {
+    /// Asks once what happened; whether there is more already.
+    async fn poll(&mut self) -> Result<bool, SourceError> {
+        self.tell().await?;
+        let began = (self.around.time)().wall;
+        let changes = self.directory.changes(self.cursor.as_deref()).await?;
+        if !changes.observations.is_empty() {
+            (self.around.reports)(&self.name, Report::Told("event", changes.observations.len()));
+        }
+        let more = changes.more;
+        self.untold = Some((began, changes));
+        let trouble = self.tell().await?;
+        match trouble {
+            Some(error) => Err(error),
+            None if more => Ok(true),
+            None => {
                 self.around.health.send_modify(|health| health.last_poll = Some(began));
-                return Ok(());
+                Ok(false)
             }
         }
     }
 
+    /// Tells what was heard and not told, if there is any; what the provider could not be asked beside it.
+    async fn tell(&mut self) -> Result<Option<SourceError>, SourceError> {
+        let Some((began, mut changes)) = self.untold.take() else { return Ok(None) };
+        let told = self.take_in(began, &changes).await;
+        if matches!(told, Err(SourceError::Refused(Refused::Log(_) | Refused::Stopped))) {
+            self.untold = Some((began, changes));
+        } else if told.is_ok() {
+            self.cursor = changes.cursor.or_else(|| self.cursor.take());
+            // It may be old by now: what came since is asked for at once.
+            self.next_poll = Instant::now();
+            return Ok(changes.trouble.take());
+        }
+        told.map(|()| None)
+    }
+
+    /// Hands over what was heard, and then up to where that was.
+    async fn take_in(&mut self, began: Timestamp, changes: &Changes) -> Result<(), SourceError> {
+        observe(&self.around, changes.observations.iter().cloned()).await?;
+        if changes.resync {
+            // What was listed before it happened does not tell it.
+            self.again |= self.listing.is_some();
+            self.next_sweep = Instant::now();
+        }
+        let told = changes.trouble.is_none() && !changes.more && !changes.silent;
+        let whole = told && self.is_whole();
+        let moved = changes.cursor.is_some() && changes.cursor != self.cursor;
+        let at = if whole { began } else { Timestamp::MIN };
+        if moved || at != Timestamp::MIN {
+            let cursor = changes.cursor.clone().or_else(|| self.cursor.clone());
+            let heard = Observation::Heard { source: self.name.clone(), at, cursor };
+            self.around.inbox.ask(Command::Observe(heard), (self.around.time)()).await?;
+        }
+        Ok(())
+    }
+
     /// The next step of a listing; whether it was the last.
     async fn list_on(&mut self) -> Result<bool, SourceError> {
+        self.tell().await?;
         let Self { listing, directory, around, name, .. } = self;
         let listing = listing.get_or_insert_with(|| Listing::begin(name.clone(), (around.time)().wall));
         listing.step(directory, around).await
@@ -261,10 +312,8 @@ impl<D: Directory> Poller<D> {
                 self.waiting.push(reply);
             }
             Order::Sync { full: false, reply } => {
-                let polled = self.poll().await;
-                let next = self.after(Asked::Events, &polled, jittered(self.rhythm.poll));
-                self.next_poll = next;
-                let _ = reply.send(polled.map_err(|error| chain(&error)));
+                (self.yields, self.next_poll) = (false, Instant::now());
+                self.waiting_for_events.push(reply);
             }
             Order::LookUp { attribute, value, reply } => {
                 let found = self.look_up(&attribute, &value).await;
@@ -275,6 +324,7 @@ impl<D: Directory> Poller<D> {
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<bool, SourceError> {
+        self.tell().await?;
         let Some(person) = self.directory.look_up(attribute, value).await? else { return Ok(false) };
         let change = Observation::Change { person, at: None, event_id: None };
         observe(&self.around, vec![change]).await?;
@@ -283,7 +333,10 @@ impl<D: Directory> Poller<D> {
 }
 
 /// Hands observations to the writer, in their order, and waits until they are enforced.
-pub(super) async fn observe(around: &Surroundings, observations: Vec<Observation>) -> Result<(), SourceError> {
+pub(super) async fn observe<I>(around: &Surroundings, observations: I) -> Result<(), SourceError>
+where
+    I: IntoIterator<Item = Observation, IntoIter: Send>,
+{
     let mut rest = observations.into_iter().peekable();
     while rest.peek().is_some() {
         let now = (around.time)();

@@ -37,3 +37,4 @@ mod restart;
 mod silent;
 mod sources;
 mod troubles;
+mod turns;

@@ -44,8 +44,11 @@ pub enum Trouble {
     Half,
 }
 
+/// What it does, its people, and its admin events.
+type Realm = (Trouble, Vec<Value>, Vec<Value>);
+
 #[derive(Clone)]
-struct Provider(Arc<Mutex<(Trouble, Vec<Value>)>>);
+struct Provider(Arc<Mutex<Realm>>);
 
 pub struct Troubled {
     pub url: String,
@@ -62,7 +65,7 @@ impl Troubled {
             json!({ "id": format!("u{number}"), "username": format!("user{number}"), "enabled": true,
                 "email": format!("u{number}@example.com"), "emailVerified": true })
         };
-        let provider = Provider(Arc::new(Mutex::new((Trouble::None, (0..people).map(user).collect()))));
+        let provider = Provider(Arc::new(Mutex::new((Trouble::None, (0..people).map(user).collect(), vec![]))));
         let app = Router::new().fallback(answer).with_state(provider.clone());
         let mut task = JoinSet::new();
         task.spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -71,6 +74,11 @@ impl Troubled {
 
     pub fn set(&self, trouble: Trouble) {
         self.provider.0.lock().unwrap().0 = trouble;
+    }
+
+    /// An admin event.
+    pub fn happens(&self, event: Value) {
+        self.provider.0.lock().unwrap().2.push(event);
     }
 
     /// Disables somebody, or enables them.
@@ -89,7 +97,7 @@ fn json_of(value: &Value) -> Response {
 }
 
 async fn answer(State(provider): State<Provider>, request: Request) -> Response {
-    let (trouble, people) = provider.0.lock().unwrap().clone();
+    let (trouble, people, events) = provider.0.lock().unwrap().clone();
     let query: Vec<(String, String)> = request
         .uri()
         .query()
@@ -120,6 +128,7 @@ async fn answer(State(provider): State<Provider>, request: Request) -> Response 
             Some(user) => json_of(user),
             None => StatusCode::NOT_FOUND.into_response(),
         },
+        ["admin-events"] => json_of(&Value::Array(events)),
         ["groups", "count"] => json_of(&json!({ "count": 0 })),
         ["events", "config"] => json_of(&json!({ "adminEventsEnabled": true, "eventsEnabled": true })),
         // A token that says when it was issued: `{"iat":1700000000}`.

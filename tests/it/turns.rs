@@ -1,0 +1,213 @@
+//! How a source is asked: events, look-ups and listings take turns; and what the log did not take is told again, before
+//! anything newer.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use offboard::app::clock::Clock;
+use offboard::domain::inbox::Observation;
+use offboard::domain::person::{Person, Status};
+use offboard::domain::reason::Reason;
+use offboard::domain::time::Now;
+use offboard::source::directory::{Changes, Directory, Finding, Page};
+use offboard::source::error::SourceError;
+use offboard::source::http::Http;
+use offboard::source::keycloak::{self, Keycloak};
+use offboard::source::okta;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::corp::{self, at};
+use crate::laws::world::{InMemory, Store as _, World};
+use crate::support::Scratch;
+use crate::support::okta::{Okta, TOKEN, epoch_ms};
+use crate::support::polled::Polled;
+use crate::support::troubled::Troubled;
+
+/// A provider that says once what happened.
+#[derive(Default)]
+struct Once {
+    /// Events do not end before somebody was looked up and everybody was listed.
+    restless: bool,
+    asked: Arc<Mutex<Vec<&'static str>>>,
+    /// What happened, to be told once.
+    happened: Arc<Mutex<Vec<Person>>>,
+}
+
+impl Once {
+    fn note(&self, what: &'static str) -> Vec<&'static str> {
+        let mut asked = self.asked.lock().unwrap();
+        asked.push(what);
+        asked.clone()
+    }
+}
+
+impl Directory for Once {
+    type Place = usize;
+
+    async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
+        let asked = self.note("events");
+        let happened = self.happened.lock().unwrap().drain(..).collect::<Vec<_>>();
+        let change = |person| Observation::Change { person, at: None, event_id: None };
+        let pieces = asked.iter().filter(|asked| **asked == "piece").count();
+        let more = self.restless && (pieces < 3 || !asked.contains(&"somebody"));
+        Ok(Changes { observations: happened.into_iter().map(change).collect(), more, ..Changes::default() })
+    }
+
+    async fn page(&mut self, place: Option<usize>) -> Result<Page<usize>, SourceError> {
+        self.note("piece");
+        let place = place.unwrap_or(0);
+        let people = vec![corp::person(&format!("p{place}"), Status::Active)];
+        Ok(Page { people, observations: vec![], next: (place < 2).then_some(place + 1), count: None })
+    }
+
+    async fn look_up(&mut self, _: &str, value: &str) -> Result<Option<Person>, SourceError> {
+        self.note("somebody");
+        Ok(Some(corp::person(value, Status::Active)))
+    }
+
+    async fn examine(&mut self) -> Vec<Finding> {
+        vec![]
+    }
+}
+
+#[tokio::test]
+async fn events_without_end_keep_neither_a_look_up_nor_a_listing_waiting() {
+    let world = World::empty(InMemory::new(), corp::policy()).await;
+    let restless = Once { restless: true, ..Once::default() };
+    let asked = Arc::clone(&restless.asked);
+    let source = Polled::start("hr", restless, &world.inbox, Arc::new(|| at(0)));
+    let all = async { tokio::join!(source.sync(false), source.look_up("id", "p2"), source.sync(true)) };
+    let done = timeout(Duration::from_secs(20), all).await.unwrap();
+    assert_eq!(done, (Ok(()), Some(true), Ok(())));
+    assert_eq!(world.ask("p2", at(1), at(1)).await, Reason::Allowed);
+    let asked = asked.lock().unwrap().clone();
+    let turns: Vec<&str> = asked.iter().filter(|asked| **asked != "somebody").copied().collect();
+    assert_eq!(turns[0], "events", "they come first");
+    let pieces: Vec<usize> = (0..turns.len()).filter(|turn| turns[*turn] == "piece").collect();
+    assert!(pieces.windows(2).take(2).all(|two| two[1] > two[0] + 1), "and between the pieces: {turns:?}");
+}
+
+#[tokio::test]
+async fn what_the_log_refuses_is_told_again_before_anything_newer() {
+    let world = World::empty(InMemory::new(), corp::policy()).await;
+    let once = Once::default();
+    let (asked, happened) = (Arc::clone(&once.asked), Arc::clone(&once.happened));
+    let source = Polled::start("hr", once, &world.inbox, Arc::new(|| at(0)));
+    assert_eq!(source.look_up("id", "p0").await, Some(true));
+    source.sync(true).await.unwrap();
+    source.sync(false).await.unwrap();
+    for (trial, way) in ["events", "listing", "look-up"].into_iter().enumerate() {
+        let who = format!("p{trial}");
+        assert_eq!(world.ask(&who, at(1), at(1)).await, Reason::Allowed);
+        happened.lock().unwrap().push(corp::person(&who, Status::Suspended));
+        world.log.refuses.store(true, Ordering::Release);
+        let error = source.sync(false).await.unwrap_err();
+        assert!(error.contains("log did not take it"), "{error}");
+        let before = asked.lock().unwrap().len();
+        source.sync(false).await.unwrap_err();
+        assert_eq!(source.look_up("id", "late").await, None);
+        assert_eq!(asked.lock().unwrap().len(), before, "nothing is asked that could not be told");
+        assert_eq!(world.ask(&who, at(1), at(1)).await, Reason::Allowed);
+        world.log.refuses.store(false, Ordering::Release);
+        match way {
+            "events" => source.sync(false).await.unwrap(),
+            // What is newer says that they are back, and comes behind it.
+            "listing" => source.sync(true).await.unwrap(),
+            _ => assert_eq!(source.look_up("id", &who).await, Some(true)),
+        }
+        let told = if way == "events" { Reason::RevokedPerson } else { Reason::IssuedBeforeCutoff };
+        assert_eq!(world.ask(&who, at(-10), at(1)).await, told, "{way}");
+    }
+}
+
+/// A token of today.
+fn token(world: &World<InMemory>, who: &str, now: Now) -> String {
+    let second = now.wall.as_millis() / 1000;
+    world.token_of(&json!({ "sub": who, "sid": "s1", "iat": second, "exp": second + 3600 }))
+}
+
+#[tokio::test]
+async fn an_event_of_okta_is_not_lost_where_the_log_refuses_it() {
+    let (okta, scratch) = (Okta::start(), Scratch::new());
+    for name in ["alice", "bob"] {
+        okta.org().add_user(name);
+    }
+    let file = scratch.path().join("token");
+    std::fs::write(&file, TOKEN).unwrap();
+    let settings = okta::Settings {
+        name: "hr".into(),
+        url: okta.url.parse().unwrap(),
+        credential: okta::Credential::Token { file },
+        attributes: BTreeSet::new(),
+        app: None,
+    };
+    let world = World::empty(InMemory::new(), corp::policy()).await;
+    let clock = Clock::start(None);
+    let now = move || clock.now();
+    let directory = okta::Okta::new(settings, Http::new(Duration::from_secs(5), None), Arc::new(now.clone()));
+    let source = Polled::start("hr", directory, &world.inbox, Arc::new(now.clone()));
+    source.sync(true).await.unwrap();
+    source.sync(false).await.unwrap();
+    let (alice, bob) = (token(&world, "00ualice", now()), token(&world, "00ubob", now()));
+    assert_eq!(world.check(&alice, now()).await.reason, Reason::Allowed);
+    // One of them is back before anybody looks: of that nothing but the event tells.
+    okta.org().lifecycle("alice", "suspend");
+    okta.org().lifecycle("bob", "suspend");
+    okta.org().lifecycle("bob", "unsuspend");
+    world.log.refuses.store(true, Ordering::Release);
+    for _ in 0..2 {
+        source.sync(false).await.unwrap_err();
+    }
+    world.log.refuses.store(false, Ordering::Release);
+    source.sync(false).await.unwrap();
+    assert_eq!(world.check(&alice, now()).await.reason, Reason::RevokedPerson);
+    assert_eq!(world.check(&bob, now()).await.reason, Reason::IssuedBeforeCutoff);
+    assert_eq!(okta.org().complaints, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_event_of_keycloak_is_not_lost_where_the_log_refuses_it() {
+    let (provider, scratch) = (Troubled::start(20).await, Scratch::new());
+    let client_secret_file = scratch.path().join("secret");
+    std::fs::write(&client_secret_file, "s").unwrap();
+    let settings = keycloak::Settings {
+        name: "hr".into(),
+        issuer: corp::ISSUER.into(),
+        realm: keycloak::Realm {
+            url: provider.url.parse().unwrap(),
+            realm: "corp".into(),
+            client_id: "offboard-sync".into(),
+            client_secret_file,
+        },
+        attributes: BTreeSet::new(),
+        poll: Duration::from_secs(86_400),
+    };
+    let world = World::empty(InMemory::new(), corp::policy()).await;
+    let clock = Clock::start(None);
+    let now = move || clock.now();
+    let directory = Keycloak::new(settings, Http::new(Duration::from_secs(5), None));
+    let source = Polled::start("hr", directory, &world.inbox, Arc::new(now.clone()));
+    source.sync(true).await.unwrap();
+    source.sync(false).await.unwrap();
+    let (left, back) = (token(&world, "u1", now()), token(&world, "u2", now()));
+    let switched = |id: &str, user: &str, enabled: bool| {
+        provider.happens(json!({ "id": id, "time": epoch_ms(), "operationType": "UPDATE", "resourceType": "USER",
+            "resourcePath": format!("users/{user}"), "representation": json!({ "enabled": enabled }).to_string() }));
+    };
+    assert_eq!(world.check(&left, now()).await.reason, Reason::Allowed);
+    provider.enable(1, false);
+    switched("1", "u1", false);
+    switched("2", "u2", false);
+    switched("3", "u2", true);
+    world.log.refuses.store(true, Ordering::Release);
+    for _ in 0..2 {
+        source.sync(false).await.unwrap_err();
+    }
+    world.log.refuses.store(false, Ordering::Release);
+    source.sync(false).await.unwrap();
+    assert_eq!(world.check(&left, now()).await.reason, Reason::RevokedPerson);
+    assert_eq!(world.check(&back, now()).await.reason, Reason::IssuedBeforeCutoff);
+}
