@@ -25,6 +25,7 @@ use crate::request::Request;
 pub mod ext_authz;
 pub mod response;
 mod unary;
+mod wire;
 #[cfg(test)]
 mod fixtures;
 

@@ -1,4 +1,4 @@
-//! What Envoy says of a request, made comparable. The only reader of Envoy's types on the check path.
+//! What Envoy says of a request, made comparable. The only reader of Envoy's messages on the check path.
 //!
 //! Reading order: [`read`] (a message becomes a [`Request`]) → [`host`] → [`path`] → [`headers`].
 //! Reading never fails and never panics: what is wrong stands in the result, and `decide` denies it.
@@ -6,6 +6,7 @@
 pub mod headers;
 pub mod path;
 mod host;
+mod message;
 mod read;
 
 pub use crate::domain::destination::Destination;

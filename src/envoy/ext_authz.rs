@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use futures_util::FutureExt;
-use prost::Message;
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
 use tonic::server::NamedService;
 
 use super::response::{answer, last_resort};
+use super::wire::Wire;
 use super::{Answered, Gate, Judged, Trouble, unary};
 use crate::request::Request;
 
@@ -72,13 +71,13 @@ impl<G: Gate> Service<http::Request<Body>> for AuthorizationService<G> {
             // Saturates to "none": a timeout of eight digits of hours fits any clock.
             let due =
                 unary::timeout(call.headers()).and_then(|timeout| arrived.checked_add(timeout.saturating_sub(MARGIN)));
-            Ok(unary::respond(&check(&*gate, call.into_body(), arrived, due).await))
+            Ok(unary::respond(check(&*gate, call.into_body(), arrived, due).await))
         })
     }
 }
 
 /// The answer to one check, whatever happens, by `due`.
-async fn check<G: Gate>(gate: &G, body: Body, arrived: Instant, due: Option<Instant>) -> CheckResponse {
+async fn check<G: Gate>(gate: &G, body: Body, arrived: Instant, due: Option<Instant>) -> Wire {
     let mut read = None;
     // A gate that panicked is used again: what it shares is behind locks that know of poison, or swapped whole.
     let judging = AssertUnwindSafe(judge(gate, body, due, &mut read)).catch_unwind();
@@ -104,17 +103,12 @@ async fn judge<G: Gate>(
     read: &mut Option<Request>,
 ) -> Result<Judged, &'static str> {
     let message = unary::message(body, LARGEST_MESSAGE).await?;
-    let check = CheckRequest::decode(message.as_slice()).map_err(|_| "message is no CheckRequest")?;
-    Ok(gate.judge(read.insert(Request::take(check)), due).await)
+    let request = Request::decode(&message).map_err(|_| "message is no CheckRequest")?;
+    Ok(gate.judge(read.insert(request), due).await)
 }
 
 /// Turns an outcome into the answer, and has exactly that recorded.
-fn close<G: Gate>(
-    gate: &G,
-    outcome: Result<Judged, Trouble>,
-    read: Option<&Request>,
-    arrived: Instant,
-) -> CheckResponse {
+fn close<G: Gate>(gate: &G, outcome: Result<Judged, Trouble>, read: Option<&Request>, arrived: Instant) -> Wire {
     let trouble = outcome.as_ref().err().copied();
     let judged = outcome.unwrap_or_else(|trouble| gate.cannot_judge(trouble, read));
     let response = answer(&judged.decision, &judged.policy.response, read, &judged.decision_id.to_string());

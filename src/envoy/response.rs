@@ -7,12 +7,13 @@ use std::borrow::Cow;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
-use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
+use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse};
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::BoolValue;
 use envoy_types::pb::google::rpc::Status;
 use serde::Serialize;
 
+use super::wire::Wire;
 use crate::domain::credential::CredentialKind;
 use crate::domain::decision::Decision;
 use crate::domain::policy::{Enforcement, ResponseRules};
@@ -23,16 +24,14 @@ mod header;
 mod metadata;
 mod remove;
 
-/// What a decision is in the proxy's words.
+/// `CheckResponse.ok_response`.
+const OK_RESPONSE: u32 = 3;
+
+/// What a decision is in the proxy's words: a `CheckResponse`.
 ///
 /// `request` is what was asked, where it could be read: whose headers are removed, and whether it speaks gRPC.
 #[must_use]
-pub fn answer(
-    decision: &Decision,
-    rules: &ResponseRules,
-    request: Option<&Request>,
-    decision_id: &str,
-) -> CheckResponse {
+pub fn answer(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> Wire {
     if decision.enforcement == Enforcement::Observe {
         return observe(decision, rules, request, decision_id);
     }
@@ -44,45 +43,61 @@ pub fn answer(
         bodiless: request.is_some_and(Request::is_grpc),
         token_shown: token_shown(decision, request),
     };
-    let metadata = Some(metadata::denied(decision, decision_id));
-    CheckResponse { dynamic_metadata: metadata, ..deny(decision.reason, decision_id, &denial) }
+    let mut wire = Wire::encoded(&deny(decision.reason, decision_id, &denial));
+    metadata::denied(&mut wire, decision, decision_id);
+    wire
 }
 
 /// The denial that is left where even making one panicked. It has no decision, so it bears no id.
 #[must_use]
-pub fn last_resort() -> CheckResponse {
-    deny(Reason::Internal, "", &Denial { reveal: false, bodiless: true, token_shown: false })
+pub fn last_resort() -> Wire {
+    Wire::encoded(&deny(Reason::Internal, "", &Denial { reveal: false, bodiless: true, token_shown: false }))
 }
 
 /// The request goes on, and the service behind learns who asks.
-fn allow(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> CheckResponse {
-    let mut headers = Vec::with_capacity(rules.headers.len());
+fn allow(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> Wire {
+    let mut headers: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(rules.headers.len());
     for (name, holds) in &rules.headers {
         if let Some(value) = header::value(*holds, decision, decision_id) {
-            headers.push(option(name, value));
+            headers.push((name, value));
         }
     }
-    let set = |name: &str| headers.iter().any(|option| option.header.as_ref().is_some_and(|header| header.key == name));
-    let headers_to_remove = remove::on_allow(rules, request, set);
-    ok(
-        OkHttpResponse { headers, headers_to_remove, ..OkHttpResponse::default() },
-        metadata::full(decision, decision_id),
-    )
+    let remove = remove::on_allow(rules, request, |name| headers.iter().any(|(set, _)| *set == name));
+    let mut wire = ok(&headers, &remove);
+    metadata::full(&mut wire, decision, decision_id);
+    wire
 }
 
 /// The request goes on as if we were not there; only what pretends to be ours is removed.
-fn observe(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> CheckResponse {
-    let headers_to_remove = remove::on_observe(rules, request);
-    ok(OkHttpResponse { headers_to_remove, ..OkHttpResponse::default() }, metadata::bare(decision, decision_id))
+fn observe(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> Wire {
+    let mut wire = ok(&[], &remove::on_observe(rules, request));
+    metadata::bare(&mut wire, decision, decision_id);
+    wire
 }
 
-fn ok(response: OkHttpResponse, metadata: envoy_types::pb::google::protobuf::Struct) -> CheckResponse {
-    CheckResponse {
-        // Envoy allows nothing without it, whatever else stands here.
-        status: Some(Status { code: tonic::Code::Ok as i32, ..Status::default() }),
-        dynamic_metadata: Some(metadata),
-        http_response: Some(HttpResponse::OkResponse(response)),
-    }
+/// A `CheckResponse` that lets the request go on. Each header replaces any of its name, which is said in both of
+/// the ways that versions of Envoy read: `append` where it is set (all versions), else `append_action`.
+fn ok(headers: &[(&str, Cow<'_, str>)], remove: &[&str]) -> Wire {
+    let mut wire = Wire::new();
+    // `status`, whose code is 0, OK: Envoy allows nothing without it, whatever else stands here.
+    wire.message(1, |_| {});
+    wire.message(OK_RESPONSE, |response| {
+        for (name, value) in headers {
+            response.message(2, |option| {
+                option.message(1, |header| {
+                    header.text(1, name);
+                    header.text(2, value);
+                });
+                // `append`: a `BoolValue` that is false.
+                option.message(2, |_| {});
+                option.number(3, HeaderAppendAction::OverwriteIfExistsOrAdd as usize);
+            });
+        }
+        for name in remove {
+            response.text(5, name);
+        }
+    });
+    wire
 }
 
 /// How a denial is put.
@@ -188,8 +203,7 @@ fn token_shown(decision: &Decision, request: Option<&Request>) -> bool {
     }
 }
 
-/// A header that replaces any of its name, said in both of the ways that versions of Envoy read it: `append`
-/// where it is set (all versions), else `append_action`.
+/// A header that replaces any of its name, as [`ok`] has it.
 fn option(key: &str, value: impl Into<String>) -> HeaderValueOption {
     let header = HeaderValue { key: key.to_owned(), value: value.into(), ..HeaderValue::default() };
     #[expect(deprecated, reason = "Envoy reads it first, and old ones read nothing else")]

@@ -15,8 +15,7 @@ use tonic::codegen::http::header::CONTENT_TYPE;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Response};
 use tonic::codegen::{Body as _, Bytes};
 
-/// Bytes before a message: whether it is compressed (1), its length (4).
-const PREFIX: usize = 5;
+use super::wire::{PREFIX, Wire};
 
 /// Most bytes of an oversized message that are read and thrown away, so that a caller that must send all before
 /// it listens hears the answer. Envoy buffers no body larger than this unless told so.
@@ -26,9 +25,9 @@ const MOST_DISCARDED: usize = 16 * 1024 * 1024;
 ///
 /// # Errors
 /// In what way it is no such message.
-pub(super) async fn message(body: Body, limit: usize) -> Result<Vec<u8>, &'static str> {
+pub(super) async fn message(body: Body, limit: usize) -> Result<Bytes, &'static str> {
     let mut body = pin!(body);
-    let mut framed = Vec::new();
+    let mut framed = Bytes::new();
     let mut seen = 0_usize;
     while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
         let Ok(data) = frame.map_err(|_| "message breaks off")?.into_data() else { continue };
@@ -36,8 +35,13 @@ pub(super) async fn message(body: Body, limit: usize) -> Result<Vec<u8>, &'stati
         if seen > MOST_DISCARDED {
             break;
         }
-        if seen <= limit.saturating_add(PREFIX) {
-            framed.extend_from_slice(&data);
+        if framed.is_empty() {
+            // Nearly always the whole: it is read where it came to lie.
+            framed = data;
+        } else if seen <= limit.saturating_add(PREFIX) {
+            let mut joined = Vec::from(framed);
+            joined.extend_from_slice(&data);
+            framed = joined.into();
         }
     }
     if seen > limit.saturating_add(PREFIX) {
@@ -46,7 +50,7 @@ pub(super) async fn message(body: Body, limit: usize) -> Result<Vec<u8>, &'stati
     unframe(framed)
 }
 
-fn unframe(mut framed: Vec<u8>) -> Result<Vec<u8>, &'static str> {
+fn unframe(mut framed: Bytes) -> Result<Bytes, &'static str> {
     let Some((&[compressed, a, b, c, d], rest)) = framed.split_first_chunk::<PREFIX>() else {
         return Err("no message");
     };
@@ -57,19 +61,12 @@ fn unframe(mut framed: Vec<u8>) -> Result<Vec<u8>, &'static str> {
     if usize::try_from(u32::from_be_bytes([a, b, c, d])) != Ok(rest.len()) {
         return Err("message has not the length it says");
     }
-    framed.drain(..PREFIX);
-    Ok(framed)
+    Ok(framed.split_off(PREFIX))
 }
 
-/// The response that carries `message` and says that the call went well.
-pub(super) fn respond(message: &impl prost::Message) -> Response<Body> {
-    let encoded = message.encode_to_vec();
-    let mut framed = Vec::with_capacity(encoded.len().saturating_add(PREFIX));
-    framed.push(0);
-    // An answer is some kilobytes at most: headers of the configuration, and one body.
-    framed.extend_from_slice(&u32::try_from(encoded.len()).unwrap_or(u32::MAX).to_be_bytes());
-    framed.extend_from_slice(&encoded);
-    let mut response = Response::new(Body::new(Answer { left: Left::Message(framed.into()) }));
+/// The response that carries a message and says that the call went well.
+pub(super) fn respond(message: Wire) -> Response<Body> {
+    let mut response = Response::new(Body::new(Answer { left: Left::Message(message.framed().into()) }));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }
@@ -135,14 +132,15 @@ mod tests {
 
     #[test]
     fn a_message_stands_alone_and_is_as_long_as_it_says() {
-        assert_eq!(unframe(vec![0, 0, 0, 0, 2, 7, 8]), Ok(vec![7, 8]));
-        assert_eq!(unframe(vec![0, 0, 0, 0, 0]), Ok(vec![]), "an empty message is one");
-        assert_eq!(unframe(vec![]), Err("no message"));
-        assert_eq!(unframe(vec![0, 0, 0]), Err("no message"));
-        assert_eq!(unframe(vec![1, 0, 0, 0, 1, 7]), Err("message is compressed"));
-        assert_eq!(unframe(vec![0, 0, 0, 0, 2, 7]), Err("message has not the length it says"));
-        assert_eq!(unframe(vec![0, 0, 0, 0, 1, 7, 0]), Err("message has not the length it says"));
-        assert_eq!(unframe(vec![0, 255, 255, 255, 255, 7]), Err("message has not the length it says"));
+        let read = |framed: &[u8]| unframe(Bytes::copy_from_slice(framed)).map(Vec::from);
+        assert_eq!(read(&[0, 0, 0, 0, 2, 7, 8]), Ok(vec![7, 8]));
+        assert_eq!(read(&[0, 0, 0, 0, 0]), Ok(vec![]), "an empty message is one");
+        assert_eq!(read(&[]), Err("no message"));
+        assert_eq!(read(&[0, 0, 0]), Err("no message"));
+        assert_eq!(read(&[1, 0, 0, 0, 1, 7]), Err("message is compressed"));
+        assert_eq!(read(&[0, 0, 0, 0, 2, 7]), Err("message has not the length it says"));
+        assert_eq!(read(&[0, 0, 0, 0, 1, 7, 0]), Err("message has not the length it says"));
+        assert_eq!(read(&[0, 255, 255, 255, 255, 7]), Err("message has not the length it says"));
     }
 
     #[test]

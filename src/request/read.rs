@@ -1,9 +1,8 @@
 //! From Envoy's message to a [`Request`].
 
-use envoy_types::pb::envoy::config::core::v3::HeaderMap;
-use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer};
+use prost::{DecodeError, Message as _};
 
+use super::message::{Check, Http, Peer, RawHeaders, map};
 use super::{Destination, Headers, Path, Request, Transport, host};
 
 /// Key of `context_extensions` by which a route names its service (contract section 3).
@@ -14,18 +13,19 @@ const SERVICE_EXTENSION: &str = "service";
 const MOST_HEADER_BYTES: usize = 96 * 1024;
 
 impl Request {
-    /// Reads what Envoy asks about. Never fails: see [`Request::malformed`] and [`Path::Odd`].
-    #[must_use]
-    pub fn read(check: &CheckRequest) -> Self {
-        Self::take(check.clone())
+    /// Reads what Envoy asks about. What is odd about it is no error: see [`Request::malformed`] and [`Path::Odd`].
+    ///
+    /// # Errors
+    /// `DecodeError` if the bytes are no `CheckRequest`.
+    pub fn decode(message: &[u8]) -> Result<Self, DecodeError> {
+        Check::decode(message).map(Self::take)
     }
 
-    /// As [`Request::read`], where the message is not needed any more: moves what it holds.
-    #[must_use]
-    pub fn take(check: CheckRequest) -> Self {
-        let mut attributes = check.attributes.unwrap_or_default();
+    fn take(check: Check) -> Self {
+        let attributes = check.attributes.unwrap_or_default();
+        let extensions = map(attributes.context_extensions);
         let destination = Destination {
-            extension: attributes.context_extensions.remove(SERVICE_EXTENSION),
+            extension: extensions.into_iter().find(|entry| entry.key == SERVICE_EXTENSION).map(|entry| entry.value),
             principal: principal(attributes.destination),
             host: None,
         };
@@ -53,8 +53,8 @@ impl Request {
         Self::from_parts(Destination::default(), method.to_owned(), host, path, Headers::from_pairs(headers))
     }
 
-    fn http(destination: Destination, mut http: HttpRequest) -> Self {
-        let mapped = std::mem::take(&mut http.headers).into_iter().map(|(name, value)| (name, value.into_bytes()));
+    fn http(destination: Destination, http: Http) -> Self {
+        let mapped = map(http.headers).into_iter().map(|entry| (entry.key, entry.value.into_bytes()));
         let headers = Headers::from_pairs(mapped.chain(raw(http.header_map)));
         Self::from_parts(destination, http.method, &http.host, &http.path, headers)
     }
@@ -91,7 +91,7 @@ fn principal(peer: Option<Peer>) -> Option<String> {
 }
 
 /// The headers of a proxy that encodes them raw (`encode_raw_headers`), in order, doubles apart.
-fn raw(map: Option<HeaderMap>) -> impl Iterator<Item = (String, Vec<u8>)> {
+fn raw(map: Option<RawHeaders>) -> impl Iterator<Item = (String, Vec<u8>)> {
     map.unwrap_or_default().headers.into_iter().map(|header| {
         let value = if header.raw_value.is_empty() { header.value.into_bytes() } else { header.raw_value };
         (header.key, value)
@@ -116,12 +116,19 @@ fn examine(headers: &Headers) -> Option<&'static str> {
         return Some("header name is no token");
     }
     // Proxies refuse these (CVE-2019-9900); one that does not lets a value mean two things.
-    let ends = |byte: &u8| matches!(byte, 0 | b'\r' | b'\n');
-    headers.iter().any(|(_, value)| value.iter().any(ends)).then_some("header value has NUL, CR or LF")
+    // Folded rather than searched, so that the compiler compares many bytes at once.
+    let ends = |found: bool, byte: &u8| found | matches!(byte, 0 | b'\r' | b'\n');
+    headers.iter().any(|(_, value)| value.iter().fold(false, ends)).then_some("header value has NUL, CR or LF")
 }
 
 /// A token (RFC 9110 section 5.6.2), or a pseudo header's name.
 fn is_name(name: &str) -> bool {
     let name = name.strip_prefix(':').unwrap_or(name);
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !name.is_empty() && name.bytes().all(in_token)
+}
+
+/// Any visible character but the delimiters.
+fn in_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'_' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'.' | b'^' | b'`' | b'|' | b'~')
 }

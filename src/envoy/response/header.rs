@@ -12,16 +12,22 @@ use crate::domain::policy::HeaderValue as Holds;
 /// Percent-encoded: control characters, what is not ASCII (as UTF-8), `%` itself, and a space at either end,
 /// which HTTP would trim. So distinct values stay distinct, and decoding gives back what was. In a list of
 /// roles, which `,` separates, also a `,` within one.
-pub(super) fn value(holds: Holds, decision: &Decision, decision_id: &str) -> Option<String> {
+pub(super) fn value<'a>(holds: Holds, decision: &'a Decision, decision_id: &'a str) -> Option<Cow<'a, str>> {
     let value = match holds {
-        Holds::Roles => roles(decision).map(|role| encode(role, ",")).collect::<Vec<_>>().join(","),
-        other => encode(&text(other, decision, decision_id)?, "").into_owned(),
+        Holds::Roles => roles(decision).map(|role| encode(role, ",")).collect::<Vec<_>>().join(",").into(),
+        other => match text(other, decision, decision_id)? {
+            Cow::Borrowed(text) => encode(text, ""),
+            Cow::Owned(text) => encode(&text, "").into_owned().into(),
+        },
     };
     Some(value).filter(|value| !value.is_empty())
 }
 
 /// Encodes what a header cannot hold, and `besides`.
 pub(super) fn encode<'a>(value: &'a str, besides: &str) -> Cow<'a, str> {
+    if value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%' && !besides.as_bytes().contains(&byte)) {
+        return Cow::Borrowed(value);
+    }
     let last = value.chars().count().saturating_sub(1);
     let plain = |at: usize, character: char| match character {
         ' ' => at != 0 && at != last,

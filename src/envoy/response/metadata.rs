@@ -1,13 +1,12 @@
 //! Dynamic metadata: what later filters and access logs learn of a decision, under the key `offboard`.
 
-use std::collections::HashMap;
-
-use envoy_types::pb::google::protobuf::value::Kind;
-use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
-
 use super::{roles, text};
 use crate::domain::decision::Decision;
 use crate::domain::policy::HeaderValue as Holds;
+use crate::envoy::wire::Wire;
+
+/// `CheckResponse.dynamic_metadata`.
+const DYNAMIC_METADATA: u32 = 4;
 
 /// The one key. Envoy files it under the name of its filter.
 const KEY: &str = "offboard";
@@ -15,55 +14,73 @@ const KEY: &str = "offboard";
 /// Hex digits of the configuration's hash that tell two configurations apart in a log.
 const HASH_DIGITS: usize = 8;
 
+// Fields of google.protobuf.Value.
+const STRING_VALUE: u32 = 3;
+const STRUCT_VALUE: u32 = 5;
+const LIST_VALUE: u32 = 6;
+
 /// All that is known of an allowed request; what is not known is left out.
-pub(super) fn full(decision: &Decision, decision_id: &str) -> Struct {
-    let mut fields = common(decision, decision_id);
-    for (key, holds) in [
-        ("person", Holds::Person),
-        ("issuer", Holds::Issuer),
-        ("subject", Holds::Subject),
-        ("session", Holds::Session),
-        ("token_id", Holds::TokenId),
-        ("client", Holds::Client),
-    ] {
-        if let Some(value) = text(holds, decision, decision_id) {
-            fields.insert(key.to_owned(), string(value));
+pub(super) fn full(wire: &mut Wire, decision: &Decision, decision_id: &str) {
+    file(wire, |fields| {
+        common(fields, decision, decision_id);
+        for (key, holds) in [
+            ("person", Holds::Person),
+            ("issuer", Holds::Issuer),
+            ("subject", Holds::Subject),
+            ("session", Holds::Session),
+            ("token_id", Holds::TokenId),
+            ("client", Holds::Client),
+        ] {
+            if let Some(value) = text(holds, decision, decision_id) {
+                string(fields, key, &value);
+            }
         }
-    }
-    if !decision.roles.is_empty() {
-        let values = roles(decision).map(string).collect();
-        fields.insert("roles".to_owned(), Value { kind: Some(Kind::ListValue(ListValue { values })) });
-    }
-    file(fields)
+        if !decision.roles.is_empty() {
+            entry(fields, "roles", |value| {
+                value.message(LIST_VALUE, |list| {
+                    for role in roles(decision) {
+                        list.message(1, |value| value.text(STRING_VALUE, role));
+                    }
+                });
+            });
+        }
+    });
 }
 
 /// Nothing about the caller.
-pub(super) fn bare(decision: &Decision, decision_id: &str) -> Struct {
-    file(common(decision, decision_id))
+pub(super) fn bare(wire: &mut Wire, decision: &Decision, decision_id: &str) {
+    file(wire, |fields| common(fields, decision, decision_id));
 }
 
 /// Nothing about the caller, and why: for the proxy's access log, which the caller does not see.
-pub(super) fn denied(decision: &Decision, decision_id: &str) -> Struct {
-    let mut fields = common(decision, decision_id);
-    fields.insert("reason".to_owned(), string(decision.reason.code()));
-    file(fields)
+pub(super) fn denied(wire: &mut Wire, decision: &Decision, decision_id: &str) {
+    file(wire, |fields| {
+        common(fields, decision, decision_id);
+        string(fields, "reason", decision.reason.code());
+    });
 }
 
-fn common(decision: &Decision, decision_id: &str) -> HashMap<String, Value> {
+fn common(fields: &mut Wire, decision: &Decision, decision_id: &str) {
     let configuration = decision.configuration.get(..HASH_DIGITS).unwrap_or(&decision.configuration);
-    HashMap::from([
-        ("decision_id".to_owned(), string(decision_id)),
-        ("service".to_owned(), string(&*decision.service)),
-        ("epoch".to_owned(), string(decision.epoch.to_string())),
-        ("configuration".to_owned(), string(configuration)),
-    ])
+    string(fields, "decision_id", decision_id);
+    string(fields, "service", &decision.service);
+    string(fields, "epoch", &decision.epoch.to_string());
+    string(fields, "configuration", configuration);
 }
 
-fn string(text: impl Into<String>) -> Value {
-    Value { kind: Some(Kind::StringValue(text.into())) }
+fn string(fields: &mut Wire, key: &str, text: &str) {
+    entry(fields, key, |value| value.text(STRING_VALUE, text));
 }
 
-fn file(fields: HashMap<String, Value>) -> Struct {
-    let inner = Value { kind: Some(Kind::StructValue(Struct { fields })) };
-    Struct { fields: HashMap::from([(KEY.to_owned(), inner)]) }
+/// One entry of a `Struct`, which is a map from a text to a `Value`.
+fn entry(fields: &mut Wire, key: &str, write: impl FnOnce(&mut Wire)) {
+    fields.message(1, |entry| {
+        entry.text(1, key);
+        entry.message(2, write);
+    });
+}
+
+/// The metadata: a `Struct` with one entry, which is a `Struct` too.
+fn file(wire: &mut Wire, write: impl FnOnce(&mut Wire)) {
+    wire.message(DYNAMIC_METADATA, |all| entry(all, KEY, |value| value.message(STRUCT_VALUE, write)));
 }

@@ -11,7 +11,11 @@ const OURS: &str = "x-offboard-";
 
 /// On allow: what pretends to be ours, the configured headers that are not set this time, and
 /// `remove_headers`, each also in any spelling with `_` that was sent.
-pub(super) fn on_allow(rules: &ResponseRules, request: Option<&Request>, set: impl Fn(&str) -> bool) -> Vec<String> {
+pub(super) fn on_allow<'a>(
+    rules: &'a ResponseRules,
+    request: Option<&'a Request>,
+    set: impl Fn(&str) -> bool,
+) -> Vec<&'a str> {
     let configured = || rules.headers.iter().map(|(name, _)| name).chain(&rules.remove_headers);
     let unwanted = |name: &str| is_ours(name) || configured().any(|known| alike(known, name));
     let sent = request.into_iter().flat_map(|request| request.headers.names()).filter(|name| unwanted(name));
@@ -20,7 +24,7 @@ pub(super) fn on_allow(rules: &ResponseRules, request: Option<&Request>, set: im
 }
 
 /// On observe: only what pretends to be ours.
-pub(super) fn on_observe(rules: &ResponseRules, request: Option<&Request>) -> Vec<String> {
+pub(super) fn on_observe<'a>(rules: &'a ResponseRules, request: Option<&'a Request>) -> Vec<&'a str> {
     let configured = rules.headers.iter().map(|(name, _)| name.as_str());
     let sent = request.into_iter().flat_map(|request| request.headers.names());
     list(configured.chain(sent).filter(|name| is_ours(name)), |_| false)
@@ -31,12 +35,12 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// Each once, in order; nothing that is set, and nothing that Envoy would not remove.
-fn list<'a>(names: impl Iterator<Item = &'a str>, set: impl Fn(&str) -> bool) -> Vec<String> {
-    let mut listed: Vec<String> = Vec::new();
+fn list<'a>(names: impl Iterator<Item = &'a str>, set: impl Fn(&str) -> bool) -> Vec<&'a str> {
+    let mut listed: Vec<&str> = Vec::new();
     for name in names {
         let removable = !name.starts_with(':') && name != "host";
-        if removable && !set(name) && !listed.iter().any(|known| known == name) {
-            listed.push(name.to_owned());
+        if removable && !set(name) && !listed.contains(&name) {
+            listed.push(name);
         }
     }
     listed

@@ -1,4 +1,6 @@
+use envoy_types::pb::envoy::service::auth::v3::OkHttpResponse;
 use envoy_types::pb::google::protobuf::value::Kind;
+use prost::Message as _;
 use serde_json::{Value, json};
 
 use super::*;
@@ -6,6 +8,11 @@ use crate::domain::policy::HeaderValue as Holds;
 use crate::envoy::fixtures::{decision, of_alice};
 
 const ID: &str = "d-1";
+
+/// As Envoy reads it.
+fn answer(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> CheckResponse {
+    CheckResponse::decode(super::answer(decision, rules, request, decision_id).message_bytes()).unwrap()
+}
 
 fn rules() -> ResponseRules {
     ResponseRules {
@@ -231,6 +238,6 @@ fn only_who_showed_a_token_hears_that_it_is_no_good() {
 
 #[test]
 fn the_last_resort_is_a_denial() {
-    let response = last_resort();
+    let response = CheckResponse::decode(last_resort().message_bytes()).unwrap();
     assert_eq!(denied_of(&response).status.as_ref().unwrap().code, 503);
 }
