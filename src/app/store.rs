@@ -23,9 +23,15 @@ const CLOCK: &str = "clock";
 /// [`LogError`] if it can be neither read nor kept.
 pub async fn keyer(notes: &Notes) -> Result<Keyer, LogError> {
     let io = |cause: &str| LogError::Io { step: "draw the look-up secret", cause: cause.to_owned() };
-    let mut fresh = [0_u8; 16];
-    aws_lc_rs::rand::fill(&mut fresh).map_err(|_| io("no random bytes"))?;
-    let kept = notes.get_or_put(SECRET, fresh).await?;
+    let kept = match notes.get(SECRET).await? {
+        Some(kept) => kept,
+        None => {
+            // Only now: the first random bytes of a process cost 30 ms, in which aws-lc tests the jitter of the clock.
+            let mut fresh = [0_u8; 16];
+            aws_lc_rs::rand::fill(&mut fresh).map_err(|_| io("no random bytes"))?;
+            notes.get_or_put(SECRET, fresh).await?
+        }
+    };
     let secret = kept.as_slice().try_into().map_err(|_| io("what is kept has another length"))?;
     Ok(Keyer::new(secret))
 }

@@ -1,6 +1,7 @@
 //! Taking up a trail where the last process left it.
 
 use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,9 +61,7 @@ pub fn open(options: Options, now: Now) -> Result<(Recorder, Writer), AuditError
         Some(salt) => salt,
         None => salt_of(dir)?,
     };
-    let mut process = [0; 8];
-    aws_lc_rs::rand::fill(&mut process).map_err(|_| AuditError::Random)?;
-    let shared = Arc::new(Shared::new(salt, u64::from_ne_bytes(process), options.decisions));
+    let shared = Arc::new(Shared::new(salt, process_number(), options.decisions));
     let mut notes = Vec::new();
     if let Some(lines) = files::read(dir, Side::LastAllows)?
         && !shared.last_allows.take_lines(&lines)
@@ -109,6 +108,14 @@ fn last_event(dir: &Path, mark: &Mark) -> Result<Option<Position>, AuditError> {
 /// The position in an epoch as it is written, `1.17`.
 fn position(epoch: &str) -> Option<Position> {
     epoch.split_once('.').and_then(|(_, position)| position.parse().ok())
+}
+
+/// A number that no other process has: it keeps decision ids apart, and is no secret.
+///
+/// From the keys that the standard library draws of the system, because the first random bytes of aws-lc cost a
+/// start 30 ms.
+fn process_number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn salt_of(dir: &Path) -> Result<[u8; 32], AuditError> {
