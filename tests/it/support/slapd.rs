@@ -143,7 +143,7 @@ impl Slapd {
         let mut command = Command::new("ldapmodify");
         command.args(["-x", "-D", "cn=admin,dc=example,dc=org", "-w", "adminsecret"]);
         command.arg("-H").arg(format!("ldap://127.0.0.1:{port}"));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(ldif.as_bytes()).unwrap();
         let done = child.wait_with_output().unwrap();
         assert!(done.status.success(), "{ldif}: {}", String::from_utf8_lossy(&done.stderr));
