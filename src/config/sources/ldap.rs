@@ -77,7 +77,9 @@ fn read(fields: &Fields<'_>) -> Option<SourceKind> {
         fields.wrong("people_dn", format!("does not lie below `base_dn` {}", quoted(&base_dn)));
     }
     let people_filter = fields.owned("people_filter");
-    if people_filter.as_ref().is_some_and(|filter| ldap3::parse_filter(filter).is_err()) {
+    // It becomes a part of others: without its brackets it would be one by itself alone.
+    let fits = |filter: &String| filter.starts_with('(') && ldap3::parse_filter(filter).is_ok();
+    if people_filter.as_ref().is_some_and(|filter| !fits(filter)) {
         fields.wrong("people_filter", "is not a filter such as (objectClass=person)");
     }
     Some(SourceKind::Ldap(LdapSettings {
