@@ -2,7 +2,7 @@
 # How long somebody gets in who has left: from the answer to what was done at a real provider to the first refusal by a
 # real Envoy, for each act. Prints a Markdown table.
 #
-# usage: benches/leave.sh [TIMES] [keycloak]      (20 times each: about three minutes for each provider)
+# usage: benches/leave.sh [TIMES] [keycloak|ldap]      (20 times each: about three minutes for each provider)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export OFFBOARD_PEERS="${OFFBOARD_PEERS:-$PWD/target/peers}"

@@ -27,6 +27,11 @@ pub enum Observation {
         /// The provider's own time of the deletion.
         at: Option<Timestamp>,
     },
+    /// Something of this key is gone, and the source cannot tell what it was: a person that is known by it has departed.
+    Vanished {
+        /// Who, if anybody.
+        person: PersonId,
+    },
     /// Everybody, in one piece, as far as the listing is complete.
     Listing {
         /// Name of the source.

@@ -20,7 +20,7 @@ use ldap3::{Scope, ldap_escape};
 
 use entry::Key;
 use follow::{Cursor, Hints};
-use groups::Tree;
+use groups::{Group, Member, Tree};
 pub use link::Server;
 use link::{Link, Search, Stream};
 
@@ -167,6 +167,18 @@ impl Client {
         self.link.as_mut().ok_or(SourceError::Unreachable { step: "connect", cause: "no connection".to_owned() })
     }
 
+    /// Takes in what became of a group; whose groups are others by that. A listing that is on its way may have read it
+    /// before.
+    fn take_group(&mut self, key: Key, group: Option<Group>) -> Vec<Member> {
+        if self.listing {
+            match &group {
+                Some(group) => self.building.put(key, group.clone()),
+                None => self.building.remove(key),
+            }
+        }
+        self.tree.get_or_insert_default().change(key, group)
+    }
+
     /// Reads all groups, where none were read so far.
     async fn know_groups(&mut self) -> Result<(), SourceError> {
         if self.tree.is_some() {
@@ -185,8 +197,9 @@ impl Client {
         let (entries, next) = self.link().await?.page("list groups", search, (ROWS, cookie)).await?;
         for entry in entries {
             let key = self.key(&entry)?;
-            if let Some(group) = self.group(entry).await? {
-                tree.put(key, group);
+            match self.group(entry).await? {
+                Some(group) => tree.put(key, group),
+                None => tree.remove(key),
             }
         }
         Ok(next)
@@ -203,9 +216,9 @@ impl Client {
             Sync::Poll => self.ask_modified(cursor).await?,
         };
         touched.extend(self.due());
-        let (observations, many) = self.read_again(touched, entries).await?;
+        let observations = self.read_again(touched, entries).await?;
         let cursor = cursor.and_then(|cursor| cursor.text());
-        Ok(Changes { observations, cursor, more, resync: resync || many, ..Changes::default() })
+        Ok(Changes { observations, cursor, more, resync, ..Changes::default() })
     }
 
     /// Whose standing ends now, by what was read of them.

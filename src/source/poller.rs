@@ -20,6 +20,8 @@ use crate::domain::time::{Now, Timestamp};
 
 /// Observations that are asked for at once: they share a commit.
 const TOGETHER: usize = 500;
+/// How long a listing has its turns, where events are waited for.
+const TURN: Duration = Duration::from_millis(200);
 /// Tells the time.
 pub type Time = Arc<dyn Fn() -> Now + Send + Sync>;
 
@@ -151,9 +153,13 @@ impl<D: Directory> Poller<D> {
             return;
         }
         // One that waits for events by itself is asked without a pause, unless a listing wants its turns.
-        let waits = D::WAITS && self.listing.is_none() && self.next_sweep > Instant::now();
-        self.next_poll =
-            self.after(Asked::Events, &polled, if waits { Duration::ZERO } else { jittered(self.rhythm.poll) });
+        let lists = self.listing.is_some() || self.next_sweep <= Instant::now();
+        let every = match (D::WAITS, lists) {
+            (true, false) => Duration::ZERO,
+            (true, true) => self.rhythm.poll.min(TURN),
+            (false, _) => jittered(self.rhythm.poll),
+        };
+        self.next_poll = self.after(Asked::Events, &polled, every);
         let told = polled.map(drop).map_err(|error| chain(&error));
         for reply in self.waiting_for_events.drain(..) {
             // Whoever asked may have gone.

@@ -69,6 +69,13 @@ pub(super) fn observe(
             sweeps.touched(&person.source, person_key(&plan.state.fold.keyer, person));
             gone(plan, person, *at, When { now, provider: *at });
         }
+        Observation::Vanished { person } => {
+            source_rules(plan, &person.source)?;
+            if plan.state.fold.people.find(&plan.state.fold.keyer, person).is_some() {
+                sweeps.touched(&person.source, person_key(&plan.state.fold.keyer, person));
+                gone(plan, person, None, When { now, provider: None });
+            }
+        }
         Observation::Listing { source, people, complete, at } => {
             return sweep::listing(plan, sweeps, (source, people, *complete), *at, now);
         }

@@ -19,9 +19,11 @@ use crate::support::{ports, until, until_within};
 const RULES: &str = "services: [{ name: payments }]\nroles: [{ name: reader, permissions: [{ methods: [GET] }] }]\n\
                      bindings: [{ role: reader, groups: [devs] }]\n";
 
-struct Stage {
+const ACTIVE: &str = "offboard_people{source=\"ad\",status=\"active\"}";
+
+pub struct Stage {
     files: Installation,
-    offboard: Offboard,
+    pub offboard: Offboard,
     issuer: DevIssuer,
     proxy: Proxy,
 }
@@ -37,13 +39,13 @@ fn source(files: &Installation, url: &str, more: &str) -> String {
 }
 
 impl Stage {
-    async fn start(port: u16, more: &str) -> Self {
+    pub async fn start(port: u16, more: &str) -> Self {
         let (files, issuer) = (Installation::new(""), DevIssuer::start().await);
         let sources = source(&files, &format!("ldap://127.0.0.1:{port}"), more);
         files.write("20-rules.yaml", &format!("{RULES}{}{sources}", issuer.section()));
         let offboard = files.start().await;
         offboard.has_keys("dev").await;
-        offboard.knows("ad", 3).await;
+        until("everybody is known", async || (offboard.metric(ACTIVE).await >= Some(3.0)).then_some(())).await;
         let proxy = Proxy::connect(offboard.authz).await;
         Self { files, offboard, issuer, proxy }
     }
@@ -55,8 +57,14 @@ impl Stage {
         self.proxy = Proxy::connect(self.offboard.authz).await;
     }
 
-    async fn token(&self, person: &str) -> String {
+    pub async fn token(&self, person: &str) -> String {
         self.issuer.token(&format!("sub=s-{person}&preferred_username={person}")).await
+    }
+
+    /// One for a name with characters that mean something elsewhere.
+    async fn odd_token(&self, name: &str) -> String {
+        let name: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        self.issuer.token(&format!("sub=odd&preferred_username={name}")).await
     }
 
     /// One from a little later: what happened until now cuts it off no more.
@@ -223,6 +231,95 @@ async fn both_phases_of_a_refresh_and_a_restart() {
     slapd.set("alice", "pwdAccountLockedTime", Some("000001010000Z"));
     stage.restart().await;
     stage.becomes(&alice, "revoked_person").await;
+}
+
+/// A server whose data were put back from a backup refuses the cookie (e-syncRefreshRequired): everybody is listed, and
+/// it is followed from there.
+#[tokio::test]
+async fn a_cookie_that_is_too_old() {
+    let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
+    let mut stage = Stage::start(slapd.port, "").await;
+    let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
+    assert_eq!(stage.verdict(&alice).await, "allowed");
+    stage.offboard.process.stop(Duration::from_secs(20));
+    slapd.set("alice", "pwdAccountLockedTime", Some("000001010000Z"));
+    slapd.stop();
+    slapd.restore();
+    slapd.resume().await;
+    stage.restart().await;
+    stage.becomes(&alice, "revoked_person").await;
+    assert_eq!((stage.verdict(&bob).await, stage.verdict(&carol).await), ("allowed".into(), "allowed".into()));
+    slapd.delete("bob");
+    stage.becomes(&bob, "revoked_person").await;
+    assert_eq!(stage.verdict(&carol).await, "allowed");
+    assert!(stage.offboard.process.output().contains("does not know how far it told us"), "it was refused");
+}
+
+/// More people than a page has, all of them in one group: what it loses, its members lose at once.
+#[tokio::test]
+async fn a_large_directory_and_a_group_of_two_thousand() {
+    let limits = "limits dn.exact=\"cn=sync,ou=svc,dc=example,dc=org\" size=unlimited time=unlimited";
+    let Some(slapd) = Slapd::start(Choices { limits, ..Choices::default() }).await else { return };
+    let names: Vec<String> = (0..2_000).map(|number| format!("p{number:04}")).collect();
+    let people: String = names
+        .iter()
+        .map(|name| {
+            let classes = "objectClass: inetOrgPerson";
+            format!("dn: {}\nchangetype: add\n{classes}\nuid: {name}\ncn: {name}\nsn: {name}\n\n", dn(name))
+        })
+        .collect();
+    slapd.modify(&people);
+    let members: String = names.iter().map(|name| format!("member: {}\n", dn(name))).collect();
+    let large = format!("cn=large,ou=groups,{BASE}");
+    slapd.modify(&format!("dn: {large}\nchangetype: add\nobjectClass: groupOfNames\ncn: large\n{members}"));
+    let devs = format!("dn: cn=devs,ou=groups,{BASE}\nchangetype: modify\nadd: member\nmember: {large}\n");
+    slapd.modify(&devs);
+    let mut stage = Stage::start(slapd.port, "").await;
+    until("all are known", async || (stage.offboard.metric(ACTIVE).await == Some(2_003.0)).then_some(())).await;
+    let (first, last, bob) = (stage.token("p0000").await, stage.token("p1999").await, stage.token("bob").await);
+    stage.becomes(&last, "allowed").await;
+    slapd.member("delete", "large", "p1999");
+    stage.becomes(&last, "no_permission").await;
+    assert_eq!(stage.verdict(&first).await, "allowed");
+    slapd.modify(&format!("dn: {large}\nchangetype: delete\n"));
+    stage.becomes(&first, "no_permission").await;
+    assert_eq!(stage.verdict(&bob).await, "allowed");
+}
+
+/// What a token says is never read as a part of a filter; who has odd characters in their name is found by it.
+#[tokio::test]
+async fn names_that_look_like_filters() {
+    let Some(slapd) = Slapd::start(Choices::default()).await else { return };
+    let mut stage = Stage::start(slapd.port, "").await;
+    for name in ["*", "al*", "*)(uid=*", "alice)(|(uid=*", "al\\69ce", "(alice)", "alicé"] {
+        let token = stage.odd_token(name).await;
+        assert_eq!(stage.verdict(&token).await, "unknown_person", "{name:?}");
+    }
+    let odd = "Zoë (*) \\ é";
+    let rdn = "uid=Zoë (*) \\\\ é";
+    slapd.modify(&format!(
+        "dn: {rdn},ou=people,{BASE}\nchangetype: add\nobjectClass: inetOrgPerson\nuid: {odd}\ncn: z\nsn: z\n\n\
+         dn: cn=devs,ou=groups,{BASE}\nchangetype: modify\nadd: member\nmember: {rdn},ou=people,{BASE}\n"
+    ));
+    let token = stage.odd_token(odd).await;
+    stage.becomes(&token, "allowed").await;
+}
+
+/// What is gone after a restart and was no person is recorded as nobody's departure.
+#[tokio::test]
+async fn a_group_that_was_deleted_meanwhile_was_nobody() {
+    let Some(slapd) = Slapd::start(Choices::default()).await else { return };
+    let ghosts = format!("dn: cn=ghosts,ou=groups,{BASE}\nchangetype:");
+    slapd.modify(&format!("{ghosts} add\nobjectClass: groupOfNames\ncn: ghosts\nmember: {}\n", dn("nobody")));
+    let mut stage = Stage::start(slapd.port, "").await;
+    stage.offboard.process.stop(Duration::from_secs(20));
+    slapd.modify(&format!("{ghosts} delete\n"));
+    slapd.delete("bob");
+    stage.restart().await;
+    let departed = "offboard_people{source=\"ad\",status=\"departed\"}";
+    until("bob has departed", async || stage.offboard.metric(departed).await.filter(|count| *count >= 1.0)).await;
+    let (code, text) = stage.sync();
+    assert_eq!((code, stage.offboard.metric(departed).await), (0, Some(1.0)), "{text}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 mod corp;
 mod support;
 
+mod active_directory;
 mod adoption;
 mod directory;
 mod durability;

@@ -1,5 +1,6 @@
 //! Real peers: each starts on a free loopback port, is ready when its constructor returns, and is stopped when dropped.
 
+pub mod ad;
 pub mod authz;
 pub mod entra;
 pub mod envoy;

@@ -72,12 +72,14 @@ fn read(fields: &Fields<'_>) -> Option<SourceKind> {
     };
     let base_dn = fields.owned("base_dn")?;
     let people_dn = fields.owned("people_dn").unwrap_or_else(|| base_dn.clone());
-    let ends_so = people_dn.to_lowercase().replace(' ', "").ends_with(&base_dn.to_lowercase().replace(' ', ""));
-    if !ends_so {
+    let spelt = |dn: &str| format!(",{}", dn.to_lowercase().replace(' ', ""));
+    if !spelt(&people_dn).ends_with(&spelt(&base_dn)) {
         fields.wrong("people_dn", format!("does not lie below `base_dn` {}", quoted(&base_dn)));
     }
     let people_filter = fields.owned("people_filter");
-    if people_filter.as_ref().is_some_and(|filter| ldap3::parse_filter(filter).is_err()) {
+    // It becomes a part of others: without its brackets it would be one by itself alone.
+    let fits = |filter: &String| filter.starts_with('(') && ldap3::parse_filter(filter).is_ok();
+    if people_filter.as_ref().is_some_and(|filter| !fits(filter)) {
         fields.wrong("people_filter", "is not a filter such as (objectClass=person)");
     }
     Some(SourceKind::Ldap(LdapSettings {

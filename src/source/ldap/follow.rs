@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::ber;
 use super::entry::{Entry, Key, as_generalized_time};
 use super::failure::{garbled, refused};
-use super::link::Search;
+use super::link::{Found, Search};
 use super::{Client, NOTHING, ROWS, at_base};
 use crate::domain::time::Timestamp;
 use crate::source::error::SourceError;
@@ -31,6 +31,8 @@ const MANY: usize = 500;
 const COUNTED: usize = 50_000;
 /// e-syncRefreshRequired.
 const FORGOTTEN: u32 = 4096;
+/// What Active Directory may answer to a cookie that it did not make, or that is too old.
+const NOT_ITS: [u32; 4] = [FORGOTTEN, 1, 2, 53];
 /// How far back `modifyTimestamp` is asked for: it has seconds, and other servers' clocks.
 const OVERLAP: Duration = Duration::from_secs(30);
 
@@ -48,6 +50,9 @@ pub(super) enum Cursor {
     Usn {
         /// Its `dsServiceName`.
         server: String,
+        /// The `invocationId` of its database, where that may be read: restored from a backup it has another.
+        #[serde(default)]
+        database: Option<String>,
         /// Its `highestCommittedUSN`.
         last: i64,
     },
@@ -145,6 +150,7 @@ impl Client {
         match told {
             Told::Nothing => {}
             Told::Forgotten => {
+                tracing::warn!(source.name = %self.settings.name, "the server does not know how far it told us: everybody is listed");
                 hints.cursor = None;
                 self.begin_stream(None, hints).await?;
             }
@@ -205,18 +211,15 @@ impl Client {
             _ => None,
         };
         // The first time everything comes, of which only the cookie is wanted.
-        let first = cookie.is_none();
-        self.draining |= first;
+        let mut first = cookie.is_none();
         let base = self.naming_context().await?;
-        let search = Search {
-            controls: vec![ber::dirsync(&cookie.unwrap_or_default())],
-            ..self.search(&base, self.everything())
-        };
-        let found = self.link().await?.search(step, search).await?;
-        if found.result.rc == FORGOTTEN || found.result.rc == 2 {
+        let mut found = self.dirsync(step, &base, cookie.unwrap_or_default()).await?;
+        if !first && NOT_ITS.contains(&found.result.rc) {
             // Not its cookie: begin anew.
-            return Ok(Hints { more: !first, resync: true, ..Hints::default() });
+            first = true;
+            found = self.dirsync(step, &base, Vec::new()).await?;
         }
+        self.draining |= first;
         super::failure::checked(step, &found.result).map_err(dirsync_right)?;
         let (more, cookie) = found.control(ber::DIRSYNC).and_then(ber::dirsync_answer).ok_or_else(|| garbled(step))?;
         let mut touched = BTreeSet::new();
@@ -226,6 +229,13 @@ impl Client {
         self.draining &= more;
         let cursor = Some(Cursor::DirSync(STANDARD.encode(cookie)));
         Ok(Hints { touched, cursor, more, resync: first, ..Hints::default() })
+    }
+
+    async fn dirsync(&mut self, step: &'static str, base: &str, cookie: Vec<u8>) -> Result<Found, SourceError> {
+        let mut search = Search { controls: vec![ber::dirsync(&cookie)], ..self.search(base, self.anything()) };
+        // Whoever is moved changes in these alone.
+        search.attributes.extend(["name", "parentGUID"].map(str::to_owned));
+        self.link().await?.search(step, search).await
     }
 
     /// The longest naming context above `base_dn`.
@@ -249,16 +259,27 @@ impl Client {
             let what = "the server has no `highestCommittedUSN`: it is no domain controller, so it is no `flavor: ad`";
             return Err(SourceError::Misconfigured { step: "ask what changed", what: what.to_owned() });
         };
-        let now = Cursor::Usn { server: server.to_owned(), last: highest };
-        // Each domain controller counts for itself.
+        let server = server.to_owned();
+        let database = self.database(&server).await?;
+        // Each domain controller counts for itself, and anew where its database was restored.
         let last = match &cursor {
-            Some(Cursor::Usn { server: before, last }) if before == server && *last <= highest => *last,
-            _ => return Ok(Hints { cursor: Some(now), resync: true, ..Hints::default() }),
+            Some(Cursor::Usn { server: before, database: known, last })
+                if *before == server && *known == database && *last <= highest =>
+            {
+                Some(*last)
+            }
+            _ => None,
+        };
+        let now = Cursor::Usn { server, database, last: highest };
+        let last = match last {
+            Some(last) => last,
+            None => return Ok(Hints { cursor: Some(now), resync: true, ..Hints::default() }),
         };
         let since = format!("(uSNChanged>={})", last.saturating_add(1));
-        let changed = format!("(&{since}{})", self.everything());
-        let mut found = self.pages(self.search(&self.settings.base_dn, changed), "ask what changed").await?;
+        // Whoever was moved out of `base_dn` is seen as well.
         let context = self.naming_context().await?;
+        let changed = format!("(&{since}{})", self.anything());
+        let mut found = self.pages(self.search(&context, changed), "ask what changed").await?;
         let deleted = Search {
             controls: vec![ber::show_deleted()],
             ..self.search(&context, format!("(&(isDeleted=TRUE){since})"))
@@ -271,6 +292,14 @@ impl Client {
         Ok(Hints { touched, cursor: Some(now), ..Hints::default() })
     }
 
+    /// The `invocationId` of a domain controller; `None` where it may not be read.
+    async fn database(&mut self, server: &str) -> Result<Option<String>, SourceError> {
+        let search = at_base(server, &["invocationId"]);
+        let found = self.link().await?.search("read which database it is", search).await?;
+        let id = found.entries.first().and_then(|entry| entry.bytes("invocationId")).and_then(Key::of_guid);
+        Ok(id.map(|id| id.to_string()))
+    }
+
     /// Asks for what has a newer `modifyTimestamp`. What is deleted is in no answer.
     pub(super) async fn ask_modified(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
         let kept = match cursor {
@@ -278,7 +307,8 @@ impl Client {
             _ => None,
         };
         // Until something was read, nothing is known of the server's clock; the first listing reads everything.
-        let Some(last) = self.newest.max(kept) else { return Ok(Hints::default()) };
+        // A stamp from the future would hide what comes before it.
+        let Some(last) = self.newest.max(kept).map(|last| last.min(self.now())) else { return Ok(Hints::default()) };
         let since = as_generalized_time(last.minus(OVERLAP));
         let filter = format!("(&(modifyTimestamp>={since}){})", self.everything());
         let search = self.search(&self.settings.base_dn, filter);
@@ -289,7 +319,7 @@ impl Client {
     }
 
     /// Everything that a search finds, page by page.
-    async fn pages(&mut self, search: Search, step: &'static str) -> Result<Vec<Entry>, SourceError> {
+    pub(super) async fn pages(&mut self, search: Search, step: &'static str) -> Result<Vec<Entry>, SourceError> {
         let (mut found, mut cookie) = (Vec::new(), Vec::new());
         loop {
             let (entries, next) = self.link().await?.page(step, search.clone(), (ROWS, cookie)).await?;

@@ -19,6 +19,8 @@ pub(super) enum Member {
     Dn(String),
     /// By user name.
     Uid(String),
+    /// Not at all: it is the primary group of an account, and this its SID.
+    Primary(Vec<u8>),
 }
 
 /// A group.
@@ -44,6 +46,11 @@ impl Group {
             sid: entry.bytes("objectSid").map(<[u8]>::to_vec),
             members: by_dn.chain(by_uid).collect(),
         })
+    }
+
+    /// Whoever is in it: its members, and those whose primary group it is.
+    fn concerned(&self) -> impl Iterator<Item = Member> {
+        self.members.iter().cloned().chain(self.sid.clone().map(Member::Primary))
     }
 }
 
@@ -84,7 +91,8 @@ impl Tree {
         self.groups.insert(key, group);
     }
 
-    fn remove(&mut self, key: Key) {
+    /// Forgets a group.
+    pub(super) fn remove(&mut self, key: Key) {
         let Some(group) = self.groups.remove(&key) else { return };
         let dn = normal(&group.dn);
         if self.by_dn.get(&dn) == Some(&key) {
@@ -111,13 +119,18 @@ impl Tree {
         }
     }
 
-    /// The names of all groups that somebody is in, directly or through others; `primary` is the SID of one that
-    /// does not name them. Each goes by its DN and, where no other is called so, by its `cn`.
-    pub(super) fn flat(&self, members: impl IntoIterator<Item = Member>, primary: Option<&[u8]>) -> Vec<String> {
+    /// The names of all groups that somebody is in, directly or through others. Each goes by its DN and, where no other
+    /// is called so, by its `cn`.
+    pub(super) fn flat(&self, members: impl IntoIterator<Item = Member>) -> Vec<String> {
         let mut names = BTreeSet::new();
         let mut seen = HashSet::new();
-        let mut next: Vec<Key> = primary.and_then(|sid| self.by_sid.get(sid)).copied().into_iter().collect();
-        next.extend(members.into_iter().filter_map(|member| self.of.get(&member)).flatten());
+        let mut next: Vec<Key> = Vec::new();
+        for member in members {
+            match &member {
+                Member::Primary(sid) => next.extend(self.by_sid.get(sid)),
+                Member::Dn(_) | Member::Uid(_) => next.extend(self.of.get(&member).into_iter().flatten()),
+            }
+        }
         while let Some(key) = next.pop() {
             let Some(group) = self.groups.get(&key).filter(|_| seen.insert(key)) else { continue };
             names.insert(group.dn.clone());
@@ -139,16 +152,16 @@ impl Tree {
         for name in [old, group.as_ref()].into_iter().flatten().filter_map(|group| group.name.as_ref()) {
             touched.extend(self.by_name.get(&name.to_lowercase()).into_iter().flatten());
         }
-        let arriving = group.iter().flat_map(|group| group.members.iter().cloned());
+        let arriving = group.iter().flat_map(Group::concerned);
         let mut concerned = self.below(touched, arriving.collect());
         let before: Vec<(Member, Vec<String>)> =
-            concerned.iter().map(|member| (member.clone(), self.flat([member.clone()], None))).collect();
+            concerned.iter().map(|member| (member.clone(), self.flat([member.clone()]))).collect();
         match group {
             Some(group) => self.put(key, group),
             None => self.remove(key),
         }
         concerned.clear();
-        let changed = before.into_iter().filter(|(member, before)| self.flat([member.clone()], None) != *before);
+        let changed = before.into_iter().filter(|(member, before)| self.flat([member.clone()]) != *before);
         changed.map(|(member, _)| member).filter(|member| !self.is_group(member)).collect()
     }
 
@@ -161,7 +174,7 @@ impl Tree {
         let mut found = members.clone();
         let inner = |member: &Member| match member {
             Member::Dn(dn) => self.by_dn.get(dn).copied(),
-            Member::Uid(_) => None,
+            Member::Uid(_) | Member::Primary(_) => None,
         };
         let mut next = groups;
         next.extend(members.iter().filter_map(inner));
@@ -169,7 +182,7 @@ impl Tree {
         while let Some(key) = next.pop() {
             let Some(group) = self.groups.get(&key).filter(|_| seen.insert(key)) else { continue };
             next.extend(group.members.iter().filter_map(inner));
-            found.extend(group.members.iter().cloned());
+            found.extend(group.concerned());
         }
         found
     }
@@ -181,6 +194,11 @@ pub(super) fn primary(entry: &Entry, flavor: Flavor) -> Option<Vec<u8>> {
     let own = entry.bytes("objectSid")?;
     let domain = own.get(..own.len().checked_sub(4)?)?;
     Some([domain, &u32::try_from(rid).ok()?.to_le_bytes()].concat())
+}
+
+/// The last number of a SID: it names an account or a group within its domain.
+pub(super) fn last_number(sid: &[u8]) -> Option<u32> {
+    Some(u32::from_le_bytes(*sid.last_chunk::<4>()?))
 }
 
 /// A part of the values of an attribute that has too many for one answer: its name, and where the next part begins.

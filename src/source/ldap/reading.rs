@@ -11,7 +11,7 @@ use super::entry::{Entry, Key};
 use super::groups::{self, Group, Member};
 use super::link::Search;
 use super::status::{self, password_changed, standing};
-use super::{Client, Flavor, NOTHING, at_base};
+use super::{Client, Flavor, NOTHING, ROWS, at_base};
 use crate::domain::inbox::Observation;
 use crate::domain::person::{Person, PersonId};
 use crate::domain::revocation::Target;
@@ -19,9 +19,8 @@ use crate::source::error::SourceError;
 
 /// Classes of entries that are people.
 const PEOPLE: [&str; 4] = ["person", "organizationalPerson", "inetOrgPerson", "posixAccount"];
-/// Where a change of groups concerns more people than this, everybody is listed instead.
-const CONCERNED: usize = 1_000;
-
+/// Where a change of groups concerns more people than this, they are not read one by one.
+const CONCERNED: usize = 100;
 /// When somebody who was renamed is looked at again.
 const MENDED: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
 
@@ -64,6 +63,12 @@ impl Client {
             Flavor::OpenLdap => "entryUUID",
             Flavor::Ad => "objectGUID",
         }
+    }
+
+    /// Whatever is or was a person or a group in Active Directory. A deleted entry has lost its `objectCategory`, and
+    /// somebody who no longer fits `people_filter` is not found by it.
+    pub(super) fn anything(&self) -> String {
+        format!("(|{}(objectClass=user)(objectClass=group)(isDeleted=TRUE))", self.people_filter())
     }
 
     /// The filter that finds the one entry of this key.
@@ -141,9 +146,7 @@ impl Client {
         self.newest = self.newest.max(entry.time("modifyTimestamp"));
         let standing = standing(entry, self.settings.flavor, now);
         self.timers.extend(standing.until.map(|until| (until, key)));
-        let members = std::iter::once(Member::Dn(normal(&entry.dn)));
-        let members = members.chain(entry.texts(self.called("username")).map(|uid| Member::Uid(uid.to_owned())));
-        let primary = groups::primary(entry, self.settings.flavor);
+        let members = self.named(entry);
         let text = |name: &str| entry.text(self.called(name)).map(str::to_owned);
         let attributes = self.settings.attributes.iter().filter_map(|name| Some((name.clone(), text(name)?)));
         Some(Person {
@@ -154,7 +157,7 @@ impl Client {
             attributes: attributes.collect(),
             // What a server stamps on an entry is no version: it goes back where one is restored from a backup.
             changed: None,
-            groups: self.tree.as_ref().map(|tree| tree.flat(members, primary.as_deref())).unwrap_or_default(),
+            groups: self.tree.as_ref().map(|tree| tree.flat(members)).unwrap_or_default(),
         })
     }
 
@@ -185,13 +188,12 @@ impl Client {
         Ok(Group::read(&entry))
     }
 
-    /// Reads whatever was touched, and says what became of it; whether it concerns so many that everybody should be
-    /// listed.
+    /// Reads whatever was touched, and says what became of it.
     pub(super) async fn read_again(
         &mut self,
         touched: BTreeSet<Key>,
         entries: Vec<Entry>,
-    ) -> Result<(Vec<Observation>, bool), SourceError> {
+    ) -> Result<Vec<Observation>, SourceError> {
         let mut people: BTreeMap<Key, Option<Entry>> = BTreeMap::new();
         let mut concerned: BTreeSet<Member> = BTreeSet::new();
         let mut found = Vec::with_capacity(touched.len() + entries.len());
@@ -208,10 +210,9 @@ impl Client {
                 Some(entry) => self.group(entry.clone()).await?,
                 None => None,
             };
-            let tree = self.tree.get_or_insert_default();
-            let was_group = tree.contains(key);
+            let was_group = self.tree.as_ref().is_some_and(|tree| tree.contains(key));
             let is_group = group.is_some();
-            concerned.extend(tree.change(key, group));
+            concerned.extend(self.take_group(key, group));
             if entry.as_ref().is_some_and(|entry| self.is_person(entry)) || !(is_group || was_group) {
                 people.insert(key, entry);
             }
@@ -219,17 +220,48 @@ impl Client {
         for entry in people.values().flatten() {
             concerned.extend(self.groups_that_name(entry).await?);
         }
-        let many = concerned.len() > CONCERNED;
-        for member in concerned.into_iter().filter(|_| !many) {
-            for entry in self.member(&member).await? {
-                people.entry(self.key(&entry)?).or_insert(Some(entry));
+        if concerned.len() > CONCERNED {
+            self.members(&concerned, &mut people).await?;
+        } else {
+            for member in &concerned {
+                for entry in self.member(member).await? {
+                    people.entry(self.key(&entry)?).or_insert(Some(entry));
+                }
             }
         }
         let mut observations = Vec::new();
         for (key, entry) in people {
             observations.extend(self.outcome(key, entry).await?);
         }
-        Ok((observations, many))
+        Ok(observations)
+    }
+
+    /// Reads those whom groups name so, where they are so many that everybody is read. A listing would not do: what
+    /// it takes from many is held back.
+    async fn members(
+        &mut self,
+        concerned: &BTreeSet<Member>,
+        people: &mut BTreeMap<Key, Option<Entry>>,
+    ) -> Result<(), SourceError> {
+        let mut cookie = Some(Vec::new());
+        while let Some(next) = cookie {
+            let search = self.search_people(None);
+            let page = self.link().await?.page("read the members of a group", search, (ROWS, next)).await?;
+            for entry in page.0 {
+                if self.named(&entry).any(|member| concerned.contains(&member)) {
+                    people.entry(self.key(&entry)?).or_insert(Some(entry));
+                }
+            }
+            cookie = page.1;
+        }
+        Ok(())
+    }
+
+    /// How groups name somebody.
+    fn named<'a>(&self, entry: &'a Entry) -> impl Iterator<Item = Member> + use<'a> {
+        let uids = entry.texts(self.called("username")).map(|uid| Member::Uid(uid.to_owned()));
+        let primary = groups::primary(entry, self.settings.flavor).map(Member::Primary);
+        std::iter::once(Member::Dn(normal(&entry.dn))).chain(uids).chain(primary)
     }
 
     /// Reads the groups again that name somebody: where a server mends names in them, it does not say so. Whose groups
@@ -244,7 +276,7 @@ impl Client {
         for entry in found {
             let key = self.key(&entry)?;
             let group = self.group(entry).await?;
-            concerned.extend(self.tree.get_or_insert_default().change(key, group));
+            concerned.extend(self.take_group(key, group));
         }
         Ok(concerned)
     }
@@ -255,6 +287,10 @@ impl Client {
         let search = match member {
             Member::Dn(dn) if !is_within(dn, &self.people_dn) => return Ok(vec![]),
             Member::Dn(dn) => Search { scope: Scope::Base, ..self.search(dn, self.people_filter().to_owned()) },
+            Member::Primary(sid) => {
+                let Some(rid) = groups::last_number(sid) else { return Ok(vec![]) };
+                return self.pages(self.search_people(Some(&format!("(primaryGroupID={rid})"))), step).await;
+            }
             Member::Uid(uid) => {
                 self.search_people(Some(&format!("({}={})", self.called("username"), ldap_escape(uid.as_str()))))
             }
@@ -276,15 +312,16 @@ impl Client {
             return Ok(found);
         }
         // Not a person any more, or not here: moved, or deleted.
-        let elsewhere = entry.is_some() || self.is_elsewhere(key).await?;
-        // Keys of whatever else was deleted come too. Before everybody was listed once, who is who is not known; who
-        // is elsewhere is then left to the listing.
-        if self.known.remove(&key).is_none() && (self.complete || elsewhere) {
-            return Ok(vec![]);
+        let person = self.id(key);
+        if self.known.remove(&key).is_none() {
+            // Keys of whatever else was deleted come too. Before everybody was listed once, who is who is not known.
+            let told = if self.complete { None } else { Some(Observation::Vanished { person }) };
+            return Ok(told.into_iter().collect());
         }
+        let elsewhere = entry.is_some() || self.is_elsewhere(key).await?;
         let what = if elsewhere { "moved away" } else { "deleted" };
         tracing::info!(source.name = %self.settings.name, person = %key, what, "somebody left the directory");
-        Ok(vec![Observation::Gone { person: self.id(key), at: None }])
+        Ok(vec![Observation::Gone { person, at: None }])
     }
 
     /// Whether an entry is still there, as anything and anywhere below `base_dn`.

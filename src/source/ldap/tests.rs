@@ -173,18 +173,18 @@ fn groups_in_groups_and_whose_change_is_whose() {
         tree.change(key(2), Some(group("core", "g", &["UID=B", "cn=eng,ou=g"]))),
         [member("uid=a"), member("uid=b")]
     );
-    assert_eq!(tree.flat([member("uid=b")], None), ["cn=core,ou=g", "cn=eng,ou=g", "core", "eng"]);
+    assert_eq!(tree.flat([member("uid=b")]), ["cn=core,ou=g", "cn=eng,ou=g", "core", "eng"]);
     assert_eq!(tree.change(key(2), Some(group("core", "g", &["uid=b", "cn=eng,ou=g"]))), [], "nothing changed");
     // A name that two groups have is nobody's.
     assert_eq!(
         tree.change(key(3), Some(group("Core", "elsewhere", &["uid=c"]))),
         [member("uid=a"), member("uid=b"), member("uid=c")]
     );
-    assert_eq!(tree.flat([member("uid=c")], None), ["cn=Core,ou=elsewhere"]);
+    assert_eq!(tree.flat([member("uid=c")]), ["cn=Core,ou=elsewhere"]);
     assert_eq!(tree.change(key(3), None).len(), 3);
     // What was a group may be anything now.
     assert_eq!(tree.change(key(2), None), [member("cn=core,ou=g"), member("uid=a"), member("uid=b")]);
-    assert_eq!(tree.flat([member("uid=b")], None), Vec::<String>::new());
+    assert_eq!(tree.flat([member("uid=b")]), Vec::<String>::new());
     let unix = Group::read(&entry("cn=u", &[("objectClass", "posixGroup"), ("cn", "u"), ("memberUid", "a")])).unwrap();
     assert_eq!(tree.change(key(4), Some(unix)), [Member::Uid("a".to_owned())]);
 }

@@ -108,6 +108,27 @@ impl Slapd {
         if port > 40_000 { port - 7_919 } else { port + 7_919 }
     }
 
+    /// Puts its data back from a backup of what they are: everything in it was written just now, says the server, and
+    /// it knows no cookie from before. It has to be stopped.
+    pub fn restore(&self) {
+        let config = self.scratch.path().join("slapd.conf");
+        let tool = |tool: &str| {
+            let mut command = Command::new(binary().unwrap());
+            command.args(["-T", tool, "-b", BASE, "-f"]).arg(&config);
+            command
+        };
+        let backup = tool("cat").output().unwrap();
+        assert!(backup.status.success(), "{}", String::from_utf8_lossy(&backup.stderr));
+        let backup = String::from_utf8(backup.stdout).unwrap();
+        let kept = backup.lines().filter(|line| !line.starts_with("entryCSN:") && !line.starts_with("contextCSN:"));
+        let path = self.scratch.path().join("backup.ldif");
+        std::fs::write(&path, kept.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        std::fs::remove_dir_all(self.scratch.path().join("db")).unwrap();
+        std::fs::create_dir(self.scratch.path().join("db")).unwrap();
+        let added = tool("add").arg("-w").arg("-l").arg(path).output().unwrap();
+        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    }
+
     /// Stops it; its data stay.
     pub fn stop(&mut self) {
         self.process = None;
@@ -122,7 +143,7 @@ impl Slapd {
         let mut command = Command::new("ldapmodify");
         command.args(["-x", "-D", "cn=admin,dc=example,dc=org", "-w", "adminsecret"]);
         command.arg("-H").arg(format!("ldap://127.0.0.1:{port}"));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(ldif.as_bytes()).unwrap();
         let done = child.wait_with_output().unwrap();
         assert!(done.status.success(), "{ldif}: {}", String::from_utf8_lossy(&done.stderr));
