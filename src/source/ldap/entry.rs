@@ -124,9 +124,21 @@ pub(super) fn primitive(tag: StructureTag) -> Option<Vec<u8>> {
     }
 }
 
-/// `20261125132715Z`, with or without seconds and a fraction.
+/// `20261125132715Z`, with or without minutes, seconds and a fraction; instead of the `Z` a zone such as `+0130` or `-05`
+/// (RFC 4517 section 3.3.13).
 pub(super) fn generalized_time(text: &str) -> Option<Timestamp> {
-    let text = text.strip_suffix('Z')?;
+    let (text, zone) = match text.strip_suffix('Z') {
+        Some(text) => (text, "+00:00".to_owned()),
+        None => {
+            let (text, zone) = text.split_at_checked(text.rfind(['+', '-'])?)?;
+            let (sign, digits) = zone.split_at_checked(1)?;
+            if !matches!(digits.len(), 2 | 4) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return None;
+            }
+            let (hours, minutes) = digits.split_at_checked(2)?;
+            (text, format!("{sign}{hours}:{}", if minutes.is_empty() { "00" } else { minutes }))
+        }
+    };
     let (whole, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
     if !matches!(whole.len(), 10 | 12 | 14) || !whole.chars().chain(fraction.chars()).all(|c| c.is_ascii_digit()) {
         return None;
@@ -135,7 +147,7 @@ pub(super) fn generalized_time(text: &str) -> Option<Timestamp> {
     let millis = format!("{fraction:0<3}");
     let millis = millis.get(..3)?;
     let [year, month, day, hour] = [part(0, 4), part(4, 6), part(6, 8), part(8, 10)];
-    format!("{year}-{month}-{day}T{hour}:{}:{}.{millis}Z", part(10, 12), part(12, 14)).parse().ok()
+    format!("{year}-{month}-{day}T{hour}:{}:{}.{millis}{zone}", part(10, 12), part(12, 14)).parse().ok()
 }
 
 /// A time as a GeneralizedTime, to the second.

@@ -109,6 +109,8 @@ fn times_and_keys_as_they_are_written() {
     assert_eq!(generalized_time("20261125120000Z"), Some(now()));
     assert_eq!(generalized_time("20261125120000.5Z"), Some(now().plus(Duration::from_millis(500))));
     assert_eq!(generalized_time("202611251200Z"), Some(now()));
+    assert_eq!(generalized_time("20261125133000+0130"), Some(now()));
+    assert_eq!(generalized_time("2026112507-05"), Some(now()));
     assert_eq!(as_generalized_time(now()), "20261125120000Z");
     for bad in ["20261125120000", "2026112512000Z", "20261325120000Z", "x0261125120000Z", ""] {
         assert_eq!(generalized_time(bad), None, "{bad}");
