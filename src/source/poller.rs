@@ -18,6 +18,8 @@ use super::pace::{back_off, jittered};
 use crate::domain::inbox::{Command, Inbox, Observation, Refused};
 use crate::domain::time::{Now, Timestamp};
 
+/// How long orders may hold up what is due.
+const OVERDUE: Duration = Duration::from_millis(500);
 /// Observations that are asked for at once: they share a commit.
 const TOGETHER: usize = 500;
 /// How long a listing has its turns, where events are waited for.
@@ -82,6 +84,8 @@ pub struct Poller<D: Directory> {
     /// There are more events, and a listing that is due has its turn before them.
     yields: bool,
     listing: Option<Listing<D::Place>>,
+    /// The provider does not want to be asked before.
+    not_before: Instant,
     /// Once the listing on its way is over, another is due.
     again: bool,
     next_poll: Instant,
@@ -108,6 +112,7 @@ impl<D: Directory> Poller<D> {
             untold: None,
             yields: false,
             listing: None,
+            not_before: now,
             again: false,
             next_poll: now,
             next_sweep: now,
@@ -122,6 +127,11 @@ impl<D: Directory> Poller<D> {
     pub async fn run(mut self) {
         loop {
             let due = self.next_poll.min(self.next_sweep);
+            // Orders go first, but not for ever: whoever looks strangers up delays nobody's departure.
+            if due + OVERDUE <= Instant::now() {
+                self.turn().await;
+                continue;
+            }
             tokio::select! {
                 biased;
                 order = self.around.orders.recv() => match order {
@@ -201,6 +211,7 @@ impl<D: Directory> Poller<D> {
         if error.wait().is_some() {
             // The budget is one, for events and listings.
             let until = Instant::now() + pause;
+            self.not_before = self.not_before.max(until);
             (self.next_poll, self.next_sweep) = (self.next_poll.max(until), self.next_sweep.max(until));
         }
         Instant::now() + pause
@@ -320,6 +331,10 @@ impl<D: Directory> Poller<D> {
             Order::Sync { full: false, reply } => {
                 (self.yields, self.next_poll) = (false, Instant::now());
                 self.waiting_for_events.push(reply);
+            }
+            // Nobody waits for it any more, or the provider does not want to be asked now.
+            Order::LookUp { reply, .. } if reply.is_closed() || Instant::now() < self.not_before => {
+                let _ = reply.send(None);
             }
             Order::LookUp { attribute, value, reply } => {
                 let found = self.look_up(&attribute, &value).await;

@@ -2,7 +2,7 @@
 //! anything newer.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use tokio::time::timeout;
 
 use crate::corp::{self, at};
 use crate::laws::world::{InMemory, Store as _, World};
-use crate::support::Scratch;
 use crate::support::okta::{Okta, TOKEN, epoch_ms};
 use crate::support::polled::Polled;
 use crate::support::troubled::Troubled;
+use crate::support::{Scratch, until};
 
 /// A provider that says once what happened.
 #[derive(Default)]
@@ -210,4 +210,67 @@ async fn an_event_of_keycloak_is_not_lost_where_the_log_refuses_it() {
     source.sync(false).await.unwrap();
     assert_eq!(world.check(&left, now()).await.reason, Reason::RevokedPerson);
     assert_eq!(world.check(&back, now()).await.reason, Reason::IssuedBeforeCutoff);
+}
+
+/// A provider that looks people up slowly, or refuses to.
+struct Strangers {
+    /// How often it was asked for events, and for somebody.
+    asked: Arc<[AtomicUsize; 2]>,
+    busy: bool,
+}
+
+impl Directory for Strangers {
+    type Place = ();
+
+    async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
+        self.asked[0].fetch_add(1, Ordering::Relaxed);
+        Ok(Changes::default())
+    }
+
+    async fn page(&mut self, _: Option<()>) -> Result<Page<()>, SourceError> {
+        let people = vec![corp::person("alice", Status::Active)];
+        Ok(Page { people, observations: vec![], next: None, count: None })
+    }
+
+    async fn look_up(&mut self, _: &str, _: &str) -> Result<Option<Person>, SourceError> {
+        self.asked[1].fetch_add(1, Ordering::Relaxed);
+        if self.busy {
+            return Err(SourceError::RateLimited { step: "look somebody up", wait: Duration::from_secs(600) });
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok(None)
+    }
+
+    async fn examine(&mut self) -> Vec<Finding> {
+        vec![]
+    }
+}
+
+#[tokio::test]
+async fn strangers_who_are_looked_up_delay_nobodys_departure() {
+    let world = World::empty(InMemory::new(), corp::policy()).await;
+    let asked = Arc::<[AtomicUsize; 2]>::default();
+    let strangers = Strangers { asked: Arc::clone(&asked), busy: false };
+    let poll = Duration::from_millis(50);
+    let source = Polled::every(poll, "hr", strangers, &world.inbox, Arc::new(|| at(0)));
+    // Always somebody waits: two others are asked for while one is looked up.
+    let stream = async || loop {
+        source.look_up("id", "x").await;
+    };
+    let flood = async { tokio::join!(stream(), stream(), stream()) };
+    let polled = until("events are read all the same", async || (asked[0].load(Ordering::Relaxed) > 5).then_some(()));
+    tokio::select! { () = polled => {}, _ = flood => {} }
+    assert!(asked[1].load(Ordering::Relaxed) > 5, "and strangers are looked up");
+}
+
+#[tokio::test]
+async fn a_provider_that_wants_us_to_wait_is_not_asked_for_strangers() {
+    let world = World::empty(InMemory::new(), corp::policy()).await;
+    let asked = Arc::<[AtomicUsize; 2]>::default();
+    let strangers = Strangers { asked: Arc::clone(&asked), busy: true };
+    let source = Polled::start("hr", strangers, &world.inbox, Arc::new(|| at(0)));
+    for _ in 0..20 {
+        assert_eq!(source.look_up("id", "x").await, None);
+    }
+    assert_eq!(asked[1].load(Ordering::Relaxed), 1);
 }

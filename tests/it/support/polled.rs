@@ -19,12 +19,16 @@ pub struct Polled {
 impl Polled {
     /// The source `name`, which tells this inbox.
     pub fn start(name: &str, directory: impl Directory, inbox: &Inbox, time: Time) -> Self {
+        Self::every(Duration::from_secs(86_400), name, directory, inbox, time)
+    }
+
+    /// The same, asked for events so often.
+    pub fn every(poll: Duration, name: &str, directory: impl Directory, inbox: &Inbox, time: Time) -> Self {
         let (orders, received) = mpsc::channel(1);
         let (sender, health) = watch::channel(Health::default());
         let reports = Arc::new(|_: &str, _| {});
         let around = Surroundings { inbox: inbox.clone(), time, reports, health: sender, orders: received };
-        let day = Duration::from_secs(86_400);
-        let rhythm = Rhythm { poll: day, reconcile: day };
+        let rhythm = Rhythm { poll, reconcile: Duration::from_secs(86_400) };
         let mut tasks = JoinSet::new();
         tasks.spawn(Poller::new(name.into(), directory, rhythm, None, around).run());
         Self { orders, health, tasks }
