@@ -23,6 +23,8 @@ use crate::domain::time::{Now, Timestamp};
 
 /// How long whoever has no deadline waits.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A look-up that is on its way for longer has nobody who waits for it.
+const FORGOTTEN: Duration = Duration::from_secs(10);
 /// How long before the caller's deadline a look-up is given up: the check has to be judged still.
 const MARGIN: Duration = Duration::from_millis(15);
 /// How long it is remembered that a source does not know somebody. Whoever joins meanwhile comes with its events.
@@ -47,7 +49,7 @@ pub struct Joiners {
 
 #[derive(Default)]
 struct Asking {
-    on_their_way: HashMap<Key, LookUp>,
+    on_their_way: HashMap<Key, (Instant, LookUp)>,
     budgets: HashMap<String, Budget>,
 }
 
@@ -115,8 +117,10 @@ impl Joiners {
         }
         let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         let Asking { on_their_way, budgets } = &mut *asking;
-        // Whoever asked may be gone: what was answered is over all the same.
-        on_their_way.retain(|_, look_up| look_up.peek().is_none());
+        // Whoever asked may be gone: what was answered is over all the same, and so is what nobody can be waiting for.
+        let instant = Instant::now();
+        on_their_way
+            .retain(|_, (since, look_up)| look_up.peek().is_none() && instant.duration_since(*since) < FORGOTTEN);
         let mut questions = Vec::new();
         for link in &credential.owner.links {
             let Some(source) = policy.sources.get(usize::from(link.source)).filter(|source| source.supplies.people)
@@ -128,18 +132,17 @@ impl Joiners {
             if remembered.is_some_and(|at| now.steady.since(at) < REMEMBERED) {
                 continue;
             }
-            if let Some(look_up) = on_their_way.get(&link.person) {
+            if let Some((_, look_up)) = on_their_way.get(&link.person) {
                 questions.push((link.person, look_up.clone()));
                 continue;
             }
-            let instant = Instant::now();
             if !budgets.entry(source.name.clone()).or_insert_with(|| Budget::full(instant)).take(instant) {
                 continue;
             }
             let (sources, name) = (self.sources.clone(), source.name.clone());
             let (attribute, value) = (by.attribute.clone(), link.value.to_string());
             let look_up = async move { sources.look_up(&name, &attribute, &value).await }.boxed().shared();
-            on_their_way.insert(link.person, look_up.clone());
+            on_their_way.insert(link.person, (instant, look_up.clone()));
             questions.push((link.person, look_up));
         }
         questions
