@@ -263,7 +263,7 @@ impl Client {
         let (mut people, mut observations) = (Vec::with_capacity(entries.len()), Vec::new());
         for entry in entries {
             let key = self.key(&entry)?;
-            people.extend(self.person(key, &entry));
+            people.extend(self.person(key, &entry)?);
             observations.extend(self.password(key, &entry));
         }
         if next.is_none() {
@@ -289,7 +289,7 @@ impl Client {
         let mut found = self.link().await?.list("look somebody up", search).await?.into_iter();
         let (Some(entry), None) = (found.next(), found.next()) else { return Ok(None) };
         let key = self.key(&entry)?;
-        Ok(self.person(key, &entry))
+        self.person(key, &entry)
     }
 }
 

@@ -131,9 +131,18 @@ impl Client {
     }
 
     /// What an entry amounts to; nobody where it lies elsewhere.
-    pub(super) fn person(&mut self, key: Key, entry: &Entry) -> Option<Person> {
+    ///
+    /// # Errors
+    /// [`SourceError::Misconfigured`] where it cannot be seen whether an account is disabled: that has no default.
+    pub(super) fn person(&mut self, key: Key, entry: &Entry) -> Result<Option<Person>, SourceError> {
         if !self.is_person(entry) {
-            return None;
+            return Ok(None);
+        }
+        let is_account = self.settings.flavor == Flavor::Ad && entry.is("objectClass", "user");
+        if is_account && entry.number("userAccountControl").is_none() {
+            let what =
+                "`userAccountControl` cannot be read: `bind_dn` needs the right to, for every account".to_owned();
+            return Err(SourceError::Misconfigured { step: "read an entry", what });
         }
         let now = self.now();
         let mut hasher = DefaultHasher::new();
@@ -149,7 +158,7 @@ impl Client {
         let members = self.named(entry);
         let text = |name: &str| entry.text(self.called(name)).map(str::to_owned);
         let attributes = self.settings.attributes.iter().filter_map(|name| Some((name.clone(), text(name)?)));
-        Some(Person {
+        Ok(Some(Person {
             id: self.id(key),
             status: standing.status,
             email: text("email"),
@@ -158,7 +167,7 @@ impl Client {
             // What a server stamps on an entry is no version: it goes back where one is restored from a backup.
             changed: None,
             groups: self.tree.as_ref().map(|tree| tree.flat(members)).unwrap_or_default(),
-        })
+        }))
     }
 
     /// What was issued before the password was changed is dead.
@@ -305,7 +314,7 @@ impl Client {
 
     async fn outcome(&mut self, key: Key, entry: Option<Entry>) -> Result<Vec<Observation>, SourceError> {
         if let Some(entry) = &entry
-            && let Some(person) = self.person(key, entry)
+            && let Some(person) = self.person(key, entry)?
         {
             let mut found: Vec<Observation> = self.password(key, entry).into_iter().collect();
             found.push(Observation::Change { person, at: None, event_id: None });

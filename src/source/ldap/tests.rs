@@ -145,16 +145,21 @@ fn a_person_of_active_directory() {
             ("mail", "alice@example.org"),
             ("primaryGroupID", "513"),
             ("objectClass", "user"),
+            ("userAccountControl", "512"),
         ],
     );
     alice.attributes.insert("objectsid".to_owned(), vec![[&domain[..], &1104_u32.to_le_bytes()].concat()]);
     assert!(primary(&alice, Flavor::Ad).is_some() && primary(&alice, Flavor::OpenLdap).is_none());
     let key = Key::of_uuid(&[1; 16]).unwrap();
-    let person = client.person(key, &alice).unwrap();
+    let person = client.person(key, &alice).unwrap().unwrap();
     assert_eq!((person.attribute("uid"), person.attribute("username")), (Some("alice"), Some("alice")));
     assert_eq!(person.groups, ["CN=Domain Users,DC=example,DC=org", "Domain Users"]);
+    let control = alice.attributes.remove("useraccountcontrol");
+    let error = client.person(key, &alice).unwrap_err().to_string();
+    assert!(error.contains("userAccountControl"), "a right that is gone enables nobody: {error}");
+    alice.attributes.extend(control.map(|control| ("useraccountcontrol".to_owned(), control)));
     alice.attributes.insert("isdeleted".to_owned(), vec![b"TRUE".to_vec()]);
-    assert_eq!(client.person(key, &alice), None, "a tombstone is nobody");
+    assert_eq!(client.person(key, &alice).unwrap(), None, "a tombstone is nobody");
     assert_eq!(range("member;range=0-1499"), Some(("member", Some(1500))));
     assert_eq!(range("member;range=1500-*"), Some(("member", None)));
     assert_eq!((range("member"), range("member;range=x-y")), (None, None));
