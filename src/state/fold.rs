@@ -40,6 +40,9 @@ pub struct Feed {
     pub held: Option<Arc<HeldBack>>,
     /// How many of ten thousand may be missing, until when.
     pub expected: Option<(u32, Timestamp)>,
+    /// How many of ten thousand memberships were confirmed to be lost, until when.
+    #[serde(default)]
+    pub confirmed_memberships: Option<(u32, Timestamp)>,
 }
 
 impl SourceState {
@@ -160,6 +163,9 @@ impl Fold {
             Event::HeldBack(held) => self.feed(&held.source).held = Some(Arc::new(held.clone())),
             Event::Released { source, .. } => self.feed(source).held = None,
             Event::Expected { source, share, until, .. } => self.feed(source).expected = Some((*share, *until)),
+            Event::MembershipsConfirmed { source, share, until, .. } => {
+                self.feed(source).confirmed_memberships = Some((*share, *until));
+            }
             Event::Exempted(exemption) => self.exempt(recorded.position, exemption),
             Event::ExemptionEnded { exemption, .. } => self.end_exemption(*exemption),
             Event::Pinned { issuer, name, person } => self.pin(issuer, name, person),
@@ -242,7 +248,8 @@ impl Fold {
 
     fn heard(&mut self, source: &str, (at, now): (Timestamp, Timestamp), cursor: Option<&String>) {
         // Who never listed its people completely is not heard to the end either.
-        if let Some(state) = self.sources.get_mut(source) {
+        // The beginning of time: it was only said from where it goes on.
+        if let Some(state) = self.sources.get_mut(source).filter(|_| at != Timestamp::MIN) {
             state.last_heard = later(state.last_heard, at, now);
         }
         if let Some(cursor) = cursor {

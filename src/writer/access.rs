@@ -76,7 +76,7 @@ pub(super) fn heard(plan: &mut Plan, source: &str, at: Timestamp, cursor: Option
     let moved = cursor.is_some() && fold.feeds.get(source).and_then(|feed| feed.cursor.as_ref()) != cursor;
     let every = shortest_patience(&plan.state.rules.policy, source) / SIGNS;
     // One that lies in the future was written while the clock was ahead.
-    let due = |last: Timestamp| last.plus(every) <= at || last > now.wall;
+    let due = |last: Timestamp| at != Timestamp::MIN && (last.plus(every) <= at || last > now.wall);
     let due = fold.sources.get(source).is_some_and(|state| due(state.last_heard));
     if moved || due {
         let event = Event::Heard { source: source.to_owned(), at, cursor: cursor.cloned() };
