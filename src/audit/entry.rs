@@ -166,6 +166,11 @@ impl Entry {
                 target: Some(format!("up to {}.{:02} % until {until}", share / 100, share % 100)),
                 ..said(source, "departures announced", None, time)
             },
+            Event::MembershipsConfirmed { source, share, until, actor } => Self {
+                actor: Some(actor.clone()),
+                target: Some(format!("up to {}.{:02} % of memberships until {until}", share / 100, share % 100)),
+                ..said(source, "lost memberships confirmed", None, time)
+            },
             Event::Exempted(exemption) => exempted(exemption, recorded.position, time),
             Event::ExemptionEnded { exemption, cause } => Self {
                 target: Some(format!("exemption {exemption}")),

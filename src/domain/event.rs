@@ -181,6 +181,18 @@ pub enum Event {
         /// Who announced it.
         actor: String,
     },
+    /// An operator confirmed that memberships in groups were lost: a listing that says it again is let pass. Of people it
+    /// says nothing.
+    MembershipsConfirmed {
+        /// Name of the source.
+        source: String,
+        /// How many of ten thousand memberships may be missing.
+        share: u32,
+        /// Until when.
+        until: Timestamp,
+        /// Who confirmed it.
+        actor: String,
+    },
     /// Break glass begins.
     Exempted(Exemption),
     /// Break glass ends. Its id is the position of its beginning.
@@ -360,6 +372,8 @@ mod tests {
             }),
             (text(), text())
                 .prop_map(|(source, actor)| { Event::Released { source, cause: ReleaseCause::Confirmed, actor } }),
+            (text(), any::<u32>(), time(), text())
+                .prop_map(|(source, share, until, actor)| Event::MembershipsConfirmed { source, share, until, actor }),
             (text(), any::<u32>(), time(), text()).prop_map(|(source, share, until, actor)| Event::Expected {
                 source,
                 share,

@@ -152,7 +152,8 @@ fn late(plan: &mut Plan, known: &Person, late: &Person, when: When) {
     }
 }
 
-/// Plans the departure of somebody whom the source no longer has, since `at` on its clock.
+/// Plans the departure of somebody whom the source no longer has, since `at` on its clock, where it said so. A listing says
+/// no time: ours is never compared with the provider's, or a record that has not changed for years could not end it.
 pub(super) fn gone(plan: &mut Plan, id: &PersonId, at: Option<Timestamp>, when: When) {
     let known = plan.state.fold.people.find(&plan.state.fold.keyer, id).map(|known| Person::clone(&known.person));
     let nobody = || Person {

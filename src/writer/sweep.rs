@@ -4,25 +4,26 @@
 //! what is known waits for the end, because only then the guard can judge what is missing (`max_change`). In
 //! memory there is a key for each person listed, and a record for each that differs.
 
+mod guard;
+mod verdict;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
-use std::time::Duration;
+
+use guard::hold;
+pub(super) use verdict::{expect, judge};
 
 use super::directory::{When, change, gone, source_rules};
 use super::plan::{Outcome, Plan};
-use crate::domain::event::{Event, HeldBack, ReleaseCause};
-use crate::domain::inbox::{Refused, SweepId, Verdict};
+use crate::domain::event::{Event, ReleaseCause};
+use crate::domain::inbox::{Refused, SweepId};
 use crate::domain::key::Key;
 use crate::domain::person::{Person, PersonId, Status};
-use crate::domain::source::{MaxChange, SourceRules};
 use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
 use crate::state::people::{Known, person_key};
 
 /// Records that a listing brings into force at once: others wait no longer for their turn than that takes.
 const STEP: usize = 1_000;
-/// How long a listing that says again what an operator confirmed is let pass.
-const CONFIRMED_FOR: Duration = Duration::from_secs(3_600);
 
 /// One listing on its way.
 #[derive(Debug, Default)]
@@ -36,6 +37,8 @@ pub(super) struct Sweep {
     waiting: BTreeMap<Key, Person>,
     /// Who became known in another way since it began.
     touched: HashSet<Key>,
+    /// Those of them whom no piece named: they do not count as rows.
+    unlisted: HashSet<Key>,
     /// Who is missing from it, once the guard let it pass.
     missing: Option<Vec<PersonId>>,
     /// What the last step took, until the log has it.
@@ -68,8 +71,10 @@ impl Sweeps {
     pub(super) fn touched(&mut self, source: &str, key: Key) {
         if let Some(sweep) = self.0.get_mut(source) {
             sweep.waiting.remove(&key);
-            sweep.seen.insert(key);
             sweep.touched.insert(key);
+            if sweep.seen.insert(key) {
+                sweep.unlisted.insert(key);
+            }
         }
     }
 }
@@ -100,13 +105,15 @@ impl Sweep {
         for person in people {
             let key = person_key(&plan.state.fold.keyer, &person.id);
             self.seen.insert(key);
+            self.unlisted.remove(&key);
             let known = plan.state.fold.people.get(key);
             let same = known.is_some_and(|known| same(&known.person, person));
+            let fresh = !self.touched.contains(&key);
             // Nobody can be missing from the first listing: there is nothing to wait for.
-            if person.status != Status::Active || first || planted(Fault::GuardedListingRestores) {
+            if person.status != Status::Active || (first && fresh) || planted(Fault::GuardedListingRestores) {
                 self.waiting.remove(&key);
                 change(plan, person.clone(), None, when);
-            } else if !same && !self.touched.contains(&key) {
+            } else if !same && fresh {
                 self.waiting.insert(key, person.clone());
             }
         }
@@ -118,40 +125,8 @@ impl Sweep {
         known.filter(|known| present(&known.person) && !self.seen.contains(&known.key))
     }
 
-    /// What the listing does to memberships in groups. Those of people who are missing go with them.
-    fn memberships(&self, plan: &Plan, source: &str) -> Memberships {
-        let here = plan.state.fold.people.of_source(source).filter(|known| present(&known.person));
-        let mut all = Memberships { known: here.map(|known| known.person.groups.len()).sum(), lost: 0, gained: 0 };
-        for (key, new) in &self.waiting {
-            let known = plan.state.fold.people.get(*key).map_or(&[][..], |known| &known.person.groups);
-            all.lost += known.iter().filter(|group| !new.groups.contains(group)).count();
-            all.gained += new.groups.iter().filter(|group| !known.contains(group)).count();
-        }
-        all
-    }
-
-    /// Asks the guard: what the listing leaves out, if that is too much.
-    fn judged(&self, plan: &Plan, rules: &SourceRules, at: Timestamp, now: Now) -> Result<Vec<PersonId>, HeldBack> {
-        let source = rules.name.as_str();
-        let absent: Vec<PersonId> = self.absent(plan, source).map(|known| known.person.id.clone()).collect();
-        let groups = self.memberships(plan, source);
-        let guard = Guard::of(rules, plan, now);
-        // Nobody at all is no company: from an empty listing nothing is concluded, not even from the first (law 3).
-        let nobody = self.seen.is_empty() || (!absent.is_empty() && absent.len() >= self.known);
-        let no_groups = groups.lost > 1 && groups.lost >= groups.known + groups.gained;
-        let too_much =
-            guard.limit.is_passed(absent.len(), self.known) || guard.limit.is_passed(groups.lost, groups.known);
-        if !too_much && (guard.all_may_go || !(nobody || no_groups)) {
-            return Ok(absent);
-        }
-        let mut missing: Vec<String> = absent.into_iter().map(|id| id.key).collect();
-        missing.sort_unstable();
-        let (memberships, all_memberships) = (groups.lost, groups.known);
-        Err(HeldBack { source: source.to_owned(), at, missing, known: self.known, memberships, all_memberships })
-    }
-
     /// Plans the next step of a listing that the guard let pass; whether that was the last.
-    fn step(&mut self, plan: &mut Plan, when: When, listed: Timestamp) -> bool {
+    fn step(&mut self, plan: &mut Plan, when: When) -> bool {
         while self.step.len() < STEP
             && let Some((key, person)) = self.waiting.pop_first()
         {
@@ -162,7 +137,10 @@ impl Sweep {
         while self.step.len() < STEP
             && let Some(id) = missing.pop()
         {
-            gone(plan, &id, Some(listed), When { provider: None, ..when });
+            if self.touched.contains(&person_key(&plan.state.fold.keyer, &id)) {
+                continue;
+            }
+            gone(plan, &id, None, When { provider: None, ..when });
             self.step.push(Taken::Missing(id));
         }
         self.is_done()
@@ -181,47 +159,6 @@ fn same(known: &Person, new: &Person) -> bool {
 
 fn present(person: &Person) -> bool {
     person.status != Status::Departed
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Memberships {
-    known: usize,
-    lost: usize,
-    gained: usize,
-}
-
-/// How much may be missing.
-struct Guard {
-    limit: MaxChange,
-    /// It was announced that nobody may be left.
-    all_may_go: bool,
-}
-
-impl Guard {
-    fn of(rules: &SourceRules, plan: &Plan, now: Now) -> Self {
-        let announced = plan.state.fold.feeds.get(&rules.name).and_then(|feed| feed.expected);
-        // What was announced is over as soon as either clock says so.
-        let announced = announced.filter(|(_, until)| now.wall.max(now.steady) < *until);
-        let announced = announced.map_or(0.0, |(share, _)| f64::from(share) / 10_000.0);
-        let limit = MaxChange { share: rules.max_change.share.max(announced), ..rules.max_change };
-        Self { limit, all_may_go: announced >= 1.0 }
-    }
-}
-
-/// Plans what is known of a listing that the guard holds back, and says so.
-fn hold(plan: &mut Plan, held: HeldBack, now: Now) -> Refused {
-    let refused = Refused::Guarded {
-        source_name: held.source.clone(),
-        missing: held.missing.len(),
-        known: held.known,
-        memberships: held.memberships,
-    };
-    let before = plan.state.fold.feeds.get(&held.source).and_then(|feed| feed.held.clone());
-    let same = |before: &Arc<HeldBack>| before.missing == held.missing && before.memberships == held.memberships;
-    if !before.as_ref().is_some_and(same) {
-        plan.add(Event::HeldBack(held), now);
-    }
-    refused
 }
 
 fn complete(plan: &mut Plan, source: &str, at: Timestamp, now: Now) {
@@ -249,13 +186,13 @@ pub(super) fn listing(
     sweep.take(plan, people, first, when);
     if !whole {
         sweep.missing = Some(Vec::new());
-        while !sweep.step(plan, when, at) {
+        while !sweep.step(plan, when) {
             sweep.step.clear();
         }
         return Ok(Outcome::default());
     }
     sweep.missing = Some(sweep.judged(plan, &rules, at, now).map_err(|held| hold(plan, held, now))?);
-    while !sweep.step(plan, when, at) {
+    while !sweep.step(plan, when) {
         sweep.step.clear();
     }
     complete(plan, source, at, now);
@@ -272,6 +209,10 @@ pub(super) fn page(
 ) -> Result<Outcome, Refused> {
     source_rules(plan, source)?;
     let first = !plan.state.fold.sources.contains_key(source);
+    // A source that was replaced may still be in the middle of a request.
+    if sweeps.0.get(source).is_some_and(|sweep| sweep.id > id) {
+        return Err(void(source, "a newer one has begun"));
+    }
     let begun = || Sweep::begin(plan, source, id);
     let sweep = sweeps.0.entry(source.to_owned()).and_modify(|sweep| {
         if sweep.id != id {
@@ -303,8 +244,9 @@ pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now
         return Err(void(end.source, "nothing of it is here any more: begin anew"));
     };
     if sweep.missing.is_none() {
-        if let Some(count) = end.count.filter(|count| *count != sweep.seen.len()) {
-            let what = format!("it has {} people, and the provider counts {count}", sweep.seen.len());
+        let rows = sweep.seen.len() - sweep.unlisted.len();
+        if let Some(count) = end.count.filter(|count| *count != rows) {
+            let what = format!("it has {rows} people, and the provider counts {count}");
             sweeps.0.remove(end.source);
             return Err(void(end.source, what));
         }
@@ -319,7 +261,7 @@ pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now
             }
         }
     }
-    let done = sweep.step(plan, When { now, provider: None }, end.at);
+    let done = sweep.step(plan, When { now, provider: None });
     if done {
         complete(plan, end.source, end.at, now);
     }
@@ -328,53 +270,4 @@ pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now
 
 fn void(source: &str, what: impl Into<String>) -> Refused {
     Refused::Void { source_name: source.to_owned(), what: what.into() }
-}
-
-/// Plans what an operator says to the listing that is held back.
-pub(super) fn judge(
-    plan: &mut Plan,
-    source: &str,
-    verdict: Verdict,
-    actor: &str,
-    now: Now,
-) -> Result<Outcome, Refused> {
-    let held = plan.state.fold.feeds.get(source).and_then(|feed| feed.held.clone());
-    let held = held.ok_or_else(|| Refused::NothingHeld(source.to_owned()))?;
-    let until = now.wall.max(now.steady).plus(CONFIRMED_FOR);
-    let (cause, persons) = match verdict {
-        Verdict::Discard => (ReleaseCause::Discarded, Vec::new()),
-        Verdict::Confirm => {
-            let id = |key: &String| PersonId { source: source.to_owned(), key: key.clone() };
-            (ReleaseCause::Confirmed, held.missing.iter().map(id).collect())
-        }
-    };
-    for id in &persons {
-        gone(plan, id, Some(held.at), When { now, provider: None });
-    }
-    if verdict == Verdict::Confirm && held.memberships > 0 {
-        // Who lost them is not kept: the next listing, which says it again, is let pass.
-        let share = (held.memberships.saturating_mul(10_000)).div_ceil(held.all_memberships.max(1));
-        let share = u32::try_from(share).unwrap_or(10_000).min(10_000);
-        plan.add(Event::Expected { source: source.to_owned(), share, until, actor: actor.to_owned() }, now);
-    }
-    plan.add(Event::Released { source: source.to_owned(), cause, actor: actor.to_owned() }, now);
-    Ok(Outcome { persons, ..Outcome::default() })
-}
-
-/// Plans the announcement that many will leave.
-pub(super) fn expect(
-    plan: &mut Plan,
-    (source, share, until): (&str, u32, Timestamp),
-    actor: &str,
-    now: Now,
-) -> Result<Outcome, Refused> {
-    source_rules(plan, source)?;
-    if share > 10_000 {
-        return Err(Refused::Invalid("more than 100 % cannot leave".to_owned()));
-    }
-    if until <= now.wall.max(now.steady) {
-        return Err(Refused::Invalid("the time until which they are expected is over".to_owned()));
-    }
-    plan.add(Event::Expected { source: source.to_owned(), share, until, actor: actor.to_owned() }, now);
-    Ok(Outcome::default())
 }
