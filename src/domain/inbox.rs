@@ -51,6 +51,9 @@ pub enum Observation {
         sweep: SweepId,
         /// Who is in this piece.
         people: Vec<Person>,
+        /// Who is in it, and out only because another list leaves them out. Of somebody who is known to be active that
+        /// says as little as a missing row.
+        doubted: Vec<Person>,
     },
     /// All pieces were sent. Asked again as long as [`Done::more`] says so: a large listing comes into force in steps.
     Swept {

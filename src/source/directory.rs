@@ -29,6 +29,9 @@ pub struct Changes {
 pub struct Page<P> {
     /// Who is in it.
     pub people: Vec<Person>,
+    /// Who is out only because another list leaves them out, as they are then: judged like somebody whom this listing
+    /// leaves out, and looked up before they are believed to be.
+    pub doubted: Vec<Person>,
     /// What it tells beside: cut-offs, disabled clients.
     pub observations: Vec<Observation>,
     /// Where the next piece begins; `None`: that was all.

@@ -252,7 +252,7 @@ impl Client {
                 self.tree = Some(tree)
             }
             let next = Place { link: self.links, groups, cookie: next.unwrap_or_default() };
-            return Ok(Page { people: vec![], observations: vec![], next: Some(next), count: None });
+            return Ok(Page { people: vec![], doubted: vec![], observations: vec![], next: Some(next), count: None });
         }
         self.list_people(place.cookie).await
     }
@@ -270,7 +270,7 @@ impl Client {
             (self.listing, self.complete) = (false, true);
         }
         let next = next.map(|cookie| Place { link: self.links, groups: false, cookie });
-        Ok(Page { people, observations, next, count: None })
+        Ok(Page { people, doubted: vec![], observations, next, count: None })
     }
 
     async fn find(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {

@@ -102,8 +102,8 @@ impl<P: Clone> Listing<P> {
         D: Directory<Place = P>,
     {
         let page = directory.page(place).await?;
-        self.count(&page.people)?;
-        self.observe(around, page.people).await?;
+        self.count(page.people.iter().chain(&page.doubted))?;
+        self.observe(around, page.people, page.doubted).await?;
         observe(around, page.observations).await?;
         if let Some(next) = page.next {
             self.stage = Stage::Pieces(Some(next));
@@ -127,7 +127,7 @@ impl<P: Clone> Listing<P> {
             people.extend(directory.look_up("id", &id.key).await?);
             left -= 1;
         }
-        self.observe(around, people).await?;
+        self.observe(around, people, vec![]).await?;
         match &mut self.stage {
             Stage::Missing(missing) if left > 0 => missing.truncate(left),
             stage => *stage = Stage::Ending,
@@ -135,8 +135,13 @@ impl<P: Clone> Listing<P> {
         Ok(false)
     }
 
-    async fn observe(&self, around: &Surroundings, people: Vec<Person>) -> Result<(), SourceError> {
-        let piece = Observation::Page { source: self.source.clone(), sweep: self.id, people };
+    async fn observe(
+        &self,
+        around: &Surroundings,
+        people: Vec<Person>,
+        doubted: Vec<Person>,
+    ) -> Result<(), SourceError> {
+        let piece = Observation::Page { source: self.source.clone(), sweep: self.id, people, doubted };
         observe(around, vec![piece]).await
     }
 
@@ -150,18 +155,21 @@ impl<P: Clone> Listing<P> {
     ///
     /// # Errors
     /// [`SourceError::Malformed`] if it came so often that this listing will not end.
-    fn count(&mut self, people: &[Person]) -> Result<(), SourceError> {
+    fn count<'a>(&mut self, people: impl Iterator<Item = &'a Person>) -> Result<(), SourceError> {
         self.pieces += 1;
-        self.people += people.len();
-        if people.is_empty() {
+        let (mut hasher, mut rows) = (DefaultHasher::new(), 0);
+        for person in people {
+            person.id.key.hash(&mut hasher);
+            rows += 1;
+        }
+        self.people += rows;
+        if rows == 0 {
             return Ok(());
         }
-        let mut hasher = DefaultHasher::new();
-        people.iter().for_each(|person| person.id.key.hash(&mut hasher));
         let came = self.came.entry(hasher.finish()).or_default();
         *came += 1;
         if *came > REPEATS {
-            let what = format!("the same {} people came {REPEATS} times", people.len());
+            let what = format!("the same {rows} people came {REPEATS} times");
             return Err(SourceError::Malformed { step: "list people", what });
         }
         Ok(())

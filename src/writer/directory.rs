@@ -79,7 +79,9 @@ pub(super) fn observe(
         Observation::Listing { source, people, complete, at } => {
             return sweep::listing(plan, sweeps, (source, people, *complete), *at, now);
         }
-        Observation::Page { source, sweep, people } => return sweep::page(plan, sweeps, (source, *sweep), people, now),
+        Observation::Page { source, sweep, people, doubted } => {
+            return sweep::page(plan, sweeps, (source, *sweep), (people, doubted), now);
+        }
         Observation::Swept { source, sweep: id, at, count, verify } => {
             let end = End { source, id: *id, at: *at, count: *count, verify: *verify };
             return sweep::swept(plan, sweeps, end, now);

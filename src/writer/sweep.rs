@@ -204,7 +204,7 @@ pub(super) fn page(
     plan: &mut Plan,
     sweeps: &mut Sweeps,
     (source, id): (&str, SweepId),
-    people: &[Person],
+    (people, doubted): (&[Person], &[Person]),
     now: Now,
 ) -> Result<Outcome, Refused> {
     source_rules(plan, source)?;
@@ -223,8 +223,17 @@ pub(super) fn page(
     if sweep.missing.is_some() {
         return Err(void(source, "a piece came behind its end"));
     }
-    sweep.take(plan, people, first, When { now, provider: None });
+    let when = When { now, provider: None };
+    sweep.take(plan, people, first, when);
+    let doubted: Vec<Person> = doubted.iter().filter(|person| !is_active(plan, person)).cloned().collect();
+    sweep.take(plan, &doubted, first, when);
     Ok(Outcome::default())
+}
+
+/// Whether somebody is known to be active, so that a list that leaves them out takes something from them.
+fn is_active(plan: &Plan, person: &Person) -> bool {
+    let known = plan.state.fold.people.find(&plan.state.fold.keyer, &person.id);
+    known.is_some_and(|known| known.person.status == Status::Active)
 }
 
 /// The end of a listing in pieces.

@@ -60,7 +60,7 @@ impl Directory for Once {
         self.note("piece");
         let place = place.unwrap_or(0);
         let people = vec![corp::person(&format!("p{place}"), Status::Active)];
-        Ok(Page { people, observations: vec![], next: (place < 2).then_some(place + 1), count: None })
+        Ok(Page { people, doubted: vec![], observations: vec![], next: (place < 2).then_some(place + 1), count: None })
     }
 
     async fn look_up(&mut self, _: &str, value: &str) -> Result<Option<Person>, SourceError> {
@@ -229,7 +229,7 @@ impl Directory for Strangers {
 
     async fn page(&mut self, _: Option<()>) -> Result<Page<()>, SourceError> {
         let people = vec![corp::person("alice", Status::Active)];
-        Ok(Page { people, observations: vec![], next: None, count: None })
+        Ok(Page { people, doubted: vec![], observations: vec![], next: None, count: None })
     }
 
     async fn look_up(&mut self, _: &str, _: &str) -> Result<Option<Person>, SourceError> {

@@ -72,7 +72,7 @@ impl Listed {
 }
 
 fn page(people: Vec<Person>, observations: Vec<Observation>, next: Option<Place>) -> Page<Place> {
-    Page { people, observations, next, count: None }
+    Page { people, doubted: vec![], observations, next, count: None }
 }
 
 impl Entra {

@@ -104,7 +104,7 @@ impl Listing {
 
 fn piece(people: Vec<Person>, listing: &Listing) -> Page<u64> {
     let next = (!matches!(listing.stage, Stage::Over)).then_some(listing.number);
-    Page { people, observations: vec![], next, count: None }
+    Page { people, doubted: vec![], observations: vec![], next, count: None }
 }
 
 impl Okta {

@@ -22,7 +22,8 @@ impl Bench {
     }
 
     async fn page(&self, sweep: u64, people: &[Person], now: Now) -> Result<Done, Refused> {
-        self.observe(Observation::Page { source: "hr".into(), sweep, people: people.to_vec() }, now).await
+        self.observe(Observation::Page { source: "hr".into(), sweep, people: people.to_vec(), doubted: vec![] }, now)
+            .await
     }
 
     async fn swept(&self, sweep: u64, count: Option<usize>, verify: bool, now: Now) -> Result<Done, Refused> {
@@ -402,4 +403,30 @@ async fn the_first_listing_gives_nothing_back_that_an_event_took() {
     bench.page(1, &[person("alice", Status::Active), person("bob", Status::Active)], at(3)).await.unwrap();
     bench.swept(1, Some(2), true, at(4)).await.unwrap();
     assert_eq!(bench.status("alice"), Some(Status::Suspended), "the page is from before");
+}
+
+#[tokio::test]
+async fn whom_another_list_leaves_out_the_guard_judges() {
+    let out = |people: Vec<Person>| people.into_iter().map(|person| Person { status: Status::Suspended, ..person });
+    let doubted = |sweep, people| Observation::Page { source: "hr".into(), sweep, people: vec![], doubted: people };
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    bench.page(1, &many(30)[1..], at(0)).await.unwrap();
+    bench.observe(doubted(1, out(many(1)).collect()), at(0)).await.unwrap();
+    bench.swept(1, None, true, at(0)).await.unwrap();
+    assert_eq!(bench.status("p000"), Some(Status::Suspended), "nobody knew them: nothing is taken from them");
+    // All at once, and then one.
+    bench.observe(doubted(2, out(many(30)).collect()), at(1)).await.unwrap();
+    assert!(matches!(bench.swept(2, None, true, at(1)).await, Err(Refused::Guarded { missing: 29, .. })));
+    assert_eq!(bench.published.load().fold.people.counts()["hr"], [29, 1, 0], "nothing is believed of that");
+    bench.page(3, &many(30)[2..], at(2)).await.unwrap();
+    bench.observe(doubted(3, out(many(2)).collect()), at(2)).await.unwrap();
+    assert_eq!(
+        bench.swept(3, None, true, at(2)).await.unwrap().persons,
+        [id("p001")],
+        "who is out anyway is not asked"
+    );
+    bench.page(3, &out(many(2)).collect::<Vec<_>>()[1..], at(2)).await.unwrap();
+    bench.swept(3, None, false, at(2)).await.unwrap();
+    assert_eq!(bench.published.load().fold.people.counts()["hr"], [28, 2, 0]);
+    bench.folds_agree().await;
 }
