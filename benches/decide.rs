@@ -89,6 +89,7 @@ fn state(revocations: usize) -> State {
         kind: TargetKind::Token,
         stand: Stand::Block,
         owner: OwnerKind::Operator,
+        whose: 0,
     });
     fold.revocations = Revocations::build(entries.collect());
     let rules = Rules::new(Arc::new(policy(10_000)), 1, &keyer);

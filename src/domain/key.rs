@@ -45,6 +45,8 @@ pub enum KeyKind {
     LinkClaim,
     /// `(issuer, group)`
     Group,
+    /// `(name)` of a source
+    Source,
 }
 
 /// Makes keys; holds the secret of this installation.

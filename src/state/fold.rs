@@ -9,7 +9,7 @@ use std::time::Duration;
 use imbl::OrdMap;
 
 use super::people::{People, person_key};
-use super::revocations::{Revocations, entry};
+use super::revocations::{Of, Revocations, entry, whose};
 use super::table::{Keyed, Table};
 use crate::domain::event::{Ended, Epoch, Event, Exemption, HeldBack, Position, Recorded};
 use crate::domain::key::{Key, Keyer};
@@ -153,7 +153,7 @@ impl Fold {
         self.epoch.position = recorded.position;
         self.witnessed = self.witnessed.max(recorded.new.time);
         match &recorded.new.event {
-            Event::Revoked(revocation) => self.revoke(recorded.position, revocation),
+            Event::Revoked(revocation) => self.revoke(recorded.position, revocation, recorded.new.happened),
             Event::Extended { revocation, target, person } => self.extend(*revocation, target, person),
             Event::Ended(ended) => self.end(ended),
             Event::Person(person) => self.people.put(&self.keyer, person.clone()),
@@ -173,18 +173,13 @@ impl Fold {
         }
     }
 
-    fn revoke(&mut self, position: Position, revocation: &Revocation) {
+    fn revoke(&mut self, position: Position, revocation: &Revocation, happened: Option<Timestamp>) {
+        let Revocation { shape, effective, ref owner, .. } = *revocation;
         let kind = revocation.target.kind();
+        let of = Of { kind, shape, effective, owner, whose: whose(&self.keyer, owner) };
         let keys = self.keys_of(&revocation.target, &revocation.persons);
         for &key in &keys {
-            self.revocations.stand(entry(
-                key,
-                position,
-                kind,
-                revocation.shape,
-                &revocation.owner,
-                revocation.effective,
-            ));
+            self.revocations.stand(entry(key, position, &of, happened));
         }
         if let (Owner::Source(_), Shape::CutOff { at }) = (&revocation.owner, revocation.shape) {
             keys.into_iter().for_each(|key| self.revocations.outdate(key, position, kind, at));

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::fold::{Fold, note_of};
-use super::revocations::{Entry, OwnerKind, Stand, entry};
+use super::revocations::{Entry, Of, OwnerKind, Stand, entry};
 use super::table::Table;
 use crate::domain::binding::Binding;
 use crate::domain::destination::Destination;
@@ -281,7 +281,8 @@ fn configured_entries(policy: &Policy, keyer: &Keyer) -> Table<Entry> {
     let entries = policy.revocations.iter().flatten().zip(0_u64..).map(|(configured, index)| {
         let effective = configured.effective.unwrap_or(Timestamp::MIN);
         let key = configured.target.key(keyer);
-        entry(key, index, configured.target.kind(), configured.shape, &Owner::Configuration, effective)
+        let (kind, shape) = (configured.target.kind(), configured.shape);
+        entry(key, index, &Of { kind, shape, effective, owner: &Owner::Configuration, whose: 0 }, None)
     });
     debug_assert_eq!(OwnerKind::from(&Owner::Configuration), OwnerKind::Configuration);
     Table::build(entries.filter(|entry| entry.stand != Stand::Leftover).collect())

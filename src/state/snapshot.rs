@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::faults::{Fault, planted};
 
 /// Version of the format; another one is not read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const ENTRY: usize = 48;
 
 #[derive(Serialize, Deserialize)]
@@ -68,13 +68,14 @@ fn head(fold: &Fold) -> Head {
 
 fn write_entry(entry: &Entry) -> [u8; ENTRY] {
     let mut bytes = [0; ENTRY];
+    let [a, b, c, d] = entry.whose.to_le_bytes();
     let fields = [
         entry.key.high.to_le_bytes(),
         entry.key.low.to_le_bytes(),
         entry.id.to_le_bytes(),
         entry.at.as_millis().to_le_bytes(),
         entry.effective.as_millis().to_le_bytes(),
-        [entry.kind as u8, entry.stand as u8, entry.owner as u8, 0, 0, 0, 0, 0],
+        [entry.kind as u8, entry.stand as u8, entry.owner as u8, 0, a, b, c, d],
     ];
     for (into, from) in bytes.iter_mut().zip(fields.iter().flatten()) {
         *into = *from;
@@ -97,6 +98,7 @@ fn read_entry(bytes: &[u8]) -> Option<Entry> {
         owner: [OwnerKind::Operator, OwnerKind::Configuration, OwnerKind::Source]
             .into_iter()
             .find(|owner| Some(*owner as u8) == flag(2))?,
+        whose: u32::from_le_bytes(bytes.get(44..48)?.try_into().ok()?),
     })
 }
 

@@ -10,7 +10,7 @@ use crate::domain::event::{EndCause, Event};
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target};
 use crate::domain::time::{Now, Timestamp};
-use crate::state::revocations::{Entry, OwnerKind, Stand};
+use crate::state::revocations::{Entry, OwnerKind, Stand, whose};
 
 /// A sign of life is written down this often in the shortest time after which somebody calls the source stale.
 const SIGNS: u32 = 3;
@@ -54,8 +54,13 @@ pub(super) fn block(
     when: When,
 ) {
     let key = target.key(&plan.state.fold.keyer);
-    let own =
-        |entry: &&Entry| entry.stand == Stand::Block && entry.owner == OwnerKind::Source && entry.kind == target.kind();
+    // Each ends only its own: another source that knows the same client may still say no.
+    let whose = whose(&plan.state.fold.keyer, &Owner::Source(source.to_owned()));
+    let own = |entry: &&Entry| {
+        entry.stand == Stand::Block
+            && (entry.owner, entry.whose) == (OwnerKind::Source, whose)
+            && entry.kind == target.kind()
+    };
     let standing = plan.state.fold.revocations.under(key).iter().find(own).copied();
     let block = Revocation { expires, ..revocation(source, target, Shape::Block, reason, when.now) };
     match (stands, standing) {

@@ -5,7 +5,7 @@ use crate::domain::event::{EndCause, Ended, Event, Exemption, Recorded};
 use crate::domain::inbox::{Refused, RevokeRequest};
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::Policy;
-use crate::domain::revocation::{Owner, Revocation, RevocationId, Target};
+use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target};
 use crate::domain::time::{Now, Timestamp};
 use crate::state::State;
 use crate::state::fold::note_of;
@@ -90,10 +90,21 @@ pub(super) fn restore(
     if !plan.state.fold.revocations.stands(key, id) {
         return Err(Refused::NotFound(id));
     }
-    may_restore(&plan.state.rules.policy, id, &revocation)?;
+    may_restore(&plan.state.rules.policy, id, &revocation, now)?;
     let persons = revocation.persons.clone();
+    // Of a cut-off of a source there stays what it has cut off by now: those before it are counted among it, and gone.
+    let past = Revocation {
+        shape: Shape::CutOff { at: now.wall },
+        reason: format!("{}; set right: {reason}", revocation.reason),
+        actor: actor.to_owned(),
+        ..revocation.clone()
+    };
+    let stays = matches!((&past.owner, revocation.shape), (Owner::Source(_), Shape::CutOff { .. }));
     let ended = end(id, revocation, (EndCause::Restored, now.wall), (actor, reason), now);
     plan.add(Event::Ended(ended), now);
+    if stays {
+        plan.add(Event::Revoked(past), now);
+    }
     Ok(Outcome { persons, ..Outcome::default() })
 }
 
@@ -122,20 +133,36 @@ pub(super) fn end(
     }
 }
 
-/// Each owner ends only its own; a source that is gone, or that only sends events, can no longer.
-fn may_restore(policy: &Policy, id: RevocationId, revocation: &Revocation) -> Result<(), Refused> {
+/// Each owner ends only its own; a source that is gone, or that only sends events, can no longer. And none takes back
+/// a cut-off that lies in the future: that was a mistake, or a wrong clock.
+fn may_restore(policy: &Policy, id: RevocationId, revocation: &Revocation, now: Now) -> Result<(), Refused> {
     let advice = match &revocation.owner {
         Owner::Operator => return Ok(()),
         Owner::Configuration => configured_advice(policy, revocation),
         Owner::Source(name) => {
             let source = policy.sources.iter().find(|source| source.name == *name);
-            if source.is_none_or(|source| !source.supplies.people) {
+            let mistaken = matches!(revocation.shape, Shape::CutOff { at } if at > now.wall.max(now.steady));
+            if mistaken || source.is_none_or(|source| !source.supplies.people) {
                 return Ok(());
             }
-            format!("make the person active again in `{name}`, or `offboard exempt` them for a while")
+            source_advice(name, revocation)
         }
     };
     Err(Refused::NotYours { id, owner: revocation.owner.to_string(), advice })
+}
+
+fn source_advice(source: &str, revocation: &Revocation) -> String {
+    if let Shape::CutOff { at } = revocation.shape {
+        return format!("it denies what was issued at or before {at}: whoever signs in anew is let in");
+    }
+    match &revocation.target {
+        Target::Client { client, .. } => format!("enable the client `{client}` again in `{source}`"),
+        Target::Session { .. } => "a session that has ended stays so: whoever signs in anew is let in".to_owned(),
+        Target::Person { .. } | Target::DirectoryPerson { .. } => {
+            format!("make the person active again in `{source}`, or `offboard exempt` them for a while")
+        }
+        _ => format!("what `{source}` says has to change there"),
+    }
 }
 
 fn configured_advice(policy: &Policy, revocation: &Revocation) -> String {

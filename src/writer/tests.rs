@@ -1,6 +1,7 @@
 //! Tests of the writer and of what decisions make of its work.
 
 mod listings;
+mod owners;
 
 use std::sync::Arc;
 use std::time::Duration;
