@@ -1,7 +1,7 @@
 //! The vocabulary: plain values that every other module speaks in.
 //!
 //! Nothing here waits, reads a file or looks at a clock. Reading order:
-//! [`time`] → [`key`] → [`person`] → [`credential`] → [`revocation`] → [`event`] → [`policy`] →
+//! [`time`] → [`key`] → [`person`] → [`credential`] → [`revocation`] → [`guard`] → [`event`] → [`policy`] →
 //! [`issuer`] → [`reason`] → [`decision`] → [`inbox`].
 
 pub mod binding;
@@ -9,6 +9,7 @@ pub mod credential;
 pub mod decision;
 pub mod destination;
 pub mod event;
+pub mod guard;
 pub mod inbox;
 pub mod issuer;
 pub mod key;

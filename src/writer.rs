@@ -253,7 +253,9 @@ impl<L: Log> Writer<L> {
             Command::Exempt { reference, expires, reason, actor } => {
                 operator::exempt(plan, reference, *expires, (reason, actor), now)
             }
-            Command::Judge { source, verdict, actor } => sweep::judge(plan, source, *verdict, actor, now),
+            Command::Judge { source, listing, verdict, actor } => {
+                sweep::judge(plan, (source, *listing), *verdict, actor, now)
+            }
             Command::Expect { source, share, until, actor } => {
                 sweep::expect(plan, (source, *share, *until), actor, now)
             }

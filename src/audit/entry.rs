@@ -1,7 +1,8 @@
 //! What is to be recorded, before it has its place in the chain.
 
 use crate::domain::decision::{Decision, Determining};
-use crate::domain::event::{EndCause, Ended, Epoch, Event, Exemption, Position, Recorded, ReleaseCause};
+use crate::domain::event::{EndCause, Ended, Epoch, Event, Exemption, Position, Recorded};
+use crate::domain::guard::{Confirmed, HeldBack, ReleaseCause};
 use crate::domain::person::{Person, PersonId};
 use crate::domain::policy::Enforcement;
 use crate::domain::revocation::{Revocation, RevocationId, Shape, Target};
@@ -135,7 +136,7 @@ impl Entry {
             }
             Event::Ended(end) => ended(end, time),
             Event::Person(person) => changed(person, time),
-            Event::Synced { source, at } => said(source, "synced", Some(*at), time),
+            Event::Synced { source, at, .. } => said(source, "synced", Some(*at), time),
             Event::Linked { source, linking } => {
                 let links: Vec<String> =
                     linking.link.iter().map(|link| format!("{}={}", link.claim, link.attribute)).collect();
@@ -143,16 +144,8 @@ impl Entry {
                 Self { target, ..said(source, "linked", None, time) }
             }
             Event::Heard { source, at, .. } => said(source, "heard", Some(*at), time),
-            Event::HeldBack(held) => Self {
-                target: Some(format!(
-                    "{} of {} people, {} memberships",
-                    held.missing.len(),
-                    held.known,
-                    held.memberships
-                )),
-                kind: Kind::HeldBack,
-                ..said(&held.source, "listing held back", Some(held.at), time)
-            },
+            Event::HeldBack(held) => held_back(held, held.missing.len(), "listing held back", time),
+            Event::HeldOn(on) => held_back(&on.held, on.missing, "another listing held back", time),
             Event::Released { source, cause, actor } => {
                 let cause = match cause {
                     ReleaseCause::Confirmed => "held listing confirmed",
@@ -166,11 +159,15 @@ impl Entry {
                 target: Some(format!("up to {}.{:02} % until {until}", share / 100, share % 100)),
                 ..said(source, "departures announced", None, time)
             },
-            Event::MembershipsConfirmed { source, share, until, actor } => Self {
-                actor: Some(actor.clone()),
-                target: Some(format!("up to {}.{:02} % of memberships until {until}", share / 100, share % 100)),
-                ..said(source, "lost memberships confirmed", None, time)
-            },
+            Event::MembershipsConfirmed { source, confirmed: Confirmed { share, groups, until }, actor } => {
+                let groups = groups.iter().map(|group| format!(", nobody in `{group}`")).collect::<String>();
+                let share = format!("up to {}.{:02} % of memberships", share / 100, share % 100);
+                Self {
+                    actor: Some(actor.clone()),
+                    target: Some(format!("{share}{groups} until {until}")),
+                    ..said(source, "lost memberships confirmed", None, time)
+                }
+            }
             Event::Exempted(exemption) => exempted(exemption, recorded.position, time),
             Event::ExemptionEnded { exemption, cause } => Self {
                 target: Some(format!("exemption {exemption}")),
@@ -221,6 +218,13 @@ impl Entry {
 
 fn about(kind: Kind, person: &PersonId, time: Timestamp) -> Entry {
     Entry { person: Some(person.to_string()), source: Some(person.source.clone()), ..Entry::new(kind, time) }
+}
+
+/// What the guard did.
+fn held_back(held: &HeldBack, missing: usize, what: &str, time: Timestamp) -> Entry {
+    let emptied = held.emptied.iter().map(|group| format!(", nobody in `{group}`")).collect::<String>();
+    let target = format!("{missing} of {} people, {} memberships{emptied}", held.known, held.memberships);
+    Entry { target: Some(target), kind: Kind::HeldBack, ..said(&held.source, what, Some(held.at), time) }
 }
 
 /// What a source as a whole did.

@@ -153,6 +153,7 @@ fn in_full(one: proto::SourceStatus) -> Row {
     if let Some(held) = one.held {
         row.push(("held_at", text(held.at)));
         row.push(("missing_memberships", json!(held.memberships)));
+        row.push(("emptied_groups", texts(held.emptied)));
         row.push(("missing", texts(held.missing)));
     }
     row

@@ -253,14 +253,19 @@ impl Control for Operator {
     ) -> Result<Response<proto::JudgeSourceResponse>, Status> {
         let name = request.get_ref().name.clone();
         let caller = self.enter(&request, Some(format!("source {name}"))).await?;
-        sources::named(self.views.status().await.sources, &name)?;
-        let done = self.ask(sources::judge(request.get_ref(), &caller.actor)).await?;
+        let held = sources::named(self.views.status().await.sources, &name)?.held;
+        let listing = held.map(|held| held.at);
+        let mut people = Vec::new();
+        let epoch = loop {
+            let done = self.ask(sources::judge(request.get_ref(), listing, &caller.actor)).await?;
+            people.extend(done.persons.iter().map(ToString::to_string));
+            if !done.more {
+                break done.epoch;
+            }
+        };
         tracing::warn!(control.actor = %caller.actor, source.name = name, confirm = request.get_ref().confirm,
             "a listing that was held back was judged");
-        Ok(Response::new(proto::JudgeSourceResponse {
-            people: done.persons.iter().map(ToString::to_string).collect(),
-            epoch: Some(convert::epoch(done.epoch)),
-        }))
+        Ok(Response::new(proto::JudgeSourceResponse { people, epoch: Some(convert::epoch(epoch)) }))
     }
 
     async fn expect_source(

@@ -5,6 +5,7 @@ use tonic::Status;
 use super::views::{FindingView, SourceView};
 use super::{convert, proto};
 use crate::domain::inbox::{Command, Verdict};
+use crate::domain::time::Timestamp;
 
 /// People of a held listing that are named.
 const NAMED: usize = 1_000;
@@ -12,7 +13,7 @@ const NAMED: usize = 1_000;
 /// The state of one source.
 #[must_use]
 pub fn status(view: SourceView) -> proto::SourceStatus {
-    let text = |time: crate::domain::time::Timestamp| time.to_string();
+    let text = |time: Timestamp| time.to_string();
     let health = view.health.unwrap_or_default();
     let held = view.held.map(|held| proto::HeldListing {
         at: held.at.to_string(),
@@ -20,6 +21,7 @@ pub fn status(view: SourceView) -> proto::SourceStatus {
         missing_count: held.missing.len() as u64,
         known: held.known as u64,
         memberships: held.memberships as u64,
+        emptied: held.emptied.clone(),
     });
     proto::SourceStatus {
         name: view.name,
@@ -59,9 +61,9 @@ pub fn named(sources: Vec<SourceView>, name: &str) -> Result<SourceView, Status>
 
 /// What to ask of the writer for a verdict on a held listing.
 #[must_use]
-pub fn judge(request: &proto::JudgeSourceRequest, actor: &str) -> Command {
+pub fn judge(request: &proto::JudgeSourceRequest, listing: Option<Timestamp>, actor: &str) -> Command {
     let verdict = if request.confirm { Verdict::Confirm } else { Verdict::Discard };
-    Command::Judge { source: request.name.clone(), verdict, actor: actor.to_owned() }
+    Command::Judge { source: request.name.clone(), listing, verdict, actor: actor.to_owned() }
 }
 
 /// What to ask of the writer for an announcement.

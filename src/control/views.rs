@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_stream::Stream;
 
-use crate::domain::event::{EndCause, Epoch, Exemption, HeldBack};
+use crate::domain::event::{EndCause, Epoch, Exemption};
+use crate::domain::guard::HeldBack;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
 use crate::domain::time::{Now, Timestamp};

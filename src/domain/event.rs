@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::guard::{Confirmed, HeldBack, HeldOn, LeftOut, ReleaseCause};
 use super::person::{Person, PersonId};
 use super::revocation::{Revocation, RevocationId, Shape, Target};
 use super::source::Linking;
@@ -84,35 +85,6 @@ pub struct Exemption {
     pub reason: String,
 }
 
-/// A listing that leaves out more than `max_change` allows: nothing that it leaves out counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldBack {
-    /// Name of the source.
-    pub source: String,
-    /// When it was taken.
-    pub at: Timestamp,
-    /// Keys of the people who are known and not in it, sorted.
-    pub missing: Vec<String>,
-    /// How many people are known.
-    pub known: usize,
-    /// How many memberships in groups are known and not in it.
-    pub memberships: usize,
-    /// How many memberships are known.
-    pub all_memberships: usize,
-}
-
-/// How the holding back of a listing ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReleaseCause {
-    /// An operator: whoever was missing has left.
-    Confirmed,
-    /// An operator: it was wrong.
-    Discarded,
-    /// A later listing was in order.
-    Superseded,
-}
-
 /// One change. In the log it is JSON: `{"revoked": {…}}`, `{"person": {…}}`.
 ///
 /// Nothing here is flattened or tagged inside: members that meet under one name would make an event that nobody
@@ -141,6 +113,9 @@ pub enum Event {
         source: String,
         /// When the listing was taken.
         at: Timestamp,
+        /// What it left out, unless that was announced.
+        #[serde(default, skip_serializing_if = "LeftOut::is_nothing")]
+        left_out: LeftOut,
     },
     /// The configuration says how a source is linked; after it is taken out, its blocks are matched so.
     Linked {
@@ -161,6 +136,8 @@ pub enum Event {
     },
     /// The guard holds a listing back.
     HeldBack(HeldBack),
+    /// Another one is held back in its place.
+    HeldOn(HeldOn),
     /// A listing is held back no longer.
     Released {
         /// Name of its source.
@@ -186,10 +163,8 @@ pub enum Event {
     MembershipsConfirmed {
         /// Name of the source.
         source: String,
-        /// How many of ten thousand memberships may be missing.
-        share: u32,
-        /// Until when.
-        until: Timestamp,
+        /// What was confirmed.
+        confirmed: Confirmed,
         /// Who confirmed it.
         actor: String,
     },
@@ -354,7 +329,9 @@ mod tests {
             }),
             ended().prop_map(Event::Ended),
             record().prop_map(Event::Person),
-            (text(), time()).prop_map(|(source, at)| Event::Synced { source, at }),
+            (text(), time(), 0..3_usize).prop_map(|(source, at, people)| {
+                Event::Synced { source, at, left_out: LeftOut { people, ..LeftOut::default() } }
+            }),
             exemption,
             (text(), text(), text(), text()).prop_map(|(source, issuer, claim, attribute)| {
                 Event::Linked { source, linking: Linking { issuer, link: vec![Link { claim, attribute }] } }
@@ -368,12 +345,20 @@ mod tests {
                 cursor
             }),
             (text(), time(), prop::collection::vec(text(), 0..3)).prop_map(|(source, at, missing)| {
-                Event::HeldBack(HeldBack { source, at, missing, known: 3, memberships: 1, all_memberships: 2 })
+                let (more, emptied) = (missing.clone(), missing.clone());
+                let held = HeldBack { source, at, missing, known: 3, memberships: 1, all_memberships: 2, emptied };
+                if held.missing.is_empty() {
+                    Event::HeldBack(held)
+                } else {
+                    Event::HeldOn(HeldOn { held, missing: 1, back: more.clone(), more })
+                }
             }),
             (text(), text())
                 .prop_map(|(source, actor)| { Event::Released { source, cause: ReleaseCause::Confirmed, actor } }),
-            (text(), any::<u32>(), time(), text())
-                .prop_map(|(source, share, until, actor)| Event::MembershipsConfirmed { source, share, until, actor }),
+            (text(), any::<u32>(), time(), text()).prop_map(|(source, share, until, actor)| {
+                let confirmed = Confirmed { share, groups: vec![actor.clone()], until };
+                Event::MembershipsConfirmed { source, confirmed, actor }
+            }),
             (text(), any::<u32>(), time(), text()).prop_map(|(source, share, until, actor)| Event::Expected {
                 source,
                 share,

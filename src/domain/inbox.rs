@@ -162,10 +162,12 @@ pub enum Command {
         /// Who asks.
         actor: String,
     },
-    /// An operator judges the listing that is held back.
+    /// An operator judges the listing that is held back. Asked again as long as [`Done::more`] says so.
     Judge {
         /// Name of the source.
         source: String,
+        /// When it was taken: another one is not meant. `None`: whichever it is.
+        listing: Option<Timestamp>,
         /// What they say.
         verdict: Verdict,
         /// Who says so.
@@ -197,7 +199,7 @@ pub struct Done {
     pub epoch: Epoch,
     /// Whom a REF turned out to mean, or who is missing from a listing.
     pub persons: Vec<PersonId>,
-    /// A listing is not in force as a whole yet: ask again.
+    /// A listing, or an operator's verdict on one, is not in force as a whole yet: ask again.
     pub more: bool,
 }
 

@@ -4,6 +4,7 @@
 
 use super::{Log, LogError, Snapshot};
 use crate::domain::event::{Epoch, Event, NewEvent};
+use crate::domain::guard::LeftOut;
 use crate::domain::time::Timestamp;
 
 /// An event that tells itself from others by `number`; with `id` it is idempotent.
@@ -14,7 +15,7 @@ pub fn event(number: u64, id: Option<&str>) -> NewEvent {
         time,
         happened: None,
         id: id.map(str::to_owned),
-        event: Event::Synced { source: format!("s{number}"), at: time },
+        event: Event::Synced { source: format!("s{number}"), at: time, left_out: LeftOut::default() },
     }
 }
 

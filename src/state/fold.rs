@@ -11,7 +11,8 @@ use imbl::OrdMap;
 use super::people::{People, person_key};
 use super::revocations::{Of, Revocations, entry, whose};
 use super::table::{Keyed, Table};
-use crate::domain::event::{Ended, Epoch, Event, Exemption, HeldBack, Position, Recorded};
+use crate::domain::event::{Ended, Epoch, Event, Exemption, Position, Recorded};
+use crate::domain::guard::{ADDED_UP, Confirmed, HeldBack, HeldOn, LeftOut, ReleaseCause};
 use crate::domain::key::{Key, Keyer};
 use crate::domain::person::PersonId;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
@@ -40,9 +41,12 @@ pub struct Feed {
     pub held: Option<Arc<HeldBack>>,
     /// How many of ten thousand may be missing, until when.
     pub expected: Option<(u32, Timestamp)>,
-    /// How many of ten thousand memberships were confirmed to be lost, until when.
+    /// What was confirmed of memberships.
     #[serde(default)]
-    pub confirmed_memberships: Option<(u32, Timestamp)>,
+    pub confirmed: Option<Confirmed>,
+    /// What its listings left out since a time, not longer ago than [`ADDED_UP`].
+    #[serde(default)]
+    pub left_out: Option<(Timestamp, LeftOut)>,
 }
 
 impl SourceState {
@@ -157,14 +161,18 @@ impl Fold {
             Event::Extended { revocation, target, person } => self.extend(*revocation, target, person),
             Event::Ended(ended) => self.end(ended),
             Event::Person(person) => self.people.put(&self.keyer, person.clone()),
-            Event::Synced { source, at } => self.synced(source, *at, recorded.new.time),
+            Event::Synced { source, at, left_out } => {
+                self.synced(source, *at, recorded.new.time);
+                self.add_up(source, *left_out, recorded.new.time);
+            }
             Event::Linked { source, linking } => self.feed(source).linking = Some(Arc::new(linking.clone())),
             Event::Heard { source, at, cursor } => self.heard(source, (*at, recorded.new.time), cursor.as_ref()),
             Event::HeldBack(held) => self.feed(&held.source).held = Some(Arc::new(held.clone())),
-            Event::Released { source, .. } => self.feed(source).held = None,
+            Event::HeldOn(on) => self.hold_on(on),
+            Event::Released { source, cause, .. } => self.release(source, *cause),
             Event::Expected { source, share, until, .. } => self.feed(source).expected = Some((*share, *until)),
-            Event::MembershipsConfirmed { source, share, until, .. } => {
-                self.feed(source).confirmed_memberships = Some((*share, *until));
+            Event::MembershipsConfirmed { source, confirmed, .. } => {
+                self.feed(source).confirmed = Some(confirmed.clone());
             }
             Event::Exempted(exemption) => self.exempt(recorded.position, exemption),
             Event::ExemptionEnded { exemption, .. } => self.end_exemption(*exemption),
@@ -249,6 +257,31 @@ impl Fold {
         }
         if let Some(cursor) = cursor {
             self.feed(source).cursor = Some(cursor.clone());
+        }
+    }
+
+    fn add_up(&mut self, source: &str, left_out: LeftOut, now: Timestamp) {
+        if left_out.is_nothing() {
+            return;
+        }
+        let feed = self.feed(source);
+        feed.left_out = Some(match feed.left_out {
+            Some((since, before)) if now <= since.plus(ADDED_UP) => (since, before.and(left_out)),
+            _ => (now, left_out),
+        });
+    }
+
+    fn hold_on(&mut self, on: &HeldOn) {
+        let feed = self.feed(&on.held.source);
+        feed.held = feed.held.take().map(|held| Arc::new(held.followed_by(on)));
+    }
+
+    fn release(&mut self, source: &str, cause: ReleaseCause) {
+        let feed = self.feed(source);
+        feed.held = None;
+        if cause == ReleaseCause::Confirmed {
+            // Somebody looked at what is missing.
+            feed.left_out = None;
         }
     }
 

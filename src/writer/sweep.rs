@@ -9,12 +9,13 @@ mod verdict;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use guard::hold;
+use guard::{Passed, hold};
 pub(super) use verdict::{expect, judge};
 
 use super::directory::{When, change, gone, source_rules};
 use super::plan::{Outcome, Plan};
-use crate::domain::event::{Event, ReleaseCause};
+use crate::domain::event::Event;
+use crate::domain::guard::{LeftOut, ReleaseCause};
 use crate::domain::inbox::{Refused, SweepId};
 use crate::domain::key::Key;
 use crate::domain::person::{Person, PersonId, Status};
@@ -41,6 +42,8 @@ pub(super) struct Sweep {
     unlisted: HashSet<Key>,
     /// Who is missing from it, once the guard let it pass.
     missing: Option<Vec<PersonId>>,
+    /// What counts of that for the next ones.
+    left_out: LeftOut,
     /// What the last step took, until the log has it.
     step: Vec<Taken>,
 }
@@ -113,7 +116,10 @@ impl Sweep {
             if person.status != Status::Active || (first && fresh) || planted(Fault::GuardedListingRestores) {
                 self.waiting.remove(&key);
                 change(plan, person.clone(), None, when);
-            } else if !same && fresh {
+            } else if same {
+                // What an earlier piece said of them is older.
+                self.waiting.remove(&key);
+            } else if fresh {
                 self.waiting.insert(key, person.clone());
             }
         }
@@ -161,12 +167,12 @@ fn present(person: &Person) -> bool {
     person.status != Status::Departed
 }
 
-fn complete(plan: &mut Plan, source: &str, at: Timestamp, now: Now) {
+fn complete(plan: &mut Plan, source: &str, (at, left_out): (Timestamp, LeftOut), now: Now) {
     if plan.state.fold.feeds.get(source).is_some_and(|feed| feed.held.is_some()) {
         let (source, actor) = (source.to_owned(), source.to_owned());
         plan.add(Event::Released { source, cause: ReleaseCause::Superseded, actor }, now);
     }
-    plan.add(Event::Synced { source: source.to_owned(), at }, now);
+    plan.add(Event::Synced { source: source.to_owned(), at, left_out }, now);
 }
 
 /// Plans a listing in one piece.
@@ -191,11 +197,12 @@ pub(super) fn listing(
         }
         return Ok(Outcome::default());
     }
-    sweep.missing = Some(sweep.judged(plan, &rules, at, now).map_err(|held| hold(plan, held, now))?);
+    let passed = sweep.judged(plan, &rules, at, now).map_err(|held| hold(plan, held, now))?;
+    sweep.missing = Some(passed.missing);
     while !sweep.step(plan, when) {
         sweep.step.clear();
     }
-    complete(plan, source, at, now);
+    complete(plan, source, (at, passed.left_out), now);
     Ok(Outcome::default())
 }
 
@@ -260,10 +267,11 @@ pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now
             return Err(void(end.source, what));
         }
         match sweep.judged(plan, &rules, end.at, now) {
-            Ok(missing) if end.verify && !missing.is_empty() => {
-                return Ok(Outcome { persons: missing, ..Outcome::default() });
+            Ok(Passed { missing, doubtful, .. }) if end.verify && !(missing.is_empty() && doubtful.is_empty()) => {
+                let persons = missing.into_iter().chain(doubtful).collect();
+                return Ok(Outcome { persons, ..Outcome::default() });
             }
-            Ok(missing) => sweep.missing = Some(missing),
+            Ok(Passed { missing, left_out, .. }) => (sweep.missing, sweep.left_out) = (Some(missing), left_out),
             Err(held) => {
                 sweeps.0.remove(end.source);
                 return Err(hold(plan, held, now));
@@ -272,7 +280,7 @@ pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now
     }
     let done = sweep.step(plan, When { now, provider: None });
     if done {
-        complete(plan, end.source, end.at, now);
+        complete(plan, end.source, (end.at, sweep.left_out), now);
     }
     Ok(Outcome { more: !done, ..Outcome::default() })
 }

@@ -1,5 +1,6 @@
 //! Tests of the writer and of what decisions make of its work.
 
+mod guard;
 mod listings;
 mod owners;
 

@@ -12,6 +12,7 @@ use offboard::decide::decide;
 use offboard::domain::binding::{Binding, Permission, Role};
 use offboard::domain::credential::{CredentialKind, Foreign, Identity, LinkKeys, Party, Shown, Verified};
 use offboard::domain::event::{Event, Exemption, NewEvent, Recorded};
+use offboard::domain::guard::LeftOut;
 use offboard::domain::key::{KeyKind, Keyer};
 use offboard::domain::path::PathPattern;
 use offboard::domain::person::{PersonId, Status};
@@ -123,7 +124,7 @@ fn scene() -> Scene {
         ..corp::policy()
     };
     let people = ["alice", "bob", "carol"].map(|key| Event::Person(corp::person(key, Status::Active)));
-    let synced = Event::Synced { source: "hr".into(), at: at(0).wall };
+    let synced = Event::Synced { source: "hr".into(), at: at(0).wall, left_out: LeftOut::default() };
     Scene {
         policy,
         events: people.into_iter().chain([synced]).collect(),

@@ -1,20 +1,38 @@
 //! The guard: how much a listing may leave out (law 3), and what is held back.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use super::{Sweep, present};
-use crate::domain::event::{Event, HeldBack};
+use crate::domain::event::Event;
+use crate::domain::guard::{ADDED_UP, Confirmed, HeldBack, LeftOut};
 use crate::domain::inbox::Refused;
 use crate::domain::person::PersonId;
 use crate::domain::source::{MaxChange, SourceRules};
 use crate::domain::time::{Now, Timestamp};
 use crate::writer::plan::Plan;
 
+/// What the guard lets through.
+pub(super) struct Passed {
+    /// Who is missing.
+    pub(super) missing: Vec<PersonId>,
+    /// Who is there, and leaves a group without anybody: as little to be believed of one look as a missing person.
+    pub(super) doubtful: Vec<PersonId>,
+    /// What counts for the next listings.
+    pub(super) left_out: LeftOut,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Memberships {
     known: usize,
     lost: usize,
     gained: usize,
+}
+
+/// A group that several people are known to be in, and none in the listing.
+struct Emptied<'a> {
+    name: &'a str,
+    /// Who was.
+    members: Vec<&'a PersonId>,
 }
 
 impl Sweep {
@@ -30,31 +48,63 @@ impl Sweep {
         all
     }
 
-    /// Asks the guard: what the listing leaves out, if that is too much.
-    pub(super) fn judged(
-        &self,
-        plan: &Plan,
-        rules: &SourceRules,
-        at: Timestamp,
-        now: Now,
-    ) -> Result<Vec<PersonId>, HeldBack> {
+    /// Groups that become empty. Only those that somebody leaves are looked at.
+    fn emptied<'a>(&self, plan: &'a Plan, source: &'a str) -> Vec<Emptied<'a>> {
+        let mut left: BTreeMap<&str, Vec<&PersonId>> = BTreeMap::new();
+        for (key, new) in &self.waiting {
+            let Some(known) = plan.state.fold.people.get(*key) else { continue };
+            for group in known.person.groups.iter().filter(|group| !new.groups.contains(group)) {
+                left.entry(group).or_default().push(&known.person.id);
+            }
+        }
+        left.retain(|_, members| members.len() > 1);
+        if left.is_empty() {
+            return Vec::new();
+        }
+        for known in plan.state.fold.people.of_source(source).filter(|known| self.seen.contains(&known.key)) {
+            let groups = self.waiting.get(&known.key).map_or(&known.person.groups, |new| &new.groups);
+            groups.iter().for_each(|group| drop(left.remove(group.as_str())));
+        }
+        for new in self.waiting.values() {
+            new.groups.iter().for_each(|group| drop(left.remove(group.as_str())));
+        }
+        left.into_iter().map(|(name, members)| Emptied { name, members }).collect()
+    }
+
+    /// Asks the guard: what the listing leaves out, if that is not too much.
+    pub(super) fn judged(&self, plan: &Plan, rules: &SourceRules, at: Timestamp, now: Now) -> Result<Passed, HeldBack> {
         let source = rules.name.as_str();
-        let absent: Vec<PersonId> = self.absent(plan, source).map(|known| known.person.id.clone()).collect();
+        let missing: Vec<PersonId> = self.absent(plan, source).map(|known| known.person.id.clone()).collect();
         let groups = self.memberships(plan, source);
         let guard = Guard::of(rules, plan, now);
+        let left_out = LeftOut {
+            people: missing.len(),
+            known: self.known,
+            memberships: groups.lost,
+            all_memberships: groups.known,
+        };
         // Nobody at all is no company: from an empty listing nothing is concluded, not even from the first (law 3).
-        let nobody = self.seen.is_empty() || (!absent.is_empty() && absent.len() >= self.known);
+        let nobody = self.seen.is_empty() || (!missing.is_empty() && missing.len() >= self.known);
         let no_groups = groups.lost > 1 && groups.lost >= groups.known + groups.gained;
-        let too_much =
-            guard.people.is_passed(absent.len(), self.known) || guard.memberships.is_passed(groups.lost, groups.known);
-        let emptied = (nobody && !guard.all_people_may_go) || (no_groups && !guard.all_memberships_may_go);
-        if !too_much && !emptied {
-            return Ok(absent);
+        let all_gone = (nobody && !guard.all_people_may_go) || (no_groups && !guard.all_memberships_may_go);
+        let (small, large): (Vec<Emptied<'_>>, Vec<Emptied<'_>>) =
+            self.emptied(plan, source).into_iter().partition(|group| group.members.len() < guard.memberships.from);
+        let mut emptied: Vec<String> = large.iter().map(|group| group.name.to_owned()).collect();
+        emptied.retain(|group| !guard.announced && !guard.confirmed.iter().any(|confirmed| confirmed == group));
+        if !all_gone && emptied.is_empty() && !guard.is_passed(left_out) {
+            let doubtful = small.iter().chain(&large).flat_map(|group| &group.members);
+            let mut doubtful: Vec<PersonId> = doubtful.copied().cloned().collect();
+            doubtful.sort_unstable();
+            doubtful.dedup();
+            // What was announced is not added to what happens afterwards.
+            let left_out = if guard.announced { LeftOut::default() } else { left_out };
+            return Ok(Passed { missing, doubtful, left_out });
         }
-        let mut missing: Vec<String> = absent.into_iter().map(|id| id.key).collect();
+        let mut missing: Vec<String> = missing.into_iter().map(|id| id.key).collect();
         missing.sort_unstable();
         let (memberships, all_memberships) = (groups.lost, groups.known);
-        Err(HeldBack { source: source.to_owned(), at, missing, known: self.known, memberships, all_memberships })
+        let known = self.known;
+        Err(HeldBack { source: source.to_owned(), at, missing, known, memberships, all_memberships, emptied })
     }
 }
 
@@ -62,30 +112,48 @@ impl Sweep {
 struct Guard {
     people: MaxChange,
     memberships: MaxChange,
-    /// It was announced that nobody may be left.
+    /// It was announced that many will leave.
+    announced: bool,
+    /// … or that nobody may be left.
     all_people_may_go: bool,
     /// … or that no group may be.
     all_memberships_may_go: bool,
+    /// Groups that may be left without anybody.
+    confirmed: Vec<String>,
+    /// What listings left out lately.
+    lately: LeftOut,
 }
 
 impl Guard {
     fn of(rules: &SourceRules, plan: &Plan, now: Now) -> Self {
         let feed = plan.state.fold.feeds.get(&rules.name);
         // What was announced is over as soon as either clock says so.
-        let in_force = |said: Option<(u32, Timestamp)>| {
-            let said = said.filter(|(_, until)| now.wall.max(now.steady) < *until);
-            said.map_or(0.0, |(share, _)| f64::from(share) / 10_000.0)
-        };
+        let in_force = |until: Timestamp| now.wall.max(now.steady) < until;
+        let share = |share: u32| f64::from(share) / 10_000.0;
+        let announced = feed.and_then(|feed| feed.expected).filter(|(_, until)| in_force(*until));
+        let confirmed: Option<&Confirmed> =
+            feed.and_then(|feed| feed.confirmed.as_ref()).filter(|confirmed| in_force(confirmed.until));
+        let lately = feed.and_then(|feed| feed.left_out).filter(|(since, _)| now.wall <= since.plus(ADDED_UP));
         // Lost groups that were confirmed say nothing of people.
-        let people = in_force(feed.and_then(|feed| feed.expected));
-        let memberships = people.max(in_force(feed.and_then(|feed| feed.confirmed_memberships)));
+        let people = announced.map_or(0.0, |(announced, _)| share(announced));
+        let memberships = confirmed.map_or(people, |confirmed| people.max(share(confirmed.share)));
         let limit = |share: f64| MaxChange { share: rules.max_change.share.max(share), ..rules.max_change };
         Self {
             people: limit(people),
             memberships: limit(memberships),
+            announced: announced.is_some(),
             all_people_may_go: people >= 1.0,
             all_memberships_may_go: memberships >= 1.0,
+            confirmed: confirmed.map(|confirmed| confirmed.groups.clone()).unwrap_or_default(),
+            lately: lately.map(|(_, lately)| lately).unwrap_or_default(),
         }
+    }
+
+    /// Whether that is too much, together with what was left out lately.
+    fn is_passed(&self, left_out: LeftOut) -> bool {
+        let sum = self.lately.and(left_out);
+        (left_out.people > 0 && self.people.is_passed(sum.people, sum.known))
+            || (left_out.memberships > 0 && self.memberships.is_passed(sum.memberships, sum.all_memberships))
     }
 }
 
@@ -97,10 +165,13 @@ pub(super) fn hold(plan: &mut Plan, held: HeldBack, now: Now) -> Refused {
         known: held.known,
         memberships: held.memberships,
     };
-    let before = plan.state.fold.feeds.get(&held.source).and_then(|feed| feed.held.clone());
-    let same = |before: &Arc<HeldBack>| before.missing == held.missing && before.memberships == held.memberships;
-    if !before.as_ref().is_some_and(same) {
-        plan.add(Event::HeldBack(held), now);
+    match plan.state.fold.feeds.get(&held.source).and_then(|feed| feed.held.clone()) {
+        None => plan.add(Event::HeldBack(held), now),
+        Some(before) => {
+            if let Some(on) = before.until(&held) {
+                plan.add(Event::HeldOn(on), now);
+            }
+        }
     }
     refused
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::event::{Event, ReleaseCause};
+use super::{STEP, present};
+use crate::domain::event::Event;
+use crate::domain::guard::{Confirmed, ReleaseCause};
 use crate::domain::inbox::{Refused, Verdict};
 use crate::domain::person::PersonId;
 use crate::domain::time::{Now, Timestamp};
@@ -12,36 +14,47 @@ use crate::writer::plan::{Outcome, Plan};
 /// How long a listing that says again what an operator confirmed is let pass.
 const CONFIRMED_FOR: Duration = Duration::from_secs(3_600);
 
-/// Plans what an operator says to the listing that is held back.
+/// Plans what an operator says to the listing that is held back, a step at a time.
 pub(in crate::writer) fn judge(
     plan: &mut Plan,
-    source: &str,
+    (source, listing): (&str, Option<Timestamp>),
     verdict: Verdict,
     actor: &str,
     now: Now,
 ) -> Result<Outcome, Refused> {
     let held = plan.state.fold.feeds.get(source).and_then(|feed| feed.held.clone());
     let held = held.ok_or_else(|| Refused::NothingHeld(source.to_owned()))?;
-    let until = now.wall.max(now.steady).plus(CONFIRMED_FOR);
-    let (cause, persons) = match verdict {
-        Verdict::Discard => (ReleaseCause::Discarded, Vec::new()),
-        Verdict::Confirm => {
-            let id = |key: &String| PersonId { source: source.to_owned(), key: key.clone() };
-            (ReleaseCause::Confirmed, held.missing.iter().map(id).collect())
-        }
-    };
-    for id in &persons {
+    if listing.is_some_and(|listing| listing != held.at) {
+        return Err(Refused::Invalid(format!("another listing of source `{source}` is held back by now: look at it")));
+    }
+    let (source, actor) = (source.to_owned(), actor.to_owned());
+    if verdict == Verdict::Discard {
+        plan.add(Event::Released { source, cause: ReleaseCause::Discarded, actor }, now);
+        return Ok(Outcome::default());
+    }
+    let ids = held.missing.iter().map(|key| PersonId { source: source.clone(), key: key.clone() });
+    let mut left = ids.filter(|id| is_there(plan, id)).collect::<Vec<_>>();
+    let more = left.len() > STEP;
+    left.truncate(STEP);
+    for id in &left {
         gone(plan, id, None, When { now, provider: None });
     }
-    if verdict == Verdict::Confirm && held.memberships > 0 {
-        // Who lost them is not kept: the next listing, which says it again, is let pass.
-        let share = (held.memberships.saturating_mul(10_000)).div_ceil(held.all_memberships.max(1));
-        let share = u32::try_from(share).unwrap_or(10_000).min(10_000);
-        let (source, actor) = (source.to_owned(), actor.to_owned());
-        plan.add(Event::MembershipsConfirmed { source, share, until, actor }, now);
+    if !more {
+        if held.memberships > 0 {
+            // Who lost them is not kept: the next listing, which says it again, is let pass.
+            let share = (held.memberships.saturating_mul(10_000)).div_ceil(held.all_memberships.max(1));
+            let share = u32::try_from(share).unwrap_or(10_000).min(10_000);
+            let until = now.wall.max(now.steady).plus(CONFIRMED_FOR);
+            let confirmed = Confirmed { share, groups: held.emptied.clone(), until };
+            plan.add(Event::MembershipsConfirmed { source: source.clone(), confirmed, actor: actor.clone() }, now);
+        }
+        plan.add(Event::Released { source, cause: ReleaseCause::Confirmed, actor }, now);
     }
-    plan.add(Event::Released { source: source.to_owned(), cause, actor: actor.to_owned() }, now);
-    Ok(Outcome { persons, ..Outcome::default() })
+    Ok(Outcome { persons: left, more })
+}
+
+fn is_there(plan: &Plan, id: &PersonId) -> bool {
+    plan.state.fold.people.find(&plan.state.fold.keyer, id).is_some_and(|known| present(&known.person))
 }
 
 /// Plans the announcement that many will leave.

@@ -26,7 +26,7 @@ impl Bench {
     async fn last_revocation(&self) -> u64 {
         let events: Vec<Recorded> = self.log.read(0, 1_000).await.unwrap();
         let revoked = events.iter().filter(|recorded| matches!(recorded.new.event, Event::Revoked(_)));
-        revoked.last().unwrap().position
+        revoked.map(|recorded| recorded.position).max().unwrap()
     }
 }
 

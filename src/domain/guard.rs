@@ -1,0 +1,161 @@
+//! What is written down of listings: what they leave out, and what the guard holds back (design section 3).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Timestamp;
+
+/// What listings left out within this time is added up: a little of everybody each time is much in the end.
+pub const ADDED_UP: Duration = Duration::from_secs(86_400);
+
+/// What a listing leaves out of what is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// How many people are missing.
+    pub people: usize,
+    /// How many people are known.
+    pub known: usize,
+    /// How many memberships in groups are missing.
+    pub memberships: usize,
+    /// How many memberships are known.
+    pub all_memberships: usize,
+}
+
+impl LeftOut {
+    /// Whether it leaves out nothing.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.people == 0 && self.memberships == 0
+    }
+
+    /// Both, of what was known before either.
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        Self {
+            people: self.people.saturating_add(later.people),
+            known: self.known.max(later.known),
+            memberships: self.memberships.saturating_add(later.memberships),
+            all_memberships: self.all_memberships.max(later.all_memberships),
+        }
+    }
+}
+
+/// A listing that leaves out more than `max_change` allows: nothing that it leaves out counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// Name of the source.
+    pub source: String,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Keys of the people who are known and not in it, sorted.
+    pub missing: Vec<String>,
+    /// How many people are known.
+    pub known: usize,
+    /// How many memberships in groups are known and not in it.
+    pub memberships: usize,
+    /// How many memberships are known.
+    pub all_memberships: usize,
+    /// Groups of many, all of whom it leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emptied: Vec<String>,
+}
+
+/// Another listing is held back in the place of the last: how they differ, since what is missing may be long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldOn {
+    /// The newer one, but for who is missing.
+    pub held: HeldBack,
+    /// How many are missing from it.
+    pub missing: usize,
+    /// Who is missing from it, and was not from the last.
+    pub more: Vec<String>,
+    /// Who was missing from the last, and is there.
+    pub back: Vec<String>,
+}
+
+impl HeldBack {
+    /// How `later` differs from this; `None` where it does not in anything that matters.
+    #[must_use]
+    pub fn until(&self, later: &Self) -> Option<HeldOn> {
+        let not_in = |these: &[String], those: &[String]| -> Vec<String> {
+            these.iter().filter(|key| those.binary_search(key).is_err()).cloned().collect()
+        };
+        let on = HeldOn {
+            missing: later.missing.len(),
+            more: not_in(&later.missing, &self.missing),
+            back: not_in(&self.missing, &later.missing),
+            held: Self { missing: Vec::new(), ..later.clone() },
+        };
+        let same = on.more.is_empty()
+            && on.back.is_empty()
+            && (self.memberships, &self.emptied) == (later.memberships, &later.emptied);
+        (!same).then_some(on)
+    }
+
+    /// The newer one.
+    #[must_use]
+    pub fn followed_by(&self, on: &HeldOn) -> Self {
+        let mut missing: Vec<String> =
+            self.missing.iter().filter(|key| on.back.binary_search(key).is_err()).chain(&on.more).cloned().collect();
+        missing.sort_unstable();
+        missing.dedup();
+        Self { missing, ..on.held.clone() }
+    }
+}
+
+/// What an operator confirmed of memberships: a listing that says it again is let pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// How many of ten thousand memberships may be missing.
+    pub share: u32,
+    /// Groups that may have nobody left.
+    pub groups: Vec<String>,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// How the holding back of a listing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseCause {
+    /// An operator: whoever was missing has left.
+    Confirmed,
+    /// An operator: it was wrong.
+    Discarded,
+    /// A later listing was in order.
+    Superseded,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn held(missing: &std::collections::BTreeSet<u8>, at: i64) -> HeldBack {
+        HeldBack {
+            source: "hr".into(),
+            at: Timestamp::from_secs(at),
+            missing: missing.iter().map(|key| format!("p{key:03}")).collect(),
+            known: 300,
+            memberships: missing.len() / 2,
+            all_memberships: 500,
+            emptied: vec![],
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_differs_leads_from_one_to_the_next(
+            one in prop::collection::btree_set(any::<u8>(), 0..40),
+            two in prop::collection::btree_set(any::<u8>(), 0..40),
+        ) {
+            let (before, after) = (held(&one, 1), held(&two, 2));
+            match before.until(&after) {
+                Some(on) => prop_assert_eq!(before.followed_by(&on), after),
+                None => prop_assert_eq!(one, two),
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The guard over several listings, groups that become empty, and what operators say to it.
+
+use super::listings::{id, in_group, many};
+use super::*;
+use crate::domain::event::Event;
+use crate::domain::guard::HeldOn;
+use crate::domain::inbox::Verdict;
+use crate::log::Log as _;
+
+const DAY: i64 = 86_400;
+
+/// `count` people, the first ones in a group each.
+fn grouped(count: usize, of: &[(&str, usize)]) -> Vec<Person> {
+    let mut people = many(count);
+    let mut each = people.iter_mut();
+    for (group, members) in of {
+        for person in each.by_ref().take(*members) {
+            person.groups = vec![(*group).to_owned()];
+        }
+    }
+    people
+}
+
+impl Bench {
+    fn people(&self) -> [usize; 3] {
+        self.published.load().fold.people.counts()["hr"]
+    }
+
+    fn members(&self, group: &str) -> usize {
+        let state = self.published.snapshot();
+        state.fold.people.iter().filter(|known| known.person.groups.iter().any(|name| name == group)).count()
+    }
+}
+
+#[tokio::test]
+async fn a_few_less_with_every_listing_are_many_in_the_end() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let all = many(100);
+    bench.list(&all, at(0)).await.unwrap();
+    bench.list(&all[9..], at(900)).await.unwrap();
+    bench.list(&all[18..], at(1_800)).await.unwrap();
+    let held = bench.list(&all[27..], at(2_700)).await.unwrap_err();
+    assert!(matches!(held, Refused::Guarded { missing: 9, known: 82, .. }), "{held}");
+    assert_eq!(bench.people(), [82, 0, 18]);
+    bench.list(&all[18..], at(3_600)).await.unwrap();
+    bench.folds_agree().await;
+    // A day after the first of them it is a new count.
+    bench.list(&all[27..], at(2 * DAY)).await.unwrap();
+    bench.list(&all[36..], at(2 * DAY + 900)).await.unwrap_err();
+    // Somebody looked at it, and it is right.
+    bench.judge(Verdict::Confirm, at(2 * DAY + 1_000)).await.unwrap();
+    assert_eq!(bench.people(), [64, 0, 36]);
+    bench.list(&all[45..], at(2 * DAY + 1_800)).await.unwrap();
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn what_was_announced_does_not_count_afterwards() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let all = many(100);
+    bench.list(&all, at(0)).await.unwrap();
+    let announced = Command::Expect { source: "hr".into(), share: 5_000, until: at(1_000).wall, actor: "ops".into() };
+    bench.inbox.ask(announced, at(1)).await.unwrap();
+    bench.list(&all[40..], at(900)).await.unwrap();
+    bench.list(&all[45..], at(1_800)).await.unwrap();
+    assert_eq!(bench.people(), [55, 0, 45]);
+}
+
+#[tokio::test]
+async fn memberships_are_added_up_too() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    bench.list(&grouped(100, &[("eng", 60)]), at(0)).await.unwrap();
+    bench.list(&grouped(100, &[("eng", 51)]), at(900)).await.unwrap();
+    bench.list(&grouped(100, &[("eng", 42)]), at(1_800)).await.unwrap_err();
+    assert_eq!(bench.members("eng"), 51);
+}
+
+#[tokio::test]
+async fn a_group_that_becomes_empty_is_looked_at() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    bench.list(&grouped(60, &[("eng", 50), ("admins", 3), ("one", 1)]), at(0)).await.unwrap();
+    let without = grouped(60, &[("eng", 50)]);
+    bench.page(1, &without, at(1)).await.unwrap();
+    let asked = bench.swept(1, None, true, at(1)).await.unwrap().persons;
+    assert_eq!(asked, [id("p050"), id("p051"), id("p052")], "who was in it is looked up; one alone may have moved");
+    assert_eq!(bench.members("admins"), 3);
+    // The page had not all of it.
+    bench.page(1, &[in_group("p051", "admins")], at(1)).await.unwrap();
+    bench.swept(1, None, false, at(1)).await.unwrap();
+    assert_eq!((bench.members("admins"), bench.members("one")), (1, 0));
+    // And it really has nobody left.
+    bench.list(&grouped(60, &[("eng", 50), ("admins", 3)]), at(2)).await.unwrap();
+    bench.page(2, &without, at(3)).await.unwrap();
+    bench.swept(2, None, true, at(3)).await.unwrap();
+    bench.page(2, &without[50..53], at(3)).await.unwrap();
+    bench.swept(2, None, false, at(3)).await.unwrap();
+    assert_eq!(bench.members("admins"), 0);
+}
+
+#[tokio::test]
+async fn a_group_of_many_that_becomes_empty_is_held_back_however_large_the_company() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    bench.list(&grouped(200, &[("eng", 150), ("admins", 12)]), at(0)).await.unwrap();
+    let without = grouped(200, &[("eng", 150)]);
+    let held = bench.list(&without, at(1)).await.unwrap_err();
+    assert!(matches!(held, Refused::Guarded { missing: 0, memberships: 12, .. }), "{held}");
+    let emptied = bench.published.snapshot().fold.feeds["hr"].held.as_ref().unwrap().emptied.clone();
+    assert_eq!(emptied, ["admins"]);
+    bench.judge(Verdict::Confirm, at(2)).await.unwrap();
+    bench.list(&without, at(3)).await.unwrap();
+    assert_eq!(bench.members("admins"), 0);
+    // That group was meant, and no other.
+    bench.list(&grouped(200, &[("eng", 150), ("ops", 12)]), at(4)).await.unwrap();
+    bench.list(&without, at(5)).await.unwrap_err();
+    // With one left it is none that became empty.
+    bench.list(&grouped(200, &[("eng", 150), ("ops", 12), ("dev", 12)]), at(6)).await.unwrap();
+    bench.list(&grouped(200, &[("eng", 150), ("ops", 12), ("dev", 1)]), at(7)).await.unwrap();
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn a_verdict_comes_into_force_in_steps_and_means_one_listing() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let all = many(4_000);
+    bench.list(&all, at(0)).await.unwrap();
+    bench.list(&all[2_500..], at(100)).await.unwrap_err();
+    let confirm = |listing: Now| Command::Judge {
+        source: "hr".into(),
+        listing: Some(listing.wall),
+        verdict: Verdict::Confirm,
+        actor: "ops".into(),
+    };
+    assert!(matches!(bench.inbox.ask(confirm(at(99)), at(101)).await, Err(Refused::Invalid(_))), "another one");
+    let mut left = 0;
+    let mut steps = 0;
+    loop {
+        let done = bench.inbox.ask(confirm(at(100)), at(101)).await.unwrap();
+        (left, steps) = (left + done.persons.len(), steps + 1);
+        assert!(done.persons.len() <= 1_000, "others wait no longer than that takes");
+        if !done.more {
+            break;
+        }
+    }
+    assert_eq!((left, steps), (2_500, 3));
+    assert_eq!(bench.people(), [1_500, 0, 2_500]);
+    assert!(matches!(bench.inbox.ask(confirm(at(100)), at(102)).await, Err(Refused::NothingHeld(_))));
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn what_is_held_back_is_written_down_once() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let all = many(100);
+    bench.list(&all, at(0)).await.unwrap();
+    bench.list(&all[50..], at(100)).await.unwrap_err();
+    bench.list(&all[50..], at(200)).await.unwrap_err();
+    bench.list(&[&all[51..], &all[..1]].concat(), at(300)).await.unwrap_err();
+    let events = bench.log.read(0, 1_000).await.unwrap();
+    let held = events.iter().filter(|recorded| matches!(recorded.new.event, Event::HeldBack(_))).count();
+    assert_eq!(held, 1);
+    let on: Vec<&HeldOn> = events
+        .iter()
+        .filter_map(|recorded| if let Event::HeldOn(on) = &recorded.new.event { Some(on) } else { None })
+        .collect();
+    assert_eq!(on.len(), 1, "the second was the same");
+    assert_eq!((&on[0].more, &on[0].back, on[0].missing), (&vec!["p050".into()], &vec!["p000".into()], 50));
+    let missing = bench.published.snapshot().fold.feeds["hr"].held.as_ref().unwrap().missing.clone();
+    assert_eq!((missing.len(), missing[0].as_str(), missing[49].as_str()), (50, "p001", "p050"));
+    bench.folds_agree().await;
+}
