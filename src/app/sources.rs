@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{Id, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use build::{With, build};
 
@@ -115,6 +115,13 @@ impl With for Examine {
     }
 }
 
+/// The tasks at work, and whose they are.
+#[derive(Default)]
+struct Tasks {
+    all: JoinSet<()>,
+    names: BTreeMap<Id, (String, AbortHandle)>,
+}
+
 /// Keeps the sources of the configuration in force at work.
 pub struct Manager {
     /// Who is at work, for everybody else.
@@ -132,26 +139,51 @@ pub struct Manager {
 impl Manager {
     /// Works for ever. A reload stops those sources that it changes and starts them anew; the others go on.
     pub async fn run(self, mut settings: watch::Receiver<Settings>) {
-        let mut tasks: JoinSet<()> = JoinSet::new();
-        let mut names: BTreeMap<Id, String> = BTreeMap::new();
+        let mut tasks = Tasks::default();
         loop {
             let wanted = settings.borrow_and_update().sources.clone();
-            self.replace(&wanted, &mut tasks, &mut names);
+            self.stop_unwanted(&wanted, &mut tasks).await;
+            self.start_missing(&wanted, &mut tasks);
             tokio::select! {
                 changed = settings.changed() => if changed.is_err() { return },
-                Some(ended) = tasks.join_next_with_id() => {
-                    let id = match &ended { Ok((id, ())) => *id, Err(error) => error.id() };
-                    let name = names.remove(&id).unwrap_or_default();
-                    if let Err(error) = ended {
-                        // A malformed answer that its decoder panics on, say. What is known stays as it is.
-                        self.metrics.source_error(&name, "internal");
-                        tracing::error!(source.name = name, error = %error, "the source failed and is started again");
-                        self.forget(&name);
+                Some(ended) = tasks.all.join_next_with_id() => {
+                    if self.ended(ended, &mut tasks) {
                         tokio::time::sleep(AGAIN).await;
                     }
                 }
             }
         }
+    }
+
+    /// Stops those that are no longer wanted as they are, in the middle of a request too, and waits until they have:
+    /// what one asked of an old address, or says of where it goes on, must not come behind what the next one says.
+    async fn stop_unwanted(&self, wanted: &[SourceSettings], tasks: &mut Tasks) {
+        let handles = self.sources.0.load();
+        let unwanted = handles.values().filter(|handle| !wanted.contains(&handle.settings));
+        let unwanted: Vec<String> = unwanted.map(|handle| handle.settings.name.clone()).collect();
+        for name in &unwanted {
+            self.forget(name);
+            tasks.names.iter().filter(|(_, (of, _))| of == name).for_each(|(_, (_, task))| task.abort());
+        }
+        while tasks.names.values().any(|(name, _)| unwanted.contains(name)) {
+            let Some(ended) = tasks.all.join_next_with_id().await else { return };
+            self.ended(ended, tasks);
+        }
+    }
+
+    /// Takes note that a task has ended; whether it failed.
+    fn ended(&self, ended: Result<(Id, ()), JoinError>, tasks: &mut Tasks) -> bool {
+        let id = match &ended {
+            Ok((id, ())) => *id,
+            Err(error) => error.id(),
+        };
+        let name = tasks.names.remove(&id).map(|(name, _)| name).unwrap_or_default();
+        let Some(error) = ended.err().filter(|error| !error.is_cancelled()) else { return false };
+        // A malformed answer that its decoder panics on, say. What is known stays as it is.
+        self.metrics.source_error(&name, "internal");
+        tracing::error!(source.name = name, error = %error, "the source failed and is started again");
+        self.forget(&name);
+        true
     }
 
     fn forget(&self, name: &str) {
@@ -160,11 +192,9 @@ impl Manager {
         self.sources.0.store(Arc::new(handles));
     }
 
-    /// Drops the handles of sources that are no longer wanted as they are (their tasks end by that), and starts those
-    /// that are not at work.
-    fn replace(&self, wanted: &[SourceSettings], tasks: &mut JoinSet<()>, names: &mut BTreeMap<Id, String>) {
+    /// Starts those that are not at work.
+    fn start_missing(&self, wanted: &[SourceSettings], tasks: &mut Tasks) {
         let mut handles = BTreeMap::clone(&self.sources.0.load());
-        handles.retain(|_, handle| wanted.contains(&handle.settings));
         for settings in wanted {
             if handles.contains_key(&settings.name) {
                 continue;
@@ -180,15 +210,15 @@ impl Manager {
             };
             let cursor = self.published.load().fold.feeds.get(&settings.name).and_then(|feed| feed.cursor.clone());
             let rhythm = Rhythm { poll: settings.poll, reconcile: settings.reconcile };
-            let start = Start { name: settings.name.clone(), rhythm, cursor, around, tasks };
-            let id = match build(settings, time(&self.clock), start) {
-                Ok(id) => id,
+            let start = Start { name: settings.name.clone(), rhythm, cursor, around, tasks: &mut tasks.all };
+            let task = match build(settings, time(&self.clock), start) {
+                Ok(task) => task,
                 Err(error) => {
                     tracing::error!(source.name = %settings.name, error, "the source cannot be asked");
                     continue;
                 }
             };
-            names.insert(id, settings.name.clone());
+            tasks.names.insert(task.id(), (settings.name.clone(), task));
             handles.insert(settings.name.clone(), Handle { orders, health: shown, settings: settings.clone() });
         }
         self.sources.0.store(Arc::new(handles));
@@ -219,10 +249,10 @@ struct Start<'a> {
 }
 
 impl With for Start<'_> {
-    type Made = Id;
+    type Made = AbortHandle;
 
-    fn with<D: Directory>(self, directory: D) -> Id {
+    fn with<D: Directory>(self, directory: D) -> AbortHandle {
         let Self { name, rhythm, cursor, around, tasks } = self;
-        tasks.spawn(Poller::new(name, directory, rhythm, cursor, around).run()).id()
+        tasks.spawn(Poller::new(name, directory, rhythm, cursor, around).run())
     }
 }

@@ -124,3 +124,42 @@ async fn a_source_is_checked_running_and_before() {
     .await;
     assert!(offboard.metric("offboard_source_errors_total{kind=\"malformed\",source=\"hr\"}").await > Some(0.0));
 }
+
+/// Whoever is replaced in the middle of a request says nothing any more: what it would say is older than what the next
+/// one says.
+#[tokio::test]
+async fn a_source_that_is_replaced_is_gone_before_the_next_one_asks() {
+    let issuer = DevIssuer::start().await;
+    let files = Installation::new("");
+    let provider = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    std::fs::write(files.path("config/secret"), "s").unwrap();
+    let configure = |poll: &str| {
+        let (address, secret) = (provider.local_addr().unwrap(), files.path("config/secret").display().to_string());
+        let source = format!(
+            "sources:\n  - {{ name: kc, kind: keycloak, issuer: dev, url: \"http://{address}\", realm: corp, client_id: o, \
+             client_secret_file: {secret}, timeout: 1h, poll: {poll} }}\n"
+        );
+        files.write("20-rules.yaml", &format!("authorization: none\n{}{source}", issuer.section()));
+    };
+    configure("1s");
+    let _offboard = files.start().await;
+    // It is asked, and never answers.
+    let (first, _) = provider.accept().await.unwrap();
+    configure("2s");
+    let mut heard = Vec::new();
+    let closed = until("the first request is given up", async || {
+        let mut some = [0; 1024];
+        match first.try_read(&mut some) {
+            Ok(0) => Some(true),
+            Ok(read) => {
+                heard.extend_from_slice(&some[..read]);
+                None
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => None,
+            Err(_) => Some(true),
+        }
+    });
+    assert!(closed.await);
+    assert!(heard.starts_with(b"POST "), "{}", String::from_utf8_lossy(&heard));
+    provider.accept().await.unwrap();
+}
