@@ -15,6 +15,8 @@ use offboard::source::error::SourceError;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+use tokio::sync::Notify;
+
 use crate::corp;
 use crate::laws::world::{InMemory, Store, World};
 use crate::support::polled::Polled;
@@ -51,9 +53,18 @@ enum Fate {
 enum Step {
     Act(Act, Fate),
     Poll,
-    /// A full listing, during which things happen.
-    List(Vec<(Act, Fate)>),
+    /// A full listing.
+    List(Listing),
     Restart,
+}
+
+/// What is told of in the middle of a listing.
+#[derive(Clone, Debug, Default)]
+struct Listing {
+    /// What happens between its pages.
+    meanwhile: Vec<(Act, Fate)>,
+    /// It is read from a copy that does not see that.
+    behind: bool,
 }
 
 /// How a provider tells.
@@ -85,6 +96,10 @@ struct Company {
     out: BTreeMap<String, i64>,
     /// What the listing on its way says.
     listed: Vec<(Person, i64)>,
+    /// The copy from which it is read, and of when that is.
+    copy: Option<(BTreeMap<String, Person>, i64)>,
+    /// A page was read.
+    paged: Arc<Notify>,
     time: Arc<AtomicI64>,
 }
 
@@ -223,8 +238,12 @@ impl Directory for Asked {
     async fn page(&mut self, place: Option<usize>) -> Result<Page<usize>, SourceError> {
         let mut company = self.0.lock().unwrap();
         let first = place.unwrap_or(0);
-        let people: Vec<Person> = company.people.values().skip(first).take(PAGE).cloned().collect();
-        let now = company.now();
+        let (people, now) = match &company.copy {
+            Some((people, then)) => (people, *then),
+            None => (&company.people, company.now()),
+        };
+        let people: Vec<Person> = people.values().skip(first).take(PAGE).cloned().collect();
+        company.paged.notify_one();
         if first == 0 {
             company.listed.clear();
         }
@@ -257,7 +276,7 @@ struct Bench {
 }
 
 impl Bench {
-    async fn start(style: Style) -> Self {
+    async fn start(style: Style, first: &Listing) -> Self {
         let time = Arc::new(AtomicI64::new(100));
         let company = Company {
             style,
@@ -269,6 +288,8 @@ impl Bench {
             told: BTreeMap::new(),
             out: BTreeMap::new(),
             listed: vec![],
+            copy: None,
+            paged: Arc::default(),
             time,
         };
         let company = Arc::new(Mutex::new(company));
@@ -276,7 +297,7 @@ impl Bench {
         let world = World::empty(InMemory::new(), corp::policy()).await;
         let source = Self::ask(&world, &company);
         let bench = Self { world, company, source };
-        bench.order(true).await.unwrap();
+        bench.list(first).await.unwrap();
         bench
     }
 
@@ -284,6 +305,23 @@ impl Bench {
         let time = Arc::clone(&company.lock().unwrap().time);
         let time = Arc::new(move || corp::at(time.load(Ordering::Relaxed)));
         Polled::start("hr", Asked(Arc::clone(company)), &world.inbox, time)
+    }
+
+    /// Everybody, and in the middle of it what happens meanwhile.
+    async fn list(&self, listing: &Listing) -> Result<(), String> {
+        let paged = {
+            let mut company = self.company.lock().unwrap();
+            company.meanwhile = listing.meanwhile.iter().cloned().collect();
+            company.copy = listing.behind.then(|| (company.people.clone(), company.now()));
+            Arc::clone(&company.paged)
+        };
+        let events = async {
+            paged.notified().await;
+            self.source.sync(false).await
+        };
+        let (listed, polled) = tokio::join!(self.order(true), events);
+        self.company.lock().unwrap().copy = None;
+        polled.and(listed)
     }
 
     async fn order(&self, full: bool) -> Result<(), String> {
@@ -303,10 +341,9 @@ impl Bench {
         match step {
             Step::Act(act, fate) => self.company.lock().unwrap().happens(act, *fate),
             Step::Poll => self.order(false).await.unwrap(),
-            Step::List(meanwhile) => {
-                self.company.lock().unwrap().meanwhile = meanwhile.iter().cloned().collect();
+            Step::List(listing) => {
                 // Held back where it leaves out all whom anybody knew.
-                let _ = self.order(true).await;
+                let _ = self.list(listing).await;
             }
             Step::Restart => {
                 let Self { world, company, source } = self;
@@ -367,8 +404,9 @@ impl Bench {
     }
 }
 
-async fn follow(style: Style, history: &[Step]) -> Result<(), TestCaseError> {
-    let mut bench = Bench::start(style).await;
+async fn follow(style: Style, first: &Listing, history: &[Step]) -> Result<(), TestCaseError> {
+    let mut bench = Bench::start(style, first).await;
+    bench.nobody_slips_in().await?;
     for (number, step) in history.iter().enumerate() {
         bench = bench.take(step).await;
         let checked = bench.nobody_slips_in().await;
@@ -411,11 +449,15 @@ fn fated() -> impl Strategy<Value = (Act, Fate)> {
     (act(), fate)
 }
 
+fn listing() -> impl Strategy<Value = Listing> {
+    (prop::collection::vec(fated(), 0..4), any::<bool>()).prop_map(|(meanwhile, behind)| Listing { meanwhile, behind })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => fated().prop_map(|(act, fate)| Step::Act(act, fate)),
         4 => Just(Step::Poll),
-        2 => prop::collection::vec(fated(), 0..4).prop_map(Step::List),
+        2 => listing().prop_map(Step::List),
         1 => Just(Step::Restart),
     ]
 }
@@ -423,8 +465,9 @@ fn step() -> impl Strategy<Value = Step> {
 fn histories(style: Style) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
-    let history = prop::collection::vec(step(), 1..40);
-    TestRunner::new(config).run(&history, |history| runtime.block_on(follow(style, &history))).unwrap();
+    let history = (listing(), prop::collection::vec(step(), 1..40));
+    let run = |(first, history): (Listing, Vec<Step>)| runtime.block_on(follow(style, &first, &history));
+    TestRunner::new(config).run(&history, run).unwrap();
 }
 
 #[test]
