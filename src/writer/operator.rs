@@ -92,17 +92,16 @@ pub(super) fn restore(
     }
     may_restore(&plan.state.rules.policy, id, &revocation, now)?;
     let persons = revocation.persons.clone();
-    // Of a cut-off of a source there stays what it has cut off by now: those before it are counted among it, and gone.
-    let past = Revocation {
+    // Of a cut-off that lies in the future there stays what it has cut off by now: those before it were counted among it.
+    let past = is_mistaken(&revocation, now).then(|| Revocation {
         shape: Shape::CutOff { at: now.wall },
         reason: format!("{}; set right: {reason}", revocation.reason),
         actor: actor.to_owned(),
         ..revocation.clone()
-    };
-    let stays = matches!((&past.owner, revocation.shape), (Owner::Source(_), Shape::CutOff { .. }));
+    });
     let ended = end(id, revocation, (EndCause::Restored, now.wall), (actor, reason), now);
     plan.add(Event::Ended(ended), now);
-    if stays {
+    if let Some(past) = past {
         plan.add(Event::Revoked(past), now);
     }
     Ok(Outcome { persons, ..Outcome::default() })
@@ -141,14 +140,19 @@ fn may_restore(policy: &Policy, id: RevocationId, revocation: &Revocation, now: 
         Owner::Configuration => configured_advice(policy, revocation),
         Owner::Source(name) => {
             let source = policy.sources.iter().find(|source| source.name == *name);
-            let mistaken = matches!(revocation.shape, Shape::CutOff { at } if at > now.wall.max(now.steady));
-            if mistaken || source.is_none_or(|source| !source.supplies.people) {
+            if is_mistaken(revocation, now) || source.is_none_or(|source| !source.supplies.people) {
                 return Ok(());
             }
             source_advice(name, revocation)
         }
     };
     Err(Refused::NotYours { id, owner: revocation.owner.to_string(), advice })
+}
+
+/// Whether it is a source's cut-off of what is not issued yet.
+fn is_mistaken(revocation: &Revocation, now: Now) -> bool {
+    let future = matches!(revocation.shape, Shape::CutOff { at } if at > now.wall.max(now.steady));
+    future && matches!(revocation.owner, Owner::Source(_))
 }
 
 fn source_advice(source: &str, revocation: &Revocation) -> String {

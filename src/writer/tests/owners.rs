@@ -110,6 +110,18 @@ async fn a_cut_off_in_the_future_can_be_set_right() {
 }
 
 #[tokio::test]
+async fn a_cut_off_of_a_source_that_is_gone_ends_whole() {
+    let bench = Bench::start().await;
+    let target = Target::Subject { issuer: ISSUER.into(), subject: "dave".into() };
+    let cut = Observation::CutOff { source: "hr".into(), target, at: at(50).wall, reason: "not before".into() };
+    bench.says(cut, at(60)).await;
+    let past = bench.last_revocation().await;
+    bench.configure(Policy { sources: vec![], ..policy() }, at(70)).await.unwrap();
+    bench.restore(past, at(80)).await.unwrap();
+    assert_eq!(bench.standing(TargetKind::Subject), 0);
+}
+
+#[tokio::test]
 async fn what_a_source_says_is_ended_there_and_how_is_said() {
     let bench = Bench::start().await;
     bench.client("hr", true, at(1)).await;
