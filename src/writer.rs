@@ -18,6 +18,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc;
 
 use crate::domain::event::{NewEvent, Position, Recorded};
@@ -36,6 +37,8 @@ use sweep::Sweeps;
 const BATCH: usize = 1024;
 /// Events that are read at once.
 const PAGE: usize = 4096;
+/// Pages that are read before they are wanted, at a start.
+const AHEAD: usize = 3;
 /// Events after which a new snapshot is kept, so that a start reads few. Where there is more to write down than that, half
 /// of it: each snapshot writes all.
 const SNAPSHOT_EVERY: u64 = 100_000;
@@ -85,8 +88,19 @@ pub async fn replay<L: Log>(log: &L, keyer: Keyer) -> Result<Replayed, LogError>
     let mut fold = snapshot.unwrap_or_else(|| Fold::empty(keyer, head.generation));
     let kept = fold.epoch.position;
     fold.epoch.generation = head.generation;
+    read_ahead(log, &mut fold, head.position).await?;
     read_on(log, &mut fold, |_| {}).await?;
     Ok(Replayed { fold, kept })
+}
+
+/// Folds what the log holds up to `head`. The next pages are read while one is folded: most of the time is theirs.
+async fn read_ahead<L: Log>(log: &L, fold: &mut Fold, head: Position) -> Result<(), LogError> {
+    let firsts = (fold.epoch.position..head).step_by(PAGE);
+    let mut pages = pin!(stream::iter(firsts).map(|after| log.read(after, PAGE)).buffered(AHEAD));
+    while let Some(page) = pages.next().await {
+        page?.iter().for_each(|recorded| fold.apply(recorded));
+    }
+    Ok(())
 }
 
 /// Folds what the log holds behind the fold.

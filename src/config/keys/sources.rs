@@ -73,8 +73,16 @@ static MAX_CHANGE: Section = Section {
     name: "max_change",
     about: "The guard on what a listing leaves out.",
     keys: &[
-        optional("share", Kind::Text(Format::Share), "Share of the known people, or memberships, within a day. Default 20%."),
-        optional("from", Kind::Count, "Fewer than this many never hold a listing back, unless nobody is left. Default 10."),
+        optional(
+            "share",
+            Kind::Text(Format::Share),
+            "Share of the known people, or memberships, within a day. Default 20%.",
+        ),
+        optional(
+            "from",
+            Kind::Count,
+            "Fewer than this many never hold a listing back, unless nobody is left. Default 10.",
+        ),
     ],
 };
 
