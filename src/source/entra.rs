@@ -10,6 +10,9 @@ mod sweep;
 mod users;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
@@ -24,7 +27,7 @@ use graph::Graph;
 use groups::Dirty;
 use sweep::Listed;
 pub use sweep::Place;
-use users::Hint;
+use users::{Hint, is_general};
 use wire::{PROPERTIES, User};
 
 use super::directory::{Changes, Directory, Finding, Page};
@@ -42,6 +45,8 @@ const DOUBT: Duration = Duration::from_secs(120);
 const DOUBT_EVERY: Duration = Duration::from_secs(2);
 /// A place is written down this often even where nothing happens: it is good for seven days.
 const PLACE: Duration = Duration::from_secs(3600);
+/// So many who were out lately are written down with it.
+const RECENT: usize = 1_000;
 /// Sessions that were ended before that are nobody's any more: no access token lives that long.
 const SESSIONS: Duration = Duration::from_secs(30 * 86_400);
 
@@ -85,6 +90,10 @@ pub struct Entra {
     lost_groups: BTreeMap<String, Instant>,
     /// Who was not there, or disabled, when last heard of: a listing alone does not bring them back.
     out: HashSet<String>,
+    /// Who was said to be out lately, and when we heard of it: still to be known after a restart.
+    recent: BTreeMap<String, Instant>,
+    /// Who was named as somebody who is there, and was not when last read.
+    unseen: BTreeSet<String>,
     /// Users and groups in doubt, until when.
     doubted: BTreeMap<Doubted, Instant>,
     next_doubt: Instant,
@@ -92,6 +101,8 @@ pub struct Entra {
     resumed: bool,
     /// The place that was written down last.
     place: Option<(String, Instant)>,
+    /// Something was told since.
+    news: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +117,9 @@ struct Cursor {
     /// What was asked of a user: a link is for that alone.
     select: String,
     users: String,
+    /// Who was said to be out a short while ago: a listing may not have heard of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    out: Vec<String>,
 }
 
 impl Entra {
@@ -129,10 +143,13 @@ impl Entra {
             lost: BTreeMap::new(),
             lost_groups: BTreeMap::new(),
             out: HashSet::new(),
+            recent: BTreeMap::new(),
+            unseen: BTreeSet::new(),
             doubted: BTreeMap::new(),
             next_doubt: Instant::now(),
             resumed: false,
             place: None,
+            news: false,
         }
     }
 
@@ -186,20 +203,28 @@ impl Entra {
         self.doubted.entry(whom).or_insert_with(|| Instant::now() + DOUBT);
     }
 
-    /// Whoever is in doubt is read again, as if they had been named.
-    fn ask_again(&mut self) {
-        let now = Instant::now();
+    /// Whoever is in doubt is read again, as if they had been named. Whether somebody did not turn up until its end.
+    fn ask_again(&mut self, now: Instant) -> bool {
         if self.next_doubt > now {
-            return;
+            return false;
         }
         self.next_doubt = now + DOUBT_EVERY;
-        self.doubted.retain(|_, until| *until > now);
+        self.recent.retain(|_, at| *at + DOUBT > now);
+        let unseen = self.unseen.len();
+        self.doubted.retain(|whom, until| {
+            let lasts = *until > now;
+            if let (Doubted::User(id), false) = (whom, lasts) {
+                self.unseen.remove(id);
+            }
+            lasts
+        });
         for whom in self.doubted.keys() {
             match whom {
                 Doubted::User(id) => drop(self.hints.entry(id.clone()).or_default()),
                 Doubted::Group(id) => self.dirty.entry(id.clone()).or_default().members = true,
             }
         }
+        self.unseen.len() < unseen
     }
 
     /// Where to begin with users, if they are asked for from now on; or with everybody.
@@ -219,23 +244,35 @@ impl Entra {
         }
         let kept = cursor.and_then(|text| serde_json::from_str::<Cursor>(text).ok());
         let kept = kept.filter(|kept| kept.select == self.select);
-        self.users.link = kept.and_then(|kept| self.api.followed("go on", &kept.users).ok());
+        let Some(kept) = kept else { return };
+        self.users.link = self.api.followed("go on", &kept.users).ok();
+        self.recent = kept.out.iter().map(|id| (id.clone(), Instant::now())).collect();
+        self.out.extend(kept.out);
     }
 
     /// The place to write down, if it is worth it: an older one only says some things again.
-    fn place(&mut self, news: bool) -> Option<String> {
-        let link = self.users.link.as_ref()?.to_string();
-        let due = self.place.as_ref().is_none_or(|(last, at)| *last != link && (news || at.elapsed() >= PLACE));
-        if due {
-            self.place = Some((link.clone(), Instant::now()));
+    fn place(&mut self) -> Option<String> {
+        // Who is still to be read again is known by an older place alone.
+        if !self.hints.is_empty() {
+            return None;
         }
-        due.then(|| serde_json::to_string(&Cursor { select: self.select.clone(), users: link }).ok()).flatten()
+        let link = self.users.link.as_ref()?.to_string();
+        let due = self.place.as_ref().is_none_or(|(last, at)| *last != link && (self.news || at.elapsed() >= PLACE));
+        if !due {
+            return None;
+        }
+        (self.news, self.place) = (false, Some((link.clone(), Instant::now())));
+        let out = self.recent.keys().take(RECENT).cloned().collect();
+        serde_json::to_string(&Cursor { select: self.select.clone(), users: link, out }).ok()
     }
 
     async fn step(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
-        self.ask_again();
-        self.follow_users(changes).await?;
-        self.follow_groups(changes).await
+        changes.resync |= self.ask_again(Instant::now());
+        let users = self.follow_users(changes).await;
+        if users.as_ref().is_err_and(is_general) {
+            return users;
+        }
+        users.and(self.follow_groups(changes).await)
     }
 }
 
@@ -245,14 +282,12 @@ impl Directory for Entra {
     async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
         self.resume(cursor);
         let mut changes = Changes::default();
-        let before = self.users.link.clone();
         changes.trouble = self.step(&mut changes).await.err();
         let waits =
             !self.hints.is_empty() || !self.dirty.is_empty() || self.users.is_within() || self.groups.is_within();
         changes.more = (changes.more || waits) && changes.trouble.is_none();
-        // What a page named is kept in memory alone: it is passed only when all of it was read again.
-        let news = before != self.users.link && !changes.observations.is_empty();
-        changes.cursor = self.place(news);
+        self.news |= !changes.observations.is_empty();
+        changes.cursor = self.place();
         Ok(changes)
     }
 

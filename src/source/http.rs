@@ -1,4 +1,4 @@
-//! How sources ask over HTTP: bounded in time and size, and never sent elsewhere by an answer.
+//! How sources ask over HTTP: bounded in time and size, directly, and never sent elsewhere by an answer.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,9 @@ use tokio::sync::OnceCell;
 use super::error::{SourceError, chain};
 use crate::domain::time::Timestamp;
 
+/// What is said beside where a provider cannot be reached. As with keys, no proxy of the environment is used: whoever
+/// wants one must know why nothing comes through.
+const DIRECTLY: &str = "no proxy is used (`HTTPS_PROXY` counts for nothing): there must be a direct way";
 /// A page of a directory is at most this long: 10,000 people with long records.
 const MAX_BODY: usize = 64 << 20;
 /// Where a provider says that we ask too often, and not for how long.
@@ -96,14 +99,31 @@ impl Answer {
         }
     }
 
+    /// The same, of a provider whose every 404 is JSON: only it knows that there is nothing, not a page of a proxy's.
+    ///
+    /// # Errors
+    /// [`SourceError::Status`] for a 404 that is not its own.
+    pub fn own(self) -> Result<Self, SourceError> {
+        let foreign = self.status == StatusCode::NOT_FOUND && !self.is_json();
+        if foreign { Err(SourceError::Status { step: self.step, status: 404 }) } else { Ok(self) }
+    }
+
+    fn kind(&self) -> &str {
+        self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    fn is_json(&self) -> bool {
+        self.kind().contains("json")
+    }
+
     /// Its JSON.
     ///
     /// # Errors
     /// [`SourceError::Malformed`] for an HTML page with status 200, half of a document, or another shape.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, SourceError> {
         let malformed = |what: String| SourceError::Malformed { step: self.step, what };
-        let kind = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !kind.contains("json") {
+        if !self.is_json() {
+            let kind = self.kind();
             return Err(malformed(format!("answered `{}`, not JSON", kind.chars().take(60).collect::<String>())));
         }
         // Never with what stands there: it may be a secret, and is somebody's.
@@ -186,8 +206,11 @@ impl Http {
     pub async fn ask(&self, call: Call) -> Result<Answer, SourceError> {
         let step = call.step;
         let broken = |error: reqwest::Error| {
-            let late = error.is_timeout();
-            let cause = if late { "no answer in time".to_owned() } else { chain(&error.without_url()) };
+            let (late, unconnected) = (error.is_timeout(), error.is_connect());
+            let mut cause = if late { "no answer in time".to_owned() } else { chain(&error.without_url()) };
+            if unconnected {
+                cause = format!("{cause}; {DIRECTLY}");
+            }
             SourceError::Unreachable { step, cause }
         };
         let mut request = self.client().await?.request(call.method, call.url).header("accept", "application/json");
@@ -230,4 +253,34 @@ pub async fn secret(path: &PathBuf) -> Result<String, SourceError> {
         return Err(SourceError::Secret { path: path.clone(), cause: "it is empty".to_owned() });
     }
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, kind: &str) -> Answer {
+        let headers = [(CONTENT_TYPE, kind.parse().unwrap())].into_iter().collect();
+        Answer { step: "read a user", status: StatusCode::from_u16(status).unwrap(), headers, body: b"{}".to_vec() }
+    }
+
+    #[test]
+    fn only_the_provider_itself_says_that_there_is_nobody() {
+        assert!(answer(404, "application/json;odata.metadata=minimal").own().is_ok());
+        assert!(answer(403, "text/html").own().is_ok(), "for others to judge");
+        for kind in ["text/html", "text/plain; charset=utf-8", ""] {
+            let error = answer(404, kind).own().unwrap_err();
+            assert!(matches!(error, SourceError::Status { status: 404, .. }), "{kind}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_cannot_be_reached_is_asked_directly() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        drop(listener);
+        let http = Http::new(Duration::from_secs(5), None);
+        let error = http.ask(Call::get("read a user", url)).await.unwrap_err().to_string();
+        assert!(error.contains(DIRECTLY), "{error}");
+    }
 }

@@ -1,9 +1,11 @@
 #![doc = include_str!("okta.md")]
 
+mod again;
 mod api;
 mod app;
 mod assertion;
 mod budget;
+mod count;
 mod cursor;
 mod events;
 mod examine;
@@ -18,13 +20,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use reqwest::Url;
-use tokio::time::{Instant, sleep};
 
 pub use api::Credential;
 use api::{Api, Group, Listed, Right, User};
 use app::Standing;
 use cursor::{Cursor, Place};
-use events::{Ended, Hints, Seen, Touched, Wanted, time};
+use events::{Ended, Hints, Seen, Wanted, time};
 use groups::Groups;
 use listing::Listing;
 
@@ -45,8 +46,8 @@ const FOLLOWED: Duration = Duration::from_secs(1);
 const MOST: usize = 5000;
 /// So long after an event its record may still be the one from before.
 const SETTLED: Duration = Duration::from_secs(60);
-/// Users who were looked for and not found: so many are remembered.
-const MISSED: usize = 500;
+/// Ids are 20 characters long. So many would be looked up.
+const ID: usize = 64;
 /// A pause of the last tenth of a window is at most this long where events are followed.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Statuses in which somebody works here, or will. `LOCKED_OUT` is somebody whose password is being guessed.
@@ -80,7 +81,8 @@ pub struct Okta {
     listing: Listing,
     /// The cursor that was handed out last: if it comes back, what came with it was taken in.
     handed: Option<String>,
-    missed: BTreeSet<String>,
+    /// Users who are known to be gone: what is still told of them says nothing new.
+    gone: Seen,
 }
 
 impl Okta {
@@ -98,7 +100,7 @@ impl Okta {
             place: Place::default(),
             listing: Listing::default(),
             handed: None,
-            missed: BTreeSet::new(),
+            gone: Seen::default(),
         }
     }
 
@@ -109,7 +111,8 @@ impl Okta {
     /// What a user amounts to, without groups.
     fn person(&self, user: User) -> Result<Person, SourceError> {
         let malformed = |what: &str| SourceError::Malformed { step: "read a user", what: what.to_owned() };
-        if user.id.is_empty() || user.status.is_empty() {
+        // Whoever could not be looked up is not known either.
+        if !is_id(&user.id) || user.status.is_empty() {
             return Err(malformed("somebody has no id or no status"));
         }
         let text = |name: &str| match user.profile.get(name)? {
@@ -125,14 +128,12 @@ impl Okta {
             // And whatever nobody has heard of yet.
             _ => Status::Suspended,
         };
-        let changed = user.last_updated.as_deref().and_then(time);
         Ok(Person {
             status,
             email: text("email"),
             username: text("login"),
             attributes: attributes.collect::<BTreeMap<_, _>>(),
-            // Somebody who was gone for us, and is not: there is no newer record to wait for.
-            changed: changed.filter(|_| !self.missed.contains(&user.id)),
+            changed: user.last_updated.as_deref().and_then(time),
             groups: Vec::new(),
             id: self.id(&user.id),
         })
@@ -184,49 +185,6 @@ impl Okta {
         Ok((person, standing))
     }
 
-    /// Reads one user again; whether the record is older than the event that named them.
-    async fn read_again(&mut self, id: &str, touched: Touched) -> Result<(Observation, bool), SourceError> {
-        let Some(user) = self.api.user(id).await? else {
-            // Without a deletion it has no time: we may only have lost sight of them.
-            let at = touched.deleted.map(Timestamp::from_millis);
-            return Ok((Observation::Gone { person: self.id(id), at }, false));
-        };
-        let status_changed = user.status_changed.as_deref().and_then(time);
-        let (mut person, standing) = self.complete(user).await?;
-        let mut doubted = false;
-        let blocked = touched.still_blocked().filter(|blocked| is_older(status_changed, *blocked));
-        let unassigned = touched.still_unassigned().filter(|at| standing.is_older(*at));
-        if person.status == Status::Active
-            && let Some(blocked) = blocked.max(unassigned)
-        {
-            doubted = self.api.now().await? < Timestamp::from_millis(blocked).plus(SETTLED);
-            if doubted {
-                (person.status, person.groups) = (Status::Suspended, Vec::new());
-            }
-        }
-        let at = Some(Timestamp::from_millis(touched.at).max(status_changed.unwrap_or(Timestamp::MIN)));
-        Ok((Observation::Change { person, at, event_id: None }, doubted))
-    }
-
-    /// Reads those again whom events named, or some of them.
-    async fn follow(&mut self, place: &mut Place, found: &mut Vec<Observation>) -> Result<(), SourceError> {
-        let until = Instant::now() + FOLLOWED;
-        while Instant::now() < until
-            && let Some((id, touched)) = place.first()
-        {
-            if let Some(pause) = self.api.budget.pause("read a user", Instant::now()) {
-                sleep(pause.min(PAUSE)).await;
-            }
-            let (observation, doubted) = self.read_again(&id, touched).await?;
-            found.push(observation);
-            place.users.remove(&id);
-            if doubted {
-                place.doubted.insert(id, touched);
-            }
-        }
-        Ok(())
-    }
-
     /// Reads the next page of the log; whether there is more behind it.
     async fn read_log(&mut self, place: &mut Place, read: &mut Changes) -> Result<bool, SourceError> {
         let step = "read the System Log";
@@ -276,14 +234,14 @@ impl Okta {
             Some(text) => Cursor::kept(text, &self.settings.url, now, &self.wanted),
             None => (Cursor::new(now, &self.wanted), false),
         };
-        self.missed.extend(kept.missed.iter().cloned());
         Ok((Place::at(kept), missed))
     }
 }
 
-/// Whether a status is from before an event, as far as whole seconds tell.
-fn is_older(status_changed: Option<Timestamp>, event: i64) -> bool {
-    status_changed.is_none_or(|changed| changed.as_millis() < event - event.rem_euclid(1000))
+/// Whether a text looks like an id of Okta's: whatever a token claims, nothing else is asked for as one.
+fn is_id(text: &str) -> bool {
+    let letter = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_');
+    (1..=ID).contains(&text.len()) && text.bytes().all(letter)
 }
 
 impl Directory for Okta {
@@ -305,15 +263,11 @@ impl Directory for Okta {
         // What is over by itself waits for nobody. And who cannot be read now is not forgotten: what is behind them in
         // the log does not wait either.
         if changes.observations.is_empty()
-            && let Err(error) = self.follow(&mut place, &mut changes.observations).await
+            && let Err(error) = self.follow(&mut place, &mut changes).await
         {
             changes.trouble.get_or_insert(error);
         }
         changes.more = (more || !place.users.is_empty()) && changes.trouble.is_none();
-        while self.missed.len() > MISSED {
-            self.missed.pop_first();
-        }
-        place.ahead.missed.clone_from(&self.missed);
         let kept = place.keep(!changes.observations.is_empty());
         self.handed = serde_json::to_string(&kept).ok();
         changes.cursor.clone_from(&self.handed);
@@ -327,13 +281,8 @@ impl Directory for Okta {
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
         let user = match attribute {
-            "id" => {
-                let user = self.api.user(value).await?;
-                if user.is_none() {
-                    self.missed.insert(value.to_owned());
-                }
-                user
-            }
+            "id" if !is_id(value) => None,
+            "id" => self.api.user(value).await?,
             other => {
                 let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
                 let (kind, name) = match other {

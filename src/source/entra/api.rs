@@ -136,7 +136,7 @@ impl Api {
         {
             return Err(SourceError::Malformed { step: answer.step, what: format!("answered 400: `{code}`") });
         }
-        answer.checked(|_| advice)
+        answer.own()?.checked(|_| advice)
     }
 
     /// `GET {graph}/v1.0/…`; `right` is the application permission that a 403 lacks.

@@ -54,7 +54,7 @@ pub struct Feed {
     step: &'static str,
     /// The page that is next, or being followed.
     pub link: Option<Url>,
-    /// Where that one leads, once everything in it was followed.
+    /// Where that one leads, once what it names was taken note of.
     after: Option<Link>,
     /// Whether `link` is in the middle of a round.
     within: bool,
@@ -68,7 +68,7 @@ impl Feed {
         Self { step, link: None, after: None, within: false, seen: Seen::default() }
     }
 
-    /// Whether what a page named is still being followed.
+    /// Whether a page was read and not passed yet.
     #[must_use]
     pub fn is_following(&self) -> bool {
         self.after.is_some()
@@ -114,7 +114,7 @@ impl Feed {
         }
     }
 
-    /// Everything in the page was followed; whether the round is over by that.
+    /// What the page names was taken note of; whether the round is over by that.
     pub fn pass(&mut self) -> bool {
         match self.after.take() {
             Some(Link::Next(next)) => {

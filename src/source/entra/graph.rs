@@ -1,11 +1,13 @@
 //! Who is in which group of a tenant: direct members as the provider tells them, and what that amounts to.
 //!
 //! A group goes by its object id, which is what tokens name, and by its display name where no other group of the
-//! tenant has it: display names are anybody's choice. Ids are kept once and counted; a membership takes some twenty
-//! bytes.
+//! tenant has it: display names are anybody's choice. One that looks like an id is no name: it might be another's id.
+//! Ids are kept once and counted; a membership takes some twenty bytes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+
+use super::wire::is_guid;
 
 /// An id, by its number here.
 type Number = u32;
@@ -154,6 +156,7 @@ impl Graph {
                 names.insert(self.id(*parent));
                 if let Some(group) = self.groups.get(parent)
                     && !group.name.is_empty()
+                    && !is_guid(&group.name)
                     && self.names.get(&group.name).is_some_and(|named| named.len() == 1)
                 {
                     names.insert(&group.name);
@@ -235,6 +238,19 @@ mod tests {
         assert_eq!((moved.len(), graph.flat("c")), (1, vec!["3".to_owned(), "sales".to_owned()]));
         let moved = graph.moved(["3"], ["sales", "west"], |graph| graph.put("3", "west"));
         assert_eq!((moved.len(), graph.flat("c")), (1, vec!["3".to_owned(), "west".to_owned()]));
+    }
+
+    #[test]
+    fn a_name_that_is_anothers_id_gives_nothing() {
+        let (payments, own) = ("8b1ee412-0001-4aaa-bbbb-000000000001", "8b1ee412-0001-4aaa-bbbb-000000000002");
+        let mut graph = Graph::default();
+        graph.put(payments, "payments");
+        // Everybody in a tenant may create groups, and call them as they like.
+        graph.put(own, payments);
+        graph.join(own, "a");
+        assert_eq!(graph.flat("a"), [own]);
+        graph.put(own, &payments.to_uppercase());
+        assert_eq!(graph.flat("a"), [own]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::api::GROUPS;
 use super::users::Hint;
 use super::wire::{Group, Member};
-use super::{Doubted, Entra};
+use super::{DOUBT, Doubted, Entra};
 use crate::source::directory::Changes;
 use crate::source::error::SourceError;
 
@@ -75,6 +75,10 @@ impl Entra {
                 these.insert(member.id.clone());
             }
             let left: Vec<String> = dirty.left.iter().cloned().collect();
+            // Whoever came back may be given back.
+            for back in dirty.joined.difference(&dirty.left) {
+                self.lost.remove(&(row.id.clone(), back.clone()));
+            }
             if row.is_removed() {
                 self.lose_group(&row.id);
             } else if !left.is_empty() {
@@ -129,9 +133,11 @@ impl Entra {
         let mut members = self.read_members(id).await?;
         // What the query took away is not given back by a copy of the directory that may be late, nor is what it gave
         // given before it can be read.
-        let doubtful = dirty.left.iter().any(|left| members.remove(left))
-            | !dirty.joined.is_subset(&members.iter().cloned().collect());
-        if doubtful {
+        let lost = self.lost.range((id.to_owned(), String::new())..).take_while(|((of, _), _)| of == id);
+        let lost = lost.filter(|(_, at)| at.elapsed() < DOUBT).map(|((_, who), _)| who);
+        let named = members.len();
+        dirty.left.iter().chain(lost).for_each(|left| _ = members.remove(left));
+        if members.len() < named || dirty.joined.iter().any(|joined| !members.contains(joined)) {
             self.doubt(Doubted::Group(id.to_owned()));
         }
         let known: HashSet<String> = self.graph.iter().flat_map(|graph| graph.members(id)).map(str::to_owned).collect();

@@ -125,14 +125,15 @@ impl Entra {
     fn adopt(&mut self, link: Url) {
         let mut graph = std::mem::take(&mut self.listed.graph);
         let (gone, over) = (std::mem::take(&mut self.listed.gone), std::mem::take(&mut self.listed.over));
-        for id in gone.into_iter().chain(std::mem::take(&mut self.lost_groups).into_keys()) {
+        for id in gone.into_iter().chain(self.lost_groups.keys().cloned()) {
             // Most that are said to be gone were so long ago.
             if graph.has(&id) {
                 graph.drop_group(&id);
                 self.dirty.entry(id).or_default().members = true;
             }
         }
-        for (group, member) in over.into_iter().chain(std::mem::take(&mut self.lost).into_keys()) {
+        // The next listing may not have heard of it either.
+        for (group, member) in over.into_iter().chain(self.lost.keys().cloned()) {
             if graph.is_in(&group, &member) {
                 graph.part(&group, &member);
                 self.dirty.entry(group).or_default().members = true;
@@ -151,11 +152,11 @@ impl Entra {
             let twice = self.listed.has(&row.id) || users.contains_key(&row.id);
             if row.is_removed() {
                 // Most were so long ago. Who was in this listing before is to be read at once.
-                if twice {
-                    self.hints.entry(row.id.clone()).or_default();
-                }
                 users.remove(&row.id);
-                self.out.insert(row.id);
+                self.out.insert(row.id.clone());
+                if twice {
+                    self.hints.entry(row.id.clone()).or_default().said(row);
+                }
                 continue;
             }
             // Twice: which one is the later?

@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 
+use tokio::time::Instant;
+
 use super::api::{GROUPS, USERS};
-use super::wire::{List, Member, User};
+use super::wire::{List, Member, User, is_guid};
 use super::{Doubted, Entra};
 use crate::domain::inbox::Observation;
 use crate::domain::person::{Person, Status};
+use crate::domain::revocation::Target;
+use crate::domain::time::Timestamp;
 use crate::source::directory::Changes;
 use crate::source::error::SourceError;
 
@@ -14,6 +18,8 @@ use crate::source::error::SourceError;
 const TOGETHER: usize = 15;
 /// Users who are read again before something else gets its turn.
 const TURN: usize = 150;
+/// With so many users to read again, no more changes are read.
+const MOST: usize = 5_000;
 /// Groups of one person.
 const MANY: usize = 20_000;
 
@@ -22,6 +28,8 @@ const MANY: usize = 20_000;
 pub struct Hint {
     /// What the query said of them, if it did.
     said: Vec<User>,
+    /// When it said first that they are disabled, on the provider's clock.
+    disabled: Option<Timestamp>,
     /// Only their groups changed: if they are not there, that is for others to tell.
     moved: bool,
 }
@@ -29,7 +37,13 @@ pub struct Hint {
 impl Hint {
     /// Their groups changed.
     pub fn moved() -> Self {
-        Self { said: Vec::new(), moved: true }
+        Self { moved: true, ..Self::default() }
+    }
+
+    /// The query said this of them.
+    pub fn said(&mut self, row: User) {
+        self.said.push(row);
+        self.moved = false;
     }
 
     /// Disabled or deleted.
@@ -43,31 +57,65 @@ fn is_bad(user: &User) -> bool {
 }
 
 impl Entra {
-    /// The next page of changes, or what is left of the last one.
+    /// The next page of changes, and whom they name. Who cannot be read now is not forgotten, and what comes behind
+    /// them does not wait.
     pub(super) async fn follow_users(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
-        if !self.users.is_following() {
-            self.read_hints(changes).await?;
+        let mut read = Ok(());
+        if !self.users.is_following() && self.hints.len() < MOST {
+            read = self.read_hints(changes).await;
         }
-        // Bad news first.
+        let followed = match &read {
+            Err(error) if is_general(error) => Ok(()),
+            _ => self.follow_hints(changes).await,
+        };
+        if followed.is_err() || read.is_err() {
+            changes.observations.extend(self.unread());
+        }
+        if self.hints.len() < MOST && self.users.pass() {
+            changes.more |= self.renew();
+        }
+        read.and(followed)
+    }
+
+    /// Reads some of those again who were named: bad news first.
+    async fn follow_hints(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
         let mut turn: Vec<String> =
             self.hints.iter().filter(|(_, hint)| hint.is_bad()).map(|(id, _)| id.clone()).collect();
         turn.extend(self.hints.iter().filter(|(_, hint)| !hint.is_bad()).map(|(id, _)| id.clone()));
+        let mut trouble = Ok(());
         for ids in turn.get(..TURN.min(turn.len())).unwrap_or_default().chunks(TOGETHER) {
-            let found = match self.read_users(ids).await {
-                Ok(found) => found,
-                Err(error) => {
-                    changes.observations.extend(self.unread(ids));
-                    return Err(error);
-                }
-            };
-            for id in ids {
-                let hint = self.hints.get(id).cloned().unwrap_or_default();
-                changes.observations.extend(self.settle(id, &hint, found.get(id))?);
-                self.hints.remove(id);
+            let Err(error) = self.read_again(ids, changes).await else { continue };
+            if is_general(&error) {
+                return Err(error);
+            }
+            trouble = trouble.and(Err(error));
+            // It is about one of them: the others do not wait.
+            if !self.read_one_by_one(ids, changes).await? {
+                break;
             }
         }
-        if self.hints.is_empty() && self.users.pass() {
-            changes.more |= self.renew();
+        trouble
+    }
+
+    /// Whether anybody could be read.
+    async fn read_one_by_one(&mut self, ids: &[String], changes: &mut Changes) -> Result<bool, SourceError> {
+        let mut some = false;
+        for id in ids.iter().filter(|_| ids.len() > 1) {
+            match self.read_again(std::slice::from_ref(id), changes).await {
+                Err(error) if is_general(&error) => return Err(error),
+                read => some |= read.is_ok(),
+            }
+        }
+        Ok(some)
+    }
+
+    async fn read_again(&mut self, ids: &[String], changes: &mut Changes) -> Result<(), SourceError> {
+        let left: Vec<String> = ids.iter().filter(|id| self.hints.contains_key(*id)).cloned().collect();
+        let found = self.read_users(&left).await?;
+        for id in &left {
+            let hint = self.hints.get(id).cloned().unwrap_or_default();
+            changes.observations.extend(self.settle(id, &hint, found.get(id))?);
+            self.hints.remove(id);
         }
         Ok(())
     }
@@ -97,34 +145,61 @@ impl Entra {
             }
             if is_bad(&row) {
                 self.note(&row);
+                self.recent.insert(row.id.clone(), Instant::now());
             }
+            let disabled = self.api.date.filter(|_| row.enabled() == Some(false));
             let hint = self.hints.entry(row.id.clone()).or_default();
-            hint.said.push(row);
-            hint.moved = false;
+            hint.disabled = hint.disabled.or(disabled);
+            hint.said(row);
         }
         Ok(())
     }
 
-    /// Who was said to be disabled, and cannot be read: it is believed.
-    fn unread(&self, ids: &[String]) -> Vec<Observation> {
-        let said = ids.iter().filter_map(|id| self.hints.get(id)).flat_map(|hint| &hint.said);
-        let disabled = said.filter(|row| row.is_whole() && row.enabled() == Some(false));
-        disabled.filter_map(|row| self.person(row, self.groups_of(&row.id)).ok()).map(change).collect()
+    /// Who was said to be disabled, and cannot be read: it is believed. A row that says no more than that ends what was
+    /// issued before.
+    fn unread(&self) -> Vec<Observation> {
+        let mut observations = Vec::new();
+        for (id, hint) in &self.hints {
+            let disabled = |row: &&User| row.enabled() == Some(false);
+            let whole = hint.said.iter().filter(disabled).find(|row| row.is_whole());
+            let whole = whole.and_then(|row| self.person(row, self.groups_of(id)).ok());
+            let cut_off = |at| Observation::CutOff {
+                source: self.settings.name.clone(),
+                target: Target::DirectoryPerson { person: self.id(id) },
+                at,
+                reason: "had been disabled".to_owned(),
+            };
+            observations.extend(whole.map(change).or_else(|| hint.disabled.map(cut_off)));
+        }
+        observations
     }
 
     /// What a user's record amounts to, who was named for this reason.
-    fn settle(&mut self, id: &str, hint: &Hint, found: Option<&User>) -> Result<Vec<Observation>, SourceError> {
+    pub(super) fn settle(
+        &mut self,
+        id: &str,
+        hint: &Hint,
+        found: Option<&User>,
+    ) -> Result<Vec<Observation>, SourceError> {
         let Some(user) = found else {
             if hint.moved {
                 return Ok(vec![]);
             }
+            self.out.insert(id.to_owned());
             // Named as somebody who is there, and is not: a moment ago, or not yet everywhere.
             if hint.said.iter().any(|row| !row.is_removed()) {
                 self.doubt(Doubted::User(id.to_owned()));
             }
-            self.out.insert(id.to_owned());
-            return Ok(vec![Observation::Gone { person: self.id(id), at: None }]);
+            if hint.said.iter().any(User::is_removed) {
+                return Ok(vec![Observation::Gone { person: self.id(id), at: None }]);
+            }
+            // Nobody said that they left. If they do not turn up, a listing tells, and its guard judges it.
+            if self.doubted.contains_key(&Doubted::User(id.to_owned())) {
+                self.unseen.insert(id.to_owned());
+            }
+            return Ok(vec![]);
         };
+        self.unseen.remove(id);
         if hint.said.iter().any(|row| row.contradicts(user)) {
             self.doubt(Doubted::User(id.to_owned()));
         }
@@ -204,6 +279,11 @@ impl Entra {
     }
 }
 
+/// Whether an error is about everybody, so that nothing else needs to be tried now.
+pub(super) fn is_general(error: &SourceError) -> bool {
+    !matches!(error, SourceError::Status { .. } | SourceError::Malformed { .. })
+}
+
 fn change(person: Person) -> Observation {
     Observation::Change { person, at: None, event_id: None }
 }
@@ -211,13 +291,6 @@ fn change(person: Person) -> Observation {
 /// A text in a filter.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
-}
-
-/// `01234567-89ab-cdef-0123-456789abcdef`
-fn is_guid(text: &str) -> bool {
-    let at_dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, b)| if at_dash(at) { b == b'-' } else { b.is_ascii_hexdigit() })
 }
 
 #[cfg(test)]

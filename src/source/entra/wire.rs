@@ -147,6 +147,14 @@ impl Member {
     }
 }
 
+/// `01234567-89ab-cdef-0123-456789abcdef`
+#[must_use]
+pub fn is_guid(text: &str) -> bool {
+    let at_dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, b)| if at_dash(at) { b == b'-' } else { b.is_ascii_hexdigit() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

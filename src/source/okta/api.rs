@@ -246,7 +246,7 @@ impl Api {
             return Err(SourceError::RateLimited { step: answer.step, wait });
         }
         self.budget.answered();
-        answer.checked(advice)
+        answer.own()?.checked(advice)
     }
 
     async fn answer(&mut self, step: &'static str, url: Url, right: Right) -> Result<Answer, SourceError> {

@@ -3,10 +3,11 @@
 
 use serde::Deserialize;
 
+use super::Okta;
+use super::again::is_older;
 use super::api::{Listed, Right};
 use super::events::time;
 use super::listing::{Listing, ROWS};
-use super::{Okta, is_older};
 use crate::domain::time::Timestamp;
 use crate::source::error::SourceError;
 
@@ -19,8 +20,8 @@ const ASSIGNED: [&str; 8] =
 pub(super) enum Standing {
     /// None is configured, or it does not matter.
     Unasked,
-    /// Assigned, by a record from this time.
-    Assigned(Option<Timestamp>),
+    /// Assigned, by a record from this time, in milliseconds.
+    Assigned(Option<i64>),
     /// Not assigned.
     Unassigned,
 }
@@ -29,6 +30,11 @@ impl Standing {
     /// Whether it is from before an event that says otherwise, in milliseconds.
     pub(super) fn is_older(self, event: i64) -> bool {
         matches!(self, Self::Assigned(since) if is_older(since, event))
+    }
+
+    /// When the record is from, in milliseconds.
+    pub(super) fn since(self) -> Option<i64> {
+        if let Self::Assigned(since) = self { since } else { None }
     }
 }
 
@@ -47,16 +53,21 @@ pub(super) struct App {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Assignment {
     /// Id of the user.
-    id: String,
+    pub(super) id: String,
     status: String,
     #[serde(default)]
     last_updated: Option<String>,
 }
 
 impl Assignment {
+    /// Whether by this one somebody is assigned.
+    pub(super) fn counts(&self) -> bool {
+        self.standing() != Standing::Unassigned
+    }
+
     fn standing(&self) -> Standing {
         if ASSIGNED.contains(&self.status.as_str()) {
-            Standing::Assigned(self.last_updated.as_deref().and_then(time))
+            Standing::Assigned(self.last_updated.as_deref().and_then(time).map(Timestamp::as_millis))
         } else {
             Standing::Unassigned
         }
@@ -111,9 +122,9 @@ impl Okta {
             found => found?,
         };
         let over = listing.went_on(page.next, page.rows.first().map(|row| row.id.as_str()))?;
-        let assigned = page.rows.into_iter().filter(|row| row.standing() != Standing::Unassigned);
-        listing.assigned.extend(assigned.map(|row| row.id));
-        if over && listing.assigned.is_empty() {
+        let standings = page.rows.into_iter().map(|row| (row.counts(), row.id));
+        listing.assigned.extend(standings.map(|(assigned, id)| (id, assigned)));
+        if over && !listing.assigned.values().any(|assigned| *assigned) {
             return Err(nobody(app));
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Where the System Log is read on, and what is still to be done about what was read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -26,9 +26,6 @@ pub struct Cursor {
     pub since: i64,
     /// The newest event that was read, in milliseconds.
     until: i64,
-    /// Users who were looked for and not found. If they turn up again, they had only been out of our sight.
-    #[serde(default)]
-    pub missed: BTreeSet<String>,
     /// Grows whenever something was found: by that it is seen whether it was taken in.
     pub turn: u64,
 }
@@ -148,6 +145,13 @@ mod tests {
         let (cursor, missed) = kept(|_| {});
         assert_eq!(cursor.next.as_deref(), Some("https://x.okta.com/api/v1/logs?after=1"));
         assert!(!missed);
+    }
+
+    #[test]
+    fn what_was_kept_by_an_older_release_is_read() {
+        let mut kept = serde_json::to_value(new()).unwrap();
+        kept["missed"] = serde_json::json!(["00u1", "00u2"]);
+        assert_eq!(Cursor::kept(&kept.to_string(), &url(), NOW, &Wanted::default()), (new(), false));
     }
 
     #[test]

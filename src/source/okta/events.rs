@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::domain::time::Timestamp;
 
-/// Events that are remembered, because they may come again.
+/// Ids that are remembered, because they may come again.
 const REMEMBERED: usize = 10_000;
 
 /// What an event amounts to.
@@ -23,7 +23,9 @@ enum Act {
     Unblocks,
     /// What was issued before is dead.
     CutsOff(&'static str),
-    /// Something about somebody changed: a group, a name.
+    /// Somebody may be called something else.
+    Renames,
+    /// Something else about somebody changed: a group.
     Changes,
     /// Somebody may use the application, or may again.
     Assigns,
@@ -44,12 +46,12 @@ const CATALOGUE: [(&str, Act); 30] = [
     ("user.lifecycle.deactivate", Act::Blocks),
     ("user.lifecycle.activate", Act::Unblocks),
     ("user.lifecycle.reactivate", Act::Unblocks),
-    ("user.lifecycle.create", Act::Changes),
+    ("user.lifecycle.create", Act::Renames),
     ("user.lifecycle.delete.initiated", Act::Deletes),
     ("user.lifecycle.delete.completed", Act::Deletes),
     ("system.import.user.suspend", Act::Blocks),
     ("system.import.user.delete", Act::Deletes),
-    ("system.import.user.update_user_lifecycle_from_master", Act::Changes),
+    ("system.import.user.update_user_lifecycle_from_master", Act::Renames),
     ("user.session.end", SIGNED_OUT),
     ("user.session.clear", SIGNED_OUT),
     ("user.session.expire", SIGNED_OUT),
@@ -63,8 +65,8 @@ const CATALOGUE: [(&str, Act); 30] = [
     ("app.oauth2.as.token.revoke", REVOKED),
     ("user.account.lock", Act::Changes),
     ("user.account.unlock", Act::Changes),
-    ("user.account.update_profile", Act::Changes),
-    ("user.account.update_user_type", Act::Changes),
+    ("user.account.update_profile", Act::Renames),
+    ("user.account.update_user_type", Act::Renames),
     ("group.user_membership.add", Act::Changes),
     ("group.user_membership.remove", Act::Changes),
     ("group.lifecycle.delete", Act::Resync),
@@ -179,6 +181,9 @@ pub struct Touched {
     /// When that was last taken from them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unassigned: Option<i64>,
+    /// When something last changed by which they may be called something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed: Option<i64>,
 }
 
 impl Touched {
@@ -190,6 +195,7 @@ impl Touched {
         self.deleted = self.deleted.max(other.deleted);
         self.assigned = self.assigned.max(other.assigned);
         self.unassigned = self.unassigned.max(other.unassigned);
+        self.renamed = self.renamed.max(other.renamed);
     }
 
     /// Whether they are out, by what the events say.
@@ -281,7 +287,7 @@ impl Hints {
                 Act::Deletes => Some("had been deleted"),
                 Act::CutsOff(reason) => Some(reason),
                 Act::Unassigns => Some("had been unassigned"),
-                Act::Unblocks | Act::Assigns | Act::Changes | Act::Resync => None,
+                Act::Unblocks | Act::Assigns | Act::Renames | Act::Changes | Act::Resync => None,
             };
             self.ended.extend(reason.map(|reason| Ended { user: user.to_owned(), at, reason }));
             let one = |matters: bool| matters.then_some(at);
@@ -292,6 +298,7 @@ impl Hints {
                 deleted: one(act == Act::Deletes),
                 assigned: one(act == Act::Assigns),
                 unassigned: one(act == Act::Unassigns),
+                renamed: one(act == Act::Renames),
             };
             // A cut-off says all that there is to say.
             if !matches!(act, Act::CutsOff(_) | Act::Resync) {
@@ -301,7 +308,7 @@ impl Hints {
     }
 }
 
-/// Events that were taken in.
+/// Ids that were taken in: the last of them.
 #[derive(Debug, Default)]
 pub struct Seen {
     ids: HashSet<String>,
@@ -309,7 +316,9 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn has(&self, id: &str) -> bool {
+    /// Whether this one was.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
         self.ids.contains(id)
     }
 

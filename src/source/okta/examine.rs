@@ -4,12 +4,16 @@ use serde_json::Value;
 
 use super::Okta;
 use super::api::{Credential, Listed, Right, User};
+use super::count::Counted;
 use super::listing::every_status;
 use crate::source::directory::{Finding, Grade};
 use crate::source::error::{SourceError, chain};
 
 /// Clocks may differ by that much before it is worth a word, in seconds: what we cut off ourselves allows for as much.
 const SKEW: i64 = 5;
+
+/// If more than one in so many is not assigned, it may be the wrong application: as many would be held back.
+const FEW: usize = 5;
 
 #[derive(Default)]
 struct Report(Vec<Finding>);
@@ -128,13 +132,37 @@ async fn assigned(okta: &mut Okta, id: &str, report: &mut Report) {
         Err(error) => return report.failed("app", &error),
     };
     let name = format!("app `{}` ({id})", app.label);
-    match okta.somebody_is_assigned(id).await {
-        Err(error) => report.failed("app", &error),
-        Ok(()) if app.status != "ACTIVE" => {
-            report.say(Grade::Warning, "app", format!("{name} is not active in Okta: nobody can sign in to it"));
-        }
-        Ok(()) => report.say(Grade::Good, "app", format!("{name}: who is not assigned to it counts as suspended")),
+    if let Err(error) = okta.somebody_is_assigned(id).await {
+        return report.failed("app", &error);
     }
+    if app.status != "ACTIVE" {
+        report.say(Grade::Warning, "app", format!("{name} is not active in Okta: nobody can sign in to it"));
+    }
+    match okta.count_unassigned(id).await {
+        Err(error) => report.failed("app", &error),
+        Ok(None) => {
+            let text = "more people are assigned to it than are counted here; who is not counts as suspended";
+            report.say(Grade::Good, "app", format!("{name}: {text}"));
+        }
+        Ok(Some(counted)) => {
+            let (grade, text) = in_words(counted, &name);
+            report.say(grade, "app", text);
+        }
+    }
+}
+
+fn in_words(Counted { active, unassigned, whole }: Counted, name: &str) -> (Grade, String) {
+    let grade = match unassigned {
+        0 => Grade::Good,
+        // Nobody would be left.
+        all if all == active && whole => Grade::Bad,
+        some if some.saturating_mul(FEW) > active => Grade::Warning,
+        _ => Grade::Good,
+    };
+    let of =
+        if whole { "people who are active in Okta" } else { "people who are active in Okta, and were listed first," };
+    let hint = if grade == Grade::Good { "" } else { ": is the id right?" };
+    (grade, format!("{unassigned} of {active} {of} are not assigned to {name}, and count as suspended{hint}"))
 }
 
 fn rates(okta: &Okta, report: &mut Report) {
@@ -147,5 +175,25 @@ fn rates(okta: &Okta, report: &mut Report) {
             report.say(Grade::Good, "rate limit", format!("at least {} requests in a window ({step})", rate.limit));
         }
         None => report.say(Grade::Warning, "rate limit", "no answer told it: 429 is obeyed all the same"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_assigned_is_counted_in_words() {
+        let says = |unassigned, active, whole| in_words(Counted { active, unassigned, whole }, "app `x`");
+        let (grade, text) = says(3, 20, true);
+        assert_eq!(grade, Grade::Good);
+        assert_eq!(text, "3 of 20 people who are active in Okta are not assigned to app `x`, and count as suspended");
+        assert_eq!(says(0, 0, true).0, Grade::Good);
+        assert_eq!(says(4, 20, true).0, Grade::Good);
+        let (grade, text) = says(5, 20, true);
+        assert!(grade == Grade::Warning && text.ends_with("is the id right?"), "{text}");
+        assert_eq!(says(20, 20, true).0, Grade::Bad);
+        let (grade, text) = says(20, 20, false);
+        assert!(grade == Grade::Warning && text.contains("were listed first"), "a part is not everybody: {text}");
     }
 }

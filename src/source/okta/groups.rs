@@ -29,10 +29,13 @@ impl Groups {
         for group in groups.iter().filter(|group| !is_own(group)) {
             *many.entry(&group.profile.name).or_default() += 1;
         }
+        let ids: HashSet<&str> = groups.iter().map(|group| group.id.as_str()).collect();
         let mut found = Self::default();
         for group in groups {
             let name = group.profile.name.as_str();
             let taken = !is_own(group) && (own.contains(name) || many.get(name).is_some_and(|many| *many > 1));
+            // Nor does one that is called like the id by which another goes.
+            let taken = taken || ids.contains(name);
             let goes_by: Arc<str> = Arc::from(if taken { &group.id } else { name });
             if group.kind == "BUILT_IN" && name == EVERYONE {
                 found.everyone = Some(Arc::clone(&goes_by));
@@ -96,15 +99,16 @@ mod tests {
             group("5", "APP_GROUP", "ops"),
             group("6", "BUILT_IN", "Everyone"),
             group("7", "APP_GROUP", "Everyone"),
+            group("8", "APP_GROUP", "4"),
         ]);
         let names: Vec<String> =
-            ["1", "2", "3", "4", "5", "6", "7"].iter().map(|id| groups.name(id).unwrap().to_string()).collect();
-        assert_eq!(names, ["payments-eng", "2", "sales", "4", "5", "Everyone", "7"]);
+            ["1", "2", "3", "4", "5", "6", "7", "8"].iter().map(|id| groups.name(id).unwrap().to_string()).collect();
+        assert_eq!(names, ["payments-eng", "2", "sales", "4", "5", "Everyone", "7", "8"]);
         assert_eq!(groups.everyone().as_deref(), Some("Everyone"));
         assert!(!groups.to_ask().contains(&"6".to_owned()), "everybody is in it");
-        assert_eq!(groups.to_ask().len(), 6);
+        assert_eq!(groups.to_ask().len(), 7);
         assert!(groups.knows(&group("1", "OKTA_GROUP", "payments-eng")));
         assert!(!groups.knows(&group("1", "OKTA_GROUP", "payments")), "it was renamed");
-        assert!(!groups.knows(&group("8", "OKTA_GROUP", "new")));
+        assert!(!groups.knows(&group("9", "OKTA_GROUP", "new")));
     }
 }

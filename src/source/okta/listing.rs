@@ -39,8 +39,8 @@ pub(super) struct Listing {
     groups: Vec<Group>,
     /// What each user is in.
     members: HashMap<String, Vec<Arc<str>>>,
-    /// Who is assigned to the application.
-    pub(super) assigned: HashSet<String>,
+    /// Who is assigned to the application, and of whom it is said that they are not.
+    pub(super) assigned: HashMap<String, bool>,
     refusals: u32,
     rest_until: Option<Instant>,
 }
@@ -89,11 +89,7 @@ impl Listing {
 
     /// One user was read since, and is assigned to the application or not.
     pub(super) fn correct(&mut self, id: &str, assigned: bool) {
-        if assigned {
-            self.assigned.insert(id.to_owned());
-        } else {
-            self.assigned.remove(id);
-        }
+        self.assigned.insert(id.to_owned(), assigned);
     }
 
     fn turn_to(&mut self, stage: Stage) {
@@ -102,9 +98,18 @@ impl Listing {
     }
 }
 
-fn piece(people: Vec<Person>, listing: &Listing) -> Page<u64> {
+/// Users of a piece.
+#[derive(Default)]
+struct Users {
+    /// As they are.
+    people: Vec<Person>,
+    /// Active, and in no list of those who are assigned. What a list leaves out it may have lost.
+    doubted: Vec<Person>,
+}
+
+fn piece(users: Users, listing: &Listing) -> Page<u64> {
     let next = (!matches!(listing.stage, Stage::Over)).then_some(listing.number);
-    Page { people, doubted: vec![], observations: vec![], next, count: None }
+    Page { people: users.people, doubted: users.doubted, observations: vec![], next, count: None }
 }
 
 impl Okta {
@@ -127,33 +132,33 @@ impl Okta {
             // The pause itself is over once; the window may still be low.
             listing.rest_until = Some(until).filter(|until| *until > Instant::now());
             if listing.rest_until.is_some() {
-                return Ok(piece(vec![], listing));
+                return Ok(piece(Users::default(), listing));
             }
         }
         match self.read_piece(listing).await {
-            Ok(people) => {
+            Ok(users) => {
                 (listing.refusals, listing.rest_until) = (0, None);
-                Ok(piece(people, listing))
+                Ok(piece(users, listing))
             }
             Err(SourceError::RateLimited { wait, step }) if listing.refusals < REFUSALS => {
                 tracing::info!(source.name = %self.settings.name, step, wait = ?wait, "the listing waits: too many requests");
                 listing.refusals += 1;
                 listing.rest_until = Some(Instant::now() + wait);
-                Ok(piece(vec![], listing))
+                Ok(piece(Users::default(), listing))
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn read_piece(&mut self, listing: &mut Listing) -> Result<Vec<Person>, SourceError> {
+    async fn read_piece(&mut self, listing: &mut Listing) -> Result<Users, SourceError> {
         match &listing.stage {
-            Stage::Groups => self.piece_of_groups(listing).await.map(|()| vec![]),
+            Stage::Groups => self.piece_of_groups(listing).await.map(|()| Users::default()),
             Stage::Members(left) => match left.last().cloned() {
-                Some(group) => self.piece_of_members(listing, &group).await.map(|()| vec![]),
+                Some(group) => self.piece_of_members(listing, &group).await.map(|()| Users::default()),
                 None => {
                     let app = self.settings.app.is_some();
                     listing.turn_to(if app { Stage::Assigned } else { Stage::Users });
-                    Ok(vec![])
+                    Ok(Users::default())
                 }
             },
             Stage::Assigned => {
@@ -162,7 +167,7 @@ impl Okta {
                 if listing.next.is_none() {
                     listing.turn_to(Stage::Users);
                 }
-                Ok(vec![])
+                Ok(Users::default())
             }
             Stage::Users | Stage::Over => self.piece_of_users(listing).await,
         }
@@ -202,7 +207,7 @@ impl Okta {
         Ok(())
     }
 
-    async fn piece_of_users(&mut self, listing: &mut Listing) -> Result<Vec<Person>, SourceError> {
+    async fn piece_of_users(&mut self, listing: &mut Listing) -> Result<Users, SourceError> {
         let filter = every_status();
         let url = self.page_or(listing.next.as_ref(), &["users"], &[("filter", filter.as_str()), ("limit", ROWS)])?;
         let page: Listed<User> = self.api.list("list users", url, Right::Users).await?;
@@ -210,23 +215,33 @@ impl Okta {
             listing.turn_to(Stage::Over);
         }
         let everyone = self.groups.everyone();
-        let mut people = Vec::with_capacity(page.rows.len());
+        let mut users = Users::default();
         for user in page.rows {
             let groups = listing.members.remove(&user.id).unwrap_or_default();
             let groups = groups.into_iter().chain(everyone.clone()).map(|name| name.to_string());
             let mut person = self.person(user)?;
-            if person.status == Status::Active
-                && self.settings.app.is_some()
-                && !listing.assigned.contains(&person.id.key)
-            {
-                person.status = Status::Suspended;
-            }
-            if person.status == Status::Active {
-                person.groups = groups.collect();
-            }
-            people.push(person);
+            let assigned = match self.settings.app {
+                Some(_) => listing.assigned.get(&person.id.key).copied(),
+                None => Some(true),
+            };
+            let of = match (person.status, assigned) {
+                (Status::Active, Some(true)) => {
+                    person.groups = groups.collect();
+                    &mut users.people
+                }
+                (Status::Active, Some(false)) => {
+                    person.status = Status::Suspended;
+                    &mut users.people
+                }
+                (Status::Active, None) => {
+                    person.status = Status::Suspended;
+                    &mut users.doubted
+                }
+                (Status::Suspended | Status::Departed, _) => &mut users.people,
+            };
+            of.push(person);
         }
-        Ok(people)
+        Ok(users)
     }
 
     pub(super) fn page_or(

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::again::{Times, is_older, since};
 use super::events::{Hints, Seen, Touched, Wanted};
 use super::*;
 
@@ -143,11 +144,48 @@ fn the_filter_names_every_type_once() {
 
 #[test]
 fn a_record_is_older_than_an_event_by_whole_seconds() {
-    let second = |second| Some(Timestamp::from_millis(at(second) - 159));
+    let second = |second| Some(at(second) - 159);
     assert!(is_older(second(9), at(10)));
     assert!(!is_older(second(10), at(10)), "out and in again within a second");
     assert!(!is_older(second(11), at(10)));
     assert!(is_older(None, at(10)));
+}
+
+#[test]
+fn what_else_happened_since_does_not_count() {
+    let touched = |at, blocked, unblocked| Touched { at, blocked, unblocked, ..Touched::default() };
+    let times = |status, assigned, updated| Times { status, assigned, updated };
+    let here = |touched, times| since(Status::Active, &touched, times);
+    // Suspended, let in again, and then into a group.
+    let back = touched(30, Some(10), Some(20));
+    assert_eq!(here(back, Times::default()), 20, "tokens issued between 20 and 30 live");
+    assert_eq!(here(back, times(Some(20), Some(28), Some(20))), 20, "whatever became of the assignment");
+    assert_eq!(here(back, times(Some(25), None, Some(25))), 25, "out and in again, and no event yet");
+    assert_eq!(here(back, times(Some(20), None, Some(29))), 29, "they may be called something else since");
+    assert_eq!(here(Touched { renamed: Some(27), ..back }, times(Some(20), None, Some(20))), 27);
+    // The event that let them in is late.
+    let grouped = touched(30, None, None);
+    assert_eq!(here(grouped, times(Some(20), None, Some(20))), 20);
+    assert_eq!(here(grouped, times(Some(5), Some(20), Some(5))), 20, "assigned again");
+    assert_eq!(here(grouped, Times::default()), 30);
+    let assigned = Touched { at: 30, assigned: Some(20), ..Touched::default() };
+    assert_eq!(here(assigned, times(Some(5), Some(25), Some(5))), 20);
+    let out = |touched| since(Status::Suspended, &touched, times(Some(5), None, None));
+    assert_eq!(out(touched(30, Some(20), Some(10))), 20);
+    assert_eq!(out(touched(30, None, None)), 30, "no event said so");
+}
+
+#[tokio::test]
+async fn only_what_looks_like_an_id_is_looked_up_as_one() {
+    // Nothing answers there, and nothing is asked.
+    for claimed in ["", "..", "alice@example.com", "a/b", "00u1 ", &"0".repeat(65), &"0".repeat(10_000)] {
+        assert!(matches!(okta().look_up("id", claimed).await, Ok(None)), "{claimed}");
+    }
+    for id in ["00ub0oNGTSWTBKOLGLNR", "00u-x_1", &"0".repeat(64)] {
+        assert!(is_id(id), "{id}");
+    }
+    let nobody = person("ACTIVE", json!({ "id": "a/b" }));
+    assert!(nobody.is_err(), "whom nobody could look up nobody knows either");
 }
 
 fn okta() -> Okta {

@@ -28,6 +28,8 @@ pub enum Failure {
     Hang,
     /// A page with status 200.
     Html,
+    /// A page of something on the way, with status 404.
+    Nowhere,
     /// Half of the right answer.
     Half,
     /// 429 for too many at once.
@@ -82,8 +84,8 @@ pub struct Org {
     pub failures: Vec<(String, Failure)>,
     /// Rows in a page at most.
     pub rows: usize,
-    /// Listings end after their first page, without a word.
-    pub cut: bool,
+    /// Listings under this path end after their first page, without a word.
+    pub cut: Option<&'static str>,
     /// The next page is the same again.
     pub repeats: bool,
     /// Where the next page is said to be, instead of here.
@@ -170,7 +172,7 @@ impl Org {
             app: None,
             failures: vec![],
             rows: 200,
-            cut: false,
+            cut: None,
             repeats: false,
             elsewhere: None,
             limits: HashMap::new(),

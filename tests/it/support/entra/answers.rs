@@ -66,6 +66,10 @@ impl Tenant {
     pub(super) fn answer(&mut self, parts: &Parts, form: &str) -> Option<Response> {
         let path = parts.uri.path();
         self.asked.push(parts.uri.to_string());
+        let uri = parts.uri.to_string();
+        if self.unreadable.as_ref().is_some_and(|id| uri.contains(id.as_str())) {
+            return Some(failed(500, "InternalServerError", ""));
+        }
         let at_fault = path.starts_with(self.fault_at);
         match self.fault.filter(|_| at_fault) {
             Some(Fault::Hang) => return None,
@@ -163,6 +167,9 @@ impl Tenant {
             *times -= 1;
             return Some(user.clone());
         }
+        if self.hidden.contains(id) {
+            return None;
+        }
         self.users.get(id).or_else(|| self.users.values().find(|user| user["userPrincipalName"] == id)).cloned()
     }
 
@@ -191,8 +198,12 @@ impl Tenant {
     fn members(&mut self, path: &str) -> Response {
         let Some(group) = self.groups.get(path) else { return failed(404, "Request_ResourceNotFound", "") };
         let kind = |id: &String| if self.groups.contains_key(id) { "group" } else { "user" };
-        let rows: Vec<Value> = group
-            .members
+        let stale = self.stale_members.get_mut(path).filter(|(_, times)| *times > 0);
+        let members = stale.map_or(&group.members, |(members, times)| {
+            *times -= 1;
+            members
+        });
+        let rows: Vec<Value> = members
             .iter()
             .map(|id| json!({ "@odata.type": format!("#microsoft.graph.{}", kind(id)), "id": id }))
             .chain([json!({ "@odata.type": "#microsoft.graph.device", "id": "de51ce00" })])

@@ -66,6 +66,9 @@ impl Tenant {
             rows.extend(users.values().map(|user| super::answers::selected(user, &select)));
             let deleted = self.deleted.iter().filter(|(id, _)| !users.contains_key(*id));
             rows.extend(deleted.map(|(id, (_, reason))| json!({ "id": id, "@removed": { "reason": reason } })));
+            rows.extend(
+                self.deleted_meanwhile.iter().map(|id| json!({ "id": id, "@removed": { "reason": "changed" } })),
+            );
         }
         if !latest && what == "groups" {
             for (id, group) in &groups {

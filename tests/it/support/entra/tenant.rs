@@ -60,6 +60,14 @@ pub struct Tenant {
     pub(super) frozen: Option<(Users, BTreeMap<String, Group>)>,
     /// Users as an address of theirs goes on saying for so many times.
     pub(super) stale: BTreeMap<String, (Map<String, Value>, usize)>,
+    /// Groups whose members their address goes on telling for so many times.
+    pub(super) stale_members: BTreeMap<String, (BTreeSet<String>, usize)>,
+    /// Who is at no address, though changes and listings name them.
+    pub hidden: BTreeSet<String>,
+    /// Who is in a listing, and further on in it deleted.
+    pub deleted_meanwhile: Option<String>,
+    /// Whoever asks for this user is answered 500.
+    pub unreadable: Option<String>,
     pub(super) permissions: BTreeSet<&'static str>,
     pub(super) tokens: HashMap<String, BTreeSet<&'static str>>,
     pub(super) issued: usize,
@@ -94,6 +102,10 @@ impl Tenant {
             late: BTreeMap::new(),
             frozen: None,
             stale: BTreeMap::new(),
+            stale_members: BTreeMap::new(),
+            hidden: BTreeSet::new(),
+            deleted_meanwhile: None,
+            unreadable: None,
             permissions: BTreeSet::from(["User.Read.All", "GroupMember.Read.All"]),
             tokens: HashMap::new(),
             issued: 0,
@@ -209,6 +221,16 @@ impl Tenant {
     /// Somebody's own address goes on saying for so many times what it says now.
     pub fn keep_saying(&mut self, id: &str, times: usize) {
         self.stale.insert(id.to_owned(), (self.users[id].clone(), times));
+    }
+
+    /// The address of a group's members goes on saying for so many times what it says now.
+    pub fn keep_saying_members(&mut self, group: &str, times: usize) {
+        self.stale_members.insert(group.to_owned(), (self.groups[group].members.clone(), times));
+    }
+
+    /// Whether that address says how it is.
+    pub fn has_told_members(&self, group: &str) -> bool {
+        self.stale_members.get(group).is_none_or(|(_, times)| *times == 0)
     }
 
     /// An administrator takes a permission away; tokens that name it are of no use for it.

@@ -55,8 +55,9 @@ pub async fn answer(
     let mut org = shared.lock().unwrap();
     let reply = match failure {
         Some(Failure::Status(status)) => Reply::error(status, "E0000009", "Internal Server Error"),
-        Some(Failure::Html) => {
-            let mut page = Reply::json(200, &Value::Null);
+        Some(Failure::Html | Failure::Nowhere) => {
+            let status = if matches!(failure, Some(Failure::Html)) { 200 } else { 404 };
+            let mut page = Reply::json(status, &Value::Null);
             page.body = "<!doctype html><title>Sign in</title>".into();
             page.headers = vec![("content-type".into(), "text/html".into())];
             page
@@ -192,7 +193,7 @@ fn paged(
     rows.sort_by(|a, b| a["id"].as_str().cmp(&b["id"].as_str()));
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = (more && !org.cut).then(|| {
+    let next = (more && !org.cut.is_some_and(|cut| path.starts_with(cut))).then(|| {
         let last = if org.repeats { last } else { rows.last().unwrap()["id"].as_str().unwrap().to_owned() };
         let (after, limit) = (org.issue(path, &of, &last), limit.to_string());
         org.link(path, &[filter, &[("after", after.as_str()), ("limit", limit.as_str())]].concat())
