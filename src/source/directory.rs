@@ -100,6 +100,12 @@ pub trait Directory: Send + 'static {
         place: Option<Self::Place>,
     ) -> impl Future<Output = Result<Page<Self::Place>, SourceError>> + Send;
 
+    /// The listing whose last piece was read is over: it was taken, or is of no use. Until it was taken, nothing of it
+    /// may give anybody anything.
+    fn concluded(&mut self, taken: bool) {
+        let _ = taken;
+    }
+
     /// The one person of whom `attribute` is `value`; nobody where there is none, or more than one.
     ///
     /// # Errors

@@ -303,10 +303,15 @@ impl Directory for Entra {
         let Some(user) = self.find(attribute, value).await? else { return Ok(None) };
         self.note(&user);
         let groups = match &self.graph {
-            Some(graph) => graph.flat(&user.id),
-            None => self.transitive(&user.id).await?,
+            Some(graph) if !self.listed.has_groups() => graph.flat(&user.id),
+            // A listing that doubts somebody is not asked of itself.
+            _ => self.transitive(&user.id).await?,
         };
         self.person(&user, groups).map(Some)
+    }
+
+    fn concluded(&mut self, taken: bool) {
+        self.adopt(taken);
     }
 
     async fn examine(&mut self) -> Vec<Finding> {

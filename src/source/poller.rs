@@ -184,11 +184,13 @@ impl<D: Directory> Poller<D> {
             Ok(false) => Instant::now(),
             Ok(true) => {
                 self.after(Asked::Listing, listed, Duration::ZERO);
+                self.directory.concluded(true);
                 (self.listing, self.swept) = (None, Some(Instant::now()));
                 if std::mem::take(&mut self.again) { Instant::now() } else { next }
             }
             Err(SourceError::Refused(Refused::Guarded { .. })) => {
                 // Somebody has to look at it; until then not everything is known.
+                self.directory.concluded(false);
                 (self.listing, self.swept) = (None, None);
                 self.after(Asked::Listing, listed, self.rhythm.reconcile);
                 next

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::api::{Delta, GROUPS, USERS};
 use super::feed::{Link, Seen, link};
 use super::graph::Graph;
+use super::users::Hint;
 use super::wire::{Group, User};
 use super::{DOUBT, Entra};
 use crate::domain::inbox::Observation;
@@ -37,6 +38,12 @@ pub struct Listed {
     gone: Vec<String>,
     /// Memberships that are said to be over.
     over: Vec<(String, String)>,
+    /// From where changes of groups are followed, once all of them were read.
+    link: Option<Url>,
+    /// Groups to be read again once these count.
+    dirty: BTreeSet<String>,
+    /// Who was told of since, by the groups that count until then.
+    told: BTreeSet<String>,
     seen: Seen,
     /// Hashes of the ids of the users who were in it.
     users: HashSet<u64>,
@@ -58,6 +65,37 @@ impl Listed {
             } else {
                 self.graph.join(&row.id, &member.id);
             }
+        }
+    }
+
+    /// Takes out what is said to be lost. Who is in what is left of these groups is to be read again.
+    fn lose<'a>(
+        &mut self,
+        gone: impl IntoIterator<Item = &'a String>,
+        over: impl IntoIterator<Item = &'a (String, String)>,
+    ) {
+        // Most that are said to be gone were so long ago.
+        for id in gone.into_iter().filter(|id| self.graph.has(id)).cloned().collect::<Vec<_>>() {
+            self.graph.drop_group(&id);
+            self.dirty.insert(id);
+        }
+        for (group, member) in over {
+            if self.graph.is_in(group, member) {
+                self.graph.part(group, member);
+                self.dirty.insert(group.clone());
+            }
+        }
+    }
+
+    /// Whether its groups are known, and do not count yet.
+    pub(super) fn has_groups(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Somebody was told of by older groups than these.
+    pub(super) fn told(&mut self, user: &str) {
+        if self.has_groups() {
+            self.told.insert(user.to_owned());
         }
     }
 
@@ -113,34 +151,30 @@ impl Entra {
                 Place::Groups(next)
             }
             Link::Over(link) => {
-                self.adopt(link);
+                let (gone, over) = (std::mem::take(&mut self.listed.gone), std::mem::take(&mut self.listed.over));
+                // The listing may not have heard of what was lost lately either.
+                self.listed.lose(gone.iter().chain(self.lost_groups.keys()), over.iter().chain(self.lost.keys()));
+                self.listed.link = Some(link);
                 Place::Users(self.users_url(false)?)
             }
         };
         Ok(page(vec![], vec![], Some(next)))
     }
 
-    /// The listing's groups are those that count from now on, but for what they lost since it began: that is read
-    /// again, group by group.
-    fn adopt(&mut self, link: Url) {
-        let mut graph = std::mem::take(&mut self.listed.graph);
-        let (gone, over) = (std::mem::take(&mut self.listed.gone), std::mem::take(&mut self.listed.over));
-        for id in gone.into_iter().chain(self.lost_groups.keys().cloned()) {
-            // Most that are said to be gone were so long ago.
-            if graph.has(&id) {
-                graph.drop_group(&id);
-                self.dirty.entry(id).or_default().members = true;
-            }
+    /// The groups of a listing that was taken are those that count from now on, but for what they lost since. Those of
+    /// one that was not never counted.
+    pub(super) fn adopt(&mut self, taken: bool) {
+        let mut listed = std::mem::take(&mut self.listed);
+        let Some(link) = listed.link.take().filter(|_| taken) else { return };
+        listed.lose(self.lost_groups.keys(), self.lost.keys());
+        for group in listed.dirty {
+            self.dirty.entry(group).or_default().members = true;
         }
-        // The next listing may not have heard of it either.
-        for (group, member) in over.into_iter().chain(self.lost.keys().cloned()) {
-            if graph.is_in(&group, &member) {
-                graph.part(&group, &member);
-                self.dirty.entry(group).or_default().members = true;
-            }
-        }
-        self.graph = Some(graph);
+        self.graph = Some(listed.graph);
         self.groups.set(Some(link));
+        for user in listed.told {
+            self.hints.entry(user).or_insert_with(Hint::moved);
+        }
     }
 
     pub(super) async fn list_users(&mut self, url: Url) -> Result<Page<Place>, SourceError> {
@@ -172,7 +206,7 @@ impl Entra {
         for user in users.values() {
             self.note(user);
             observations.extend(self.sessions(user));
-            people.push(self.person(user, self.groups_of(&user.id))?);
+            people.push(self.person(user, self.listed.graph.flat(&user.id))?);
         }
         let next = match link {
             Link::Next(next) => {
@@ -181,7 +215,6 @@ impl Entra {
             }
             Link::Over(link) => {
                 self.fresh = Some(link);
-                self.listed = Listed::default();
                 None
             }
         };

@@ -211,6 +211,7 @@ impl Entra {
             observations.push(change(Person { status: Status::Suspended, ..person.clone() }));
         }
         self.note(user);
+        self.listed.told(id);
         // Without groups nobody gets anything: the listing that is on its way tells.
         if self.graph.is_some() || person.status != Status::Active {
             observations.push(change(person));

@@ -248,3 +248,28 @@ async fn a_check_says_what_is_wrong_and_never_the_secret() {
         assert!(!said.contains(SECRET) && !said.contains("not-it"));
     }
 }
+
+/// What a listing says of groups counts for nobody before the guard let it pass: not for whoever changes meanwhile either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn groups_of_a_listing_that_is_held_back_count_for_nobody() {
+    let rest = format!("{QUICK}, max_change: {{ share: 20%, from: 2 }}");
+    let (mut world, [alice, bob, orders]) = World::start(&rest, company).await;
+    let (alices, bobs) = (world.token(&alice).await, world.token(&bob).await);
+    world.until_allowed(&alices).await;
+    world.entra.with(|tenant| tenant.memberless = true);
+    let (code, said) = world.command(&["source", "sync", "entra", "--full"]);
+    assert!(code == 1 && said.contains("0 of 7 known people and 14 memberships"), "{code}: {said}");
+    world.entra.with(|tenant| tenant.set(&alice, "mail", json!("new@mail.example")));
+    let known = || world.command(&["people"]).1.contains("new@mail.example").then_some(());
+    until("what changed meanwhile is known", async || known()).await;
+    assert!(world.allowed(&alices).await && world.allowed(&bobs).await);
+    // Groups are followed from where they were.
+    world.entra.with(|tenant| tenant.leave(&orders, &bob));
+    world.until_refused(&bobs, "no_permission").await;
+    world.entra.with(|tenant| tenant.memberless = false);
+    let (code, said) = world.command(&["source", "sync", "entra", "--full"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(world.allowed(&alices).await && !world.allowed(&bobs).await);
+    world.entra.with(|tenant| tenant.leave(&orders, &alice));
+    world.until_refused(&alices, "no_permission").await;
+}

@@ -76,7 +76,7 @@ impl Tenant {
                 let row = json!({ "id": id, "displayName": group.name });
                 let with = |some: &[Value]| json!({ "id": id, "displayName": group.name, "members@delta": some });
                 rows.push(row);
-                rows.extend(members.chunks(2).map(with));
+                rows.extend(members.chunks(2).filter(|_| !self.memberless).map(with));
             }
         }
         self.remember(what, &rows);

@@ -66,6 +66,8 @@ pub struct Tenant {
     pub hidden: BTreeSet<String>,
     /// Who is in a listing, and further on in it deleted.
     pub deleted_meanwhile: Option<String>,
+    /// A first round shows groups without members.
+    pub memberless: bool,
     /// Whoever asks for this user is answered 500.
     pub unreadable: Option<String>,
     pub(super) permissions: BTreeSet<&'static str>,
@@ -105,6 +107,7 @@ impl Tenant {
             stale_members: BTreeMap::new(),
             hidden: BTreeSet::new(),
             deleted_meanwhile: None,
+            memberless: false,
             unreadable: None,
             permissions: BTreeSet::from(["User.Read.All", "GroupMember.Read.All"]),
             tokens: HashMap::new(),
