@@ -157,6 +157,9 @@ fn typed(root: &Fields<'_>, hash: &Arc<str>) -> (Settings, Policy) {
         issuers,
         sources,
     };
+    let configured = policy.services.iter().skip(usize::from(Policy::DEFAULT_SERVICE) + 1);
+    let services: Vec<_> = service_fields.iter().zip(configured).collect();
+    sources::warn_of_gaps((&source_fields, &policy.sources, &asked), &services);
     (Settings::from_fields(root, asked), policy)
 }
 

@@ -2,6 +2,7 @@
 
 mod entra;
 mod file;
+mod freshness;
 mod keycloak;
 mod kind;
 mod ldap;
@@ -9,6 +10,7 @@ mod okta;
 
 pub use entra::EntraSettings;
 pub use file::FileSettings;
+pub use freshness::warn_of_gaps;
 pub use keycloak::KeycloakSettings;
 pub use kind::SourceKind;
 pub use ldap::{LdapSettings, LdapSync};
@@ -41,7 +43,7 @@ pub struct SourceSettings {
     pub reconcile: Duration,
     /// For one answer.
     pub timeout: Duration,
-    /// Trusted beside the system's roots.
+    /// Trusted beside the system's roots; by LDAP instead of them.
     pub ca_file: Option<PathBuf>,
     /// What speaks there.
     pub kind: SourceKind,

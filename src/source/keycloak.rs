@@ -29,15 +29,13 @@ pub use listing::Place;
 pub use people::UNVERIFIED_EMAIL;
 use people::is_service_account;
 use shapes::{EventsConfig, User};
+use status::Status;
 
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::SourceError;
 use super::http::Http;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
-
-/// Whoever is disabled is not asked for before the first listing, which says it too; unless that takes longer.
-const FIRST_STATUS: Duration = Duration::from_secs(60);
 
 /// What events point at is read at once, and once more after this: each node of a cluster has a cache, which hears of
 /// changes a little later than the events' table.
@@ -75,7 +73,8 @@ pub struct Keycloak {
     cursor: Option<Cursor>,
     /// Events that are read at once.
     events: usize,
-    next_status: Instant,
+    /// What no event tells.
+    status: Status,
     /// What is read once more, and when.
     once_more: VecDeque<(Instant, Hints)>,
 }
@@ -103,7 +102,7 @@ impl Keycloak {
             config: None,
             cursor: None,
             events: EVENTS,
-            next_status: Instant::now() + FIRST_STATUS,
+            status: Status::new(),
             once_more: VecDeque::new(),
         }
     }
@@ -120,17 +119,6 @@ impl Keycloak {
         };
         let now = self.api.now().ok_or_else(what)?.as_millis();
         Ok(Cursor { admin: Seen::from(now), user: Seen::from(now) })
-    }
-
-    /// What no event tells, when it is time for it.
-    async fn beside_events(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
-        if self.next_status > Instant::now() {
-            return Ok(());
-        }
-        self.next_status = Instant::now() + status::every(self.settings.poll);
-        changes.resync |= self.read_config().await?;
-        changes.observations.extend(self.status().await?);
-        Ok(())
     }
 
     /// What events tell. Where they point at something that cannot be read, they are read again with the next poll.
@@ -187,7 +175,7 @@ impl Directory for Keycloak {
             Some(Place::Users(users)) => self.read_users(users).await,
         }?;
         if page.next.is_none() {
-            self.next_status = self.next_status.min(Instant::now() + status::every(self.settings.poll));
+            self.status.listed(self.settings.poll);
         }
         Ok(page)
     }

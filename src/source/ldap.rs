@@ -6,6 +6,7 @@ mod entry;
 mod examine;
 mod failure;
 mod follow;
+mod gone;
 mod groups;
 mod link;
 mod reading;
@@ -18,8 +19,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use ldap3::{Scope, ldap_escape};
 
-use entry::Key;
+use entry::{Entry, Key};
 use follow::{Cursor, Hints};
+use gone::Seen;
 use groups::{Group, Member, Tree};
 pub use link::Server;
 use link::{Link, Search, Stream};
@@ -81,10 +83,11 @@ pub struct Settings {
 /// A directory that speaks LDAP. `WAITS`: the server tells what changed, and is waited for.
 pub struct Ldap<const WAITS: bool>(Client);
 
-/// Where a listing goes on. It is bound to the connection.
+/// Where a listing goes on. It is bound to its connection.
 #[derive(Clone, Debug)]
 pub struct Place {
-    link: u64,
+    /// Which listing it is.
+    listing: u64,
     /// Groups come first.
     groups: bool,
     cookie: Vec<u8>,
@@ -97,7 +100,9 @@ struct Client {
     people_dn: String,
     time: Time,
     link: Option<Link>,
-    links: u64,
+    /// The connection of the listing that is on its way: OpenLDAP remembers one place of a search in pages for each
+    /// connection, and what is asked between two pieces of a listing may come in pages too.
+    lister: Option<Link>,
     stream: Option<Stream>,
     /// The stream has told everything that happened before it began.
     refreshed: bool,
@@ -107,10 +112,18 @@ struct Client {
     /// The groups of a listing that is on its way.
     building: Tree,
     listing: bool,
-    /// Who is a person, with a hash of their name: a deletion names everything by its key alone.
-    known: HashMap<Key, u64>,
-    /// Whether that is everybody.
-    complete: bool,
+    /// Listings that were begun.
+    listings: u64,
+    /// The last of them that came to its end; 0: none, so not everybody is known.
+    whole: u64,
+    /// Who is a person: a deletion names everything by its key alone.
+    known: HashMap<Key, Seen>,
+    /// Somebody is out of sight, and no listing was asked for yet.
+    doubt: bool,
+    /// When a listing was last asked for by that.
+    judged: Option<Timestamp>,
+    /// The server says what it deletes. Until it was asked once, it is taken to.
+    tells_deletions: bool,
     /// Who has to be looked at again when: nothing is written to an entry when it expires.
     timers: BTreeSet<(Timestamp, Key)>,
     /// The highest `modifyTimestamp` that was seen.
@@ -132,15 +145,19 @@ impl Client {
             settings,
             time,
             link: None,
-            links: 0,
+            lister: None,
             stream: None,
             refreshed: false,
             draining: false,
             tree: None,
             building: Tree::default(),
             listing: false,
+            listings: 0,
+            whole: 0,
             known: HashMap::new(),
-            complete: false,
+            doubt: false,
+            judged: None,
+            tells_deletions: true,
             timers: BTreeSet::new(),
             newest: None,
         }
@@ -152,7 +169,8 @@ impl Client {
 
     /// After a failure nothing of a connection is trusted any more.
     fn disconnect(&mut self) {
-        (self.link, self.stream, self.refreshed, self.draining, self.listing) = (None, None, false, false, false);
+        (self.link, self.lister, self.stream) = (None, None, None);
+        (self.refreshed, self.draining, self.listing) = (false, false, false);
     }
 
     /// The connection; a new one is made where there is none.
@@ -161,7 +179,6 @@ impl Client {
             let mut link = Link::open(&self.settings.server).await?;
             // A base that is not there is never "everybody left".
             link.list("find `base_dn`", at_base(&self.settings.base_dn, &[NOTHING])).await?;
-            self.links += 1;
             self.link = Some(link);
         }
         self.link.as_mut().ok_or(SourceError::Unreachable { step: "connect", cause: "no connection".to_owned() })
@@ -185,16 +202,18 @@ impl Client {
             return Ok(());
         }
         let (mut tree, mut cookie) = (Tree::default(), Vec::new());
-        while let Some(next) = self.read_groups(&mut tree, cookie).await? {
+        loop {
+            let search = self.search_groups();
+            let (entries, next) = self.link().await?.page("list groups", search, (ROWS, cookie)).await?;
+            self.take_groups(&mut tree, entries).await?;
+            let Some(next) = next else { break };
             cookie = next;
         }
         self.tree = Some(tree);
         Ok(())
     }
 
-    async fn read_groups(&mut self, tree: &mut Tree, cookie: Vec<u8>) -> Result<Option<Vec<u8>>, SourceError> {
-        let search = self.search_groups();
-        let (entries, next) = self.link().await?.page("list groups", search, (ROWS, cookie)).await?;
+    async fn take_groups(&mut self, tree: &mut Tree, entries: Vec<Entry>) -> Result<(), SourceError> {
         for entry in entries {
             let key = self.key(&entry)?;
             match self.group(entry).await? {
@@ -202,23 +221,25 @@ impl Client {
                 None => tree.remove(key),
             }
         }
-        Ok(next)
+        Ok(())
     }
 
     async fn follow(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
         self.link().await?;
         self.know_groups().await?;
         let cursor = cursor.and_then(Cursor::parse);
-        let Hints { mut touched, entries, cursor, more, resync } = match self.settings.sync {
+        let Hints { mut touched, entries, cursor, more, mut resync, silent } = match self.settings.sync {
             Sync::Syncrepl => self.hear(cursor).await?,
             Sync::DirSync => self.ask_dirsync(cursor).await?,
             Sync::Poll if self.settings.flavor == Flavor::Ad => self.ask_usn(cursor).await?,
             Sync::Poll => self.ask_modified(cursor).await?,
         };
         touched.extend(self.due());
-        let observations = self.read_again(touched, entries).await?;
+        let (observations, hidden) = self.read_again(touched, entries).await?;
+        resync |= self.doubts(hidden > 0);
+        let (trouble, silent) = (gone::out_of_sight(hidden), silent || self.doubt);
         let cursor = cursor.and_then(|cursor| cursor.text());
-        Ok(Changes { observations, cursor, more, resync, ..Changes::default() })
+        Ok(Changes { observations, cursor, more, resync, silent, trouble })
     }
 
     /// Whose standing ends now, by what was read of them.
@@ -234,32 +255,38 @@ impl Client {
 
     async fn list_on(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
         self.link().await?;
-        let place = place.unwrap_or_else(|| {
-            (self.building, self.listing) = (Tree::default(), true);
-            Place { link: self.links, groups: true, cookie: Vec::new() }
-        });
-        if place.link != self.links {
+        let place = match place {
+            Some(place) => place,
+            None => {
+                self.lister = Some(Link::open(&self.settings.server).await?);
+                (self.building, self.listing) = (Tree::default(), true);
+                self.listings += 1;
+                Place { listing: self.listings, groups: true, cookie: Vec::new() }
+            }
+        };
+        let search = if place.groups { self.search_groups() } else { self.search_people(None) };
+        let step = if place.groups { "list groups" } else { "list people" };
+        let Some(lister) = self.lister.as_mut().filter(|_| place.listing == self.listings) else {
             let what = "the connection was lost in the middle of the listing".to_owned();
-            return Err(SourceError::Malformed { step: "list people", what });
-        }
+            return Err(SourceError::Malformed { step, what });
+        };
+        let (entries, next) = lister.page(step, search, (ROWS, place.cookie)).await?;
         if place.groups {
             let mut tree = std::mem::take(&mut self.building);
-            let next = self.read_groups(&mut tree, place.cookie).await?;
+            self.take_groups(&mut tree, entries).await?;
             let groups = next.is_some();
             if groups {
                 self.building = tree
             } else {
                 self.tree = Some(tree)
             }
-            let next = Place { link: self.links, groups, cookie: next.unwrap_or_default() };
+            let next = Place { groups, cookie: next.unwrap_or_default(), ..place };
             return Ok(Page { people: vec![], doubted: vec![], observations: vec![], next: Some(next), count: None });
         }
-        self.list_people(place.cookie).await
+        self.list_people(entries, next)
     }
 
-    async fn list_people(&mut self, cookie: Vec<u8>) -> Result<Page<Place>, SourceError> {
-        let search = self.search_people(None);
-        let (entries, next) = self.link().await?.page("list people", search, (ROWS, cookie)).await?;
+    fn list_people(&mut self, entries: Vec<Entry>, next: Option<Vec<u8>>) -> Result<Page<Place>, SourceError> {
         let (mut people, mut observations) = (Vec::with_capacity(entries.len()), Vec::new());
         for entry in entries {
             let key = self.key(&entry)?;
@@ -267,9 +294,9 @@ impl Client {
             observations.extend(self.password(key, &entry));
         }
         if next.is_none() {
-            (self.listing, self.complete) = (false, true);
+            (self.listing, self.whole, self.lister) = (false, self.listings, None);
         }
-        let next = next.map(|cookie| Place { link: self.links, groups: false, cookie });
+        let next = next.map(|cookie| Place { listing: self.listings, groups: false, cookie });
         Ok(Page { people, doubted: vec![], observations, next, count: None })
     }
 
@@ -301,6 +328,7 @@ fn at_base(base: &str, attributes: &[&str]) -> Search {
         filter: ANY.to_owned(),
         attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
         controls: Vec::new(),
+        limit: 0,
     }
 }
 

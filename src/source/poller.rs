@@ -90,7 +90,7 @@ pub struct Poller<D: Directory> {
     again: bool,
     next_poll: Instant,
     next_sweep: Instant,
-    /// When the last listing that was taken was over.
+    /// When the last listing that was taken was over; `None`: something happened that only the next one tells.
     swept: Option<Instant>,
     /// Who waits for all events to be read.
     waiting_for_events: Vec<oneshot::Sender<Result<(), String>>>,
@@ -185,8 +185,10 @@ impl<D: Directory> Poller<D> {
             Ok(true) => {
                 self.after(Asked::Listing, listed, Duration::ZERO);
                 self.directory.concluded(true);
-                (self.listing, self.swept) = (None, Some(Instant::now()));
-                if std::mem::take(&mut self.again) { Instant::now() } else { next }
+                // One that began before something that only a listing tells does not tell it.
+                let again = std::mem::take(&mut self.again);
+                (self.listing, self.swept) = (None, (!again).then(Instant::now));
+                if again { Instant::now() } else { next }
             }
             Err(SourceError::Refused(Refused::Guarded { .. })) => {
                 // Somebody has to look at it; until then not everything is known.
@@ -280,7 +282,7 @@ impl<D: Directory> Poller<D> {
         if changes.resync {
             // What was listed before it happened does not tell it.
             self.again |= self.listing.is_some();
-            self.next_sweep = Instant::now();
+            (self.swept, self.next_sweep) = (None, Instant::now());
         }
         let told = changes.trouble.is_none() && !changes.more && !changes.silent;
         let whole = told && self.is_whole();

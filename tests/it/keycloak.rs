@@ -343,6 +343,11 @@ async fn without_events(site: &Site) {
     until("that is known", async || site.offboard.process.output().contains("were switched off").then_some(())).await;
     site.put(&format!("/users/{id}"), json!({ "enabled": false })).await;
     site.refused(&token, "/v1", 403, "revoked_person").await;
+    // In brief, as she was found, she is still who she is.
+    let brief = site.keycloak.admin(Method::GET, "/users?enabled=false&briefRepresentation=true", None).await;
+    let nora = brief.as_array().unwrap().iter().find(|user| user["id"] == id.as_str()).unwrap();
+    let shape = json!([nora["username"], nora["email"], nora["emailVerified"], nora["enabled"]]);
+    assert_eq!(shape, json!(["nora", "nora@example.com", true, false]), "{nora}");
 
     // A joiner whom neither an event nor a listing told of.
     site.keycloak.create_person("jule", &["payments-eng"]).await;

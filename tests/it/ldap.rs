@@ -1,108 +1,23 @@
 //! A real OpenLDAP behind the service: who is locked, deleted, moved, renamed or out of a group is out of the mesh.
+//!
+//! On threads: whoever waits for the service to stop must not keep its caller from hanging up.
 
-use std::path::Path;
-use std::process::Command;
+mod check;
+mod polled;
+mod rights;
+pub mod stage;
+
 use std::time::Duration;
 
+use stage::{ACTIVE, Stage, source};
+
 use crate::support::envoy::{Envoy, asking, binary};
-use crate::support::installation::Installation;
-use crate::support::issuer::DevIssuer;
-use crate::support::offboard::Offboard;
-use crate::support::proxy::Proxy;
-use crate::support::slapd::{BASE, Choices, READER, Slapd, dn};
-use crate::support::tls::{Authority, dns};
+use crate::support::slapd::{BASE, Choices, Slapd, dn};
 use crate::support::upstream::Upstream;
 use crate::support::wire::Wire;
-use crate::support::{ports, until, until_within};
+use crate::support::{ports, until};
 
-/// Whoever is in `devs` may read.
-const RULES: &str = "services: [{ name: payments }]\nroles: [{ name: reader, permissions: [{ methods: [GET] }] }]\n\
-                     bindings: [{ role: reader, groups: [devs] }]\n";
-
-const ACTIVE: &str = "offboard_people{source=\"ad\",status=\"active\"}";
-
-pub struct Stage {
-    files: Installation,
-    pub offboard: Offboard,
-    issuer: DevIssuer,
-    proxy: Proxy,
-}
-
-/// `sources:` with this server; `more` is what stands behind.
-fn source(files: &Installation, url: &str, more: &str) -> String {
-    std::fs::write(files.path("ldap-password"), "syncsecret\n").unwrap();
-    let password = files.path("ldap-password").display().to_string();
-    format!(
-        "sources:\n  - {{ name: ad, kind: ldap, issuer: dev, url: '{url}', base_dn: '{BASE}', people_dn: \
-         'ou=people,{BASE}', bind_dn: '{READER}', bind_password_file: {password}, timeout: 5s, {more} }}\n"
-    )
-}
-
-impl Stage {
-    pub async fn start(port: u16, more: &str) -> Self {
-        let (files, issuer) = (Installation::new(""), DevIssuer::start().await);
-        let sources = source(&files, &format!("ldap://127.0.0.1:{port}"), more);
-        files.write("20-rules.yaml", &format!("{RULES}{}{sources}", issuer.section()));
-        let offboard = files.start().await;
-        offboard.has_keys("dev").await;
-        until("everybody is known", async || (offboard.metric(ACTIVE).await >= Some(3.0)).then_some(())).await;
-        let proxy = Proxy::connect(offboard.authz).await;
-        Self { files, offboard, issuer, proxy }
-    }
-
-    async fn restart(&mut self) {
-        self.offboard.process.stop(Duration::from_secs(20));
-        self.offboard = self.files.start().await;
-        self.offboard.has_keys("dev").await;
-        self.proxy = Proxy::connect(self.offboard.authz).await;
-    }
-
-    pub async fn token(&self, person: &str) -> String {
-        self.issuer.token(&format!("sub=s-{person}&preferred_username={person}")).await
-    }
-
-    /// One for a name with characters that mean something elsewhere.
-    async fn odd_token(&self, name: &str) -> String {
-        let name: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        self.issuer.token(&format!("sub=odd&preferred_username={name}")).await
-    }
-
-    /// One from a little later: what happened until now cuts it off no more.
-    async fn later_token(&self, person: &str) -> String {
-        let iat = jiff::Timestamp::now().as_second() + 20;
-        self.issuer.token(&format!("sub=s-{person}&preferred_username={person}&iat={iat}")).await
-    }
-
-    /// `allowed`, or why not.
-    async fn verdict(&mut self, token: &str) -> String {
-        let answer = self.proxy.ask(token).await.unwrap();
-        if answer.allowed { "allowed".to_owned() } else { answer.metadata["reason"].clone() }
-    }
-
-    async fn becomes(&mut self, token: &str, verdict: &str) {
-        let mut last = String::new();
-        for _ in 0..1_500 {
-            last = self.verdict(token).await;
-            if last == verdict {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("never {verdict}, but {last}; the source says: {}", self.source());
-    }
-
-    fn source(&self) -> String {
-        let (_, out, error) = self.offboard.run(&self.files.token_file(), &["source", "show", "ad", "-o", "json"]);
-        format!("{out}{error}")
-    }
-
-    fn sync(&self) -> (i32, String) {
-        let (code, out, error) = self.offboard.run(&self.files.token_file(), &["source", "sync", "ad", "--full"]);
-        (code, format!("{out}{error}"))
-    }
-}
-
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leavers_and_movers_of_a_real_openldap() {
     let (Some(slapd), Some(envoy)) = (Slapd::start(Choices::default()).await, binary()) else { return };
     let mut stage = Stage::start(slapd.port, "").await;
@@ -137,7 +52,7 @@ async fn leavers_and_movers_of_a_real_openldap() {
     assert_eq!(status(&again).await, 200, "others go on");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_places_passwords_and_nested_groups() {
     let Some(slapd) = Slapd::start(Choices::default()).await else { return };
     let mut stage = Stage::start(slapd.port, "").await;
@@ -157,6 +72,22 @@ async fn names_places_passwords_and_nested_groups() {
     let back = stage.later_token("bob").await;
     stage.becomes(&back, "allowed").await;
     assert_eq!(stage.verdict(&bob).await, "issued_before_cutoff", "what was issued before stays dead");
+
+    // With what is above him: nothing is written to his entry, and nobody is told.
+    let team = format!("ou=team,ou=people,{BASE}");
+    slapd.modify(&format!(
+        "dn: {team}\nchangetype: add\nobjectClass: organizationalUnit\nou: team\n\n\
+         dn: uid=dave,{team}\nchangetype: add\nobjectClass: inetOrgPerson\nuid: dave\ncn: dave\nsn: dave\n"
+    ));
+    let dave = stage.token("dave").await;
+    stage.becomes(&dave, "no_permission").await;
+    slapd.move_to(&team, "ou=team", &format!("ou=attic,{BASE}"));
+    slapd.member("delete", "devs", "bob");
+    stage.becomes(&back, "no_permission").await;
+    assert_eq!(stage.verdict(&dave).await, "no_permission");
+    let (code, text) = stage.sync();
+    assert_eq!((code, stage.verdict(&dave).await), (0, "revoked_person".into()), "{text}");
+    slapd.member("add", "devs", "bob");
 
     slapd.set("carol", "userPassword", Some("an0therpw"));
     stage.becomes(&carol, "issued_before_cutoff").await;
@@ -197,7 +128,7 @@ async fn names_places_passwords_and_nested_groups() {
 
 /// Each phase of RFC 4533, after a wire was cut: with the server's memory, explicit deletions; without it, whoever is
 /// still there. Neither takes anybody else away.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_phases_of_a_refresh_and_a_restart() {
     let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
     let wire = Wire::to(slapd.port).await;
@@ -235,7 +166,7 @@ async fn both_phases_of_a_refresh_and_a_restart() {
 
 /// A server whose data were put back from a backup refuses the cookie (e-syncRefreshRequired): everybody is listed, and
 /// it is followed from there.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cookie_that_is_too_old() {
     let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
     let mut stage = Stage::start(slapd.port, "").await;
@@ -256,19 +187,11 @@ async fn a_cookie_that_is_too_old() {
 }
 
 /// More people than a page has, all of them in one group: what it loses, its members lose at once.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_directory_and_a_group_of_two_thousand() {
     let limits = "limits dn.exact=\"cn=sync,ou=svc,dc=example,dc=org\" size=unlimited time=unlimited";
     let Some(slapd) = Slapd::start(Choices { limits, ..Choices::default() }).await else { return };
-    let names: Vec<String> = (0..2_000).map(|number| format!("p{number:04}")).collect();
-    let people: String = names
-        .iter()
-        .map(|name| {
-            let classes = "objectClass: inetOrgPerson";
-            format!("dn: {}\nchangetype: add\n{classes}\nuid: {name}\ncn: {name}\nsn: {name}\n\n", dn(name))
-        })
-        .collect();
-    slapd.modify(&people);
+    let names = slapd.add_people(2_000);
     let members: String = names.iter().map(|name| format!("member: {}\n", dn(name))).collect();
     let large = format!("cn=large,ou=groups,{BASE}");
     slapd.modify(&format!("dn: {large}\nchangetype: add\nobjectClass: groupOfNames\ncn: large\n{members}"));
@@ -287,7 +210,7 @@ async fn a_large_directory_and_a_group_of_two_thousand() {
 }
 
 /// What a token says is never read as a part of a filter; who has odd characters in their name is found by it.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_that_look_like_filters() {
     let Some(slapd) = Slapd::start(Choices::default()).await else { return };
     let mut stage = Stage::start(slapd.port, "").await;
@@ -306,7 +229,7 @@ async fn names_that_look_like_filters() {
 }
 
 /// What is gone after a restart and was no person is recorded as nobody's departure.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_that_was_deleted_meanwhile_was_nobody() {
     let Some(slapd) = Slapd::start(Choices::default()).await else { return };
     let ghosts = format!("dn: cn=ghosts,ou=groups,{BASE}\nchangetype:");
@@ -322,7 +245,7 @@ async fn a_group_that_was_deleted_meanwhile_was_nobody() {
     assert_eq!((code, stage.offboard.metric(departed).await), (0, Some(1.0)), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_away_changes_no_answer() {
     let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
     let mut stage = Stage::start(slapd.port, "").await;
@@ -335,153 +258,4 @@ async fn a_server_that_is_away_changes_no_answer() {
     slapd.resume().await;
     slapd.set("alice", "pwdEndTime", Some("20260101000000Z"));
     stage.becomes(&alice, "revoked_person").await;
-}
-
-/// A right that is taken away makes listings empty, with success: nobody leaves by that.
-#[tokio::test]
-async fn a_right_that_is_taken_away_is_no_departure() {
-    let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "").await;
-    let (alice, bob) = (stage.token("alice").await, stage.token("bob").await);
-    slapd.stop();
-    slapd.choices.access = "access to dn.base=\"dc=example,dc=org\" by * read\naccess to * by * none";
-    slapd.resume().await;
-    until("it is back", async || (!stage.source().contains("lost")).then_some(())).await;
-    let (code, text) = stage.sync();
-    assert_ne!(code, 0, "{text}");
-    assert_eq!((stage.verdict(&alice).await, stage.verdict(&bob).await), ("allowed".into(), "allowed".into()));
-    slapd.stop();
-    slapd.choices.access = "access to * by * none";
-    slapd.resume().await;
-    let missing = async || stage.sync().1.contains("`base_dn` is wrong").then_some(());
-    until_within(Duration::from_secs(30), "the base is missed", missing).await;
-    assert_eq!((stage.verdict(&alice).await, stage.verdict(&bob).await), ("allowed".into(), "allowed".into()));
-}
-
-#[tokio::test]
-async fn a_server_without_syncprov_is_polled() {
-    let Some(slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "sync: poll, poll: 100ms").await;
-    let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
-    slapd.set("alice", "pwdAccountLockedTime", Some("000001010000Z"));
-    stage.becomes(&alice, "revoked_person").await;
-    slapd.member("delete", "devs", "bob");
-    stage.becomes(&bob, "no_permission").await;
-    slapd.delete("carol");
-    let (code, text) = stage.sync();
-    assert_eq!(code, 0, "{text}");
-    assert_eq!(stage.verdict(&carol).await, "revoked_person");
-}
-
-/// `source check`, of a configuration alone.
-fn check(files: &Installation, url: &str, more: &str) -> (i32, String) {
-    let issuer =
-        "issuers: [{ name: dev, issuer: 'http://dev', audiences: [mesh], jwks: { uri: 'http://dev/jwks' } }]\n";
-    files.write("20-rules.yaml", &format!("{issuer}{}", source(files, url, more)));
-    checked(files)
-}
-
-fn checked(files: &Installation) -> (i32, String) {
-    checked_at(&files.path("config"))
-}
-
-fn checked_at(config: &Path) -> (i32, String) {
-    let mut command: Command = Offboard::command();
-    let done = command.args(["source", "check", "ad", "--config"]).arg(config).output().unwrap();
-    let text = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    (done.status.code().unwrap(), text)
-}
-
-#[tokio::test]
-async fn what_is_missing_is_said_in_words() {
-    let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
-    let files = Installation::new("");
-    let url = format!("ldap://127.0.0.1:{}", slapd.port);
-    let (code, text) = check(&files, &url, "");
-    assert_eq!(code, 0, "{text}");
-    for part in ["3 people can be listed", "1 groups can be listed", "the server tells of changes", "pwdChangedTime"] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-    std::fs::write(files.path("ldap-password"), "wrong").unwrap();
-    let (code, text) = checked(&files);
-    assert!(code == 1 && text.contains("`bind_password_file` is wrong"), "{text}");
-    std::fs::write(files.path("ldap-password"), "\n").unwrap();
-    assert!(checked(&files).1.contains("it is empty"), "never an anonymous bind");
-    let config = source(&files, &url, "").replace(&format!("'{BASE}'"), "'dc=example,dc=net'");
-    let config = config.replace(&format!("ou=people,{BASE}"), "ou=people,dc=example,dc=net");
-    let rules = std::fs::read_to_string(files.path("config/20-rules.yaml")).unwrap();
-    files.write("20-rules.yaml", &format!("{}{config}", rules.split("sources:").next().unwrap()));
-    let (code, text) = checked(&files);
-    assert!(code == 1 && text.contains("`base_dn` is wrong"), "{text}");
-
-    slapd.stop();
-    slapd.choices.limits = "limits dn.exact=\"cn=sync,ou=svc,dc=example,dc=org\" size=1";
-    slapd.resume().await;
-    let (code, text) = check(&files, &url, "");
-    assert!(code == 1 && text.contains("size=unlimited"), "{text}");
-    slapd.stop();
-    let (code, text) = check(&files, &url, "");
-    assert!(code != 0 && text.contains("refused"), "{text}");
-
-    let garbage = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("ldap://{}", garbage.local_addr().unwrap());
-    let mut talker = tokio::task::JoinSet::new();
-    talker.spawn(async move {
-        for junk in [
-            &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
-            b"0\x03\x02\x01",
-            b"\x30\x05\x02\x01\x01\x61\x00",
-            b"\x30\x00",
-            b"\xff\xff\xff",
-        ]
-        .iter()
-        .cycle()
-        {
-            let (mut stream, _) = garbage.accept().await.unwrap();
-            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, junk).await;
-        }
-    });
-    let issuer = rules.split("sources:").next().unwrap();
-    files.write(
-        "20-rules.yaml",
-        &format!("{issuer}{}", source(&files, &url, "timeout: 2s").replace("timeout: 5s, ", "")),
-    );
-    for _ in 0..5 {
-        let config = files.path("config");
-        let (code, text) = tokio::task::spawn_blocking(move || checked_at(&config)).await.unwrap();
-        assert!(code == 1 && text.contains("connection"), "{text}");
-    }
-}
-
-#[tokio::test]
-async fn tls_is_verified_and_never_left_out() {
-    let scratch = crate::support::Scratch::new();
-    let (ours, other) = (Authority::new(), Authority::new());
-    let local = rcgen::SanType::IpAddress([127, 0, 0, 1].into());
-    ours.issue_to(scratch.path(), "server", vec![local, dns("elsewhere.example")]);
-    std::fs::write(scratch.path().join("ours.pem"), ours.pem()).unwrap();
-    std::fs::write(scratch.path().join("other.pem"), other.pem()).unwrap();
-    let file = |name: &str| scratch.path().join(name);
-    let tls = Some((file("server.crt"), file("server.key")));
-    let Some(slapd) = Slapd::start(Choices { tls, ..Choices::default() }).await else { return };
-    let files = Installation::new("");
-    let trusting = |name: &str, more: &str| format!("ca_file: {}{more}", file(name).display());
-    let plain = slapd.plain_port(slapd.port);
-    let (ldaps, ldap) = (format!("ldaps://127.0.0.1:{}", slapd.port), format!("ldap://127.0.0.1:{plain}"));
-    for (url, more) in [(&ldaps, ""), (&ldap, ", start_tls: true")] {
-        let (code, text) = check(&files, url, &trusting("ours.pem", more));
-        assert!(code == 0 && text.contains("TLS, and the bind succeeds"), "{text}");
-        let (code, text) = check(&files, url, &trusting("other.pem", more));
-        assert!(code != 0 && text.contains("invalid peer certificate"), "{text}");
-        let (code, text) = check(&files, url, more.trim_start_matches(", "));
-        assert!(code != 0 && text.contains("UnknownIssuer"), "{text}");
-        let named = url.replace("127.0.0.1", "localhost");
-        let (code, text) = check(&files, &named, &trusting("ours.pem", more));
-        assert!(code != 0 && text.contains("not valid for name"), "{text}");
-    }
-    // One that has no TLS is not spoken to in the clear.
-    let Some(slapd) = Slapd::start(Choices::default()).await else { return };
-    let url = format!("ldap://127.0.0.1:{}", slapd.port);
-    let (code, text) = check(&files, &url, &trusting("ours.pem", ", start_tls: true"));
-    assert!(code != 0 && !text.contains("bind succeeds"), "{text}");
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 
 use crate::keycloak::Site;
-use crate::ldap::Stage;
+use crate::ldap::stage::Stage;
 use crate::support::envoy::{Envoy, asking, binary};
 use crate::support::slapd::{Choices, Slapd, dn};
 use crate::support::until;

@@ -2,7 +2,7 @@
 //! anything newer.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +34,10 @@ struct Once {
     asked: Arc<Mutex<Vec<&'static str>>>,
     /// What happened, to be told once.
     happened: Arc<Mutex<Vec<Person>>>,
+    /// Only a listing tells what happened, to be said once.
+    resync: Arc<AtomicBool>,
+    /// Nobody can be listed.
+    blind: Arc<AtomicBool>,
 }
 
 impl Once {
@@ -53,11 +57,15 @@ impl Directory for Once {
         let change = |person| Observation::Change { person, at: None, event_id: None };
         let pieces = asked.iter().filter(|asked| **asked == "piece").count();
         let more = self.restless && (pieces < 3 || !asked.contains(&"somebody"));
-        Ok(Changes { observations: happened.into_iter().map(change).collect(), more, ..Changes::default() })
+        let resync = self.resync.swap(false, Ordering::Relaxed);
+        Ok(Changes { observations: happened.into_iter().map(change).collect(), more, resync, ..Changes::default() })
     }
 
     async fn page(&mut self, place: Option<usize>) -> Result<Page<usize>, SourceError> {
         self.note("piece");
+        if self.blind.load(Ordering::Relaxed) {
+            return Err(SourceError::NotFound { step: "list people" });
+        }
         let place = place.unwrap_or(0);
         let people = vec![corp::person(&format!("p{place}"), Status::Active)];
         Ok(Page { people, doubted: vec![], observations: vec![], next: (place < 2).then_some(place + 1), count: None })
@@ -88,6 +96,34 @@ async fn events_without_end_keep_neither_a_look_up_nor_a_listing_waiting() {
     assert_eq!(turns[0], "events", "they come first");
     let pieces: Vec<usize> = (0..turns.len()).filter(|turn| turns[*turn] == "piece").collect();
     assert!(pieces.windows(2).take(2).all(|two| two[1] > two[0] + 1), "and between the pieces: {turns:?}");
+}
+
+/// Where only a listing tells what happened, everything is known once there was one, and not before.
+#[tokio::test]
+async fn what_only_a_listing_tells_is_not_known_before_it() {
+    let world = World::empty(InMemory::new(), corp::policy()).await;
+    let (once, clock) = (Once::default(), Arc::new(AtomicI64::new(0)));
+    let (resync, blind) = (Arc::clone(&once.resync), Arc::clone(&once.blind));
+    let time = Arc::clone(&clock);
+    let source = Polled::start("hr", once, &world.inbox, Arc::new(move || at(time.load(Ordering::Relaxed))));
+    let heard = || world.published.load().fold.sources["hr"].last_heard;
+    source.sync(true).await.unwrap();
+    clock.store(1_000, Ordering::Relaxed);
+    source.sync(false).await.unwrap();
+    assert_eq!(heard(), at(1_000).wall, "by events alone");
+    resync.store(true, Ordering::Relaxed);
+    blind.store(true, Ordering::Relaxed);
+    for second in [2_000, 3_000] {
+        clock.store(second, Ordering::Relaxed);
+        source.sync(false).await.unwrap();
+        assert_eq!(heard(), at(1_000).wall);
+    }
+    blind.store(false, Ordering::Relaxed);
+    source.sync(true).await.unwrap();
+    assert_eq!(heard(), at(3_000).wall);
+    clock.store(4_000, Ordering::Relaxed);
+    source.sync(false).await.unwrap();
+    assert_eq!(heard(), at(4_000).wall, "by events again");
 }
 
 #[tokio::test]

@@ -82,11 +82,12 @@ pub struct Touched {
 
 impl Touched {
     /// Since when they have been enabled, if they are: the first that enables them behind the last that disables
-    /// them. Where no event says so, the last thing that happened.
+    /// them. `None` where no event says so: whatever else happened to them may have happened before they were disabled
+    /// (by a directory behind Keycloak, say), and tokens of the time between would live again.
     #[must_use]
     pub fn enabled_at(&self) -> Option<i64> {
         let behind = self.switched.iter().rev().take_while(|(_, enabled)| *enabled).last();
-        behind.map(|(time, _)| *time).or(self.times.last().copied())
+        behind.map(|(time, _)| *time)
     }
 
     /// Since when they have been disabled, if they are: the first that disables them behind the last that enables

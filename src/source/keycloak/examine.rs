@@ -59,7 +59,9 @@ async fn people(api: &mut Api, report: &mut Report) {
 }
 
 async fn events(api: &mut Api, report: &mut Report) {
-    let slow = "somebody disabled is out after up to 10 s, whoever is deleted or moves only with the next full listing";
+    let slow = "somebody disabled is out after 10 s or more, whoever is deleted or moves only with the next full listing; \
+                and what is known is as old as the last one: `max_staleness` must be longer than `reconcile`, best twice \
+                as long";
     let config: Result<EventsConfig, _> =
         api.get("read the settings of events", &["events", "config"], &[], "view-events").await;
     let config = match config {

@@ -14,6 +14,11 @@ pub(super) fn is_within(dn: &str, base: &str) -> bool {
     base.is_empty() || dn == base || dn.strip_suffix(base).is_some_and(|rest| rest.ends_with(','))
 }
 
+/// The name of the entry above, in their one spelling.
+pub(super) fn above(dn: &str) -> &str {
+    dn.split_once(',').map_or("", |(_, above)| above)
+}
+
 /// The value of the first part of a name, where that part is of this type.
 pub(super) fn leading(dn: &str, attribute: &str) -> Option<String> {
     let first = split(dn, ',').into_iter().next()?;
@@ -113,6 +118,8 @@ mod tests {
         assert!(!is_within(&normal("uid=a,ou=morepeople,dc=x"), &normal("people,dc=x")));
         assert!(!is_within(&normal("uid=a,xou=people,dc=x"), &base));
         assert!(is_within("anything", ""));
+        assert_eq!(above(&normal(r"cn=Doe\, John, ou=People")), "ou=people");
+        assert_eq!(above(&normal("dc=x")), "");
         assert_eq!(leading(r"uid=Al\2Cice,dc=x", "UID").as_deref(), Some("Al,ice"));
         assert_eq!(leading("cn=a,uid=b", "uid"), None);
     }

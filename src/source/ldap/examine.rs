@@ -1,5 +1,6 @@
 //! `offboard source check`: everything that a directory must allow, tried once, and what is missing in words.
 
+use super::entry::Entry;
 use super::link::Link;
 use super::{Client, Flavor, ROWS, Sync};
 use crate::source::directory::{Finding, Grade};
@@ -9,6 +10,10 @@ use crate::source::error::{SourceError, chain};
 const SYNC: &str = "1.3.6.1.4.1.4203.1.9.1.1";
 /// Pages that are counted: a million people.
 const PAGES: usize = 2_000;
+
+/// What follows where a listing alone tells.
+const FRESH: &str = ", and what is known is as old as the last one: `max_staleness` must be longer than `reconcile`, \
+                     best twice as long";
 
 struct Report(Vec<Finding>);
 
@@ -54,7 +59,8 @@ type Outcome = Result<(), (&'static str, SourceError)>;
 
 async fn people(client: &mut Client, report: &mut Report) -> Outcome {
     let failed = |error| ("people", error);
-    let (mut count, mut cookie, mut named, mut changed, mut stamped) = (0_usize, Vec::new(), 0_usize, 0_usize, 0_usize);
+    let (mut count, mut cookie, mut named) = (0_usize, Vec::new(), 0_usize);
+    let mut locks = Locks::default();
     for _ in 0..PAGES {
         let search = client.search_people(None);
         let link = client.link().await.map_err(failed)?;
@@ -64,8 +70,7 @@ async fn people(client: &mut Client, report: &mut Report) -> Outcome {
             count += 1;
             let name = client.called("username");
             named += usize::from(entry.text(name).is_some());
-            changed += usize::from(entry.text("pwdChangedTime").or_else(|| entry.text("userAccountControl")).is_some());
-            stamped += usize::from(entry.text("modifyTimestamp").is_some());
+            locks.count(entry);
         }
         let Some(next) = next else { break };
         cookie = next;
@@ -80,24 +85,63 @@ async fn people(client: &mut Client, report: &mut Report) -> Outcome {
     if named < count {
         report.say(Grade::Warning, "names", format!("{} of {count} have no `{name}` that can be read", count - named));
     }
-    match (changed, client.settings.flavor) {
-        (0, Flavor::OpenLdap) => report.say(
-            Grade::Warning,
-            "locks",
-            "nobody has a `pwdChangedTime`: ppolicy is off, or `bind_dn` may not read operational attributes; locks and \
-             new passwords are then not noticed",
-        ),
-        (0, Flavor::Ad) => report.say(
-            Grade::Bad,
-            "locks",
-            "nobody has a `userAccountControl` that can be read: who is disabled is not noticed",
-        ),
-        _ => report.say(Grade::Good, "locks", "attributes that tell of locks can be read"),
-    }
-    if stamped == 0 && client.settings.sync == Sync::Poll && client.settings.flavor == Flavor::OpenLdap {
-        report.say(Grade::Bad, "changes", "`modifyTimestamp` cannot be read: changes come with full listings only");
-    }
+    locks.report(client.settings.flavor, count, report);
     Ok(())
+}
+
+/// What could be read of what tells of locks.
+#[derive(Default)]
+struct Locks {
+    /// Who has a `modifyTimestamp`, as everybody has.
+    stamped: usize,
+    /// Who has a time of their password.
+    changed: usize,
+    /// Who is or was locked.
+    locked: usize,
+    /// Who has a `userAccountControl`, as everybody has.
+    controlled: usize,
+}
+
+impl Locks {
+    fn count(&mut self, entry: &Entry) {
+        let has = |name: &str| usize::from(entry.text(name).is_some());
+        self.stamped += has("modifyTimestamp");
+        self.changed += has("pwdChangedTime");
+        self.locked += has("pwdAccountLockedTime");
+        self.controlled += has("userAccountControl");
+    }
+
+    fn report(&self, flavor: Flavor, count: usize, report: &mut Report) {
+        let lacking = |name: &str, has: usize| format!("{} of {count} have no `{name}` that can be read", count - has);
+        match flavor {
+            Flavor::OpenLdap if self.stamped < count => {
+                let what = lacking("modifyTimestamp", self.stamped);
+                let what = format!("{what}: `bind_dn` needs the right to read operational attributes, of every entry");
+                report.say(Grade::Bad, "locks", what);
+            }
+            Flavor::OpenLdap if self.locked > 0 => {
+                let what = format!("`pwdAccountLockedTime` can be read: {} of {count} have one", self.locked);
+                report.say(Grade::Good, "locks", what);
+            }
+            Flavor::OpenLdap if self.changed == 0 => report.say(
+                Grade::Warning,
+                "locks",
+                "nobody has a `pwdChangedTime`: ppolicy is off, or `bind_dn` may not read it; locks and new passwords \
+                 are then not noticed",
+            ),
+            Flavor::OpenLdap => report.say(
+                Grade::Warning,
+                "locks",
+                "operational attributes can be read, but nobody has a `pwdAccountLockedTime`: nobody is locked, or \
+                 `bind_dn` may not read it, which the server does not tell apart: lock an account and check again",
+            ),
+            Flavor::Ad if self.controlled < count => {
+                let what = lacking("userAccountControl", self.controlled);
+                report.say(Grade::Bad, "locks", format!("{what}: who is disabled is not noticed"));
+            }
+            Flavor::Ad => report.say(Grade::Good, "locks", "`userAccountControl` can be read, of everybody"),
+        }
+    }
 }
 
 async fn groups(client: &mut Client, report: &mut Report) -> Outcome {
@@ -138,7 +182,20 @@ async fn changes(client: &mut Client, report: &mut Report) -> Outcome {
         (Sync::Poll, Flavor::Ad) if root.number("highestCommittedUSN").is_none() => {
             report.say(Grade::Bad, "changes", "the server has no `highestCommittedUSN`: it is no domain controller");
         }
-        (Sync::Poll, _) => report.say(Grade::Good, "changes", "the server is asked what changed"),
+        (Sync::Poll, Flavor::Ad) => {
+            let context = client.naming_context().await.map_err(failed)?;
+            client.sees_deletions(&context).await.map_err(failed)?;
+            report.say(Grade::Good, "changes", "the server is asked what changed");
+        }
+        (Sync::Poll, Flavor::OpenLdap) => report.say(Grade::Good, "changes", "the server is asked what changed"),
+    }
+    if !client.tells_deletions() {
+        let right = match client.settings.flavor {
+            Flavor::Ad => "`bind_dn` may not read `CN=Deleted Objects`",
+            Flavor::OpenLdap => "with `sync: poll` no deletion is told",
+        };
+        let what = format!("{right}: who is deleted is noticed by a full listing only{FRESH}");
+        report.say(Grade::Warning, "deletions", what);
     }
     match root.time("currentTime") {
         Some(theirs) => {

@@ -4,14 +4,17 @@ use ldap3::{LdapError, LdapResult};
 
 use crate::source::error::{SourceError, chain};
 
-/// The server's own words are shown up to here.
+/// The server's own words, and names of entries, are shown up to here.
 const WORDS: usize = 200;
+/// The step that sends a password.
+pub(super) const BIND: &str = "bind";
 
 /// What a result means, where it is not success.
 pub(super) fn refused(step: &'static str, rc: u32, text: &str) -> SourceError {
-    let forbidden = |advice: &str| SourceError::Forbidden { step, advice: format!("{advice}{}", said(text)) };
-    let later = |cause: &str| SourceError::Unreachable { step, cause: format!("{cause} ({rc}){}", said(text)) };
-    let wrong = |what: &str| SourceError::Misconfigured { step, what: format!("{what} ({rc}){}", said(text)) };
+    let said = if step == BIND { said_to_password(text) } else { said(text) };
+    let forbidden = |advice: &str| SourceError::Forbidden { step, advice: format!("{advice}{said}") };
+    let later = |cause: &str| SourceError::Unreachable { step, cause: format!("{cause} ({rc}){said}") };
+    let wrong = |what: &str| SourceError::Misconfigured { step, what: format!("{what} ({rc}){said}") };
     match rc {
         49 => forbidden(
             "invalid credentials (49): the password in `bind_password_file` is wrong, `bind_dn` does not exist, or it \
@@ -41,8 +44,22 @@ pub(super) fn refused(step: &'static str, rc: u32, text: &str) -> SourceError {
 
 /// What the server said beside the number, on one line.
 fn said(text: &str) -> String {
-    let text: String = text.chars().filter(|c| !c.is_control()).take(WORDS).collect();
+    let text = shown(text);
     if text.is_empty() { text } else { format!(": {text}") }
+}
+
+/// The same where it was sent a password, which it might repeat: of that only the number that Active Directory gives
+/// (52e: wrong password, 533: disabled, 775: locked).
+fn said_to_password(text: &str) -> String {
+    let number = text.split("data ").nth(1).and_then(|rest| rest.split(',').next());
+    let number =
+        number.filter(|number| matches!(number.len(), 1..=8) && number.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    number.map(|number| format!(": data {number}")).unwrap_or_default()
+}
+
+/// What somebody else wrote, on one line, and no more than so much of it.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(WORDS).collect()
 }
 
 /// What it means that an operation did not come to a result.

@@ -83,6 +83,8 @@ pub(super) struct Hints {
     pub(super) more: bool,
     /// Only a full listing can tell.
     pub(super) resync: bool,
+    /// Deletions are not told.
+    pub(super) silent: bool,
 }
 
 /// What a stream said.
@@ -141,6 +143,7 @@ impl Client {
             filter: self.everything(),
             attributes: vec![NOTHING.to_owned()],
             controls: vec![control],
+            limit: 0,
         };
         self.stream = Some(self.link().await?.stream(HEAR, search).await?);
         Ok(())
@@ -239,7 +242,7 @@ impl Client {
     }
 
     /// The longest naming context above `base_dn`.
-    async fn naming_context(&mut self) -> Result<String, SourceError> {
+    pub(super) async fn naming_context(&mut self) -> Result<String, SourceError> {
         let root = self.root(&["namingContexts"]).await?;
         let base = super::dn::normal(&self.settings.base_dn);
         let above = root.texts("namingContexts").filter(|name| super::dn::is_within(&base, &super::dn::normal(name)));
@@ -271,13 +274,14 @@ impl Client {
             _ => None,
         };
         let now = Cursor::Usn { server, database, last: highest };
+        let context = self.naming_context().await?;
+        let silent = !self.sees_deletions(&context).await?;
         let last = match last {
             Some(last) => last,
-            None => return Ok(Hints { cursor: Some(now), resync: true, ..Hints::default() }),
+            None => return Ok(Hints { cursor: Some(now), resync: true, silent, ..Hints::default() }),
         };
         let since = format!("(uSNChanged>={})", last.saturating_add(1));
         // Whoever was moved out of `base_dn` is seen as well.
-        let context = self.naming_context().await?;
         let changed = format!("(&{since}{})", self.anything());
         let mut found = self.pages(self.search(&context, changed), "ask what changed").await?;
         let deleted = Search {
@@ -289,7 +293,7 @@ impl Client {
         for entry in &found {
             touched.insert(self.key(entry)?);
         }
-        Ok(Hints { touched, cursor: Some(now), ..Hints::default() })
+        Ok(Hints { touched, cursor: Some(now), silent, ..Hints::default() })
     }
 
     /// The `invocationId` of a domain controller; `None` where it may not be read.
@@ -308,14 +312,16 @@ impl Client {
         };
         // Until something was read, nothing is known of the server's clock; the first listing reads everything.
         // A stamp from the future would hide what comes before it.
-        let Some(last) = self.newest.max(kept).map(|last| last.min(self.now())) else { return Ok(Hints::default()) };
+        let Some(last) = self.newest.max(kept).map(|last| last.min(self.now())) else {
+            return Ok(Hints { silent: true, ..Hints::default() });
+        };
         let since = as_generalized_time(last.minus(OVERLAP));
         let filter = format!("(&(modifyTimestamp>={since}){})", self.everything());
         let search = self.search(&self.settings.base_dn, filter);
         let entries = self.pages(search, "ask what was modified").await?;
         let newest = entries.iter().filter_map(|entry| entry.time("modifyTimestamp")).max();
         let last = newest.max(Some(last));
-        Ok(Hints { entries, cursor: last.map(Cursor::Modified), ..Hints::default() })
+        Ok(Hints { entries, cursor: last.map(Cursor::Modified), silent: true, ..Hints::default() })
     }
 
     /// Everything that a search finds, page by page.

@@ -75,6 +75,11 @@ impl Tree {
         self.groups.contains_key(&key)
     }
 
+    /// The keys of all of them.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.groups.keys().copied()
+    }
+
     /// Takes a group in, in place of what was known of it.
     pub(super) fn put(&mut self, key: Key, group: Group) {
         self.remove(key);

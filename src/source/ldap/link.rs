@@ -8,14 +8,14 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use ldap3::asn1::StructureTag;
 use ldap3::controls::{PagedResults, RawControl};
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchStream};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchOptions, SearchStream};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::entry::Entry;
-use super::failure::{broken, checked, garbled};
+use super::failure::{BIND, broken, checked, garbled};
 use crate::source::error::SourceError;
 use crate::source::http::secret;
 
@@ -29,7 +29,7 @@ pub struct Server {
     pub url: String,
     /// TLS before anything else on `ldap://`.
     pub start_tls: bool,
-    /// The authorities that are trusted, in place of the system's.
+    /// The authorities that are trusted, in place of the system's: elsewhere they are trusted beside them.
     pub ca_file: Option<PathBuf>,
     /// As whom.
     pub bind_dn: String,
@@ -47,6 +47,8 @@ pub(super) struct Search {
     pub(super) filter: String,
     pub(super) attributes: Vec<String>,
     pub(super) controls: Vec<RawControl>,
+    /// The most entries that are wanted; 0: all.
+    pub(super) limit: i32,
 }
 
 /// What a search found, whatever its result.
@@ -80,12 +82,12 @@ impl Link {
         let password = secret(&server.bind_password_file).await?;
         // A server may take a name without a password for an anonymous bind, and call that a success.
         if server.bind_dn.trim().is_empty() {
-            return Err(SourceError::Misconfigured { step: "bind", what: "`bind_dn` is empty".to_owned() });
+            return Err(SourceError::Misconfigured { step: BIND, what: "`bind_dn` is empty".to_owned() });
         }
         let mut link = Self::connect(server).await?;
         let (mut ldap, dn) = (link.ldap.clone(), server.bind_dn.clone());
-        let result = link.within("bind", async move { ldap.simple_bind(&dn, &password).await }).await?;
-        checked("bind", &result)?;
+        let result = link.within(BIND, async move { ldap.simple_bind(&dn, &password).await }).await?;
+        checked(BIND, &result)?;
         Ok(link)
     }
 
@@ -144,6 +146,7 @@ impl Link {
         let (tags, result) = self
             .within(step, async move {
                 ldap.with_controls(search.controls);
+                ldap.with_search_options(SearchOptions::new().sizelimit(search.limit));
                 let Search { base, scope, filter, attributes, .. } = search;
                 let mut stream = ldap.streaming_search(&base, scope, &filter, attributes).await?;
                 let mut tags: Vec<StructureTag> = Vec::new();

@@ -1,17 +1,17 @@
 //! From entries to people, and from whatever was touched to what became of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use ldap3::{Scope, ldap_escape};
 
 use super::dn::{is_within, normal};
 use super::entry::{Entry, Key};
+use super::gone::Seen;
 use super::groups::{self, Group, Member};
 use super::link::Search;
 use super::status::{self, password_changed, standing};
-use super::{Client, Flavor, NOTHING, ROWS, at_base};
+use super::{Client, Flavor, ROWS, at_base, failure};
 use crate::domain::inbox::Observation;
 use crate::domain::person::{Person, PersonId};
 use crate::domain::revocation::Target;
@@ -35,7 +35,7 @@ impl Client {
         }
     }
 
-    fn people_filter(&self) -> &str {
+    pub(super) fn people_filter(&self) -> &str {
         match (&self.settings.people_filter, self.settings.flavor) {
             (Some(filter), _) => filter,
             (None, Flavor::OpenLdap) => "(|(objectClass=person)(objectClass=posixAccount))",
@@ -43,7 +43,7 @@ impl Client {
         }
     }
 
-    fn groups_filter(&self) -> String {
+    pub(super) fn groups_filter(&self) -> String {
         match self.settings.flavor {
             Flavor::Ad => "(objectCategory=group)".to_owned(),
             Flavor::OpenLdap => {
@@ -103,7 +103,7 @@ impl Client {
 
     pub(super) fn search(&self, base: &str, filter: String) -> Search {
         let attributes = self.attributes();
-        Search { base: base.to_owned(), scope: Scope::Subtree, filter, attributes, controls: Vec::new() }
+        Search { base: base.to_owned(), scope: Scope::Subtree, filter, attributes, controls: Vec::new(), limit: 0 }
     }
 
     /// The key of an entry. One that cannot be read is an error: who has none cannot be followed.
@@ -115,12 +115,16 @@ impl Client {
         };
         let missing = || SourceError::Misconfigured {
             step: "read an entry",
-            what: format!("`{name}` of `{}` cannot be read: `bind_dn` needs the right to, for every entry", entry.dn),
+            // It has no other name. A DN is no secret, but somebody's name.
+            what: format!(
+                "`{name}` of `{}` cannot be read: `bind_dn` needs the right to, for every entry",
+                failure::shown(&entry.dn)
+            ),
         };
         key.ok_or_else(missing)
     }
 
-    fn id(&self, key: Key) -> PersonId {
+    pub(super) fn id(&self, key: Key) -> PersonId {
         PersonId { source: self.settings.name.clone(), key: key.to_string() }
     }
 
@@ -144,11 +148,17 @@ impl Client {
                 "`userAccountControl` cannot be read: `bind_dn` needs the right to, for every account".to_owned();
             return Err(SourceError::Misconfigured { step: "read an entry", what });
         }
+        // Locks are operational attributes. Where those are hidden nobody is locked, and each lock would end.
+        if self.settings.flavor == Flavor::OpenLdap && entry.text("modifyTimestamp").is_none() {
+            let what = format!(
+                "`modifyTimestamp` of {key} cannot be read, and then no lock can be: `bind_dn` needs the right to read \
+                 operational attributes, of every entry"
+            );
+            return Err(SourceError::Misconfigured { step: "read an entry", what });
+        }
         let now = self.now();
-        let mut hasher = DefaultHasher::new();
-        entry.dn.hash(&mut hasher);
-        let name = hasher.finish();
-        if self.known.insert(key, name).is_some_and(|before| before != name) {
+        let seen = Seen::at(&entry.dn, self.listings);
+        if self.known.insert(key, seen).is_some_and(|before| before.name != seen.name) {
             // The server mends the groups that named them, a little later, and tells nobody (OpenLDAP, refint).
             self.timers.extend(MENDED.map(|after| (now.plus(after), key)));
         }
@@ -190,19 +200,19 @@ impl Client {
             let before = entry.attributes.len();
             entry.attributes.extend(rest.into_iter().filter(|(name, _)| name.contains(";range=")));
             if entry.attributes.len() == before {
-                let what = format!("`{}` has more members, and they do not come", entry.dn);
+                let what = format!("`{}` has more members, and they do not come", failure::shown(&entry.dn));
                 return Err(SourceError::Malformed { step: "read the rest of a group", what });
             }
         }
         Ok(Group::read(&entry))
     }
 
-    /// Reads whatever was touched, and says what became of it.
+    /// Reads whatever was touched, and says what became of it, and how many are out of sight: nothing is known of them.
     pub(super) async fn read_again(
         &mut self,
         touched: BTreeSet<Key>,
         entries: Vec<Entry>,
-    ) -> Result<Vec<Observation>, SourceError> {
+    ) -> Result<(Vec<Observation>, usize), SourceError> {
         let mut people: BTreeMap<Key, Option<Entry>> = BTreeMap::new();
         let mut concerned: BTreeSet<Member> = BTreeSet::new();
         let mut found = Vec::with_capacity(touched.len() + entries.len());
@@ -213,6 +223,8 @@ impl Client {
             let search = self.search(&self.settings.base_dn, format!("(&{}{})", self.by_key(key), self.everything()));
             found.push((key, self.link().await?.list("read a changed entry", search).await?.into_iter().next()));
         }
+        let hidden = self.hidden(&found).await?;
+        found.retain(|(key, _)| !hidden.contains(key));
         // Groups first: whoever was touched together with one is seen in it, or no longer.
         for (key, entry) in found {
             let group = match &entry {
@@ -242,7 +254,7 @@ impl Client {
         for (key, entry) in people {
             observations.extend(self.outcome(key, entry).await?);
         }
-        Ok(observations)
+        Ok((observations, hidden.len()))
     }
 
     /// Reads those whom groups name so, where they are so many that everybody is read. A listing would not do: what
@@ -307,37 +319,9 @@ impl Client {
         let found = self.link().await?.search(step, search).await?;
         // A group may name somebody who is gone.
         if found.result.rc != 32 {
-            super::failure::checked(step, &found.result)?;
+            failure::checked(step, &found.result)?;
         }
         Ok(found.entries)
-    }
-
-    async fn outcome(&mut self, key: Key, entry: Option<Entry>) -> Result<Vec<Observation>, SourceError> {
-        if let Some(entry) = &entry
-            && let Some(person) = self.person(key, entry)?
-        {
-            let mut found: Vec<Observation> = self.password(key, entry).into_iter().collect();
-            found.push(Observation::Change { person, at: None, event_id: None });
-            return Ok(found);
-        }
-        // Not a person any more, or not here: moved, or deleted.
-        let person = self.id(key);
-        if self.known.remove(&key).is_none() {
-            // Keys of whatever else was deleted come too. Before everybody was listed once, who is who is not known.
-            let told = if self.complete { None } else { Some(Observation::Vanished { person }) };
-            return Ok(told.into_iter().collect());
-        }
-        let elsewhere = entry.is_some() || self.is_elsewhere(key).await?;
-        let what = if elsewhere { "moved away" } else { "deleted" };
-        tracing::info!(source.name = %self.settings.name, person = %key, what, "somebody left the directory");
-        Ok(vec![Observation::Gone { person, at: None }])
-    }
-
-    /// Whether an entry is still there, as anything and anywhere below `base_dn`.
-    async fn is_elsewhere(&mut self, key: Key) -> Result<bool, SourceError> {
-        let filter = self.by_key(key);
-        let search = Search { attributes: vec![NOTHING.to_owned()], ..self.search(&self.settings.base_dn, filter) };
-        Ok(!self.link().await?.list("look for a missing entry", search).await?.is_empty())
     }
 }
 

@@ -259,3 +259,17 @@ fn controls_byte_by_byte() {
     assert_eq!((ber::dirsync_answer(b"junk"), ber::page_cookie(&[])), (None, None));
     assert_eq!(ber::page_cookie(&[0x30, 6, 2, 1, 0, 4, 1, b'x']), Some(b"x".to_vec()));
 }
+
+/// A server might repeat what it was sent; only what it cannot have got from there is shown of its answer to a password.
+#[test]
+fn what_a_server_says_is_bounded_and_never_a_password() {
+    let said = |step: &'static str, text: &str| failure::refused(step, 49, text).to_string();
+    let own = said(failure::BIND, "");
+    let windows = "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 52e, v1db1";
+    assert_eq!(said(failure::BIND, windows), format!("{own}: data 52e"));
+    for text in ["hunter2", "data hunter2", "data hunter2, v1db1", "invalid data deadbeefdeadbeef, x", "data "] {
+        assert_eq!(said(failure::BIND, text), own, "{text}");
+    }
+    let text = said("list people", &format!("line\r\n{}", "x".repeat(1_000)));
+    assert!(text.contains(": linexxx") && text.chars().filter(|c| *c == 'x').count() < 200, "{text}");
+}

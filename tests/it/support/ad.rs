@@ -67,6 +67,10 @@ pub struct State {
     pub refuses_cookies: Option<u8>,
     /// How often it was asked by DirSync.
     pub asked: usize,
+    /// Below it nothing may be read. DirSync goes by a right of its own.
+    pub hidden: Option<String>,
+    /// What is deleted may not be read.
+    pub hides_deleted: bool,
 }
 
 impl State {
@@ -105,6 +109,11 @@ impl State {
         let mut all = vec![("objectClass", "top"), ("objectClass", "group"), ("objectCategory", "group"), ("cn", name)];
         all.extend(members.iter().map(|member| ("member", *member)));
         self.add(number, &group(name), &all);
+    }
+
+    fn shows(&self, object: &Object) -> bool {
+        let hidden = self.hidden.as_ref().is_some_and(|above| object.dn.ends_with(&format!(",{above}")));
+        !(hidden || object.deleted && self.hides_deleted)
     }
 
     fn find(&mut self, dn: &str) -> &mut Object {
@@ -192,6 +201,8 @@ impl DomainController {
             values: 1_500,
             refuses_cookies: None,
             asked: 0,
+            hidden: None,
+            hides_deleted: false,
         };
         let (port, state) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(state)));
         let (mut task, shared) = (JoinSet::new(), Arc::clone(&state));
@@ -204,6 +215,9 @@ impl DomainController {
         });
         let server = Self { port, state, _task: task };
         server.state().add(1, DOMAIN, &[("objectClass", "domainDNS")]);
+        let container = format!("CN=Deleted Objects,{DOMAIN}");
+        server.state().add(2, &container, &[("objectClass", "container"), ("isDeleted", "TRUE")]);
+        server.state().find(&container).deleted = true;
         server
     }
 
@@ -379,7 +393,10 @@ fn search(state: &mut State, asked: &Asked, control: impl Fn(&str) -> Option<Vec
     }
     let tombstones = control(SHOW_DELETED).is_some();
     let fits = |object: &&Object| {
-        (tombstones || !object.deleted) && asked.covers(&object.dn) && matches(object, &asked.filter)
+        (tombstones || !object.deleted)
+            && state.shows(object)
+            && asked.covers(&object.dn)
+            && matches(object, &asked.filter)
     };
     let found: Vec<&Object> = state.objects.iter().filter(fits).collect();
     let shown = |object: &&Object| row(&object.dn, shown(object, asked, state.values));

@@ -155,6 +155,17 @@ impl Slapd {
         self.modify(&format!("dn: {}\nchangetype: modify\nreplace: {attribute}\n{value}", dn(person)));
     }
 
+    /// Adds so many people, `p0000` and so on; their names.
+    pub fn add_people(&self, many: usize) -> Vec<String> {
+        let names: Vec<String> = (0..many).map(|number| format!("p{number:04}")).collect();
+        let add = |name: &String| {
+            let classes = "objectClass: inetOrgPerson";
+            format!("dn: {}\nchangetype: add\n{classes}\nuid: {name}\ncn: {name}\nsn: {name}\n\n", dn(name))
+        };
+        self.modify(&names.iter().map(add).collect::<String>());
+        names
+    }
+
     /// Takes somebody out of a group, or puts them in.
     pub fn member(&self, how: &str, group: &str, person: &str) {
         let group = format!("cn={group},ou=groups,{BASE}");

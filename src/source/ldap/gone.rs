@@ -1,0 +1,210 @@
+//! Who is not found any more: gone, or only out of our sight.
+//!
+//! A server answers with the same empty success for an entry that is not there and for one that may not be read. So
+//! before anybody is told to be gone, somebody else is looked for with the same rights.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
+
+use ldap3::Scope;
+
+use super::dn::normal;
+use super::entry::{Entry, Key};
+use super::link::Search;
+use super::{Client, Flavor, NOTHING, ber};
+use crate::domain::inbox::Observation;
+use crate::source::error::SourceError;
+
+/// Others who are looked for. Some of them may be gone by now as well.
+const OTHERS: usize = 3;
+/// Listings that doubts ask for come no sooner after each other.
+const BETWEEN: Duration = Duration::from_secs(60);
+/// There is no such entry.
+const NONE: u32 = 32;
+
+/// Where and when somebody was last seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// A hash of their name.
+    pub(super) name: u64,
+    /// A hash of the name of the entry above theirs: rights are mostly given by these.
+    above: u64,
+    /// How many listings had been begun.
+    listing: u64,
+}
+
+/// Where somebody was who is not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    /// Below the entry of which this is a hash of the name.
+    Below(u64),
+    /// Among the groups.
+    Groups,
+    /// Nobody knows: not everybody was listed yet.
+    Anywhere,
+}
+
+impl Seen {
+    /// Seen under this name.
+    pub(super) fn at(dn: &str, listing: u64) -> Self {
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        let spelt = normal(dn);
+        let above = super::dn::above(&spelt);
+        Self { name: hasher.hash_one(dn), above: hasher.hash_one(above), listing }
+    }
+}
+
+/// What it means that so many entries are out of sight.
+pub(super) fn out_of_sight(hidden: usize) -> Option<SourceError> {
+    let advice = format!(
+        "{hidden} of the changed entries cannot be found, and nobody else beside them either: `bind_dn` has lost the \
+         right to read entries there, or all of them are gone, which a full listing tells"
+    );
+    (hidden > 0).then_some(SourceError::Forbidden { step: "read a changed entry", advice })
+}
+
+impl Client {
+    /// Whether everybody should be listed, with somebody (more) out of sight: only that can judge it, under the guard's
+    /// eye. While a right is missing each change is such a doubt, and one listing tells of all of them.
+    pub(super) fn doubts(&mut self, hidden: bool) -> bool {
+        let now = self.now();
+        self.doubt |= hidden;
+        let early = self.judged.is_some_and(|judged| judged <= now && now < judged.plus(BETWEEN));
+        let due = self.doubt && !early;
+        if due {
+            (self.doubt, self.judged) = (false, Some(now));
+        }
+        due
+    }
+
+    /// Those of whom it cannot be told whether they are gone.
+    pub(super) async fn hidden(&mut self, found: &[(Key, Option<Entry>)]) -> Result<BTreeSet<Key>, SourceError> {
+        let touched: BTreeSet<Key> = found.iter().map(|(key, _)| *key).collect();
+        let mut hidden = BTreeSet::new();
+        let mut sights: HashMap<Place, bool> = HashMap::new();
+        for (key, _) in found.iter().filter(|(_, entry)| entry.is_none()) {
+            let Some(place) = self.place(*key) else { continue };
+            let in_sight = match sights.get(&place) {
+                Some(known) => *known,
+                None => match place {
+                    Place::Groups => self.sees_groups(&touched).await?,
+                    Place::Below(above) => self.sees_people(Some(above), &touched).await?,
+                    Place::Anywhere => self.sees_people(None, &touched).await?,
+                },
+            };
+            sights.insert(place, in_sight);
+            if !in_sight {
+                hidden.insert(*key);
+            }
+        }
+        Ok(hidden)
+    }
+
+    /// Where somebody was who is not found; `None` where that concerns nobody.
+    fn place(&self, key: Key) -> Option<Place> {
+        match self.known.get(&key) {
+            Some(seen) => Some(Place::Below(seen.above)),
+            None if self.tree.as_ref().is_some_and(|tree| tree.contains(key)) => Some(Place::Groups),
+            None => (self.whole == 0).then_some(Place::Anywhere),
+        }
+    }
+
+    /// Whether somebody is seen who was not touched: of those below the same entry, where such are or were known, else
+    /// anybody.
+    async fn sees_people(&mut self, above: Option<u64>, touched: &BTreeSet<Key>) -> Result<bool, SourceError> {
+        let others = self.known.iter().filter(|(key, _)| !touched.contains(key));
+        let (beside, elsewhere): (Vec<_>, Vec<_>) = others.partition(|(_, seen)| Some(seen.above) == above);
+        // Whom the last listing did not have may be gone for long. But where it had nobody of a place, its place is out
+        // of sight as long as nobody of them is found again.
+        let current = |(_, seen): &&(&Key, &Seen)| seen.listing >= self.whole;
+        let mut others: Vec<_> = beside.iter().filter(current).take(OTHERS).collect();
+        if others.is_empty() {
+            others = beside.iter().take(OTHERS).collect();
+        }
+        if others.is_empty() {
+            others = elsewhere.iter().filter(current).take(OTHERS).collect();
+        }
+        let filter: String = others.into_iter().map(|(key, _)| self.by_key(**key)).collect();
+        let filter = if filter.is_empty() { filter } else { format!("(|{filter})") };
+        let search = self.search_people(Some(filter.as_str()).filter(|filter| !filter.is_empty()));
+        self.sees(search).await
+    }
+
+    /// Whether a group is seen that was not touched, if there is one.
+    async fn sees_groups(&mut self, touched: &BTreeSet<Key>) -> Result<bool, SourceError> {
+        let keys = self.tree.iter().flat_map(super::Tree::keys).filter(|key| !touched.contains(key));
+        let filter: String = keys.take(OTHERS).map(|key| self.by_key(key)).collect();
+        if filter.is_empty() {
+            return Ok(true);
+        }
+        let filter = format!("(&{}(|{filter}))", self.groups_filter());
+        let search = self.search(&self.settings.base_dn, filter);
+        self.sees(search).await
+    }
+
+    /// Whether anything is found by this.
+    async fn sees(&mut self, search: Search) -> Result<bool, SourceError> {
+        let step = "see whether others are still found";
+        let search = Search { attributes: vec![NOTHING.to_owned()], limit: 1, ..search };
+        let found = self.link().await?.search(step, search).await?;
+        if found.entries.is_empty() && found.result.rc != NONE {
+            super::failure::checked(step, &found.result)?;
+        }
+        Ok(!found.entries.is_empty())
+    }
+
+    /// What became of somebody who was touched.
+    pub(super) async fn outcome(&mut self, key: Key, entry: Option<Entry>) -> Result<Vec<Observation>, SourceError> {
+        if let Some(entry) = &entry
+            && let Some(person) = self.person(key, entry)?
+        {
+            let mut found: Vec<Observation> = self.password(key, entry).into_iter().collect();
+            found.push(Observation::Change { person, at: None, event_id: None });
+            return Ok(found);
+        }
+        // Not a person any more, or not here: moved, or deleted.
+        let person = self.id(key);
+        if self.known.remove(&key).is_none() {
+            // Keys of whatever else was deleted come too. Before everybody was listed once, who is who is not known.
+            let told = if self.whole > 0 { None } else { Some(Observation::Vanished { person }) };
+            return Ok(told.into_iter().collect());
+        }
+        let elsewhere = entry.is_some() || self.is_elsewhere(key).await?;
+        let what = if elsewhere { "moved away" } else { "deleted" };
+        tracing::info!(source.name = %self.settings.name, person = %key, what, "somebody left the directory");
+        Ok(vec![Observation::Gone { person, at: None }])
+    }
+
+    /// Whether an entry is still there, as anything and anywhere below `base_dn`.
+    async fn is_elsewhere(&mut self, key: Key) -> Result<bool, SourceError> {
+        let filter = self.by_key(key);
+        let search = Search { attributes: vec![NOTHING.to_owned()], ..self.search(&self.settings.base_dn, filter) };
+        Ok(!self.link().await?.list("look for a missing entry", search).await?.is_empty())
+    }
+
+    /// Whether Active Directory shows what is deleted. It does not say what it does not show; but the container of
+    /// deleted entries counts as deleted itself, and who may read it sees what is in it.
+    pub(super) async fn sees_deletions(&mut self, context: &str) -> Result<bool, SourceError> {
+        let search = Search {
+            scope: Scope::Base,
+            attributes: vec![NOTHING.to_owned()],
+            controls: vec![ber::show_deleted()],
+            ..self.search(&format!("CN=Deleted Objects,{context}"), "(isDeleted=TRUE)".to_owned())
+        };
+        let found = self.link().await?.search("look for deleted entries", search).await?;
+        let sees = !found.entries.is_empty();
+        if std::mem::replace(&mut self.tells_deletions, sees) && !sees {
+            tracing::warn!(
+                source.name = %self.settings.name,
+                "deleted entries cannot be seen: whoever is deleted is noticed by full listings only"
+            );
+        }
+        Ok(sees)
+    }
+
+    /// Whether deletions are told, as far as is known; in every other case only a listing tells.
+    pub(super) fn tells_deletions(&self) -> bool {
+        self.tells_deletions && (self.settings.sync, self.settings.flavor) != (super::Sync::Poll, Flavor::OpenLdap)
+    }
+}

@@ -1,0 +1,75 @@
+//! Rights that `bind_dn` loses: what can no longer be read is neither gone nor ended.
+
+use std::time::Duration;
+
+use super::check::checked;
+use super::stage::{EVENTS, Stage};
+use crate::support::slapd::{Choices, Slapd, dn};
+use crate::support::{until, until_within};
+
+/// A right that is taken away makes listings empty, with success: nobody leaves by that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_that_is_taken_away_is_no_departure() {
+    let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
+    let mut stage = Stage::start(slapd.port, "").await;
+    let (alice, bob) = (stage.token("alice").await, stage.token("bob").await);
+    // Carol is looked at again when her time is over: nothing is written to her entry then.
+    let end = (jiff::Timestamp::now() + Duration::from_secs(6)).strftime("%Y%m%d%H%M%SZ").to_string();
+    let before = stage.offboard.metric(EVENTS).await;
+    slapd.set("carol", "pwdEndTime", Some(&end));
+    until("it is known", async || (stage.offboard.metric(EVENTS).await > before).then_some(())).await;
+    slapd.stop();
+    slapd.choices.access = "access to dn.base=\"dc=example,dc=org\" by * read\naccess to * by * none";
+    slapd.resume().await;
+    until("it is back", async || (!stage.source().contains("lost")).then_some(())).await;
+    let (code, text) = stage.sync();
+    assert_ne!(code, 0, "{text}");
+    let said = async || stage.offboard.process.output().contains("has lost the right to read entries").then_some(());
+    until("the right is named", said).await;
+    let carol = stage.person("carol");
+    assert!(carol.contains("\"active\""), "{carol}");
+    assert_eq!((stage.verdict(&alice).await, stage.verdict(&bob).await), ("allowed".into(), "allowed".into()));
+    slapd.stop();
+    slapd.choices.access = "access to * by * none";
+    slapd.resume().await;
+    let missing = async || stage.sync().1.contains("`base_dn` is wrong").then_some(());
+    until_within(Duration::from_secs(30), "the base is missed", missing).await;
+    assert_eq!((stage.verdict(&alice).await, stage.verdict(&bob).await), ("allowed".into(), "allowed".into()));
+}
+
+/// Locks are operational attributes. Where those are hidden, everybody looks as if nobody had locked them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_can_no_longer_be_read_has_not_ended() {
+    let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
+    let mut stage = Stage::start(slapd.port, "").await;
+    let (alice, bob) = (stage.token("alice").await, stage.token("bob").await);
+    slapd.set("alice", "pwdAccountLockedTime", Some("000001010000Z"));
+    stage.becomes(&alice, "revoked_person").await;
+    let (code, text) = checked(&stage.files);
+    assert!(code == 0 && text.contains("`pwdAccountLockedTime` can be read: 1 of 3"), "{text}");
+
+    slapd.stop();
+    slapd.choices.access = "access to attrs=modifyTimestamp,pwdAccountLockedTime,pwdChangedTime by * none\n\
+                            access to * by users read by * none";
+    slapd.resume().await;
+    until("it is back", async || (!stage.source().contains("lost")).then_some(())).await;
+    let (code, text) = stage.sync();
+    assert!(code == 1 && text.contains("cannot be read, and then no lock can be"), "{text}");
+    // Touched, and looked up.
+    slapd.set("alice", "mail", Some("a@example.org"));
+    let said = async || stage.source().contains("cannot be read, and then no lock can be").then_some(());
+    until("the right is named", said).await;
+    let later = stage.later_token("alice").await;
+    assert_eq!(stage.verdict(&later).await, "revoked_person");
+    assert_eq!(stage.verdict(&bob).await, "allowed");
+    let (code, text) = checked(&stage.files);
+    assert!(code == 1 && text.contains("3 of 3 have no `modifyTimestamp`"), "{text}");
+
+    // One attribute alone may be hidden as it may be nobody's: it is said that this is not known.
+    slapd.stop();
+    slapd.choices.access = "access to attrs=pwdAccountLockedTime by * none\naccess to * by users read by * none";
+    slapd.resume().await;
+    slapd.modify(&format!("dn: {}\nchangetype: modify\nreplace: userPassword\nuserPassword: another1\n", dn("bob")));
+    let (code, text) = checked(&stage.files);
+    assert!(code == 0 && text.contains("which the server does not tell apart"), "{text}");
+}
