@@ -93,6 +93,18 @@ pub struct Place {
     cookie: Vec<u8>,
 }
 
+/// The groups of a listing that is on its way. They count for it, and for all once it was taken.
+#[derive(Debug, Default)]
+struct Next {
+    tree: Tree,
+    /// All of them were read.
+    whole: bool,
+    /// And all people.
+    read: bool,
+    /// Who was told of since, by other groups than those that will count.
+    told: BTreeSet<Key>,
+}
+
 /// A directory, and what is needed to make sense of its answers.
 struct Client {
     settings: Settings,
@@ -109,9 +121,8 @@ struct Client {
     /// What the stream says of entries is not needed: a full listing follows.
     draining: bool,
     tree: Option<Tree>,
-    /// The groups of a listing that is on its way.
-    building: Tree,
-    listing: bool,
+    /// The groups of the listing that is on its way.
+    next: Option<Next>,
     /// Listings that were begun.
     listings: u64,
     /// The last of them that came to its end; 0: none, so not everybody is known.
@@ -150,8 +161,7 @@ impl Client {
             refreshed: false,
             draining: false,
             tree: None,
-            building: Tree::default(),
-            listing: false,
+            next: None,
             listings: 0,
             whole: 0,
             known: HashMap::new(),
@@ -170,7 +180,9 @@ impl Client {
     /// After a failure nothing of a connection is trusted any more.
     fn disconnect(&mut self) {
         (self.link, self.lister, self.stream) = (None, None, None);
-        (self.refreshed, self.draining, self.listing) = (false, false, false);
+        (self.refreshed, self.draining) = (false, false);
+        // A listing is bound to its connection for as long as it is read.
+        self.next = self.next.take().filter(|next| next.read);
     }
 
     /// The connection; a new one is made where there is none.
@@ -187,13 +199,14 @@ impl Client {
     /// Takes in what became of a group; whose groups are others by that. A listing that is on its way may have read it
     /// before.
     fn take_group(&mut self, key: Key, group: Option<Group>) -> Vec<Member> {
-        if self.listing {
-            match &group {
-                Some(group) => self.building.put(key, group.clone()),
-                None => self.building.remove(key),
-            }
+        let mut concerned = self.tree.get_or_insert_default().change(key, group.clone());
+        match (&mut self.next, group) {
+            (Some(Next { tree, whole: true, .. }), group) => concerned.extend(tree.change(key, group)),
+            (Some(next), Some(group)) => next.tree.put(key, group),
+            (Some(next), None) => next.tree.remove(key),
+            (None, _) => {}
         }
-        self.tree.get_or_insert_default().change(key, group)
+        concerned
     }
 
     /// Reads all groups, where none were read so far.
@@ -259,7 +272,7 @@ impl Client {
             Some(place) => place,
             None => {
                 self.lister = Some(Link::open(&self.settings.server).await?);
-                (self.building, self.listing) = (Tree::default(), true);
+                self.next = Some(Next::default());
                 self.listings += 1;
                 Place { listing: self.listings, groups: true, cookie: Vec::new() }
             }
@@ -272,14 +285,11 @@ impl Client {
         };
         let (entries, next) = lister.page(step, search, (ROWS, place.cookie)).await?;
         if place.groups {
-            let mut tree = std::mem::take(&mut self.building);
-            self.take_groups(&mut tree, entries).await?;
+            let mut read = self.next.take().unwrap_or_default();
+            let taken = self.take_groups(&mut read.tree, entries).await;
             let groups = next.is_some();
-            if groups {
-                self.building = tree
-            } else {
-                self.tree = Some(tree)
-            }
+            self.next = Some(Next { whole: !groups, ..read });
+            taken?;
             let next = Place { groups, cookie: next.unwrap_or_default(), ..place };
             return Ok(Page { people: vec![], doubted: vec![], observations: vec![], next: Some(next), count: None });
         }
@@ -290,11 +300,12 @@ impl Client {
         let (mut people, mut observations) = (Vec::with_capacity(entries.len()), Vec::new());
         for entry in entries {
             let key = self.key(&entry)?;
-            people.extend(self.person(key, &entry)?);
+            people.extend(self.listed(key, &entry)?);
             observations.extend(self.password(key, &entry));
         }
         if next.is_none() {
-            (self.listing, self.whole, self.lister) = (false, self.listings, None);
+            (self.whole, self.lister) = (self.listings, None);
+            self.next.iter_mut().for_each(|next| next.read = true);
         }
         let next = next.map(|cookie| Place { listing: self.listings, groups: false, cookie });
         Ok(Page { people, doubted: vec![], observations, next, count: None })
@@ -316,7 +327,22 @@ impl Client {
         let mut found = self.link().await?.list("look somebody up", search).await?.into_iter();
         let (Some(entry), None) = (found.next(), found.next()) else { return Ok(None) };
         let key = self.key(&entry)?;
-        self.person(key, &entry)
+        if self.next.as_ref().is_none_or(|next| !next.whole) {
+            return self.person(key, &entry);
+        }
+        // It may be for the listing; whoever it is for otherwise is read again once that is over.
+        let person = self.listed(key, &entry)?;
+        self.next.iter_mut().for_each(|next| _ = next.told.insert(key));
+        Ok(person)
+    }
+
+    /// The groups of a listing that was taken are those that count from now on. Those of one that was not never did.
+    fn conclude(&mut self, taken: bool) {
+        let Some(next) = self.next.take() else { return };
+        self.timers.extend(next.told.into_iter().map(|key| (Timestamp::MIN, key)));
+        if taken && next.whole {
+            self.tree = Some(next.tree);
+        }
     }
 }
 
@@ -350,6 +376,10 @@ impl<const WAITS: bool> Directory for Ldap<WAITS> {
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
         let found = Box::pin(self.0.find(attribute, value)).await;
         found.inspect_err(|_| self.0.disconnect())
+    }
+
+    fn concluded(&mut self, taken: bool) {
+        self.0.conclude(taken);
     }
 
     async fn examine(&mut self) -> Vec<Finding> {

@@ -199,6 +199,9 @@ impl<D: Directory> Poller<D> {
             }
             Err(error) => {
                 self.listing = self.listing.take().and_then(|mut listing| (!listing.is_lost(error)).then_some(listing));
+                if self.listing.is_none() {
+                    self.directory.concluded(false);
+                }
                 self.after(Asked::Listing, listed, self.rhythm.reconcile).min(next)
             }
         }

@@ -139,6 +139,23 @@ impl Client {
     /// # Errors
     /// [`SourceError::Misconfigured`] where it cannot be seen whether an account is disabled: that has no default.
     pub(super) fn person(&mut self, key: Key, entry: &Entry) -> Result<Option<Person>, SourceError> {
+        if let Some(next) = self.next.as_mut().filter(|next| next.whole) {
+            next.told.insert(key);
+        }
+        let groups = self.tree.as_ref().map(|tree| tree.flat(self.named(entry))).unwrap_or_default();
+        Ok(self.without_groups(key, entry)?.map(|person| Person { groups, ..person }))
+    }
+
+    /// The same for the listing that is on its way, by the groups that it read.
+    ///
+    /// # Errors
+    /// As for [`Client::person`].
+    pub(super) fn listed(&mut self, key: Key, entry: &Entry) -> Result<Option<Person>, SourceError> {
+        let groups = self.next.as_ref().map(|next| next.tree.flat(self.named(entry))).unwrap_or_default();
+        Ok(self.without_groups(key, entry)?.map(|person| Person { groups, ..person }))
+    }
+
+    fn without_groups(&mut self, key: Key, entry: &Entry) -> Result<Option<Person>, SourceError> {
         if !self.is_person(entry) {
             return Ok(None);
         }
@@ -165,7 +182,6 @@ impl Client {
         self.newest = self.newest.max(entry.time("modifyTimestamp"));
         let standing = standing(entry, self.settings.flavor, now);
         self.timers.extend(standing.until.map(|until| (until, key)));
-        let members = self.named(entry);
         let text = |name: &str| entry.text(self.called(name)).map(str::to_owned);
         let attributes = self.settings.attributes.iter().filter_map(|name| Some((name.clone(), text(name)?)));
         Ok(Some(Person {
@@ -176,7 +192,7 @@ impl Client {
             attributes: attributes.collect(),
             // What a server stamps on an entry is no version: it goes back where one is restored from a backup.
             changed: None,
-            groups: self.tree.as_ref().map(|tree| tree.flat(members)).unwrap_or_default(),
+            groups: Vec::new(),
         }))
     }
 

@@ -73,3 +73,29 @@ async fn a_lock_that_can_no_longer_be_read_has_not_ended() {
     let (code, text) = checked(&stage.files);
     assert!(code == 0 && text.contains("which the server does not tell apart"), "{text}");
 }
+
+/// What a listing says of groups counts for nobody before the guard let it pass: not for whoever changes meanwhile either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_of_a_listing_that_is_held_back_count_for_nobody() {
+    let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
+    let mut stage = Stage::start(slapd.port, "max_change: { share: 20%, from: 1 }").await;
+    let alice = stage.token("alice").await;
+    assert_eq!(stage.verdict(&alice).await, "allowed");
+    // Groups alone are hidden: nobody is missing, and nobody is in any.
+    slapd.stop();
+    slapd.choices.access = "access to dn.subtree=\"ou=groups,dc=example,dc=org\" by * none\naccess to * by * read";
+    slapd.resume().await;
+    until("it is back", async || (!stage.source().contains("lost")).then_some(())).await;
+    let (code, text) = stage.sync();
+    assert!(code == 1 && text.contains("is held back: 0 of 3 known people"), "{code}: {text}");
+    slapd.set("alice", "mail", Some("new@example.org"));
+    until("what changed meanwhile is known", async || stage.person("alice").contains("new@example.org").then_some(()))
+        .await;
+    assert_eq!(stage.verdict(&alice).await, "allowed");
+    slapd.stop();
+    slapd.choices.access = Choices::default().access;
+    slapd.resume().await;
+    until("it is back", async || (stage.sync().0 == 0).then_some(())).await;
+    slapd.member("delete", "devs", "alice");
+    stage.becomes(&alice, "no_permission").await;
+}
