@@ -29,6 +29,7 @@ async fn who_leaves_is_out() {
     world.entra.with(|tenant| tenant.partial = false);
     world.entra.with(|tenant| tenant.revoke_sessions(&alice, now() + 20));
     world.until_refused(&new, "issued_before_cutoff").await;
+    world.offboard.measures("entra", &["receipt", "provider"]).await;
     let newer = world.issuer.token(&format!("sub=x&oid={alice}&iat={}", now() + 25)).await;
     world.until_allowed(&newer).await;
 

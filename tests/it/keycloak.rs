@@ -135,6 +135,7 @@ async fn whoever_leaves_a_real_keycloak_is_out() {
     assert_eq!((site.status("/v1", &alice).await, site.status("/orders", &alice).await), (200, 403), "nested groups");
 
     people_who_are_disabled(&site).await;
+    site.offboard.measures("keycloak", &["receipt", "provider"]).await;
     people_who_are_gone(&site).await;
     movers(&site).await;
     sessions(&site).await;

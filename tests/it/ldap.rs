@@ -93,6 +93,7 @@ async fn names_places_passwords_and_nested_groups() {
     stage.becomes(&carol, "issued_before_cutoff").await;
     let carol = stage.later_token("carol").await;
     stage.becomes(&carol, "allowed").await;
+    stage.offboard.measures("ad", &["receipt", "provider"]).await;
 
     // Through a group in the group, in a circle.
     let group = |name: &str, member: &str| {

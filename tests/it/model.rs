@@ -67,7 +67,8 @@ impl Model {
         let rule = &mut self.rules[index];
         let block = rule.cut_off.is_none() && !matches!(rule.about, About::Session(_));
         let leaves = block && rule.effective <= now.steady;
-        rule.ended = Some(leaves.then_some(at));
+        // A clock that was set back dates no end before the beginning.
+        rule.ended = Some(leaves.then_some(at.max(rule.effective)));
     }
 
     fn standing(&self, fits: impl Fn(&Rule) -> bool) -> Vec<usize> {

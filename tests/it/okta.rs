@@ -27,6 +27,7 @@ async fn who_leaves_is_out_and_who_comes_back_needs_a_new_token() {
         stage.becomes(token, "revoked_person").await;
     }
     assert_eq!(stage.asked(&dan).await, "allowed", "others go on");
+    stage.offboard.measures("okta", &["receipt", "provider"]).await;
 
     stage.okta.org().lifecycle("alice", "unsuspend");
     stage.okta.org().lifecycle("bob", "activate");

@@ -45,6 +45,14 @@ impl Offboard {
         text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
+    /// What this source said was measured until it was enforced, from these on.
+    pub async fn measures(&self, source: &str, from: &[&str]) {
+        for from in from {
+            let count = format!("offboard_revocation_propagation_seconds_count{{from=\"{from}\",source=\"{source}\"}}");
+            super::until(&count, async || (self.metric(&count).await > Some(0.0)).then_some(())).await;
+        }
+    }
+
     /// A client command against it, with the token in `token_file`: exit code, standard output, standard error.
     pub fn run(&self, token_file: &Path, args: &[&str]) -> (i32, String, String) {
         let mut command = Self::command();
