@@ -1,6 +1,6 @@
 //! The guard: how much a listing may leave out (law 3), and what is held back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Sweep, present};
 use crate::domain::event::Event;
@@ -33,6 +33,8 @@ struct Emptied<'a> {
     name: &'a str,
     /// Who was.
     members: Vec<&'a PersonId>,
+    /// What they all are in instead.
+    instead: BTreeSet<&'a str>,
 }
 
 impl Sweep {
@@ -49,33 +51,47 @@ impl Sweep {
     }
 
     /// Groups that become empty. Only those that somebody leaves are looked at.
-    fn emptied<'a>(&self, plan: &'a Plan, source: &'a str) -> Vec<Emptied<'a>> {
-        let mut left: BTreeMap<&str, Vec<&PersonId>> = BTreeMap::new();
+    fn emptied<'a>(&'a self, plan: &'a Plan, source: &'a str) -> Vec<Emptied<'a>> {
+        let mut left: BTreeMap<&str, Emptied<'a>> = BTreeMap::new();
         for (key, new) in &self.waiting {
-            let Some(known) = plan.state.fold.people.get(*key) else { continue };
-            for group in known.person.groups.iter().filter(|group| !new.groups.contains(group)) {
-                left.entry(group).or_default().push(&known.person.id);
+            let Some(known) = plan.state.fold.people.get(*key).map(|known| &known.person) else { continue };
+            let gained = || new.groups.iter().filter(|group| !known.groups.contains(group)).map(String::as_str);
+            for name in known.groups.iter().filter(|group| !new.groups.contains(group)) {
+                let group = left.entry(name).or_insert_with(|| Emptied {
+                    name,
+                    members: Vec::new(),
+                    instead: gained().collect(),
+                });
+                group.members.push(&known.id);
+                group.instead.retain(|instead| new.groups.iter().any(|group| group == instead));
             }
         }
-        left.retain(|_, members| members.len() > 1);
+        left.retain(|_, group| group.members.len() > 1);
         if left.is_empty() {
             return Vec::new();
         }
         for known in plan.state.fold.people.of_source(source).filter(|known| self.seen.contains(&known.key)) {
             let groups = self.waiting.get(&known.key).map_or(&known.person.groups, |new| &new.groups);
             groups.iter().for_each(|group| drop(left.remove(group.as_str())));
+            // One that somebody was in already is no new name.
+            let left = left.values_mut().filter(|group| !group.instead.is_empty());
+            left.for_each(|left| known.person.groups.iter().for_each(|group| _ = left.instead.remove(group.as_str())));
         }
         for new in self.waiting.values() {
             new.groups.iter().for_each(|group| drop(left.remove(group.as_str())));
         }
-        left.into_iter().map(|(name, members)| Emptied { name, members }).collect()
+        left.into_values().collect()
     }
 
     /// Asks the guard: what the listing leaves out, if that is not too much.
     pub(super) fn judged(&self, plan: &Plan, rules: &SourceRules, at: Timestamp, now: Now) -> Result<Passed, HeldBack> {
         let source = rules.name.as_str();
         let missing: Vec<PersonId> = self.absent(plan, source).map(|known| known.person.id.clone()).collect();
-        let groups = self.memberships(plan, source);
+        let mut groups = self.memberships(plan, source);
+        // Who is in a group that is called otherwise has lost nothing.
+        let (renamed, emptied): (Vec<Emptied<'_>>, Vec<Emptied<'_>>) =
+            self.emptied(plan, source).into_iter().partition(|group| !group.instead.is_empty());
+        groups.lost -= renamed.iter().map(|group| group.members.len()).sum::<usize>();
         let guard = Guard::of(rules, plan, now);
         let left_out = LeftOut {
             people: missing.len(),
@@ -88,7 +104,7 @@ impl Sweep {
         let no_groups = groups.lost > 1 && groups.lost >= groups.known + groups.gained;
         let all_gone = (nobody && !guard.all_people_may_go) || (no_groups && !guard.all_memberships_may_go);
         let (small, large): (Vec<Emptied<'_>>, Vec<Emptied<'_>>) =
-            self.emptied(plan, source).into_iter().partition(|group| group.members.len() < guard.memberships.from);
+            emptied.into_iter().partition(|group| group.members.len() < guard.memberships.from);
         let mut emptied: Vec<String> = large.iter().map(|group| group.name.to_owned()).collect();
         emptied.retain(|group| !guard.announced && !guard.confirmed.iter().any(|confirmed| confirmed == group));
         if !all_gone && emptied.is_empty() && !guard.is_passed(left_out) {

@@ -119,6 +119,23 @@ async fn a_group_of_many_that_becomes_empty_is_held_back_however_large_the_compa
 }
 
 #[tokio::test]
+async fn a_group_that_is_called_otherwise_has_lost_nobody() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    bench.list(&grouped(100, &[("eng", 60), ("ops", 12)]), at(0)).await.unwrap();
+    bench.list(&grouped(100, &[("engineering", 60), ("ops", 12)]), at(1)).await.unwrap();
+    assert_eq!((bench.members("eng"), bench.members("engineering")), (0, 60));
+    // Into one that there was is no new name.
+    let held = bench.list(&grouped(100, &[("engineering", 72)]), at(2)).await.unwrap_err();
+    assert!(matches!(held, Refused::Guarded { missing: 0, memberships: 12, .. }), "{held}");
+    // Nor is one that only some of them came into.
+    let mut some = grouped(100, &[("engineering", 60), ("operations", 12)]);
+    some[71].groups.clear();
+    bench.list(&some, at(3)).await.unwrap_err();
+    bench.list(&grouped(100, &[("engineering", 60), ("operations", 12)]), at(4)).await.unwrap();
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
 async fn a_verdict_comes_into_force_in_steps_and_means_one_listing() {
     let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
     let all = many(4_000);
