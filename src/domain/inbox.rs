@@ -32,6 +32,13 @@ pub enum Observation {
         /// Who, if anybody.
         person: PersonId,
     },
+    /// A group is no more: an event said so, and nobody is in it. Asked again as long as [`Done::more`] says so.
+    Dissolved {
+        /// Name of the source.
+        source: String,
+        /// What the group was called.
+        group: String,
+    },
     /// Everybody, in one piece, as far as the listing is complete.
     Listing {
         /// Name of the source.

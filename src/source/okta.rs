@@ -214,6 +214,12 @@ impl Okta {
         place.ahead.go_on(&next, hints.newest);
         read.resync |= hints.resync;
         read.observations.extend(hints.ended.into_iter().map(|ended| self.cut_off(ended)));
+        // A listing tells the rest of it; what the group gave ends at once.
+        let dissolved = hints.dissolved.iter().filter_map(|id| self.groups.name(id));
+        read.observations.extend(
+            dissolved
+                .map(|group| Observation::Dissolved { source: self.settings.name.clone(), group: group.to_string() }),
+        );
         hints.users.into_iter().for_each(|(user, touched)| place.touch(user, touched));
         place.events = hints.ids;
         Ok(full)

@@ -370,10 +370,14 @@ where
         let now = (around.time)();
         let mut answers = Vec::new();
         for next in rest.by_ref().take(TOGETHER) {
-            answers.push(around.inbox.put(Command::Observe(next), now).await?);
+            let in_steps = matches!(next, Observation::Dissolved { .. }).then(|| next.clone());
+            answers.push((around.inbox.put(Command::Observe(next), now).await?, in_steps));
         }
-        for answer in answers {
-            answer.await.map_err(|_| Refused::Stopped)??;
+        for (answer, in_steps) in answers {
+            let mut done = answer.await.map_err(|_| Refused::Stopped)??;
+            while let Some(again) = in_steps.as_ref().filter(|_| done.more) {
+                done = around.inbox.ask(Command::Observe(again.clone()), now).await?;
+            }
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::access;
 use super::operator::end;
 use super::plan::{Outcome, Plan};
-use super::sweep::{self, End, Sweeps};
+use super::sweep::{self, End, STEP, Sweeps};
 use crate::domain::event::{EndCause, Event};
 use crate::domain::inbox::{Observation, Refused};
 use crate::domain::key::KeyKind;
@@ -76,6 +76,10 @@ pub(super) fn observe(
                 gone(plan, person, None, When { now, provider: None });
             }
         }
+        Observation::Dissolved { source, group } => {
+            source_rules(plan, source)?;
+            return Ok(dissolve(plan, sweeps, (source, group), now));
+        }
         Observation::Listing { source, people, complete, at } => {
             return sweep::listing(plan, sweeps, (source, people, *complete), *at, now);
         }
@@ -101,6 +105,21 @@ pub(super) fn observe(
         }
     }
     Ok(Outcome::default())
+}
+
+/// Plans a step of what it means that a group is no more: whoever is known to be in it no longer is (law 8).
+fn dissolve(plan: &mut Plan, sweeps: &mut Sweeps, (source, group): (&str, &str), now: Now) -> Outcome {
+    let is_in = |known: &&Known| known.person.groups.iter().any(|name| name == group);
+    let members = plan.state.fold.people.of_source(source).filter(is_in).take(STEP + 1);
+    let mut members: Vec<Person> = members.map(|known| Person::clone(&known.person)).collect();
+    let more = members.len() > STEP;
+    members.truncate(STEP);
+    for mut person in members {
+        person.groups.retain(|name| name != group);
+        sweeps.touched(source, person_key(&plan.state.fold.keyer, &person.id));
+        change(plan, person, None, When { now, provider: None });
+    }
+    Outcome { more, ..Outcome::default() }
 }
 
 /// What the configuration says of a source.

@@ -24,7 +24,7 @@ use crate::faults::{Fault, planted};
 use crate::state::people::{Known, person_key};
 
 /// Records that a listing brings into force at once: others wait no longer for their turn than that takes.
-const STEP: usize = 1_000;
+pub(super) const STEP: usize = 1_000;
 
 /// One listing on its way.
 #[derive(Debug, Default)]

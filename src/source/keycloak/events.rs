@@ -130,6 +130,8 @@ pub struct Hints {
     pub realm: bool,
     /// Something happened to groups themselves.
     pub groups: bool,
+    /// Ids of groups that were deleted.
+    pub dissolved: BTreeSet<String>,
     /// Only a full listing can tell what changed.
     pub resync: bool,
 }
@@ -175,7 +177,11 @@ impl Hints {
             ("USER_SESSION", ["sessions", id, ..]) => {
                 self.sessions.insert((*id).to_owned(), event.time);
             }
-            ("GROUP", _) => self.groups = true,
+            ("GROUP", path) => {
+                self.groups = true;
+                let deleted = path.get(1).filter(|_| path.len() == 2 && event.operation_type == "DELETE");
+                self.dissolved.extend(deleted.map(|id| (*id).to_owned()));
+            }
             // A directory behind Keycloak was taken out, or synchronised.
             ("COMPONENT", _) if event.operation_type == "DELETE" => self.resync = true,
             (_, ["user-storage", ..]) => self.resync = true,

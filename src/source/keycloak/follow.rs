@@ -1,5 +1,6 @@
 //! What happened since it was last asked: events are read, and whoever they point at.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Keycloak;
@@ -110,7 +111,7 @@ impl Keycloak {
             Err(error) => keep(error),
         }
         if hints.groups {
-            match self.follow_groups().await {
+            match self.follow_groups(&hints.dissolved, found).await {
                 Ok(Some(members)) => members.into_iter().for_each(|id| _ = hints.users.entry(id).or_default()),
                 Ok(None) => hints.resync = true,
                 Err(error) => keep(error),
@@ -158,9 +159,20 @@ impl Keycloak {
     }
 
     /// Reads the groups again: whose groups they change; `None` where only a listing can tell.
-    async fn follow_groups(&mut self) -> Result<Option<Vec<String>>, SourceError> {
+    async fn follow_groups(
+        &mut self,
+        dissolved: &BTreeSet<String>,
+        found: &mut Vec<Observation>,
+    ) -> Result<Option<Vec<String>>, SourceError> {
         let new = groups::read(&mut self.api).await?;
         let changed = self.tree.changed(&new);
+        // However many were in a group that was deleted: what it gave ends at once.
+        let dissolved = self.tree.dissolved(dissolved, &new);
+        found.extend(
+            dissolved
+                .into_iter()
+                .map(|group| Observation::Dissolved { source: self.settings.name.clone(), group: group.clone() }),
+        );
         self.tree = new;
         let is_meant = |groups: &[Arc<str>]| groups.iter().any(|id| changed.contains(id));
         let meant = self.memberships.iter().filter(|(_, groups)| is_meant(groups)).map(|(id, _)| id.to_string());

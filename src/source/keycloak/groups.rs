@@ -66,6 +66,18 @@ impl Tree {
         names.into_iter().cloned().collect()
     }
 
+    /// The names of these groups and of those below them, as far as they are gone in `new` and nobody has them there.
+    #[must_use]
+    pub fn dissolved(&self, ids: &BTreeSet<String>, new: &Self) -> BTreeSet<&String> {
+        let left: BTreeSet<&String> = new.0.values().flatten().collect();
+        let lost = |id: &str| self.0.get(id).into_iter().flatten().filter(|name| !left.contains(name));
+        let gone = |id: &&str| !new.0.contains_key(*id);
+        let own: BTreeSet<&String> = ids.iter().map(String::as_str).filter(gone).flat_map(lost).collect();
+        // Whoever is in one of theirs is in them too, and so has their names.
+        let below = self.0.iter().filter(|(id, names)| gone(&&***id) && names.iter().any(|name| own.contains(name)));
+        below.flat_map(|(id, _)| lost(id)).collect()
+    }
+
     /// Groups that are gone in `new`, or amount to something else there. New ones have no members that no event names.
     #[must_use]
     pub fn changed(&self, new: &Self) -> BTreeSet<Arc<str>> {
@@ -132,6 +144,22 @@ mod tests {
         assert_eq!(flat(&tree, &["3"]), ["eng/leads"], "a slash in a name opens no other group");
         assert_eq!(flat(&tree, &["2"]), ["eng", "leads"]);
         assert_eq!(flat(&tree, &["4"]), ["//eng"]);
+    }
+
+    #[test]
+    fn a_group_that_is_deleted_takes_its_names_along() {
+        let eng = [group("1", "/eng", "eng", None), group("2", "/eng/leads", "leads", Some("1"))];
+        let sales = [group("3", "/sales", "sales", None), group("4", "/sales/leads", "leads", Some("3"))];
+        let (before, after) = (Tree::of(&[eng.clone(), sales.clone()].concat()), Tree::of(&sales));
+        let dissolved = |ids: &[&str], after: &Tree| -> Vec<String> {
+            let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+            before.dissolved(&ids, after).into_iter().cloned().collect()
+        };
+        assert_eq!(dissolved(&["1"], &after), ["/eng", "/eng/leads", "eng"], "and those below it");
+        let without_leads = Tree::of(&[&eng[..1], &sales].concat());
+        assert_eq!(dissolved(&["2"], &without_leads), ["/eng/leads"], "`eng` is still there");
+        assert_eq!(dissolved(&["1"], &before), Vec::<String>::new(), "it is still there");
+        assert_eq!(dissolved(&[], &Tree::default()), Vec::<String>::new(), "what cannot be seen was not deleted");
     }
 
     #[test]

@@ -211,13 +211,14 @@ async fn members_are_read_in_pages_and_nested_groups_count() {
         realm.asked.clear();
     }
     let changes = one.changes().await;
-    assert_eq!(words(&changes), ["id-u1099 active None /eng,eng"]);
+    let gone = |group: &str| format!("Dissolved {{ source: \"kc\", group: \"{group}\" }}");
+    assert_eq!(words(&changes), [gone("/eng/leads"), gone("leads"), "id-u1099 active None /eng,eng".into()]);
     assert!(!changes.resync);
     // Too many for that: everybody is listed.
     one.realm().groups.clear();
     one.realm().admin_events.push(admin(NOW + 200, "DELETE", "GROUP", "groups/g", None));
     let changes = one.changes().await;
-    assert!(changes.resync && changes.observations.is_empty());
+    assert!(changes.resync && words(&changes) == [gone("/eng"), gone("eng")], "{:?}", words(&changes));
 }
 
 #[tokio::test]

@@ -153,6 +153,12 @@ impl Event {
         targets.into_iter().chain(actor).filter_map(|party| party.id.as_deref()).collect()
     }
 
+    /// Ids of the groups that it is about.
+    fn groups(&self) -> impl Iterator<Item = &str> {
+        let groups = self.target.iter().flatten().filter(|party| party.kind.as_deref() == Some("UserGroup"));
+        groups.filter_map(|party| party.id.as_deref())
+    }
+
     /// Whether it is about this application, or does not say about which.
     fn may_be_about(&self, app: Option<&str>) -> bool {
         let is_app = |party: &&Party| party.kind.as_deref() == Some("AppInstance");
@@ -235,6 +241,8 @@ pub struct Hints {
     pub users: BTreeMap<String, Touched>,
     /// What ended, in the order of the log.
     pub ended: Vec<Ended>,
+    /// Ids of groups that were deleted.
+    pub dissolved: Vec<String>,
     /// Only a full listing can tell what changed.
     pub resync: bool,
     /// The newest event, in milliseconds.
@@ -276,7 +284,11 @@ impl Hints {
         }
         let users = event.users();
         match act {
-            Act::Resync => self.resync = true,
+            Act::Resync => {
+                self.resync = true;
+                let deleted = event.event_type == "group.lifecycle.delete";
+                self.dissolved.extend(event.groups().filter(|_| deleted).map(str::to_owned));
+            }
             // Somebody was blocked, and it does not say who.
             Act::Blocks | Act::Deletes | Act::Unassigns if users.is_empty() => self.resync = true,
             _ => {}

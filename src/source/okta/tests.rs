@@ -72,9 +72,10 @@ fn what_cannot_be_told_is_left_to_a_listing() {
         event("1", "group.lifecycle.delete", 1, &[("UserGroup", "00g1")]),
         event("1", "group.profile.update", 1, &[("UserGroup", "00g1")]),
     ];
-    for case in cases {
+    for case in &cases {
         assert!(hints(vec![case.clone()]).resync, "{case}");
     }
+    assert_eq!(hints(vec![cases[3].clone()]).dissolved, ["00g1"], "that it is gone is told, and who was in it is known")
 }
 
 #[test]

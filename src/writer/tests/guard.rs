@@ -185,3 +185,22 @@ async fn what_is_held_back_is_written_down_once() {
     assert_eq!((missing.len(), missing[0].as_str(), missing[49].as_str()), (50, "p001", "p050"));
     bench.folds_agree().await;
 }
+
+#[tokio::test]
+async fn a_group_that_an_event_says_is_no_more_has_nobody_at_once() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    bench.list(&grouped(2_500, &[("eng", 2_100)]), at(0)).await.unwrap();
+    // A listing that is on its way is older, for whom it concerns.
+    bench.page(1, &grouped(2_500, &[("eng", 2_100)])[..1_000], at(1)).await.unwrap();
+    let dissolved = || Observation::Dissolved { source: "hr".into(), group: "eng".into() };
+    let mut steps = 1;
+    while bench.observe(dissolved(), at(2)).await.unwrap().more {
+        steps += 1;
+        assert!(bench.members("eng") == 2_100 - 1_000 * (steps - 1), "others wait no longer than that takes");
+    }
+    assert_eq!((steps, bench.members("eng")), (3, 0));
+    bench.page(1, &grouped(2_500, &[("eng", 2_100)])[1_000..], at(3)).await.unwrap();
+    bench.swept(1, Some(2_500), false, at(3)).await.unwrap();
+    assert_eq!(bench.members("eng"), 0);
+    bench.folds_agree().await;
+}
