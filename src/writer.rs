@@ -268,7 +268,7 @@ impl<L: Log> Writer<L> {
                 operator::exempt(plan, reference, *expires, (reason, actor), now)
             }
             Command::Judge { source, listing, verdict, actor } => {
-                sweep::judge(plan, (source, *listing), *verdict, actor, now)
+                sweep::judge(plan, &mut self.sweeps, (source, *listing), (*verdict, actor), now)
             }
             Command::Expect { source, share, until, actor } => {
                 sweep::expect(plan, (source, *share, *until), actor, now)

@@ -159,12 +159,11 @@ impl Entry {
                 target: Some(format!("up to {}.{:02} % until {until}", share / 100, share % 100)),
                 ..said(source, "departures announced", None, time)
             },
-            Event::MembershipsConfirmed { source, confirmed: Confirmed { share, groups, until }, actor } => {
+            Event::MembershipsConfirmed { source, confirmed: Confirmed { memberships, groups, until }, actor } => {
                 let groups = groups.iter().map(|group| format!(", nobody in `{group}`")).collect::<String>();
-                let share = format!("up to {}.{:02} % of memberships", share / 100, share % 100);
                 Self {
                     actor: Some(actor.clone()),
-                    target: Some(format!("{share}{groups} until {until}")),
+                    target: Some(format!("{memberships} memberships{groups} until {until}")),
                     ..said(source, "lost memberships confirmed", None, time)
                 }
             }

@@ -355,8 +355,8 @@ mod tests {
             }),
             (text(), text())
                 .prop_map(|(source, actor)| { Event::Released { source, cause: ReleaseCause::Confirmed, actor } }),
-            (text(), any::<u32>(), time(), text()).prop_map(|(source, share, until, actor)| {
-                let confirmed = Confirmed { share, groups: vec![actor.clone()], until };
+            (text(), 0..9_usize, time(), text()).prop_map(|(source, memberships, until, actor)| {
+                let confirmed = Confirmed { memberships, groups: vec![actor.clone()], until };
                 Event::MembershipsConfirmed { source, confirmed, actor }
             }),
             (text(), any::<u32>(), time(), text()).prop_map(|(source, share, until, actor)| Event::Expected {

@@ -7,7 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::time::Timestamp;
 
 /// What listings left out within this time is added up: a little of everybody each time is much in the end.
-pub const ADDED_UP: Duration = Duration::from_secs(86_400);
+const ADDED_UP: Duration = Duration::from_secs(86_400);
+
+/// Whether what was left out since then is still added up. Not if that lies in the future: the clock was ahead.
+#[must_use]
+pub fn is_lately(since: Timestamp, now: Timestamp) -> bool {
+    since <= now && now <= since.plus(ADDED_UP)
+}
 
 /// What a listing leaves out of what is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,8 +113,8 @@ impl HeldBack {
 /// What an operator confirmed of memberships: a listing that says it again is let pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirmed {
-    /// How many of ten thousand memberships may be missing.
-    pub share: u32,
+    /// How many memberships are not counted as missing.
+    pub memberships: usize,
     /// Groups that may have nobody left.
     pub groups: Vec<String>,
     /// Until when.

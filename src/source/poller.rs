@@ -216,10 +216,13 @@ impl<D: Directory> Poller<D> {
         let times = self.failed(asked, error);
         let pause = error.wait().unwrap_or_else(|| back_off(times));
         if error.wait().is_some() {
-            // The budget is one, for events and listings.
             let until = Instant::now() + pause;
             self.not_before = self.not_before.max(until);
-            (self.next_poll, self.next_sweep) = (self.next_poll.max(until), self.next_sweep.max(until));
+            // The budget is one, for events and listings. Strangers put off nothing but strangers: whether the rest has
+            // to wait the provider says where it is asked.
+            if asked != Asked::LookUp {
+                (self.next_poll, self.next_sweep) = (self.next_poll.max(until), self.next_sweep.max(until));
+            }
         }
         Instant::now() + pause
     }

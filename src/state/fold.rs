@@ -12,7 +12,7 @@ use super::people::{People, person_key};
 use super::revocations::{Of, Revocations, entry, whose};
 use super::table::{Keyed, Table};
 use crate::domain::event::{Ended, Epoch, Event, Exemption, Position, Recorded};
-use crate::domain::guard::{ADDED_UP, Confirmed, HeldBack, HeldOn, LeftOut, ReleaseCause};
+use crate::domain::guard::{Confirmed, HeldBack, HeldOn, LeftOut, ReleaseCause, is_lately};
 use crate::domain::key::{Key, Keyer};
 use crate::domain::person::PersonId;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
@@ -44,7 +44,7 @@ pub struct Feed {
     /// What was confirmed of memberships.
     #[serde(default)]
     pub confirmed: Option<Confirmed>,
-    /// What its listings left out since a time, not longer ago than [`ADDED_UP`].
+    /// What its listings left out since a time; it counts as long as [`is_lately`] says so.
     #[serde(default)]
     pub left_out: Option<(Timestamp, LeftOut)>,
 }
@@ -260,13 +260,15 @@ impl Fold {
         }
     }
 
+    /// What a listing that was taken left out. What was confirmed is used up by it.
     fn add_up(&mut self, source: &str, left_out: LeftOut, now: Timestamp) {
+        let feed = self.feed(source);
+        feed.confirmed = None;
         if left_out.is_nothing() {
             return;
         }
-        let feed = self.feed(source);
         feed.left_out = Some(match feed.left_out {
-            Some((since, before)) if now <= since.plus(ADDED_UP) => (since, before.and(left_out)),
+            Some((since, before)) if is_lately(since, now) => (since, before.and(left_out)),
             _ => (now, left_out),
         });
     }

@@ -8,6 +8,7 @@ mod guard;
 mod verdict;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use guard::{Passed, hold};
 pub(super) use verdict::{expect, judge};
@@ -15,7 +16,7 @@ pub(super) use verdict::{expect, judge};
 use super::directory::{When, change, gone, source_rules};
 use super::plan::{Outcome, Plan};
 use crate::domain::event::Event;
-use crate::domain::guard::{LeftOut, ReleaseCause};
+use crate::domain::guard::{HeldBack, LeftOut, ReleaseCause};
 use crate::domain::inbox::{Refused, SweepId};
 use crate::domain::key::Key;
 use crate::domain::person::{Person, PersonId, Status};
@@ -56,23 +57,27 @@ enum Taken {
 
 /// The listings of all sources that are on their way. They are nowhere but here: after a restart a source begins anew.
 #[derive(Debug, Default)]
-pub(super) struct Sweeps(HashMap<String, Sweep>);
+pub(super) struct Sweeps {
+    under_way: HashMap<String, Sweep>,
+    /// The listings that an operator confirmed, and that are not in force as a whole yet.
+    judged: HashMap<String, Arc<HeldBack>>,
+}
 
 impl Sweeps {
     /// The log has what was planned.
     pub(super) fn kept(&mut self) {
-        self.0.values_mut().for_each(|sweep| sweep.step.clear());
-        self.0.retain(|_, sweep| !sweep.is_done());
+        self.under_way.values_mut().for_each(|sweep| sweep.step.clear());
+        self.under_way.retain(|_, sweep| !sweep.is_done());
     }
 
     /// The log has nothing of it: it is planned again.
     pub(super) fn lost(&mut self) {
-        self.0.values_mut().for_each(Sweep::undo);
+        self.under_way.values_mut().for_each(Sweep::undo);
     }
 
     /// One person became known in another way since the listing began: what it says of them is out of date.
     pub(super) fn touched(&mut self, source: &str, key: Key) {
-        if let Some(sweep) = self.0.get_mut(source) {
+        if let Some(sweep) = self.under_way.get_mut(source) {
             sweep.waiting.remove(&key);
             sweep.touched.insert(key);
             if sweep.seen.insert(key) {
@@ -217,11 +222,11 @@ pub(super) fn page(
     source_rules(plan, source)?;
     let first = !plan.state.fold.sources.contains_key(source);
     // A source that was replaced may still be in the middle of a request.
-    if sweeps.0.get(source).is_some_and(|sweep| sweep.id > id) {
+    if sweeps.under_way.get(source).is_some_and(|sweep| sweep.id > id) {
         return Err(void(source, "a newer one has begun"));
     }
     let begun = || Sweep::begin(plan, source, id);
-    let sweep = sweeps.0.entry(source.to_owned()).and_modify(|sweep| {
+    let sweep = sweeps.under_way.entry(source.to_owned()).and_modify(|sweep| {
         if sweep.id != id {
             *sweep = begun();
         }
@@ -256,14 +261,14 @@ pub(super) struct End<'a> {
 /// Plans the end of a listing in pieces, a step at a time.
 pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now) -> Result<Outcome, Refused> {
     let rules = source_rules(plan, end.source)?;
-    let Some(sweep) = sweeps.0.get_mut(end.source).filter(|sweep| sweep.id == end.id) else {
+    let Some(sweep) = sweeps.under_way.get_mut(end.source).filter(|sweep| sweep.id == end.id) else {
         return Err(void(end.source, "nothing of it is here any more: begin anew"));
     };
     if sweep.missing.is_none() {
         let rows = sweep.seen.len() - sweep.unlisted.len();
         if let Some(count) = end.count.filter(|count| *count != rows) {
             let what = format!("it has {rows} people, and the provider counts {count}");
-            sweeps.0.remove(end.source);
+            sweeps.under_way.remove(end.source);
             return Err(void(end.source, what));
         }
         match sweep.judged(plan, &rules, end.at, now) {
@@ -273,7 +278,7 @@ pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now
             }
             Ok(Passed { missing, left_out, .. }) => (sweep.missing, sweep.left_out) = (Some(missing), left_out),
             Err(held) => {
-                sweeps.0.remove(end.source);
+                sweeps.under_way.remove(end.source);
                 return Err(hold(plan, held, now));
             }
         }

@@ -304,9 +304,14 @@ async fn a_provider_that_wants_us_to_wait_is_not_asked_for_strangers() {
     let world = World::empty(InMemory::new(), corp::policy()).await;
     let asked = Arc::<[AtomicUsize; 2]>::default();
     let strangers = Strangers { asked: Arc::clone(&asked), busy: true };
-    let source = Polled::start("hr", strangers, &world.inbox, Arc::new(|| at(0)));
+    let source = Polled::every(Duration::from_millis(50), "hr", strangers, &world.inbox, Arc::new(|| at(0)));
+    source.sync(false).await.unwrap();
     for _ in 0..20 {
         assert_eq!(source.look_up("id", "x").await, None);
     }
     assert_eq!(asked[1].load(Ordering::Relaxed), 1);
+    // Who left does not wait for that.
+    let polled = asked[0].load(Ordering::Relaxed);
+    let more = || asked[0].load(Ordering::Relaxed) > polled + 5;
+    until("events are read all the same", async || more().then_some(())).await;
 }

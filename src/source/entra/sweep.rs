@@ -162,10 +162,10 @@ impl Entra {
     }
 
     /// The groups of a listing that was taken are those that count from now on, but for what they lost since. Those of
-    /// one that was not never counted.
+    /// one that was not never counted, unless there are none before it: after a restart nobody could be followed.
     pub(super) fn adopt(&mut self, taken: bool) {
         let mut listed = std::mem::take(&mut self.listed);
-        let Some(link) = listed.link.take().filter(|_| taken) else { return };
+        let Some(link) = listed.link.take().filter(|_| taken || self.graph.is_none()) else { return };
         listed.lose(self.lost_groups.keys(), self.lost.keys());
         for group in listed.dirty {
             self.dirty.entry(group).or_default().members = true;

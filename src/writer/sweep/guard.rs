@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Sweep, present};
 use crate::domain::event::Event;
-use crate::domain::guard::{ADDED_UP, Confirmed, HeldBack, LeftOut};
+use crate::domain::guard::{Confirmed, HeldBack, LeftOut, is_lately};
 use crate::domain::inbox::Refused;
 use crate::domain::person::PersonId;
 use crate::domain::source::{MaxChange, SourceRules};
@@ -96,20 +96,20 @@ impl Sweep {
         let left_out = LeftOut {
             people: missing.len(),
             known: self.known,
-            memberships: groups.lost,
+            // What was confirmed is not missing any more.
+            memberships: groups.lost.saturating_sub(guard.confirmed_memberships),
             all_memberships: groups.known,
         };
         // Nobody at all is no company: from an empty listing nothing is concluded, not even from the first (law 3).
         let nobody = self.seen.is_empty() || (!missing.is_empty() && missing.len() >= self.known);
-        let no_groups = groups.lost > 1 && groups.lost >= groups.known + groups.gained;
-        let all_gone = (nobody && !guard.all_people_may_go) || (no_groups && !guard.all_memberships_may_go);
+        let no_groups = left_out.memberships > 1 && groups.lost >= groups.known + groups.gained;
+        let all_gone = (nobody || no_groups) && !guard.all_may_go;
         let (small, large): (Vec<Emptied<'_>>, Vec<Emptied<'_>>) =
-            emptied.into_iter().partition(|group| group.members.len() < guard.memberships.from);
+            emptied.into_iter().partition(|group| group.members.len() < guard.limit.from);
         let mut emptied: Vec<String> = large.iter().map(|group| group.name.to_owned()).collect();
-        emptied.retain(|group| !guard.announced && !guard.confirmed.iter().any(|confirmed| confirmed == group));
+        emptied.retain(|group| !guard.all_may_go && !guard.confirmed.contains(group));
         if !all_gone && emptied.is_empty() && !guard.is_passed(left_out) {
-            let doubtful = small.iter().chain(&large).flat_map(|group| &group.members);
-            let mut doubtful: Vec<PersonId> = doubtful.copied().cloned().collect();
+            let mut doubtful: Vec<PersonId> = small.iter().flat_map(|group| &group.members).copied().cloned().collect();
             doubtful.sort_unstable();
             doubtful.dedup();
             // What was announced is not added to what happens afterwards.
@@ -126,16 +126,15 @@ impl Sweep {
 
 /// How much may be missing.
 struct Guard {
-    people: MaxChange,
-    memberships: MaxChange,
+    limit: MaxChange,
     /// It was announced that many will leave.
     announced: bool,
     /// … or that nobody may be left.
-    all_people_may_go: bool,
-    /// … or that no group may be.
-    all_memberships_may_go: bool,
+    all_may_go: bool,
     /// Groups that may be left without anybody.
     confirmed: Vec<String>,
+    /// Memberships that may be missing beside.
+    confirmed_memberships: usize,
     /// What listings left out lately.
     lately: LeftOut,
 }
@@ -149,18 +148,16 @@ impl Guard {
         let announced = feed.and_then(|feed| feed.expected).filter(|(_, until)| in_force(*until));
         let confirmed: Option<&Confirmed> =
             feed.and_then(|feed| feed.confirmed.as_ref()).filter(|confirmed| in_force(confirmed.until));
-        let lately = feed.and_then(|feed| feed.left_out).filter(|(since, _)| now.wall <= since.plus(ADDED_UP));
-        // Lost groups that were confirmed say nothing of people.
-        let people = announced.map_or(0.0, |(announced, _)| share(announced));
-        let memberships = confirmed.map_or(people, |confirmed| people.max(share(confirmed.share)));
-        let limit = |share: f64| MaxChange { share: rules.max_change.share.max(share), ..rules.max_change };
+        let lately = feed.and_then(|feed| feed.left_out).filter(|(since, _)| is_lately(*since, now.wall));
+        let announced_share = announced.map_or(0.0, |(announced, _)| share(announced));
+        let limit = MaxChange { share: rules.max_change.share.max(announced_share), ..rules.max_change };
         Self {
-            people: limit(people),
-            memberships: limit(memberships),
+            limit,
             announced: announced.is_some(),
-            all_people_may_go: people >= 1.0,
-            all_memberships_may_go: memberships >= 1.0,
+            all_may_go: announced_share >= 1.0,
+            // Lost groups that were confirmed say nothing of people.
             confirmed: confirmed.map(|confirmed| confirmed.groups.clone()).unwrap_or_default(),
+            confirmed_memberships: confirmed.map_or(0, |confirmed| confirmed.memberships),
             lately: lately.map(|(_, lately)| lately).unwrap_or_default(),
         }
     }
@@ -168,8 +165,8 @@ impl Guard {
     /// Whether that is too much, together with what was left out lately.
     fn is_passed(&self, left_out: LeftOut) -> bool {
         let sum = self.lately.and(left_out);
-        (left_out.people > 0 && self.people.is_passed(sum.people, sum.known))
-            || (left_out.memberships > 0 && self.memberships.is_passed(sum.memberships, sum.all_memberships))
+        (left_out.people > 0 && self.limit.is_passed(sum.people, sum.known))
+            || (left_out.memberships > 0 && self.limit.is_passed(sum.memberships, sum.all_memberships))
     }
 }
 

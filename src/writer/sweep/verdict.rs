@@ -1,10 +1,11 @@
 //! What operators say to the guard: to a listing that it holds back, and before one comes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{STEP, present};
+use super::{STEP, Sweeps, present};
 use crate::domain::event::Event;
-use crate::domain::guard::{Confirmed, ReleaseCause};
+use crate::domain::guard::{Confirmed, HeldBack, ReleaseCause};
 use crate::domain::inbox::{Refused, Verdict};
 use crate::domain::person::PersonId;
 use crate::domain::time::{Now, Timestamp};
@@ -14,20 +15,20 @@ use crate::writer::plan::{Outcome, Plan};
 /// How long a listing that says again what an operator confirmed is let pass.
 const CONFIRMED_FOR: Duration = Duration::from_secs(3_600);
 
-/// Plans what an operator says to the listing that is held back, a step at a time.
+/// Plans what an operator says to the listing that is held back, a step at a time. Another listing that comes between
+/// two steps changes nothing in whom they mean.
 pub(in crate::writer) fn judge(
     plan: &mut Plan,
+    sweeps: &mut Sweeps,
     (source, listing): (&str, Option<Timestamp>),
-    verdict: Verdict,
-    actor: &str,
+    (verdict, actor): (Verdict, &str),
     now: Now,
 ) -> Result<Outcome, Refused> {
-    let held = plan.state.fold.feeds.get(source).and_then(|feed| feed.held.clone());
-    let held = held.ok_or_else(|| Refused::NothingHeld(source.to_owned()))?;
-    if listing.is_some_and(|listing| listing != held.at) {
-        return Err(Refused::Invalid(format!("another listing of source `{source}` is held back by now: look at it")));
-    }
     let (source, actor) = (source.to_owned(), actor.to_owned());
+    let (held, began) = match sweeps.judged.remove(&source) {
+        Some(held) if verdict == Verdict::Confirm && listing.is_none() => (held, true),
+        _ => (held(plan, &source, listing)?, false),
+    };
     if verdict == Verdict::Discard {
         plan.add(Event::Released { source, cause: ReleaseCause::Discarded, actor }, now);
         return Ok(Outcome::default());
@@ -39,18 +40,31 @@ pub(in crate::writer) fn judge(
     for id in &left {
         gone(plan, id, None, When { now, provider: None });
     }
-    if !more {
-        if held.memberships > 0 {
-            // Who lost them is not kept: the next listing, which says it again, is let pass.
-            let share = (held.memberships.saturating_mul(10_000)).div_ceil(held.all_memberships.max(1));
-            let share = u32::try_from(share).unwrap_or(10_000).min(10_000);
-            let until = now.wall.max(now.steady).plus(CONFIRMED_FOR);
-            let confirmed = Confirmed { share, groups: held.emptied.clone(), until };
-            plan.add(Event::MembershipsConfirmed { source: source.clone(), confirmed, actor: actor.clone() }, now);
-        }
+    if more {
+        // Kept whole: what the log does not take of this step is asked for again.
+        sweeps.judged.insert(source, held);
+        return Ok(Outcome { persons: left, more });
+    }
+    if held.memberships > 0 {
+        // Who lost them is not kept: the next listing, which says it again, is let pass.
+        let until = now.wall.max(now.steady).plus(CONFIRMED_FOR);
+        let confirmed = Confirmed { memberships: held.memberships, groups: held.emptied.clone(), until };
+        plan.add(Event::MembershipsConfirmed { source: source.clone(), confirmed, actor: actor.clone() }, now);
+    }
+    if !began || plan.state.fold.feeds.get(&source).is_some_and(|feed| feed.held.is_some()) {
         plan.add(Event::Released { source, cause: ReleaseCause::Confirmed, actor }, now);
     }
     Ok(Outcome { persons: left, more })
+}
+
+/// The listing that is held back, if it is the one that is meant.
+fn held(plan: &Plan, source: &str, listing: Option<Timestamp>) -> Result<Arc<HeldBack>, Refused> {
+    let held = plan.state.fold.feeds.get(source).and_then(|feed| feed.held.clone());
+    let held = held.ok_or_else(|| Refused::NothingHeld(source.to_owned()))?;
+    if listing.is_some_and(|listing| listing != held.at) {
+        return Err(Refused::Invalid(format!("another listing of source `{source}` is held back by now: look at it")));
+    }
+    Ok(held)
 }
 
 fn is_there(plan: &Plan, id: &PersonId) -> bool {

@@ -141,26 +141,29 @@ async fn a_verdict_comes_into_force_in_steps_and_means_one_listing() {
     let all = many(4_000);
     bench.list(&all, at(0)).await.unwrap();
     bench.list(&all[2_500..], at(100)).await.unwrap_err();
-    let confirm = |listing: Now| Command::Judge {
+    let confirm = |listing: Option<Now>| Command::Judge {
         source: "hr".into(),
-        listing: Some(listing.wall),
+        listing: listing.map(|listing| listing.wall),
         verdict: Verdict::Confirm,
         actor: "ops".into(),
     };
-    assert!(matches!(bench.inbox.ask(confirm(at(99)), at(101)).await, Err(Refused::Invalid(_))), "another one");
+    assert!(matches!(bench.inbox.ask(confirm(Some(at(99))), at(101)).await, Err(Refused::Invalid(_))), "another one");
     let mut left = 0;
     let mut steps = 0;
+    let mut listing = Some(at(100));
     loop {
-        let done = bench.inbox.ask(confirm(at(100)), at(101)).await.unwrap();
+        let done = bench.inbox.ask(confirm(listing.take()), at(101)).await.unwrap();
         (left, steps) = (left + done.persons.len(), steps + 1);
         assert!(done.persons.len() <= 1_000, "others wait no longer than that takes");
         if !done.more {
             break;
         }
+        // One that comes between two steps is another, and changes nothing in what was judged.
+        bench.list(&all[3_900..], at(101)).await.unwrap_err();
     }
     assert_eq!((left, steps), (2_500, 3));
     assert_eq!(bench.people(), [1_500, 0, 2_500]);
-    assert!(matches!(bench.inbox.ask(confirm(at(100)), at(102)).await, Err(Refused::NothingHeld(_))));
+    assert!(matches!(bench.inbox.ask(confirm(None), at(102)).await, Err(Refused::NothingHeld(_))));
     bench.folds_agree().await;
 }
 
@@ -203,4 +206,46 @@ async fn a_group_that_an_event_says_is_no_more_has_nobody_at_once() {
     bench.swept(1, Some(2_500), false, at(3)).await.unwrap();
     assert_eq!(bench.members("eng"), 0);
     bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn what_was_confirmed_counts_once_and_for_nothing_else() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let all = grouped(100, &[("eng", 50), ("ops", 50)]);
+    bench.list(&all, at(0)).await.unwrap();
+    // People and memberships at once, and one more membership by the time that it was confirmed.
+    let mut fewer = grouped(100, &[("eng", 50), ("ops", 10)]);
+    fewer.truncate(75);
+    bench.list(&fewer, at(10)).await.unwrap_err();
+    bench.judge(Verdict::Confirm, at(11)).await.unwrap();
+    fewer[59].groups.clear();
+    bench.list(&fewer, at(20)).await.unwrap();
+    assert_eq!((bench.people(), bench.members("ops")), ([75, 0, 25], 9));
+    // It was used up by that, and counts no more.
+    fewer[58].groups.clear();
+    bench.list(&fewer, at(30)).await.unwrap();
+    fewer[..40].iter_mut().for_each(|person| person.groups.clear());
+    bench.list(&fewer, at(40)).await.unwrap_err();
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_ends_the_day_too() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let all = many(100);
+    bench.list(&all, at(0)).await.unwrap();
+    bench.list(&all[15..], at(365 * DAY)).await.unwrap();
+    bench.list(&all[25..], at(900)).await.unwrap();
+    assert_eq!(bench.people(), [75, 0, 25]);
+}
+
+#[tokio::test]
+async fn departures_that_were_announced_leave_no_group_empty() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    bench.list(&grouped(200, &[("eng", 150), ("admins", 12)]), at(0)).await.unwrap();
+    let announced =
+        Command::Expect { source: "hr".into(), share: 3_000, until: at(1_000_000).wall, actor: "ops".into() };
+    bench.inbox.ask(announced, at(0)).await.unwrap();
+    bench.list(&grouped(200, &[("eng", 150)]), at(1)).await.unwrap_err();
+    assert_eq!(bench.members("admins"), 12);
 }
