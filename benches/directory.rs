@@ -71,7 +71,7 @@ impl Directory for Company {
         let last = (first + PAGE).min(self.people);
         let people = (first..last).map(|number| self.person(number)).collect();
         let next = (last < self.people).then_some(last);
-        Ok(Page { people, doubted: vec![], observations: vec![], next, count: next.is_none().then_some(self.people) })
+        Ok(Page { count: next.is_none().then_some(self.people), ..Page::of(people, next) })
     }
 
     async fn look_up(&mut self, _: &str, _: &str) -> Result<Option<Person>, SourceError> {

@@ -122,7 +122,9 @@ fn optional(value: Option<String>) -> Value {
 
 fn in_short(one: proto::SourceStatus) -> Row {
     let people = |status: &str| json!(one.people.get(status).copied().unwrap_or(0));
-    let held = one.held.as_ref().map(|held| format!("{} of {} people missing", held.missing_count, held.known));
+    let held = one.held.as_ref().map(|held| {
+        format!("{} of {} people, {} memberships missing", held.missing_count, held.known, held.memberships)
+    });
     vec![
         ("name", text(one.name.clone())),
         ("active", people("active")),
@@ -142,12 +144,16 @@ fn in_full(one: proto::SourceStatus) -> Row {
         .expected_until
         .map(|until| format!("up to {}.{:02} % until {until}", one.expected_share / 100, one.expected_share % 100));
     let sweep = one.sweep_since.map(|since| format!("{} people since {since}", one.sweep_people));
+    let left_out = one.left_out_since.map(|since| {
+        format!("{} people and {} memberships since {since}", one.left_out_people, one.left_out_memberships)
+    });
     row.extend([
         ("last_poll", optional(one.last_poll)),
         ("listing", optional(sweep)),
         ("trouble_at", optional(one.trouble_at)),
         ("failures", json!(one.failures)),
         ("expected", optional(expected)),
+        ("left_out", optional(left_out)),
         ("shared_names", texts(one.shared_names)),
     ]);
     if let Some(held) = one.held {

@@ -39,6 +39,9 @@ pub fn status(view: SourceView) -> proto::SourceStatus {
         held,
         expected_share: view.expected.map_or(0, |(share, _)| share),
         shared_names: Vec::new(),
+        left_out_since: view.left_out.map(|(since, _)| text(since)),
+        left_out_people: view.left_out.map_or(0, |(_, left_out)| left_out.people as u64),
+        left_out_memberships: view.left_out.map_or(0, |(_, left_out)| left_out.memberships as u64),
         expected_until: view.expected.map(|(_, until)| until.to_string()),
     }
 }

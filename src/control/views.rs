@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio_stream::Stream;
 
 use crate::domain::event::{EndCause, Epoch, Exemption};
-use crate::domain::guard::HeldBack;
+use crate::domain::guard::{HeldBack, LeftOut};
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
 use crate::domain::time::{Now, Timestamp};
@@ -95,6 +95,8 @@ pub struct SourceView {
     pub last_heard: Option<Timestamp>,
     /// The listing that is held back.
     pub held: Option<Arc<HeldBack>>,
+    /// What its listings left out lately, and since when.
+    pub left_out: Option<(Timestamp, LeftOut)>,
     /// How many of ten thousand are announced to leave, until when.
     pub expected: Option<(u32, Timestamp)>,
     /// How asking it goes; `None`: nobody asks it.

@@ -61,6 +61,8 @@ pub enum Observation {
         /// Who is in it, and out only because another list leaves them out. Of somebody who is known to be active that
         /// says as little as a missing row.
         doubted: Vec<Person>,
+        /// Who is in it, and cannot be read.
+        unread: Vec<PersonId>,
     },
     /// All pieces were sent. Asked again as long as [`Done::more`] says so: a large listing comes into force in steps.
     Swept {
@@ -244,7 +246,7 @@ pub enum Refused {
     /// A listing is held back by the guard.
     #[error(
         "listing of source `{source_name}` is held back: {missing} of {known} known people and {memberships} \
-             memberships are missing from it; `offboard source show {source_name}` says who"
+             memberships are missing from it{beside}; `offboard source show {source_name}` says who"
     )]
     Guarded {
         /// Which source.
@@ -255,6 +257,8 @@ pub enum Refused {
         known: usize,
         /// How many memberships in groups are missing.
         memberships: usize,
+        /// Why that is too much, where the numbers do not say it.
+        beside: String,
     },
     /// What was sent as a listing is none.
     #[error("listing of source `{source_name}` is void: {what}")]

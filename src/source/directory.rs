@@ -4,7 +4,7 @@ use std::future::Future;
 
 use super::error::SourceError;
 use crate::domain::inbox::Observation;
-use crate::domain::person::Person;
+use crate::domain::person::{Person, PersonId};
 use crate::domain::time::Timestamp;
 
 /// What happened at a provider since it was last asked.
@@ -32,12 +32,22 @@ pub struct Page<P> {
     /// Who is out only because another list leaves them out, as they are then: judged like somebody whom this listing
     /// leaves out, and looked up before they are believed to be.
     pub doubted: Vec<Person>,
+    /// Who is in it, and cannot be read: they are there, and stay as they are known.
+    pub unread: Vec<PersonId>,
     /// What it tells beside: cut-offs, disabled clients.
     pub observations: Vec<Observation>,
     /// Where the next piece begins; `None`: that was all.
     pub next: Option<P>,
     /// How many people the provider counts, with the last piece.
     pub count: Option<usize>,
+}
+
+impl<P> Page<P> {
+    /// These people, and where the next piece begins.
+    #[must_use]
+    pub fn of(people: Vec<Person>, next: Option<P>) -> Self {
+        Self { people, doubted: vec![], unread: vec![], observations: vec![], next, count: None }
+    }
 }
 
 /// What was found where a source was examined.

@@ -302,10 +302,16 @@ impl Directory for Entra {
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
         let Some(user) = self.find(attribute, value).await? else { return Ok(None) };
         self.note(&user);
+        self.listed.told(&user.id);
         let groups = match &self.graph {
-            Some(graph) if !self.listed.has_groups() => graph.flat(&user.id),
-            // A listing that doubts somebody is not asked of itself.
-            _ => self.transitive(&user.id).await?,
+            Some(graph) if self.listed.groups().is_none() => graph.flat(&user.id),
+            // A listing that doubts somebody is not asked of itself, but for what groups are called.
+            _ => {
+                let ids = self.transitive(&user.id).await?;
+                let names = self.listed.groups().or(self.graph.as_ref());
+                let names = ids.iter().filter_map(|id| names?.goes_by(id)).map(str::to_owned).collect::<Vec<_>>();
+                ids.into_iter().chain(names).collect()
+            }
         };
         self.person(&user, groups).map(Some)
     }

@@ -182,7 +182,7 @@ impl Directory for PeopleFile {
     async fn page(&mut self, _: Option<()>) -> Result<Page<()>, SourceError> {
         let (people, hash) = self.people().await?;
         self.seen = Some(hash);
-        Ok(Page { count: Some(people.len()), people, doubted: vec![], observations: vec![], next: None })
+        Ok(Page { count: Some(people.len()), ..Page::of(people, None) })
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {

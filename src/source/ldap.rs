@@ -26,6 +26,8 @@ use groups::{Group, Member, Tree};
 pub use link::Server;
 use link::{Link, Search, Stream};
 
+use reading::Again;
+
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::SourceError;
 use super::poller::Time;
@@ -179,9 +181,14 @@ impl Client {
 
     /// After a failure nothing of a connection is trusted any more.
     fn disconnect(&mut self) {
-        (self.link, self.lister, self.stream) = (None, None, None);
+        (self.link, self.stream) = (None, None);
         (self.refreshed, self.draining) = (false, false);
-        // A listing is bound to its connection for as long as it is read.
+    }
+
+    /// A listing is bound to its connection for as long as it is read.
+    fn stop_listing(&mut self) {
+        self.disconnect();
+        self.lister = None;
         self.next = self.next.take().filter(|next| next.read);
     }
 
@@ -247,10 +254,14 @@ impl Client {
             Sync::Poll if self.settings.flavor == Flavor::Ad => self.ask_usn(cursor).await?,
             Sync::Poll => self.ask_modified(cursor).await?,
         };
-        touched.extend(self.due());
-        let (observations, hidden) = self.read_again(touched, entries).await?;
-        resync |= self.doubts(hidden > 0);
-        let (trouble, silent) = (gone::out_of_sight(hidden), silent || self.doubt);
+        let due = self.due();
+        touched.extend(&due);
+        let again = self.read_again(touched, entries).await;
+        // Whoever's time it is and could not be read is looked at the next time.
+        let Again { observations, hidden, trouble } =
+            again.inspect_err(|_| self.timers.extend(due.into_iter().map(|key| (Timestamp::MIN, key))))?;
+        resync |= self.doubts(hidden);
+        let silent = silent || self.doubt;
         let cursor = cursor.and_then(|cursor| cursor.text());
         Ok(Changes { observations, cursor, more, resync, silent, trouble })
     }
@@ -291,24 +302,39 @@ impl Client {
             self.next = Some(Next { whole: !groups, ..read });
             taken?;
             let next = Place { groups, cookie: next.unwrap_or_default(), ..place };
-            return Ok(Page { people: vec![], doubted: vec![], observations: vec![], next: Some(next), count: None });
+            return Ok(Page::of(vec![], Some(next)));
         }
         self.list_people(entries, next)
     }
 
     fn list_people(&mut self, entries: Vec<Entry>, next: Option<Vec<u8>>) -> Result<Page<Place>, SourceError> {
-        let (mut people, mut observations) = (Vec::with_capacity(entries.len()), Vec::new());
+        let (mut people, mut unread, mut observations) = (Vec::with_capacity(entries.len()), Vec::new(), Vec::new());
+        let mut trouble = None;
         for entry in entries {
             let key = self.key(&entry)?;
-            people.extend(self.listed(key, &entry)?);
+            match self.listed(key, &entry) {
+                Ok(person) => people.extend(person),
+                Err(error) => {
+                    unread.push(self.id(key));
+                    trouble = Some(error);
+                    continue;
+                }
+            }
             observations.extend(self.password(key, &entry));
+        }
+        if let Some(error) = trouble {
+            // One alone is nobody else's trouble; where nobody can be read a right is missing.
+            if people.is_empty() {
+                return Err(error);
+            }
+            tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error = %error, "somebody cannot be read");
         }
         if next.is_none() {
             (self.whole, self.lister) = (self.listings, None);
             self.next.iter_mut().for_each(|next| next.read = true);
         }
         let next = next.map(|cookie| Place { listing: self.listings, groups: false, cookie });
-        Ok(Page { people, doubted: vec![], observations, next, count: None })
+        Ok(Page { unread, observations, ..Page::of(people, next) })
     }
 
     async fn find(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
@@ -328,6 +354,7 @@ impl Client {
         let (Some(entry), None) = (found.next(), found.next()) else { return Ok(None) };
         let key = self.key(&entry)?;
         if self.next.as_ref().is_none_or(|next| !next.whole) {
+            // Nobody was listed yet by whom this could be for the listing.
             return self.person(key, &entry);
         }
         // It may be for the listing; whoever it is for otherwise is read again once that is over.
@@ -342,6 +369,9 @@ impl Client {
         self.timers.extend(next.told.into_iter().map(|key| (Timestamp::MIN, key)));
         if taken && next.whole {
             self.tree = Some(next.tree);
+            // Whom a listing that was taken did not have has left; others are no witness for them any more.
+            let whole = self.whole;
+            self.known.retain(|_, seen| seen.is_from(whole));
         }
     }
 }
@@ -370,12 +400,18 @@ impl<const WAITS: bool> Directory for Ldap<WAITS> {
 
     async fn page(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
         let page = Box::pin(self.0.list_on(place)).await;
-        page.inspect_err(|_| self.0.disconnect())
+        page.inspect_err(|_| self.0.stop_listing())
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
         let found = Box::pin(self.0.find(attribute, value)).await;
-        found.inspect_err(|_| self.0.disconnect())
+        // A record that cannot be read is no fault of the connection's.
+        let keeps = |error: &SourceError| matches!(error, SourceError::Misconfigured { .. });
+        found.inspect_err(|error| {
+            if !keeps(error) {
+                self.0.disconnect()
+            }
+        })
     }
 
     fn concluded(&mut self, taken: bool) {

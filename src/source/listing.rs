@@ -33,6 +33,8 @@ pub(super) struct Listing<P> {
     stage: Stage<P>,
     pieces: usize,
     people: usize,
+    /// How many people it cannot read.
+    unread: usize,
     /// How often a piece with exactly these people came.
     came: HashMap<u64, usize>,
     failures: usize,
@@ -52,12 +54,22 @@ impl<P: Clone> Listing<P> {
     pub(super) fn begin(source: String, began: Timestamp) -> Self {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let stage = Stage::Pieces(None);
-        Self { source, id, began, stage, pieces: 0, people: 0, came: HashMap::new(), failures: 0 }
+        Self { source, id, began, stage, pieces: 0, people: 0, unread: 0, came: HashMap::new(), failures: 0 }
     }
 
     /// How far it is.
     pub(super) fn progress(&self) -> Progress {
         Progress { since: self.began, pieces: self.pieces, people: self.people }
+    }
+
+    /// What is wrong with it although it was taken.
+    pub(super) fn trouble(&self) -> Option<SourceError> {
+        let what = format!(
+            "{} people cannot be read, and stay as they are known: the log names one of each piece, and `offboard source \
+             check {}` says what is missing",
+            self.unread, self.source
+        );
+        (self.unread > 0).then_some(SourceError::Misconfigured { step: "list people", what })
     }
 
     /// Takes the next step; whether it was the last.
@@ -103,7 +115,8 @@ impl<P: Clone> Listing<P> {
     {
         let page = directory.page(place).await?;
         self.count(page.people.iter().chain(&page.doubted))?;
-        self.observe(around, page.people, page.doubted).await?;
+        self.unread += page.unread.len();
+        self.observe(around, (page.people, page.doubted, page.unread)).await?;
         observe(around, page.observations).await?;
         if let Some(next) = page.next {
             self.stage = Stage::Pieces(Some(next));
@@ -127,7 +140,7 @@ impl<P: Clone> Listing<P> {
             people.extend(directory.look_up("id", &id.key).await?);
             left -= 1;
         }
-        self.observe(around, people, vec![]).await?;
+        self.observe(around, (people, vec![], vec![])).await?;
         match &mut self.stage {
             Stage::Missing(missing) if left > 0 => missing.truncate(left),
             stage => *stage = Stage::Ending,
@@ -138,10 +151,9 @@ impl<P: Clone> Listing<P> {
     async fn observe(
         &self,
         around: &Surroundings,
-        people: Vec<Person>,
-        doubted: Vec<Person>,
+        (people, doubted, unread): (Vec<Person>, Vec<Person>, Vec<PersonId>),
     ) -> Result<(), SourceError> {
-        let piece = Observation::Page { source: self.source.clone(), sweep: self.id, people, doubted };
+        let piece = Observation::Page { source: self.source.clone(), sweep: self.id, people, doubted, unread };
         observe(around, vec![piece]).await
     }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -90,6 +91,10 @@ pub struct Poller<D: Directory> {
     again: bool,
     next_poll: Instant,
     next_sweep: Instant,
+    /// When the last listing was begun.
+    began: Instant,
+    /// After the last one, as long as it took.
+    rested: Instant,
     /// When the last listing that was taken was over; `None`: something happened that only the next one tells.
     swept: Option<Instant>,
     /// Who waits for all events to be read.
@@ -113,6 +118,8 @@ impl<D: Directory> Poller<D> {
             yields: false,
             listing: None,
             not_before: now,
+            began: now,
+            rested: now,
             again: false,
             next_poll: now,
             next_sweep: now,
@@ -130,6 +137,12 @@ impl<D: Directory> Poller<D> {
             // Orders go first, but not for ever: whoever looks strangers up delays nobody's departure.
             if due + OVERDUE <= Instant::now() {
                 self.turn().await;
+                // And whatever takes long keeps no order waiting for ever.
+                match self.around.orders.try_recv() {
+                    Ok(order) => self.obey(order).await,
+                    Err(TryRecvError::Empty) => {}
+                    Err(TryRecvError::Disconnected) => return,
+                }
                 continue;
             }
             tokio::select! {
@@ -180,15 +193,21 @@ impl<D: Directory> Poller<D> {
     /// When to go on with the listing, or with the next.
     fn after_listing(&mut self, listed: &Result<bool, SourceError>) -> Instant {
         let next = Instant::now() + jittered(self.rhythm.reconcile);
+        if !matches!(listed, Ok(false)) {
+            self.rested = Instant::now() + self.began.elapsed().min(self.rhythm.reconcile);
+        }
         match listed {
             Ok(false) => Instant::now(),
             Ok(true) => {
                 self.after(Asked::Listing, listed, Duration::ZERO);
+                if let Some(trouble) = self.listing.as_ref().and_then(Listing::trouble) {
+                    self.failed(Asked::Listing, &trouble);
+                }
                 self.directory.concluded(true);
                 // One that began before something that only a listing tells does not tell it.
                 let again = std::mem::take(&mut self.again);
                 (self.listing, self.swept) = (None, (!again).then(Instant::now));
-                if again { Instant::now() } else { next }
+                if again { self.rested } else { next }
             }
             Err(SourceError::Refused(Refused::Guarded { .. })) => {
                 // Somebody has to look at it; until then not everything is known.
@@ -288,7 +307,9 @@ impl<D: Directory> Poller<D> {
         if changes.resync {
             // What was listed before it happened does not tell it.
             self.again |= self.listing.is_some();
-            (self.swept, self.next_sweep) = (None, Instant::now());
+            self.swept = None;
+            // However often that happens: a listing, and as much time again without one.
+            self.next_sweep = self.next_sweep.min(Instant::now().max(self.rested));
         }
         let told = changes.trouble.is_none() && !changes.more && !changes.silent;
         let whole = told && self.is_whole();
@@ -305,8 +326,11 @@ impl<D: Directory> Poller<D> {
     /// The next step of a listing; whether it was the last.
     async fn list_on(&mut self) -> Result<bool, SourceError> {
         self.tell().await?;
-        let Self { listing, directory, around, name, .. } = self;
-        let listing = listing.get_or_insert_with(|| Listing::begin(name.clone(), (around.time)().wall));
+        let Self { listing, directory, around, name, began, .. } = self;
+        let listing = listing.get_or_insert_with(|| {
+            *began = Instant::now();
+            Listing::begin(name.clone(), (around.time)().wall)
+        });
         listing.step(directory, around).await
     }
 
@@ -334,7 +358,9 @@ impl<D: Directory> Poller<D> {
         match order {
             Order::Sync { full: true, reply } => {
                 // One that began before the order does not count for it.
-                self.listing = None;
+                if self.listing.take().is_some() {
+                    self.directory.concluded(false);
+                }
                 self.next_sweep = Instant::now();
                 self.waiting.push(reply);
             }

@@ -63,6 +63,7 @@ pub(super) fn observe(
             source_rules(plan, &person.id.source)?;
             sweeps.touched(&person.id.source, person_key(&plan.state.fold.keyer, &person.id));
             change(plan, person.clone(), id, When { now, provider: *at });
+            sweep::seen(plan, person, now);
         }
         Observation::Gone { person, at } => {
             source_rules(plan, &person.source)?;
@@ -83,8 +84,8 @@ pub(super) fn observe(
         Observation::Listing { source, people, complete, at } => {
             return sweep::listing(plan, sweeps, (source, people, *complete), *at, now);
         }
-        Observation::Page { source, sweep, people, doubted } => {
-            return sweep::page(plan, sweeps, (source, *sweep), (people, doubted), now);
+        Observation::Page { source, sweep, people, doubted, unread } => {
+            return sweep::page(plan, sweeps, (source, *sweep), (people, doubted, unread), now);
         }
         Observation::Swept { source, sweep: id, at, count, verify } => {
             let end = End { source, id: *id, at: *at, count: *count, verify: *verify };

@@ -10,6 +10,7 @@ mod verdict;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+pub(super) use guard::seen;
 use guard::{Passed, hold};
 pub(super) use verdict::{expect, judge};
 
@@ -216,7 +217,7 @@ pub(super) fn page(
     plan: &mut Plan,
     sweeps: &mut Sweeps,
     (source, id): (&str, SweepId),
-    (people, doubted): (&[Person], &[Person]),
+    (people, doubted, unread): (&[Person], &[Person], &[PersonId]),
     now: Now,
 ) -> Result<Outcome, Refused> {
     source_rules(plan, source)?;
@@ -239,6 +240,10 @@ pub(super) fn page(
     sweep.take(plan, people, first, when);
     let doubted: Vec<Person> = doubted.iter().filter(|person| !is_active(plan, person)).cloned().collect();
     sweep.take(plan, &doubted, first, when);
+    for key in unread.iter().map(|id| person_key(&plan.state.fold.keyer, id)) {
+        sweep.seen.insert(key);
+        sweep.unlisted.remove(&key);
+    }
     Ok(Outcome::default())
 }
 

@@ -253,7 +253,7 @@ impl Directory for Asked {
         if let Some((act, fate)) = meanwhile {
             company.happens(&act, fate);
         }
-        Ok(Page { people, doubted: vec![], observations: vec![], next, count: None })
+        Ok(Page::of(people, next))
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {

@@ -243,7 +243,7 @@ impl Directory for Crowd {
         let last = (first + 1_000).min(self.people);
         let people: Vec<Person> = (first..last).map(|n| corp::person(&format!("p{n}"), Status::Active)).collect();
         let next = (last < self.people).then_some(last);
-        Ok(Page { people, doubted: vec![], observations: vec![], next, count: next.is_none().then_some(self.people) })
+        Ok(Page { count: next.is_none().then_some(self.people), ..Page::of(people, next) })
     }
 
     async fn look_up(&mut self, _: &str, value: &str) -> Result<Option<Person>, SourceError> {

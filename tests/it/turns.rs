@@ -68,7 +68,7 @@ impl Directory for Once {
         }
         let place = place.unwrap_or(0);
         let people = vec![corp::person(&format!("p{place}"), Status::Active)];
-        Ok(Page { people, doubted: vec![], observations: vec![], next: (place < 2).then_some(place + 1), count: None })
+        Ok(Page::of(people, (place < 2).then_some(place + 1)))
     }
 
     async fn look_up(&mut self, _: &str, value: &str) -> Result<Option<Person>, SourceError> {
@@ -265,7 +265,7 @@ impl Directory for Strangers {
 
     async fn page(&mut self, _: Option<()>) -> Result<Page<()>, SourceError> {
         let people = vec![corp::person("alice", Status::Active)];
-        Ok(Page { people, doubted: vec![], observations: vec![], next: None, count: None })
+        Ok(Page::of(people, None))
     }
 
     async fn look_up(&mut self, _: &str, _: &str) -> Result<Option<Person>, SourceError> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::app::sources::Sources;
 use crate::control::views::{SourceHealth, SourceView};
+use crate::domain::guard::is_lately;
 use crate::domain::key::fold_name;
 use crate::domain::person::Status;
 use crate::domain::time::Now;
@@ -25,6 +26,12 @@ pub(super) fn views(state: &State, at_work: &Sources, now: Now) -> Vec<SourceVie
             last_heard: synced.map(|state| state.last_heard),
             stale: synced.is_none_or(|state| state.is_stale(source.max_staleness, now)),
             held: state.fold.feeds.get(&source.name).and_then(|feed| feed.held.clone()),
+            left_out: state
+                .fold
+                .feeds
+                .get(&source.name)
+                .and_then(|feed| feed.left_out)
+                .filter(|(since, _)| is_lately(*since, now.wall)),
             expected: state.fold.feeds.get(&source.name).and_then(|feed| feed.expected),
             health: at_work.health(&source.name).map(shown),
             people: statuses.into_iter().zip(counts.map(|count| count as u64)).collect(),

@@ -144,6 +144,17 @@ impl Graph {
         }
     }
 
+    /// The name by which a group goes beside its id, if by one.
+    #[must_use]
+    pub fn goes_by(&self, group: &str) -> Option<&str> {
+        self.own_name(self.group(group)?)
+    }
+
+    fn own_name<'a>(&self, group: &'a Group) -> Option<&'a str> {
+        let alone = || self.names.get(&group.name).is_some_and(|named| named.len() == 1);
+        Some(group.name.as_str()).filter(|name| !name.is_empty() && !is_guid(name) && alone())
+    }
+
     /// What somebody's memberships amount to: ids and names of the groups that they are in, directly or by another
     /// group; sorted. Groups that contain each other are met once.
     #[must_use]
@@ -154,13 +165,7 @@ impl Graph {
             for parent in self.parents.get(&member).into_iter().flatten().filter(|parent| seen.insert(**parent)) {
                 next.push(*parent);
                 names.insert(self.id(*parent));
-                if let Some(group) = self.groups.get(parent)
-                    && !group.name.is_empty()
-                    && !is_guid(&group.name)
-                    && self.names.get(&group.name).is_some_and(|named| named.len() == 1)
-                {
-                    names.insert(&group.name);
-                }
+                names.extend(self.groups.get(parent).and_then(|group| self.own_name(group)));
             }
         }
         names.into_iter().map(str::to_owned).collect()

@@ -16,8 +16,6 @@ use super::graph::Graph;
 use super::users::Hint;
 use super::wire::{Group, User};
 use super::{DOUBT, Entra};
-use crate::domain::inbox::Observation;
-use crate::domain::person::Person;
 use crate::source::directory::Page;
 use crate::source::error::SourceError;
 
@@ -33,6 +31,7 @@ pub enum Place {
 /// What a listing has read so far.
 #[derive(Debug, Default)]
 pub struct Listed {
+    begun: bool,
     graph: Graph,
     /// Groups that are said to be gone.
     gone: Vec<String>,
@@ -87,14 +86,14 @@ impl Listed {
         }
     }
 
-    /// Whether its groups are known, and do not count yet.
-    pub(super) fn has_groups(&self) -> bool {
-        self.link.is_some()
+    /// Its groups, once they are known; they do not count yet.
+    pub(super) fn groups(&self) -> Option<&Graph> {
+        self.link.as_ref().map(|_| &self.graph)
     }
 
     /// Somebody was told of by older groups than these.
     pub(super) fn told(&mut self, user: &str) {
-        if self.has_groups() {
+        if self.begun {
             self.told.insert(user.to_owned());
         }
     }
@@ -109,17 +108,13 @@ impl Listed {
     }
 }
 
-fn page(people: Vec<Person>, observations: Vec<Observation>, next: Option<Place>) -> Page<Place> {
-    Page { people, doubted: vec![], observations, next, count: None }
-}
-
 impl Entra {
     /// Begins, at the groups.
     pub(super) async fn begin(&mut self) -> Result<Page<Place>, SourceError> {
         // Copies of the directory may be late by that much.
         self.lost.retain(|_, at| at.elapsed() < DOUBT);
         self.lost_groups.retain(|_, at| at.elapsed() < DOUBT);
-        self.listed = Listed::default();
+        self.listed = Listed { begun: true, ..Listed::default() };
         let first = self.groups_url()?;
         self.list_groups(first).await
     }
@@ -158,7 +153,7 @@ impl Entra {
                 Place::Users(self.users_url(false)?)
             }
         };
-        Ok(page(vec![], vec![], Some(next)))
+        Ok(Page::of(vec![], Some(next)))
     }
 
     /// The groups of a listing that was taken are those that count from now on, but for what they lost since. Those of
@@ -202,11 +197,26 @@ impl Entra {
         let read = self.read_users(&again.iter().cloned().collect::<Vec<_>>()).await?;
         users.retain(|id, _| !again.contains(id));
         users.extend(read);
-        let (mut people, mut observations) = (Vec::new(), Vec::new());
+        let (mut people, mut unread, mut observations) = (Vec::new(), Vec::new(), Vec::new());
+        let mut trouble = None;
         for user in users.values() {
-            self.note(user);
             observations.extend(self.sessions(user));
-            people.push(self.person(user, self.listed.graph.flat(&user.id))?);
+            match self.person(user, self.listed.graph.flat(&user.id)) {
+                Ok(person) => people.push(person),
+                Err(error) => {
+                    unread.push(self.id(&user.id));
+                    trouble = Some(error);
+                    continue;
+                }
+            }
+            self.note(user);
+        }
+        if let Some(error) = trouble {
+            // One alone is nobody else's trouble; where nobody can be read a right is missing.
+            if people.is_empty() {
+                return Err(error);
+            }
+            tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error = %error, "somebody cannot be read");
         }
         let next = match link {
             Link::Next(next) => {
@@ -219,6 +229,6 @@ impl Entra {
             }
         };
         users.keys().for_each(|id| self.listed.list(id));
-        Ok(page(people, observations, next))
+        Ok(Page { unread, observations, ..Page::of(people, next) })
     }
 }

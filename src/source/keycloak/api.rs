@@ -136,7 +136,7 @@ impl Api {
                 self.token = None;
                 continue;
             }
-            return answer.checked(|status| match status {
+            return answer.own()?.checked(|status| match status {
                 StatusCode::FORBIDDEN => self.lacks(right),
                 _ => "its token is not accepted".to_owned(),
             });

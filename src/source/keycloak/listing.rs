@@ -42,7 +42,7 @@ pub struct Users {
 }
 
 fn on_the_way(next: Place, observations: Vec<Observation>) -> Page<Place> {
-    Page { people: vec![], doubted: vec![], observations, next: Some(next), count: None }
+    Page { observations, ..Page::of(vec![], Some(next)) }
 }
 
 impl Keycloak {
@@ -135,13 +135,13 @@ impl Keycloak {
             people.push(self.person(user));
         }
         if more {
-            return Ok(Page { people, doubted: vec![], observations, next: Some(Place::Users(place)), count: None });
+            return Ok(Page { observations, ..Page::of(people, Some(Place::Users(place))) });
         }
         let after = self.api.count(&[]).await?;
         if place.rows.read < after.min(place.before) {
             return Err(self.api.void(step, place.rows.read, after));
         }
         self.listed = true;
-        Ok(Page { people, doubted: vec![], observations, next: None, count: (after == place.before).then_some(after) })
+        Ok(Page { observations, count: (after == place.before).then_some(after), ..Page::of(people, None) })
     }
 }

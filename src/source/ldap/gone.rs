@@ -53,6 +53,11 @@ impl Seen {
         let above = super::dn::above(&spelt);
         Self { name: hasher.hash_one(dn), above: hasher.hash_one(above), listing }
     }
+
+    /// Whether this listing had them, or somebody saw them since.
+    pub(super) fn is_from(&self, listing: u64) -> bool {
+        self.listing >= listing
+    }
 }
 
 /// What it means that so many entries are out of sight.

@@ -11,7 +11,7 @@ use super::gone::Seen;
 use super::groups::{self, Group, Member};
 use super::link::Search;
 use super::status::{self, password_changed, standing};
-use super::{Client, Flavor, ROWS, at_base, failure};
+use super::{Client, Flavor, ROWS, at_base, failure, gone};
 use crate::domain::inbox::Observation;
 use crate::domain::person::{Person, PersonId};
 use crate::domain::revocation::Target;
@@ -23,6 +23,15 @@ const PEOPLE: [&str; 4] = ["person", "organizationalPerson", "inetOrgPerson", "p
 const CONCERNED: usize = 100;
 /// When somebody who was renamed is looked at again.
 const MENDED: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
+
+/// What was read again.
+pub(super) struct Again {
+    pub(super) observations: Vec<Observation>,
+    /// Somebody is out of sight: nothing is known of them.
+    pub(super) hidden: bool,
+    /// What could not be read, where the rest could.
+    pub(super) trouble: Option<SourceError>,
+}
 
 impl Client {
     /// What an attribute that `link` names is called there. Active Directory seldom has a `uid`.
@@ -139,9 +148,7 @@ impl Client {
     /// # Errors
     /// [`SourceError::Misconfigured`] where it cannot be seen whether an account is disabled: that has no default.
     pub(super) fn person(&mut self, key: Key, entry: &Entry) -> Result<Option<Person>, SourceError> {
-        if let Some(next) = self.next.as_mut().filter(|next| next.whole) {
-            next.told.insert(key);
-        }
+        self.next.iter_mut().for_each(|next| _ = next.told.insert(key));
         let groups = self.tree.as_ref().map(|tree| tree.flat(self.named(entry))).unwrap_or_default();
         Ok(self.without_groups(key, entry)?.map(|person| Person { groups, ..person }))
     }
@@ -223,12 +230,12 @@ impl Client {
         Ok(Group::read(&entry))
     }
 
-    /// Reads whatever was touched, and says what became of it, and how many are out of sight: nothing is known of them.
+    /// Reads whatever was touched, and says what became of it.
     pub(super) async fn read_again(
         &mut self,
         touched: BTreeSet<Key>,
         entries: Vec<Entry>,
-    ) -> Result<(Vec<Observation>, usize), SourceError> {
+    ) -> Result<Again, SourceError> {
         let mut people: BTreeMap<Key, Option<Entry>> = BTreeMap::new();
         let mut concerned: BTreeSet<Member> = BTreeSet::new();
         let mut found = Vec::with_capacity(touched.len() + entries.len());
@@ -266,11 +273,16 @@ impl Client {
                 }
             }
         }
-        let mut observations = Vec::new();
+        let (mut observations, mut trouble) = (Vec::new(), gone::out_of_sight(hidden.len()));
         for (key, entry) in people {
-            observations.extend(self.outcome(key, entry).await?);
+            match self.outcome(key, entry).await {
+                Ok(found) => observations.extend(found),
+                // They stay as they are known, and keep nobody else waiting.
+                Err(error @ SourceError::Misconfigured { .. }) => trouble = Some(error),
+                Err(error) => return Err(error),
+            }
         }
-        Ok((observations, hidden.len()))
+        Ok(Again { observations, hidden: !hidden.is_empty(), trouble })
     }
 
     /// Reads those whom groups name so, where they are so many that everybody is read. A listing would not do: what

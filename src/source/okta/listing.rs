@@ -109,7 +109,7 @@ struct Users {
 
 fn piece(users: Users, listing: &Listing) -> Page<u64> {
     let next = (!matches!(listing.stage, Stage::Over)).then_some(listing.number);
-    Page { people: users.people, doubted: users.doubted, observations: vec![], next, count: None }
+    Page { doubted: users.doubted, ..Page::of(users.people, next) }
 }
 
 impl Okta {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Sweep, present};
 use crate::domain::event::Event;
-use crate::domain::guard::{Confirmed, HeldBack, LeftOut, is_lately};
+use crate::domain::guard::{Confirmed, HeldBack, HeldOn, LeftOut, is_lately};
 use crate::domain::inbox::Refused;
-use crate::domain::person::PersonId;
+use crate::domain::person::{Person, PersonId};
 use crate::domain::source::{MaxChange, SourceRules};
 use crate::domain::time::{Now, Timestamp};
 use crate::writer::plan::Plan;
@@ -172,7 +172,16 @@ impl Guard {
 
 /// Plans what is known of a listing that the guard holds back, and says so.
 pub(super) fn hold(plan: &mut Plan, held: HeldBack, now: Now) -> Refused {
+    let feed = plan.state.fold.feeds.get(&held.source);
+    let lately = feed.and_then(|feed| feed.left_out).filter(|(since, _)| is_lately(*since, now.wall));
+    let mut beside = held.emptied.iter().map(|group| format!(", nobody is left in `{group}`")).collect::<String>();
+    if let Some((since, lately)) = lately {
+        let LeftOut { people, memberships, .. } = lately;
+        beside +=
+            &format!(", beside {people} people and {memberships} memberships that listings left out since {since}");
+    }
     let refused = Refused::Guarded {
+        beside,
         source_name: held.source.clone(),
         missing: held.missing.len(),
         known: held.known,
@@ -187,4 +196,16 @@ pub(super) fn hold(plan: &mut Plan, held: HeldBack, now: Now) -> Refused {
         }
     }
     refused
+}
+
+/// Somebody is there after all: whoever confirms the listing that is held back does not mean them.
+pub(in crate::writer) fn seen(plan: &mut Plan, person: &Person, now: Now) {
+    let feed = plan.state.fold.feeds.get(&person.id.source);
+    let Some(held) = feed.and_then(|feed| feed.held.clone()).filter(|_| present(person)) else { return };
+    if held.missing.binary_search(&person.id.key).is_ok() {
+        let back = vec![person.id.key.clone()];
+        let missing = held.missing.len() - 1;
+        let held = HeldBack { missing: Vec::new(), ..HeldBack::clone(&held) };
+        plan.add(Event::HeldOn(HeldOn { held, missing, more: Vec::new(), back }), now);
+    }
 }

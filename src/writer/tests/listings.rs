@@ -22,8 +22,11 @@ impl Bench {
     }
 
     pub(super) async fn page(&self, sweep: u64, people: &[Person], now: Now) -> Result<Done, Refused> {
-        self.observe(Observation::Page { source: "hr".into(), sweep, people: people.to_vec(), doubted: vec![] }, now)
-            .await
+        self.observe(
+            Observation::Page { source: "hr".into(), sweep, people: people.to_vec(), doubted: vec![], unread: vec![] },
+            now,
+        )
+        .await
     }
 
     pub(super) async fn swept(
@@ -40,7 +43,7 @@ impl Bench {
         self.inbox.ask(Command::Judge { source: "hr".into(), listing: None, verdict, actor: "ops".into() }, now).await
     }
 
-    fn status(&self, key: &str) -> Option<Status> {
+    pub(super) fn status(&self, key: &str) -> Option<Status> {
         let state = self.published.snapshot();
         state.fold.people.find(&self.keyer, &id(key)).map(|known| known.person.status)
     }
@@ -416,7 +419,13 @@ async fn the_first_listing_gives_nothing_back_that_an_event_took() {
 #[tokio::test]
 async fn whom_another_list_leaves_out_the_guard_judges() {
     let out = |people: Vec<Person>| people.into_iter().map(|person| Person { status: Status::Suspended, ..person });
-    let doubted = |sweep, people| Observation::Page { source: "hr".into(), sweep, people: vec![], doubted: people };
+    let doubted = |sweep, people| Observation::Page {
+        source: "hr".into(),
+        sweep,
+        people: vec![],
+        doubted: people,
+        unread: vec![],
+    };
     let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
     bench.page(1, &many(30)[1..], at(0)).await.unwrap();
     bench.observe(doubted(1, out(many(1)).collect()), at(0)).await.unwrap();

@@ -99,3 +99,30 @@ async fn groups_of_a_listing_that_is_held_back_count_for_nobody() {
     slapd.member("delete", "devs", "alice");
     stage.becomes(&alice, "no_permission").await;
 }
+
+/// One entry that cannot be read stays as it is known, and keeps nobody else waiting, neither by events nor by a listing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_entry_that_cannot_be_read_delays_nobody() {
+    let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
+    let mut stage = Stage::start(slapd.port, "").await;
+    let [alice, bob, carol] = [stage.token("alice").await, stage.token("bob").await, stage.token("carol").await];
+    slapd.set("bob", "pwdAccountLockedTime", Some("000001010000Z"));
+    stage.becomes(&bob, "revoked_person").await;
+    slapd.stop();
+    slapd.choices.access = "access to dn.base=\"uid=bob,ou=people,dc=example,dc=org\" attrs=modifyTimestamp,pwdAccountLockedTime by \
+                            * none\naccess to * by users read by * none";
+    slapd.resume().await;
+    until("it is back", async || (!stage.source().contains("lost")).then_some(())).await;
+    slapd.set("bob", "mail", Some("b@example.org"));
+    until("it is named", async || stage.source().contains("cannot be read, and then no lock can be").then_some(()))
+        .await;
+    slapd.set("carol", "pwdAccountLockedTime", Some("000001010000Z"));
+    slapd.delete("alice");
+    stage.becomes(&carol, "revoked_person").await;
+    stage.becomes(&alice, "revoked_person").await;
+    let (code, text) = stage.sync();
+    assert_eq!(code, 0, "{text}");
+    assert!(stage.source().contains("1 people cannot be read"), "{}", stage.source());
+    let later = stage.later_token("bob").await;
+    assert_eq!(stage.verdict(&later).await, "revoked_person", "he stays as he was known");
+}

@@ -126,7 +126,7 @@ async fn answer(State(provider): State<Provider>, request: Request) -> Response 
         }
         ["users", id] => match people.iter().find(|user| user["id"] == **id) {
             Some(user) => json_of(user),
-            None => StatusCode::NOT_FOUND.into_response(),
+            None => (StatusCode::NOT_FOUND, json_of(&json!({ "error": "User not found" }))).into_response(),
         },
         ["admin-events"] => json_of(&Value::Array(events)),
         ["groups", "count"] => json_of(&json!({ "count": 0 })),

@@ -140,7 +140,8 @@ async fn answer(State(realm): State<Shared>, uri: Uri) -> Response {
             json_of(&json!({ "access_token": token, "expires_in": 300 }))
         }
         ["admin", "realms", "corp", rest @ ..] => {
-            realm.answer(rest, &query).map_or_else(IntoResponse::into_response, |value| json_of(&value))
+            let none = |status| (status, json_of(&json!({ "error": "not found" }))).into_response();
+            realm.answer(rest, &query).map_or_else(none, |value| json_of(&value))
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
