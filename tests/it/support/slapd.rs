@@ -105,7 +105,7 @@ impl Slapd {
 
     /// Where it speaks in the clear, or by StartTLS, beside `ldaps`.
     pub fn plain_port(&self, port: u16) -> u16 {
-        if port > 40_000 { port - 7_919 } else { port + 7_919 }
+        ports::beside(port)
     }
 
     /// Puts its data back from a backup of what they are: everything in it was written just now, says the server, and
