@@ -89,7 +89,10 @@ impl Listing {
 
     /// One user was read since, and is assigned to the application or not.
     pub(super) fn correct(&mut self, id: &str, assigned: bool) {
-        self.assigned.insert(id.to_owned(), assigned);
+        // What was read before the list of them is older than it, and before a listing nobody asks.
+        if matches!(self.stage, Stage::Assigned | Stage::Users) {
+            self.assigned.insert(id.to_owned(), assigned);
+        }
     }
 
     fn turn_to(&mut self, stage: Stage) {
@@ -240,6 +243,9 @@ impl Okta {
                 (Status::Suspended | Status::Departed, _) => &mut users.people,
             };
             of.push(person);
+        }
+        if matches!(listing.stage, Stage::Over) {
+            (listing.assigned, listing.members) = (HashMap::new(), HashMap::new());
         }
         Ok(users)
     }
