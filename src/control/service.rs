@@ -254,10 +254,10 @@ impl Control for Operator {
         let name = request.get_ref().name.clone();
         let caller = self.enter(&request, Some(format!("source {name}"))).await?;
         let held = sources::named(self.views.status().await.sources, &name)?.held;
-        let mut listing = held.map(|held| held.at);
+        let listing = held.map(|held| held.at);
         let mut people = Vec::new();
         let epoch = loop {
-            let done = self.ask(sources::judge(request.get_ref(), listing.take(), &caller.actor)).await?;
+            let done = self.ask(sources::judge(request.get_ref(), listing, &caller.actor)).await?;
             people.extend(done.persons.iter().map(ToString::to_string));
             if !done.more {
                 break done.epoch;

@@ -171,12 +171,11 @@ pub enum Command {
         /// Who asks.
         actor: String,
     },
-    /// An operator judges the listing that is held back. Asked again, without naming it, as long as [`Done::more`] says
-    /// so.
+    /// An operator judges the listing that is held back. Asked again as long as [`Done::more`] says so.
     Judge {
         /// Name of the source.
         source: String,
-        /// When it was taken: another one is not meant. `None`: the one that is being judged, or whichever it is.
+        /// When it was taken: another one is not meant. `None`: whichever it is.
         listing: Option<Timestamp>,
         /// What they say.
         verdict: Verdict,

@@ -110,8 +110,8 @@ pub trait Directory: Send + 'static {
         place: Option<Self::Place>,
     ) -> impl Future<Output = Result<Page<Self::Place>, SourceError>> + Send;
 
-    /// The listing whose last piece was read is over: it was taken, or is of no use. Until it was taken, nothing of it
-    /// may give anybody anything.
+    /// The listing that is on its way is over: it was taken, or is of no use. Until it was taken, nothing of it may give
+    /// anybody anything, unless nothing was known before it.
     fn concluded(&mut self, taken: bool) {
         let _ = taken;
     }

@@ -36,6 +36,8 @@ use crate::domain::time::Timestamp;
 
 /// Entries that are read at once: the most that Active Directory gives is 1,000.
 const ROWS: i32 = 500;
+/// Those whose time it is are looked at so many at once: others do not wait for all of them.
+const DUE: usize = 200;
 /// Nothing of an entry but its name.
 const NOTHING: &str = "1.1";
 /// Any entry.
@@ -103,6 +105,8 @@ struct Next {
     whole: bool,
     /// And all people.
     read: bool,
+    /// How many people could be read.
+    readable: usize,
     /// Who was told of since, by other groups than those that will count.
     told: BTreeSet<Key>,
 }
@@ -255,6 +259,7 @@ impl Client {
             Sync::Poll => self.ask_modified(cursor).await?,
         };
         let due = self.due();
+        let more = more || due.len() == DUE;
         touched.extend(&due);
         let again = self.read_again(touched, entries).await;
         // Whoever's time it is and could not be read is looked at the next time.
@@ -270,7 +275,9 @@ impl Client {
     fn due(&mut self) -> Vec<Key> {
         let now = self.now();
         let mut due = Vec::new();
-        while let Some((_, key)) = self.timers.first().copied().filter(|(time, _)| *time <= now) {
+        while due.len() < DUE
+            && let Some((_, key)) = self.timers.first().copied().filter(|(time, _)| *time <= now)
+        {
             self.timers.pop_first();
             due.push(key);
         }
@@ -322,9 +329,13 @@ impl Client {
             }
             observations.extend(self.password(key, &entry));
         }
+        let readable = self.next.as_mut().map_or(0, |next| {
+            next.readable += people.len();
+            next.readable
+        });
         if let Some(error) = trouble {
             // One alone is nobody else's trouble; where nobody can be read a right is missing.
-            if people.is_empty() {
+            if readable == 0 && next.is_none() {
                 return Err(error);
             }
             tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error = %error, "somebody cannot be read");

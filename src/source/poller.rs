@@ -25,6 +25,8 @@ const OVERDUE: Duration = Duration::from_millis(500);
 const TOGETHER: usize = 500;
 /// How long a listing has its turns, where events are waited for.
 const TURN: Duration = Duration::from_millis(200);
+/// Listings that are asked for before their time leave as much time in between as the last one took, up to this.
+const REST: Duration = Duration::from_secs(60);
 /// Tells the time.
 pub type Time = Arc<dyn Fn() -> Now + Send + Sync>;
 
@@ -93,7 +95,9 @@ pub struct Poller<D: Directory> {
     next_sweep: Instant,
     /// When the last listing was begun.
     began: Instant,
-    /// After the last one, as long as it took.
+    /// Something asked for the next one, or for that which is on its way, before its time.
+    hurried: bool,
+    /// After one of these, as long as it took.
     rested: Instant,
     /// When the last listing that was taken was over; `None`: something happened that only the next one tells.
     swept: Option<Instant>,
@@ -119,6 +123,7 @@ impl<D: Directory> Poller<D> {
             listing: None,
             not_before: now,
             began: now,
+            hurried: false,
             rested: now,
             again: false,
             next_poll: now,
@@ -194,7 +199,8 @@ impl<D: Directory> Poller<D> {
     fn after_listing(&mut self, listed: &Result<bool, SourceError>) -> Instant {
         let next = Instant::now() + jittered(self.rhythm.reconcile);
         if !matches!(listed, Ok(false)) {
-            self.rested = Instant::now() + self.began.elapsed().min(self.rhythm.reconcile);
+            let rest = if std::mem::take(&mut self.hurried) { self.began.elapsed().min(REST) } else { Duration::ZERO };
+            self.rested = Instant::now() + rest;
         }
         match listed {
             Ok(false) => Instant::now(),
@@ -307,7 +313,7 @@ impl<D: Directory> Poller<D> {
         if changes.resync {
             // What was listed before it happened does not tell it.
             self.again |= self.listing.is_some();
-            self.swept = None;
+            (self.swept, self.hurried) = (None, true);
             // However often that happens: a listing, and as much time again without one.
             self.next_sweep = self.next_sweep.min(Instant::now().max(self.rested));
         }
@@ -397,15 +403,21 @@ where
     let mut rest = observations.into_iter().peekable();
     while rest.peek().is_some() {
         let now = (around.time)();
-        let mut answers = Vec::new();
+        let (mut answers, mut in_steps) = (Vec::new(), None);
         for next in rest.by_ref().take(TOGETHER) {
-            let in_steps = matches!(next, Observation::Dissolved { .. }).then(|| next.clone());
-            answers.push((around.inbox.put(Command::Observe(next), now).await?, in_steps));
+            if matches!(next, Observation::Dissolved { .. }) {
+                in_steps = Some(next);
+                break;
+            }
+            answers.push(around.inbox.put(Command::Observe(next), now).await?);
         }
-        for (answer, in_steps) in answers {
-            let mut done = answer.await.map_err(|_| Refused::Stopped)??;
-            while let Some(again) = in_steps.as_ref().filter(|_| done.more) {
-                done = around.inbox.ask(Command::Observe(again.clone()), now).await?;
+        for answer in answers {
+            answer.await.map_err(|_| Refused::Stopped)??;
+        }
+        // To its end, before what comes behind it.
+        while let Some(next) = &in_steps {
+            if !around.inbox.ask(Command::Observe(next.clone()), now).await?.more {
+                in_steps = None;
             }
         }
     }

@@ -275,7 +275,9 @@ impl Fold {
 
     fn hold_on(&mut self, on: &HeldOn) {
         let feed = self.feed(&on.held.source);
-        feed.held = feed.held.take().map(|held| Arc::new(held.followed_by(on)));
+        if let Some(held) = &mut feed.held {
+            Arc::make_mut(held).follow(on);
+        }
     }
 
     fn release(&mut self, source: &str, cause: ReleaseCause) {

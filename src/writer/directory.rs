@@ -63,7 +63,7 @@ pub(super) fn observe(
             source_rules(plan, &person.id.source)?;
             sweeps.touched(&person.id.source, person_key(&plan.state.fold.keyer, &person.id));
             change(plan, person.clone(), id, When { now, provider: *at });
-            sweep::seen(plan, person, now);
+            sweep::seen(plan, sweeps, person, now);
         }
         Observation::Gone { person, at } => {
             source_rules(plan, &person.source)?;

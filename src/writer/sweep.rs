@@ -44,6 +44,8 @@ pub(super) struct Sweep {
     unlisted: HashSet<Key>,
     /// Who is missing from it, once the guard let it pass.
     missing: Option<Vec<PersonId>>,
+    /// How many are in it who cannot be read.
+    unread: usize,
     /// What counts of that for the next ones.
     left_out: LeftOut,
     /// What the last step took, until the log has it.
@@ -209,6 +211,7 @@ pub(super) fn listing(
         sweep.step.clear();
     }
     complete(plan, source, (at, passed.left_out), now);
+    sweeps.judged.remove(source);
     Ok(Outcome::default())
 }
 
@@ -240,6 +243,7 @@ pub(super) fn page(
     sweep.take(plan, people, first, when);
     let doubted: Vec<Person> = doubted.iter().filter(|person| !is_active(plan, person)).cloned().collect();
     sweep.take(plan, &doubted, first, when);
+    sweep.unread += unread.len();
     for key in unread.iter().map(|id| person_key(&plan.state.fold.keyer, id)) {
         sweep.seen.insert(key);
         sweep.unlisted.remove(&key);
@@ -276,6 +280,12 @@ pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now
             sweeps.under_way.remove(end.source);
             return Err(void(end.source, what));
         }
+        // Of many who cannot be read nothing is known: that is no listing.
+        if sweep.unread > 0 && (sweep.unread >= rows || rules.max_change.is_passed(sweep.unread, rows)) {
+            let what = format!("{} of {rows} people cannot be read: a right is missing", sweep.unread);
+            sweeps.under_way.remove(end.source);
+            return Err(void(end.source, what));
+        }
         match sweep.judged(plan, &rules, end.at, now) {
             Ok(Passed { missing, doubtful, .. }) if end.verify && !(missing.is_empty() && doubtful.is_empty()) => {
                 let persons = missing.into_iter().chain(doubtful).collect();
@@ -291,6 +301,8 @@ pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now
     let done = sweep.step(plan, When { now, provider: None });
     if done {
         complete(plan, end.source, (end.at, sweep.left_out), now);
+        // What was to be concluded from an older one is over.
+        sweeps.judged.remove(end.source);
     }
     Ok(Outcome { more: !done, ..Outcome::default() })
 }

@@ -32,6 +32,8 @@ pub enum Place {
 #[derive(Debug, Default)]
 pub struct Listed {
     begun: bool,
+    /// How many people could be read.
+    readable: usize,
     graph: Graph,
     /// Groups that are said to be gone.
     gone: Vec<String>,
@@ -211,9 +213,10 @@ impl Entra {
             }
             self.note(user);
         }
+        self.listed.readable += people.len();
         if let Some(error) = trouble {
             // One alone is nobody else's trouble; where nobody can be read a right is missing.
-            if people.is_empty() {
+            if self.listed.readable == 0 && matches!(link, Link::Over(_)) {
                 return Err(error);
             }
             tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error = %error, "somebody cannot be read");

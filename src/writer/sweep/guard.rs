@@ -1,11 +1,13 @@
 //! The guard: how much a listing may leave out (law 3), and what is held back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::{Sweep, present};
+use super::{Sweep, Sweeps, present};
 use crate::domain::event::Event;
 use crate::domain::guard::{Confirmed, HeldBack, HeldOn, LeftOut, is_lately};
 use crate::domain::inbox::Refused;
+use crate::domain::key::Key;
 use crate::domain::person::{Person, PersonId};
 use crate::domain::source::{MaxChange, SourceRules};
 use crate::domain::time::{Now, Timestamp};
@@ -80,6 +82,15 @@ impl Sweep {
         for new in self.waiting.values() {
             new.groups.iter().for_each(|group| drop(left.remove(group.as_str())));
         }
+        // Called otherwise is what has the same people, and nobody of another group.
+        let known = |key: &Key| plan.state.fold.people.get(*key).is_some();
+        for group in left.values_mut().filter(|group| !group.instead.is_empty()) {
+            let many = group.members.len();
+            group.instead.retain(|name| {
+                let is_in = |new: &Person| new.groups.iter().any(|group| group == name);
+                self.waiting.iter().filter(|(key, new)| is_in(new) && known(key)).count() == many
+            });
+        }
         left.into_values().collect()
     }
 
@@ -91,7 +102,7 @@ impl Sweep {
         // Who is in a group that is called otherwise has lost nothing.
         let (renamed, emptied): (Vec<Emptied<'_>>, Vec<Emptied<'_>>) =
             self.emptied(plan, source).into_iter().partition(|group| !group.instead.is_empty());
-        groups.lost -= renamed.iter().map(|group| group.members.len()).sum::<usize>();
+        groups.lost = groups.lost.saturating_sub(renamed.iter().map(|group| group.members.len()).sum());
         let guard = Guard::of(rules, plan, now);
         let left_out = LeftOut {
             people: missing.len(),
@@ -199,13 +210,23 @@ pub(super) fn hold(plan: &mut Plan, held: HeldBack, now: Now) -> Refused {
 }
 
 /// Somebody is there after all: whoever confirms the listing that is held back does not mean them.
-pub(in crate::writer) fn seen(plan: &mut Plan, person: &Person, now: Now) {
-    let feed = plan.state.fold.feeds.get(&person.id.source);
-    let Some(held) = feed.and_then(|feed| feed.held.clone()).filter(|_| present(person)) else { return };
-    if held.missing.binary_search(&person.id.key).is_ok() {
-        let back = vec![person.id.key.clone()];
-        let missing = held.missing.len() - 1;
-        let held = HeldBack { missing: Vec::new(), ..HeldBack::clone(&held) };
-        plan.add(Event::HeldOn(HeldOn { held, missing, more: Vec::new(), back }), now);
+pub(in crate::writer) fn seen(plan: &mut Plan, sweeps: &mut Sweeps, person: &Person, now: Now) {
+    if !present(person) {
+        return;
     }
+    let is_missing = |held: &HeldBack| held.missing.binary_search(&person.id.key).ok();
+    if let Some(judged) = sweeps.judged.get_mut(&person.id.source)
+        && let Some(at) = is_missing(judged)
+    {
+        Arc::make_mut(judged).missing.remove(at);
+    }
+    let feed = plan.state.fold.feeds.get(&person.id.source);
+    let Some(held) = feed.and_then(|feed| feed.held.clone()).filter(|held| is_missing(held).is_some()) else { return };
+    let on = HeldOn {
+        missing: held.missing.len() - 1,
+        more: Vec::new(),
+        back: vec![person.id.key.clone()],
+        held: held.without_missing(),
+    };
+    plan.add(Event::HeldOn(on), now);
 }

@@ -26,7 +26,7 @@ pub(in crate::writer) fn judge(
 ) -> Result<Outcome, Refused> {
     let (source, actor) = (source.to_owned(), actor.to_owned());
     let (held, began) = match sweeps.judged.remove(&source) {
-        Some(held) if verdict == Verdict::Confirm && listing.is_none() => (held, true),
+        Some(held) if verdict == Verdict::Confirm && listing == Some(held.at) => (held, true),
         _ => (held(plan, &source, listing)?, false),
     };
     if verdict == Verdict::Discard {

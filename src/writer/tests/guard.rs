@@ -156,9 +156,8 @@ async fn a_verdict_comes_into_force_in_steps_and_means_one_listing() {
     assert!(matches!(bench.inbox.ask(confirm(Some(at(99))), at(101)).await, Err(Refused::Invalid(_))), "another one");
     let mut left = 0;
     let mut steps = 0;
-    let mut listing = Some(at(100));
     loop {
-        let done = bench.inbox.ask(confirm(listing.take()), at(101)).await.unwrap();
+        let done = bench.inbox.ask(confirm(Some(at(100))), at(101)).await.unwrap();
         (left, steps) = (left + done.persons.len(), steps + 1);
         assert!(done.persons.len() <= 1_000, "others wait no longer than that takes");
         if !done.more {
@@ -267,4 +266,57 @@ async fn whoever_confirms_does_not_mean_somebody_who_was_seen_since() {
     assert_eq!(bench.judge(Verdict::Confirm, at(300)).await.unwrap().persons.len(), 49);
     assert_eq!((bench.people(), bench.status("p007")), ([51, 0, 49], Some(Status::Active)));
     bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn a_verdict_that_was_broken_off_means_nobody_later() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let all = many(4_000);
+    bench.list(&all, at(0)).await.unwrap();
+    bench.list(&all[2_500..], at(100)).await.unwrap_err();
+    let confirm = || Command::Judge {
+        source: "hr".into(),
+        listing: Some(at(100).wall),
+        verdict: Verdict::Confirm,
+        actor: "ops".into(),
+    };
+    assert!(bench.inbox.ask(confirm(), at(101)).await.unwrap().more);
+    // Somebody of them is seen; then a listing is in order, and nobody is to be judged any more.
+    let seen = Observation::Change { person: all[2_400].clone(), at: None, event_id: None };
+    bench.observe(seen, at(102)).await.unwrap();
+    assert_eq!(bench.inbox.ask(confirm(), at(103)).await.unwrap().persons.len(), 1_000);
+    assert_eq!(bench.status("p2400"), Some(Status::Active));
+    bench.list(&all, at(200)).await.unwrap();
+    assert!(matches!(bench.inbox.ask(confirm(), at(300)).await, Err(Refused::NothingHeld(_))));
+    assert_eq!(bench.people(), [4_000, 0, 0]);
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn one_new_group_for_everybody_is_no_new_name_of_each() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    bench.list(&grouped(500, &[("eng", 200), ("ops", 100), ("admins", 20), ("sales", 180)]), at(0)).await.unwrap();
+    bench.list(&grouped(500, &[("all-staff", 500)]), at(1)).await.unwrap_err();
+    assert_eq!((bench.members("eng"), bench.members("admins")), (200, 20));
+}
+
+#[tokio::test]
+async fn a_listing_of_many_who_cannot_be_read_is_none() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let all = many(100);
+    bench.list(&all, at(0)).await.unwrap();
+    let unread = |sweep, count: usize| Observation::Page {
+        source: "hr".into(),
+        sweep,
+        people: all[count..].to_vec(),
+        doubted: vec![],
+        unread: all[..count].iter().map(|person| person.id.clone()).collect(),
+    };
+    bench.observe(unread(1, 40), at(10)).await.unwrap();
+    let void = bench.swept(1, Some(100), true, at(10)).await.unwrap_err();
+    let text = "listing of source `hr` is void: 40 of 100 people cannot be read: a right is missing";
+    assert_eq!(void.to_string(), text);
+    bench.observe(unread(2, 5), at(20)).await.unwrap();
+    bench.swept(2, Some(100), true, at(20)).await.unwrap();
+    assert_eq!(bench.people(), [100, 0, 0], "some stay as they are known");
 }
