@@ -18,9 +18,10 @@ use crate::config::settings::Settings;
 use crate::config::sources::SourceSettings;
 use crate::domain::inbox::Inbox;
 use crate::domain::time::Timestamp;
+use crate::source::around::{Order, Rhythm, Surroundings, Time};
 use crate::source::directory::{Directory, Finding, Grade};
 use crate::source::health::{Health, Report, Reports};
-use crate::source::poller::{Order, Poller, Rhythm, Surroundings, Time};
+use crate::source::poller::Poller;
 use crate::state::Published;
 use crate::telemetry::metrics::Metrics;
 

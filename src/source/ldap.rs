@@ -9,6 +9,7 @@ mod follow;
 mod gone;
 mod groups;
 mod link;
+mod listing;
 mod reading;
 mod status;
 
@@ -26,11 +27,12 @@ use groups::{Group, Member, Tree};
 pub use link::Server;
 use link::{Link, Search, Stream};
 
+use listing::Next;
 use reading::Again;
 
+use super::around::Time;
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::SourceError;
-use super::poller::Time;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
 
@@ -95,20 +97,6 @@ pub struct Place {
     /// Groups come first.
     groups: bool,
     cookie: Vec<u8>,
-}
-
-/// The groups of a listing that is on its way. They count for it, and for all once it was taken.
-#[derive(Debug, Default)]
-struct Next {
-    tree: Tree,
-    /// All of them were read.
-    whole: bool,
-    /// And all people.
-    read: bool,
-    /// How many people could be read.
-    readable: usize,
-    /// Who was told of since, by other groups than those that will count.
-    told: BTreeSet<Key>,
 }
 
 /// A directory, and what is needed to make sense of its answers.
@@ -284,70 +272,6 @@ impl Client {
         due
     }
 
-    async fn list_on(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
-        self.link().await?;
-        let place = match place {
-            Some(place) => place,
-            None => {
-                self.lister = Some(Link::open(&self.settings.server).await?);
-                self.next = Some(Next::default());
-                self.listings += 1;
-                Place { listing: self.listings, groups: true, cookie: Vec::new() }
-            }
-        };
-        let search = if place.groups { self.search_groups() } else { self.search_people(None) };
-        let step = if place.groups { "list groups" } else { "list people" };
-        let Some(lister) = self.lister.as_mut().filter(|_| place.listing == self.listings) else {
-            let what = "the connection was lost in the middle of the listing".to_owned();
-            return Err(SourceError::Malformed { step, what });
-        };
-        let (entries, next) = lister.page(step, search, (ROWS, place.cookie)).await?;
-        if place.groups {
-            let mut read = self.next.take().unwrap_or_default();
-            let taken = self.take_groups(&mut read.tree, entries).await;
-            let groups = next.is_some();
-            self.next = Some(Next { whole: !groups, ..read });
-            taken?;
-            let next = Place { groups, cookie: next.unwrap_or_default(), ..place };
-            return Ok(Page::of(vec![], Some(next)));
-        }
-        self.list_people(entries, next)
-    }
-
-    fn list_people(&mut self, entries: Vec<Entry>, next: Option<Vec<u8>>) -> Result<Page<Place>, SourceError> {
-        let (mut people, mut unread, mut observations) = (Vec::with_capacity(entries.len()), Vec::new(), Vec::new());
-        let mut trouble = None;
-        for entry in entries {
-            let key = self.key(&entry)?;
-            match self.listed(key, &entry) {
-                Ok(person) => people.extend(person),
-                Err(error) => {
-                    unread.push(self.id(key));
-                    trouble = Some(error);
-                    continue;
-                }
-            }
-            observations.extend(self.password(key, &entry));
-        }
-        let readable = self.next.as_mut().map_or(0, |next| {
-            next.readable += people.len();
-            next.readable
-        });
-        if let Some(error) = trouble {
-            // One alone is nobody else's trouble; where nobody can be read a right is missing.
-            if readable == 0 && next.is_none() {
-                return Err(error);
-            }
-            tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error = %error, "somebody cannot be read");
-        }
-        if next.is_none() {
-            (self.whole, self.lister) = (self.listings, None);
-            self.next.iter_mut().for_each(|next| next.read = true);
-        }
-        let next = next.map(|cookie| Place { listing: self.listings, groups: false, cookie });
-        Ok(Page { unread, observations, ..Page::of(people, next) })
-    }
-
     async fn find(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
         let search = match attribute {
             "id" => match Key::parse(value) {
@@ -372,18 +296,6 @@ impl Client {
         let person = self.listed(key, &entry)?;
         self.next.iter_mut().for_each(|next| _ = next.told.insert(key));
         Ok(person)
-    }
-
-    /// The groups of a listing that was taken are those that count from now on. Those of one that was not never did.
-    fn conclude(&mut self, taken: bool) {
-        let Some(next) = self.next.take() else { return };
-        self.timers.extend(next.told.into_iter().map(|key| (Timestamp::MIN, key)));
-        if taken && next.whole {
-            self.tree = Some(next.tree);
-            // Whom a listing that was taken did not have has left; others are no witness for them any more.
-            let whole = self.whole;
-            self.known.retain(|_, seen| seen.is_from(whole));
-        }
     }
 }
 

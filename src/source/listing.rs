@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::around::{Surroundings, observe};
 use super::directory::Directory;
 use super::error::SourceError;
 use super::health::Progress;
-use super::poller::{Surroundings, observe};
 use crate::domain::inbox::{Command, Done, Observation, SweepId};
 use crate::domain::person::{Person, PersonId};
 use crate::domain::time::Timestamp;

@@ -29,10 +29,10 @@ use events::{Ended, Hints, Seen, Wanted, time};
 use groups::Groups;
 use listing::Listing;
 
+use super::around::Time;
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::SourceError;
 use super::http::Http;
-use super::poller::Time;
 use crate::domain::inbox::Observation;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::Target;

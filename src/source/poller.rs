@@ -4,75 +4,27 @@
 //! large listing delays nobody's departure; and round by round, so that many events delay no listing. One task for
 //! each source, one request at a time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
+use super::around::{Order, Rhythm, Surroundings, observe};
 use super::directory::{Changes, Directory};
 use super::error::{SourceError, chain};
-use super::health::{Asked, Health, Report, Reports, Trouble};
+use super::health::{Asked, Report, Trouble};
 use super::listing::Listing;
 use super::pace::{back_off, jittered};
-use crate::domain::inbox::{Command, Inbox, Observation, Refused};
-use crate::domain::time::{Now, Timestamp};
+use crate::domain::inbox::{Command, Observation, Refused};
+use crate::domain::time::Timestamp;
 
 /// How long orders may hold up what is due.
 const OVERDUE: Duration = Duration::from_millis(500);
-/// Observations that are asked for at once: they share a commit.
-const TOGETHER: usize = 500;
 /// How long a listing has its turns, where events are waited for.
 const TURN: Duration = Duration::from_millis(200);
 /// Listings that are asked for before their time leave as much time in between as the last one took, up to this.
 const REST: Duration = Duration::from_secs(60);
-/// Tells the time.
-pub type Time = Arc<dyn Fn() -> Now + Send + Sync>;
-
-/// What somebody wants of a source, apart from its schedule.
-#[derive(Debug)]
-pub enum Order {
-    /// Ask at once; with `full`, a whole listing. Answered when it is done.
-    Sync {
-        /// A whole listing too.
-        full: bool,
-        /// What became of it.
-        reply: oneshot::Sender<Result<(), String>>,
-    },
-    /// Look one person up.
-    LookUp {
-        /// An attribute that `link` names.
-        attribute: String,
-        /// Its value.
-        value: String,
-        /// Whether there is such a person, known by now; `None` if that could not be found out.
-        reply: oneshot::Sender<Option<bool>>,
-    },
-}
-
-/// What a source needs of the rest.
-pub struct Surroundings {
-    /// Where observations go.
-    pub inbox: Inbox,
-    /// What time it is.
-    pub time: Time,
-    /// Where failures and events are counted.
-    pub reports: Reports,
-    /// How it fares.
-    pub health: watch::Sender<Health>,
-    /// What is wanted of it.
-    pub orders: mpsc::Receiver<Order>,
-}
-
-/// How often a source is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rhythm {
-    /// For events.
-    pub poll: Duration,
-    /// For a full listing.
-    pub reconcile: Duration,
-}
 
 /// Asks one provider for as long as it runs.
 pub struct Poller<D: Directory> {
@@ -393,33 +345,4 @@ impl<D: Directory> Poller<D> {
         observe(&self.around, vec![change]).await?;
         Ok(true)
     }
-}
-
-/// Hands observations to the writer, in their order, and waits until they are enforced.
-pub(super) async fn observe<I>(around: &Surroundings, observations: I) -> Result<(), SourceError>
-where
-    I: IntoIterator<Item = Observation, IntoIter: Send>,
-{
-    let mut rest = observations.into_iter().peekable();
-    while rest.peek().is_some() {
-        let now = (around.time)();
-        let (mut answers, mut in_steps) = (Vec::new(), None);
-        for next in rest.by_ref().take(TOGETHER) {
-            if matches!(next, Observation::Dissolved { .. }) {
-                in_steps = Some(next);
-                break;
-            }
-            answers.push(around.inbox.put(Command::Observe(next), now).await?);
-        }
-        for answer in answers {
-            answer.await.map_err(|_| Refused::Stopped)??;
-        }
-        // To its end, before what comes behind it.
-        while let Some(next) = &in_steps {
-            if !around.inbox.ask(Command::Observe(next.clone()), now).await?.more {
-                in_steps = None;
-            }
-        }
-    }
-    Ok(())
 }

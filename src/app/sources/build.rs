@@ -8,6 +8,7 @@ use crate::config::sources::{
     EntraSettings, FileSettings, KeycloakSettings, LdapSettings, LdapSync, OktaCredential, OktaSettings, SourceKind,
     SourceSettings,
 };
+use crate::source::around::Time;
 use crate::source::directory::Directory;
 use crate::source::entra::{self, Entra};
 use crate::source::file::PeopleFile;
@@ -15,7 +16,6 @@ use crate::source::http::Http;
 use crate::source::keycloak::{self, Keycloak};
 use crate::source::ldap::{self, Ldap};
 use crate::source::okta::{self, Okta};
-use crate::source::poller::Time;
 
 /// What is done with a directory, of whatever kind it is.
 pub(super) trait With {

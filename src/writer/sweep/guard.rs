@@ -7,7 +7,6 @@ use super::{Sweep, Sweeps, present};
 use crate::domain::event::Event;
 use crate::domain::guard::{Confirmed, HeldBack, HeldOn, LeftOut, is_lately};
 use crate::domain::inbox::Refused;
-use crate::domain::key::Key;
 use crate::domain::person::{Person, PersonId};
 use crate::domain::source::{MaxChange, SourceRules};
 use crate::domain::time::{Now, Timestamp};
@@ -72,24 +71,27 @@ impl Sweep {
         if left.is_empty() {
             return Vec::new();
         }
+        // How many come into each of what would be new names; none where somebody was in it already.
+        let names = left.values().flat_map(|group| group.instead.iter().copied());
+        let mut new_names: BTreeMap<&str, Option<usize>> = names.map(|name| (name, Some(0))).collect();
         for known in plan.state.fold.people.of_source(source).filter(|known| self.seen.contains(&known.key)) {
-            let groups = self.waiting.get(&known.key).map_or(&known.person.groups, |new| &new.groups);
-            groups.iter().for_each(|group| drop(left.remove(group.as_str())));
-            // One that somebody was in already is no new name.
-            let left = left.values_mut().filter(|group| !group.instead.is_empty());
-            left.for_each(|left| known.person.groups.iter().for_each(|group| _ = left.instead.remove(group.as_str())));
+            let new = self.waiting.get(&known.key).map_or(&known.person.groups, |new| &new.groups);
+            new.iter().for_each(|group| drop(left.remove(group.as_str())));
+            for (groups, is_new) in [(new, true), (&known.person.groups, false)] {
+                for group in groups {
+                    if let Some(many) = new_names.get_mut(group.as_str()) {
+                        *many = many.filter(|_| is_new).map(|many| many + 1);
+                    }
+                }
+            }
         }
         for new in self.waiting.values() {
             new.groups.iter().for_each(|group| drop(left.remove(group.as_str())));
         }
-        // Called otherwise is what has the same people, and nobody of another group.
-        let known = |key: &Key| plan.state.fold.people.get(*key).is_some();
-        for group in left.values_mut().filter(|group| !group.instead.is_empty()) {
-            let many = group.members.len();
-            group.instead.retain(|name| {
-                let is_in = |new: &Person| new.groups.iter().any(|group| group == name);
-                self.waiting.iter().filter(|(key, new)| is_in(new) && known(key)).count() == many
-            });
+        // Called otherwise is what has the same people, and nobody else of those who are known.
+        for group in left.values_mut() {
+            let many = Some(group.members.len());
+            group.instead.retain(|name| new_names.get(name).is_some_and(|new| *new == many));
         }
         left.into_values().collect()
     }

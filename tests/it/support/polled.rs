@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use offboard::domain::inbox::Inbox;
+use offboard::source::around::{Order, Rhythm, Surroundings, Time};
 use offboard::source::directory::Directory;
 use offboard::source::health::Health;
-use offboard::source::poller::{Order, Poller, Rhythm, Surroundings, Time};
+use offboard::source::poller::Poller;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 

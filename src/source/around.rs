@@ -1,0 +1,89 @@
+//! What a source at work needs of the rest: where what it sees goes, what time it is, and what is wanted of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::error::SourceError;
+use super::health::{Health, Reports};
+use crate::domain::inbox::{Command, Inbox, Observation, Refused};
+use crate::domain::time::Now;
+
+/// Observations that are asked for at once: they share a commit.
+const TOGETHER: usize = 500;
+/// Tells the time.
+pub type Time = Arc<dyn Fn() -> Now + Send + Sync>;
+
+/// What somebody wants of a source, apart from its schedule.
+#[derive(Debug)]
+pub enum Order {
+    /// Ask at once; with `full`, a whole listing. Answered when it is done.
+    Sync {
+        /// A whole listing too.
+        full: bool,
+        /// What became of it.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// Look one person up.
+    LookUp {
+        /// An attribute that `link` names.
+        attribute: String,
+        /// Its value.
+        value: String,
+        /// Whether there is such a person, known by now; `None` if that could not be found out.
+        reply: oneshot::Sender<Option<bool>>,
+    },
+}
+
+/// What a source needs of the rest.
+pub struct Surroundings {
+    /// Where observations go.
+    pub inbox: Inbox,
+    /// What time it is.
+    pub time: Time,
+    /// Where failures and events are counted.
+    pub reports: Reports,
+    /// How it fares.
+    pub health: watch::Sender<Health>,
+    /// What is wanted of it.
+    pub orders: mpsc::Receiver<Order>,
+}
+
+/// How often a source is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rhythm {
+    /// For events.
+    pub poll: Duration,
+    /// For a full listing.
+    pub reconcile: Duration,
+}
+
+/// Hands observations to the writer, in their order, and waits until they are enforced.
+pub(super) async fn observe<I>(around: &Surroundings, observations: I) -> Result<(), SourceError>
+where
+    I: IntoIterator<Item = Observation, IntoIter: Send>,
+{
+    let mut rest = observations.into_iter().peekable();
+    while rest.peek().is_some() {
+        let now = (around.time)();
+        let (mut answers, mut in_steps) = (Vec::new(), None);
+        for next in rest.by_ref().take(TOGETHER) {
+            if matches!(next, Observation::Dissolved { .. }) {
+                in_steps = Some(next);
+                break;
+            }
+            answers.push(around.inbox.put(Command::Observe(next), now).await?);
+        }
+        for answer in answers {
+            answer.await.map_err(|_| Refused::Stopped)??;
+        }
+        // To its end, before what comes behind it.
+        while let Some(next) = &in_steps {
+            if !around.inbox.ask(Command::Observe(next.clone()), now).await?.more {
+                in_steps = None;
+            }
+        }
+    }
+    Ok(())
+}
