@@ -1,6 +1,8 @@
 //! A real Keycloak as the directory, behind a real Envoy: whoever leaves there, or moves, is out here. `reconcile` is an
 //! hour, so that nothing is found out by a listing that nobody asked for.
 
+mod troubles;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -145,8 +147,8 @@ async fn whoever_leaves_a_real_keycloak_is_out() {
     site.refused(&alice, "/v1", 401, "issued_before_cutoff").await;
     let alice = site.works_again("alice", "/v1").await;
     without_events(&site).await;
-    a_right_taken_away(&site, &alice).await;
-    keycloak_goes_down(&mut site, &alice).await;
+    troubles::a_right_taken_away(&site, &alice).await;
+    troubles::keycloak_goes_down(&mut site, &alice).await;
     assert_eq!(site.status("/v1", &alice).await, 200, "others went on");
 }
 
@@ -363,47 +365,4 @@ async fn without_events(site: &Site) {
     assert!(serde_json::from_str::<Value>(&out).unwrap()["trouble"].is_null(), "{out}");
     assert_eq!(site.status("/v1", &mover).await, 403, "enforced when the command is done");
     site.put("/events/config", json!({ "adminEventsEnabled": true })).await;
-}
-
-/// With a right taken away listings are empty: nobody leaves, and it is said what is missing.
-async fn a_right_taken_away(site: &Site, alice: &str) {
-    let before = site.shown()["active"].clone();
-    site.keycloak.right(Method::DELETE, "view-users").await;
-    let right = "the role `view-users` of `realm-management`";
-    let (code, _, error) = site.run(&["source", "sync", "keycloak", "--full"]);
-    assert!(code == 1 && error.contains(right), "{code} {error}");
-    let shown = site.shown();
-    assert!(shown["trouble"].as_str().unwrap().contains(right), "{shown}");
-    assert_eq!((&shown["active"], &shown["held"]), (&before, &Value::Null), "void, not held back");
-    let (code, out, _) = site.run(&["source", "check", "keycloak", "-o", "json"]);
-    assert!(code == 1 && out.contains(right), "{code} {out}");
-    assert_eq!(site.status("/v1", alice).await, 200);
-    site.keycloak.right(Method::POST, "view-users").await;
-    site.well().await;
-    let (code, out, _) = site.run(&["source", "check", "keycloak", "-o", "json"]);
-    assert!(code == 0 && !out.contains(right), "{code} {out}");
-}
-
-/// Answers stay as they were, across a restart too; it recovers by itself.
-async fn keycloak_goes_down(site: &mut Site, alice: &str) {
-    let (id, token) = site.joins("zoe", &["payments-eng"], "/v1").await;
-    let (_, out, _) = site.run(&["source", "list", "-o", "json"]);
-    let listed: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((listed["name"].as_str(), listed["stale"].as_bool()), (Some("keycloak"), Some(false)), "{out}");
-    site.keycloak.kill();
-    until("that is noticed", async || site.shown()["trouble"].is_string().then_some(())).await;
-    assert_eq!((site.status("/v1", alice).await, site.status("/v1", &token).await), (200, 200));
-
-    site.files.listen_on(site.offboard.authz.port());
-    site.offboard.process.stop(std::time::Duration::from_secs(10));
-    site.offboard = site.files.start().await;
-    until("envoy has it again", async || (site.status("/v1", alice).await == 200).then_some(())).await;
-    assert_eq!((site.status("/v1", &token).await, site.status("/orders", &token).await), (200, 403));
-
-    site.keycloak.start_again().await;
-    site.put(&format!("/users/{id}"), json!({ "enabled": false })).await;
-    // A pause between two attempts is at most a minute.
-    let patience = std::time::Duration::from_secs(90);
-    until_within(patience, "zoe is out", async || (site.status("/v1", &token).await == 403).then_some(())).await;
-    site.well().await;
 }

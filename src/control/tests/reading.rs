@@ -1,0 +1,67 @@
+//! What is asked for, and changes nothing; and that each call is recorded.
+
+use super::*;
+
+#[tokio::test]
+async fn one_person_in_each_source_is_one_ref_but_two_in_one_are_ambiguous() {
+    let (operator, ..) = operator(Ok(done()));
+    let ask = async |person: &str| {
+        operator.get_person(from_operator(proto::GetPersonRequest { person: person.into() })).await
+    };
+    assert_eq!(ask("x").await.unwrap().into_inner().people.len(), 2);
+    assert_eq!(ask("both").await.unwrap_err().code(), Code::FailedPrecondition);
+    assert_eq!(ask("nobody").await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn people_come_in_pages() {
+    let (operator, ..) = operator(Ok(done()));
+    let (mut token, mut names) = (String::new(), Vec::new());
+    loop {
+        let request =
+            proto::ListPeopleRequest { page_size: 2, page_token: token, ..proto::ListPeopleRequest::default() };
+        let page = operator.list_people(from_operator(request)).await.unwrap().into_inner();
+        names.extend(page.people.into_iter().map(|person| person.id));
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(names, ["a/x", "a/y", "b/x"]);
+    let wrong = proto::ListPeopleRequest { status: "fired".into(), ..proto::ListPeopleRequest::default() };
+    assert_eq!(operator.list_people(from_operator(wrong)).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn each_method_is_one_record() {
+    let (operator, notes, _) = operator(Ok(done()));
+    let reason = "why".to_owned();
+    let restore = proto::RestoreRequest { id: "r5".into(), reason: reason.clone() };
+    let exempt = proto::ExemptRequest { person: "x".into(), expires: "1970-01-02T00:00:00Z".into(), reason };
+    let explain = proto::ExplainRequest { host: "payments".into(), ..proto::ExplainRequest::default() };
+    operator.revoke(from_operator(on_person("x"))).await.unwrap();
+    operator.restore(from_operator(restore)).await.unwrap();
+    operator.exempt(from_operator(exempt)).await.unwrap();
+    operator.list_revocations(from_operator(proto::ListRevocationsRequest::default())).await.unwrap();
+    operator.get_person(from_operator(proto::GetPersonRequest { person: "x".into() })).await.unwrap();
+    operator.list_people(from_operator(proto::ListPeopleRequest::default())).await.unwrap();
+    operator.get_status(from_operator(proto::GetStatusRequest {})).await.unwrap();
+    operator.explain(from_operator(explain)).await.unwrap();
+    drop(operator.tail_audit(from_operator(proto::TailAuditRequest::default())).await.unwrap());
+    let name = || "a".to_owned();
+    operator.list_sources(from_operator(proto::ListSourcesRequest { name: name() })).await.unwrap();
+    operator.sync_source(from_operator(proto::SyncSourceRequest { name: name(), full: true })).await.unwrap();
+    operator.check_source(from_operator(proto::CheckSourceRequest { name: name() })).await.unwrap();
+    operator.judge_source(from_operator(proto::JudgeSourceRequest { name: name(), confirm: true })).await.unwrap();
+    let until = "1970-01-02T00:00:00Z".to_owned();
+    let expect = proto::ExpectSourceRequest { name: name(), share: 3_500, until };
+    operator.expect_source(from_operator(expect)).await.unwrap();
+    assert_eq!(notes.0.lock().unwrap().len(), methods().len());
+}
+
+#[tokio::test]
+async fn an_unknown_decision_is_not_found() {
+    let (operator, ..) = operator(Ok(done()));
+    let request = proto::ExplainRequest { decision_id: "00".into(), ..proto::ExplainRequest::default() };
+    assert_eq!(operator.explain(from_operator(request)).await.unwrap_err().code(), Code::NotFound);
+}
