@@ -76,15 +76,8 @@ impl Stage {
     }
 
     pub async fn becomes(&mut self, token: &str, verdict: &str) {
-        let mut last = String::new();
-        for _ in 0..1_500 {
-            last = self.verdict(token).await;
-            if last == verdict {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("never {verdict}, but {last}; the source says: {}", self.source());
+        until(&format!("the verdict is {verdict}"), async || (self.verdict(token).await == verdict).then_some(()))
+            .await;
     }
 
     pub fn source(&self) -> String {
