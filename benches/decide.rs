@@ -18,7 +18,8 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use offboard::decide::decide;
 use offboard::domain::binding::{Binding, Permission, Role};
 use offboard::domain::credential::{CredentialKind, Identity, LinkKeys, Party, Shown, Verified};
-use offboard::domain::key::{Key, KeyKind, Keyer};
+use offboard::domain::key::{Key, KeyKind, Keyer, LinkKey, NameKey};
+use offboard::domain::name::Compare;
 use offboard::domain::path::PathPattern;
 use offboard::domain::policy::{Authorization, Policy, Service};
 use offboard::domain::reason::Reason;
@@ -90,6 +91,7 @@ fn state(revocations: usize) -> State {
         stand: Stand::Block,
         owner: OwnerKind::Operator,
         whose: 0,
+        rules: 0,
     });
     fold.revocations = Revocations::build(entries.collect());
     let rules = Rules::new(Arc::new(policy(10_000)), 1, &keyer);
@@ -106,19 +108,24 @@ fn credential(keyer: &Keyer, index: usize) -> Verified {
     let look_up = |kind, key_kind, text: &str| (kind, keyer.key(key_kind, &[ISSUER, text]));
     let owner = Party {
         look_ups: vec![
-            (TargetKind::Person, keyer.name(&format!("{ISSUER}|{subject}"))),
-            (TargetKind::Person, keyer.name(&subject)),
-            (TargetKind::Person, keyer.name(&format!("{subject}@example.com"))),
             look_up(TargetKind::Subject, KeyKind::Subject, &subject),
             look_up(TargetKind::Session, KeyKind::Session, &format!("session-{index}")),
             look_up(TargetKind::Token, KeyKind::Token, &format!("token-{index}")),
             look_up(TargetKind::Client, KeyKind::Client, "web"),
             (TargetKind::Issuer, keyer.key(KeyKind::Issuer, &[ISSUER])),
         ],
+        names: [
+            (Compare::Exact, format!("{ISSUER}|{subject}")),
+            (Compare::Exact, subject.clone()),
+            (Compare::IgnoreCase, format!("{subject}@example.com")),
+        ]
+        .iter()
+        .flat_map(|(rule, name)| NameKey::of(keyer, *rule, name))
+        .collect(),
         links: vec![LinkKeys {
             source: 0,
-            person: keyer.key(KeyKind::Link, &["hr", "id", &subject]),
-            claim: keyer.key(KeyKind::LinkClaim, &[ISSUER, "sub", &subject]),
+            person: LinkKey::of(keyer, "hr", "id", (Compare::Exact, &subject)),
+            claim: [keyer.key(KeyKind::LinkClaim, &[ISSUER, "sub", &subject]); 2],
             link: 0,
             value: subject.as_str().into(),
         }],

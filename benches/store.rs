@@ -59,6 +59,7 @@ fn event(number: u64) -> NewEvent {
         effective: corp::at(0).wall,
         expires: None,
         persons: vec![],
+        by_rule: true,
     };
     NewEvent { time: corp::at(0).wall, happened: None, id: None, event: Event::Revoked(revocation) }
 }

@@ -38,8 +38,8 @@ pub fn decide(state: &State, request: &Request, shown: &[Shown], now: Now) -> De
     for credential in &proven {
         known::judge(state, chosen.service, credential, now, &mut verdict);
     }
-    if known::mixed(state, &proven) {
-        verdict.add(Reason::MixedIdentities, Determining::None, proven.first().copied());
+    if let Some(people) = known::mixed(state, &proven) {
+        verdict.add(Reason::MixedIdentities, people, proven.first().copied());
     }
     let held: Vec<Vec<Held>> = proven.iter().map(|credential| permitted::roles(state, credential, now)).collect();
     if !verdict.denies() {
@@ -158,9 +158,11 @@ fn conclude(
     let notable = verdict.notable || verdict.exempted.is_some();
     let (reason, determining, credential) = verdict.into_worst().unwrap_or((Reason::Internal, Determining::None, None));
     let credential = credential.or_else(|| proven.first().map(|first| Arc::clone(first)));
-    let person = credential
-        .as_deref()
-        .and_then(|credential| revoked::people(state, &credential.owner).next().map(|known| known.person.id.clone()));
+    let person = credential.as_deref().and_then(|credential| {
+        let owner = &credential.owner;
+        let known = revoked::owners(state, owner).next().or_else(|| revoked::people(state, owner).next())?;
+        Some(known.person.id.clone())
+    });
     let (first, others) = held.split_first().map_or((&[][..], held), |(first, others)| (first, others));
     let everywhere = |role: u16| others.iter().all(|other| other.iter().any(|held| held.role == role));
     let shared: Vec<Held> = first.iter().filter(|held| everywhere(held.role)).copied().collect();

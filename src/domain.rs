@@ -13,6 +13,7 @@ pub mod guard;
 pub mod inbox;
 pub mod issuer;
 pub mod key;
+pub mod name;
 pub mod path;
 pub mod person;
 pub mod policy;

@@ -29,6 +29,8 @@ pub enum Fault {
     GuardedListingRestores,
     /// Law 6: what has begun to deny stops when the clock is set back.
     ClockLifts,
+    /// Law 6: somebody whose directory writes them otherwise is not found: names are compared byte by byte.
+    NamesExactly,
     /// Law 7: a block ends without a trace.
     EndsWithoutCutOff,
     /// Law 8: groups of an old token count beside the directory's.

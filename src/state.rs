@@ -16,8 +16,10 @@ use tokio::sync::watch;
 
 use crate::domain::event::Epoch;
 use crate::domain::key::KeyKind;
+use crate::domain::name::Match;
 use crate::domain::person::PersonId;
 use fold::Fold;
+use people::Known;
 use rules::Rules;
 
 /// Everything that a decision depends on, but for the request, its credentials and the time.
@@ -33,17 +35,36 @@ impl State {
     /// Whom a REF means: anybody who goes by the name, or to whom `ISS|SUB` links.
     #[must_use]
     pub fn resolve(&self, reference: &str) -> Vec<PersonId> {
-        let mut ids = self.fold.named(reference);
+        self.meant(reference).into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// The same, with how far the name may be relied on; sorted by id.
+    #[must_use]
+    pub fn meant(&self, reference: &str) -> Vec<(PersonId, Match)> {
+        let mut found = self.fold.people.named(&self.fold.keyer, reference);
         if let Some((issuer, subject)) = reference.trim().split_once('|') {
-            ids.extend(self.linked(issuer, subject));
+            found.extend(self.linked(issuer, subject));
         }
-        ids.sort();
-        ids.dedup();
-        ids
+        // Where somebody is found twice, the better reason counts.
+        found.sort_unstable_by(|(one, by), (other, by_other)| one.cmp(other).then(by_other.cmp(by)));
+        found.dedup_by(|(later, _), (earlier, _)| later == earlier);
+        found
+    }
+
+    /// The bindings of a person's groups, as their directory compares them, within an issuer.
+    pub fn bindings_of_groups<'a>(&'a self, issuer: u16, known: &'a Known) -> impl Iterator<Item = u32> + 'a {
+        let keyer = &self.fold.keyer;
+        let name = self.rules.policy.issuers.get(usize::from(issuer)).map(|issuer| issuer.name.as_str());
+        known.person.groups.iter().flat_map(move |group| {
+            let exactly = name.map(|name| self.rules.of_group(keyer.key(KeyKind::Group, &[name, group])));
+            let compared = self.fold.people.group(keyer, group).filter(|_| self.rules.compares_groups());
+            let folded = compared.into_iter().flat_map(move |group| self.rules.of_folded_group(issuer, group));
+            exactly.into_iter().flatten().copied().chain(folded)
+        })
     }
 
     /// The persons whom a source links with a subject of its issuer by `sub` or `uid`.
-    fn linked(&self, issuer: &str, subject: &str) -> Vec<PersonId> {
+    fn linked(&self, issuer: &str, subject: &str) -> Vec<(PersonId, Match)> {
         let policy = &self.rules.policy;
         let sources = policy.sources.iter().filter(|source| {
             policy.issuers.get(usize::from(source.issuer)).is_some_and(|rules| &*rules.issuer == issuer)
@@ -52,10 +73,10 @@ impl State {
             .flat_map(|source| source.link.iter().map(move |link| (source, link)))
             .filter(|(_, link)| link.claim == "sub")
             .flat_map(|(source, link)| {
-                let key = self.fold.keyer.key(KeyKind::Link, &[&source.name, &link.attribute, subject]);
-                self.fold.people.linked(key)
+                let people = &self.fold.people;
+                people.linked(&people.link_key(&self.fold.keyer, &source.name, &link.attribute, subject))
             })
-            .map(|known| known.person.id.clone())
+            .map(|(known, by)| (known.person.id.clone(), by))
             .collect()
     }
 }

@@ -7,6 +7,7 @@ mod access;
 mod clock;
 mod configured;
 mod directory;
+mod identifiers;
 mod operator;
 mod plan;
 mod sweep;

@@ -1,11 +1,16 @@
 //! Alarms about what is in order, and yet should wake somebody: a source that says of many people at once that they are
-//! out. It applies at once all the same (design section 3): an explicit word is never held back.
+//! out, and credentials that belong to several people. A word of a source applies at once all the same (design section 3),
+//! and nobody gets in by such a credential (contract section 3, "Names are compared as their source compares them").
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use moka::sync::Cache;
+
+use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{Event, Recorded};
+use crate::domain::person::PersonId;
 use crate::domain::revocation::{Owner, Shape, Target};
 use crate::domain::time::Timestamp;
 use crate::state::State;
@@ -76,6 +81,31 @@ impl Alarms {
     }
 }
 
+/// How long it is remembered that people were named together.
+const SAID: Duration = Duration::from_secs(3_600);
+/// Groups of people that are remembered at most.
+const MOST_SAID: u64 = 10_000;
+
+/// Says once an hour of people that one request belongs to all of them.
+#[derive(Debug)]
+pub struct Mixed(Cache<Vec<PersonId>, ()>);
+
+impl Default for Mixed {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(MOST_SAID).time_to_live(SAID).build())
+    }
+}
+
+impl Mixed {
+    /// The people of a decision, where it was refused for belonging to several of them and nobody was told of it yet.
+    #[must_use]
+    pub fn raised<'a>(&self, decision: &'a Decision) -> Option<&'a [PersonId]> {
+        let Determining::People(people) = &decision.determining else { return None };
+        let new = self.0.entry_by_ref(people).or_insert(()).is_fresh();
+        new.then_some(people.as_slice())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -112,6 +142,7 @@ mod tests {
                 effective: corp::at(0).wall,
                 expires: None,
                 persons: vec![],
+                by_rule: false,
             };
             [Event::Person(person), Event::Revoked(block)]
         };

@@ -79,6 +79,10 @@ pub fn cause(determining: &Determining) -> String {
         Determining::Binding(place) => format!("binding at {place}"),
         Determining::Source(name) => format!("source {name}"),
         Determining::Exemption(id) => format!("exemption r{id}"),
+        Determining::People(people) => {
+            let people: Vec<String> = people.iter().map(ToString::to_string).collect();
+            format!("it belongs to several people: {}", people.join(", "))
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The check flow in one place: authenticate, load the state, decide, keep the books.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
+use super::alarms::Mixed;
 use super::clock::Clock;
 use super::explain::named_by;
 use super::joiners::Joiners;
@@ -14,6 +16,7 @@ use crate::authenticate::Authenticator;
 use crate::decide::decide;
 use crate::domain::credential::Shown;
 use crate::domain::decision::{Decision, Determining};
+use crate::domain::person::PersonId;
 use crate::domain::policy::Policy;
 use crate::domain::time::Now;
 use crate::envoy::{Answered, Gate, Judged, Trouble};
@@ -70,6 +73,8 @@ pub struct CheckGate {
     pub metrics: Arc<Metrics>,
     /// Who looks people up whom nobody knows yet.
     pub joiners: Joiners,
+    /// Who says that a credential belongs to several people.
+    pub mixed: Mixed,
 }
 
 /// A check that keeps meeting reloads gives up after this many: they come by the second at most, and a
@@ -151,6 +156,9 @@ impl Gate for CheckGate {
     fn answered(&self, answered: Answered<'_>) {
         let judged = answered.judged;
         self.metrics.answered(&judged.decision, answered.took);
+        if let Some(people) = self.mixed.raised(&judged.decision) {
+            self.say_mixed(people);
+        }
         let path = answered.request.map_or("", |request| match &request.path {
             Path::Forms(forms) => forms.first().map_or("", String::as_str),
             Path::Odd(_) => "",
@@ -163,6 +171,21 @@ impl Gate for CheckGate {
             form: answered.request.map(form).unwrap_or_default(),
         };
         self.recorder.decision(&judged.decision, facts);
+    }
+}
+
+impl CheckGate {
+    /// One of them is let in nowhere, until their source tells them apart.
+    fn say_mixed(&self, people: &[PersonId]) {
+        for source in people.iter().map(|person| &person.source).collect::<BTreeSet<_>>() {
+            self.metrics.source_error(source, "mixed_identities");
+        }
+        let names = people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        tracing::error!(
+            people = names,
+            "a credential belongs to several people and is refused: {names}; take what they share from all but one of \
+             them in their source, or `link` by another attribute"
+        );
     }
 }
 

@@ -128,12 +128,12 @@ impl Joiners {
                 continue;
             };
             let Some(by) = source.link.get(usize::from(link.link)) else { continue };
-            let remembered = self.nobodies.get(&link.person);
+            let remembered = self.nobodies.get(&link.person.folded);
             if remembered.is_some_and(|at| now.steady.since(at) < REMEMBERED) {
                 continue;
             }
-            if let Some((_, look_up)) = on_their_way.get(&link.person) {
-                questions.push((link.person, look_up.clone()));
+            if let Some((_, look_up)) = on_their_way.get(&link.person.folded) {
+                questions.push((link.person.folded, look_up.clone()));
                 continue;
             }
             if !budgets.entry(source.name.clone()).or_insert_with(|| Budget::full(instant)).take(instant) {
@@ -142,8 +142,8 @@ impl Joiners {
             let (sources, name) = (self.sources.clone(), source.name.clone());
             let (attribute, value) = (by.attribute.clone(), link.value.to_string());
             let look_up = async move { sources.look_up(&name, &attribute, &value).await }.boxed().shared();
-            on_their_way.insert(link.person, (instant, look_up.clone()));
-            questions.push((link.person, look_up));
+            on_their_way.insert(link.person.folded, (instant, look_up.clone()));
+            questions.push((link.person.folded, look_up));
         }
         questions
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::alarms::Alarms;
+use super::alarms::{Alarms, Mixed};
 use super::books::{Book, Herald, Scribe};
 use super::clock::Clock;
 use super::gate::{Active, Authenticators, CheckGate};
@@ -188,6 +188,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         recorder: recorder.clone(),
         metrics: Arc::clone(&metrics),
         joiners: Joiners::new(sources.clone()),
+        mixed: Mixed::default(),
     });
     let ledger = Arc::new(Book { recorder: recorder.clone(), clock: Arc::clone(&clock) });
     let guard = Guard::new(bootstrap(&settings)?, Arc::clone(&ledger) as _);

@@ -19,7 +19,7 @@ use crate::control::views::{
 };
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{Event, Position, Recorded};
-use crate::domain::key::Key;
+use crate::domain::key::{Key, RefKey};
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Enforcement, Policy};
 use crate::domain::revocation::{RevocationId, Target, TargetKind};
@@ -30,7 +30,7 @@ use crate::request::Request;
 use crate::source::directory::Finding;
 use crate::state::State;
 use crate::state::people::Known;
-use crate::state::revocations::Stand;
+use crate::state::revocations::{Entry, Stand};
 use crate::telemetry::health::Readiness;
 
 /// Revocations that are shown of one person at most, newest first.
@@ -115,8 +115,7 @@ impl<L: Log> LiveViews<L> {
     }
 
     async fn person_view(&self, state: &State, known: &Known) -> PersonView {
-        let keys = known.names.iter().copied().chain([known.key]);
-        let revocations = self.standing(ids_under(state, keys), SHOWN).await;
+        let revocations = self.standing(ids_of(state, known), SHOWN).await;
         let exempted = state.fold.exempted.get(known.key).iter().map(|entry| entry.expires).max();
         let recorder = &self.gate.recorder;
         let last = recorder.last_allows(&known.person.id).into_iter();
@@ -142,12 +141,24 @@ impl<L: Log> LiveViews<L> {
     }
 }
 
-fn ids_under(state: &State, keys: impl IntoIterator<Item = Key>) -> BTreeSet<Position> {
-    keys.into_iter()
-        .flat_map(|key| state.fold.revocations.under(key))
-        .filter(|entry| entry.stand != Stand::Leftover)
-        .map(|entry| entry.id)
-        .collect()
+/// What stands that is about a person, or about one of their names.
+fn ids_of(state: &State, known: &Known) -> BTreeSet<Position> {
+    let revocations = &state.fold.revocations;
+    let names = known
+        .names
+        .iter()
+        .flat_map(|name| revocations.under(name.key).iter().filter(|entry| name.is(entry.rules, entry.whose)));
+    standing(revocations.under(known.key).iter().chain(names))
+}
+
+/// What stands that says this very REF, in any spelling.
+fn ids_of_ref(state: &State, reference: &str) -> BTreeSet<Position> {
+    let keys = RefKey::of(&state.fold.keyer, reference);
+    standing(keys.iter().flat_map(|name| state.fold.revocations.under(name.key)))
+}
+
+fn standing<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<Position> {
+    entries.filter(|entry| entry.stand != Stand::Leftover).map(|entry| entry.id).collect()
 }
 
 /// Says so where a target is about an issuer that nobody takes tokens of: a typing error, most likely.
@@ -177,12 +188,7 @@ fn roles_of(state: &State, known: &Known, now: Now) -> Vec<String> {
     let Some(source) = policy.sources.iter().find(|source| source.name == known.person.id.source) else {
         return Vec::new();
     };
-    let Some(issuer) = policy.issuers.get(usize::from(source.issuer)) else { return Vec::new() };
-    let keyer = &state.fold.keyer;
-    let groups = known.person.groups.iter().flat_map(|group| {
-        let key = keyer.key(crate::domain::key::KeyKind::Group, &[&issuer.name, group]);
-        state.rules.of_group(key).iter().copied()
-    });
+    let groups = state.bindings_of_groups(source.issuer, known);
     let pinned = state.fold.pinned.get(&known.key).into_iter().flatten();
     let names = pinned.flat_map(|name| state.rules.of_name(name).iter().copied());
     let bindings: BTreeSet<u32> = groups.chain(names).chain(state.rules.of_everyone().iter().copied()).collect();
@@ -206,14 +212,16 @@ impl<L: Log> Views for LiveViews<L> {
         let state = self.state();
         let wanted = filter.reference.as_ref().map(|reference| {
             let persons = state.resolve(reference);
-            let known = persons.iter().filter_map(|id| state.fold.people.find(&state.fold.keyer, id));
-            let mut keys: Vec<Key> = known.flat_map(|known| known.names.iter().copied().chain([known.key])).collect();
-            keys.push(state.fold.keyer.name(reference));
-            (keys, persons)
+            let known: Vec<&Known> =
+                persons.iter().filter_map(|id| state.fold.people.find(&state.fold.keyer, id)).collect();
+            (reference, persons, known)
         });
         if filter.ended {
             let mut views = self.history(filter.before).await;
-            if let Some((keys, persons)) = wanted {
+            if let Some((reference, persons, known)) = wanted {
+                let mut keys: Vec<Key> = known.iter().map(|known| known.key).collect();
+                keys.extend(known.iter().flat_map(|known| known.names.iter().map(|name| name.key)));
+                keys.extend(RefKey::of(&state.fold.keyer, reference).iter().map(|name| name.key));
                 views.retain(|view| {
                     let target = &view.revocation;
                     keys.contains(&target.target.key(&state.fold.keyer))
@@ -224,11 +232,11 @@ impl<L: Log> Views for LiveViews<L> {
             return views;
         }
         let mut ids: BTreeSet<Position> = match wanted {
-            Some((keys, _)) => ids_under(&state, keys),
-            None => {
-                let entries = state.fold.revocations.iter();
-                entries.filter(|entry| entry.stand != Stand::Leftover).map(|entry| entry.id).collect()
+            Some((reference, _, known)) => {
+                let of_people = known.iter().flat_map(|known| ids_of(&state, known));
+                of_people.chain(ids_of_ref(&state, reference)).collect()
             }
+            None => standing(state.fold.revocations.iter()),
         };
         if let Some(before) = filter.before {
             let _newer = ids.split_off(&before.0);

@@ -239,7 +239,12 @@ fn determining(determining: &Determining) -> Option<String> {
         Determining::Binding(place) => Some(format!("binding {place}")),
         Determining::Source(name) => Some(format!("source {name}")),
         Determining::Exemption(position) => Some(format!("exemption {position}")),
+        Determining::People(people) => Some(format!("people {}", listed(people))),
     }
+}
+
+fn listed(people: &[PersonId]) -> String {
+    people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The persons that an event concerns, one of whom can be named in its record.

@@ -200,6 +200,7 @@ async fn plain_allows_leave_no_record_but_the_last_is_known() {
             effective: at(199),
             expires: None,
             persons: vec![],
+            by_rule: false,
         };
         let new = NewEvent { time: at(200), happened: None, id: None, event: Event::Revoked(revocation) };
         recorder.enforced(&Recorded { position: 8, new }, 1, at(200)).await.unwrap();

@@ -4,11 +4,14 @@
 //! refused with `bad_claims`. What is well-typed is read all the same, because a flawed token of somebody who
 //! has left is denied for that reason first (contract section 4).
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::domain::credential::{CredentialKind, Identity, LinkKeys, Party};
 use crate::domain::issuer::{ClaimNames, IssuerRules, MachineRule, TokenType};
-use crate::domain::key::{Key, KeyKind, Keyer};
+use crate::domain::key::{Key, KeyKind, Keyer, LinkKey, NameKey};
+use crate::domain::name::Compare;
 use crate::domain::policy::Policy;
 use crate::domain::reason::Reason;
 use crate::domain::revocation::TargetKind;
@@ -98,13 +101,19 @@ impl Reader<'_> {
     fn party(&self, claims: &Claims<'_>, speaker: Speaker<'_>) -> Party {
         let (issuer, names) = (speaker.issuer, speaker.names);
         let mut look_ups = vec![(TargetKind::Issuer, self.keyer.key(KeyKind::Issuer, &[issuer]))];
-        let mut people: Vec<String> = Vec::new();
+        let mut names_of: Vec<NameKey> = Vec::new();
         if let Some(subject) = claims.text("sub") {
             look_ups.push((TargetKind::Subject, self.keyer.key(KeyKind::Subject, &[issuer, subject])));
-            people.push(format!("{issuer}|{subject}"));
-            people.push(subject.to_owned());
+            for name in [&format!("{issuer}|{subject}"), subject] {
+                names_of.extend(NameKey::of(self.keyer, Compare::Exact, name));
+            }
         }
-        people.extend([&names.email, &names.username].iter().filter_map(|name| claims.name(name)).map(str::to_owned));
+        for (name, attribute) in [(&names.email, "email"), (&names.username, "username")] {
+            let Some(value) = claims.name(name) else { continue };
+            for rule in self.rules_of(attribute, speaker) {
+                names_of.extend(NameKey::of(self.keyer, rule, value));
+            }
+        }
         if let Some(session) = claims.text(&names.session) {
             look_ups.push((TargetKind::Session, self.keyer.key(KeyKind::Session, &[issuer, session])));
         }
@@ -115,17 +124,28 @@ impl Reader<'_> {
         for client in [names.client.as_str(), "client_id"].iter().filter_map(|name| claims.text(name)) {
             look_ups.push((TargetKind::Client, self.keyer.key(KeyKind::Client, &[issuer, client])));
         }
-        let links = self.links(claims, speaker, &mut people);
-        look_ups.extend(people.iter().map(|name| (TargetKind::Person, self.keyer.name(name))));
+        let links = self.links(claims, speaker, &mut names_of);
         look_ups.sort_unstable();
         look_ups.dedup();
-        Party { look_ups, links, retired: self.retired_links(claims, issuer) }
+        names_of.sort_unstable();
+        names_of.dedup();
+        Party { look_ups, names: names_of, links, retired: self.retired_links(claims, issuer) }
+    }
+
+    /// The rules by which the sources of the speaker compare an attribute that every person has a place for.
+    fn rules_of(&self, attribute: &str, speaker: Speaker<'_>) -> BTreeSet<Compare> {
+        let sources = self.policy.sources.iter().filter(|source| Some(source.issuer) == speaker.index);
+        let mut rules: BTreeSet<Compare> = sources.map(|source| source.directory.compares(attribute)).collect();
+        if rules.is_empty() {
+            rules.insert(Compare::IgnoreCase);
+        }
+        rules
     }
 
     /// For each source of the speaker: the first claim of `link` that is present, and no other.
     ///
-    /// Its value is an identifier of the person at the provider, so it is also added to `people`.
-    fn links(&self, claims: &Claims<'_>, speaker: Speaker<'_>, people: &mut Vec<String>) -> Vec<LinkKeys> {
+    /// Its value is an identifier of the person at the provider, so it is also added to `names`.
+    fn links(&self, claims: &Claims<'_>, speaker: Speaker<'_>, names: &mut Vec<NameKey>) -> Vec<LinkKeys> {
         let Some(index) = speaker.index else { return Vec::new() };
         let Some(rules) = self.policy.issuers.get(usize::from(index)) else { return Vec::new() };
         let mut links = Vec::new();
@@ -134,8 +154,9 @@ impl Reader<'_> {
                 continue;
             }
             let Some(linked) = linked(claims, &source.link) else { continue };
-            people.push(linked.value.to_owned());
-            links.push(self.link_keys(number, (&source.name, &rules.issuer), linked));
+            let rule = source.directory.compares(&linked.link.attribute);
+            names.extend(NameKey::of(self.keyer, rule, linked.value));
+            links.push(self.link_keys(number, (&source.name, &rules.issuer), (rule, linked)));
         }
         links
     }
@@ -145,17 +166,25 @@ impl Reader<'_> {
         let of_issuer = |(retired, _): &(&Retired, u16)| retired.linking.issuer == issuer;
         let retired = self.policy.retired.iter().zip(0_u16..).filter(of_issuer);
         let keys = |(retired, number): (&Retired, u16)| {
-            Some(self.link_keys(number, (&retired.name, issuer), linked(claims, &retired.linking.link)?))
+            let linked = linked(claims, &retired.linking.link)?;
+            let rule = retired.linking.directory.map_or(Compare::Exact, |by| by.compares(&linked.link.attribute));
+            Some(self.link_keys(number, (&retired.name, issuer), (rule, linked)))
         };
         retired.filter_map(keys).collect()
     }
 
-    fn link_keys(&self, number: u16, (source, issuer): (&str, &str), linked: Linked<'_>) -> LinkKeys {
+    fn link_keys(
+        &self,
+        number: u16,
+        (source, issuer): (&str, &str),
+        (rule, linked): (Compare, Linked<'_>),
+    ) -> LinkKeys {
         let Linked { number: place, link, value } = linked;
+        let claim = |value: &str| self.keyer.key(KeyKind::LinkClaim, &[issuer, &link.claim, value]);
         LinkKeys {
             source: number,
-            person: self.keyer.key(KeyKind::Link, &[source, &link.attribute, value]),
-            claim: self.keyer.key(KeyKind::LinkClaim, &[issuer, &link.claim, value]),
+            person: LinkKey::of(self.keyer, source, &link.attribute, (rule, value)),
+            claim: [claim(&rule.fold(value).text), claim(value)],
             link: place,
             value: value.into(),
         }

@@ -1,5 +1,7 @@
 //! `offboard revocations`, `person`, `people` and `status`: what is shown.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -67,12 +69,17 @@ impl Revocations {
 
 fn person(one: proto::Person) -> Row {
     let standing = one.revocations.into_iter().map(|one| format!("{} {} ({})", one.id, one.shape, one.reason));
+    let further = one.attributes.into_iter().map(|(name, value)| (name, vec![value]));
+    let further = further.chain(one.more.into_iter().map(|more| (more.attribute, more.values)));
+    let further: BTreeSet<String> =
+        further.flat_map(|(name, values)| values.into_iter().map(move |value| format!("{name}: {value}"))).collect();
     let seen = one.last_allows.into_iter().map(|last| format!("{} {}", last.service, last.time));
     vec![
         ("id", text(one.id)),
         ("status", text(one.status)),
         ("email", optional(one.email)),
         ("username", optional(one.username)),
+        ("further_names", texts(further)),
         ("groups", texts(one.groups)),
         ("roles", texts(one.roles)),
         ("revocations", texts(standing)),

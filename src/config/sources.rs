@@ -114,6 +114,7 @@ fn source(
     let rules = SourceRules {
         name: name.clone()?,
         issuer: issuer?,
+        directory: kind.directory,
         supplies: Supplies { people: true, groups: true },
         required,
         max_staleness,

@@ -204,6 +204,12 @@ pub fn person(view: PersonView) -> proto::Person {
         email: view.person.email,
         username: view.person.username,
         attributes: view.person.attributes.into_iter().collect(),
+        more: view
+            .person
+            .more
+            .into_iter()
+            .map(|(attribute, values)| proto::FurtherValues { attribute, values })
+            .collect(),
         groups: view.person.groups,
         roles: view.roles,
         keys: view.keys,

@@ -55,15 +55,7 @@ struct Known;
 
 fn view(source: &str, key: &str) -> PersonView {
     PersonView {
-        person: Person {
-            id: PersonId { source: source.into(), key: key.into() },
-            status: Of::Active,
-            email: None,
-            username: None,
-            attributes: std::collections::BTreeMap::new(),
-            changed: None,
-            groups: vec![],
-        },
+        person: Person::new(PersonId { source: source.into(), key: key.into() }, Of::Active),
         roles: vec!["reader".into()],
         keys: vec![],
         revocations: vec![],

@@ -1,13 +1,13 @@
 //! Who is it, and does what we know of them still count?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::revoked;
 use super::verdict::Verdict;
 use crate::domain::credential::Verified;
 use crate::domain::decision::Determining;
-use crate::domain::key::Key;
+use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Service, Unknown};
 use crate::domain::reason::Reason;
 use crate::domain::source::{SourceRules, WhenStale};
@@ -18,11 +18,11 @@ use crate::state::State;
 /// Judges whether the sources of a credential's issuer can be believed about its owner, and whether they know
 /// them. Only people are asked about: a machine's own token has none.
 pub(super) fn judge(state: &State, service: &Service, credential: &Arc<Verified>, now: Now, verdict: &mut Verdict) {
-    let mut people = revoked::people(state, &credential.owner).peekable();
-    let nobody = people.peek().is_none();
-    if nobody && credential.machine {
+    let people = revoked::people(state, &credential.owner);
+    if credential.machine && revoked::people(state, &credential.owner).next().is_none() {
         return judge_machine(state, credential, verdict);
     }
+    let nobody = revoked::owners(state, &credential.owner).next().is_none();
     let exemption = if nobody {
         None
     } else {
@@ -74,23 +74,28 @@ fn staleness(state: &State, service: &Service, source: &SourceRules, now: Now) -
     (synced.is_stale(max, now) && when_stale == WhenStale::Deny).then_some(Reason::StaleSource)
 }
 
-/// Two people on one request: two persons of one source, or, where no source knows either, two subjects of
-/// one issuer.
-pub(super) fn mixed(state: &State, credentials: &[&Arc<Verified>]) -> bool {
-    let mut of_source: BTreeMap<&str, Key> = BTreeMap::new();
+/// Two people on one request: two persons of one source who have not departed, or, where no source knows either, two
+/// subjects of one issuer.
+///
+/// Names them, where a source knows them.
+pub(super) fn mixed(state: &State, credentials: &[&Arc<Verified>]) -> Option<Determining> {
+    let mut of_source: BTreeMap<&str, BTreeSet<&PersonId>> = BTreeMap::new();
     let mut unlinked: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    let mut mixed = None;
     for credential in credentials {
         let mut linked = false;
         for known in revoked::people(state, &credential.owner) {
             linked = true;
-            if *of_source.entry(&known.person.id.source).or_insert(known.key) != known.key {
-                return true;
+            // Whoever departed is denied already, and may have been called as somebody else is now.
+            if known.person.status != Status::Departed {
+                of_source.entry(&known.person.id.source).or_default().insert(&known.person.id);
             }
         }
         let subject = credential.subject.as_deref();
         if !linked && !credential.machine && *unlinked.entry(&credential.issuer).or_insert(subject) != subject {
-            return true;
+            mixed = Some(Determining::None);
         }
     }
-    false
+    let people: Vec<PersonId> = of_source.into_values().filter(|people| people.len() > 1).flatten().cloned().collect();
+    if people.is_empty() { mixed } else { Some(Determining::People(people)) }
 }

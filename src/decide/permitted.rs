@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::revoked;
 use crate::domain::binding::{Binding, Permission};
 use crate::domain::credential::Verified;
-use crate::domain::key::KeyKind;
+use crate::domain::name::Match;
 use crate::domain::person::PersonId;
 use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
@@ -41,11 +41,14 @@ pub(super) fn roles(state: &State, credential: &Verified, now: Now) -> Vec<Held>
     for link in &credential.owner.links {
         let source = state.rules.policy.sources.get(usize::from(link.source));
         let supplies_groups = source.is_some_and(|source| source.supplies.groups);
-        for known in state.fold.people.linked(link.person) {
+        for (known, by) in state.fold.people.linked(&link.person) {
             nobody = false;
             from_directory |= supplies_groups;
+            if by != Match::Grants {
+                continue;
+            }
             if supplies_groups {
-                bindings.extend(directory_groups(state, credential, &known.person.groups));
+                bindings.extend(state.bindings_of_groups(credential.issuer_index, known));
             }
             bindings.extend(pinned(state, credential, known.key));
         }
@@ -74,19 +77,6 @@ fn held(state: &State, mut bindings: Vec<u32>, now: Now) -> Vec<Held> {
     held
 }
 
-fn directory_groups<'a>(
-    state: &'a State,
-    credential: &'a Verified,
-    groups: &'a [String],
-) -> impl Iterator<Item = u32> + 'a {
-    let issuer = state.rules.policy.issuers.get(usize::from(credential.issuer_index));
-    groups
-        .iter()
-        .filter_map(move |group| Some(state.fold.keyer.key(KeyKind::Group, &[&issuer?.name, group])))
-        .flat_map(|group| state.rules.of_group(group))
-        .copied()
-}
-
 /// The bindings of names that are pinned to this person, where the credential belongs to everyone whom the
 /// name is pinned to within its issuer.
 fn pinned<'a>(
@@ -101,7 +91,7 @@ fn pinned<'a>(
         .filter(move |name| issuer.is_some_and(|issuer| issuer.name == name.0))
         .filter(|name| {
             let persons = state.fold.pins.get(name.as_ref()).map_or(&[][..], Vec::as_slice);
-            let own = |id: &PersonId| revoked::people(state, &credential.owner).any(|known| known.person.id == *id);
+            let own = |id: &PersonId| revoked::owners(state, &credential.owner).any(|known| known.person.id == *id);
             !persons.is_empty() && persons.iter().all(own)
         })
         .flat_map(|name| state.rules.of_name(name))

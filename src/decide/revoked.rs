@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::verdict::Verdict;
 use crate::domain::credential::{Party, Verified};
 use crate::domain::decision::Determining;
-use crate::domain::key::Key;
+use crate::domain::key::{Key, NameKey};
+use crate::domain::name::Match;
 use crate::domain::reason::Reason;
 use crate::domain::revocation::{RevocationId, TargetKind};
 use crate::domain::time::{Now, Timestamp};
@@ -50,9 +51,15 @@ pub(super) fn of_person(state: &State, person: Key, now: Now) -> Option<u64> {
     state.fold.exempted.get(person).iter().find(|entry| now.steady < entry.expires).map(|entry| entry.id)
 }
 
-/// Every person to whom a party belongs.
+/// Every person to whom a party belongs, as far as denials go.
 pub(super) fn people<'a>(state: &'a State, party: &'a Party) -> impl Iterator<Item = &'a Known> {
-    party.links.iter().flat_map(|link| state.fold.people.linked(link.person))
+    party.links.iter().flat_map(|link| state.fold.people.linked(&link.person)).map(|(known, _)| known)
+}
+
+/// Every person to whom a party belongs so surely that it may have what is theirs.
+pub(super) fn owners<'a>(state: &'a State, party: &'a Party) -> impl Iterator<Item = &'a Known> {
+    let linked = party.links.iter().flat_map(|link| state.fold.people.linked(&link.person));
+    linked.filter(|(_, by)| *by == Match::Grants).map(|(known, _)| known)
 }
 
 /// One party on trial.
@@ -69,27 +76,39 @@ impl Trial<'_> {
         // always nothing is found, and this is the whole look-up.
         let (fold, rules) = (&self.state.fold, &self.state.rules);
         let suspects = party.look_ups.iter().filter(|(_, key)| fold.revocations.may_hold(*key)).count();
-        if suspects > 0 || rules.configures_revocations() {
-            for (_, key) in &party.look_ups {
-                self.look_up(*key, verdict);
-            }
+        let names = party.names.iter().filter(|name| fold.revocations.may_hold(name.key)).count();
+        if suspects + names > 0 || rules.configures_revocations() {
+            party.look_ups.iter().for_each(|(_, key)| self.look_up(*key, verdict));
+            party.names.iter().for_each(|name| self.look_up_name(name, verdict));
         }
         for link in party.links.iter().chain(&party.retired) {
-            self.look_up(link.claim, verdict);
-            for known in self.state.fold.people.linked(link.person) {
+            let [folded, as_is] = link.claim;
+            self.look_up(folded, verdict);
+            if as_is != folded {
+                self.look_up(as_is, verdict);
+            }
+            for (known, _) in self.state.fold.people.linked(&link.person) {
                 self.look_up(known.key, verdict);
-                for name in known.names.iter() {
-                    self.look_up(*name, verdict);
-                }
+                known.names.iter().for_each(|name| self.look_up_name(name, verdict));
             }
         }
     }
 
     fn look_up(&self, key: Key, verdict: &mut Verdict) {
-        for entry in self.state.fold.revocations.under(key) {
+        self.look_up_if(key, |_| true, verdict);
+    }
+
+    /// A REF stands under every spelling that a rule makes of it: the name's own rule says which of them count.
+    fn look_up_name(&self, name: &NameKey, verdict: &mut Verdict) {
+        let is = |entry: &Entry| entry.kind == TargetKind::Person && name.is(entry.rules, entry.whose);
+        self.look_up_if(name.key, is, verdict);
+    }
+
+    fn look_up_if(&self, key: Key, counts: impl Fn(&Entry) -> bool, verdict: &mut Verdict) {
+        for entry in self.state.fold.revocations.under(key).iter().filter(|entry| counts(entry)) {
             self.weigh(entry, verdict, |entry| Determining::Revocation(RevocationId(entry.id)));
         }
-        for entry in self.state.rules.configured(key) {
+        for entry in self.state.rules.configured(key).iter().filter(|entry| counts(entry)) {
             self.weigh(entry, verdict, |entry| self.place(entry));
         }
     }

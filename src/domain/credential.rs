@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::key::Key;
+use super::key::{Key, LinkKey, NameKey};
 use super::reason::Reason;
 use super::revocation::TargetKind;
 use super::time::{Now, Timestamp};
@@ -32,10 +32,10 @@ impl CredentialKind {
 pub struct LinkKeys {
     /// Index of the source (of the retired one) in the policy that the credential was verified under.
     pub source: u16,
-    /// Key of `(source, attribute, value)`: whom it belongs to.
-    pub person: Key,
-    /// Key of `(iss, claim, value)`: cut-offs on the identifier itself.
-    pub claim: Key,
+    /// Whom it belongs to.
+    pub person: LinkKey,
+    /// Keys of `(iss, claim, value)`, folded and as it is: cut-offs on the identifier itself.
+    pub claim: [Key; 2],
     /// Which link of that source it is.
     pub link: u16,
     /// What the claim says: what a source is asked for, where nobody is known under it.
@@ -47,6 +47,8 @@ pub struct LinkKeys {
 pub struct Party {
     /// Everything under which it may be revoked, whatever the directory says.
     pub look_ups: Vec<(TargetKind, Key)>,
+    /// The names under which a REF may deny it, whatever the directory says.
+    pub names: Vec<NameKey>,
     /// One per source of the party's issuer, where a claim that `link` names is present.
     pub links: Vec<LinkKeys>,
     /// The same for sources that were taken out of the configuration: their blocks stand, and nothing else of them.

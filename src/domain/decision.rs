@@ -24,6 +24,8 @@ pub enum Determining {
     Source(String),
     /// The position of a break-glass event.
     Exemption(u64),
+    /// Several people of one source, to all of whom one request belongs.
+    People(Vec<PersonId>),
 }
 
 /// One decision. The same state, request, credentials and time give the same decision (law 9).

@@ -224,6 +224,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::name::Directory;
     use crate::domain::person::Status;
     use crate::domain::revocation::Owner;
     use crate::domain::source::Link;
@@ -267,12 +268,12 @@ mod tests {
     }
 
     fn revocation() -> impl Strategy<Value = Revocation> {
-        let persons = prop::collection::vec(person(), 0..3);
+        let persons = (prop::collection::vec(person(), 0..3), any::<bool>());
         let times = (time(), prop::option::of(time()));
         (target(), shape(), text(), owner(), times, persons).prop_map(
-            |(target, shape, reason, owner, (effective, expires), persons)| {
+            |(target, shape, reason, owner, (effective, expires), (persons, by_rule))| {
                 let actor = reason.clone();
-                Revocation { target, shape, reason, owner, actor, effective, expires, persons }
+                Revocation { target, shape, reason, owner, actor, effective, expires, persons, by_rule }
             },
         )
     }
@@ -282,13 +283,12 @@ mod tests {
         let status = prop::sample::select(vec![Status::Active, Status::Suspended, Status::Departed]);
         (person(), status, prop::option::of(text()), attributes, prop::collection::vec(text(), 0..3)).prop_map(
             |(id, status, email, attributes, groups)| Person {
-                id,
-                status,
                 username: email.clone(),
                 email,
+                more: attributes.keys().map(|name| (name.clone(), groups.clone())).collect(),
                 attributes,
-                changed: None,
                 groups,
+                ..Person::new(id, status)
             },
         )
     }
@@ -334,7 +334,14 @@ mod tests {
             }),
             exemption,
             (text(), text(), text(), text()).prop_map(|(source, issuer, claim, attribute)| {
-                Event::Linked { source, linking: Linking { issuer, link: vec![Link { claim, attribute }] } }
+                Event::Linked {
+                    source,
+                    linking: Linking {
+                        issuer,
+                        link: vec![Link { claim, attribute }],
+                        directory: Some(Directory::Ldap),
+                    },
+                }
             }),
             id().prop_map(|exemption| Event::ExemptionEnded { exemption, cause: EndCause::Expired }),
             (text(), text(), person()).prop_map(|(issuer, name, person)| Event::Pinned { issuer, name, person }),

@@ -5,11 +5,13 @@ use std::hash::Hasher as _;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
+use super::name::Compare;
+
 /// A 128-bit keyed hash of what it stands for.
 ///
 /// Keyed, because its inputs are chosen by callers: without the installation's secret nobody can make
 /// two that collide, or that crowd one shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// The more significant half: chooses the shard.
     pub high: u64,
@@ -37,13 +39,13 @@ pub enum KeyKind {
     Certificate,
     /// `(source, immutable key)` of a person
     Person,
-    /// `(name, folded to lower case)`: any identifier of a person, as people write it
+    /// `(name, folded)`: any identifier of a person, as people write it; see [`NameKey`]
     Name,
-    /// `(source, attribute, value)`: what a claim is compared with, exactly
+    /// `(source, attribute, value, folded)`: what a claim is compared with; see [`LinkKey`]
     Link,
     /// `(issuer, claim, value)`: an identifier that `link` uses, whoever holds it
     LinkClaim,
-    /// `(issuer, group)`
+    /// `(issuer, group)`, or `(group, folded)`
     Group,
     /// `(name)` of a source
     Source,
@@ -82,17 +84,138 @@ impl Keyer {
         Key { high: hash.h1, low: hash.h2 }
     }
 
-    /// The key of an identifier as people write it: case and surrounding space do not count.
+    /// The key of an identifier as the first versions compared it: case and surrounding space do not count.
     #[must_use]
     pub fn name(&self, name: &str) -> Key {
         self.key(KeyKind::Name, &[&fold_name(name)])
     }
 }
 
-/// A name as it is compared: trimmed, lower case.
-///
-/// Folding can only make more people share a name, and a shared name grants nothing and denies all who
-/// share it, so it errs on the strict side.
+/// Which rules a key stands for, one bit for each.
+const fn bit(compare: Compare) -> u8 {
+    match compare {
+        Compare::Exact => 1,
+        Compare::IgnoreCase => 2,
+        Compare::Prepared => 4,
+        Compare::DistinguishedName => 8,
+    }
+}
+
+/// A name that somebody has: what a REF that is denied is looked up under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NameKey {
+    /// Key of the name, folded.
+    pub key: Key,
+    /// The rule by which the name is compared; 0: as the first versions did, with what they wrote down.
+    rule: u8,
+    /// A hash of the name as it is, for the rule that compares exactly.
+    exact: u32,
+}
+
+/// A REF that is denied, under one of its keys: for which rules it stands there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RefKey {
+    /// Key of the REF, folded by these rules.
+    pub key: Key,
+    /// The rules; 0: as the first versions compared.
+    pub rules: u8,
+    /// A hash of the REF as it is.
+    pub exact: u32,
+}
+
+fn exact(keyer: &Keyer, name: &str) -> u32 {
+    (keyer.key(KeyKind::Name, &["exact", name]).low >> 32) as u32
+}
+
+/// The text of a name that is hashed: what is compared exactly stands where the first versions looked for it.
+fn text(compare: Compare, name: &str) -> String {
+    match compare {
+        Compare::Exact => fold_name(name),
+        other => other.fold(name.trim()).text.into_owned(),
+    }
+}
+
+impl NameKey {
+    /// The keys of a name that is compared by this rule.
+    pub fn of(keyer: &Keyer, compare: Compare, name: &str) -> impl Iterator<Item = Self> {
+        let (folded, before) = (text(compare, name), fold_name(name));
+        let exact = if compare == Compare::Exact { exact(keyer, name.trim()) } else { 0 };
+        let key = |text: &str, rule: u8| Self { key: keyer.key(KeyKind::Name, &[text]), rule, exact };
+        let old = (folded != before).then(|| key(&before, 0));
+        std::iter::once(key(&folded, bit(compare))).chain(old)
+    }
+
+    /// Whether a REF that stands under this key, for these rules, is this name.
+    #[must_use]
+    pub fn is(&self, rules: u8, exact: u32) -> bool {
+        rules == 0 || (rules & self.rule != 0 && (self.rule != bit(Compare::Exact) || exact == self.exact))
+    }
+}
+
+impl RefKey {
+    /// The keys of a REF, which may be a name of any rule.
+    #[must_use]
+    pub fn of(keyer: &Keyer, reference: &str) -> Vec<Self> {
+        let mut found: Vec<(String, u8)> = Vec::new();
+        for compare in Compare::ALL {
+            let text = text(compare, reference);
+            match found.iter_mut().find(|(other, _)| *other == text) {
+                Some((_, rules)) => *rules |= bit(compare),
+                None => found.push((text, bit(compare))),
+            }
+        }
+        let exact = exact(keyer, reference.trim());
+        let key = |(text, rules): (String, u8)| Self { key: keyer.key(KeyKind::Name, &[&text]), rules, exact };
+        found.into_iter().map(key).collect()
+    }
+}
+
+/// What a claim links by: a value of an attribute of one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LinkKey {
+    /// Key of the value, folded by the attribute's rule.
+    pub folded: Key,
+    /// Key of the value as it is: people of a source that the log knows no rules of yet stand there.
+    pub exact: Key,
+    /// Equal for values that may stand for one another in what gives access.
+    pub strict: u64,
+}
+
+impl LinkKey {
+    /// The key of a value of a source's attribute.
+    #[must_use]
+    pub fn of(keyer: &Keyer, source: &str, attribute: &str, (compare, value): (Compare, &str)) -> Self {
+        let folded = compare.fold(value);
+        let key = |text: &str| keyer.key(KeyKind::Link, &[source, attribute, text]);
+        let folded_key = key(&folded.text);
+        let strict = if folded.strict() == folded.text { folded_key } else { key(folded.strict()) };
+        let exact = if folded.text == value { folded_key } else { key(value) };
+        Self { folded: folded_key, exact, strict: strict.low }
+    }
+}
+
+/// The name of a group of a directory that compares them by a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupKey {
+    /// Key of the name, folded.
+    pub folded: Key,
+    /// Equal for names that may stand for one another.
+    pub strict: u64,
+}
+
+impl GroupKey {
+    /// The key of a group's name.
+    #[must_use]
+    pub fn of(keyer: &Keyer, (compare, name): (Compare, &str)) -> Self {
+        let folded = compare.fold(name);
+        let key = |text: &str| keyer.key(KeyKind::Group, &[text]);
+        let (text, strict) = (key(&folded.text), folded.strict());
+        let strict = if strict == folded.text { text } else { key(strict) };
+        Self { folded: text, strict: strict.low }
+    }
+}
+
+/// A name as the first versions compared it, whatever it was: trimmed, lower case. What they denied is denied still.
 #[must_use]
 pub fn fold_name(name: &str) -> String {
     name.trim().to_lowercase()

@@ -64,6 +64,10 @@ pub struct Person {
     /// Further attributes by name, for `link` and for looking people up.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
+    /// Further values of an attribute, by its name as `link` has it. The first one stands above, where versions that
+    /// knew of one alone look for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more: BTreeMap<String, Vec<String>>,
     /// When the provider says that it last changed, on the provider's clock, where it says so: a record that is older
     /// than the one known is late, and gives nothing back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,38 +77,111 @@ pub struct Person {
     pub groups: Vec<String>,
 }
 
+/// An address that nobody vouched for: it is looked up for denials, links nobody and is no name in a binding.
+pub const UNVERIFIED_EMAIL: &str = "unverified_email";
+
 impl Person {
-    /// The value of an attribute that `link` may name: `id`, `email`, `username`, or one of the further ones.
+    /// Somebody of whom nothing else is known.
     #[must_use]
-    pub fn attribute(&self, name: &str) -> Option<&str> {
-        match name {
+    pub fn new(id: PersonId, status: Status) -> Self {
+        Self {
+            id,
+            status,
+            email: None,
+            username: None,
+            attributes: BTreeMap::new(),
+            more: BTreeMap::new(),
+            changed: None,
+            groups: Vec::new(),
+        }
+    }
+
+    /// The values of an attribute that `link` may name: `id`, `email`, `username`, or one of the further ones. All count.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        let first = match name {
             "id" => Some(&self.id.key),
-            "email" => self.email.as_deref(),
-            "username" => self.username.as_deref(),
-            other => self.attributes.get(other).map(String::as_str),
+            "email" => self.email.as_ref(),
+            "username" => self.username.as_ref(),
+            other => self.attributes.get(other),
+        };
+        first.into_iter().chain(self.more.get(name).into_iter().flatten()).map(String::as_str)
+    }
+
+    /// Sets the values of an attribute, the first of them first. The id is none of them.
+    pub fn set_values(&mut self, name: &str, values: impl IntoIterator<Item = String>) {
+        let mut values = values.into_iter();
+        let first = values.next();
+        match name {
+            "id" => return,
+            "email" => self.email = first,
+            "username" => self.username = first,
+            other => match first {
+                Some(first) => drop(self.attributes.insert(other.to_owned(), first)),
+                None => drop(self.attributes.remove(other)),
+            },
+        }
+        let mut more: Vec<String> = Vec::new();
+        for value in values {
+            if !more.contains(&value) && self.values(name).next() != Some(value.as_str()) {
+                more.push(value);
+            }
+        }
+        if more.is_empty() {
+            self.more.remove(name);
+        } else {
+            self.more.insert(name.to_owned(), more);
         }
     }
 
-    /// Takes an attribute away that `link` may name. The id is never anybody else's.
-    pub fn forget(&mut self, attribute: &str) {
-        match attribute {
-            "id" => {}
-            "email" => self.email = None,
-            "username" => self.username = None,
-            other => drop(self.attributes.remove(other)),
-        }
+    /// Takes values of an attribute away that `link` may name. The id is never anybody else's.
+    pub fn forget(&mut self, attribute: &str, gone: impl Fn(&str) -> bool) {
+        let left: Vec<String> = self.values(attribute).filter(|value| !gone(value)).map(str::to_owned).collect();
+        self.more.remove(attribute);
+        self.set_values(attribute, left);
     }
 
-    /// Every attribute with its value, each of which `link` may name.
+    /// Every attribute with each of its values, which `link` may name.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
-        [("id", Some(self.id.key.as_str())), ("email", self.email.as_deref()), ("username", self.username.as_deref())]
-            .into_iter()
-            .filter_map(|(name, value)| value.map(|value| (name, value)))
-            .chain(self.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        let first = [("id", Some(&self.id.key)), ("email", self.email.as_ref()), ("username", self.username.as_ref())];
+        let own = first.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
+        let further = self.attributes.iter().map(|(name, value)| (name.as_str(), value));
+        let more = self.more.iter().flat_map(|(name, values)| values.iter().map(move |value| (name.as_str(), value)));
+        own.chain(further).chain(more).map(|(name, value)| (name, value.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person() -> Person {
+        let id = PersonId { source: "hr".into(), key: "e7".into() };
+        Person { email: Some("a@example.com".into()), ..Person::new(id, Status::Active) }
     }
 
-    /// The identifiers that a REF may be: key, e-mail, user name.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        [Some(self.id.key.as_str()), self.email.as_deref(), self.username.as_deref()].into_iter().flatten()
+    #[test]
+    fn all_values_count_and_the_first_stays_where_it_was() {
+        let mut person = person();
+        person.set_values("uid", ["b", "a", "b", "c"].map(str::to_owned));
+        person.set_values("email", ["x@example.com", "y@example.com"].map(str::to_owned));
+        assert_eq!(person.values("uid").collect::<Vec<_>>(), ["b", "a", "c"]);
+        assert_eq!((person.email.as_deref(), &*person.attributes["uid"]), (Some("x@example.com"), "b"));
+        let json = serde_json::to_value(&person).unwrap();
+        assert_eq!(json["attributes"]["uid"], "b");
+        assert_eq!(serde_json::from_value::<Person>(json).unwrap(), person);
+        person.forget("uid", |value| value != "c");
+        assert_eq!(person.values("uid").collect::<Vec<_>>(), ["c"]);
+        person.forget("email", |_| true);
+        person.forget("id", |_| true);
+        assert_eq!(person.attributes().collect::<Vec<_>>(), [("id", "e7"), ("uid", "c")]);
+        assert!(person.more.is_empty());
+    }
+
+    #[test]
+    fn a_record_of_the_version_before_reads_as_it_was() {
+        let before = r#"{"id":{"source":"ad","key":"1"},"status":"active","email":"a@x","attributes":{"uid":"a"}}"#;
+        let person: Person = serde_json::from_str(before).unwrap();
+        assert_eq!(person.values("uid").collect::<Vec<_>>(), ["a"]);
+        assert_eq!(serde_json::to_string(&person).unwrap(), before);
     }
 }

@@ -154,7 +154,16 @@ impl Target {
         }
     }
 
-    /// The key under which a check looks it up.
+    /// The REF, where it is one.
+    #[must_use]
+    pub fn reference(&self) -> Option<&str> {
+        match self {
+            Self::Person { reference } => Some(reference),
+            _ => None,
+        }
+    }
+
+    /// A key under which a check looks it up: of a REF the one that it has in every version.
     #[must_use]
     pub fn key(&self, keyer: &Keyer) -> Key {
         match self {
@@ -245,6 +254,9 @@ pub struct Revocation {
     /// The persons whom a REF meant when it was written: they stay denied whatever they are called later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub persons: Vec<PersonId>,
+    /// A REF that each name is compared with by its own rule. Those of the first versions compare as they did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_rule: bool,
 }
 
 /// Name of a revocation: the position of its event in the log, written `r` and the number.
@@ -286,6 +298,7 @@ mod tests {
             effective: Timestamp::from_secs(1),
             expires: None,
             persons: vec![],
+            by_rule: false,
         };
         let json = serde_json::to_string(&revocation).unwrap();
         assert_eq!(serde_json::from_str::<Revocation>(&json).unwrap(), revocation);

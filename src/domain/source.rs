@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::name::Directory;
+
 /// What to answer while a source is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WhenStale {
@@ -38,6 +40,9 @@ pub struct Linking {
     pub issuer: String,
     /// The first whose claim is present decides.
     pub link: Vec<Link>,
+    /// By whose rules its names compare; absent where an earlier version wrote it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Directory>,
 }
 
 /// A source that was taken out of the configuration. Its blocks stand, matched by its last links.
@@ -56,6 +61,8 @@ pub struct SourceRules {
     pub name: String,
     /// Index of its issuer in the policy.
     pub issuer: u16,
+    /// By whose rules its names compare.
+    pub directory: Directory,
     /// What it supplies.
     pub supplies: Supplies,
     /// Nothing of its issuer is answered before it has completed a full sync once.

@@ -164,16 +164,14 @@ impl Entra {
             what: format!("it has no `accountEnabled`: does the application have `{USERS}`?"),
         };
         let enabled = user.enabled().ok_or_else(missing)?;
-        let attribute = |name: &String| user.text(name).map(|value| (name.clone(), value.to_owned()));
-        Ok(Person {
-            id: self.id(&user.id),
-            status: if enabled { Status::Active } else { Status::Suspended },
-            email: user.text("mail").map(str::to_owned),
-            username: user.text("userPrincipalName").map(str::to_owned),
-            attributes: self.settings.attributes.iter().filter_map(attribute).collect(),
-            changed: None,
-            groups,
-        })
+        let status = if enabled { Status::Active } else { Status::Suspended };
+        let mut person = Person { groups, ..Person::new(self.id(&user.id), status) };
+        person.set_values("email", user.texts("mail"));
+        person.set_values("username", user.texts("userPrincipalName"));
+        for name in &self.settings.attributes {
+            person.set_values(name, user.texts(name));
+        }
+        Ok(person)
     }
 
     fn groups_of(&self, id: &str) -> Vec<String> {

@@ -9,7 +9,7 @@
 //! `departed`. The file is a complete listing: who is no longer in it has departed. A file that cannot be read
 //! is no listing at all, and changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use super::directory::{Changes, Directory, Finding, Grade, Page};
 use super::error::{SourceError, chain};
+use crate::domain::name::Directory as NameRules;
 use crate::domain::person::{Person, PersonId, Status};
 
 /// A people file may have this many bytes: 100,000 people with long names.
@@ -57,19 +58,13 @@ enum RowStatus {
 
 impl Row {
     fn into_person(self, source: &str) -> Person {
-        Person {
-            id: PersonId { source: source.to_owned(), key: self.id },
-            status: match self.status {
-                RowStatus::Active => Status::Active,
-                RowStatus::Suspended => Status::Suspended,
-                RowStatus::Departed => Status::Departed,
-            },
-            email: self.email,
-            username: self.username,
-            attributes: BTreeMap::new(),
-            changed: None,
-            groups: self.groups,
-        }
+        let status = match self.status {
+            RowStatus::Active => Status::Active,
+            RowStatus::Suspended => Status::Suspended,
+            RowStatus::Departed => Status::Departed,
+        };
+        let id = PersonId { source: source.to_owned(), key: self.id };
+        Person { email: self.email, username: self.username, groups: self.groups, ..Person::new(id, status) }
     }
 }
 
@@ -187,7 +182,9 @@ impl Directory for PeopleFile {
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
         let (people, _) = self.people().await?;
-        let mut found = people.into_iter().filter(|person| person.attribute(attribute) == Some(value));
+        let rule = NameRules::File.compares(attribute);
+        let is = |person: &Person| person.values(attribute).any(|held| rule.matches(held, value).is_some());
+        let mut found = people.into_iter().filter(is);
         Ok(found.next().filter(|_| found.next().is_none()))
     }
 

@@ -26,7 +26,6 @@ use events::{Hints, Seen};
 use follow::EVENTS;
 use groups::{Memberships, Tree};
 pub use listing::Place;
-pub use people::UNVERIFIED_EMAIL;
 use people::is_service_account;
 use shapes::{EventsConfig, User};
 use status::Status;
@@ -185,8 +184,10 @@ impl Directory for Keycloak {
             "id" => self.api.user(value).await?,
             other => {
                 let quoted = format!("{other}:\"{value}\"");
+                let lower = value.to_lowercase();
                 let query = match other {
-                    "username" | "email" => [(other, value), ("exact", "true")],
+                    // Kept in lower case there.
+                    "username" | "email" => [(other, lower.as_str()), ("exact", "true")],
                     _ => [("q", quoted.as_str()), ("exact", "true")],
                 };
                 let mut found: Vec<User> = self.api.get("look a user up", &["users"], &query, "view-users").await?;

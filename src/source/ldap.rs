@@ -1,7 +1,6 @@
 #![doc = include_str!("ldap.md")]
 
 mod ber;
-mod dn;
 mod entry;
 mod examine;
 mod failure;
@@ -33,6 +32,7 @@ use reading::Again;
 use super::around::Time;
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::SourceError;
+use crate::domain::name::dn;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
 

@@ -16,7 +16,7 @@ mod listing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -85,6 +85,15 @@ pub struct Okta {
     gone: Seen,
 }
 
+/// A value of a profile, where it is one that may name somebody.
+fn shown(value: &serde_json::Value) -> Option<String> {
+    match value {
+        serde_json::Value::String(text) if !text.is_empty() => Some(text.clone()),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 impl Okta {
     /// An organization, asked by `http`. `time` is only compared with its own.
     #[must_use]
@@ -115,12 +124,12 @@ impl Okta {
         if !is_id(&user.id) || user.status.is_empty() {
             return Err(malformed("somebody has no id or no status"));
         }
-        let text = |name: &str| match user.profile.get(name)? {
-            serde_json::Value::String(text) if !text.is_empty() => Some(text.clone()),
-            serde_json::Value::Number(number) => Some(number.to_string()),
-            _ => None,
+        // An attribute may be a list; what it holds beside text and numbers names nobody.
+        let texts = |name: &str| match user.profile.get(name) {
+            Some(serde_json::Value::Array(values)) => values.iter().filter_map(shown).collect(),
+            Some(value) => shown(value).into_iter().collect::<Vec<_>>(),
+            None => Vec::new(),
         };
-        let attributes = self.settings.attributes.iter().filter_map(|name| Some((name.clone(), text(name)?)));
         let status = match user.status.as_str() {
             _ if user.transitioning_to_status.as_deref() == Some("DEPROVISIONED") => Status::Departed,
             "DEPROVISIONED" => Status::Departed,
@@ -128,15 +137,14 @@ impl Okta {
             // And whatever nobody has heard of yet.
             _ => Status::Suspended,
         };
-        Ok(Person {
-            status,
-            email: text("email"),
-            username: text("login"),
-            attributes: attributes.collect::<BTreeMap<_, _>>(),
-            changed: user.last_updated.as_deref().and_then(time),
-            groups: Vec::new(),
-            id: self.id(&user.id),
-        })
+        let mut person = Person::new(self.id(&user.id), status);
+        person.set_values("email", texts("email"));
+        person.set_values("username", texts("login"));
+        for name in &self.settings.attributes {
+            person.set_values(name, texts(name));
+        }
+        person.changed = user.last_updated.as_deref().and_then(time);
+        Ok(person)
     }
 
     fn cut_off(&self, ended: Ended) -> Observation {

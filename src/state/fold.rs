@@ -9,11 +9,11 @@ use std::time::Duration;
 use imbl::OrdMap;
 
 use super::people::{People, person_key};
-use super::revocations::{Of, Revocations, entry, whose};
+use super::revocations::{Entry, Of, Revocations, entry, entry_of_ref, whose};
 use super::table::{Keyed, Table};
 use crate::domain::event::{Ended, Epoch, Event, Exemption, Position, Recorded};
 use crate::domain::guard::{Confirmed, HeldBack, HeldOn, LeftOut, ReleaseCause, is_lately};
-use crate::domain::key::{Key, Keyer};
+use crate::domain::key::{Key, Keyer, RefKey};
 use crate::domain::person::PersonId;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
 use crate::domain::source::{Linking, Retired, SourceRules};
@@ -165,7 +165,10 @@ impl Fold {
                 self.synced(source, *at, recorded.new.time);
                 self.add_up(source, *left_out, recorded.new.time);
             }
-            Event::Linked { source, linking } => self.feed(source).linking = Some(Arc::new(linking.clone())),
+            Event::Linked { source, linking } => {
+                self.feed(source).linking = Some(Arc::new(linking.clone()));
+                self.people.compare_by(&self.keyer, source, linking.directory);
+            }
             Event::Heard { source, at, cursor } => self.heard(source, (*at, recorded.new.time), cursor.as_ref()),
             Event::HeldBack(held) => self.feed(&held.source).held = Some(Arc::new(held.clone())),
             Event::HeldOn(on) => self.hold_on(on),
@@ -185,12 +188,17 @@ impl Fold {
         let Revocation { shape, effective, ref owner, .. } = *revocation;
         let kind = revocation.target.kind();
         let of = Of { kind, shape, effective, owner, whose: whose(&self.keyer, owner) };
-        let keys = self.keys_of(&revocation.target, &revocation.persons);
-        for &key in &keys {
+        for key in self.keys_of(&revocation.target, &revocation.persons) {
             self.revocations.stand(entry(key, position, &of, happened));
+            if let (Owner::Source(_), Shape::CutOff { at }) = (&revocation.owner, revocation.shape) {
+                self.revocations.outdate(key, position, kind, at);
+            }
         }
-        if let (Owner::Source(_), Shape::CutOff { at }) = (&revocation.owner, revocation.shape) {
-            keys.into_iter().for_each(|key| self.revocations.outdate(key, position, kind, at));
+        if let Some(reference) = revocation.target.reference().filter(|_| revocation.by_rule) {
+            // In place of the entry that compares as the first versions did.
+            for name in RefKey::of(&self.keyer, reference) {
+                self.revocations.stand(entry_of_ref(&name, position, &of, happened));
+            }
         }
         let id = RevocationId(position);
         if let Some(expires) = revocation.expires {
@@ -209,13 +217,19 @@ impl Fold {
         keys
     }
 
+    /// Further keys under which a REF stands that is compared by the rules of names.
+    fn ref_keys(&self, target: &Target) -> impl Iterator<Item = Key> {
+        let names = target.reference().map(|reference| RefKey::of(&self.keyer, reference));
+        names.into_iter().flatten().map(|name| name.key)
+    }
+
     fn extend(&mut self, id: RevocationId, target: &Target, person: &PersonId) {
-        let under = target.key(&self.keyer);
-        let Some(standing) = self.revocations.under(under).iter().find(|entry| entry.id == id.0).copied() else {
-            return;
-        };
+        let mut under = self.keys_of(target, &[]);
+        under.extend(self.ref_keys(target));
+        let standing = under.iter().flat_map(|key| self.revocations.under(*key));
+        let Some(standing) = standing.into_iter().find(|entry| entry.id == id.0).copied() else { return };
         let key = person_key(&self.keyer, person);
-        self.revocations.stand(super::revocations::Entry { key, ..standing });
+        self.revocations.stand(Entry { key, whose: 0, rules: 0, ..standing });
         let mut persons = self.extensions.get(&id).cloned().unwrap_or_default();
         if !persons.contains(person) {
             persons.push(person.clone());
@@ -227,7 +241,11 @@ impl Fold {
         let id = ended.revocation;
         let mut persons = ended.persons.clone();
         persons.extend(self.extensions.remove(&id).unwrap_or_default());
-        for key in self.keys_of(&ended.target, &persons) {
+        let mut keys = self.keys_of(&ended.target, &persons);
+        keys.extend(self.ref_keys(&ended.target));
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
             self.revocations.end(key, id, ended);
         }
         let note = note_of(&ended.target, ended.shape);
@@ -333,16 +351,6 @@ impl Fold {
                 self.pinned.insert(key, names);
             }
         }
-    }
-
-    /// Whom a REF means, over all sources: who goes by the name.
-    #[must_use]
-    pub fn named(&self, reference: &str) -> Vec<PersonId> {
-        let name = self.keyer.name(reference);
-        let mut ids: Vec<PersonId> = self.people.named(name).map(|known| known.person.id.clone()).collect();
-        ids.sort();
-        ids.dedup();
-        ids
     }
 
     /// Sources that were configured once and no longer are.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::table::{Keyed, Table};
-use crate::domain::key::{Key, KeyKind, Keyer, fold_name};
-use crate::domain::person::{Person, PersonId, Status};
+use crate::domain::key::{GroupKey, Key, KeyKind, Keyer, LinkKey, NameKey};
+use crate::domain::name::{Compare, Directory, Match};
+use crate::domain::person::{Person, PersonId, Status, UNVERIFIED_EMAIL};
+use crate::faults::{Fault, planted};
 
 /// One person, with the keys that a check compares.
 #[derive(Clone, Debug)]
@@ -15,7 +17,7 @@ pub struct Known {
     /// What the source says.
     pub person: Arc<Person>,
     /// Keys of their names, each a REF that may be revoked.
-    pub names: Arc<[Key]>,
+    pub names: Arc<[NameKey]>,
 }
 
 impl Keyed for Known {
@@ -34,6 +36,8 @@ impl Keyed for Known {
 struct Pointer {
     key: Key,
     person: Key,
+    /// Of a link: what has to be the same for what gives access.
+    strict: u64,
 }
 
 impl Keyed for Pointer {
@@ -43,7 +47,26 @@ impl Keyed for Pointer {
         self.key
     }
     fn rank(&self) -> (u64, u64) {
-        (self.person.high, self.person.low)
+        // Two values of one person may fold to the same: each stands for itself.
+        (self.person.high ^ self.strict, self.person.low)
+    }
+}
+
+/// The name of a group as a directory writes it, and as it is compared.
+#[derive(Clone, Copy, Debug)]
+struct GroupName {
+    key: Key,
+    compared: GroupKey,
+}
+
+impl Keyed for GroupName {
+    const CROWD: usize = 32;
+
+    fn key(&self) -> Key {
+        self.key
+    }
+    fn rank(&self) -> (u64, u64) {
+        (0, 0)
     }
 }
 
@@ -56,7 +79,10 @@ pub struct People {
     known: Table<Known>,
     by_name: Table<Pointer>,
     by_link: Table<Pointer>,
+    groups: Table<GroupName>,
     counts: Arc<BTreeMap<String, Counts>>,
+    /// By whose rules the names of each source compare, as far as the log says so.
+    directories: Arc<BTreeMap<String, Directory>>,
 }
 
 /// The key of a person.
@@ -65,18 +91,73 @@ pub fn person_key(keyer: &Keyer, id: &PersonId) -> Key {
     keyer.key(KeyKind::Person, &[&id.source, &id.key])
 }
 
-fn link_keys<'a>(keyer: &'a Keyer, person: &'a Person) -> impl Iterator<Item = Key> + 'a {
-    person.attributes().map(|(attribute, value)| keyer.key(KeyKind::Link, &[&person.id.source, attribute, value]))
+/// The rule of an attribute that `link` compares. Of a source that the log knows no rules of it is the one of the version
+/// that wrote the log.
+fn link_rule(directory: Option<Directory>, attribute: &str) -> Compare {
+    if planted(Fault::NamesExactly) {
+        return Compare::Exact;
+    }
+    directory.map_or(Compare::Exact, |directory| directory.compares(attribute))
 }
 
-fn name_keys(keyer: &Keyer, person: &Person) -> Vec<Key> {
-    let mut folded: Vec<String> = person.names().map(fold_name).collect();
-    folded.sort_unstable();
-    folded.dedup();
-    folded.iter().map(|name| keyer.name(name)).collect()
+fn name_rule(directory: Option<Directory>, attribute: &str) -> Compare {
+    match (directory, attribute) {
+        (_, "id") => Compare::Exact,
+        (None, _) => Compare::IgnoreCase,
+        (Some(_), other) => link_rule(directory, other),
+    }
+}
+
+/// Index entries of one person, and the keys of their names.
+struct Indexed {
+    names: Vec<NameKey>,
+    by_name: Vec<Key>,
+    by_link: Vec<(Key, u64)>,
+}
+
+impl Indexed {
+    fn of(keyer: &Keyer, directory: Option<Directory>, person: &Person) -> Self {
+        let (mut names, mut by_link) = (Vec::new(), Vec::new());
+        for (attribute, value) in person.attributes() {
+            names.extend(NameKey::of(keyer, name_rule(directory, attribute), value));
+            let rule = link_rule(directory, attribute);
+            let link = LinkKey::of(keyer, &person.id.source, attribute, (rule, value));
+            by_link.push((link.folded, link.strict));
+        }
+        names.sort_unstable();
+        names.dedup();
+        let mut by_name: Vec<Key> = names.iter().map(|name| name.key).collect();
+        by_name.dedup();
+        by_link.sort_unstable();
+        by_link.dedup();
+        Self { names, by_name, by_link }
+    }
 }
 
 impl People {
+    /// Everybody of `people`, by the rules of these directories.
+    #[must_use]
+    pub(super) fn build(
+        keyer: &Keyer,
+        people: Vec<Arc<Person>>,
+        directories: Arc<BTreeMap<String, Directory>>,
+    ) -> Self {
+        let mut built = Self { directories, ..Self::default() };
+        let (mut known, mut by_name, mut by_link) = (Vec::with_capacity(people.len()), Vec::new(), Vec::new());
+        for person in people {
+            let key = person_key(keyer, &person.id);
+            let indexed = Indexed::of(keyer, built.directory(&person.id.source), &person);
+            by_name.extend(indexed.by_name.iter().map(|name| Pointer { key: *name, person: key, strict: 0 }));
+            by_link.extend(indexed.by_link.iter().map(|&(link, strict)| Pointer { key: link, person: key, strict }));
+            built.name_groups(keyer, &person);
+            built.count(&person, 1);
+            known.push(Known { key, person, names: indexed.names.into() });
+        }
+        (built.known, built.by_name, built.by_link) =
+            (Table::build(known), Table::build(by_name), Table::build(by_link));
+        built
+    }
+
     /// The person of this key.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<&Known> {
@@ -89,14 +170,72 @@ impl People {
         self.get(person_key(keyer, id))
     }
 
-    /// Whom a link key belongs to.
-    pub fn linked(&self, link: Key) -> impl Iterator<Item = &Known> {
-        self.by_link.get(link).iter().filter_map(|pointer| self.get(pointer.person))
+    /// Whom a link key belongs to, and how far that may be relied on. Somebody with several values that are the same is
+    /// named once for each.
+    pub fn linked<'a>(&'a self, link: &LinkKey) -> impl Iterator<Item = (&'a Known, Match)> + use<'a> {
+        let LinkKey { folded, exact, strict } = *link;
+        let under = self.by_link.get(folded).iter();
+        let as_is = if exact == folded { &[] } else { self.by_link.get(exact) };
+        let found = under.map(move |pointer| (pointer, pointer.strict == strict));
+        let found = found.chain(as_is.iter().map(move |pointer| (pointer, pointer.strict == exact.low)));
+        found.filter_map(|(pointer, same)| {
+            Some((self.get(pointer.person)?, if same { Match::Grants } else { Match::Denies }))
+        })
     }
 
-    /// Who goes by a name.
-    pub fn named(&self, name: Key) -> impl Iterator<Item = &Known> {
-        self.by_name.get(name).iter().filter_map(|pointer| self.get(pointer.person))
+    /// Who goes by a name, and how far that may be relied on; sorted by id.
+    #[must_use]
+    pub fn named(&self, keyer: &Keyer, reference: &str) -> Vec<(PersonId, Match)> {
+        let reference = reference.trim();
+        if let Some((source, key)) = reference.split_once('/')
+            && let Some(known) = self.find(keyer, &PersonId { source: source.to_owned(), key: key.to_owned() })
+        {
+            return vec![(known.person.id.clone(), Match::Grants)];
+        }
+        let mut found: Vec<(PersonId, Match)> = Vec::new();
+        for key in crate::domain::key::RefKey::of(keyer, reference) {
+            for known in self.by_name.get(key.key).iter().filter_map(|pointer| self.get(pointer.person)) {
+                let directory = self.directory(&known.person.id.source);
+                let names = known.person.attributes().filter_map(|(attribute, value)| {
+                    let found = name_rule(directory, attribute).matches(value.trim(), reference)?;
+                    Some(if attribute == UNVERIFIED_EMAIL { Match::Denies } else { found })
+                });
+                found.extend(names.max().map(|by| (known.person.id.clone(), by)));
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The rule by which a source's values of an attribute are the same.
+    #[must_use]
+    pub fn rule(&self, source: &str, attribute: &str) -> Compare {
+        link_rule(self.directory(source), attribute)
+    }
+
+    /// The rule by which a REF is one of a source's values of an attribute.
+    #[must_use]
+    pub fn name_rule(&self, source: &str, attribute: &str) -> Compare {
+        name_rule(self.directory(source), attribute)
+    }
+
+    /// The link key of a value of a source's attribute, by the rule that its people stand under.
+    #[must_use]
+    pub fn link_key(&self, keyer: &Keyer, source: &str, attribute: &str, value: &str) -> LinkKey {
+        LinkKey::of(keyer, source, attribute, (self.rule(source, attribute), value))
+    }
+
+    /// By whose rules the names of a source compare, as far as the log says so.
+    #[must_use]
+    pub fn directory(&self, source: &str) -> Option<Directory> {
+        self.directories.get(source).copied()
+    }
+
+    /// How a group is compared that a directory calls so, where it compares them by a rule.
+    #[must_use]
+    pub fn group(&self, keyer: &Keyer, name: &str) -> Option<GroupKey> {
+        self.groups.get(keyer.key(KeyKind::Group, &[name])).first().map(|group| group.compared)
     }
 
     /// How many there are.
@@ -127,27 +266,58 @@ impl People {
         &self.counts
     }
 
+    /// Compares the names of a source by the rules of this directory from now on.
+    pub(super) fn compare_by(&mut self, keyer: &Keyer, source: &str, directory: Option<Directory>) {
+        if self.directory(source) == directory {
+            return;
+        }
+        let directories = Arc::make_mut(&mut self.directories);
+        match directory {
+            Some(directory) => drop(directories.insert(source.to_owned(), directory)),
+            None => drop(directories.remove(source)),
+        }
+        if self.counts.contains_key(source) {
+            let everybody = self.known.iter().map(|known| Arc::clone(&known.person)).collect();
+            *self = Self::build(keyer, everybody, Arc::clone(&self.directories));
+        }
+    }
+
     /// Replaces what is known of one person.
     pub(super) fn put(&mut self, keyer: &Keyer, person: Person) {
         let key = person_key(keyer, &person.id);
+        let directory = self.directory(&person.id.source);
         if let Some(old) = self.get(key).cloned() {
-            for name in old.names.iter() {
-                self.by_name.remove(*name, |pointer| pointer.person == key);
+            let indexed = Indexed::of(keyer, directory, &old.person);
+            for name in indexed.by_name {
+                self.by_name.remove(name, |pointer| pointer.person == key);
             }
-            for link in link_keys(keyer, &old.person) {
+            for (link, _) in indexed.by_link {
                 self.by_link.remove(link, |pointer| pointer.person == key);
             }
             self.count(&old.person, -1);
         }
-        let names: Arc<[Key]> = name_keys(keyer, &person).into();
-        for name in names.iter() {
-            self.by_name.insert(Pointer { key: *name, person: key });
+        let indexed = Indexed::of(keyer, directory, &person);
+        for name in indexed.by_name {
+            self.by_name.insert(Pointer { key: name, person: key, strict: 0 });
         }
-        for link in link_keys(keyer, &person) {
-            self.by_link.insert(Pointer { key: link, person: key });
+        for (link, strict) in indexed.by_link {
+            self.by_link.insert(Pointer { key: link, person: key, strict });
         }
+        self.name_groups(keyer, &person);
         self.count(&person, 1);
-        self.known.insert(Known { key, person: Arc::new(person), names });
+        self.known.insert(Known { key, person: Arc::new(person), names: indexed.names.into() });
+    }
+
+    /// Notes how the groups of a person are compared, once for each group.
+    fn name_groups(&mut self, keyer: &Keyer, person: &Person) {
+        let Some(directory) = self.directory(&person.id.source) else { return };
+        for name in &person.groups {
+            let rule = directory.compares_group(name);
+            let key = keyer.key(KeyKind::Group, &[name]);
+            if rule != Compare::Exact && self.groups.get(key).is_empty() {
+                self.groups.insert(GroupName { key, compared: GroupKey::of(keyer, (rule, name)) });
+            }
+        }
     }
 
     fn count(&mut self, person: &Person, by: isize) {

@@ -2,7 +2,7 @@
 
 use super::table::{Keyed, Table};
 use crate::domain::event::{Ended, Position};
-use crate::domain::key::{Key, KeyKind, Keyer};
+use crate::domain::key::{Key, KeyKind, Keyer, RefKey};
 use crate::domain::revocation::{Owner, RevocationId, Shape, TargetKind};
 use crate::domain::time::Timestamp;
 use crate::faults::{Fault, planted};
@@ -59,8 +59,18 @@ pub struct Entry {
     pub stand: Stand,
     /// Whose it is.
     pub owner: OwnerKind,
-    /// Which source, where it is one: see [`whose`].
+    /// Which source, where it is one: see [`whose`]. Of a REF: a hash of it as it is.
     pub whose: u32,
+    /// Of a REF: the rules by which its names stand under this key; 0: any, and for everything else.
+    pub rules: u8,
+}
+
+impl Entry {
+    /// What tells leftovers of one key apart: each owner's, and each REF's that is compared by other rules.
+    fn class(&self) -> u64 {
+        let of_ref = u64::from(self.whose) << 16 | u64::from(self.rules) << 8;
+        self.owner as u64 | if self.owner == OwnerKind::Source { 0 } else { of_ref }
+    }
 }
 
 /// Tells sources apart as owners in four bytes; nought for everybody else. Two sources that were mistaken for each
@@ -81,7 +91,7 @@ impl Keyed for Entry {
     fn rank(&self) -> (u64, u64) {
         // One leftover for each owner is enough: the latest. Everything else stands for itself.
         match self.stand {
-            Stand::Leftover => (0, self.owner as u64),
+            Stand::Leftover => (0, self.class()),
             Stand::Block | Stand::CutOff => (self.id, 0),
         }
     }
@@ -183,10 +193,9 @@ impl Revocations {
     }
 
     fn leave(&mut self, leftover: Entry) {
-        let later = self
-            .under(leftover.key)
-            .iter()
-            .any(|entry| entry.stand == Stand::Leftover && entry.owner == leftover.owner && entry.at >= leftover.at);
+        let later = self.under(leftover.key).iter().any(|entry| {
+            entry.stand == Stand::Leftover && entry.class() == leftover.class() && entry.at >= leftover.at
+        });
         if !later {
             self.stand(leftover);
         }
@@ -212,7 +221,13 @@ pub(super) fn entry(key: Key, id: Position, of: &Of<'_>, happened: Option<Timest
         Shape::Block => (Stand::Block, happened.map_or(of.effective, |happened| happened.min(of.effective))),
         Shape::CutOff { at } => (Stand::CutOff, at),
     };
-    Entry { key, id, at, effective: of.effective, kind: of.kind, stand, owner: of.owner.into(), whose: of.whose }
+    let (effective, kind, owner) = (of.effective, of.kind, of.owner.into());
+    Entry { key, id, at, effective, kind, stand, owner, whose: of.whose, rules: 0 }
+}
+
+/// The same under one of the keys of a REF.
+pub(super) fn entry_of_ref(name: &RefKey, id: Position, of: &Of<'_>, happened: Option<Timestamp>) -> Entry {
+    Entry { whose: name.exact, rules: name.rules, ..entry(name.key, id, of, happened) }
 }
 
 /// What an entry takes from its revocation.

@@ -1,15 +1,16 @@
 //! The policy, indexed for checks: every question that `decide` asks of it is one look-up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::fold::{Fold, note_of};
-use super::revocations::{Entry, Of, OwnerKind, Stand, entry};
+use super::revocations::{Entry, Of, OwnerKind, Stand, entry, entry_of_ref};
 use super::table::Table;
 use crate::domain::binding::Binding;
 use crate::domain::destination::Destination;
-use crate::domain::key::{Key, KeyKind, Keyer};
+use crate::domain::key::{GroupKey, Key, KeyKind, Keyer, RefKey};
+use crate::domain::name::{Compare, Directory};
 use crate::domain::policy::{ConfiguredRevocation, Enforcement, Policy, Service};
 use crate::domain::revocation::{Owner, RevocationId};
 use crate::domain::time::{Now, Timestamp};
@@ -33,6 +34,14 @@ type ByKey<T> = HashMap<Key, T, BuildHasherDefault<AsIs>>;
 
 /// Indices of bindings in the policy.
 pub type Bindings = Vec<u32>;
+
+/// A binding of a group, found by the group's name folded.
+#[derive(Clone, Copy, Debug)]
+struct FoldedGroup {
+    issuer: u16,
+    strict: u64,
+    binding: u32,
+}
 
 /// The service that a request is for.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +67,8 @@ pub struct Rules {
     by_suffix: Vec<(String, u16)>,
     by_principal: Vec<(PrincipalPattern, u16)>,
     by_group: ByKey<Bindings>,
+    /// For directories that compare groups by a rule.
+    by_folded_group: ByKey<Vec<FoldedGroup>>,
     by_client: ByKey<Bindings>,
     by_person: HashMap<(String, String), Bindings>,
     everyone: Bindings,
@@ -77,6 +88,7 @@ impl Rules {
             by_suffix: Vec::new(),
             by_principal: Vec::new(),
             by_group: ByKey::default(),
+            by_folded_group: ByKey::default(),
             by_client: ByKey::default(),
             by_person: HashMap::new(),
             everyone: Vec::new(),
@@ -119,8 +131,18 @@ impl Rules {
         let Some(issuer) = binding.issuer.and_then(|issuer| self.policy.issuers.get(usize::from(issuer))) else {
             return;
         };
+        let number = binding.issuer.unwrap_or_default();
+        let sources = self.policy.sources.iter().filter(|source| source.issuer == number);
+        let directories: BTreeSet<Directory> = sources.map(|source| source.directory).collect();
         for group in &binding.groups {
             self.by_group.entry(keyer.key(KeyKind::Group, &[&issuer.name, group])).or_default().push(index);
+            for rule in directories.iter().map(|directory| directory.compares_group(group)) {
+                if rule != Compare::Exact {
+                    let GroupKey { folded, strict } = GroupKey::of(keyer, (rule, group));
+                    let bound = FoldedGroup { issuer: number, strict, binding: index };
+                    self.by_folded_group.entry(folded).or_default().push(bound);
+                }
+            }
         }
         for client in &binding.clients {
             self.by_client.entry(keyer.key(KeyKind::Client, &[&issuer.issuer, client])).or_default().push(index);
@@ -173,6 +195,19 @@ impl Rules {
     #[must_use]
     pub fn of_group(&self, group: Key) -> &[u32] {
         self.by_group.get(&group).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether any binding names a group that a directory compares by a rule.
+    #[must_use]
+    pub fn compares_groups(&self) -> bool {
+        !self.by_folded_group.is_empty()
+    }
+
+    /// Bindings of a group within an issuer, whose directory calls it so.
+    pub fn of_folded_group(&self, issuer: u16, group: GroupKey) -> impl Iterator<Item = u32> {
+        let bound = self.by_folded_group.get(&group.folded).map_or(&[][..], Vec::as_slice);
+        let same = move |bound: &&FoldedGroup| (bound.issuer, bound.strict) == (issuer, group.strict);
+        bound.iter().filter(same).map(|bound| bound.binding)
     }
 
     /// Bindings of a client.
@@ -278,11 +313,16 @@ fn default_service(policy: &Policy) -> Service {
 }
 
 fn configured_entries(policy: &Policy, keyer: &Keyer) -> Table<Entry> {
-    let entries = policy.revocations.iter().flatten().zip(0_u64..).map(|(configured, index)| {
+    let entries = policy.revocations.iter().flatten().zip(0_u64..).flat_map(|(configured, index)| {
         let effective = configured.effective.unwrap_or(Timestamp::MIN);
-        let key = configured.target.key(keyer);
         let (kind, shape) = (configured.target.kind(), configured.shape);
-        entry(key, index, &Of { kind, shape, effective, owner: &Owner::Configuration, whose: 0 }, None)
+        let of = Of { kind, shape, effective, owner: &Owner::Configuration, whose: 0 };
+        match configured.target.reference() {
+            Some(reference) => {
+                RefKey::of(keyer, reference).iter().map(|name| entry_of_ref(name, index, &of, None)).collect()
+            }
+            None => vec![entry(configured.target.key(keyer), index, &of, None)],
+        }
     });
     debug_assert_eq!(OwnerKind::from(&Owner::Configuration), OwnerKind::Configuration);
     Table::build(entries.filter(|entry| entry.stand != Stand::Leftover).collect())

@@ -75,7 +75,7 @@ fn write_entry(entry: &Entry) -> [u8; ENTRY] {
         entry.id.to_le_bytes(),
         entry.at.as_millis().to_le_bytes(),
         entry.effective.as_millis().to_le_bytes(),
-        [entry.kind as u8, entry.stand as u8, entry.owner as u8, 0, a, b, c, d],
+        [entry.kind as u8, entry.stand as u8, entry.owner as u8, entry.rules, a, b, c, d],
     ];
     for (into, from) in bytes.iter_mut().zip(fields.iter().flatten()) {
         *into = *from;
@@ -99,6 +99,8 @@ fn read_entry(bytes: &[u8]) -> Option<Entry> {
             .into_iter()
             .find(|owner| Some(*owner as u8) == flag(2))?,
         whose: u32::from_le_bytes(bytes.get(44..48)?.try_into().ok()?),
+        // Nought where an earlier version wrote it down, which is what it compared by.
+        rules: flag(3)?,
     })
 }
 
@@ -135,10 +137,11 @@ pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
     let forgotten = usize::from(planted(Fault::SnapshotForgets));
     let entries: Option<Vec<Entry>> = rest.chunks_exact(ENTRY).skip(forgotten).map(read_entry).collect();
     let mut fold = Fold::empty(keyer, head.epoch.generation);
-    fold.people = People::default();
-    for person in head.people {
-        fold.people.put(&fold.keyer, Arc::unwrap_or_clone(person));
-    }
+    let directories = head.feeds.iter().filter_map(|(name, feed)| {
+        let directory = feed.linking.as_ref().and_then(|linking| linking.directory)?;
+        Some((name.clone(), directory))
+    });
+    fold.people = People::build(&fold.keyer, head.people, Arc::new(directories.collect()));
     // Exemptions and pins have indices of their own: their events make them anew.
     for (position, exemption) in head.exemptions {
         fold.replay(position, Event::Exempted(Arc::unwrap_or_clone(exemption)));

@@ -25,6 +25,7 @@ fn revocation(source: &str, target: &Target, shape: Shape, reason: &str, now: No
         effective: now.wall.min(now.steady),
         expires: None,
         persons: Vec::new(),
+        by_rule: false,
     }
 }
 

@@ -4,6 +4,7 @@ use super::operator::{canonical, end};
 use super::plan::{Outcome, Plan};
 use crate::domain::event::{EndCause, Event};
 use crate::domain::inbox::Refused;
+use crate::domain::name::Match;
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::ConfiguredRevocation;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Target};
@@ -39,7 +40,8 @@ fn link(plan: &mut Plan, now: Now) {
     let policy = std::sync::Arc::clone(&plan.state.rules.policy);
     for source in &policy.sources {
         let Some(issuer) = policy.issuers.get(usize::from(source.issuer)) else { continue };
-        let linking = Linking { issuer: issuer.issuer.to_string(), link: source.link.clone() };
+        let linking =
+            Linking { issuer: issuer.issuer.to_string(), link: source.link.clone(), directory: Some(source.directory) };
         let known = plan.state.fold.feeds.get(&source.name).and_then(|feed| feed.linking.as_deref());
         if known != Some(&linking) {
             plan.add(Event::Linked { source: source.name.clone(), linking }, now);
@@ -67,6 +69,7 @@ fn revocation(state: &State, entry: &ConfiguredRevocation, now: Now) -> Revocati
         effective: entry.effective.unwrap_or(now.wall.min(now.steady)),
         expires: None,
         persons,
+        by_rule: true,
     }
 }
 
@@ -99,15 +102,12 @@ fn unpinned(state: &State, (issuer, name): &(String, String)) -> Vec<PersonId> {
     let here = |id: &PersonId| {
         state.fold.people.find(&state.fold.keyer, id).is_some_and(|known| known.person.status != Status::Departed)
     };
-    let meant: Vec<PersonId> = state
-        .resolve(name)
-        .into_iter()
-        .filter(|id| of_issuer(&id.source) && here(id) && !pinned.iter().any(|other| other.source == id.source))
-        .collect();
+    let mut meant = state.meant(name);
+    meant.retain(|(id, _)| of_issuer(&id.source) && here(id) && !pinned.iter().any(|other| other.source == id.source));
     meant
-        .chunk_by(|one, other| one.source == other.source)
+        .chunk_by(|(one, _), (other, _)| one.source == other.source)
         .filter_map(|of_source| match of_source {
-            [one] => Some(one.clone()),
+            [(one, Match::Grants)] => Some(one.clone()),
             _ => None,
         })
         .collect()

@@ -3,17 +3,19 @@
 //! The source's word on a person becomes a block that the source owns, or the end of it: `decide` reads no
 //! status.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::access;
+use super::identifiers;
 use super::operator::end;
 use super::plan::{Outcome, Plan};
 use super::sweep::{self, End, STEP, Sweeps};
 use crate::domain::event::{EndCause, Event};
 use crate::domain::inbox::{Observation, Refused};
-use crate::domain::key::KeyKind;
+use crate::domain::key::NameKey;
+use crate::domain::name::Compare;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
@@ -37,7 +39,7 @@ impl When {
         self.provider.unwrap_or(self.now.wall)
     }
 
-    fn cut_off(self) -> Timestamp {
+    pub(super) fn cut_off(self) -> Timestamp {
         self.provider.unwrap_or_else(|| self.now.wall.plus(SKEW))
     }
 }
@@ -110,13 +112,15 @@ pub(super) fn observe(
 
 /// Plans a step of what it means that a group is no more: whoever is known to be in it no longer is (law 8).
 fn dissolve(plan: &mut Plan, sweeps: &mut Sweeps, (source, group): (&str, &str), now: Now) -> Outcome {
-    let is_in = |known: &&Known| known.person.groups.iter().any(|name| name == group);
+    let directory = plan.state.fold.people.directory(source);
+    let is_it = |name: &str| name == group || directory.is_some_and(|by| by.is_same_group(name, group));
+    let is_in = |known: &&Known| known.person.groups.iter().any(|name| is_it(name));
     let members = plan.state.fold.people.of_source(source).filter(is_in).take(STEP + 1);
     let mut members: Vec<Person> = members.map(|known| Person::clone(&known.person)).collect();
     let more = members.len() > STEP;
     members.truncate(STEP);
     for mut person in members {
-        person.groups.retain(|name| name != group);
+        person.groups.retain(|name| !is_it(name));
         sweeps.touched(source, person_key(&plan.state.fold.keyer, &person.id));
         change(plan, person, None, When { now, provider: None });
     }
@@ -147,11 +151,11 @@ pub(super) fn change(plan: &mut Plan, mut person: Person, id: Option<String>, wh
         return late(plan, old, &person, when);
     }
     if person.status == Status::Departed {
-        yield_identifiers(plan, &mut person);
+        identifiers::give_way(plan, &mut person);
     }
     // An event that changes nothing is written down too, for its id: delivered again after a later one, it would.
     if old.as_deref() != Some(&person) || id.is_some() {
-        cut_off_identifiers(plan, old.as_deref(), &person, when);
+        identifiers::cut_off(plan, old.as_deref(), &person, when);
         plan.add_of(Event::Person(person.clone()), when.provider, id, when.now);
         extend(plan, &person, when.now);
     }
@@ -178,16 +182,7 @@ fn late(plan: &mut Plan, known: &Person, late: &Person, when: When) {
 /// no time: ours is never compared with the provider's, or a record that has not changed for years could not end it.
 pub(super) fn gone(plan: &mut Plan, id: &PersonId, at: Option<Timestamp>, when: When) {
     let known = plan.state.fold.people.find(&plan.state.fold.keyer, id).map(|known| Person::clone(&known.person));
-    let nobody = || Person {
-        id: id.clone(),
-        status: Status::Departed,
-        email: None,
-        username: None,
-        attributes: BTreeMap::new(),
-        changed: None,
-        groups: Vec::new(),
-    };
-    let known = known.unwrap_or_else(nobody);
+    let known = known.unwrap_or_else(|| Person::new(id.clone(), Status::Departed));
     let changed = known.changed.max(at);
     change(plan, Person { status: Status::Departed, groups: Vec::new(), changed, ..known }, None, when);
 }
@@ -226,91 +221,25 @@ fn own_block(person: &Person, reason: &str, now: Now) -> Revocation {
         effective: now.wall.min(now.steady),
         expires: None,
         persons: Vec::new(),
+        by_rule: false,
     }
-}
-
-/// Whatever `link` compares and that left this person, or came to them from somebody else, is cut off: what
-/// was issued under it before is dead for everyone.
-fn cut_off_identifiers(plan: &mut Plan, old: Option<&Person>, new: &Person, when: When) {
-    let policy = Arc::clone(&plan.state.rules.policy);
-    let Some(rules) = rules(&policy, &new.id.source) else { return };
-    let Some(issuer) = policy.issuers.get(usize::from(rules.issuer)) else { return };
-    for link in &rules.link {
-        let before = old.and_then(|old| old.attribute(&link.attribute));
-        let after = new.attribute(&link.attribute);
-        if before == after {
-            continue;
-        }
-        let taken_over = after.filter(|value| held_by_another(plan, &rules, &link.attribute, value, &new.id));
-        for value in [before, taken_over].into_iter().flatten() {
-            let revocation = Revocation {
-                target: Target::LinkClaim {
-                    issuer: issuer.issuer.to_string(),
-                    claim: link.claim.clone(),
-                    value: value.to_owned(),
-                },
-                shape: Shape::CutOff { at: when.cut_off() },
-                reason: format!("`{}` passed on in {}", link.attribute, new.id.source),
-                owner: Owner::Source(new.id.source.clone()),
-                actor: new.id.source.clone(),
-                effective: when.now.wall.min(when.now.steady),
-                expires: None,
-                persons: Vec::new(),
-            };
-            plan.add_of(Event::Revoked(revocation), when.provider, None, when.now);
-        }
-        if let Some(value) = after.filter(|_| new.status != Status::Departed) {
-            take_over(plan, &rules, (&link.attribute, value), &new.id, when);
-        }
-    }
-}
-
-/// An identifier that passes to somebody who is here leaves those who are gone: what was issued under it before is
-/// cut off, and what is issued from now on is the new holder's alone.
-fn take_over(plan: &mut Plan, rules: &SourceRules, (attribute, value): (&str, &str), id: &PersonId, when: When) {
-    let key = plan.state.fold.keyer.key(KeyKind::Link, &[&rules.name, attribute, value]);
-    let gone = |known: &&Known| known.person.status == Status::Departed && known.person.id != *id;
-    let before: Vec<Person> =
-        plan.state.fold.people.linked(key).filter(gone).map(|known| Person::clone(&known.person)).collect();
-    for mut person in before {
-        person.forget(attribute);
-        plan.add_of(Event::Person(person), when.provider, None, when.now);
-    }
-}
-
-/// The same where a listing says again what somebody who is gone was once called.
-fn yield_identifiers(plan: &Plan, person: &mut Person) {
-    let policy = &plan.state.rules.policy;
-    let Some(rules) = policy.sources.iter().find(|rules| rules.name == person.id.source) else { return };
-    for link in &rules.link {
-        let Some(value) = person.attribute(&link.attribute) else { continue };
-        let key = plan.state.fold.keyer.key(KeyKind::Link, &[&rules.name, &link.attribute, value]);
-        let mut holders = plan.state.fold.people.linked(key);
-        if holders.any(|known| known.person.status != Status::Departed && known.person.id != person.id) {
-            person.forget(&link.attribute);
-        }
-    }
-}
-
-fn held_by_another(plan: &Plan, rules: &SourceRules, attribute: &str, value: &str, id: &PersonId) -> bool {
-    let parts = [rules.name.as_str(), attribute, value];
-    let key = plan.state.fold.keyer.key(KeyKind::Link, &parts);
-    plan.state.fold.people.linked(key).any(|known| known.person.id != *id)
 }
 
 /// A standing REF revocation that one of the person's names fits means them too, from now on and whatever
 /// they will be called later.
 fn extend(plan: &mut Plan, person: &Person, now: Now) {
     let key = person_key(&plan.state.fold.keyer, &person.id);
-    for reference in references(&plan.state.rules.policy, person) {
-        let name = plan.state.fold.keyer.name(&reference);
-        let revocations = &plan.state.fold.revocations;
-        let new: Vec<RevocationId> = revocations
-            .under(name)
-            .iter()
+    for (rule, reference) in references(plan, person) {
+        let fold = &plan.state.fold;
+        let under = |name: NameKey| {
+            let entries = fold.revocations.under(name.key).iter();
+            entries.filter(move |entry| name.is(entry.rules, entry.whose))
+        };
+        let new: BTreeSet<RevocationId> = NameKey::of(&fold.keyer, rule, &reference)
+            .flat_map(under)
             .filter(|entry| entry.stand != Stand::Leftover && entry.kind == TargetKind::Person)
             .map(|entry| RevocationId(entry.id))
-            .filter(|id| !revocations.stands(key, *id))
+            .filter(|id| !fold.revocations.stands(key, *id))
             .collect();
         for revocation in new {
             let target = Target::Person { reference: reference.clone() };
@@ -319,18 +248,20 @@ fn extend(plan: &mut Plan, person: &Person, now: Now) {
     }
 }
 
-/// Every REF that means this person: their names, and `ISS|SUB` where `sub` links to them.
-fn references(policy: &Policy, person: &Person) -> Vec<String> {
-    let mut references: Vec<String> = person.names().map(str::to_owned).collect();
+/// Every REF that means this person, with the rule by which it does: their names, and `ISS|SUB` where `sub` links to them.
+fn references(plan: &Plan, person: &Person) -> BTreeSet<(Compare, String)> {
+    let (policy, people) = (&plan.state.rules.policy, &plan.state.fold.people);
+    let names = person
+        .attributes()
+        .map(|(attribute, value)| (people.name_rule(&person.id.source, attribute), value.to_owned()));
+    let mut references: BTreeSet<(Compare, String)> = names.collect();
     let source = policy.sources.iter().find(|rules| rules.name == person.id.source);
     if let Some(rules) = source
         && let Some(issuer) = policy.issuers.get(usize::from(rules.issuer))
     {
         let by_sub = rules.link.iter().filter(|link| link.claim == "sub");
-        let subjects = by_sub.filter_map(|link| person.attribute(&link.attribute));
-        references.extend(subjects.map(|subject| format!("{}|{subject}", issuer.issuer)));
+        let subjects = by_sub.flat_map(|link| person.values(&link.attribute));
+        references.extend(subjects.map(|subject| (Compare::Exact, format!("{}|{subject}", issuer.issuer))));
     }
-    references.sort_unstable();
-    references.dedup();
     references
 }

@@ -3,6 +3,7 @@
 use super::plan::{Outcome, Plan};
 use crate::domain::event::{EndCause, Ended, Event, Exemption, Recorded};
 use crate::domain::inbox::{Refused, RevokeRequest};
+use crate::domain::name::Match;
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target};
@@ -69,6 +70,7 @@ pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Resu
         effective,
         expires: request.expires,
         persons: persons.clone(),
+        by_rule: true,
     };
     plan.add(Event::Revoked(revocation), now);
     Ok(Outcome { persons, ..Outcome::default() })
@@ -195,7 +197,10 @@ pub(super) fn exempt(
         let max = humantime::format_duration(max);
         return Err(Refused::Invalid(format!("an exemption ends within {max} from now (`exemptions.max`)")));
     }
-    let persons = resolve(&plan.state, reference)?;
+    let mut persons = resolve(&plan.state, reference)?;
+    // A name that was folded into theirs gives nobody access.
+    let surely = plan.state.meant(reference);
+    persons.retain(|id| surely.iter().any(|(other, by)| other == id && *by == Match::Grants));
     if persons.is_empty() {
         return Err(Refused::Nobody(reference.to_owned()));
     }

@@ -167,8 +167,8 @@ fn same(known: &Person, new: &Person) -> bool {
     groups.sort_unstable();
     groups.dedup();
     known.groups.iter().eq(groups)
-        && (known.status, &known.email, &known.username, &known.attributes, known.changed)
-            == (new.status, &new.email, &new.username, &new.attributes, new.changed)
+        && (known.status, &known.email, &known.username, &known.attributes, &known.more, known.changed)
+            == (new.status, &new.email, &new.username, &new.attributes, &new.more, new.changed)
 }
 
 fn present(person: &Person) -> bool {

@@ -12,7 +12,8 @@ use crate::corp::{ISSUER, at, configured, person, policy};
 use crate::decide::decide;
 use crate::domain::credential::{CredentialKind, Identity, LinkKeys, Party, Shown, Verified};
 use crate::domain::inbox::{Inbox, Observation, RevokeRequest};
-use crate::domain::key::KeyKind;
+use crate::domain::key::{KeyKind, LinkKey, NameKey};
+use crate::domain::name::Compare;
 use crate::domain::person::{Person, Status};
 use crate::domain::reason::Reason;
 use crate::domain::revocation::{RevocationId, Shape, Target, TargetKind};
@@ -30,18 +31,18 @@ impl Witness for Silent {
 fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {
     let link = LinkKeys {
         source: 0,
-        person: keyer.key(KeyKind::Link, &["hr", "id", subject]),
-        claim: keyer.key(KeyKind::LinkClaim, &[ISSUER, "sub", subject]),
+        person: LinkKey::of(keyer, "hr", "id", (Compare::Exact, subject)),
+        claim: [keyer.key(KeyKind::LinkClaim, &[ISSUER, "sub", subject]); 2],
         link: 0,
         value: subject.into(),
     };
-    let name = keyer.name(&format!("{ISSUER}|{subject}"));
+    let name = format!("{ISSUER}|{subject}");
     let owner = Party {
         look_ups: vec![
-            (TargetKind::Person, name),
             (TargetKind::Subject, keyer.key(KeyKind::Subject, &[ISSUER, subject])),
             (TargetKind::Session, keyer.key(KeyKind::Session, &[ISSUER, "s1"])),
         ],
+        names: NameKey::of(keyer, Compare::Exact, &name).collect(),
         links: vec![link],
         retired: vec![],
     };

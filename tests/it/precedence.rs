@@ -13,7 +13,8 @@ use offboard::domain::binding::{Binding, Permission, Role};
 use offboard::domain::credential::{CredentialKind, Foreign, Identity, LinkKeys, Party, Shown, Verified};
 use offboard::domain::event::{Event, Exemption, NewEvent, Recorded};
 use offboard::domain::guard::LeftOut;
-use offboard::domain::key::{KeyKind, Keyer};
+use offboard::domain::key::{KeyKind, Keyer, LinkKey, NameKey};
+use offboard::domain::name::Compare;
 use offboard::domain::path::PathPattern;
 use offboard::domain::person::{PersonId, Status};
 use offboard::domain::policy::{Authorization, NotOurs, Policy, Service};
@@ -79,7 +80,6 @@ fn token(subject: &str) -> Identity {
         flaw: None,
         owner: Party {
             look_ups: vec![
-                (TargetKind::Person, keyer().name(&format!("{ISSUER}|{subject}"))),
                 (TargetKind::Subject, key(KeyKind::Subject, &[ISSUER, subject])),
                 (TargetKind::Client, key(KeyKind::Client, &[ISSUER, "web"])),
                 (TargetKind::Issuer, key(KeyKind::Issuer, &[ISSUER])),
@@ -88,10 +88,11 @@ fn token(subject: &str) -> Identity {
                 (TargetKind::Key, key(KeyKind::ApiKey, &["k1"])),
                 (TargetKind::Certificate, key(KeyKind::Certificate, &["c1"])),
             ],
+            names: NameKey::of(&keyer(), Compare::Exact, &format!("{ISSUER}|{subject}")).collect(),
             links: vec![LinkKeys {
                 source: 0,
-                person: key(KeyKind::Link, &["hr", "id", subject]),
-                claim: key(KeyKind::LinkClaim, &[ISSUER, "sub", subject]),
+                person: LinkKey::of(&keyer(), "hr", "id", (Compare::Exact, subject)),
+                claim: [key(KeyKind::LinkClaim, &[ISSUER, "sub", subject]); 2],
                 link: 0,
                 value: subject.into(),
             }],
@@ -149,6 +150,7 @@ fn revoke(target: Target, shape: Shape, owner: Owner) -> Event {
         effective: Timestamp::MIN,
         expires: None,
         persons: vec![],
+        by_rule: true,
     })
 }
 
@@ -232,7 +234,7 @@ fn bring_on_alice(scene: &mut Scene, reason: Reason) -> bool {
         Reason::NotYetValid => scene.alice.not_before = Some(at(2000).wall),
         Reason::UnknownPerson => {
             let (keyer, link) = (keyer(), &mut scene.alice.owner.links[0]);
-            link.person = keyer.key(KeyKind::Link, &["hr", "id", "nobody"]);
+            link.person = LinkKey::of(&keyer, "hr", "id", (Compare::Exact, "nobody"));
         }
         Reason::MixedIdentities => {
             let others = ["bob", "carol"].map(|who| {

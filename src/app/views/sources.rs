@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::app::sources::Sources;
 use crate::control::views::{SourceHealth, SourceView};
 use crate::domain::guard::is_lately;
-use crate::domain::key::fold_name;
 use crate::domain::person::Status;
 use crate::domain::time::Now;
 use crate::source::health::Health;
@@ -53,7 +52,10 @@ fn shown(health: Health) -> SourceHealth {
 pub(super) fn shared_names(state: &State, source: &str) -> Vec<String> {
     let mut holders: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for known in state.fold.people.of_source(source).filter(|known| known.person.status != Status::Departed) {
-        let mut names: Vec<String> = known.person.names().map(fold_name).collect();
+        let name = |(attribute, value): (&str, &str)| {
+            state.fold.people.name_rule(source, attribute).fold(value.trim()).text.into_owned()
+        };
+        let mut names: Vec<String> = known.person.attributes().map(name).collect();
         names.sort_unstable();
         names.dedup();
         for name in names {

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use crate::authenticate::tests::{ISSUER, NOW, identity, issuer, policy};
 use crate::domain::credential::{Identity, LinkKeys};
 use crate::domain::issuer::{IssuerRules, MachineRule, TokenType};
+use crate::domain::key::LinkKey;
 use crate::domain::key::{Key, KeyKind, Keyer};
+use crate::domain::name::Directory;
 use crate::domain::policy::Policy;
 use crate::domain::reason::Reason;
 use crate::domain::revocation::{Target, TargetKind};
@@ -17,6 +19,7 @@ const OTHER: &str = "https://other.example";
 
 fn source(name: &str, issuer: u16, link: &[(&str, &str)]) -> SourceRules {
     SourceRules {
+        directory: Directory::Okta,
         name: name.into(),
         issuer,
         supplies: Supplies { people: true, groups: true },
@@ -62,7 +65,10 @@ async fn with_issuer(change: impl FnOnce(&mut IssuerRules), header: Value, chang
 }
 
 fn is_looked_up(parties: &[&crate::domain::credential::Party], target: &Target) -> bool {
-    parties.iter().any(|party| party.look_ups.contains(&(target.kind(), target.key(&keyer()))))
+    parties.iter().any(|party| {
+        let key = target.key(&keyer());
+        party.look_ups.contains(&(target.kind(), key)) || party.names.iter().any(|name| name.key == key)
+    })
 }
 
 #[tokio::test]
@@ -199,7 +205,7 @@ async fn everything_that_can_be_revoked_is_looked_up() {
     ] {
         assert!(is_looked_up(&[&read.owner], &target), "{target}");
     }
-    assert_eq!(read.owner.look_ups.len(), 11);
+    assert_eq!((read.owner.look_ups.len(), read.owner.names.len()), (6, 5));
     assert_eq!(read.client.as_deref(), Some("web"));
     assert_eq!(read.client_key, Some(keyer().key(KeyKind::Client, &[ISSUER, "web"])));
     assert_eq!(of(json!({ "client_id": "cid" })).await.client.as_deref(), Some("cid"));
@@ -209,8 +215,9 @@ async fn everything_that_can_be_revoked_is_looked_up() {
 
 fn link(source: u16, name: &str, issuer: &str, (claim, link): (&str, u16), attribute: &str, value: &str) -> LinkKeys {
     let claim_key = Target::LinkClaim { issuer: issuer.into(), claim: claim.into(), value: value.into() };
-    let person = keyer().key(KeyKind::Link, &[name, attribute, value]);
-    LinkKeys { source, person, claim: claim_key.key(&keyer()), link, value: value.into() }
+    let rule = Directory::Okta.compares(attribute);
+    let person = LinkKey::of(&keyer(), name, attribute, (rule, value));
+    LinkKeys { source, person, claim: [claim_key.key(&keyer()); 2], link, value: value.into() }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::kind::{Kind, SourceKind};
 use crate::config::fields::Fields;
+use crate::domain::name::Directory;
 
 /// Where the public cloud signs applications in.
 const LOGIN_URL: &str = "https://login.microsoftonline.com";
@@ -28,6 +29,7 @@ pub struct EntraSettings {
 
 pub(super) const ENTRA: Kind = Kind {
     name: "entra",
+    directory: Directory::Entra,
     needs: &["tenant", "client_id", "client_secret_file"],
     may: &["login_url", "graph_url", "ca_file"],
     poll: Duration::from_secs(10),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{Kind, SourceKind};
+use crate::domain::name::Directory;
 
 /// A file of people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,7 @@ pub struct FileSettings {
 
 pub(super) const FILE: Kind = Kind {
     name: "file",
+    directory: Directory::File,
     needs: &["path"],
     may: &[],
     poll: Duration::from_secs(10),

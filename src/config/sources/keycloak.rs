@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::kind::{Kind, SourceKind};
 use crate::config::fields::Fields;
+use crate::domain::name::Directory;
 
 /// A realm of a Keycloak.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub struct KeycloakSettings {
 
 pub(super) const KEYCLOAK: Kind = Kind {
     name: "keycloak",
+    directory: Directory::Keycloak,
     needs: &["url", "realm", "client_id", "client_secret_file"],
     may: &["ca_file"],
     poll: Duration::from_secs(1),

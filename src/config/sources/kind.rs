@@ -8,6 +8,7 @@ use super::keycloak::{KEYCLOAK, KeycloakSettings};
 use super::ldap::{LDAP, LdapSettings};
 use super::okta::{OKTA, OktaSettings};
 use crate::config::fields::Fields;
+use crate::domain::name::Directory;
 
 /// What speaks there, and what asking it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum SourceKind {
 /// What a kind needs, may have beside, and defaults to.
 pub(super) struct Kind {
     pub(super) name: &'static str,
+    /// By whose rules its names compare.
+    pub(super) directory: Directory,
     /// Keys that must be there.
     pub(super) needs: &'static [&'static str],
     /// Keys that may be there.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::kind::{Kind, SourceKind};
 use crate::config::fields::Fields;
 use crate::config::problem::quoted;
+use crate::domain::name::Directory;
 
 /// A directory that speaks LDAP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub enum LdapSync {
 
 pub(super) const LDAP: Kind = Kind {
     name: "ldap",
+    directory: Directory::Ldap,
     needs: &["url", "base_dn", "bind_dn", "bind_password_file"],
     may: &["ca_file", "start_tls", "people_dn", "people_filter", "flavor", "sync"],
     poll: Duration::from_secs(5),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::kind::{Kind, SourceKind};
 use crate::config::fields::Fields;
 use crate::config::text;
+use crate::domain::name::Directory;
 
 /// An Okta organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,7 @@ pub enum OktaCredential {
 
 pub(super) const OKTA: Kind = Kind {
     name: "okta",
+    directory: Directory::Okta,
     needs: &["url"],
     may: &["token_file", "client_id", "private_key_file", "key_id", "app", "ca_file"],
     poll: Duration::from_secs(10),

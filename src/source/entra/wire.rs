@@ -73,6 +73,18 @@ impl User {
         self.properties.get(name)?.as_str().filter(|text| !text.is_empty())
     }
 
+    /// The texts of a property, which may be a list.
+    #[must_use]
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        let values = match self.properties.get(name) {
+            Some(serde_json::Value::Array(values)) => values.as_slice(),
+            Some(value) => std::slice::from_ref(value),
+            None => &[],
+        };
+        let texts = values.iter().filter_map(serde_json::Value::as_str).filter(|text| !text.is_empty());
+        texts.map(str::to_owned).collect()
+    }
+
     /// When all sessions were ended last.
     #[must_use]
     pub fn valid_from(&self) -> Option<Timestamp> {

@@ -1,12 +1,11 @@
 //! What records of Keycloak amount to, as observations.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Keycloak;
 use super::shapes::{Client, User};
 use crate::domain::inbox::Observation;
-use crate::domain::person::{Person, PersonId, Status};
+use crate::domain::person::{Person, PersonId, Status, UNVERIFIED_EMAIL};
 use crate::domain::revocation::Target;
 use crate::domain::time::Timestamp;
 
@@ -14,8 +13,6 @@ use crate::domain::time::Timestamp;
 const SESSION: Duration = Duration::from_secs(30 * 86_400);
 /// What a service account's user is called: nothing else in its record tells it from a person's.
 const SERVICE_ACCOUNT: &str = "service-account-";
-/// An address that nobody vouched for: it is looked up for denials, and links nobody.
-pub const UNVERIFIED_EMAIL: &str = "unverified_email";
 
 /// Whether this is a client's own user. Listings have none of them; asked for by id or name they are found.
 pub fn is_service_account(user: &User) -> bool {
@@ -29,25 +26,17 @@ impl Keycloak {
 
     /// What a user amounts to. Keycloak does not say when a record last changed; the order in which it was read counts.
     pub(super) fn person(&self, user: User) -> Person {
-        let mut attributes: BTreeMap<String, String> = BTreeMap::new();
-        for (name, values) in user.attributes {
-            if let Some(value) = values.into_iter().next().filter(|_| self.settings.attributes.contains(&name)) {
-                attributes.insert(name, value);
-            }
+        let status = if user.enabled { Status::Active } else { Status::Suspended };
+        let mut person = Person::new(self.id(&user.id), status);
+        for (name, values) in user.attributes.into_iter().filter(|(name, _)| self.settings.attributes.contains(name)) {
+            person.set_values(&name, values);
         }
         let email = user.email.filter(|email| !email.is_empty());
-        let (email, unverified) = if user.email_verified { (email, None) } else { (None, email) };
-        attributes.extend(unverified.map(|email| (UNVERIFIED_EMAIL.to_owned(), email)));
+        person.set_values(if user.email_verified { "email" } else { UNVERIFIED_EMAIL }, email);
+        person.username = Some(user.username).filter(|name| !name.is_empty());
         let groups = self.memberships.get(user.id.as_str());
-        Person {
-            id: self.id(&user.id),
-            status: if user.enabled { Status::Active } else { Status::Suspended },
-            email,
-            username: Some(user.username).filter(|name| !name.is_empty()),
-            attributes,
-            changed: None,
-            groups: groups.map(|ids| self.tree.flat(ids)).unwrap_or_default(),
-        }
+        person.groups = groups.map(|ids| self.tree.flat(ids)).unwrap_or_default();
+        person
     }
 
     /// What was issued to a user before `notBefore` is dead.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ldap3::asn1::{PL, StructureTag};
 
+use crate::domain::name::dn;
 use crate::domain::time::Timestamp;
 
 /// The immutable key of an entry: `entryUUID`, or `objectGUID` in the order in which it is written.
@@ -85,8 +86,16 @@ impl Entry {
     /// One value of an attribute, the same whenever it is asked: servers keep them in no order. The one that stands in
     /// the entry's name comes first.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        let leading = super::dn::leading(&self.dn, name);
+        let leading = dn::leading(&self.dn, name);
         self.texts(name).find(|text| leading.as_deref() == Some(*text)).or_else(|| self.texts(name).min())
+    }
+
+    /// All values of an attribute that are text, in an order of our own: the one that [`Entry::text`] gives, then the rest.
+    pub(super) fn all(&self, name: &str) -> Vec<String> {
+        let first = self.text(name);
+        let mut rest: Vec<&str> = self.texts(name).filter(|text| Some(*text) != first).collect();
+        rest.sort_unstable();
+        first.into_iter().chain(rest).map(str::to_owned).collect()
     }
 
     /// The one value of an attribute, as bytes.

@@ -17,6 +17,7 @@ use super::entry::{Entry, Key, as_generalized_time};
 use super::failure::{garbled, refused};
 use super::link::{Found, Search};
 use super::{Client, NOTHING, ROWS, at_base};
+use crate::domain::name::dn;
 use crate::domain::time::Timestamp;
 use crate::source::error::SourceError;
 
@@ -244,8 +245,8 @@ impl Client {
     /// The longest naming context above `base_dn`.
     pub(super) async fn naming_context(&mut self) -> Result<String, SourceError> {
         let root = self.root(&["namingContexts"]).await?;
-        let base = super::dn::normal(&self.settings.base_dn);
-        let above = root.texts("namingContexts").filter(|name| super::dn::is_within(&base, &super::dn::normal(name)));
+        let base = dn::normal(&self.settings.base_dn);
+        let above = root.texts("namingContexts").filter(|name| dn::is_within(&base, &dn::normal(name)));
         Ok(above.max_by_key(|name| name.len()).unwrap_or(&self.settings.base_dn).to_owned())
     }
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use ldap3::Scope;
 
-use super::dn::normal;
 use super::entry::{Entry, Key};
 use super::link::Search;
 use super::{Client, Flavor, NOTHING, ber};
 use crate::domain::inbox::Observation;
+use crate::domain::name::dn::{self, normal};
 use crate::source::error::SourceError;
 
 /// Others who are looked for. Some of them may be gone by now as well.
@@ -50,7 +50,7 @@ impl Seen {
     pub(super) fn at(dn: &str, listing: u64) -> Self {
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
         let spelt = normal(dn);
-        let above = super::dn::above(&spelt);
+        let above = dn::above(&spelt);
         Self { name: hasher.hash_one(dn), above: hasher.hash_one(above), listing }
     }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Flavor;
-use super::dn::normal;
 use super::entry::{Entry, Key};
+use crate::domain::name::Compare;
+use crate::domain::name::dn::normal;
 
 /// Classes of entries that are groups.
 pub(super) const CLASSES: [&str; 6] =
@@ -54,6 +55,11 @@ impl Group {
     }
 }
 
+/// The `cn` of a group in its one spelling.
+fn spelt(name: &str) -> String {
+    Compare::Prepared.fold(name).text.into_owned()
+}
+
 /// All groups.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
@@ -88,7 +94,7 @@ impl Tree {
             self.by_sid.insert(sid.clone(), key);
         }
         if let Some(name) = &group.name {
-            self.by_name.entry(name.to_lowercase()).or_default().insert(key);
+            self.by_name.entry(spelt(name)).or_default().insert(key);
         }
         for member in &group.members {
             self.of.entry(member.clone()).or_default().insert(key);
@@ -106,7 +112,7 @@ impl Tree {
         if let Some(sid) = group.sid.filter(|sid| self.by_sid.get(sid) == Some(&key)) {
             self.by_sid.remove(&sid);
         }
-        if let Some(name) = group.name.map(|name| name.to_lowercase())
+        if let Some(name) = group.name.map(|name| spelt(&name))
             && let Some(keys) = self.by_name.get_mut(&name)
         {
             keys.remove(&key);
@@ -139,7 +145,7 @@ impl Tree {
         while let Some(key) = next.pop() {
             let Some(group) = self.groups.get(&key).filter(|_| seen.insert(key)) else { continue };
             names.insert(group.dn.clone());
-            let alone = |name: &&String| self.by_name.get(&name.to_lowercase()).is_some_and(|keys| keys.len() == 1);
+            let alone = |name: &&String| self.by_name.get(&spelt(name)).is_some_and(|keys| keys.len() == 1);
             names.extend(group.name.as_ref().filter(alone).cloned());
             next.extend(self.of.get(&Member::Dn(normal(&group.dn))).into_iter().flatten());
         }
@@ -155,7 +161,7 @@ impl Tree {
         let old = self.groups.get(&key);
         // A name that two groups have is nobody's: whoever is in the other one gains or loses it.
         for name in [old, group.as_ref()].into_iter().flatten().filter_map(|group| group.name.as_ref()) {
-            touched.extend(self.by_name.get(&name.to_lowercase()).into_iter().flatten());
+            touched.extend(self.by_name.get(&spelt(name)).into_iter().flatten());
         }
         let arriving = group.iter().flat_map(Group::concerned);
         let mut concerned = self.below(touched, arriving.collect());

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use ldap3::{Scope, ldap_escape};
 
-use super::dn::{is_within, normal};
 use super::entry::{Entry, Key};
 use super::gone::Seen;
 use super::groups::{self, Group, Member};
@@ -13,6 +12,7 @@ use super::link::Search;
 use super::status::{self, password_changed, standing};
 use super::{Client, Flavor, ROWS, at_base, failure, gone};
 use crate::domain::inbox::Observation;
+use crate::domain::name::dn::{is_within, normal};
 use crate::domain::person::{Person, PersonId};
 use crate::domain::revocation::Target;
 use crate::source::error::SourceError;
@@ -189,18 +189,12 @@ impl Client {
         self.newest = self.newest.max(entry.time("modifyTimestamp"));
         let standing = standing(entry, self.settings.flavor, now);
         self.timers.extend(standing.until.map(|until| (until, key)));
-        let text = |name: &str| entry.text(self.called(name)).map(str::to_owned);
-        let attributes = self.settings.attributes.iter().filter_map(|name| Some((name.clone(), text(name)?)));
-        Ok(Some(Person {
-            id: self.id(key),
-            status: standing.status,
-            email: text("email"),
-            username: text("username"),
-            attributes: attributes.collect(),
-            // What a server stamps on an entry is no version: it goes back where one is restored from a backup.
-            changed: None,
-            groups: Vec::new(),
-        }))
+        // What a server stamps on an entry is no version of it: that goes back where one is restored from a backup.
+        let mut person = Person::new(self.id(key), standing.status);
+        for name in ["email", "username"].into_iter().chain(self.settings.attributes.iter().map(String::as_str)) {
+            person.set_values(name, entry.all(self.called(name)));
+        }
+        Ok(Some(person))
     }
 
     /// What was issued before the password was changed is dead.

@@ -1,12 +1,13 @@
 //! The guard: how much a listing may leave out (law 3), and what is held back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::{Sweep, Sweeps, present};
 use crate::domain::event::Event;
 use crate::domain::guard::{Confirmed, HeldBack, HeldOn, LeftOut, is_lately};
 use crate::domain::inbox::Refused;
+use crate::domain::name::Directory;
 use crate::domain::person::{Person, PersonId};
 use crate::domain::source::{MaxChange, SourceRules};
 use crate::domain::time::{Now, Timestamp};
@@ -38,26 +39,40 @@ struct Emptied<'a> {
     instead: BTreeSet<&'a str>,
 }
 
+/// The groups among `these` that are none of `those`, as the directory compares their names.
+fn not_among<'a>(directory: Option<Directory>, these: &'a [String], those: &[String]) -> Vec<&'a str> {
+    let mut left: Vec<&str> = these.iter().filter(|group| !those.contains(group)).map(String::as_str).collect();
+    if let Some(directory) = directory.filter(|_| !left.is_empty()) {
+        let folded = |group: &str| directory.compares_group(group).fold(group).text.into_owned();
+        let those: HashSet<String> = those.iter().map(|group| folded(group)).collect();
+        left.retain(|group| !those.contains(&folded(group)));
+    }
+    left
+}
+
 impl Sweep {
     /// What the listing does to memberships in groups. Those of people who are missing go with them.
     fn memberships(&self, plan: &Plan, source: &str) -> Memberships {
-        let here = plan.state.fold.people.of_source(source).filter(|known| present(&known.person));
+        let people = &plan.state.fold.people;
+        let directory = people.directory(source);
+        let here = people.of_source(source).filter(|known| present(&known.person));
         let mut all = Memberships { known: here.map(|known| known.person.groups.len()).sum(), lost: 0, gained: 0 };
         for (key, new) in &self.waiting {
-            let known = plan.state.fold.people.get(*key).map_or(&[][..], |known| &known.person.groups);
-            all.lost += known.iter().filter(|group| !new.groups.contains(group)).count();
-            all.gained += new.groups.iter().filter(|group| !known.contains(group)).count();
+            let known = people.get(*key).map_or(&[][..], |known| &known.person.groups);
+            all.lost += not_among(directory, known, &new.groups).len();
+            all.gained += not_among(directory, &new.groups, known).len();
         }
         all
     }
 
     /// Groups that become empty. Only those that somebody leaves are looked at.
     fn emptied<'a>(&'a self, plan: &'a Plan, source: &'a str) -> Vec<Emptied<'a>> {
+        let directory = plan.state.fold.people.directory(source);
         let mut left: BTreeMap<&str, Emptied<'a>> = BTreeMap::new();
         for (key, new) in &self.waiting {
             let Some(known) = plan.state.fold.people.get(*key).map(|known| &known.person) else { continue };
-            let gained = || new.groups.iter().filter(|group| !known.groups.contains(group)).map(String::as_str);
-            for name in known.groups.iter().filter(|group| !new.groups.contains(group)) {
+            let gained = || not_among(directory, &new.groups, &known.groups).into_iter();
+            for name in not_among(directory, &known.groups, &new.groups) {
                 let group = left.entry(name).or_insert_with(|| Emptied {
                     name,
                     members: Vec::new(),

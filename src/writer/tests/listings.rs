@@ -312,9 +312,10 @@ async fn an_identifier_that_passes_on_leaves_who_is_gone() {
     bench.list(&[person("bob", Status::Active)], at(10)).await.unwrap();
     let heir = Person { email: Some("alice@example.com".into()), ..person("alice2", Status::Active) };
     bench.list(&[person("bob", Status::Active), heir.clone()], at(20)).await.unwrap();
-    let link = bench.keyer.key(KeyKind::Link, &["hr", "email", "alice@example.com"]);
+    let link = LinkKey::of(&bench.keyer, "hr", "email", (Compare::IgnoreCase, "alice@example.com"));
     let holders = || -> Vec<String> {
-        bench.published.load().fold.people.linked(link).map(|known| known.person.id.key.clone()).collect()
+        let state = bench.published.load();
+        state.fold.people.linked(&link).map(|(known, _)| known.person.id.key.clone()).collect()
     };
     assert_eq!(holders(), ["alice2"], "new tokens are hers alone");
     let departed = Person { status: Status::Departed, ..person("alice", Status::Active) };

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use offboard::app::alarms::Mixed;
 use offboard::app::clock::Clock;
 use offboard::app::gate::{Active, Authenticators, CheckGate};
 use offboard::app::joiners::Joiners;
@@ -282,6 +283,7 @@ impl<S: Store> World<S> {
                 recorder,
                 metrics,
                 joiners: Joiners::new(Sources::default()),
+                mixed: Mixed::default(),
             },
             audit,
             rings,

@@ -1,7 +1,11 @@
 //! Distinguished names (RFC 4514), as far as two spellings of one name must be told to be one.
 
-/// A name in one spelling: lower case, without the spaces that mean nothing, each special character as `\xx`.
-pub(super) fn normal(dn: &str) -> String {
+use super::prepare::prepared;
+
+/// A name in one spelling: its values prepared (RFC 4518), each special character as `\xx`. What has no form of a name is
+/// taken for one part of it.
+#[must_use]
+pub fn normal(dn: &str) -> String {
     let mut parts: Vec<String> = split(dn, ',').iter().map(|rdn| relative(rdn)).collect();
     if parts.len() == 1 && parts.first().is_some_and(String::is_empty) {
         parts.clear();
@@ -10,17 +14,20 @@ pub(super) fn normal(dn: &str) -> String {
 }
 
 /// Whether a name, in its one spelling, lies at or below another.
-pub(super) fn is_within(dn: &str, base: &str) -> bool {
+#[must_use]
+pub fn is_within(dn: &str, base: &str) -> bool {
     base.is_empty() || dn == base || dn.strip_suffix(base).is_some_and(|rest| rest.ends_with(','))
 }
 
 /// The name of the entry above, in their one spelling.
-pub(super) fn above(dn: &str) -> &str {
+#[must_use]
+pub fn above(dn: &str) -> &str {
     dn.split_once(',').map_or("", |(_, above)| above)
 }
 
 /// The value of the first part of a name, where that part is of this type.
-pub(super) fn leading(dn: &str, attribute: &str) -> Option<String> {
+#[must_use]
+pub fn leading(dn: &str, attribute: &str) -> Option<String> {
     let first = split(dn, ',').into_iter().next()?;
     let part = split(&first, '+').into_iter().find_map(|part| {
         let (name, value) = part.split_once('=')?;
@@ -53,10 +60,13 @@ fn relative(rdn: &str) -> String {
 }
 
 fn pair(part: &str) -> String {
-    let Some((name, value)) = part.split_once('=') else { return part.trim().to_lowercase() };
+    let Some((name, value)) = part.split_once('=') else {
+        let part = part.trim();
+        return prepared(part).unwrap_or_else(|| part.to_owned());
+    };
     let value = unescaped(value.trim());
     let value = match String::from_utf8(value) {
-        Ok(text) => escaped(&text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")),
+        Ok(text) => escaped(&prepared(&text).unwrap_or(text)),
         Err(bytes) => bytes.into_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect(),
     };
     format!("{}={value}", name.trim().to_lowercase())

@@ -1,0 +1,165 @@
+//! How names are compared: each attribute by the rule of the directory that it comes from (contract section 3).
+//!
+//! Two systems write one name differently: a directory has `JSmith`, the token `jsmith`. A denial holds for both, as
+//! the directory itself would say. A grant holds as well, except where folding made an ASCII letter of another
+//! character: whoever may choose their own name must not become somebody else by a Kelvin sign.
+
+pub mod dn;
+mod fold;
+mod prepare;
+
+use serde::{Deserialize, Serialize};
+
+use super::person::UNVERIFIED_EMAIL;
+
+pub use fold::Folded;
+
+/// The kinds of directories, as far as each compares names in its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Directory {
+    /// A file of people.
+    File,
+    /// A realm of a Keycloak.
+    Keycloak,
+    /// An Okta organization.
+    Okta,
+    /// A tenant of Microsoft Entra ID.
+    Entra,
+    /// A directory that speaks LDAP.
+    Ldap,
+}
+
+/// A rule by which two values are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Compare {
+    /// Byte by byte.
+    Exact,
+    /// Without regard to case: NFC and Unicode lower-casing, of no locale.
+    IgnoreCase,
+    /// `caseIgnoreMatch` of LDAP (RFC 4517 section 4.2.11), of values that are prepared by RFC 4518. What cannot be
+    /// prepared is compared exactly.
+    Prepared,
+    /// `distinguishedNameMatch` of LDAP (RFC 4517 section 4.2.15).
+    DistinguishedName,
+}
+
+/// How far two values that are the same by a rule may be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Match {
+    /// For denial only: folding made an ASCII letter of another character in one of them.
+    Denies,
+    /// For denial, and for what gives access.
+    Grants,
+}
+
+/// Attributes of LDAP that are compared by `caseIgnoreMatch` or `caseIgnoreIA5Match`, in lower case, under each of their
+/// names (RFC 4519, RFC 4524).
+const PREPARED: [&str; 11] = [
+    "uid",
+    "userid",
+    "mail",
+    "rfc822mailbox",
+    "cn",
+    "commonname",
+    "samaccountname",
+    "userprincipalname",
+    // The places that every person has, whatever the attribute behind them is called.
+    "username",
+    "email",
+    "name",
+];
+
+/// Attributes of LDAP whose value is a name of an entry, in lower case.
+const NAMES_OF_ENTRIES: [&str; 10] = [
+    "dn",
+    "distinguishedname",
+    "entrydn",
+    "manager",
+    "secretary",
+    "seealso",
+    "owner",
+    "member",
+    "memberof",
+    "assistant",
+];
+
+impl Directory {
+    /// The rule of an attribute that `link` may name.
+    #[must_use]
+    pub fn compares(self, attribute: &str) -> Compare {
+        match (self, attribute) {
+            (_, "id") => Compare::Exact,
+            (Self::Ldap, other) => {
+                let name = other.to_ascii_lowercase();
+                match name.as_str() {
+                    name if PREPARED.contains(&name) => Compare::Prepared,
+                    name if NAMES_OF_ENTRIES.contains(&name) => Compare::DistinguishedName,
+                    _ => Compare::IgnoreCase,
+                }
+            }
+            (_, "email" | "username") => Compare::IgnoreCase,
+            (Self::Keycloak, UNVERIFIED_EMAIL)
+            | (Self::Okta, "login" | "secondEmail")
+            | (
+                Self::Entra,
+                "userPrincipalName"
+                | "mail"
+                | "otherMails"
+                | "mailNickname"
+                | "onPremisesUserPrincipalName"
+                | "onPremisesSamAccountName"
+                | "proxyAddresses",
+            ) => Compare::IgnoreCase,
+            _ => Compare::Exact,
+        }
+    }
+
+    /// The rule of the name of a group: of LDAP that of `cn`, or that of the group's own name.
+    #[must_use]
+    pub fn compares_group(self, group: &str) -> Compare {
+        match self {
+            Self::Ldap if group.contains('=') => Compare::DistinguishedName,
+            Self::Ldap => Compare::Prepared,
+            Self::File | Self::Keycloak | Self::Okta | Self::Entra => Compare::Exact,
+        }
+    }
+
+    /// Whether two names are of one group.
+    #[must_use]
+    pub fn is_same_group(self, one: &str, other: &str) -> bool {
+        one == other || self.compares_group(one).matches(one, other).is_some()
+    }
+}
+
+impl Compare {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Exact, Self::IgnoreCase, Self::Prepared, Self::DistinguishedName];
+
+    /// The one spelling that all values have which are the same by this rule.
+    #[must_use]
+    pub fn fold(self, value: &str) -> Folded<'_> {
+        match self {
+            Self::Exact => Folded::exact(value),
+            Self::IgnoreCase => Folded::by(value, fold::lower_case),
+            Self::Prepared => Folded::by(value, |value| prepare::prepared(value).unwrap_or_else(|| value.to_owned())),
+            Self::DistinguishedName => Folded::by(value, dn::normal),
+        }
+    }
+
+    /// Whether two values are the same, and for what; `None`: they are not.
+    #[must_use]
+    pub fn matches(self, one: &str, other: &str) -> Option<Match> {
+        if one == other {
+            return Some(Match::Grants);
+        }
+        if self == Self::Exact {
+            return None;
+        }
+        let (one, other) = (self.fold(one), self.fold(other));
+        (one.text == other.text).then(|| if one.strict() == other.strict() { Match::Grants } else { Match::Denies })
+    }
+}
+
+#[cfg(test)]
+mod tests;

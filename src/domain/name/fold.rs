@@ -1,0 +1,64 @@
+//! Folding: many spellings, one text.
+
+use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization as _;
+
+/// A value in the one spelling of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folded<'a> {
+    /// Equal for all values that are the same.
+    pub text: Cow<'a, str>,
+    /// The text, and where folding made an ASCII letter of another character; `None`: nowhere.
+    strict: Option<String>,
+}
+
+impl<'a> Folded<'a> {
+    /// The value itself.
+    pub(super) fn exact(value: &'a str) -> Self {
+        Self { text: Cow::Borrowed(value), strict: None }
+    }
+
+    /// By a rule that leaves folded values as they are.
+    pub(super) fn by(value: &'a str, fold: impl Fn(&str) -> String) -> Self {
+        let text = fold(value);
+        let strict = marks(value, &fold).map(|marks| format!("{text}\0{marks}"));
+        let text = if text == value { Cow::Borrowed(value) } else { Cow::Owned(text) };
+        Self { text, strict }
+    }
+
+    /// Equal for all values that are the same and may stand for one another in what gives access.
+    #[must_use]
+    pub fn strict(&self) -> &str {
+        self.strict.as_deref().unwrap_or(&self.text)
+    }
+}
+
+/// Each character beyond ASCII of which folding makes ASCII letters, with its place in the folded text.
+fn marks(value: &str, fold: &impl Fn(&str) -> String) -> Option<String> {
+    if value.is_ascii() {
+        return None;
+    }
+    let has_letter = |text: &str| text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let mut marks = String::new();
+    for (at, c) in value.char_indices().filter(|(_, c)| !c.is_ascii()) {
+        if !has_letter(&fold(c.encode_utf8(&mut [0; 4]))) {
+            continue;
+        }
+        let before = value.get(..at).map(fold).unwrap_or_default();
+        let place = before.chars().filter(|c| *c != ' ').count();
+        let lower: String = c.to_lowercase().collect();
+        let mark = if has_letter(&lower) { c.to_string() } else { lower };
+        marks.push_str(&format!("{place}{mark} "));
+    }
+    (!marks.is_empty()).then_some(marks)
+}
+
+/// NFC and lower case, of no locale.
+pub(super) fn lower_case(value: &str) -> String {
+    if value.is_ascii() {
+        return value.to_ascii_lowercase();
+    }
+    let lower: String = value.nfc().collect::<String>().to_lowercase();
+    lower.nfc().collect()
+}
