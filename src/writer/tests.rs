@@ -2,6 +2,7 @@
 
 mod guard;
 mod listings;
+mod names;
 mod owners;
 
 use std::sync::Arc;

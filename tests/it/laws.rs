@@ -17,6 +17,7 @@ mod law_6;
 mod law_7;
 mod law_8;
 mod law_9;
+mod names;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -96,6 +97,13 @@ laws! {
     law_6: {
         law_6_nothing_weakens_a_revocation_by_accident
             catches [ReloadForgets, SnapshotForgets, GuardedListingRestores, ClockLifts],
+    }
+    names: {
+        law_6_a_leaver_of_a_file_is_out_however_it_is_written catches [NamesExactly],
+        law_6_a_leaver_of_keycloak_is_out_however_it_is_written catches [NamesExactly],
+        law_6_a_leaver_of_okta_is_out_however_it_is_written catches [NamesExactly],
+        law_6_a_leaver_of_entra_is_out_however_it_is_written catches [NamesExactly],
+        law_6_a_leaver_of_ldap_is_out_however_it_is_written catches [NamesExactly],
     }
     law_7: {
         law_7_a_block_that_ends_leaves_a_cut_off catches [EndsWithoutCutOff],
