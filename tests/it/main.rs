@@ -39,3 +39,4 @@ mod silent;
 mod sources;
 mod troubles;
 mod turns;
+mod upgrade;
