@@ -4,7 +4,7 @@
 
 mod bench;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +24,9 @@ use crate::laws::world::{InMemory, Store, World};
 use crate::support::polled::Polled;
 
 const GROUPS: [&str; 3] = ["eng", "ops", "sales"];
+/// Names that people come to share, each in several spellings.
+const NAMES: [[&str; 3]; 3] =
+    [["kim", "Kim", "KIM"], ["zo\u{eb}", "ZO\u{cb}", "zoe\u{308}"], ["a lee", "A Lee", "A LEE"]];
 /// People on a page.
 const PAGE: usize = 3;
 
@@ -39,6 +42,8 @@ enum Act {
     /// The same human again, under a new id, with the old address.
     Rehire(usize),
     Move(usize, usize),
+    /// They are called so from now on, each name in one of its spellings.
+    Call(usize, Vec<(usize, usize)>),
 }
 
 /// What becomes of the event of an act.
@@ -96,6 +101,8 @@ struct Company {
     told: BTreeMap<String, (i64, bool)>,
     /// When each was last said to be out.
     out: BTreeMap<String, i64>,
+    /// When somebody who is called so was last said to be out, by name.
+    out_names: BTreeMap<usize, i64>,
     /// What the listing on its way says.
     listed: Vec<(Person, i64)>,
     /// The copy from which it is read, and of when that is.
@@ -164,6 +171,12 @@ impl Company {
                 let groups = vec![GROUPS[group % 3].to_owned()];
                 key.into_iter().inspect(|key| self.people.get_mut(key).unwrap().groups = groups.clone()).collect()
             }
+            Act::Call(who, names) => {
+                let key = self.name(*who).filter(|key| self.people.contains_key(key));
+                let names = || names.iter().map(|(name, spelling)| NAMES[*name][*spelling].to_owned());
+                let call = |key: &String| self.people.get_mut(key).unwrap().set_values("username", names());
+                key.into_iter().inspect(call).collect()
+            }
         };
         if self.style == Style::Versioned {
             let changed = Some(corp::at(self.now()).wall);
@@ -192,12 +205,25 @@ impl Company {
         let told = self.told.entry(key.to_owned()).or_insert((version, inside));
         if version >= told.0 {
             *told = (version, inside);
+            if let Some(person) = person.filter(|_| !inside) {
+                let at = version.min(self.time.load(Ordering::Relaxed));
+                for name in names(person) {
+                    let out = self.out_names.entry(name).or_default();
+                    *out = (*out).max(at);
+                }
+            }
         }
         if !inside {
             let out = self.out.entry(key.to_owned()).or_default();
             *out = (*out).max(version.min(self.time.load(Ordering::Relaxed)));
         }
     }
+}
+
+/// The numbers of the names that somebody has.
+fn names(person: &Person) -> BTreeSet<usize> {
+    let number = |name: &str| NAMES.iter().position(|spellings| spellings.contains(&name));
+    person.values("username").filter_map(number).collect()
 }
 
 /// The provider's time of a record, or the time at which it is read.
@@ -282,6 +308,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (who(), who()).prop_map(|(one, other)| Act::SwapEmails(one, other)),
         2 => who().prop_map(Act::Rehire),
         3 => (who(), 0..3_usize).prop_map(|(who, group)| Act::Move(who, group)),
+        6 => (who(), prop::collection::vec((0..3_usize, 0..3_usize), 0..3)).prop_map(|(who, names)| Act::Call(who, names)),
     ]
 }
 

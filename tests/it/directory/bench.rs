@@ -1,6 +1,18 @@
 //! A company, the source that asks it, and what must be true after each step.
 
+use offboard::domain::policy::Policy;
+use offboard::domain::source::Link;
+use serde_json::json;
+
 use super::*;
+
+/// A token is matched by a name, where it bears one.
+fn policy() -> Policy {
+    let mut policy = corp::policy();
+    let by_name = Link { claim: "login".into(), attribute: "username".into() };
+    policy.sources[0].link.insert(0, by_name);
+    policy
+}
 
 struct Bench {
     world: World<InMemory>,
@@ -20,6 +32,7 @@ impl Bench {
             meanwhile: VecDeque::new(),
             told: BTreeMap::new(),
             out: BTreeMap::new(),
+            out_names: BTreeMap::new(),
             listed: vec![],
             copy: None,
             paged: Arc::default(),
@@ -27,7 +40,8 @@ impl Bench {
         };
         let company = Arc::new(Mutex::new(company));
         (0..6).for_each(|_| drop(company.lock().unwrap().join(None)));
-        let world = World::empty(InMemory::new(), corp::policy()).await;
+        let mut world = World::empty(InMemory::new(), policy()).await;
+        world.configure(policy(), corp::at(0)).await.unwrap();
         let source = Self::ask(&world, &company);
         let bench = Self { world, company, source };
         bench.list(first).await.unwrap();
@@ -81,7 +95,7 @@ impl Bench {
             Step::Restart => {
                 let Self { world, company, source } = self;
                 source.stop().await;
-                let world = world.restart(corp::policy()).await;
+                let world = world.restart(policy()).await;
                 let source = Self::ask(&world, &company);
                 self = Self { world, company, source };
             }
@@ -103,6 +117,44 @@ impl Bench {
         for (key, at) in out {
             let found = self.world.ask(&key, corp::at(at), self.now()).await;
             prop_assert!(!found.allows(), "a token from before {} was out: {:?}", key, found);
+        }
+        let out = self.company.lock().unwrap().out_names.clone();
+        for (name, at) in out {
+            for spelling in NAMES[name] {
+                let found = self.called(spelling, at).await;
+                prop_assert!(!found.allows(), "a token from before one called {} was out: {:?}", spelling, found);
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a token that bears this name, issued then, ends now as it does.
+    async fn called(&self, name: &str, issued: i64) -> Reason {
+        let issued = corp::at(issued).wall.as_millis() / 1000;
+        let token = self.world.token_of(&json!({ "sub": "somebody", "login": name, "iat": issued }));
+        self.world.check(&token, self.now()).await.reason
+    }
+
+    /// A name means whoever has it in the directory, in each of its spellings; one that several have means nobody.
+    async fn names_are_exact(&self) -> Result<(), TestCaseError> {
+        let (people, now) = {
+            let company = self.company.lock().unwrap();
+            (company.people.clone(), company.now())
+        };
+        for (number, spellings) in NAMES.iter().enumerate() {
+            let holders: Vec<Status> =
+                people.values().filter(|person| names(person).contains(&number)).map(|person| person.status).collect();
+            for spelling in spellings {
+                let found = self.called(spelling, now).await;
+                match holders.as_slice() {
+                    [] => prop_assert!(!found.allows(), "{}: {:?}", spelling, found),
+                    [Status::Active] => prop_assert_eq!(found, Reason::Allowed, "{}", spelling),
+                    some if some.contains(&Status::Suspended) => {
+                        prop_assert_eq!(found, Reason::RevokedPerson, "{}", spelling);
+                    }
+                    _ => prop_assert_eq!(found, Reason::MixedIdentities, "{}", spelling),
+                }
+            }
         }
         Ok(())
     }
@@ -156,6 +208,7 @@ pub(super) async fn follow(style: Style, first: &Listing, history: &[Step]) -> R
     // New tokens count: those of the last second may be cut off.
     bench.company.lock().unwrap().time.fetch_add(60, Ordering::Relaxed);
     bench.is_exact().await?;
+    bench.names_are_exact().await?;
     let [live, anew, kept] = bench.world.digests().await;
     prop_assert_eq!(&live, &anew);
     prop_assert_eq!(&kept, &anew);
