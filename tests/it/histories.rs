@@ -19,6 +19,14 @@ use crate::laws::world::{InMemory, OnDisk, Store, World, person, request, suspen
 use crate::model::{About, By, Clocks, Model, Token};
 
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+/// What each is called beside: the first two share a name.
+const CALLED: [[&str; 2]; 3] = [["Desk", "A. Li"], ["DESK", "B\u{f6}b"], ["Caro", "C\u{f4}"]];
+/// How people write them: an address, the address in capitals, a second name in another spelling.
+const SPELT: [[&str; 3]; 3] = [
+    ["alice@example.com", "ALICE@Example.com", "a. LI"],
+    ["bob@example.com", "Bob@EXAMPLE.com", "bo\u{308}B"],
+    ["carol@example.com", "CAROL@example.COM", "CO\u{302}"],
+];
 
 /// One step. Times are seconds from now on.
 #[derive(Clone, Debug)]
@@ -28,6 +36,7 @@ enum Step {
         cut_off: Option<i64>,
         effective: Option<i64>,
         expires: Option<i64>,
+        spelling: usize,
     },
     Restore(prop::sample::Index),
     /// An event of the source, which may come twice: `id` tells whom it is about and what it says.
@@ -50,6 +59,7 @@ enum Step {
 fn about() -> impl Strategy<Value = About> {
     prop_oneof![
         4 => (0..3_usize).prop_map(About::Person),
+        2 => Just(About::Shared),
         2 => (0..3_usize).prop_map(About::Subject),
         2 => (0..2_usize).prop_map(About::Session),
         1 => Just(About::Issuer),
@@ -60,8 +70,9 @@ fn step() -> impl Strategy<Value = Step> {
     let soon = || prop::option::of(-30..60_i64);
     let configured = prop::option::of(prop::collection::btree_set(about(), 0..3));
     prop_oneof![
-        4 => (about(), soon(), soon(), soon())
-            .prop_map(|(about, cut_off, effective, expires)| Step::Revoke { about, cut_off, effective, expires }),
+        4 => (about(), soon(), soon(), soon(), 0..3_usize).prop_map(|(about, cut_off, effective, expires, spelling)| {
+            Step::Revoke { about, cut_off, effective, expires, spelling }
+        }),
         4 => any::<prop::sample::Index>().prop_map(Step::Restore),
         4 => (0..30_u8).prop_map(Step::Event),
         4 => (any::<[Option<bool>; 3]>(), any::<bool>()).prop_map(|(listed, complete)| Step::List { listed, complete }),
@@ -73,10 +84,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn target(about: About) -> Target {
+fn target(about: About, spelling: usize) -> Target {
     let issuer = ISSUER.to_owned();
     match about {
-        About::Person(who) => Target::Person { reference: format!("{}@example.com", NAMES[who]) },
+        About::Person(who) => Target::Person { reference: SPELT[who][spelling].into() },
+        About::Shared => Target::Person { reference: ["desk", "Desk", "dESK"][spelling].into() },
         About::Subject(who) => Target::Subject { issuer, subject: NAMES[who].into() },
         About::Session(session) => Target::Session { issuer, session: format!("s{session}") },
         About::Issuer => Target::Issuer { issuer },
@@ -84,7 +96,9 @@ fn target(about: About) -> Target {
 }
 
 fn record(who: usize, active: bool) -> Person {
-    if active { person(NAMES[who]) } else { suspended(NAMES[who]) }
+    let mut person = if active { person(NAMES[who]) } else { suspended(NAMES[who]) };
+    person.set_values("username", CALLED[who].map(str::to_owned));
+    person
 }
 
 /// The real one, the reference, and their clocks.
@@ -101,8 +115,9 @@ struct Both<S: Store> {
 impl<S: Store> Both<S> {
     async fn start() -> Self {
         let (policy, ids) = (corp::policy(), BTreeMap::new());
-        let real = World::empty(S::new(), policy.clone()).await;
-        real.list(&NAMES.map(person), corp::at(0)).await.unwrap();
+        let mut real = World::empty(S::new(), policy.clone()).await;
+        real.configure(policy.clone(), corp::at(0)).await.unwrap();
+        real.list(&[0, 1, 2].map(|who| record(who, true)), corp::at(0)).await.unwrap();
         Self { real, model: Model::default(), ids, policy, wall: 100, steady: 100 }
     }
 
@@ -117,8 +132,8 @@ impl<S: Store> Both<S> {
     async fn take(mut self, step: &Step) -> Result<Self, TestCaseError> {
         let (clocks, now) = (self.clocks(), self.now());
         match step {
-            Step::Revoke { about, cut_off, effective, expires } => {
-                self.revoke(*about, *cut_off, *effective, *expires).await?;
+            Step::Revoke { about, cut_off, effective, expires, spelling } => {
+                self.revoke((*about, *spelling), *cut_off, *effective, *expires).await?;
             }
             Step::Restore(index) if !self.model.rules.is_empty() => {
                 let index = index.index(self.model.rules.len());
@@ -163,7 +178,7 @@ impl<S: Store> Both<S> {
 
     async fn revoke(
         &mut self,
-        about: About,
+        (about, spelling): (About, usize),
         cut_off: Option<i64>,
         effective: Option<i64>,
         expires: Option<i64>,
@@ -174,12 +189,13 @@ impl<S: Store> Both<S> {
             shape: cut_off.map_or(Shape::Block, |at| Shape::CutOff { at: time(at) }),
             effective: effective.map(time),
             expires: expires.map(time),
-            ..request(target(about))
+            ..request(target(about, spelling))
         };
         let taken = self.real.inbox.ask(Command::Revoke(asked), self.now()).await;
         let effective = effective.unwrap_or(self.wall);
-        let refused = expires.is_some_and(|expires| expires <= self.steady || expires <= effective);
-        prop_assert_eq!(taken.is_err(), refused, "a revocation that ends before it begins");
+        let pointless = expires.is_some_and(|expires| expires <= self.steady || expires <= effective);
+        let refused = pointless || !self.model.means_one(about);
+        prop_assert_eq!(taken.is_err(), refused, "it ends before it begins, or may mean either of two");
         if let Ok(done) = taken {
             self.ids.insert(self.model.rules.len(), done.position);
             self.model.revoke(about, cut_off, By::Operator, effective, expires);
@@ -188,7 +204,7 @@ impl<S: Store> Both<S> {
     }
 
     async fn configure(&mut self, list: Option<&BTreeSet<About>>) {
-        let entries = |list: &BTreeSet<About>| list.iter().map(|about| configured(target(*about))).collect();
+        let entries = |list: &BTreeSet<About>| list.iter().map(|about| configured(target(*about, 1))).collect();
         self.policy = Policy { revocations: list.map(entries), ..corp::policy() };
         self.real.configure(self.policy.clone(), self.now()).await.unwrap();
         if let Some(list) = list {

@@ -8,6 +8,8 @@ use offboard::domain::reason::Reason;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum About {
     Person(usize),
+    /// Whoever goes by the name that persons 0 and 1 share.
+    Shared,
     Subject(usize),
     Session(usize),
     Issuer,
@@ -61,6 +63,11 @@ pub struct Model {
 impl Model {
     pub fn revoke(&mut self, about: About, cut_off: Option<i64>, by: By, effective: i64, expires: Option<i64>) {
         self.rules.push(Rule { about, cut_off, by, effective, expires, ended: None });
+    }
+
+    /// Whether an operator's word on what this is about means one person: of those who share a name, one is here.
+    pub fn means_one(&self, about: About) -> bool {
+        about != About::Shared || self.departed[0] != self.departed[1]
     }
 
     fn end(&mut self, index: usize, at: i64, now: Clocks) {
@@ -135,6 +142,7 @@ impl Model {
         for rule in self.rules.iter().filter(|rule| rule.effective <= now.steady) {
             let reason = match rule.about {
                 About::Person(who) if who == token.who => Reason::RevokedPerson,
+                About::Shared if token.who < 2 => Reason::RevokedPerson,
                 About::Subject(who) if who == token.who => Reason::RevokedSubject,
                 About::Session(session) if session == token.session => Reason::RevokedSession,
                 About::Issuer => Reason::RevokedIssuer,
