@@ -3,6 +3,7 @@
 //! On threads: whoever waits for the service to stop must not keep its caller from hanging up.
 
 mod check;
+mod names;
 mod polled;
 mod rights;
 pub mod stage;

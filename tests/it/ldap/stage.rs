@@ -22,6 +22,7 @@ pub struct Stage {
     pub offboard: Offboard,
     pub issuer: DevIssuer,
     proxy: Proxy,
+    rules: String,
 }
 
 /// `sources:` with this server; `more` is what stands behind.
@@ -38,12 +39,18 @@ impl Stage {
     pub async fn start(port: u16, more: &str) -> Self {
         let (files, issuer) = (Installation::new(""), DevIssuer::start().await);
         let sources = source(&files, &format!("ldap://127.0.0.1:{port}"), more);
-        files.write("20-rules.yaml", &format!("{RULES}{}{sources}", issuer.section()));
+        let rules = format!("{RULES}{}{sources}", issuer.section());
+        files.write("20-rules.yaml", &rules);
         let offboard = files.start().await;
         offboard.has_keys("dev").await;
         until("everybody is known", async || (offboard.metric(ACTIVE).await >= Some(3.0)).then_some(())).await;
         let proxy = Proxy::connect(offboard.authz).await;
-        Self { files, offboard, issuer, proxy }
+        Self { files, offboard, issuer, proxy, rules }
+    }
+
+    /// Binds this group instead of `devs`.
+    pub fn bind(&self, group: &str) {
+        self.files.write("20-rules.yaml", &self.rules.replace("groups: [devs]", &format!("groups: ['{group}']")));
     }
 
     pub async fn restart(&mut self) {
