@@ -37,5 +37,6 @@ mod reload;
 mod restart;
 mod silent;
 mod sources;
+mod tokens;
 mod troubles;
 mod turns;
