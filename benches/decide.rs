@@ -143,6 +143,7 @@ fn credential(keyer: &Keyer, index: usize) -> Verified {
         client: Some("web".into()),
         client_key: Some(keyer.key(KeyKind::Client, &[ISSUER, "web"])),
         audiences: vec!["mesh".into()],
+        beside_audiences: None,
         required_audiences: Some(Arc::from(vec!["mesh".to_owned()])),
         issued: Some(Timestamp::from_secs(1_700_000_000)),
         not_before: None,
@@ -151,6 +152,7 @@ fn credential(keyer: &Keyer, index: usize) -> Verified {
         machine: false,
         groups: groups.collect(),
         flaw: None,
+        detail: None,
         owner,
         actors: vec![],
     })

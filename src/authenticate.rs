@@ -5,7 +5,8 @@
 //! on every check anew. Everything a decision compares is turned into keys here, once per token.
 //!
 //! An [`Authenticator`] belongs to one configuration generation. Reading order: [`bearer`] (what a header
-//! shows, and the proof) → [`claims`] (what it says, strictly typed) → [`cache`] (so that both happen once).
+//! shows, and the proof) → [`claims`] (what it says, strictly typed) → [`cache`] (so that both happen once) → [`seen`]
+//! (what tokens have shown so far).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,8 +21,10 @@ use crate::request::Request;
 pub mod bearer;
 pub mod cache;
 pub mod claims;
+pub mod seen;
 
 use cache::{CacheCounters, TokenCache};
+use seen::Seen;
 
 /// Proves credentials by the rules of one configuration generation.
 ///
@@ -33,6 +36,7 @@ pub struct Authenticator {
     /// `iss` to index in the policy.
     issuers: HashMap<Arc<str>, u16>,
     cache: TokenCache,
+    seen: Arc<Seen>,
 }
 
 impl std::fmt::Debug for Authenticator {
@@ -48,7 +52,13 @@ impl Authenticator {
     pub fn new(policy: Arc<Policy>, keyer: Keyer, rings: KeyRings, counters: Arc<CacheCounters>) -> Self {
         let indexed = policy.issuers.iter().zip(0_u16..);
         let issuers = indexed.map(|(rules, index)| (Arc::clone(&rules.issuer), index)).collect();
-        Self { policy, keyer, rings, issuers, cache: TokenCache::new(counters) }
+        Self { policy, keyer, rings, issuers, cache: TokenCache::new(counters), seen: Arc::default() }
+    }
+
+    /// The same, noting in `seen` what the tokens that it proves bear. It outlives them all, as the counters do.
+    #[must_use]
+    pub fn noting_in(self, seen: Arc<Seen>) -> Self {
+        Self { seen, ..self }
     }
 
     /// The rules that it goes by.
@@ -71,7 +81,7 @@ impl Authenticator {
         let mut shown = Vec::new();
         for name in self.bearer_headers() {
             if let Some(value) = request.headers.get(name)
-                && let Some(found) = self.bearer(value, now).await
+                && let Some(found) = self.bearer(name, value, now).await
             {
                 shown.push(found);
             }

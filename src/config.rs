@@ -145,6 +145,7 @@ fn typed(root: &Fields<'_>, hash: &Arc<str>) -> (Settings, Policy) {
         retired: Vec::new(),
         hash: Arc::clone(hash),
         bearer_header,
+        bearer_largest: response::bearer_largest(root),
         services: services::services(root, &service_fields, &issuers, &sources),
         roles: roles::roles(&role_fields, &service_indices),
         bindings: roles::bindings(root, &role_indices, &issuer_indices),

@@ -3,6 +3,7 @@
 //! No I/O, no await, no clock, no cache. Every credential is judged, the strictest finding wins (law 2); the
 //! same inputs give the same decision, and it names its cause (law 9).
 
+mod detail;
 mod known;
 mod permitted;
 mod revoked;
@@ -56,13 +57,15 @@ pub fn decide(state: &State, request: &Request, shown: &[Shown], now: Now) -> De
             verdict.add(Reason::Exempted, Determining::Exemption(exemption), None);
         }
     }
-    conclude(state, &chosen, &proven, &held, verdict)
+    let decision = conclude(state, &chosen, (&proven, &held), verdict, now);
+    let detail = decision.detail.clone().or_else(|| detail::of_foreign(state, decision.reason, shown).map(Arc::new));
+    Decision { detail, ..decision }
 }
 
 fn as_verified(shown: &Shown) -> Option<&Arc<Verified>> {
     match shown {
         Shown::Verified(credential) => Some(credential),
-        Shown::Rejected { .. } | Shown::Foreign(_) => None,
+        Shown::Rejected { .. } | Shown::Foreign { .. } => None,
     }
 }
 
@@ -80,13 +83,16 @@ fn judge_shown(state: &State, chosen: &Chosen<'_>, shown: &Shown, now: Now, verd
     match shown {
         Shown::Verified(credential) => {
             revoked::judge(state, credential, now, verdict);
-            let found = [credential.flaw, audience(chosen, credential), credential.dates(now)];
+            if let Some(flaw) = credential.flaw {
+                verdict.add_told(flaw, Some(credential), credential.detail.as_ref());
+            }
+            let found = [audience(chosen, credential), credential.dates(now)];
             for reason in found.into_iter().flatten() {
                 verdict.add(reason, Determining::None, Some(credential));
             }
         }
-        Shown::Rejected { reason, .. } => verdict.add(*reason, Determining::None, None),
-        Shown::Foreign(_) => {}
+        Shown::Rejected { reason, detail, .. } => verdict.add_told(*reason, None, detail.as_ref()),
+        Shown::Foreign { .. } => {}
     }
 }
 
@@ -124,7 +130,7 @@ fn grant(
 
 fn as_foreign(shown: &Shown) -> Option<Foreign> {
     match shown {
-        Shown::Foreign(foreign) => Some(*foreign),
+        Shown::Foreign { what, .. } => Some(*what),
         Shown::Verified(_) | Shown::Rejected { .. } => None,
     }
 }
@@ -151,12 +157,17 @@ fn place(state: &State, binding: u32) -> Determining {
 fn conclude(
     state: &State,
     chosen: &Chosen<'_>,
-    proven: &[&Arc<Verified>],
-    held: &[Vec<Held>],
+    (proven, held): (&[&Arc<Verified>], &[Vec<Held>]),
     verdict: Verdict,
+    now: Now,
 ) -> Decision {
     let notable = verdict.notable || verdict.exempted.is_some();
-    let (reason, determining, credential) = verdict.into_worst().unwrap_or((Reason::Internal, Determining::None, None));
+    let worst = verdict.into_worst();
+    let reason = worst.as_ref().map_or(Reason::Internal, |worst| worst.reason);
+    let (determining, credential, told) =
+        worst.map_or((Determining::None, None, None), |worst| (worst.determining, worst.credential, worst.detail));
+    let cause = (reason, &determining);
+    let detail = told.or_else(|| detail::of(state, chosen, cause, credential.as_deref(), now).map(Arc::new));
     let credential = credential.or_else(|| proven.first().map(|first| Arc::clone(first)));
     let person = credential.as_deref().and_then(|credential| {
         let owner = &credential.owner;
@@ -168,6 +179,7 @@ fn conclude(
     let shared: Vec<Held> = first.iter().filter(|held| everywhere(held.role)).copied().collect();
     Decision {
         reason,
+        detail,
         determining,
         service: Arc::clone(&chosen.service.name),
         enforcement: chosen.service.enforcement,

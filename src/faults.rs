@@ -11,8 +11,12 @@ pub enum Fault {
     StateBeforeAwait,
     /// Law 1: what was verified once is not looked up again.
     CacheHoldsAllow,
+    /// Law 1: only the name that is shown of a client or token is looked up, not every name that it bears.
+    OneNameDenies,
     /// Law 2: a good credential makes up for a bad one.
     GoodMakesUpForBad,
+    /// Law 3: a claim that links and says nothing is passed over for the next.
+    EmptyLinkFallsThrough,
     /// Law 3: a source that never told us anything is taken for one that knows nobody.
     AbsentIsEmpty,
     /// Law 4: a check that could not be judged goes on.
@@ -41,6 +45,8 @@ pub enum Fault {
     JudgedByOldRules,
     /// Law 10: a token is logged when it is first seen.
     TokenIsLogged,
+    /// Law 10: what a token claims stands in the words of why it was refused.
+    ClaimIsQuoted,
     /// Law 11: a writer folds what it appended without reading what stands before it.
     FoldsItsOwn,
 }

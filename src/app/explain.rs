@@ -13,6 +13,7 @@ use crate::decide::decide;
 use crate::domain::credential::{Foreign, Shown, Verified};
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::destination::Destination;
+use crate::domain::detail::Detail;
 use crate::domain::key::Keyer;
 use crate::domain::policy::{Authorization, Enforcement, Policy, Unknown};
 use crate::domain::reason::Reason;
@@ -104,11 +105,30 @@ fn enforcement(enforcement: Enforcement) -> &'static str {
     }
 }
 
+/// A reason and what is behind it; what a caller sent is marked as claimed.
+fn told(reason: Reason, detail: Option<&Detail>) -> String {
+    detail.map_or_else(|| reason.code().to_owned(), |detail| format!("{}: {}", reason.code(), detail.told()))
+}
+
+/// The reason of a decision, what determined it, and what is behind it.
+fn because(decision: &Decision) -> String {
+    let parts = [cause(&decision.determining), decision.detail.as_ref().map_or(String::new(), |detail| detail.told())];
+    let behind: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    match behind.as_slice() {
+        [] => decision.reason.code().to_owned(),
+        behind => format!("{}: {}", decision.reason.code(), behind.join(": ")),
+    }
+}
+
 fn proven(credential: &Verified, now: Now) -> StepView {
-    let wrong = [credential.flaw, credential.dates(now)].into_iter().flatten().min();
-    let (kind, subject) = (credential.kind.word(), credential.subject.as_deref().unwrap_or("nobody"));
-    let cause = wrong.map_or("its proof holds", Reason::code);
-    step(CREDENTIAL, format!("{kind} of {subject} by {}", credential.issuer), cause)
+    let (kind, client) = (credential.kind.word(), credential.client.as_ref().filter(|_| credential.machine));
+    let whose = credential.subject.as_ref().or(client).map_or("nobody", String::as_str);
+    let cause = match (credential.flaw, credential.dates(now)) {
+        (None, None) => "its proof holds".to_owned(),
+        (Some(flaw), dates) if dates.is_none_or(|dates| flaw < dates) => told(flaw, credential.detail.as_deref()),
+        (flaw, dates) => dates.or(flaw).map_or(String::new(), |reason| reason.code().to_owned()),
+    };
+    step(CREDENTIAL, format!("{kind} of {whose} by {}", credential.issuer), cause)
 }
 
 fn revoked(decision: &Decision) -> StepView {
@@ -170,11 +190,15 @@ impl Story<'_> {
     fn credential(&self, shown: &Shown) -> StepView {
         match shown {
             Shown::Verified(credential) => proven(credential, self.now),
-            Shown::Rejected { kind, reason, .. } => {
-                step(CREDENTIAL, format!("{}, not proven", kind.word()), reason.code())
+            Shown::Rejected { kind, reason, detail, .. } => {
+                step(CREDENTIAL, format!("{}, not proven", kind.word()), told(*reason, detail.as_deref()))
             }
-            Shown::Foreign(Foreign::Jwt) => step(CREDENTIAL, "a token of an issuer that is not configured", ""),
-            Shown::Foreign(Foreign::Other) => step(CREDENTIAL, "something that no configured scheme claims", ""),
+            Shown::Foreign { what: Foreign::Jwt, .. } => {
+                step(CREDENTIAL, "a token of an issuer that is not configured", "")
+            }
+            Shown::Foreign { what: Foreign::Other, .. } => {
+                step(CREDENTIAL, "something that no configured scheme claims", "")
+            }
         }
     }
 
@@ -190,7 +214,7 @@ impl Story<'_> {
     fn proven(&self) -> impl Iterator<Item = &Arc<Verified>> {
         self.shown.iter().filter_map(|shown| match shown {
             Shown::Verified(credential) => Some(credential),
-            Shown::Rejected { .. } | Shown::Foreign(_) => None,
+            Shown::Rejected { .. } | Shown::Foreign { .. } => None,
         })
     }
 
@@ -248,9 +272,7 @@ impl Story<'_> {
             (true, Knowledge::ConfigurationOnly) => BY_CONFIGURATION.to_owned(),
             (false, _) => format!("denied with {}", self.decision.reason.status()),
         };
-        let because = cause(&self.decision.determining);
-        let reason = self.decision.reason.code();
-        step(VERDICT, answer, if because.is_empty() { reason.to_owned() } else { format!("{reason}: {because}") })
+        step(VERDICT, answer, because(self.decision))
     }
 }
 
@@ -276,13 +298,23 @@ impl Asked {
     }
 }
 
+/// Nobody is known, so nobody can be unknown, and no source stale; which claims a source links by still counts.
+fn knowing_nobody(mut policy: Policy) -> Policy {
+    for source in &mut policy.sources {
+        (source.required, source.when_stale) = (false, WhenStale::Allow);
+    }
+    for service in &mut policy.services {
+        service.when_stale = None;
+    }
+    Policy { unknown_people: Unknown::Allow, ..policy }
+}
+
 /// Decides by a configuration alone, with the issuers' keys fetched now; and notes on what could not be had.
 ///
 /// # Errors
 /// Why nothing could be fetched at all.
 pub async fn by_configuration(policy: Policy, asked: &Asked) -> Result<(Explanation, Vec<String>), String> {
-    // Nobody is known here, so nobody can be unknown, and no source stale.
-    let policy = Arc::new(Policy { unknown_people: Unknown::Allow, sources: Vec::new(), ..policy });
+    let policy = Arc::new(knowing_nobody(policy));
     let fetcher = Fetcher::new();
     let (fresh, _kept) = tokio::sync::mpsc::channel(64);
     let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &fetcher, &fresh, |_, _| None);

@@ -23,6 +23,7 @@ use crate::envoy::{Answered, Gate, Judged, Trouble};
 use crate::faults::{Fault, planted};
 use crate::request::{Path, Request};
 use crate::state::{Published, State};
+use crate::telemetry::logging::fields::{DETAIL, REASON, SERVICE};
 use crate::telemetry::metrics::Metrics;
 
 /// An authenticator for one configuration.
@@ -136,6 +137,7 @@ impl Gate for CheckGate {
         };
         let decision = Decision {
             reason: trouble.reason(),
+            detail: None,
             determining: Determining::None,
             service: Arc::clone(&chosen.service.name),
             enforcement,
@@ -155,6 +157,10 @@ impl Gate for CheckGate {
 
     fn answered(&self, answered: Answered<'_>) {
         let judged = answered.judged;
+        if let Some(detail) = &judged.decision.detail {
+            tracing::debug!({ REASON } = judged.decision.reason.code(), { DETAIL } = detail.words(),
+                { SERVICE } = &*judged.decision.service, decision.id = %judged.decision_id, "why a check says no");
+        }
         self.metrics.answered(&judged.decision, answered.took);
         if let Some(people) = self.mixed.raised(&judged.decision) {
             self.say_mixed(people);

@@ -14,6 +14,7 @@ use crate::audit::record::Kind;
 use crate::audit::sink::{self, Recorder};
 use crate::authenticate::Authenticator;
 use crate::authenticate::cache::CacheCounters;
+use crate::authenticate::seen::Seen;
 use crate::config::settings::{Decisions, Settings};
 use crate::config::watch::Watcher;
 use crate::config::{self, Configuration, Inputs};
@@ -47,6 +48,8 @@ pub struct Reloader {
     pub rings: watch::Sender<KeyRings>,
     /// Counts what the token cache had.
     pub cache: Arc<CacheCounters>,
+    /// What tokens have shown so far.
+    pub seen: Arc<Seen>,
     /// Authenticators in force.
     pub authenticators: Arc<Authenticators>,
     /// The state in force.
@@ -159,6 +162,7 @@ impl Reloader {
             .map_err(|error| error.to_string())?;
         let counters = Arc::clone(&self.cache);
         let authenticator = Authenticator::new(Arc::clone(&policy), self.keyer.clone(), rings.clone(), counters);
+        let authenticator = authenticator.noting_in(Arc::clone(&self.seen));
         let in_force = Arc::clone(&self.published.load().rules.policy);
         self.authenticators.add(Active { policy: Arc::clone(&policy), authenticator }, &in_force);
         self.rings.send_replace(rings);

@@ -23,6 +23,7 @@ use crate::audit::sink::Recorder;
 use crate::audit::writer::Writer as AuditWriter;
 use crate::authenticate::Authenticator;
 use crate::authenticate::cache::CacheCounters;
+use crate::authenticate::seen::Seen;
 use crate::config::settings::{Listener, Settings, StoreSettings};
 use crate::config::{self, Inputs, Invalid};
 use crate::control::guard::{Bootstrap, Guard};
@@ -160,7 +161,9 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let (fresh, fresh_keys) = mpsc::channel(64);
     let rings = reload::rings(&policy, &KeyRings::default(), &fetcher, &fresh, &notes).await?;
     let cache = Arc::new(CacheCounters::default());
+    let seen = Arc::<Seen>::default();
     let authenticator = Authenticator::new(Arc::clone(&policy), keyer.clone(), rings.clone(), Arc::clone(&cache));
+    let authenticator = authenticator.noting_in(Arc::clone(&seen));
     let authenticators = Arc::new(Authenticators::new(Active { policy: Arc::clone(&policy), authenticator }));
 
     let alarms = Arc::<Alarms>::default();
@@ -197,6 +200,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         sources: sources.clone(),
         log: Arc::clone(&log),
         rings: rings.clone(),
+        seen: Arc::clone(&seen),
         readiness: readiness.clone(),
         replica: replica(),
     };
@@ -207,6 +211,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         fresh,
         rings: rings_sender,
         cache: Arc::clone(&cache),
+        seen,
         authenticators,
         published,
         inbox: inbox.clone(),

@@ -13,6 +13,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use super::explain::{Knowledge, Story, cause, recalled};
 use super::gate::CheckGate;
 use super::sources::Sources;
+use crate::authenticate::seen::Seen;
 use crate::control::views::{
     Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter,
     RevocationView, StatusView, Views,
@@ -44,6 +45,8 @@ pub struct LiveViews<L> {
     pub log: Arc<L>,
     /// Keys of the issuers.
     pub rings: watch::Receiver<KeyRings>,
+    /// What tokens have shown so far.
+    pub seen: Arc<Seen>,
     /// Readiness.
     pub readiness: Readiness,
     /// Name of this replica.
@@ -181,6 +184,22 @@ fn unconfigured(policy: &Policy, target: &Target) -> Option<String> {
     })
 }
 
+/// Says so where no verified credential has shown the target of a revocation since the start: nothing may ever have it.
+fn unseen(seen: &Seen, state: &State, target: &Target) -> Option<String> {
+    let kind = target.kind();
+    let claim = match kind {
+        TargetKind::Client => "client",
+        TargetKind::Session => "session",
+        TargetKind::Token => "token",
+        _ => "",
+    };
+    let is_unseen = seen.has(kind, target.key(&state.fold.keyer)) == Some(false);
+    is_unseen.then(|| {
+        let where_else = if claim.is_empty() { String::new() } else { format!(", and `claims.{claim}` of the issuer") };
+        format!("nothing seen so far has this {}: check the spelling{where_else}", kind.word())
+    })
+}
+
 /// The roles that the directory gives a person: their groups and pinned names. A token may add groups where
 /// the source supplies none.
 fn roles_of(state: &State, known: &Known, now: Now) -> Vec<String> {
@@ -267,6 +286,7 @@ impl<L: Log> Views for LiveViews<L> {
         let state = self.state();
         let mut preview = PreviewView::default();
         preview.warnings.extend(unconfigured(&state.rules.policy, target));
+        preview.unseen = unseen(&self.seen, &state, target);
         match target {
             Target::Person { reference } => {
                 preview.people = self.views_of(&state, state.resolve(reference)).await;

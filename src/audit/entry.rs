@@ -27,6 +27,7 @@ pub struct Entry {
     pub path: Option<String>,
     pub decision: Option<&'static str>,
     pub reason: Option<String>,
+    pub detail: Option<String>,
     pub decision_id: Option<DecisionId>,
     pub credential: Option<CredentialRef>,
     pub source: Option<String>,
@@ -77,6 +78,11 @@ fn bounded(text: &str) -> Option<String> {
     (!plain.is_empty()).then(|| plain.chars().take(LONGEST).collect())
 }
 
+/// The words behind a reason, without what the caller sent.
+pub(super) fn told(decision: &Decision) -> Option<String> {
+    decision.detail.as_ref().map(|detail| detail.words().to_owned())
+}
+
 impl Entry {
     /// An entry that says only what and when.
     #[must_use]
@@ -92,6 +98,7 @@ impl Entry {
             path: None,
             decision: None,
             reason: None,
+            detail: None,
             decision_id: None,
             credential: None,
             source: None,
@@ -114,6 +121,7 @@ impl Entry {
             path: bounded(facts.path),
             decision: Some(word(decision)),
             reason: Some(decision.reason.code().to_owned()),
+            detail: told(decision),
             decision_id: Some(facts.id),
             credential,
             source: match &decision.determining {
@@ -202,6 +210,7 @@ impl Entry {
             path: self.path,
             decision: self.decision.map(str::to_owned),
             reason: self.reason,
+            detail: self.detail,
             decision_id: self.decision_id.map(|id| id.to_string()),
             credential: self.credential,
             source: self.source,

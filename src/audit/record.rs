@@ -177,6 +177,9 @@ pub struct Record {
     /// Reason code of a decision; of anything else why, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of a denial the claim, limit or key behind the reason; it quotes what is configured, nothing of the caller's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use crate::domain::decision::Decision;
 use crate::domain::reason::Reason;
 use crate::domain::time::Timestamp;
 
-use super::entry::{Entry, word};
+use super::entry::{Entry, told, word};
 use super::record::Kind;
 
 /// Locks that keep checks from waiting for each other: more than the cores of a large machine.
@@ -137,12 +137,14 @@ impl Repeats {
     /// Counts a denial of nobody known. Bounded by itself: services and reasons are closed sets.
     pub fn nobody(&self, decision: &Decision, time: Timestamp) {
         let like = Likeness { credential: None, ..Likeness::of(decision) };
+        let detail = told(decision);
         let mut shard = lock(&self.nobody);
         let count = shard.entry(like).or_insert_with(|| Count {
             entry: Entry {
                 service: Some(decision.service.to_string()),
                 decision: Some(word(decision)),
                 reason: Some(decision.reason.code().to_owned()),
+                detail: detail.clone(),
                 epoch: Some(decision.epoch),
                 ..Entry::new(Kind::Summary, time)
             },
@@ -151,6 +153,12 @@ impl Repeats {
             last: time,
         });
         count.entry.epoch = Some(decision.epoch);
+        // A sum says why only as long as that is true of all that it counts.
+        if count.count == 0 {
+            count.entry.detail = detail;
+        } else if count.entry.detail != detail {
+            count.entry.detail = None;
+        }
         count.add(time);
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::domain::credential::{CredentialKind, Identity, Party, Verified};
 use crate::domain::decision::{Decision, Determining};
+use crate::domain::detail::Detail;
 use crate::domain::event::{Epoch, Event, NewEvent, Recorded};
 use crate::domain::person::PersonId;
 use crate::domain::policy::Enforcement;
@@ -75,6 +76,7 @@ fn token(digest: u8) -> Arc<Verified> {
         client: None,
         client_key: None,
         audiences: vec![],
+        beside_audiences: None,
         required_audiences: None,
         issued: None,
         not_before: None,
@@ -83,6 +85,7 @@ fn token(digest: u8) -> Arc<Verified> {
         machine: false,
         groups: vec![],
         flaw: None,
+        detail: None,
         owner: Party::default(),
         actors: vec![],
     }))
@@ -91,6 +94,7 @@ fn token(digest: u8) -> Arc<Verified> {
 fn decided(reason: Reason, credential: Option<u8>) -> Decision {
     Decision {
         reason,
+        detail: None,
         determining: Determining::None,
         service: "payments".into(),
         enforcement: Enforcement::Enforce,
@@ -158,6 +162,38 @@ async fn repeats_of_a_denial_are_one_record_a_minute_with_a_count() {
     let expected =
         [(None, None, at(0)), (Some(49), Some(at(1)), at(49)), (None, None, at(70)), (Some(10), Some(at(60)), at(69))];
     assert_eq!(found, expected);
+}
+
+fn detailed(reason: Reason, credential: Option<u8>, words: &'static str) -> Decision {
+    let detail = Detail::new(words).found("cl4imed");
+    Decision { detail: Some(Arc::new(detail)), ..decided(reason, credential) }
+}
+
+#[tokio::test]
+async fn a_denial_is_recorded_with_what_is_behind_it_and_nothing_that_was_claimed() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 0, async |recorder| {
+        decide(recorder, detailed(Reason::BadClaims, Some(1), "claim `sid` is no text"), 1).await;
+        for (reason, words) in [
+            (Reason::BadSignature, "no key fits"),
+            (Reason::BadSignature, "no key fits"),
+            (Reason::MalformedCredentials, "too long"),
+            (Reason::MalformedCredentials, "two tokens"),
+            (Reason::MalformedCredentials, "too long"),
+        ] {
+            decide(recorder, detailed(reason, None, words), 2).await;
+        }
+    })
+    .await;
+    let known = of(dir.path(), Kind::Decision);
+    let line = serde_json::to_string(&known[0]).unwrap();
+    assert!(line.contains(r#""reason":"bad_claims","detail":"claim `sid` is no text","decision_id":"#), "{line}");
+    let sums = of(dir.path(), Kind::Summary);
+    let found: Vec<_> = sums.iter().map(|sum| (sum.reason.as_deref().unwrap(), sum.detail.as_deref())).collect();
+    assert!(found.contains(&("bad_signature", Some("no key fits"))), "{found:?}");
+    assert!(found.contains(&("malformed_credentials", None)), "not all that it counts have one: {found:?}");
+    let written = serde_json::to_string(&(known, sums)).unwrap();
+    assert!(!written.contains("cl4imed"), "{written}");
 }
 
 #[tokio::test]

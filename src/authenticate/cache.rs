@@ -99,6 +99,7 @@ pub(super) fn keep(left: Duration) -> Duration {
 /// Bytes that an entry takes, roughly; at least a share of all that bounds the number of entries too.
 fn weight(verified: &Verified) -> u32 {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let size = |text: &String| text.len() + size_of::<String>();
     let parties = || std::iter::once(&verified.owner).chain(&verified.actors);
     let bytes = size_of::<Verified>()
         + size_of::<Proven>()
@@ -106,7 +107,8 @@ fn weight(verified: &Verified) -> u32 {
         + text(&verified.session)
         + text(&verified.token_id)
         + text(&verified.client)
-        + verified.audiences.iter().map(|audience| audience.len() + size_of::<String>()).sum::<usize>()
+        + verified.audiences.iter().chain(verified.beside_audiences.iter().flatten()).map(size).sum::<usize>()
+        + verified.detail.as_ref().map_or(0, |detail| detail.told().len())
         + verified.groups.len() * 16
         + parties().map(|party| (party.look_ups.len() + party.links.len() * 2) * 24 + 48).sum::<usize>();
     u32::try_from(bytes).unwrap_or(u32::MAX).max(MAX_BYTES / MAX_ENTRIES)

@@ -1,15 +1,17 @@
 //! What a proven token says, strictly typed (RFC 7519 section 4, RFC 9068 section 2.2).
 //!
-//! A claim of the wrong type is never taken for an absent one (CVE-2026-25537): it is a flaw, and the token is
-//! refused with `bad_claims`. What is well-typed is read all the same, because a flawed token of somebody who
-//! has left is denied for that reason first (contract section 4).
+//! A claim that is compared and has the wrong type is never taken for an absent one (CVE-2026-25537): it is a flaw,
+//! and the token is refused with `bad_claims` and the claim's name. What is well-typed is read all the same, because
+//! a flawed token of somebody who has left is denied for that reason first (contract section 4).
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::domain::claim::ClaimName;
 use crate::domain::credential::{CredentialKind, Identity, LinkKeys, Party};
-use crate::domain::issuer::{ClaimNames, IssuerRules, MachineRule, TokenType};
+use crate::domain::detail::Detail;
+use crate::domain::issuer::{ClaimNames, IssuerRules};
 use crate::domain::key::{Key, KeyKind, Keyer, LinkKey, NameKey};
 use crate::domain::name::Compare;
 use crate::domain::policy::Policy;
@@ -17,9 +19,11 @@ use crate::domain::reason::Reason;
 use crate::domain::revocation::TargetKind;
 use crate::domain::source::{Link, Retired};
 use crate::domain::time::Timestamp;
+use crate::faults::{Fault, planted};
 use crate::jose::jws::Header;
 
 mod kind;
+mod machine;
 mod typed;
 
 use typed::{Claims, Round};
@@ -55,41 +59,60 @@ impl Reader<'_> {
         let Some(rules) = self.policy.issuers.get(usize::from(index)) else {
             return flawed(index, digest);
         };
-        let speaker = Speaker { issuer: &rules.issuer, index: Some(index), names: &rules.claims };
+        let names = &rules.claims;
+        let speaker = Speaker { issuer: &rules.issuer, index: Some(index), names };
+        kind::expect_access_token(&claims, rules, header.typ.as_deref());
         let subject = claims.text("sub");
-        let client = client(&claims, &rules.claims);
+        let client = machine::client(&claims, names);
         let expires = claims.date("exp", Round::Down);
-        claims.expect(subject.is_some() && expires.is_some());
-        claims.expect(is_accepted(&rules.token_types, header.typ.as_deref()));
-        claims.expect(kind::is_access_token(&claims));
+        if expires.is_none() {
+            claims.refuse_claim("exp", "is missing");
+        }
+        // Absent, not of another type: that is a flaw already.
+        let is_unnamed = !claims.bears("sub");
+        if is_unnamed {
+            machine::expect_own(&claims, names, client.as_deref(), self.linking(index));
+        }
         let identity = Identity {
             kind: CredentialKind::Bearer,
             digest,
             issuer_index: index,
             issuer: std::sync::Arc::clone(&rules.issuer),
             subject: subject.map(str::to_owned),
-            session: claims.text(&rules.claims.session).map(str::to_owned),
-            token_id: claims.text("jti").map(str::to_owned),
-            client: client.map(str::to_owned),
-            client_key: client.map(|client| self.keyer.key(KeyKind::Client, &[&rules.issuer, client])),
-            audiences: claims.texts("aud").into_iter().map(str::to_owned).collect(),
+            session: claims.id(&names.session).map(Into::into),
+            token_id: machine::token_id(&claims, names).map(Into::into),
+            client_key: client.as_ref().map(|client| self.keyer.key(KeyKind::Client, &[&rules.issuer, client])),
+            audiences: audiences(&claims, names),
+            beside_audiences: beside_audiences(&claims, names),
             required_audiences: rules.audiences.clone(),
-            issued: claims.date("iat", Round::Down),
+            // `null` is absence: then every cut-off is later.
+            issued: claims.bears("iat").then(|| claims.date("iat", Round::Down)).flatten(),
             not_before: claims.date("nbf", Round::Up),
             expires,
             leeway: rules.leeway,
-            machine: is_machine(&claims, rules, client),
+            machine: is_unnamed || machine::is_by_rule(&claims, rules, client.as_deref()),
+            client: client.map(Into::into),
             groups: self.groups(&claims, rules),
             flaw: None,
+            detail: None,
             owner: self.party(&claims, speaker),
             actors: self.actors(&claims, speaker),
         };
-        let flaw = claims.is_flawed().then_some(Reason::BadClaims);
-        Identity { flaw, ..identity }
+        let detail = claims.flaw().cloned().map(std::sync::Arc::new);
+        Identity { flaw: detail.as_ref().map(|_| Reason::BadClaims), detail, ..identity }
+    }
+
+    /// Every claim by which the people of an issuer are found, or were.
+    fn linking(&self, index: u16) -> impl Iterator<Item = ClaimName> {
+        let issuer = self.policy.issuers.get(usize::from(index)).map(|rules| &*rules.issuer);
+        let sources = self.policy.sources.iter().filter(move |source| source.issuer == index);
+        let retired = self.policy.retired.iter().filter(move |retired| Some(&*retired.linking.issuer) == issuer);
+        let links = sources.flat_map(|source| &source.link).chain(retired.flat_map(|retired| &retired.linking.link));
+        links.map(|link| ClaimName::from(link.claim.as_str()))
     }
 
     fn groups(&self, claims: &Claims<'_>, rules: &IssuerRules) -> Vec<Key> {
-        let named = claims.texts(&rules.claims.groups);
+        let named = claims.names(&rules.claims.groups);
         let mut keys: Vec<Key> =
             named.into_iter().map(|group| self.keyer.key(KeyKind::Group, &[&rules.name, group])).collect();
         keys.sort_unstable();
@@ -109,20 +132,20 @@ impl Reader<'_> {
             }
         }
         for (name, attribute) in [(&names.email, "email"), (&names.username, "username")] {
-            let Some(value) = claims.name(name) else { continue };
+            let Some(value) = claims.text(name) else { continue };
             for rule in self.rules_of(attribute, speaker) {
                 names_of.extend(NameKey::of(self.keyer, rule, value));
             }
         }
-        if let Some(session) = claims.text(&names.session) {
-            look_ups.push((TargetKind::Session, self.keyer.key(KeyKind::Session, &[issuer, session])));
+        if let Some(session) = claims.id(&names.session) {
+            look_ups.push((TargetKind::Session, self.keyer.key(KeyKind::Session, &[issuer, &session])));
         }
-        if let Some(token) = claims.text("jti") {
-            look_ups.push((TargetKind::Token, self.keyer.key(KeyKind::Token, &[issuer, token])));
+        // All of them, where they differ: what was revoked under any name is revoked.
+        for token in machine::token_ids(claims, names) {
+            look_ups.push((TargetKind::Token, self.keyer.key(KeyKind::Token, &[issuer, &token])));
         }
-        // Both, where they differ: what was revoked under either name is revoked.
-        for client in [names.client.as_str(), "client_id"].iter().filter_map(|name| claims.text(name)) {
-            look_ups.push((TargetKind::Client, self.keyer.key(KeyKind::Client, &[issuer, client])));
+        for client in machine::clients(claims, names) {
+            look_ups.push((TargetKind::Client, self.keyer.key(KeyKind::Client, &[issuer, &client])));
         }
         let links = self.links(claims, speaker, &mut names_of);
         look_ups.sort_unstable();
@@ -193,10 +216,10 @@ impl Reader<'_> {
     /// The chain of `act` (RFC 8693 section 4.1), nearest first.
     fn actors(&self, claims: &Claims<'_>, owner: Speaker<'_>) -> Vec<Party> {
         let mut actors = Vec::new();
-        let mut next = claims.inner("act");
+        let mut next = claims.actor(1);
         while let Some(actor) = next {
             if actors.len() == MAX_ACTORS {
-                claims.expect(false);
+                claims.refuse(Detail::new(format!("claim `act` names more than {MAX_ACTORS} actors")));
                 break;
             }
             let speaker = match actor.text("iss") {
@@ -204,11 +227,14 @@ impl Reader<'_> {
                 Some(issuer) => self.speaker(issuer, owner),
             };
             let party = self.party(&actor, speaker);
+            claims.refuse_with(&actor);
             // Whoever is named by nothing can never be revoked: absent is not empty (law 3).
-            claims.expect(party.look_ups.iter().any(|(kind, _)| *kind != TargetKind::Issuer));
+            if party.names.is_empty() && party.look_ups.iter().all(|(kind, _)| *kind == TargetKind::Issuer) {
+                claims.refuse(Detail::new(format!("claim `act`: nothing names actor {}", actors.len() + 1)));
+            }
             actors.push(party);
-            next = actor.inner("act");
-            claims.expect(!actor.is_flawed());
+            next = actor.actor(actors.len() + 1);
+            claims.refuse_with(&actor);
         }
         actors
     }
@@ -233,10 +259,16 @@ struct Linked<'a> {
 
 /// The first claim of `link` that is there, with its value.
 ///
-/// There, not well-typed: a claim that is there and cannot be read decides too, against it.
+/// There, not well-typed: a claim that is there and says nothing decides too, against it, and so does one that cannot
+/// be read.
 fn linked<'c>(claims: &'c Claims<'_>, links: &'c [Link]) -> Option<Linked<'c>> {
-    let (link, number) = links.iter().zip(0_u16..).find(|(link, _)| claims.has(&link.claim))?;
-    Some(Linked { number, link, value: claims.text(&link.claim)? })
+    let mut named =
+        links.iter().zip(0_u16..).map(|(link, number)| (link, number, ClaimName::from(link.claim.as_str())));
+    let (link, number, name) = named.find(|(_, _, name)| match planted(Fault::EmptyLinkFallsThrough) {
+        true => claims.bears(name),
+        false => claims.has(name),
+    })?;
+    Some(Linked { number, link, value: claims.text(&name)? })
 }
 
 /// An identity of which nothing can be said; it is refused.
@@ -252,6 +284,7 @@ fn flawed(index: u16, digest: [u8; 32]) -> Identity {
         client: None,
         client_key: None,
         audiences: Vec::new(),
+        beside_audiences: None,
         required_audiences: None,
         issued: None,
         not_before: None,
@@ -260,37 +293,27 @@ fn flawed(index: u16, digest: [u8; 32]) -> Identity {
         machine: false,
         groups: Vec::new(),
         flaw: Some(Reason::BadClaims),
+        detail: None,
         owner: Party::default(),
         actors: Vec::new(),
     }
 }
 
-/// The configured client claim; `client_id` where that is absent.
-fn client<'a>(claims: &Claims<'a>, names: &ClaimNames) -> Option<&'a str> {
-    if claims.has(&names.client) { claims.text(&names.client) } else { claims.text("client_id") }
+const AUD: &str = "aud";
+
+/// Whom it is for.
+fn audiences(claims: &Claims<'_>, names: &ClaimNames) -> Vec<String> {
+    let found = match &names.audience {
+        None => claims.texts(AUD),
+        Some(name) => claims.texts(name),
+    };
+    found.into_iter().map(str::to_owned).collect()
 }
 
-/// Whether the issuer's rule says that this token is a client's own.
-fn is_machine(claims: &Claims<'_>, rules: &IssuerRules, client: Option<&str>) -> bool {
-    match &rules.machines {
-        MachineRule::ClientIsSubject => client.is_some() && client == claims.text("sub"),
-        MachineRule::UsernamePrefix(prefix) => {
-            claims.name(&rules.claims.username).is_some_and(|name| name.starts_with(prefix.as_str()))
-        }
-        MachineRule::Claim { claim, equals } => claims.peek(claim) == Some(equals),
-    }
-}
-
-/// Whether `typ` is one that this issuer's access tokens may have. Media types ignore case (RFC 2045), and
-/// `application/` may be left out (RFC 7515 section 4.1.9).
-fn is_accepted(types: &[TokenType], typ: Option<&str>) -> bool {
-    let Some(typ) = typ else { return types.contains(&TokenType::Absent) };
-    let lower = typ.to_ascii_lowercase();
-    match lower.strip_prefix("application/").unwrap_or(&lower) {
-        "at+jwt" => types.contains(&TokenType::AtJwt),
-        "jwt" => types.contains(&TokenType::Jwt),
-        _ => false,
-    }
+/// `aud`, where it is there beside another claim that says so.
+fn beside_audiences(claims: &Claims<'_>, names: &ClaimNames) -> Option<Vec<String>> {
+    let other = names.audience.as_ref().filter(|name| name.as_str() != AUD && claims.bears(AUD));
+    other.map(|_| claims.texts(AUD).into_iter().map(str::to_owned).collect())
 }
 
 #[cfg(test)]

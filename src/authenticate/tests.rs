@@ -63,8 +63,8 @@ async fn verdict(by: &Authenticator, authorization: &str) -> &'static str {
         [] => "nothing",
         [Shown::Verified(verified)] => verified.flaw.or(verified.dates(now())).map_or("verified", Reason::code),
         [Shown::Rejected { kind: CredentialKind::Bearer, reason, .. }] => reason.code(),
-        [Shown::Foreign(Foreign::Jwt)] => "foreign jwt",
-        [Shown::Foreign(Foreign::Other)] => "foreign",
+        [Shown::Foreign { what: Foreign::Jwt, .. }] => "foreign jwt",
+        [Shown::Foreign { what: Foreign::Other, .. }] => "foreign",
         more => panic!("{more:?}"),
     }
 }

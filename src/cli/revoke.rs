@@ -22,10 +22,10 @@ struct TargetArgs {
     /// One login session, by `sid`: whatever was issued in it
     #[arg(long, num_args = 2, value_names = ["ISS", "SID"], allow_hyphen_values = true, value_parser = identifier)]
     session: Option<Vec<String>>,
-    /// One token, by `jti`
+    /// One token, by `jti` or `uti`
     #[arg(long, num_args = 2, value_names = ["ISS", "JTI"], allow_hyphen_values = true, value_parser = identifier)]
     token: Option<Vec<String>>,
-    /// One client, by `azp` or `client_id`: every token issued to it
+    /// One client, by `azp`, `client_id`, `cid` or `appid`: every token issued to it
     #[arg(long, num_args = 2, value_names = ["ISS", "ID"], allow_hyphen_values = true, value_parser = identifier)]
     client: Option<Vec<String>>,
     /// Everything that an issuer signs, for everyone
@@ -130,6 +130,9 @@ impl Revoke {
         let asked = request.clone();
         let shown = server.ask(|mut client| async move { client.revoke(asked).await })?.into_inner();
         print(&shown.preview.map(|preview| told(&preview)).unwrap_or_default())?;
+        for warning in &shown.warnings {
+            eprintln!("warning: {warning}");
+        }
         if self.dry_run {
             print("dry run: nothing was revoked\n")?;
             return Ok(Answer::Yes);

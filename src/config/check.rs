@@ -5,6 +5,7 @@
 
 use super::problem::{Problem, quoted};
 use super::table::{Key, Kind, Need, Section, Words};
+use super::text::Format;
 use super::tree::{Entry, Node, Place, Value};
 
 /// Checks a whole tree.
@@ -49,7 +50,10 @@ impl Check {
                 self.items(items, item, path);
             }
             (Kind::ListOrEmpty(item), Value::List(items)) => self.items(items, item, path),
-            (Kind::List(_) | Kind::ListOr(..), Value::List(_)) => {
+            (Kind::Claim, Value::List(items)) if !items.is_empty() => {
+                self.items(items, &Kind::Text(Format::Plain), path);
+            }
+            (Kind::List(_) | Kind::ListOr(..) | Kind::Claim, Value::List(_)) => {
                 self.say(&node.place, path, "an empty list: leave the key out or name something");
             }
             (Kind::ListOr(_, word), Value::Scalar { text, .. }) if text == word => {}
@@ -67,6 +71,7 @@ impl Check {
     fn scalar(&mut self, node: &Node, kind: &Kind, text: &str, plain: bool, path: &str) {
         let wrong = match kind {
             Kind::Text(format) => format.check(text),
+            Kind::Claim => Format::Plain.check(text),
             Kind::Flag if plain && matches!(text, "true" | "false") => Ok(()),
             Kind::Flag => Err(format!("must be true or false, not {}", quoted(text))),
             Kind::Count if plain && is_count(text) => Ok(()),
@@ -119,6 +124,7 @@ fn noun(kind: &Kind) -> String {
         Kind::Flag => "true or false".to_owned(),
         Kind::Count => "a whole number".to_owned(),
         Kind::Word(words) => format!("one of {}", words.built.join(", ")),
+        Kind::Claim => "the name of a claim, or a list of names that leads to one".to_owned(),
         Kind::List(_) | Kind::ListOrEmpty(_) => "a list".to_owned(),
         Kind::ListOr(_, word) => format!("a list or `{word}`"),
         Kind::Section(_) | Kind::Names(..) => "a map".to_owned(),

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::check::join;
 use super::problem::Problem;
 use super::table::{Key, Kind, Need, Section};
+use super::text::Format;
 use super::tree::{Entry, Node, Place, Value};
+use crate::domain::claim::ClaimName;
 
 /// What reading gathers besides values.
 #[derive(Debug, Default)]
@@ -110,6 +112,19 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn read<T>(&self, name: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         self.text(name).and_then(|text| read(text).ok())
+    }
+
+    /// The name of a claim.
+    #[must_use]
+    pub fn claim(&self, name: &'static str) -> Option<ClaimName> {
+        let kind = self.key(name)?.kind;
+        match &self.entry(name)?.node {
+            Node { value: Value::List(items), .. } if !items.is_empty() => {
+                let segments = items.iter().map(|item| scalar(item, &kind).map(str::to_owned));
+                segments.collect::<Option<Vec<_>>>().map(ClaimName::of_segments)
+            }
+            node => scalar(node, &kind).map(ClaimName::from),
+        }
     }
 
     /// A flag.
@@ -230,6 +245,7 @@ fn scalar<'a>(node: &'a Node, kind: &Kind) -> Option<&'a str> {
     let Value::Scalar { text, plain } = &node.value else { return None };
     let good = match kind {
         Kind::Text(format) => format.check(text).is_ok(),
+        Kind::Claim => Format::Plain.check(text).is_ok(),
         Kind::Word(words) => words.built.contains(&text.as_str()),
         Kind::Flag => *plain && matches!(text.as_str(), "true" | "false"),
         Kind::Count => *plain && text.parse::<u32>().is_ok(),

@@ -45,6 +45,13 @@ fn issuer(fields: &Fields<'_>, keycloaks: &[&str]) -> Option<IssuerRules> {
         fields.warn("leeway", "is longer than 5m: expired tokens live on that long");
     }
     let token_types = token_types(fields);
+    let accepts_id_tokens = fields.text("id_tokens") == Some("accept");
+    if accepts_id_tokens {
+        fields.warn(
+            "id_tokens",
+            "accept: an ID token that an application got at a login is taken for an access token, if it has the audience",
+        );
+    }
     let (claims, machines) = (claims(&fields.section("claims")), machines(&fields.section("machines"), keycloak));
     Some(IssuerRules {
         name: fields.owned("name")?,
@@ -53,6 +60,7 @@ fn issuer(fields: &Fields<'_>, keycloaks: &[&str]) -> Option<IssuerRules> {
         keys: keys?,
         algorithms: algorithms.unwrap_or_else(|| Algorithm::ALL.to_vec()),
         token_types,
+        accepts_id_tokens,
         leeway,
         claims,
         machines,
@@ -106,11 +114,13 @@ fn token_types(fields: &Fields<'_>) -> Vec<TokenType> {
 fn claims(fields: &Fields<'_>) -> ClaimNames {
     let default = ClaimNames::default();
     ClaimNames {
-        groups: fields.owned("groups").unwrap_or(default.groups),
-        email: fields.owned("email").unwrap_or(default.email),
-        username: fields.owned("username").unwrap_or(default.username),
-        session: fields.owned("session").unwrap_or(default.session),
-        client: fields.owned("client").unwrap_or(default.client),
+        groups: fields.claim("groups").unwrap_or(default.groups),
+        email: fields.claim("email").unwrap_or(default.email),
+        username: fields.claim("username").unwrap_or(default.username),
+        session: fields.claim("session").unwrap_or(default.session),
+        client: fields.claim("client"),
+        token: fields.claim("token"),
+        audience: fields.claim("audience"),
     }
 }
 
@@ -125,8 +135,10 @@ fn machines(fields: &Fields<'_>, keycloak: bool) -> MachineRule {
             return MachineRule::UsernamePrefix(fields.owned("username_prefix").unwrap_or_default());
         }
         (false, false, true, true) => {
-            let (claim, equals) = (fields.owned("claim"), fields.owned("equals"));
-            return MachineRule::Claim { claim: claim.unwrap_or_default(), equals: equals.unwrap_or_default() };
+            // What is wrong with either was said where it was checked.
+            if let (Some(claim), Some(equals)) = (fields.claim("claim"), fields.owned("equals")) {
+                return MachineRule::Claim { claim, equals };
+            }
         }
         _ => fields.wrong("", "needs exactly one of `when`, `username_prefix`, `claim` with `equals`"),
     }

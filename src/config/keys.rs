@@ -8,6 +8,7 @@ use super::table::{Kind, Section, Words, later, optional, required};
 use super::text::Format;
 
 const TEXT: Kind = Kind::Text(Format::Plain);
+const CLAIM: Kind = Kind::Claim;
 const NAME: Kind = Kind::Text(Format::Name);
 const FILE: Kind = Kind::Text(Format::File);
 const DURATION: Kind = Kind::Text(Format::Duration);
@@ -148,6 +149,12 @@ static ISSUER: Section = Section {
             Kind::List(&Kind::Word(&words(&["at+jwt", "JWT", "absent"]))),
             "Which `typ` its tokens may have. Default: all.",
         ),
+        optional(
+            "id_tokens",
+            Kind::Word(&words(&["refuse", "accept"])),
+            "accept: tokens with the marks of an ID token (`nonce`, `at_hash`, `c_hash`, `typ: ID`, `token_use: id`) \
+             pass, for providers whose access tokens have them. Default refuse.",
+        ),
         optional("leeway", Kind::Text(Format::DurationOrZero), "How far its clock may be off. Default 30s."),
         optional("claims", Kind::Section(&CLAIMS), "Which claims hold what."),
         optional("machines", Kind::Section(&MACHINES), "Whose token is a client's own: one of the three."),
@@ -167,13 +174,23 @@ static JWKS: Section = Section {
 
 static CLAIMS: Section = Section {
     name: "claims",
-    about: "Which claims hold what.",
+    about: "Which claims hold what: a name, else dots lead into nested objects; a list does where names contain dots.",
     keys: &[
-        optional("groups", TEXT, "Default groups."),
-        optional("email", TEXT, "Default email."),
-        optional("username", TEXT, "Default preferred_username."),
-        optional("session", TEXT, "Default sid."),
-        optional("client", TEXT, "Default azp; client_id is read where it is absent."),
+        optional(
+            "groups",
+            CLAIM,
+            "A list of texts, one text (one group), or an object whose keys they are. Default groups.",
+        ),
+        optional("email", CLAIM, "Default email."),
+        optional("username", CLAIM, "Default preferred_username."),
+        optional("session", CLAIM, "Default sid."),
+        optional(
+            "client",
+            CLAIM,
+            "Default azp, else client_id, cid, appid. Given, it alone is granted to and shown; each of them is denied by.",
+        ),
+        optional("token", CLAIM, "Default jti, else uti; likewise."),
+        optional("audience", CLAIM, "Default aud. With another one, an `aud` that is there must fit too."),
     ],
 };
 
@@ -183,7 +200,7 @@ static MACHINES: Section = Section {
     keys: &[
         optional("when", Kind::Word(&words(&["client_is_subject"])), "The client is its own subject (default)."),
         optional("username_prefix", TEXT, "The user name begins so."),
-        optional("claim", TEXT, "A claim, with `equals`."),
+        optional("claim", CLAIM, "A claim, named as in `claims`, with `equals`."),
         optional("equals", TEXT, "What the claim must be."),
     ],
 };
@@ -278,7 +295,14 @@ static CREDENTIALS: Section = Section {
 static BEARER: Section = Section {
     name: "bearer",
     about: "Tokens.",
-    keys: &[optional("header", HEADER, "The header that bears them. Default authorization.")],
+    keys: &[
+        optional("header", HEADER, "The header that bears them. Default authorization."),
+        optional(
+            "largest",
+            Kind::Text(Format::TokenSize),
+            "Longer tokens are malformed_credentials; from 1KiB to 512KiB. Default 16KiB.",
+        ),
+    ],
 };
 
 static PEOPLE: Section = Section {
@@ -328,8 +352,8 @@ static REVOCATION: Section = Section {
         optional("issuer", TEXT, "Name of a configured issuer, or an `iss`."),
         optional("subject", TEXT, "`sub` at the issuer."),
         optional("session", TEXT, "`sid` at the issuer."),
-        optional("token", TEXT, "`jti` at the issuer."),
-        optional("client", TEXT, "`azp` or `client_id` at the issuer."),
+        optional("token", TEXT, "`jti` or `uti` at the issuer."),
+        optional("client", TEXT, "`azp`, `client_id`, `cid` or `appid` at the issuer."),
         optional("key", TEXT, "Id of an API key."),
         optional("certificate", Kind::Text(Format::Certificate), "SHA-256 of a client certificate, hex."),
         required("reason", TEXT, "Why."),

@@ -19,6 +19,13 @@ pub fn bearer_header(root: &Fields<'_>) -> String {
     header
 }
 
+/// How many bytes a token may have at most.
+#[must_use]
+pub fn bearer_largest(root: &Fields<'_>) -> usize {
+    let bearer = root.section("credentials").section("bearer");
+    bearer.read("largest", text::token_size).unwrap_or(16 * 1024)
+}
+
 /// Envoy and upstreams may fold `_` into `-`.
 fn folded(header: &str) -> String {
     header.replace('_', "-")

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::ROOT;
 use super::table::{Kind, Need, Section};
+use super::text::Format;
 
 /// The JSON Schema (draft 2020-12) of one file that holds everything. Keys that are not built yet are not in it.
 #[must_use]
@@ -46,6 +47,10 @@ fn section(section: &'static Section, definitions: &mut Definitions) -> Map<Stri
 fn kind(kind: &Kind, definitions: &mut Definitions) -> Value {
     match kind {
         Kind::Text(format) => json!({ "type": "string", "pattern": format.pattern() }),
+        Kind::Claim => {
+            let name = json!({ "type": "string", "pattern": Format::Plain.pattern() });
+            json!({ "anyOf": [name, { "type": "array", "items": name, "minItems": 1 }] })
+        }
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Count => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
         Kind::Word(words) => json!({ "enum": words.built }),

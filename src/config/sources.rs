@@ -143,8 +143,8 @@ fn named(claim: &str, attribute: &str) -> Link {
 }
 
 fn link(fields: &Fields<'_>) -> Option<Link> {
-    let (claim, attribute) = (fields.owned("claim"), fields.owned("attribute"));
-    Some(Link { claim: claim?, attribute: attribute? })
+    let (claim, attribute) = (fields.claim("claim"), fields.owned("attribute"));
+    Some(Link { claim: claim?.as_str().to_owned(), attribute: attribute? })
 }
 
 /// The word `allow` or `deny`.

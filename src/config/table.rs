@@ -18,6 +18,8 @@ pub enum Kind {
     List(&'static Kind),
     /// A list, which may be empty.
     ListOrEmpty(&'static Kind),
+    /// The name of a claim: a text, or a list of texts that lead into nested objects.
+    Claim,
     /// A list, or this one word instead.
     ListOr(&'static Kind, &'static str),
     /// A map of these keys.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::domain::binding::Right;
-use crate::domain::issuer::{Algorithm, KeySource, MachineRule};
+use crate::domain::issuer::{Algorithm, ClaimNames, KeySource, MachineRule};
 use crate::domain::policy::{Authorization, Enforcement, NotOurs, Unknown};
 use crate::domain::revocation::{Shape, Target};
 use crate::domain::source::WhenStale;
@@ -77,6 +77,11 @@ fn the_example_of_the_contract_is_read() {
     assert_eq!(configuration.settings.sources[0].kind, SourceKind::File(FileSettings { path }));
     assert_eq!(configuration.settings.audit.decisions, Decisions::Sampled(0.01));
     assert_eq!(policy.hash, configuration.hash);
+    assert_eq!(policy.bearer_largest, 48 * 1024);
+    let apps = &policy.issuers[1];
+    assert_eq!(apps.claims.groups.way(), ["realm_access", "roles"]);
+    assert_eq!((apps.claims.session.exact(), apps.claims.session.way()[1].as_str()), (None, "sid"));
+    assert!(matches!(&apps.machines, MachineRule::Claim { claim, .. } if claim.way() == ["ext", "idtyp"]));
 }
 
 #[test]
@@ -92,7 +97,9 @@ fn defaults_are_those_of_the_contract() {
     let issuer = &policy.issuers[0];
     assert_eq!((issuer.keys.clone(), issuer.algorithms.len()), (KeySource::Discovery, 9));
     assert_eq!((issuer.token_types.len(), issuer.leeway), (3, Duration::from_secs(30)));
-    assert_eq!((&issuer.machines, issuer.claims.client.as_str()), (&MachineRule::ClientIsSubject, "azp"));
+    assert_eq!((&issuer.machines, &issuer.claims), (&MachineRule::ClientIsSubject, &ClaimNames::default()));
+    assert!(!issuer.accepts_id_tokens);
+    assert_eq!(policy.bearer_largest, 16 * 1024);
     let default = &policy.services[0];
     assert_eq!((default.enforcement, default.authorization), (Enforcement::Enforce, Authorization::Roles));
     assert_eq!((default.no_credentials, default.foreign_credentials), (NotOurs::Deny, NotOurs::Deny));

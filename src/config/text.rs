@@ -21,6 +21,8 @@ pub enum Format {
     Duration,
     /// A span of time.
     DurationOrZero,
+    /// A number of bytes that a token may have.
+    TokenSize,
     /// A point in time.
     Time,
     /// The path of a file or directory.
@@ -62,6 +64,7 @@ impl Format {
             Self::Name => name(text),
             Self::Duration => positive_duration(text).map(drop),
             Self::DurationOrZero => duration(text).map(drop),
+            Self::TokenSize => token_size(text).map(drop),
             Self::Time => time(text).map(drop),
             Self::File => plain(text),
             Self::Address => address(text).map(drop),
@@ -86,6 +89,7 @@ impl Format {
             Self::Plain | Self::File => "^[^\\x00-\\x1f]+$",
             Self::Name => "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
             Self::Duration | Self::DurationOrZero => "^[0-9][0-9a-z ]*[a-zM]$",
+            Self::TokenSize => "^[0-9]{1,9} ?(B|kB|KiB|MB|MiB)$",
             Self::Time => "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]+([Zz]|[+-][0-9:]+)$",
             Self::Address => "^.+:[0-9]{1,5}$",
             Self::Share => "^[0-9]{1,3}(\\.[0-9]+)?%$",
@@ -144,6 +148,35 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("must be longer than zero".to_owned()),
         span => Ok(span),
+    }
+}
+
+/// The smallest limit: the tokens of most providers are larger.
+const SMALLEST_TOKEN: usize = 1024;
+/// The largest limit: a check with all of its headers must fit into one message of 1 MiB.
+const LARGEST_TOKEN: usize = 512 * 1024;
+
+/// How many bytes a token may have at most, with a unit.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn token_size(text: &str) -> Result<usize, String> {
+    let no = || format!("{} is not a size such as 16KiB", quoted(text));
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number = text.strip_suffix(unit).unwrap_or_default();
+    let factor: usize = match unit.trim_start() {
+        "B" => 1,
+        "kB" => 1000,
+        "KiB" => 1024,
+        "MB" => 1_000_000,
+        "MiB" => 1024 * 1024,
+        _ => return Err(no()),
+    };
+    let size = number.parse::<usize>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(no)?;
+    if (SMALLEST_TOKEN..=LARGEST_TOKEN).contains(&size) {
+        Ok(size)
+    } else {
+        Err(format!("{} is not between 1KiB and 512KiB", quoted(text)))
     }
 }
 
@@ -350,6 +383,9 @@ mod tests {
             (Format::Duration, "1h 30m"),
             (Format::DurationOrZero, "0s"),
             (Format::Share, "12.5%"),
+            (Format::TokenSize, "1KiB"),
+            (Format::TokenSize, "20 kB"),
+            (Format::TokenSize, "524288B"),
             (Format::Host, "*.payments.svc.cluster.local"),
             (Format::Host, "[::1]"),
             (Format::Principal, "spiffe://cluster.local/ns/payments/sa/*"),
@@ -367,6 +403,13 @@ mod tests {
             (Format::Duration, "-5m"),
             (Format::Duration, "99999999999999999999y"),
             (Format::Share, "101%"),
+            (Format::TokenSize, "16384"),
+            (Format::TokenSize, "16K"),
+            (Format::TokenSize, "KiB"),
+            (Format::TokenSize, "1.5KiB"),
+            (Format::TokenSize, "1023B"),
+            (Format::TokenSize, "1MiB"),
+            (Format::TokenSize, "99999999999999999999MiB"),
             (Format::Share, "NaN%"),
             (Format::Host, "*"),
             (Format::Host, "a.*.b"),

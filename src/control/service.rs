@@ -91,14 +91,17 @@ impl Control for Operator {
         let caller = self.enter(&request, described).await?;
         let request = request.into_inner();
         let asked = convert::revoke(&request, &caller.actor)?;
-        let preview = Some(convert::preview(self.views.preview(&asked.target).await));
+        let found = self.views.preview(&asked.target).await;
+        let warnings = found.unseen.clone().into_iter().collect();
+        let preview = Some(convert::preview(found));
         if request.dry_run {
             let epoch = Some(convert::epoch(self.views.status().await.epoch));
-            return Ok(Response::new(proto::RevokeResponse { id: String::new(), epoch, preview }));
+            return Ok(Response::new(proto::RevokeResponse { id: String::new(), epoch, preview, warnings }));
         }
         let done = self.ask(Command::Revoke(asked)).await?;
         let id = if done.position == 0 { String::new() } else { RevocationId(done.position).to_string() };
-        Ok(Response::new(proto::RevokeResponse { id, epoch: Some(convert::epoch(done.epoch)), preview }))
+        let epoch = Some(convert::epoch(done.epoch));
+        Ok(Response::new(proto::RevokeResponse { id, epoch, preview, warnings }))
     }
 
     async fn restore(

@@ -80,6 +80,8 @@ pub struct PreviewView {
     pub open_streams: u64,
     /// What to think of before acting.
     pub warnings: Vec<String>,
+    /// That nothing like it was ever seen, and where to look then.
+    pub unseen: Option<String>,
 }
 
 /// The state of one source.

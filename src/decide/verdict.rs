@@ -4,12 +4,23 @@ use std::sync::Arc;
 
 use crate::domain::credential::Verified;
 use crate::domain::decision::Determining;
+use crate::domain::detail::Detail;
 use crate::domain::reason::Reason;
+
+/// One finding.
+#[derive(Debug)]
+pub(super) struct Worst {
+    pub(super) reason: Reason,
+    pub(super) determining: Determining,
+    pub(super) credential: Option<Arc<Verified>>,
+    /// In words, where they came with the credential.
+    pub(super) detail: Option<Arc<Detail>>,
+}
 
 /// Collects findings; the one that comes first in the order of reasons wins, and among equals the first.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
-    worst: Option<(Reason, Determining, Option<Arc<Verified>>)>,
+    worst: Option<Worst>,
     /// The caller is departed, exempted or under a cut-off.
     pub(super) notable: bool,
     /// A break-glass event without which this would be a denial.
@@ -19,8 +30,28 @@ pub(super) struct Verdict {
 impl Verdict {
     /// Notes a finding.
     pub(super) fn add(&mut self, reason: Reason, determining: Determining, credential: Option<&Arc<Verified>>) {
-        if self.worst.as_ref().is_none_or(|(worst, _, _)| reason < *worst) {
-            self.worst = Some((reason, determining, credential.cloned()));
+        self.note(reason, determining, credential, None);
+    }
+
+    /// Notes what is wrong with a credential itself, and the words that came with it.
+    pub(super) fn add_told(
+        &mut self,
+        reason: Reason,
+        credential: Option<&Arc<Verified>>,
+        detail: Option<&Arc<Detail>>,
+    ) {
+        self.note(reason, Determining::None, credential, detail);
+    }
+
+    fn note(
+        &mut self,
+        reason: Reason,
+        determining: Determining,
+        credential: Option<&Arc<Verified>>,
+        detail: Option<&Arc<Detail>>,
+    ) {
+        if self.worst.as_ref().is_none_or(|worst| reason < worst.reason) {
+            self.worst = Some(Worst { reason, determining, credential: credential.cloned(), detail: detail.cloned() });
         }
     }
 
@@ -30,7 +61,7 @@ impl Verdict {
     }
 
     /// The strictest finding.
-    pub(super) fn into_worst(self) -> Option<(Reason, Determining, Option<Arc<Verified>>)> {
+    pub(super) fn into_worst(self) -> Option<Worst> {
         self.worst
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::detail::Detail;
 use super::key::{Key, LinkKey, NameKey};
 use super::reason::Reason;
 use super::revocation::TargetKind;
@@ -71,14 +72,16 @@ pub struct Identity {
     pub subject: Option<String>,
     /// `sid`
     pub session: Option<String>,
-    /// `jti`
+    /// `jti`, or what is configured in its place
     pub token_id: Option<String>,
-    /// `azp` or `client_id`
+    /// `azp`, or what stands in its place
     pub client: Option<String>,
     /// Key of `(issuer, client)`, for `bindings.clients`.
     pub client_key: Option<Key>,
-    /// `aud`
+    /// `aud`, or what is configured in its place
     pub audiences: Vec<String>,
+    /// `aud`, where another claim is configured in its place and this is there as well: it must fit too.
+    pub beside_audiences: Option<Vec<String>>,
     /// The audiences of which it must carry one; `None`: any.
     pub required_audiences: Option<Arc<[String]>>,
     /// `iat`
@@ -95,6 +98,8 @@ pub struct Identity {
     pub groups: Vec<Key>,
     /// The strictest thing wrong with it that time and service do not change, though its proof holds.
     pub flaw: Option<Reason>,
+    /// What is wrong with it, in words.
+    pub detail: Option<Arc<Detail>>,
     /// Whose it is.
     pub owner: Party,
     /// Through whom it acts (RFC 8693 section 4.1), nearest first. They can only deny.
@@ -118,7 +123,8 @@ impl Identity {
     /// Whether it is meant for somebody who answers to one of `required`.
     #[must_use]
     pub fn is_for(&self, required: &[String]) -> bool {
-        self.audiences.iter().any(|audience| required.contains(audience))
+        let fits = |audiences: &[String]| audiences.iter().any(|audience| required.contains(audience));
+        fits(&self.audiences) && self.beside_audiences.as_deref().is_none_or(fits)
     }
 }
 
@@ -164,7 +170,14 @@ pub enum Shown {
         reason: Reason,
         /// SHA-256 of the credential as shown.
         digest: [u8; 32],
+        /// The same in words.
+        detail: Option<Arc<Detail>>,
     },
     /// Not ours to judge.
-    Foreign(Foreign),
+    Foreign {
+        /// What it is.
+        what: Foreign,
+        /// Of a JWT, whose it says that it is: to be shown, and never compared.
+        issuer: Option<Box<str>>,
+    },
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::credential::Verified;
+use super::detail::Detail;
 use super::event::Epoch;
 use super::person::PersonId;
 use super::policy::Enforcement;
@@ -33,6 +34,8 @@ pub enum Determining {
 pub struct Decision {
     /// Why.
     pub reason: Reason,
+    /// The claim, limit or key behind that, in words, where there is one.
+    pub detail: Option<Arc<Detail>>,
     /// What made it so.
     pub determining: Determining,
     /// Name of the service that the request is for.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::claim::ClaimName;
+
 /// Where an issuer's keys come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeySource {
@@ -88,35 +90,47 @@ pub enum MachineRule {
     /// A claim has this value.
     Claim {
         /// Its name.
-        claim: String,
+        claim: ClaimName,
         /// The value, exactly.
         equals: String,
     },
 }
 
+/// What names a client where nothing is configured, the first that is there: OpenID Connect Core section 2, RFC 9068
+/// section 2.2, Okta, Entra. For denial all of them count, whatever is configured.
+pub const CLIENT_CLAIMS: [&str; 4] = ["azp", "client_id", "cid", "appid"];
+/// What names a token, likewise: RFC 7519 section 4.1.7, Entra.
+pub const TOKEN_CLAIMS: [&str; 2] = ["jti", "uti"];
+
 /// Which claims hold what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimNames {
-    /// Groups: an array of strings, or one string.
-    pub groups: String,
+    /// Groups: texts, one text, or an object whose keys they are.
+    pub groups: ClaimName,
     /// E-mail.
-    pub email: String,
+    pub email: ClaimName,
     /// Login name.
-    pub username: String,
+    pub username: ClaimName,
     /// Session.
-    pub session: String,
-    /// Client; `client_id` is read where it is absent.
-    pub client: String,
+    pub session: ClaimName,
+    /// Client, for what is granted and shown; `None`: the first of [`CLIENT_CLAIMS`].
+    pub client: Option<ClaimName>,
+    /// Token, for what is shown; `None`: the first of [`TOKEN_CLAIMS`].
+    pub token: Option<ClaimName>,
+    /// Whom it is for, in place of `aud`, which must fit too where it is there.
+    pub audience: Option<ClaimName>,
 }
 
 impl Default for ClaimNames {
     fn default() -> Self {
         Self {
-            groups: "groups".to_owned(),
-            email: "email".to_owned(),
-            username: "preferred_username".to_owned(),
-            session: "sid".to_owned(),
-            client: "azp".to_owned(),
+            groups: "groups".into(),
+            email: "email".into(),
+            username: "preferred_username".into(),
+            session: "sid".into(),
+            client: None,
+            token: None,
+            audience: None,
         }
     }
 }
@@ -136,6 +150,8 @@ pub struct IssuerRules {
     pub algorithms: Vec<Algorithm>,
     /// The types that its access tokens may have.
     pub token_types: Vec<TokenType>,
+    /// Tokens that look like ID tokens are accepted, for providers whose access tokens do.
+    pub accepts_id_tokens: bool,
     /// How far its clock may be off.
     pub leeway: Duration,
     /// Which claims hold what.

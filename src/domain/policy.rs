@@ -121,6 +121,8 @@ pub struct Policy {
     pub hash: Arc<str>,
     /// The header that bears tokens, lower case.
     pub bearer_header: String,
+    /// Longer tokens are refused unread, in bytes.
+    pub bearer_largest: usize,
     /// Services; the first is `default`, which has no patterns.
     pub services: Vec<Service>,
     /// Who signs tokens.

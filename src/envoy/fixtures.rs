@@ -14,6 +14,7 @@ use crate::domain::reason::Reason;
 pub(super) fn decision(reason: Reason) -> Decision {
     Decision {
         reason,
+        detail: None,
         determining: Determining::None,
         service: "payments".into(),
         enforcement: Enforcement::Enforce,
@@ -47,6 +48,7 @@ fn identity() -> Identity {
         client: Some("web".into()),
         client_key: None,
         audiences: Vec::new(),
+        beside_audiences: None,
         required_audiences: None,
         issued: None,
         not_before: None,
@@ -55,6 +57,7 @@ fn identity() -> Identity {
         machine: false,
         groups: Vec::new(),
         flaw: None,
+        detail: None,
         owner: Party::default(),
         actors: Vec::new(),
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::json;
 use crate::domain::issuer::Algorithm;
 
-/// Longer tokens are refused unread, in bytes (pitfalls D6; Envoy takes 60 KiB of headers by default).
+/// Longer tokens are refused unread where nothing else is said, in bytes (Envoy takes 60 KiB of headers by default).
 pub const MAX_TOKEN: usize = 16 * 1024;
 /// Longer key ids are refused, in bytes.
 pub const MAX_KID: usize = 256;
@@ -24,8 +24,8 @@ const LENIENT: GeneralPurpose =
 /// What is wrong with the form of a token. Never holds any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwsError {
-    /// Over [`MAX_TOKEN`].
-    #[error("token is longer than 16 KiB")]
+    /// Longer than it may be.
+    #[error("token is longer than allowed")]
     TooLong,
     /// Not three parts with two dots between them.
     #[error("token is not three parts")]
@@ -36,6 +36,9 @@ pub enum JwsError {
     /// A part is not one JSON object with unique members.
     #[error("{0} of the token is not a JSON object with unique members")]
     Json(&'static str),
+    /// `iss` is no text.
+    #[error("claim `iss` of the token is no text")]
+    Issuer,
     /// A member of the header has the wrong type or size.
     #[error("header member `{0}` of the token is not well-formed")]
     Member(&'static str),
@@ -83,7 +86,7 @@ pub fn is_encrypted(token: &str) -> bool {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, _, _, _, _] = parts.as_slice() else { return false };
     let header = URL_SAFE_NO_PAD.decode(header).ok().and_then(|header| json::object(&header).ok());
-    token.len() <= MAX_TOKEN && header.is_some_and(|header| header.contains_key("enc"))
+    header.is_some_and(|header| header.contains_key("enc"))
 }
 
 /// Whether a text claims to be a JWS or JWE: it has dots, and one of its first two parts decodes to
@@ -120,12 +123,20 @@ fn begins_like_an_object(part: &str) -> bool {
 }
 
 impl<'a> Compact<'a> {
-    /// Takes a token apart and decodes its payload.
+    /// Takes a token of at most [`MAX_TOKEN`] apart and decodes its payload.
     ///
     /// # Errors
     /// [`JwsError`], naming the part.
     pub fn split(token: &'a str) -> Result<Self, JwsError> {
-        if token.len() > MAX_TOKEN {
+        Self::split_within(token, MAX_TOKEN)
+    }
+
+    /// Takes a token of at most so many bytes apart and decodes its payload.
+    ///
+    /// # Errors
+    /// [`JwsError`], naming the part.
+    pub fn split_within(token: &'a str, largest: usize) -> Result<Self, JwsError> {
+        if token.len() > largest {
             return Err(JwsError::TooLong);
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(JwsError::Parts)?;
@@ -149,6 +160,14 @@ impl<'a> Compact<'a> {
     /// [`JwsError::Json`] if it is not one JSON object with unique members.
     pub fn claims(&self) -> Result<Map<String, Value>, JwsError> {
         json::object(&self.payload).map_err(|_| JwsError::Json("payload"))
+    }
+
+    /// What a member of the header says where it is a text: to say why the header was refused, never to go by it.
+    #[must_use]
+    pub fn claimed_header(&self, name: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(self.header).ok()?;
+        let members = json::object(&bytes).ok()?;
+        members.get(name).and_then(Value::as_str).map(str::to_owned)
     }
 
     /// Reads the header, and refuses all that we would not honour.

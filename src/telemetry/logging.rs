@@ -9,6 +9,8 @@ pub const VARIABLE: &str = "OFFBOARD_LOG";
 pub mod fields {
     /// Reason code of a check.
     pub const REASON: &str = "check.reason";
+    /// What is behind it, in words.
+    pub const DETAIL: &str = "check.detail";
     /// Name of a source.
     pub const SOURCE: &str = "source.name";
     /// Name of an issuer.

@@ -58,6 +58,7 @@ fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {
         client: None,
         client_key: None,
         audiences: vec![],
+        beside_audiences: None,
         required_audiences: None,
         issued: Some(issued.wall),
         not_before: None,
@@ -66,6 +67,7 @@ fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {
         machine: false,
         groups: vec![],
         flaw: None,
+        detail: None,
         owner,
         actors: vec![],
     })))

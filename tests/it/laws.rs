@@ -79,7 +79,7 @@ macro_rules! laws {
 
 laws! {
     law_1: {
-        law_1_a_revocation_is_looked_up_behind_the_cache catches [CacheHoldsAllow],
+        law_1_a_revocation_is_looked_up_behind_the_cache catches [CacheHoldsAllow, OneNameDenies],
         law_1_a_revocation_wins_the_race_with_verifying catches [StateBeforeAwait],
     }
     law_2: {
@@ -87,6 +87,7 @@ laws! {
     }
     law_3: {
         law_3_absent_is_not_empty catches [AbsentIsEmpty],
+        law_3_a_link_that_says_nothing_is_a_miss catches [EmptyLinkFallsThrough],
     }
     law_4: {
         law_4_whatever_a_request_causes_is_a_denial catches [TroubleAllows],
@@ -116,7 +117,7 @@ laws! {
         law_9_a_check_is_judged_by_the_configuration_that_it_reports catches [JudgedByOldRules],
     }
     law_10: {
-        law_10_no_secret_leaves catches [TokenIsLogged],
+        law_10_no_secret_leaves catches [TokenIsLogged, ClaimIsQuoted],
     }
     law_11: {
         law_11_one_order_of_events_for_all catches [FoldsItsOwn],

@@ -37,6 +37,7 @@ mod reload;
 mod restart;
 mod silent;
 mod sources;
+mod tokens;
 mod troubles;
 mod turns;
 mod upgrade;

@@ -70,6 +70,7 @@ fn token(subject: &str) -> Identity {
         client: Some("web".into()),
         client_key: None,
         audiences: vec!["mesh".into()],
+        beside_audiences: None,
         required_audiences: Some(Arc::from(["mesh".to_owned()])),
         issued: Some(at(0).wall),
         not_before: None,
@@ -78,6 +79,7 @@ fn token(subject: &str) -> Identity {
         machine: false,
         groups: vec![],
         flaw: None,
+        detail: None,
         owner: Party {
             look_ups: vec![
                 (TargetKind::Subject, key(KeyKind::Subject, &[ISSUER, subject])),
@@ -137,7 +139,7 @@ fn scene() -> Scene {
 }
 
 fn rejected(reason: Reason) -> Shown {
-    Shown::Rejected { kind: CredentialKind::Bearer, reason, digest: [0; 32] }
+    Shown::Rejected { kind: CredentialKind::Bearer, reason, digest: [0; 32], detail: None }
 }
 
 fn revoke(target: Target, shape: Shape, owner: Owner) -> Event {
@@ -296,7 +298,7 @@ fn end(reasons: &[Reason]) -> Option<Reason> {
             std::iter::once(alice).chain(scene.beside).collect()
         }
         Caller::Nobody => vec![],
-        Caller::Stranger => vec![Shown::Foreign(Foreign::Jwt)],
+        Caller::Stranger => vec![Shown::Foreign { what: Foreign::Jwt, issuer: None }],
     };
     let rules = Arc::new(Rules::new(Arc::new(scene.policy), 1, &fold.keyer));
     Some(decide(&State { fold, rules }, &scene.request, &shown, at(100)).reason)

@@ -3,7 +3,8 @@
 //! What was not kept is never made up from what is known now: it says "not kept", or names the time.
 
 use super::{
-    CREDENTIAL, FRESH, REVOKED, ROLES, SERVICE, VERDICT, WELL_FORMED, WHO, cause, enforcement, proven, revoked, step,
+    CREDENTIAL, FRESH, REVOKED, ROLES, SERVICE, VERDICT, WELL_FORMED, WHO, because, enforcement, proven, revoked, step,
+    told,
 };
 use crate::audit::ring::Recent;
 use crate::control::views::{Explanation, StepView};
@@ -88,7 +89,7 @@ impl Recalled<'_> {
             Reason::NoCredentials | Reason::Public | Reason::Preflight | Reason::PassedWithoutCredentials => {
                 step(CREDENTIAL, "none that a configured scheme claims", "")
             }
-            reason => step(CREDENTIAL, "one that is not proven", reason.code()),
+            reason => step(CREDENTIAL, "one that is not proven", told(reason, self.decision.detail.as_deref())),
         }
     }
 
@@ -140,8 +141,6 @@ impl Recalled<'_> {
             }
             (false, false) => format!("denied with {}", self.decision.reason.status()),
         };
-        let because = cause(&self.decision.determining);
-        let reason = self.decision.reason.code();
-        step(VERDICT, answer, if because.is_empty() { reason.to_owned() } else { format!("{reason}: {because}") })
+        step(VERDICT, answer, because(self.decision))
     }
 }

@@ -28,7 +28,7 @@ fn holds(found: &[Shown]) -> bool {
                 && verified.dates(now()).is_none()
                 && verified.required_audiences.as_deref().is_none_or(|required| verified.is_for(required))
         }
-        Shown::Rejected { .. } | Shown::Foreign(_) => false,
+        Shown::Rejected { .. } | Shown::Foreign { .. } => false,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::table::{Kind, Section, Words, optional, required};
 use super::super::text::Format;
-use super::{ALLOW_OR_DENY, DURATION, FILE, NAME, TEXT};
+use super::{ALLOW_OR_DENY, CLAIM, DURATION, FILE, NAME, TEXT};
 
 const URL: Kind = Kind::Text(Format::Url);
 const PROVIDER: Kind = Kind::Text(Format::Provider);
@@ -90,7 +90,7 @@ static LINK: Section = Section {
     name: "link",
     about: "One way to match tokens with people.",
     keys: &[
-        required("claim", TEXT, "Claim of the token."),
+        required("claim", CLAIM, "Claim of the token, named as in `claims`."),
         required("attribute", TEXT, "Attribute of the person: id, email, username, or what the provider calls it."),
     ],
 };

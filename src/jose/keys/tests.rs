@@ -26,6 +26,7 @@ fn rules(issuer: &str, keys: KeySource) -> IssuerRules {
         algorithms: crate::domain::issuer::Algorithm::ALL.to_vec(),
         token_types: vec![],
         leeway: Duration::from_secs(30),
+        accepts_id_tokens: false,
         claims: crate::domain::issuer::ClaimNames::default(),
         machines: crate::domain::issuer::MachineRule::ClientIsSubject,
     }

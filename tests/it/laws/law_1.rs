@@ -18,12 +18,16 @@ use crate::corp::{self, ISSUER, at};
 use crate::support::Scratch;
 use crate::support::provider::{Signer, jwks};
 
-fn targets() -> [(Target, Reason); 6] {
+fn targets() -> [(Target, Reason); 10] {
     let issuer = || ISSUER.to_owned();
     [
         (Target::Session { issuer: issuer(), session: "s1".into() }, Reason::RevokedSession),
         (Target::Token { issuer: issuer(), token: "t1".into() }, Reason::RevokedToken),
+        (Target::Token { issuer: issuer(), token: "57".into() }, Reason::RevokedToken),
         (Target::Client { issuer: issuer(), client: "web".into() }, Reason::RevokedClient),
+        (Target::Client { issuer: issuer(), client: "web-2".into() }, Reason::RevokedClient),
+        (Target::Client { issuer: issuer(), client: "4012".into() }, Reason::RevokedClient),
+        (Target::Client { issuer: issuer(), client: "0oa-web".into() }, Reason::RevokedClient),
         (Target::Subject { issuer: issuer(), subject: "alice".into() }, Reason::RevokedSubject),
         (alice(), Reason::RevokedPerson),
         (Target::Issuer { issuer: issuer() }, Reason::RevokedIssuer),
@@ -35,7 +39,8 @@ pub async fn law_1_a_revocation_is_looked_up_behind_the_cache<S: Store>(store: S
     let world = World::start(store).await;
     for ((target, reason), round) in targets().into_iter().zip((10_i64..).step_by(10)) {
         let issued = at(round).wall.as_millis() / 1000;
-        let token = world.token_of(&json!({ "sub": "alice", "sid": "s1", "jti": "t1", "azp": "web", "iat": issued }));
+        let token = world.token_of(&json!({ "sub": "alice", "sid": "s1", "jti": "t1", "uti": 57, "azp": "web",
+            "client_id": "web-2", "cid": "0oa-web", "appid": 4012, "iat": issued }));
         assert_eq!(world.check(&token, at(round)).await.reason, Reason::Allowed);
         let hits = world.cache.hits();
         assert_eq!(world.check(&token, at(round)).await.reason, Reason::Allowed);

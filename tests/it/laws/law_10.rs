@@ -91,7 +91,13 @@ fn tokens<S: Store>(world: &World<S>, now: Now) -> Vec<String> {
     let good = world.token_of(&json!({ "sub": "alice", "iat": seconds, "exp": seconds + 60, "private": SECRET }));
     let expired = world.token_of(&json!({ "sub": "alice", "iat": seconds - 900, "exp": seconds - 600 }));
     let forged = crate::support::provider::Signer::new("a", 7).sign(&json!({ "iss": ISSUER, "sub": SECRET }));
-    vec![good, expired, forged, SECRET.to_owned()]
+    let flawed =
+        world.token_of(&json!({ "sub": "alice", "sid": { "x": SECRET }, "iat": seconds, "exp": seconds + 60 }));
+    let elsewhere = world.token_of(&json!({ "sub": "alice", "aud": SECRET, "iat": seconds, "exp": seconds + 60 }));
+    let claims = json!({ "iss": ISSUER, "sub": "alice" }).to_string();
+    let odd = |header| crate::support::provider::Signer::new("a", 1).sign_as(&header, claims.as_bytes());
+    let (algorithm, key) = (odd(json!({ "alg": SECRET })), odd(json!({ "alg": "EdDSA", "kid": SECRET })));
+    vec![good, expired, forged, SECRET.to_owned(), flawed, elsewhere, algorithm, key]
 }
 
 async fn ask(gate: &impl Gate, token: &str) {

@@ -3,7 +3,8 @@
 
 use offboard::domain::policy::{Policy, Unknown};
 use offboard::domain::reason::Reason;
-use offboard::domain::source::{SourceRules, WhenStale};
+use offboard::domain::source::{Link, SourceRules, WhenStale};
+use serde_json::{Value, json};
 
 use super::same;
 use super::world::{Store, World, person};
@@ -13,6 +14,28 @@ fn with(source: impl FnOnce(&mut SourceRules), unknown: Unknown) -> Policy {
     let mut policy = Policy { unknown_people: unknown, ..corp::policy() };
     source(&mut policy.sources[0]);
     policy
+}
+
+/// Linked by the first claim that is there: one that says nothing does not make somebody of the next.
+pub async fn law_3_a_link_that_says_nothing_is_a_miss<S: Store>(store: S) {
+    let link = |claim: &str| Link { claim: claim.into(), attribute: "id".into() };
+    let world = World::with(store, with(|hr| hr.link = vec![link("staff.no"), link("sub")], Unknown::Deny)).await;
+    let check = async |mut claims: Value| {
+        claims["iat"] = json!(at(0).wall.as_millis() / 1000);
+        world.check(&world.token_of(&claims), at(1)).await.reason
+    };
+    same(&check(json!({ "sub": "alice" })).await, &Reason::Allowed, "the next claim, where the first is not there");
+    same(&check(json!({ "sub": "x", "staff": { "no": "bob" } })).await, &Reason::Allowed, "the first");
+    for nothing in [json!(null), json!("")] {
+        let found = check(json!({ "sub": "alice", "staff": { "no": nothing } })).await;
+        same(&found, &Reason::UnknownPerson, format!("the first says {nothing}"));
+    }
+    let found = check(json!({ "sub": "alice", "staff": { "no": 7 } })).await;
+    same(&found, &Reason::BadClaims, "what links and cannot be compared");
+    let machine = json!({ "client_id": "job" });
+    same(&check(machine).await, &Reason::Allowed, "without `sub`, a client's own");
+    let login = json!({ "client_id": "job", "sid": "s" });
+    same(&check(login).await, &Reason::BadClaims, "without `sub`, and somebody has signed in");
 }
 
 /// Each thing that can be absent, strict and, by name, lenient.
