@@ -16,7 +16,7 @@ use crate::domain::issuer::{Algorithm, IssuerRules};
 use crate::domain::reason::Reason;
 use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
-use crate::jose::jwks::{KeySet, Selection, Thumbprint};
+use crate::jose::jwks::{KeySet, Thumbprint, Unverified};
 use crate::jose::jws::{self, Compact, Header, JwsError};
 use crate::jose::keys::KeyRing;
 
@@ -181,12 +181,12 @@ fn allows(rules: &IssuerRules, algorithm: Algorithm) -> bool {
 
 /// One look at one set of keys.
 fn judge(keys: &KeySet, compact: &Compact<'_>, header: &Header) -> Result<Thumbprint, Reason> {
-    match keys.select(header) {
-        Selection::Unknown => Err(Reason::UnknownSigningKey),
-        Selection::WrongAlgorithm => Err(Reason::BadSignature),
-        Selection::Key(key) if key.verify(compact, header.algorithm) => Ok(key.thumbprint()),
-        Selection::Key(_) => Err(Reason::BadSignature),
-    }
+    keys.verify(compact, header).map_err(|error| reason(&error))
+}
+
+/// The reason code for why no key vouches for a token.
+fn reason(error: &Unverified) -> Reason {
+    if error.is_unknown_key() { Reason::UnknownSigningKey } else { Reason::BadSignature }
 }
 
 /// The key may be new, or the same `kid` may name new material: asks for fresh keys, and looks once more.
