@@ -2,12 +2,13 @@
 //!
 //! Nothing here waits, reads a file or looks at a clock. Reading order:
 //! [`time`] → [`key`] → [`person`] → [`credential`] → [`revocation`] → [`guard`] → [`event`] → [`policy`] →
-//! [`issuer`] → [`reason`] → [`decision`] → [`inbox`].
+//! [`issuer`] → [`reason`] → [`detail`] → [`decision`] → [`inbox`].
 
 pub mod binding;
 pub mod credential;
 pub mod decision;
 pub mod destination;
+pub mod detail;
 pub mod event;
 pub mod guard;
 pub mod inbox;

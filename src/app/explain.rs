@@ -13,6 +13,7 @@ use crate::decide::decide;
 use crate::domain::credential::{Foreign, Shown, Verified};
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::destination::Destination;
+use crate::domain::detail::Detail;
 use crate::domain::key::Keyer;
 use crate::domain::policy::{Authorization, Enforcement, Policy, Unknown};
 use crate::domain::reason::Reason;
@@ -100,6 +101,11 @@ fn enforcement(enforcement: Enforcement) -> &'static str {
     }
 }
 
+/// A reason and what is behind it; what a caller sent is marked as claimed.
+fn told(reason: Reason, detail: Option<&Detail>) -> String {
+    detail.map_or_else(|| reason.code().to_owned(), |detail| format!("{}: {}", reason.code(), detail.told()))
+}
+
 fn proven(credential: &Verified, now: Now) -> StepView {
     let wrong = [credential.flaw, credential.dates(now)].into_iter().flatten().min();
     let (kind, subject) = (credential.kind.word(), credential.subject.as_deref().unwrap_or("nobody"));
@@ -166,8 +172,8 @@ impl Story<'_> {
     fn credential(&self, shown: &Shown) -> StepView {
         match shown {
             Shown::Verified(credential) => proven(credential, self.now),
-            Shown::Rejected { kind, reason, .. } => {
-                step(CREDENTIAL, format!("{}, not proven", kind.word()), reason.code())
+            Shown::Rejected { kind, reason, detail, .. } => {
+                step(CREDENTIAL, format!("{}, not proven", kind.word()), told(*reason, detail.as_deref()))
             }
             Shown::Foreign(Foreign::Jwt) => step(CREDENTIAL, "a token of an issuer that is not configured", ""),
             Shown::Foreign(Foreign::Other) => step(CREDENTIAL, "something that no configured scheme claims", ""),

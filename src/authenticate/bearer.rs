@@ -4,6 +4,7 @@
 //! never "the first wins" (CVE-2021-32777): if any of it could be ours it is `malformed_credentials`, else it
 //! is foreign. The `iss` of an unproven token is read for one purpose: to choose the keys that judge it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -12,11 +13,12 @@ use super::Authenticator;
 use super::cache::{Proven, keep};
 use super::claims;
 use crate::domain::credential::{CredentialKind, Foreign, Identity, Shown, Verified};
+use crate::domain::detail::Detail;
 use crate::domain::issuer::{Algorithm, IssuerRules};
 use crate::domain::reason::Reason;
 use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
-use crate::jose::jwks::{KeySet, Thumbprint, Unverified};
+use crate::jose::jwks::{Thumbprint, Unverified};
 use crate::jose::jws::{self, Compact, Header, JwsError};
 use crate::jose::keys::KeyRing;
 
@@ -77,7 +79,7 @@ impl Authenticator {
     pub(super) async fn bearer(&self, value: &[u8], now: Now) -> Option<Shown> {
         match form(value) {
             Form::Empty => None,
-            Form::Malformed => Some(rejected(Reason::MalformedCredentials, digest(value))),
+            Form::Malformed => Some(rejected(Reason::MalformedCredentials, None, digest(value))),
             Form::Other(text) => Some(self.other(text)),
             Form::Token(token) => Some(self.token(token, now).await),
         }
@@ -90,7 +92,7 @@ impl Authenticator {
             match Compact::split(piece).map_err(|_| ()).and_then(|compact| self.claimed(&compact)) {
                 Ok(Claimed::Foreign) => found = Foreign::Jwt,
                 Ok(Claimed::Ours(..)) | Err(()) => {
-                    return rejected(Reason::MalformedCredentials, digest(text.as_bytes()));
+                    return rejected(Reason::MalformedCredentials, None, digest(text.as_bytes()));
                 }
             }
         }
@@ -108,7 +110,7 @@ impl Authenticator {
             if planted(Fault::CacheHoldsAllow) {
                 let mut identity = Identity::clone(&proven.verified);
                 identity.owner.look_ups.clear();
-                return Shown::Verified(std::sync::Arc::new(Verified::attest(identity)));
+                return Shown::Verified(Arc::new(Verified::attest(identity)));
             }
             return Shown::Verified(proven.verified);
         }
@@ -116,26 +118,26 @@ impl Authenticator {
             Ok(compact) => compact,
             // Of no issuer of ours, whose tokens are signed.
             Err(JwsError::Parts) if jws::is_encrypted(token) => return Shown::Foreign(Foreign::Jwt),
-            Err(_) => return rejected(Reason::MalformedCredentials, digest),
+            Err(_) => return rejected(Reason::MalformedCredentials, None, digest),
         };
         let (index, members) = match self.claimed(&compact) {
             Ok(Claimed::Ours(index, members)) => (index, members),
             Ok(Claimed::Foreign) => return Shown::Foreign(Foreign::Jwt),
-            Err(()) => return rejected(Reason::MalformedCredentials, digest),
+            Err(()) => return rejected(Reason::MalformedCredentials, None, digest),
         };
         self.cache.miss();
         if planted(Fault::TokenIsLogged) {
             tracing::debug!(token, "first seen");
         }
         match self.prove(&compact, index, now).await {
-            Err(reason) => rejected(reason, digest),
+            Err((reason, detail)) => rejected(reason, detail, digest),
             Ok((header, key)) => {
                 let reader = claims::Reader { policy: &self.policy, keyer: &self.keyer };
                 let identity = reader.identity(index, &header, &members, digest);
                 let left = identity.expires.map_or(Duration::ZERO, |expires| expires.since(now.wall));
-                let verified = std::sync::Arc::new(Verified::attest(identity));
+                let verified = Arc::new(Verified::attest(identity));
                 let (algorithm, keep) = (header.algorithm, keep(left));
-                self.cache.put(digest, Proven { verified: std::sync::Arc::clone(&verified), key, algorithm, keep });
+                self.cache.put(digest, Proven { verified: Arc::clone(&verified), key, algorithm, keep });
                 Shown::Verified(verified)
             }
         }
@@ -155,38 +157,55 @@ impl Authenticator {
     }
 
     /// Checks the signature with the issuer's keys, fresh ones if these do not do.
-    async fn prove(&self, compact: &Compact<'_>, index: u16, now: Now) -> Result<(Header, Thumbprint), Reason> {
-        let rules = self.policy.issuers.get(usize::from(index)).ok_or(Reason::Internal)?;
-        let ring = self.rings.at(index).ok_or(Reason::Internal)?;
+    async fn prove(
+        &self,
+        compact: &Compact<'_>,
+        index: u16,
+        now: Now,
+    ) -> Result<(Header, Thumbprint), (Reason, Option<Detail>)> {
+        let rules = self.policy.issuers.get(usize::from(index)).ok_or((Reason::Internal, None))?;
+        let ring = self.rings.at(index).ok_or((Reason::Internal, None))?;
         let header = compact.header().map_err(|error| match error {
             // Nothing that we accept as a signature can be behind such a name.
-            JwsError::Algorithm => Reason::BadSignature,
-            _ => Reason::MalformedCredentials,
+            JwsError::Algorithm => (Reason::BadSignature, None),
+            _ => (Reason::MalformedCredentials, None),
         })?;
         if !allows(rules, header.algorithm) {
-            return Err(Reason::BadSignature);
+            return Err((Reason::BadSignature, None));
         }
-        let keys = ring.keys().ok_or(Reason::NotReady)?;
-        let key = match judge(&keys, compact, &header) {
-            Ok(key) => key,
-            Err(reason) => again(ring, compact, &header, reason, now).await?,
+        let key = match judge(ring, compact, &header) {
+            Err(error) => again(ring, compact, &header, error, now).await,
+            proven => proven,
         };
+        let key = key.map_err(|error| (reason(&error), Some(of_keys(&error, rules, &header))))?;
         Ok((header, key))
     }
+}
+
+/// The reason code for why no key vouches for a token.
+fn reason(error: &Unverified) -> Reason {
+    match error {
+        Unverified::NoKeys(_) => Reason::NotReady,
+        error if error.is_unknown_key() => Reason::UnknownSigningKey,
+        _ => Reason::BadSignature,
+    }
+}
+
+/// The same in words.
+fn of_keys(error: &Unverified, rules: &IssuerRules, header: &Header) -> Detail {
+    let kid = header.kid.as_ref().map_or(String::new(), |kid| format!(", kid {kid}"));
+    let claimed = format!("alg {}{kid}", header.algorithm.name());
+    Detail::new(format!("issuer `{}`: {error}", rules.name)).found(&claimed)
 }
 
 fn allows(rules: &IssuerRules, algorithm: Algorithm) -> bool {
     rules.algorithms.contains(&algorithm)
 }
 
-/// One look at one set of keys.
-fn judge(keys: &KeySet, compact: &Compact<'_>, header: &Header) -> Result<Thumbprint, Reason> {
-    keys.verify(compact, header).map_err(|error| reason(&error))
-}
-
-/// The reason code for why no key vouches for a token.
-fn reason(error: &Unverified) -> Reason {
-    if error.is_unknown_key() { Reason::UnknownSigningKey } else { Reason::BadSignature }
+/// One look at the keys that are there.
+fn judge(ring: &KeyRing, compact: &Compact<'_>, header: &Header) -> Result<Thumbprint, Unverified> {
+    let keys = ring.keys().ok_or_else(|| Unverified::NoKeys(ring.trouble()))?;
+    keys.verify(compact, header)
 }
 
 /// The key may be new, or the same `kid` may name new material: asks for fresh keys, and looks once more.
@@ -194,19 +213,22 @@ async fn again(
     ring: &KeyRing,
     compact: &Compact<'_>,
     header: &Header,
-    reason: Reason,
+    error: Unverified,
     now: Now,
-) -> Result<Thumbprint, Reason> {
-    let unknown = header.kid.as_deref().filter(|_| reason == Reason::UnknownSigningKey);
-    if !ring.ask(unknown, now).await {
-        return Err(reason);
+) -> Result<Thumbprint, Unverified> {
+    // Without any keys it hurries by itself.
+    if matches!(error, Unverified::NoKeys(_)) {
+        return Err(error);
     }
-    let keys = ring.keys().ok_or(Reason::NotReady)?;
-    judge(&keys, compact, header)
+    let unknown = header.kid.as_deref().filter(|_| error.is_unknown_key());
+    if !ring.ask(unknown, now).await {
+        return Err(error);
+    }
+    judge(ring, compact, header)
 }
 
-fn rejected(reason: Reason, digest: [u8; 32]) -> Shown {
-    Shown::Rejected { kind: CredentialKind::Bearer, reason, digest }
+fn rejected(reason: Reason, detail: Option<Detail>, digest: [u8; 32]) -> Shown {
+    Shown::Rejected { kind: CredentialKind::Bearer, reason, digest, detail: detail.map(Arc::new) }
 }
 
 /// SHA-256 of a credential as shown.

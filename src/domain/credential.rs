@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::detail::Detail;
 use super::key::Key;
 use super::reason::Reason;
 use super::revocation::TargetKind;
@@ -162,6 +163,8 @@ pub enum Shown {
         reason: Reason,
         /// SHA-256 of the credential as shown.
         digest: [u8; 32],
+        /// The same in words.
+        detail: Option<Arc<Detail>>,
     },
     /// Not ours to judge.
     Foreign(Foreign),

@@ -52,14 +52,17 @@ pub enum JwksError {
 /// Why no key of a set vouches for a token. Quotes nothing of the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
+    /// Its issuer never had a key, and why.
+    #[error("there are no keys yet: {0}")]
+    NoKeys(String),
     /// No key has its `kid`, and no key without one signed it.
-    #[error("no key of the issuer has the `kid` of the token")]
+    #[error("no key has the `kid` of the token")]
     UnknownKid,
     /// It names a key that is not used.
     #[error("the key that the token names is left out: {0}")]
     LeftOut(Unusable),
     /// It names none, and there is none for its algorithm.
-    #[error("the issuer has no key for {}{}", .algorithm.name(), first(.left_out))]
+    #[error("there is no key for {}{}", .algorithm.name(), first(.left_out))]
     NoneFits {
         /// Its algorithm.
         algorithm: Algorithm,

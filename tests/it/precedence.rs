@@ -136,7 +136,7 @@ fn scene() -> Scene {
 }
 
 fn rejected(reason: Reason) -> Shown {
-    Shown::Rejected { kind: CredentialKind::Bearer, reason, digest: [0; 32] }
+    Shown::Rejected { kind: CredentialKind::Bearer, reason, digest: [0; 32], detail: None }
 }
 
 fn revoke(target: Target, shape: Shape, owner: Owner) -> Event {

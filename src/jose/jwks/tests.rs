@@ -176,10 +176,7 @@ fn odd_keys_are_left_out_one_by_one_each_with_its_reason() {
     let named = verify(&keys, &token(&good, "EdDSA", Some("ec"))).unwrap_err();
     assert!(named.is_unknown_key() && named.to_string().contains("`P-521`"), "{named}");
     let none = verify(&set(&all[..1]), &token(&good, "EdDSA", None)).unwrap_err();
-    assert_eq!(
-        none.to_string(),
-        "the issuer has no key for EdDSA; left out is key `ec`: its curve `P-521` is not supported"
-    );
+    assert_eq!(none.to_string(), "there is no key for EdDSA; left out is key `ec`: its curve `P-521` is not supported");
 }
 
 #[test]
