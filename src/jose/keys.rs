@@ -291,7 +291,11 @@ impl KeyRing {
         let before = std::mem::replace(&mut self.progress().status.left_out, left_out.to_vec());
         let said = |one: &&LeftOut| before.iter().any(|known| known.kid == one.kid && known.why == one.why);
         for one in left_out.iter().filter(|one| !said(one)) {
-            tracing::warn!(issuer.name = self.name, key = %one.name(), why = %one.why, "a key of the issuer is left out");
+            if one.why.is_ordinary() {
+                tracing::info!(issuer.name = self.name, key = %one.name(), why = %one.why, "a key of the issuer is left out");
+            } else {
+                tracing::warn!(issuer.name = self.name, key = %one.name(), why = %one.why, "a key of the issuer is left out");
+            }
         }
     }
 

@@ -79,7 +79,7 @@ impl Stage {
 async fn keys_behind_a_proxy_and_a_private_authority() {
     let stage = Stage::start().await;
     let proxy = stage.proxy("scout:hunter%202");
-    // A proxy for everything, which the control client must not use.
+    // That for plain HTTP is another one, and not there.
     let offboard = stage.files.start_with(&[("HTTPS_PROXY", &proxy), ("HTTP_PROXY", "http://127.0.0.1:1")]).await;
     offboard.has_keys("vault").await;
     assert_eq!(stage.forward.heard(), ["CONNECT keys.vault.test:8443 HTTP/1.1 passed"]);

@@ -55,7 +55,7 @@ async fn a_byte_order_mark_before_a_document_is_ignored() {
     let provider = Provider::start(Mood::Says(format!("\u{feff}{}", jwks(&[&Signer::new("a", 1)])), "")).await;
     let fetched = Fetcher::new().fetch(&provider.issuer, &KeySource::Discovery).await.unwrap();
     assert!(crate::jose::jwks::KeySet::parse(&fetched.document).unwrap().knows("a"));
-    let document = format!("\u{feff}{{\"issuer\":\"https://i\",\"jwks_uri\":\"https://i/k\"}}");
+    let document = "\u{feff}{\"issuer\":\"https://i\",\"jwks_uri\":\"https://i/k\"}";
     assert!(keys_address("https://i", &Url::parse("https://i").unwrap(), document.as_bytes()).is_ok());
 }
 

@@ -91,6 +91,14 @@ pub enum Unusable {
     NeverTried(usize),
 }
 
+impl Unusable {
+    /// Whether that is as its provider means it: a key for another purpose, or one of many.
+    #[must_use]
+    pub fn is_ordinary(&self) -> bool {
+        matches!(self, Self::Use(_) | Self::KeyOps | Self::OnlyByName(_))
+    }
+}
+
 /// A text of a key as a reason may show it.
 pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
