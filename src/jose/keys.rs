@@ -292,9 +292,9 @@ impl KeyRing {
         let said = |one: &&LeftOut| before.iter().any(|known| known.kid == one.kid && known.why == one.why);
         for one in left_out.iter().filter(|one| !said(one)) {
             if one.why.is_ordinary() {
-                tracing::info!(issuer.name = self.name, key = %one.name(), why = %one.why, "a key of the issuer is left out");
+                tracing::info!(issuer.name = self.name, key.name = %one.name(), error.cause = %one.why, "a key of the issuer is left out");
             } else {
-                tracing::warn!(issuer.name = self.name, key = %one.name(), why = %one.why, "a key of the issuer is left out");
+                tracing::warn!(issuer.name = self.name, key.name = %one.name(), error.cause = %one.why, "a key of the issuer is left out");
             }
         }
     }
