@@ -7,6 +7,8 @@
 //! Not supported, and refused by name: symmetric algorithms, `none`, `ES512`, `ES256K`, `Ed448`,
 //! encrypted tokens (RFC 7516), the JSON forms of RFC 7515 section 7.2, detached and unencoded payloads.
 
+#![doc = include_str!("jose.md")]
+
 pub mod fetch;
 pub mod json;
 pub mod jwks;

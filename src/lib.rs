@@ -20,6 +20,7 @@
 pub mod domain;
 
 pub mod request;
+pub mod http;
 pub mod jose;
 pub mod authenticate;
 pub mod state;

@@ -261,6 +261,7 @@ fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<Ca
         for ring in rings.borrow().iter() {
             let status = ring.status();
             metrics.set_jwks_keys(ring.name(), status.keys);
+            metrics.set_jwks_errors(ring.name(), status.errors);
             if let Some(at) = status.last_success {
                 metrics.jwks_fetched(ring.name(), at);
             }

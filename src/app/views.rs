@@ -15,8 +15,8 @@ use super::gate::CheckGate;
 use super::sources::Sources;
 use crate::authenticate::seen::Seen;
 use crate::control::views::{
-    Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter,
-    RevocationView, StatusView, Views,
+    Explanation, FindingView, IssuerView, LeftOutKeyView, Lines, PeopleFilter, PersonView, PreviewView, Question,
+    RevocationFilter, RevocationView, StatusView, Views,
 };
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{Event, Position, Recorded};
@@ -25,7 +25,8 @@ use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Enforcement, Policy};
 use crate::domain::revocation::{RevocationId, Target, TargetKind};
 use crate::domain::time::Now;
-use crate::jose::keys::KeyRings;
+use crate::jose::jwks::LeftOut;
+use crate::jose::keys::{KeyRings, RingStatus};
 use crate::log::Log;
 use crate::request::Request;
 use crate::source::directory::Finding;
@@ -221,6 +222,17 @@ fn roles_of(state: &State, known: &Known, now: Now) -> Vec<String> {
     named.map(|role| role.name.to_string()).collect()
 }
 
+fn issuer_view(name: &str, status: RingStatus) -> IssuerView {
+    let key = |one: LeftOut| LeftOutKeyView { number: one.number as u64, kid: one.kid, reason: one.why.to_string() };
+    IssuerView {
+        name: name.to_owned(),
+        keys: status.keys as u64,
+        last_fetched: status.last_success,
+        left_out: status.left_out.into_iter().map(key).collect(),
+        trouble: status.last_error,
+    }
+}
+
 #[async_trait]
 impl<L: Log> Views for LiveViews<L> {
     fn now(&self) -> Now {
@@ -317,10 +329,7 @@ impl<L: Log> Views for LiveViews<L> {
         let state = self.state();
         let policy = &state.rules.policy;
         let rings = self.rings.borrow().clone();
-        let issuers = rings.iter().map(|ring| {
-            let status = ring.status();
-            IssuerView { name: ring.name().to_owned(), keys: status.keys as u64, last_fetched: status.last_success }
-        });
+        let issuers = rings.iter().map(|ring| issuer_view(ring.name(), ring.status()));
         let observes = policy.services.first().is_some_and(|service| service.enforcement == Enforcement::Observe);
         StatusView {
             replica: self.replica.clone(),

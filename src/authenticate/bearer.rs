@@ -18,7 +18,7 @@ use crate::domain::issuer::{Algorithm, IssuerRules};
 use crate::domain::reason::Reason;
 use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
-use crate::jose::jwks::{KeySet, Selection, Thumbprint};
+use crate::jose::jwks::{Thumbprint, Unverified};
 use crate::jose::jws::{self, Compact, Header, JwsError};
 use crate::jose::keys::KeyRing;
 
@@ -197,12 +197,11 @@ impl Authenticator {
             let words = format!("the signature algorithm is none of the `algorithms` of issuer `{}`", rules.name);
             return Err((Reason::BadSignature, Some(Detail::new(words).found(header.algorithm.name()))));
         }
-        let because = |reason| (reason, of_keys(reason, rules, &header));
-        let keys = ring.keys().ok_or(Reason::NotReady).map_err(because)?;
-        let key = match judge(&keys, compact, &header) {
-            Ok(key) => key,
-            Err(reason) => again(ring, compact, &header, reason, now).await.map_err(because)?,
+        let key = match judge(ring, compact, &header) {
+            Err(error) => again(ring, compact, &header, error, now).await,
+            proven => proven,
         };
+        let key = key.map_err(|error| (reason(&error), Some(of_keys(&error, rules, &header))))?;
         Ok((header, key))
     }
 }
@@ -217,32 +216,30 @@ fn unsupported(compact: &Compact<'_>) -> Detail {
     }
 }
 
-/// Why the keys of an issuer prove nothing about a token.
-fn of_keys(reason: Reason, rules: &IssuerRules, header: &Header) -> Option<Detail> {
-    let (name, algorithm) = (&rules.name, header.algorithm.name());
-    let words = match (reason, &header.kid) {
-        (Reason::UnknownSigningKey, Some(_)) => format!("no key of issuer `{name}` has the `kid` of the token"),
-        (Reason::UnknownSigningKey, None) => format!("the token has no `kid`, and no key of issuer `{name}` is for it"),
-        (Reason::BadSignature, _) => format!("the signature does not hold with the key of issuer `{name}`"),
-        (Reason::NotReady, _) => format!("issuer `{name}` has no keys: `offboard status` says since when"),
-        _ => return None,
-    };
-    let claimed = header.kid.as_ref().map_or(String::new(), |kid| format!(", kid {kid}"));
-    Some(Detail::new(words).found(&format!("alg {algorithm}{claimed}")))
+/// The reason code for why no key vouches for a token.
+fn reason(error: &Unverified) -> Reason {
+    match error {
+        Unverified::NoKeys(_) => Reason::NotReady,
+        error if error.is_unknown_key() => Reason::UnknownSigningKey,
+        _ => Reason::BadSignature,
+    }
+}
+
+/// The same in words.
+fn of_keys(error: &Unverified, rules: &IssuerRules, header: &Header) -> Detail {
+    let kid = header.kid.as_ref().map_or(String::new(), |kid| format!(", kid {kid}"));
+    let claimed = format!("alg {}{kid}", header.algorithm.name());
+    Detail::new(format!("issuer `{}`: {error}", rules.name)).found(&claimed)
 }
 
 fn allows(rules: &IssuerRules, algorithm: Algorithm) -> bool {
     rules.algorithms.contains(&algorithm)
 }
 
-/// One look at one set of keys.
-fn judge(keys: &KeySet, compact: &Compact<'_>, header: &Header) -> Result<Thumbprint, Reason> {
-    match keys.select(header) {
-        Selection::Unknown => Err(Reason::UnknownSigningKey),
-        Selection::WrongAlgorithm => Err(Reason::BadSignature),
-        Selection::Key(key) if key.verify(compact, header.algorithm) => Ok(key.thumbprint()),
-        Selection::Key(_) => Err(Reason::BadSignature),
-    }
+/// One look at the keys that are there.
+fn judge(ring: &KeyRing, compact: &Compact<'_>, header: &Header) -> Result<Thumbprint, Unverified> {
+    let keys = ring.keys().ok_or_else(|| Unverified::NoKeys(ring.trouble()))?;
+    keys.verify(compact, header)
 }
 
 /// The key may be new, or the same `kid` may name new material: asks for fresh keys, and looks once more.
@@ -250,15 +247,18 @@ async fn again(
     ring: &KeyRing,
     compact: &Compact<'_>,
     header: &Header,
-    reason: Reason,
+    error: Unverified,
     now: Now,
-) -> Result<Thumbprint, Reason> {
-    let unknown = header.kid.as_deref().filter(|_| reason == Reason::UnknownSigningKey);
-    if !ring.ask(unknown, now).await {
-        return Err(reason);
+) -> Result<Thumbprint, Unverified> {
+    // Without any keys it hurries by itself.
+    if matches!(error, Unverified::NoKeys(_)) {
+        return Err(error);
     }
-    let keys = ring.keys().ok_or(Reason::NotReady)?;
-    judge(&keys, compact, header)
+    let unknown = header.kid.as_deref().filter(|_| error.is_unknown_key());
+    if !ring.ask(unknown, now).await {
+        return Err(error);
+    }
+    judge(ring, compact, header)
 }
 
 fn foreign(what: Foreign, issuer: Option<Box<str>>) -> Shown {

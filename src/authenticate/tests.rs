@@ -291,3 +291,45 @@ pub(super) async fn identity(policy: Policy, header: Value, claims: &Value) -> I
     let [Shown::Verified(verified)] = &found[..] else { panic!("{found:?}") };
     Identity::clone(verified)
 }
+
+#[tokio::test]
+async fn a_cached_token_of_a_key_without_kid_dies_with_that_key() {
+    let nameless = |seed| {
+        let mut key = Signer::new("", seed).jwk();
+        key.as_object_mut().unwrap().remove("kid");
+        key
+    };
+    let says = |keys: &[Value]| Mood::Says(json!({ "keys": keys }).to_string(), "");
+    let (provider, by, _tasks) = online(says(&[nameless(31), nameless(32)])).await;
+    let token =
+        |seed, header: Value| Signer::new("", seed).sign_as(&header, claims_of(&provider).to_string().as_bytes());
+    let tokens = [token(31, json!({ "alg": "EdDSA" })), token(32, json!({ "alg": "Ed25519", "kid": "rotated" }))];
+    for token in &tokens {
+        assert_eq!(verdict(&by, token).await, "verified");
+    }
+    provider.becomes(says(&[nameless(32)]));
+    by.rings().at(0).unwrap().refresh(now()).await.unwrap();
+    assert_eq!(verdict(&by, &tokens[0]).await, "bad_signature", "withdrawn, though it was cached");
+    assert_eq!(verdict(&by, &tokens[1]).await, "verified");
+}
+
+#[tokio::test]
+async fn a_rejection_says_which_key_is_missing_and_marks_what_was_claimed() {
+    let wide = json!({ "kty": "EC", "crv": "P-521", "kid": "wide", "x": "AA", "y": "AA" });
+    let document = json!({ "keys": [wide, signer().jwk()] }).to_string();
+    let (by, _) = offline(policy(vec![issuer("corp", ISSUER)], vec![]), Some(&document));
+    let told = async |header: Value| {
+        let token = signer().sign_as(&header, claims().to_string().as_bytes());
+        match shown(&by, &[("authorization", &token)]).await.as_slice() {
+            [Shown::Rejected { detail: Some(detail), .. }] => (detail.words().to_owned(), detail.told()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (words, _) = told(json!({ "alg": "ES384", "kid": "wide" })).await;
+    assert_eq!(words, "issuer `corp`: the key that the token names is left out: its curve `P-521` is not supported");
+    let (words, whole) = told(json!({ "alg": "ES256", "kid": "x\u{1b}]0;" })).await;
+    assert_eq!(words, "issuer `corp`: no key has the `kid` of the token", "nothing of the token");
+    assert!(whole.contains("(claimed: alg ES256, kid x\\u{1b}]0;)"), "{whole}");
+    let (words, _) = told(json!({ "alg": "RS512" })).await;
+    assert!(words.contains("there is no key for RS512; left out is key `wide`"), "{words}");
+}

@@ -153,6 +153,22 @@ impl People {
     }
 }
 
+fn issuer(one: proto::IssuerStatus) -> Value {
+    let left_out = one.left_out.into_iter().map(|key| match key.kid {
+        Some(kid) => json!({ "kid": kid, "reason": key.reason }),
+        None => json!({ "number": key.number, "reason": key.reason }),
+    });
+    let mut shown = json!({ "name": one.name, "keys": one.keys, "last_fetched": one.last_fetched });
+    let left_out: Vec<Value> = left_out.collect();
+    if let Some(members) = shown.as_object_mut() {
+        if !left_out.is_empty() {
+            members.insert("left_out".to_owned(), Value::Array(left_out));
+        }
+        members.extend(one.trouble.map(|trouble| ("trouble".to_owned(), Value::String(trouble))));
+    }
+    shown
+}
+
 /// Show the state of a server.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  offboard status -o json")]
@@ -176,10 +192,7 @@ impl Status {
                 "active": people("active"), "suspended": people("suspended"), "departed": people("departed"),
             })
         });
-        let issuers = found
-            .issuers
-            .into_iter()
-            .map(|issuer| json!({ "name": issuer.name, "keys": issuer.keys, "last_fetched": issuer.last_fetched }));
+        let issuers = found.issuers.into_iter().map(issuer);
         let exemptions = found.exemptions.into_iter().map(|one| {
             json!({ "person": one.person, "people": one.people, "expires": one.expires, "actor": one.actor,
                 "reason": one.reason })

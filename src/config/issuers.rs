@@ -1,6 +1,7 @@
 //! `issuers`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub fn issuers(sections: &[Fields<'_>], keycloaks: &[&str]) -> Vec<Arc<IssuerRul
 
 fn issuer(fields: &Fields<'_>, keycloaks: &[&str]) -> Option<IssuerRules> {
     let keycloak = fields.text("name").is_some_and(|name| keycloaks.contains(&name));
-    let keys = keys(fields);
+    let (keys, ca_file) = (keys(fields), ca_file(fields));
     let any = fields.text("audiences").is_some();
     if any {
         fields.warn("audiences", "any: a token that this issuer made for anybody else is accepted");
@@ -58,6 +59,7 @@ fn issuer(fields: &Fields<'_>, keycloaks: &[&str]) -> Option<IssuerRules> {
         issuer: fields.text("issuer")?.into(),
         audiences,
         keys: keys?,
+        ca_file,
         algorithms: algorithms.unwrap_or_else(|| Algorithm::ALL.to_vec()),
         token_types,
         accepts_id_tokens,
@@ -99,6 +101,16 @@ fn keys(fields: &Fields<'_>) -> Option<KeySource> {
         jwks.warn("", "keys come over http://: whoever is on the way can sign tokens");
     }
     Some(source)
+}
+
+/// The authorities that are trusted where keys are fetched.
+fn ca_file(fields: &Fields<'_>) -> Option<PathBuf> {
+    let jwks = fields.section("jwks");
+    let path = PathBuf::from(jwks.text("ca_file")?);
+    if jwks.has("file") {
+        jwks.wrong("ca_file", "goes with `discovery` or `uri`: a file is fetched from nowhere");
+    }
+    Some(path)
 }
 
 fn token_types(fields: &Fields<'_>) -> Vec<TokenType> {

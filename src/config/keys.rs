@@ -169,6 +169,11 @@ static JWKS: Section = Section {
         optional("discovery", Kind::Flag, "true: `ISSUER/.well-known/openid-configuration` names the place."),
         optional("uri", Kind::Text(Format::Url), "A JWKS at this address."),
         optional("file", FILE, "A JWKS in this file."),
+        optional(
+            "ca_file",
+            FILE,
+            "PEM file: trusted beside the system's roots where the keys are fetched; read again when it changes.",
+        ),
     ],
 };
 

@@ -116,6 +116,22 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!((source.link[0].claim.as_str(), source.link[0].attribute.as_str()), ("sub", "id"));
 }
 
+#[test]
+fn an_issuer_may_have_an_authority_of_its_own_and_the_new_name_of_eddsa() {
+    let issuer = |jwks: &str| {
+        let text = format!(
+            "issuers: [{{ name: c, issuer: 'https://c', audiences: [m], jwks: {jwks}, algorithms: [Ed25519, ES384] }}]\n"
+        );
+        good(&text).policy.issuers[0].as_ref().clone()
+    };
+    for jwks in ["{ discovery: true, ca_file: /etc/ca.pem }", "{ uri: 'https://k', ca_file: /etc/ca.pem }"] {
+        let found = issuer(jwks);
+        assert_eq!(found.ca_file.as_deref(), Some(Path::new("/etc/ca.pem")), "{jwks}");
+        assert_eq!(found.algorithms, [Algorithm::EdDSA, Algorithm::ES384]);
+    }
+    assert_eq!(issuer("{ discovery: true }").ca_file, None);
+}
+
 /// Each case of the table: `### name`, YAML, `---`, and the exact lines.
 /// With `UPDATE_GOLDEN=1` what was found is written, for `git diff` to show.
 fn golden(name: &str, found: &str, expected: &str) {

@@ -100,7 +100,7 @@ impl Format {
             Self::Path => "^/[^?#]*$",
             Self::Method => "^[A-Za-z][A-Za-z-]*$",
             Self::Header => "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
-            Self::Algorithm => "^(RS|PS)(256|384|512)$|^ES(256|384)$|^EdDSA$",
+            Self::Algorithm => "^(RS|PS)(256|384|512)$|^ES(256|384)$|^EdDSA$|^Ed25519$",
             Self::Decisions => "^(denied|all|sampled\\([0-9.]+\\))$",
             Self::Certificate => "^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$",
         }
@@ -335,7 +335,7 @@ pub fn header(text: &str) -> Result<String, String> {
 /// Says what is wrong with it.
 pub fn algorithm(text: &str) -> Result<Algorithm, String> {
     Algorithm::named(text).ok_or_else(|| {
-        let names: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
+        let names: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).chain(["Ed25519"]).collect();
         format!("{} is not one of the asymmetric algorithms {}", quoted(text), names.join(", "))
     })
 }

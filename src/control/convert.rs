@@ -8,7 +8,7 @@ use crate::domain::revocation::{RevocationId, Shape, Target};
 use crate::domain::time::Timestamp;
 
 use super::proto;
-use super::views::{Explanation, IssuerView, PersonView, PreviewView, RevocationView, StatusView};
+use super::views::{Explanation, IssuerView, LeftOutKeyView, PersonView, PreviewView, RevocationView, StatusView};
 
 /// A refusal in words for whoever asked, under the code that belongs to it.
 #[must_use]
@@ -223,10 +223,13 @@ pub fn person(view: PersonView) -> proto::Person {
 /// The state of a replica.
 #[must_use]
 pub fn status(view: StatusView) -> proto::GetStatusResponse {
+    let key = |LeftOutKeyView { number, kid, reason }| proto::LeftOutKey { number, kid, reason };
     let issuer = |view: IssuerView| proto::IssuerStatus {
         name: view.name,
         keys: view.keys,
         last_fetched: view.last_fetched.map(|time| time.to_string()),
+        left_out: view.left_out.into_iter().map(key).collect(),
+        trouble: view.trouble,
     };
     proto::GetStatusResponse {
         replica: view.replica,

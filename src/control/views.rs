@@ -140,6 +140,21 @@ pub struct IssuerView {
     pub keys: u64,
     /// When they were last fetched; `None`: never.
     pub last_fetched: Option<Timestamp>,
+    /// Keys of its set that are not used, or not for every token.
+    pub left_out: Vec<LeftOutKeyView>,
+    /// What the last fetch failed with, as long as none has succeeded since.
+    pub trouble: Option<String>,
+}
+
+/// A key of an issuer that is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOutKeyView {
+    /// Which key of the set it is, counted from 1.
+    pub number: u64,
+    /// Its `kid`, where it has one.
+    pub kid: Option<String>,
+    /// Why, in words.
+    pub reason: String,
 }
 
 /// The state of this replica.

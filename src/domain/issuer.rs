@@ -62,9 +62,13 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of this exact name; case counts (RFC 7515 section 4.1.1).
+    /// The algorithm of this exact name; case counts (RFC 7515 section 4.1.1). `Ed25519` (RFC 9864 section 2.2) is
+    /// `EdDSA` over that curve, the only one that is verified here.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
+        if name == "Ed25519" {
+            return Some(Self::EdDSA);
+        }
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 }
@@ -146,6 +150,8 @@ pub struct IssuerRules {
     pub audiences: Option<Arc<[String]>>,
     /// Where its keys come from.
     pub keys: KeySource,
+    /// PEM file: trusted beside the system's roots where its keys are fetched.
+    pub ca_file: Option<PathBuf>,
     /// The algorithms that it may use; the key decides, this narrows.
     pub algorithms: Vec<Algorithm>,
     /// The types that its access tokens may have.

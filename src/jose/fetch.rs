@@ -1,21 +1,20 @@
 //! Gets a key set from where the configuration says: discovery, an address, or a file.
 //!
-//! A provider is trusted for its keys and for nothing else: no redirect is followed, no proxy of the
-//! environment is used, no more than 1 MiB is read, no call lasts longer than 5 s, and a discovery document
-//! cannot send us to an address that the issuer itself could not have.
+//! A provider is trusted for its keys and for nothing else: no redirect is followed, no more than 1 MiB is read, no
+//! call lasts longer than 5 s, and a discovery document cannot send us to an address that the issuer itself could
+//! not have. It is asked through the proxy that the environment names for it ([`crate::http::proxy`]).
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{StatusCode, Url};
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::OnceCell;
 
 use super::json;
-use super::jwks::MAX_DOCUMENT;
+use super::jwks::{MAX_DOCUMENT, without_mark};
 use crate::domain::issuer::KeySource;
+use crate::http::{Client, ClientError, chain};
 
 /// A provider that needs longer is down, as far as we are concerned.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,27 +25,33 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// what may be secret in it.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The HTTP client could not be made.
-    #[error("make the HTTP client: {}", chain(.0))]
-    Client(reqwest::Error),
-    /// The process is stopping.
-    #[error("make the HTTP client: the process is stopping")]
-    Stopped,
+    /// There is no client to ask with: the CA file or the name of the proxy cannot be used.
+    #[error("get the {what}: {source}")]
+    Client {
+        /// Key set or discovery document.
+        what: &'static str,
+        /// What is wrong with it.
+        source: ClientError,
+    },
     /// No connection, no answer in time, or a broken one.
-    #[error("get the {what}: {}", chain(source))]
+    #[error("get the {what}: {}{way}", chain(source))]
     Http {
         /// Key set or discovery document.
         what: &'static str,
         /// How it failed, without the address.
         source: reqwest::Error,
+        /// Which way it went, as the end of a sentence.
+        way: String,
     },
     /// Anything but 200. Redirects are not followed.
-    #[error("get the {what}: answered {status}")]
+    #[error("get the {what}: answered {status}{way}")]
     Status {
         /// Key set or discovery document.
         what: &'static str,
         /// The answer.
         status: StatusCode,
+        /// Which way it went, as the end of a sentence; empty without a proxy.
+        way: String,
     },
     /// The body is over 1 MiB.
     #[error("get the {0}: longer than 1 MiB")]
@@ -58,23 +63,36 @@ pub enum FetchError {
     #[error("address of the {0} is not usable: {1}")]
     Address(&'static str, &'static str),
     /// The discovery document is somebody else's (OpenID Connect Discovery 1.0 section 4.3).
-    #[error("discovery document names another issuer")]
-    OtherIssuer,
+    #[error("discovery document names another issuer: {}, where `issuer` is `{configured}`{}", shown(.named), remedy(.named))]
+    OtherIssuer {
+        /// What it names, if it does.
+        named: Option<String>,
+        /// Whose document was asked for.
+        configured: String,
+    },
     /// The file could not be read.
     #[error("read the key set file: {0}")]
     File(std::io::Error),
 }
 
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
+/// Longer names of issuers are cut short where they are shown, in characters.
+const SHOWN: usize = 200;
+
+/// An issuer as an error shows it: whoever answered wrote it.
+fn shown(named: &Option<String>) -> String {
+    let Some(named) = named else { return "none".to_owned() };
+    let text: String = named.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    let more = if named.chars().nth(SHOWN).is_some() { "…" } else { "" };
+    format!("`{text}{more}`")
+}
+
+/// What to do about another issuer. One with a place to fill in, as Entra's for all tenants, is no issuer of tokens.
+fn remedy(named: &Option<String>) -> &'static str {
+    match named {
+        Some(named) if named.contains('{') => "; it is a pattern for many tenants: configure the issuer of yours",
+        Some(_) => "; `issuer` must be exactly what its tokens bear as `iss`",
+        None => "",
     }
-    text
 }
 
 /// A document as it came.
@@ -89,12 +107,10 @@ pub struct Fetched {
 const KEYS: &str = "key set";
 const DISCOVERY: &str = "discovery document";
 
-/// Gets key sets. Cheap to clone; one for the process.
+/// Gets key sets. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    /// Made when it is first needed: reading the system's trusted roots takes longer than a whole start.
-    client: Arc<OnceCell<reqwest::Client>>,
-    total: Duration,
+    client: Client,
 }
 
 impl Default for Fetcher {
@@ -104,7 +120,7 @@ impl Default for Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher with the limits above.
+    /// A fetcher with the limits above, and the system's roots.
     #[must_use]
     pub fn new() -> Self {
         Self::within(TOTAL_TIMEOUT)
@@ -112,26 +128,16 @@ impl Fetcher {
 
     /// The same with another limit on the time of a call.
     fn within(total: Duration) -> Self {
-        Self { client: Arc::default(), total }
+        Self { client: Client::new(total, CONNECT_TIMEOUT.min(total)) }
     }
 
-    /// Fails with [`FetchError::Client`] if TLS cannot be set up, for instance without any trusted root.
-    async fn client(&self) -> Result<&reqwest::Client, FetchError> {
-        let total = self.total;
-        let make = move || {
-            reqwest::Client::builder()
-                .user_agent(concat!("offboard/", env!("CARGO_PKG_VERSION")))
-                .timeout(total)
-                .connect_timeout(CONNECT_TIMEOUT.min(total))
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .build()
-        };
-        let made = || async move {
-            let made = tokio::task::spawn_blocking(make).await.map_err(|_| FetchError::Stopped)?;
-            made.map_err(FetchError::Client)
-        };
-        self.client.get_or_try_init(made).await
+    /// The same, for an issuer whose certificate is by an authority in this file, if one is named.
+    #[must_use]
+    pub fn trusting(&self, ca_file: Option<PathBuf>) -> Self {
+        match ca_file {
+            Some(path) => Self { client: self.client.trusting(path) },
+            None => self.clone(),
+        }
     }
 
     /// Gets the key set of `issuer` from `source`.
@@ -158,11 +164,15 @@ impl Fetcher {
     }
 
     async fn get(&self, what: &'static str, address: Url) -> Result<Fetched, FetchError> {
-        let broken = |error: reqwest::Error| FetchError::Http { what, source: error.without_url() };
-        let request = self.client().await?.get(address).header("accept", "application/json, application/jwk-set+json");
+        let reach = self.client.get(&address).await.map_err(|source| FetchError::Client { what, source })?;
+        let broken = |error: reqwest::Error| {
+            let way = reach.because(&error);
+            FetchError::Http { what, source: error.without_url(), way }
+        };
+        let request = reach.client.get(address).header("accept", "application/json, application/jwk-set+json");
         let mut answer = request.send().await.map_err(broken)?;
         if answer.status() != StatusCode::OK {
-            return Err(FetchError::Status { what, status: answer.status() });
+            return Err(FetchError::Status { what, status: answer.status(), way: reach.through() });
         }
         if answer.content_length().is_some_and(|length| length > MAX_DOCUMENT as u64) {
             return Err(FetchError::TooLarge(what));
@@ -176,7 +186,7 @@ impl Fetcher {
             document.extend_from_slice(&chunk);
         }
         // The content type is not believed either way: providers send keys as text, proxies send pages as JSON.
-        if document.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        if without_mark(&document).iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return Err(FetchError::NotJson(what));
         }
         Ok(Fetched { document, max_age })
@@ -185,9 +195,10 @@ impl Fetcher {
 
 /// Where a discovery document says that the keys are, if `issuer`, whose address is `home`, may say so.
 fn keys_address(issuer: &str, home: &Url, document: &[u8]) -> Result<Url, FetchError> {
-    let members = json::object(document).map_err(|_| FetchError::NotJson(DISCOVERY))?;
-    if members.get("issuer").and_then(Value::as_str) != Some(issuer) {
-        return Err(FetchError::OtherIssuer);
+    let members = json::object(without_mark(document)).map_err(|_| FetchError::NotJson(DISCOVERY))?;
+    let named = members.get("issuer").and_then(Value::as_str);
+    if named != Some(issuer) {
+        return Err(FetchError::OtherIssuer { named: named.map(str::to_owned), configured: issuer.to_owned() });
     }
     let named = members.get("jwks_uri").and_then(Value::as_str);
     let address = address_of(KEYS, named.ok_or(FetchError::Address(KEYS, "discovery names none"))?)?;

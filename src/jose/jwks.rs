@@ -2,25 +2,35 @@
 //!
 //! The key decides the algorithm, never the token: a key is for one family, by `kty` and `crv`, for one
 //! algorithm if it names one, and the issuer's configuration narrows that. One odd key never spoils the
-//! others; it is left out, with a reason that `status` shows.
+//! others; it is left out, with a reason that `status`, the log and `explain` show.
+//!
+//! Which keys a token means: those with its `kid`, and those without one; of a token without `kid`, all. Of these,
+//! those that fit its algorithm are tried, [`MAX_TRIED`] at most. A key with another `kid` is never tried.
 
-use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use jsonwebtoken::DecodingKey;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::json;
 use super::jws::{Compact, Header, MAX_KID};
 use crate::domain::issuer::Algorithm;
 
+mod key;
 mod material;
+mod unusable;
+
+pub use key::SigningKey;
+pub use unusable::{LeftOut, Unusable};
 
 /// Larger documents are refused, in bytes.
 pub const MAX_DOCUMENT: usize = 1024 * 1024;
 /// Documents with more keys are refused.
 pub const MAX_KEYS: usize = 100;
+/// Keys that are tried for one token: a forged one must not cost more.
+pub const MAX_TRIED: usize = 8;
+/// What some editors and frameworks put before UTF-8; RFC 8259 section 8.1 lets a reader ignore it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// SHA-256 of a public key's members (RFC 7638): names the key *material*, whatever its `kid`.
 pub type Thumbprint = [u8; 32];
@@ -39,147 +49,52 @@ pub enum JwksError {
     TooMany,
 }
 
-/// Why a key is left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
-    /// Not an object, or a member is missing, of the wrong type or badly encoded.
-    #[error("a member is missing or not well-formed")]
-    Malformed,
-    /// `use` is not `sig`, or `key_ops` lacks `verify`.
-    #[error("it is not for signatures")]
-    NotForSignatures,
-    /// `kty` is `oct`: whoever can verify with it can sign with it.
-    #[error("it is symmetric")]
-    Symmetric,
-    /// The private half is published with it: anybody can sign.
-    #[error("its private part is published")]
-    Private,
-    /// A key type, curve or algorithm that we do not verify.
-    #[error("its type, curve or algorithm is not supported")]
-    Unsupported,
-    /// `alg` does not fit `kty` and `crv`.
-    #[error("its algorithm does not fit its type")]
-    Mismatch,
-    /// An RSA modulus under 2048 or over 8192 bits, or an even one.
-    #[error("its modulus is weak")]
-    WeakModulus,
-    /// The RSA modulus has the fingerprint of CVE-2017-15361 (ROCA).
-    #[error("its modulus has the ROCA weakness")]
-    Roca,
-    /// An RSA exponent that is 1, even or over 33 bits.
-    #[error("its exponent is weak")]
-    WeakExponent,
-    /// The point is not on its curve.
-    #[error("its point is not on the curve")]
-    NotOnCurve,
-    /// Another key of the set has the same `kid`; neither is used.
-    #[error("another key has the same `kid`")]
-    DoubledKid,
+/// Why no key of a set vouches for a token. Quotes nothing of the token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unverified {
+    /// Its issuer never had a key, and why.
+    #[error("there are no keys yet: {0}")]
+    NoKeys(String),
+    /// No key has its `kid`, and no key without one signed it.
+    #[error("no key has the `kid` of the token")]
+    UnknownKid,
+    /// It names a key that is not used.
+    #[error("the key that the token names is left out: {0}")]
+    LeftOut(Unusable),
+    /// It names none, and there is none for its algorithm.
+    #[error("there is no key for {}{}", .algorithm.name(), first(.left_out))]
+    NoneFits {
+        /// Its algorithm.
+        algorithm: Algorithm,
+        /// The first key of the set that is left out, if any is.
+        left_out: Option<LeftOut>,
+    },
+    /// The key that it names is not for its algorithm.
+    #[error("the key that the token names is not for {}", .0.name())]
+    WrongAlgorithm(Algorithm),
+    /// So many keys fit, and none of them signed it.
+    #[error("its signature is by none of the {0} keys that could have made it")]
+    BadSignature(usize),
 }
 
-/// A key that may verify signatures.
-#[derive(Clone)]
-pub struct SigningKey {
-    kid: Option<String>,
-    thumbprint: Thumbprint,
-    /// What `kty`, `crv` and `alg` leave, never empty.
-    algorithms: Vec<Algorithm>,
-    decoding: DecodingKey,
-}
-
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("kid", &self.kid).field("algorithms", &self.algorithms).finish()
-    }
-}
-
-impl SigningKey {
-    /// Names its material.
+impl Unverified {
+    /// Whether the key itself is not known, so that its provider is worth asking.
     #[must_use]
-    pub fn thumbprint(&self) -> Thumbprint {
-        self.thumbprint
-    }
-
-    /// Whether it signed this token with this algorithm. Only the signature is judged, no claim and no clock.
-    #[must_use]
-    pub fn verify(&self, token: &Compact<'_>, algorithm: Algorithm) -> bool {
-        self.algorithms.contains(&algorithm)
-            && jsonwebtoken::crypto::verify(
-                token.signature,
-                token.signed.as_bytes(),
-                &self.decoding,
-                material::backend(algorithm),
-            )
-            .unwrap_or(false)
-    }
-
-    /// Reads one member of `keys`.
-    fn read(value: &Value) -> Result<Self, Unusable> {
-        let jwk = Jwk(value.as_object().ok_or(Unusable::Malformed)?);
-        let kid = jwk.text("kid")?;
-        if kid.is_some_and(|kid| kid.len() > MAX_KID) {
-            return Err(Unusable::Malformed);
-        }
-        jwk.is_for_signatures()?;
-        let named = match jwk.text("alg")? {
-            None => None,
-            Some(name) => Some(Algorithm::named(name).ok_or(Unusable::Unsupported)?),
-        };
-        let material = material::read(&jwk)?;
-        let algorithms: Vec<Algorithm> = match named {
-            None => material.algorithms.to_vec(),
-            Some(named) => material.algorithms.iter().copied().filter(|fits| *fits == named).collect(),
-        };
-        if algorithms.is_empty() {
-            return Err(Unusable::Mismatch);
-        }
-        let thumbprint = sha256(material.canonical.as_bytes());
-        Ok(Self { kid: kid.map(str::to_owned), thumbprint, algorithms, decoding: material.decoding })
+    pub fn is_unknown_key(&self) -> bool {
+        matches!(self, Self::UnknownKid | Self::LeftOut(_) | Self::NoneFits { .. })
     }
 }
 
-/// One JWK, as it came.
-struct Jwk<'a>(&'a Map<String, Value>);
-
-impl<'a> Jwk<'a> {
-    fn text(&self, name: &str) -> Result<Option<&'a str>, Unusable> {
-        match self.0.get(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Unusable::Malformed),
-        }
-    }
-
-    /// RFC 7517 sections 4.2 and 4.3.
-    fn is_for_signatures(&self) -> Result<(), Unusable> {
-        if self.text("use")?.is_some_and(|purpose| purpose != "sig") {
-            return Err(Unusable::NotForSignatures);
-        }
-        match self.0.get("key_ops") {
-            None => Ok(()),
-            Some(Value::Array(ops)) if ops.iter().any(|op| op == "verify") => Ok(()),
-            Some(Value::Array(_)) => Err(Unusable::NotForSignatures),
-            Some(_) => Err(Unusable::Malformed),
-        }
-    }
-}
-
-/// What a set answers to "which key is this?".
-#[derive(Clone, Debug)]
-pub enum Selection {
-    /// This one.
-    Key(Arc<SigningKey>),
-    /// None, or several that cannot be told apart.
-    Unknown,
-    /// The key is there, but it is not for this algorithm.
-    WrongAlgorithm,
+/// The first of the keys that are left out, as the end of a sentence.
+fn first(left_out: &Option<LeftOut>) -> String {
+    left_out.as_ref().map(|one| format!("; left out is {one}")).unwrap_or_default()
 }
 
 /// The usable keys of one issuer at one time.
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
     keys: Vec<Arc<SigningKey>>,
-    left_out: Vec<(Option<String>, Unusable)>,
+    left_out: Vec<LeftOut>,
 }
 
 impl KeySet {
@@ -191,70 +106,108 @@ impl KeySet {
         if document.len() > MAX_DOCUMENT {
             return Err(JwksError::TooLarge);
         }
-        let members = json::object(document).map_err(|_| JwksError::NotASet)?;
+        let members = json::object(without_mark(document)).map_err(|_| JwksError::NotASet)?;
         let Some(Value::Array(values)) = members.get("keys") else { return Err(JwksError::NotASet) };
         if values.len() > MAX_KEYS {
             return Err(JwksError::TooMany);
         }
-        let mut set = Self::default();
-        for value in values {
+        let (mut read, mut left_out) = (Vec::new(), Vec::new());
+        for (value, number) in values.iter().zip(1..) {
             match SigningKey::read(value) {
-                Ok(key) => set.keys.push(Arc::new(key)),
+                Ok(key) => read.push((number, Arc::new(key))),
                 Err(why) => {
                     let kid = value.get("kid").and_then(Value::as_str).filter(|kid| kid.len() <= MAX_KID);
-                    set.left_out.push((kid.map(str::to_owned), why));
+                    left_out.push(LeftOut { number, kid: kid.map(str::to_owned), why });
                 }
             }
         }
-        set.drop_doubled();
-        Ok(set)
+        let named =
+            |(number, key): &(usize, Arc<SigningKey>), why| LeftOut { number: *number, kid: key.kid.clone(), why };
+        let is_doubled =
+            |(_, key): &(usize, Arc<SigningKey>)| read.iter().any(|(_, other)| key.is_confused_with(other));
+        // Refuses every `kid` that stands for two materials of one algorithm: which one is meant cannot be known.
+        let (doubled, kept): (Vec<_>, Vec<_>) = read.iter().cloned().partition(is_doubled);
+        left_out.extend(doubled.iter().map(|one| named(one, Unusable::DoubledKid)));
+        let set = Self { keys: kept.iter().map(|(_, key)| Arc::clone(key)).collect(), left_out: Vec::new() };
+        left_out.extend(kept.iter().filter_map(|one| Some(named(one, set.seldom_tried(&one.1)?))));
+        left_out.sort_by_key(|one| one.number);
+        Ok(Self { left_out, ..set })
     }
 
-    /// Refuses every `kid` that stands for two materials: which one is meant cannot be known.
-    fn drop_doubled(&mut self) {
-        let all = self.keys.clone();
-        let doubled = |key: &SigningKey| {
-            key.kid.is_some() && all.iter().any(|other| other.kid == key.kid && other.thumbprint != key.thumbprint)
+    /// Why a usable key does not serve every token that could mean it: too many others come before it.
+    fn seldom_tried(&self, key: &SigningKey) -> Option<Unusable> {
+        let is_tried = |algorithm: &Algorithm| {
+            let tried = self.tried(*algorithm, None);
+            tried.into_iter().any(|other| other.thumbprint == key.thumbprint)
         };
-        let (refused, kept) = self.keys.drain(..).partition(|key| doubled(key));
-        self.keys = kept;
-        let refused: Vec<Arc<SigningKey>> = refused;
-        self.left_out.extend(refused.iter().map(|key| (key.kid.clone(), Unusable::DoubledKid)));
+        if key.algorithms.iter().all(is_tried) {
+            return None;
+        }
+        Some(if key.kid.is_some() { Unusable::OnlyByName(MAX_TRIED) } else { Unusable::NeverTried(MAX_TRIED) })
     }
 
-    /// The one key that a token with this header means.
+    /// The keys that are tried for a token of this algorithm and `kid`, in order: each material once.
+    fn tried(&self, algorithm: Algorithm, kid: Option<&str>) -> Vec<&SigningKey> {
+        let fitting = || self.keys.iter().filter(|key| key.fits(algorithm));
+        let named = fitting().filter(|key| kid.is_some() && key.kid.as_deref() == kid);
+        let nameless = fitting().filter(|key| key.kid.is_none());
+        let others = fitting().filter(|key| kid.is_none() && key.kid.is_some());
+        let mut tried: Vec<&SigningKey> = Vec::new();
+        for key in named.chain(nameless).chain(others) {
+            if tried.len() < MAX_TRIED && tried.iter().all(|before| before.thumbprint != key.thumbprint) {
+                tried.push(key);
+            }
+        }
+        tried
+    }
+
+    /// The material that signed this token with the algorithm that its header names. Only the signature is judged,
+    /// no claim and no clock.
     ///
-    /// A token without `kid` means a key only if exactly one is for its algorithm.
-    #[must_use]
-    pub fn select(&self, header: &Header) -> Selection {
-        let fits = |key: &&Arc<SigningKey>| key.algorithms.contains(&header.algorithm);
+    /// # Errors
+    /// [`Unverified`]
+    pub fn verify(&self, token: &Compact<'_>, header: &Header) -> Result<Thumbprint, Unverified> {
+        let tried = self.tried(header.algorithm, header.kid.as_deref());
+        match tried.iter().find(|key| key.verify(token, header.algorithm)) {
+            Some(key) => Ok(key.thumbprint),
+            None => Err(self.refusal(header, tried.len())),
+        }
+    }
+
+    fn refusal(&self, header: &Header, tried: usize) -> Unverified {
         let Some(kid) = header.kid.as_deref() else {
-            let mut fitting = self.keys.iter().filter(fits);
-            let first = fitting.next();
-            let several = fitting.any(|key| first.is_some_and(|first| first.thumbprint != key.thumbprint));
-            return match first {
-                Some(key) if !several => Selection::Key(Arc::clone(key)),
-                _ => Selection::Unknown,
+            return match tried {
+                0 => Unverified::NoneFits { algorithm: header.algorithm, left_out: self.left_out.first().cloned() },
+                tried => Unverified::BadSignature(tried),
             };
         };
-        let named = || self.keys.iter().filter(|key| key.kid.as_deref() == Some(kid));
-        match named().find(fits) {
-            Some(key) => Selection::Key(Arc::clone(key)),
-            None if named().next().is_some() => Selection::WrongAlgorithm,
-            None => Selection::Unknown,
+        let mut named = self.keys.iter().filter(|key| key.kid.as_deref() == Some(kid)).peekable();
+        if named.peek().is_none() {
+            let left_out = self.left_out.iter().find(|one| one.kid.as_deref() == Some(kid));
+            return left_out.map_or(Unverified::UnknownKid, |one| Unverified::LeftOut(one.why.clone()));
         }
+        if named.any(|key| key.fits(header.algorithm)) || tried > 0 {
+            return Unverified::BadSignature(tried);
+        }
+        Unverified::WrongAlgorithm(header.algorithm)
     }
 
     /// Whether this material may still verify this algorithm.
     #[must_use]
     pub fn holds(&self, thumbprint: &Thumbprint, algorithm: Algorithm) -> bool {
-        self.keys.iter().any(|key| key.thumbprint == *thumbprint && key.algorithms.contains(&algorithm))
+        self.keys.iter().any(|key| key.thumbprint == *thumbprint && key.fits(algorithm))
     }
 
     /// Whether a usable key has this id.
     #[must_use]
     pub fn knows(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    /// The materials of the usable keys.
+    #[cfg(test)]
+    pub(crate) fn thumbprints(&self) -> Vec<Thumbprint> {
+        self.keys.iter().map(|key| key.thumbprint).collect()
     }
 
     /// Number of usable keys.
@@ -269,11 +222,16 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// The keys that are not used, by `kid`, and why.
+    /// The keys that are not used, or not for every token, and why, in the order of the set.
     #[must_use]
-    pub fn left_out(&self) -> &[(Option<String>, Unusable)] {
+    pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
     }
+}
+
+/// A document without the byte order mark that may stand before it.
+pub(super) fn without_mark(document: &[u8]) -> &[u8] {
+    document.strip_prefix(BYTE_ORDER_MARK).unwrap_or(document)
 }
 
 /// SHA-256, as the array that it is.
@@ -284,3 +242,6 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     }
     hash
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@
 use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
 use std::hash::BuildHasher as _;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use moka::sync::Cache;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::fetch::{FetchError, Fetcher};
-use super::jwks::{JwksError, KeySet, sha256};
+use super::jwks::{JwksError, KeySet, LeftOut, sha256};
 use crate::domain::issuer::{IssuerRules, KeySource};
 use crate::domain::time::{Now, Timestamp};
 
@@ -59,8 +60,8 @@ pub enum RefreshError {
     #[error(transparent)]
     Document(#[from] JwksError),
     /// Nothing in it can verify a signature.
-    #[error("key set holds no usable key")]
-    NoKeys,
+    #[error("key set holds no usable key{}", .0.as_ref().map(|first| format!(": {first}")).unwrap_or_default())]
+    NoKeys(Option<LeftOut>),
 }
 
 /// What there is to be known about a ring, for metrics and `status`.
@@ -70,10 +71,12 @@ pub struct RingStatus {
     pub last_success: Option<Timestamp>,
     /// Usable keys now.
     pub keys: usize,
-    /// Keys that are not used, and why.
-    pub left_out: Vec<String>,
+    /// Keys of the last set that are not used, or not for every token, and why.
+    pub left_out: Vec<LeftOut>,
     /// What the last refresh failed with; `None` after a good one.
     pub last_error: Option<String>,
+    /// Refreshes that failed, in this process.
+    pub errors: u64,
 }
 
 /// What changes with each refresh.
@@ -96,6 +99,7 @@ pub struct KeyRing {
     name: String,
     issuer: Arc<str>,
     source: KeySource,
+    ca_file: Option<PathBuf>,
     fetcher: Fetcher,
     fresh: mpsc::Sender<FreshKeys>,
     keys: ArcSwapOption<KeySet>,
@@ -121,12 +125,13 @@ impl KeyRing {
     /// A ring, with what the store kept of this issuer and origin. A kept document that cannot be read is as
     /// none. New key sets go to `fresh`; while it is full they are offered again at each refresh.
     #[must_use]
-    pub fn new(rules: &IssuerRules, fetcher: Fetcher, fresh: mpsc::Sender<FreshKeys>, kept: Option<&[u8]>) -> Self {
+    pub fn new(rules: &IssuerRules, fetcher: &Fetcher, fresh: mpsc::Sender<FreshKeys>, kept: Option<&[u8]>) -> Self {
         let ring = Self {
             name: rules.name.clone(),
             issuer: Arc::clone(&rules.issuer),
             source: rules.keys.clone(),
-            fetcher,
+            ca_file: rules.ca_file.clone(),
+            fetcher: fetcher.trusting(rules.ca_file.clone()),
             fresh,
             keys: ArcSwapOption::empty(),
             unknown: Cache::builder().max_capacity(UNKNOWN_KIDS).time_to_live(UNKNOWN_FOR).build(),
@@ -138,6 +143,7 @@ impl KeyRing {
             && !keys.is_empty()
         {
             ring.progress().kept = Some(sha256(document));
+            ring.leave_out(keys.left_out());
             ring.install(keys);
         }
         ring
@@ -152,7 +158,10 @@ impl KeyRing {
     /// Whether it serves this issuer from this source.
     #[must_use]
     pub fn serves(&self, rules: &IssuerRules) -> bool {
-        self.issuer == rules.issuer && self.source == rules.keys && self.name == rules.name
+        self.issuer == rules.issuer
+            && self.source == rules.keys
+            && self.ca_file == rules.ca_file
+            && self.name == rules.name
     }
 
     /// The keys; `None` while there never were any.
@@ -165,6 +174,13 @@ impl KeyRing {
     #[must_use]
     pub fn status(&self) -> RingStatus {
         self.progress().status.clone()
+    }
+
+    /// Why there are no keys, in words: what the last refresh failed with.
+    #[must_use]
+    pub fn trouble(&self) -> String {
+        let error = self.progress().status.last_error.clone();
+        error.unwrap_or_else(|| "the keys of the issuer have not been fetched yet".to_owned())
     }
 
     /// Fetches once, now. Whatever comes of it, good keys stay until better ones are there.
@@ -185,6 +201,7 @@ impl KeyRing {
                 }
                 Err(error) => {
                     progress.failures = progress.failures.saturating_add(1);
+                    progress.status.errors = progress.status.errors.saturating_add(1);
                     progress.status.last_error = Some(error.to_string());
                 }
             }
@@ -196,8 +213,16 @@ impl KeyRing {
     /// Keeps the keys fresh until dropped. One such future per ring; `app` owns the task.
     pub async fn refresh_forever(&self, clock: Clock) -> Infallible {
         loop {
-            if let Err(error) = self.refresh(clock()).await {
-                tracing::warn!(issuer.name = self.name, error = %error, "signing keys were not refreshed");
+            let before = self.status().last_error;
+            let after = self.refresh(clock()).await.err().map(|error| error.to_string());
+            match (before, after) {
+                // Said already.
+                (Some(before), Some(after)) if before == after => {}
+                (_, Some(error)) => {
+                    tracing::warn!(issuer.name = self.name, error = %error, "signing keys were not refreshed");
+                }
+                (Some(_), None) => tracing::info!(issuer.name = self.name, "signing keys are refreshed again"),
+                (None, None) => {}
             }
             let pause = self.pause(RandomState::new().hash_one(()));
             // Elapsed or asked: either way it is time.
@@ -247,8 +272,9 @@ impl KeyRing {
     async fn load(&self) -> Result<Option<Duration>, RefreshError> {
         let fetched = self.fetcher.fetch(&self.issuer, &self.source).await?;
         let keys = KeySet::parse(&fetched.document)?;
+        self.leave_out(keys.left_out());
         if keys.is_empty() {
-            return Err(RefreshError::NoKeys);
+            return Err(RefreshError::NoKeys(keys.left_out().first().cloned()));
         }
         self.install(keys);
         self.keep(fetched.document);
@@ -256,14 +282,21 @@ impl KeyRing {
     }
 
     fn install(&self, keys: KeySet) {
-        let left_out = keys.left_out().iter().map(|(kid, why)| match kid {
-            Some(kid) => format!("key `{}`: {why}", kid.escape_debug()),
-            None => format!("key without `kid`: {why}"),
-        });
-        let mut progress = self.progress();
-        progress.status.keys = keys.len();
-        progress.status.left_out = left_out.collect();
+        self.progress().status.keys = keys.len();
         self.keys.store(Some(Arc::new(keys)));
+    }
+
+    /// Notes which keys are not used, and says so in the log of those that were not left out so before.
+    fn leave_out(&self, left_out: &[LeftOut]) {
+        let before = std::mem::replace(&mut self.progress().status.left_out, left_out.to_vec());
+        let said = |one: &&LeftOut| before.iter().any(|known| known.kid == one.kid && known.why == one.why);
+        for one in left_out.iter().filter(|one| !said(one)) {
+            if one.why.is_ordinary() {
+                tracing::info!(issuer.name = self.name, key.name = %one.name(), error.cause = %one.why, "a key of the issuer is left out");
+            } else {
+                tracing::warn!(issuer.name = self.name, key.name = %one.name(), error.cause = %one.why, "a key of the issuer is left out");
+            }
+        }
     }
 
     /// Offers the document to the store, unless it has it.
@@ -319,7 +352,11 @@ impl KeyRings {
         let ring = |rules: &Arc<IssuerRules>| {
             before.iter().find(|ring| ring.serves(rules)).cloned().unwrap_or_else(|| {
                 let kept = kept(&rules.issuer, &origin(&rules.keys));
-                Arc::new(KeyRing::new(rules, fetcher.clone(), fresh.clone(), kept.as_deref()))
+                let ring = KeyRing::new(rules, fetcher, fresh.clone(), kept.as_deref());
+                // Errors are counted by the issuer's name, whatever ring it has.
+                let counted = before.iter().find(|ring| ring.name == rules.name).map_or(0, |ring| ring.status().errors);
+                ring.progress().status.errors = counted;
+                Arc::new(ring)
             })
         };
         Self(issuers.iter().map(ring).collect())

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::inbox::Refused;
+pub use crate::http::chain;
 
 /// Why a step at a provider came to nothing. What is known stays as it is.
 #[derive(Debug, thiserror::Error)]
@@ -99,17 +100,4 @@ impl SourceError {
             _ => None,
         }
     }
-}
-
-/// An error with its causes, on one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -1,20 +1,18 @@
-//! How sources ask over HTTP: bounded in time and size, directly, and never sent elsewhere by an answer.
+//! How sources ask over HTTP: bounded in time and size, and never sent elsewhere by an answer.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
-use tokio::sync::OnceCell;
 
+use super::directory::{Finding, Grade};
 use super::error::{SourceError, chain};
 use crate::domain::time::Timestamp;
+use crate::http::proxy::Way;
+use crate::http::{Client, ClientError};
 
-/// What is said beside where a provider cannot be reached. As with keys, no proxy of the environment is used: whoever
-/// wants one must know why nothing comes through.
-const DIRECTLY: &str = "no proxy is used (`HTTPS_PROXY` counts for nothing): there must be a direct way";
 /// A page of a directory is at most this long: 10,000 people with long records.
 const MAX_BODY: usize = 64 << 20;
 /// Where a provider says that we ask too often, and not for how long.
@@ -157,63 +155,65 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// Asks over HTTP. One for each source.
 #[derive(Clone, Debug)]
 pub struct Http {
-    client: Arc<OnceCell<reqwest::Client>>,
-    timeout: Duration,
-    ca_file: Option<PathBuf>,
+    client: Client,
+}
+
+/// A connection that takes longer than this will not come.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+fn unusable(step: &'static str, error: ClientError) -> SourceError {
+    match error {
+        ClientError::CaFile { path, cause } => SourceError::Secret { path, cause },
+        ClientError::Proxy(error) => SourceError::Misconfigured { step, what: error.to_string() },
+        ClientError::Tls(_) | ClientError::Stopped => SourceError::Unreachable { step, cause: error.to_string() },
+    }
 }
 
 impl Http {
     /// Asks for at most `timeout` at a time; `ca_file` is trusted beside the system's roots.
     #[must_use]
     pub fn new(timeout: Duration, ca_file: Option<PathBuf>) -> Self {
-        Self { client: Arc::default(), timeout, ca_file }
+        Self::by(Client::new(timeout, timeout.min(CONNECT_TIMEOUT)), ca_file)
     }
 
-    async fn client(&self) -> Result<&reqwest::Client, SourceError> {
-        let (timeout, ca_file) = (self.timeout, self.ca_file.clone());
-        let make = move || -> Result<reqwest::Client, SourceError> {
-            let broken = |error: reqwest::Error| SourceError::Unreachable {
-                step: "make the HTTP client",
-                cause: chain(&error.without_url()),
+    fn by(client: Client, ca_file: Option<PathBuf>) -> Self {
+        Self { client: ca_file.map_or_else(|| client.clone(), |path| client.trusting(path)) }
+    }
+
+    /// Says which of these addresses are asked through a proxy; nothing where none is.
+    #[must_use]
+    pub fn proxies<'a>(&self, urls: impl IntoIterator<Item = &'a Url>) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = Vec::new();
+        for url in urls {
+            let host = url.host_str().unwrap_or_default();
+            let (grade, text) = match self.client.way(url) {
+                Ok(Way::Proxy(proxy)) => (Grade::Good, format!("{host} is asked through {proxy}")),
+                Ok(Way::Exempt) => (Grade::Good, format!("{host} is asked directly, as `NO_PROXY` says")),
+                Ok(Way::Direct | Way::Loopback) => continue,
+                Err(error) => (Grade::Bad, error.to_string()),
             };
-            let mut builder = reqwest::Client::builder()
-                .user_agent(concat!("offboard/", env!("CARGO_PKG_VERSION")))
-                .timeout(timeout)
-                .connect_timeout(timeout.min(Duration::from_secs(5)))
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy();
-            if let Some(path) = ca_file {
-                let unread =
-                    |cause: std::io::Error| SourceError::Secret { path: path.clone(), cause: cause.to_string() };
-                let pem = std::fs::read(&path).map_err(unread)?;
-                for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(broken)? {
-                    builder = builder.add_root_certificate(certificate);
-                }
+            if findings.iter().all(|known| known.text != text) {
+                findings.push(Finding { grade, what: "proxy", text });
             }
-            builder.build().map_err(broken)
-        };
-        let made = || async move {
-            let stopped = |_| SourceError::Unreachable { step: "make the HTTP client", cause: "stopping".into() };
-            tokio::task::spawn_blocking(make).await.map_err(stopped)?
-        };
-        self.client.get_or_try_init(made).await
+        }
+        findings
     }
 
     /// Asks, and reads the whole answer, whatever its status.
     ///
     /// # Errors
-    /// [`SourceError::Unreachable`] without an answer in time, [`SourceError::Malformed`] for one that never ends.
+    /// [`SourceError::Unreachable`] without an answer in time, or with one by which a proxy says that it has none;
+    /// [`SourceError::Malformed`] for one that never ends.
     pub async fn ask(&self, call: Call) -> Result<Answer, SourceError> {
         let step = call.step;
+        let reach = self.client.get(&call.url).await.map_err(|error| unusable(step, error))?;
         let broken = |error: reqwest::Error| {
-            let (late, unconnected) = (error.is_timeout(), error.is_connect());
-            let mut cause = if late { "no answer in time".to_owned() } else { chain(&error.without_url()) };
-            if unconnected {
-                cause = format!("{cause}; {DIRECTLY}");
-            }
-            SourceError::Unreachable { step, cause }
+            let (late, way) = (error.is_timeout(), reach.because(&error));
+            let cause = if late { "no answer in time".to_owned() } else { chain(&error.without_url()) };
+            SourceError::Unreachable { step, cause: format!("{cause}{way}") }
         };
-        let mut request = self.client().await?.request(call.method, call.url).header("accept", "application/json");
+        let is_plain = call.url.scheme() == "http";
+        let mut request = reach.client.request(call.method, call.url).header("accept", "application/json");
         if let Some(authorization) = call.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -222,6 +222,10 @@ impl Http {
         }
         let mut answer = request.send().await.map_err(broken)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
+        if is_plain && is_of_a_proxy(status) && matches!(reach.way, Way::Proxy(_)) {
+            let cause = format!("answered {}{}", status.as_u16(), reach.through());
+            return Err(SourceError::Unreachable { step, cause });
+        }
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             if body.len().saturating_add(chunk.len()) > MAX_BODY {
@@ -231,6 +235,11 @@ impl Http {
         }
         Ok(Answer { step, status, headers, body })
     }
+}
+
+/// What a proxy says where it lets nobody through, or nobody is there.
+fn is_of_a_proxy(status: StatusCode) -> bool {
+    matches!(status, StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
 }
 
 /// A query or a form.
@@ -275,12 +284,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_cannot_be_reached_is_asked_directly() {
+    async fn who_cannot_be_reached_is_told_which_way_was_tried() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         drop(listener);
         let http = Http::new(Duration::from_secs(5), None);
         let error = http.ask(Call::get("read a user", url)).await.unwrap_err().to_string();
-        assert!(error.contains(DIRECTLY), "{error}");
+        assert!(error.ends_with("; asked directly: it is this machine"), "{error}");
     }
 }

@@ -48,6 +48,7 @@ pub struct Metrics {
     exemptions: IntGauge,
     jwks_success: GaugeVec,
     jwks_keys: IntGaugeVec,
+    jwks_errors: IntCounterVec,
     reload_successful: IntGauge,
     reload_time: Gauge,
     audit_records: IntCounter,
@@ -171,6 +172,11 @@ impl Metrics {
                 &["issuer"],
             )?,
             jwks_keys: make.gauges("offboard_jwks_keys", "Keys in use for an issuer.", &["issuer"])?,
+            jwks_errors: make.counters(
+                "offboard_jwks_errors_total",
+                "Fetches of the keys of an issuer that failed.",
+                &["issuer"],
+            )?,
             reload_successful: make.gauge(
                 "offboard_config_last_reload_successful",
                 "1 if the configuration in force is the one in the files.",
@@ -306,6 +312,13 @@ impl Metrics {
     /// So many keys of this issuer are in use.
     pub fn set_jwks_keys(&self, issuer: &str, count: usize) {
         set(&self.jwks_keys, &[issuer], count);
+    }
+
+    /// So many fetches of the keys of this issuer have failed since the start.
+    pub fn set_jwks_errors(&self, issuer: &str, count: u64) {
+        if let Ok(counter) = self.jwks_errors.get_metric_with_label_values(&[issuer]) {
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
     }
 
     /// The keys of this issuer were fetched.

@@ -4,6 +4,7 @@ pub mod ad;
 pub mod authz;
 pub mod entra;
 pub mod envoy;
+pub mod forward;
 pub mod installation;
 pub mod issuer;
 pub mod keycloak;
@@ -13,7 +14,6 @@ pub mod okta;
 pub mod polled;
 pub mod ports;
 pub mod process;
-#[expect(dead_code, reason = "the unit tests need the rest")]
 #[path = "../../src/jose/provider.rs"]
 pub mod provider;
 pub mod proxy;

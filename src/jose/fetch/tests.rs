@@ -28,9 +28,35 @@ async fn a_discovery_document_of_another_issuer_is_refused() {
     for lie in [format!("{}/", provider.issuer), "https://evil.example".to_owned()] {
         provider.lies(&lie);
         let error = Fetcher::new().fetch(&provider.issuer, &KeySource::Discovery).await.unwrap_err();
-        assert!(matches!(error, FetchError::OtherIssuer), "{error}");
+        let error = error.to_string();
+        assert!(error.contains(&format!("`{lie}`, where `issuer` is `{}`", provider.issuer)), "{error}");
+        assert!(error.contains("exactly what its tokens bear"), "{error}");
     }
     assert_eq!(provider.asked(), 0, "its keys are not even asked for");
+}
+
+#[test]
+fn a_document_for_many_tenants_is_told_from_that_of_another_issuer() {
+    let configured = "https://login.example/organizations/v2.0";
+    let refused = |named: Value| {
+        let document = serde_json::json!({ "issuer": named, "jwks_uri": "https://login.example/keys" }).to_string();
+        keys_address(configured, &Url::parse(configured).unwrap(), document.as_bytes()).unwrap_err().to_string()
+    };
+    let error = refused("https://login.example/{tenantid}/v2.0".into());
+    assert!(error.contains("`https://login.example/{tenantid}/v2.0`") && error.contains(configured), "{error}");
+    assert!(error.contains("pattern for many tenants: configure the issuer of yours"), "{error}");
+    assert!(refused(Value::Null).contains("another issuer: none, where"));
+    let error = refused(format!("https://x/\u{1b}[31m{}", "x".repeat(900)).into());
+    assert!(error.len() < 500 && !error.contains('\u{1b}') && error.contains('…'), "{error}");
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_a_document_is_ignored() {
+    let provider = Provider::start(Mood::Says(format!("\u{feff}{}", jwks(&[&Signer::new("a", 1)])), "")).await;
+    let fetched = Fetcher::new().fetch(&provider.issuer, &KeySource::Discovery).await.unwrap();
+    assert!(crate::jose::jwks::KeySet::parse(&fetched.document).unwrap().knows("a"));
+    let document = "\u{feff}{\"issuer\":\"https://i\",\"jwks_uri\":\"https://i/k\"}";
+    assert!(keys_address("https://i", &Url::parse("https://i").unwrap(), document.as_bytes()).is_ok());
 }
 
 #[tokio::test]

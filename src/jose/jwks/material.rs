@@ -5,7 +5,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 
-use super::{Jwk, Unusable};
+use super::Unusable;
+use super::key::Jwk;
+use super::unusable::quoted;
 use crate::domain::issuer::Algorithm;
 
 /// RFC 7518 section 3.3 asks for 2048 bits; the crypto library verifies up to 8192.
@@ -25,23 +27,38 @@ pub(super) struct Material {
 
 /// Reads the key by its `kty`.
 pub(super) fn read(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
-    match jwk.text("kty")?.ok_or(Unusable::Malformed)? {
+    match jwk.required("kty")? {
         "oct" => Err(Unusable::Symmetric),
-        _ if jwk.0.contains_key("d") => Err(Unusable::Private),
+        _ if jwk.has("d") => Err(Unusable::Private),
         "RSA" => rsa(jwk),
         "EC" => ec(jwk),
         "OKP" => okp(jwk),
-        _ => Err(Unusable::Unsupported),
+        other => Err(Unusable::Type(quoted(other))),
     }
 }
 
-fn bytes(jwk: &Jwk<'_>, name: &str) -> Result<Vec<u8>, Unusable> {
-    let text = jwk.text(name)?.ok_or(Unusable::Malformed)?;
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| Unusable::Malformed)
+/// A member's bytes. RFC 7515 section 2 leaves one spelling, and what is read leniently here would be another key
+/// elsewhere; so anything else is refused, by what it looks like.
+fn bytes(jwk: &Jwk<'_>, name: &'static str) -> Result<Vec<u8>, Unusable> {
+    let text = jwk.required(name)?;
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| match text {
+        padded if padded.ends_with('=') => Unusable::Padded(name),
+        standard if standard.contains(['+', '/']) => Unusable::StandardBase64(name),
+        _ => Unusable::Encoding(name),
+    })
+}
+
+/// A coordinate, which has the length of its curve's field.
+fn coordinate(jwk: &Jwk<'_>, member: &'static str, (crv, size): (&'static str, usize)) -> Result<Vec<u8>, Unusable> {
+    let found = bytes(jwk, member)?;
+    if found.len() != size {
+        return Err(Unusable::Length { member, bytes: found.len(), crv, size });
+    }
+    Ok(found)
 }
 
 /// A number without the leading zero octets that some providers send.
-fn number(jwk: &Jwk<'_>, name: &str) -> Result<Vec<u8>, Unusable> {
+fn number(jwk: &Jwk<'_>, name: &'static str) -> Result<Vec<u8>, Unusable> {
     let bytes = bytes(jwk, name)?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     Ok(bytes.get(zeros..).unwrap_or_default().to_vec())
@@ -61,8 +78,11 @@ fn rsa(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
         &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
     let n = number(jwk, "n")?;
     let e = number(jwk, "e")?;
-    if !RSA_BITS.contains(&bits(&n)) || !is_odd(&n) {
-        return Err(Unusable::WeakModulus);
+    if !RSA_BITS.contains(&bits(&n)) {
+        return Err(Unusable::ModulusBits(bits(&n)));
+    }
+    if !is_odd(&n) {
+        return Err(Unusable::EvenModulus);
     }
     if is_roca(&n) {
         return Err(Unusable::Roca);
@@ -91,15 +111,12 @@ fn is_roca(modulus: &[u8]) -> bool {
 
 fn ec(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
     let (crv, size, algorithms, verifier): (_, _, &'static [Algorithm], &'static dyn VerificationAlgorithm) =
-        match jwk.text("crv")?.ok_or(Unusable::Malformed)? {
+        match jwk.required("crv")? {
             "P-256" => ("P-256", 32, &[Algorithm::ES256], &ECDSA_P256_SHA256_FIXED),
             "P-384" => ("P-384", 48, &[Algorithm::ES384], &ECDSA_P384_SHA384_FIXED),
-            _ => return Err(Unusable::Unsupported),
+            other => return Err(Unusable::Curve(quoted(other))),
         };
-    let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
-    if x.len() != size || y.len() != size {
-        return Err(Unusable::Malformed);
-    }
+    let (x, y) = (coordinate(jwk, "x", (crv, size))?, coordinate(jwk, "y", (crv, size))?);
     let canonical = format!(
         r#"{{"crv":"{crv}","kty":"EC","x":"{}","y":"{}"}}"#,
         URL_SAFE_NO_PAD.encode(&x),
@@ -112,13 +129,12 @@ fn ec(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
 }
 
 fn okp(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
-    if jwk.text("crv")?.ok_or(Unusable::Malformed)? != "Ed25519" {
-        return Err(Unusable::Unsupported);
+    const ED25519: &str = "Ed25519";
+    let crv = jwk.required("crv")?;
+    if crv != ED25519 {
+        return Err(Unusable::Curve(quoted(crv)));
     }
-    let x = bytes(jwk, "x")?;
-    if x.len() != 32 {
-        return Err(Unusable::Malformed);
-    }
+    let x = coordinate(jwk, "x", (ED25519, 32))?;
     let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, URL_SAFE_NO_PAD.encode(&x));
     Ok(Material { algorithms: &[Algorithm::EdDSA], canonical, decoding: DecodingKey::from_ed_der(&x) })
 }

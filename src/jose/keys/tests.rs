@@ -23,6 +23,7 @@ fn rules(issuer: &str, keys: KeySource) -> IssuerRules {
         issuer: issuer.into(),
         audiences: None,
         keys,
+        ca_file: None,
         algorithms: crate::domain::issuer::Algorithm::ALL.to_vec(),
         token_types: vec![],
         leeway: Duration::from_secs(30),
@@ -42,7 +43,7 @@ async fn setting(mood: Mood, kept: Option<&[u8]>) -> Setting {
     let provider = Provider::start(mood).await;
     let (sender, fresh) = mpsc::channel(1);
     let rules = rules(&provider.issuer, KeySource::Discovery);
-    let ring = Arc::new(KeyRing::new(&rules, Fetcher::new(), sender, kept));
+    let ring = Arc::new(KeyRing::new(&rules, &Fetcher::new(), sender, kept));
     Setting { provider, ring, fresh }
 }
 
@@ -215,4 +216,55 @@ async fn a_reload_keeps_the_rings_of_issuers_that_did_not_change() {
     assert!(Arc::ptr_eq(first.at(0).unwrap(), second.at(0).unwrap()));
     assert!(second.at(1).unwrap().keys().is_none(), "keys of another place are not used");
     assert!(second.at(2).is_none());
+}
+
+fn p521(kid: &str) -> serde_json::Value {
+    serde_json::json!({ "kty": "EC", "crv": "P-521", "kid": kid, "x": "AA", "y": "AA" })
+}
+
+fn set_of(keys: &[serde_json::Value]) -> Mood {
+    Mood::Says(serde_json::json!({ "keys": keys }).to_string(), "")
+}
+
+#[tokio::test]
+async fn keys_that_are_left_out_are_told_and_the_first_where_nothing_is_left() {
+    let at = setting(set_of(&[p521("big"), Signer::new("a", 1).jwk()]), None).await;
+    at.ring.refresh(start()).await.unwrap();
+    let status = at.ring.status();
+    assert_eq!((status.keys, status.left_out.len(), status.errors), (1, 1, 0));
+    assert_eq!(status.left_out[0].to_string(), "key `big`: its curve `P-521` is not supported");
+
+    at.provider.becomes(set_of(&[p521("huge"), p521("more")]));
+    let error = at.ring.refresh(start()).await.unwrap_err().to_string();
+    assert_eq!(error, "key set holds no usable key: key `huge`: its curve `P-521` is not supported");
+    let status = at.ring.status();
+    assert_eq!(
+        (status.keys, status.left_out.len(), status.errors),
+        (1, 2, 1),
+        "the good key stays, the reasons are new"
+    );
+
+    let empty = setting(set_of(&[p521("only")]), None).await;
+    assert_eq!(empty.ring.trouble(), "the keys of the issuer have not been fetched yet");
+    assert!(empty.ring.refresh(start()).await.is_err());
+    assert!(empty.ring.trouble().contains("key `only`: its curve `P-521`"), "{}", empty.ring.trouble());
+    empty.provider.becomes(set_of(&[]));
+    assert_eq!(empty.ring.refresh(start()).await.unwrap_err().to_string(), "key set holds no usable key");
+}
+
+#[tokio::test]
+async fn errors_are_counted_on_by_name_where_a_reload_makes_a_new_ring() {
+    let (fresh, _taken) = mpsc::channel(1);
+    let build = |before: &KeyRings, ca_file: Option<&str>| {
+        let of =
+            IssuerRules { ca_file: ca_file.map(Into::into), ..rules("https://one", KeySource::File("none".into())) };
+        KeyRings::build(&[Arc::new(of)], before, &Fetcher::new(), &fresh, |_, _| None)
+    };
+    let first = build(&KeyRings::default(), None);
+    for _ in 0..3 {
+        assert!(first.at(0).unwrap().refresh(start()).await.is_err());
+    }
+    let second = build(&first, Some("ca.pem"));
+    assert!(!Arc::ptr_eq(first.at(0).unwrap(), second.at(0).unwrap()), "another authority, another ring");
+    assert_eq!(second.at(0).unwrap().status().errors, 3);
 }

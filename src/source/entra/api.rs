@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::refusal;
 use super::wire::{List, Page};
 use crate::domain::time::Timestamp;
+use crate::source::directory::Finding;
 use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
 
@@ -69,6 +70,12 @@ impl Api {
     #[must_use]
     pub fn new(http: Http, tenant: Tenant) -> Self {
         Self { http, tenant, token: None, date: None, pause: Duration::ZERO }
+    }
+
+    /// Which proxies are asked, for `source check`.
+    #[must_use]
+    pub fn proxies(&self) -> Vec<Finding> {
+        self.http.proxies([&self.tenant.login_url, &self.tenant.graph_url])
     }
 
     /// Gets a token: by that it is known whether tenant, application and secret are right.

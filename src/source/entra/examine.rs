@@ -20,7 +20,7 @@ impl Report {
 
 /// Tries everything.
 pub(super) async fn examine(entra: &mut Entra) -> Vec<Finding> {
-    let mut report = Report(Vec::new());
+    let mut report = Report(entra.api.proxies());
     if let Err(error) = entra.api.sign_in().await {
         report.bad("connection", &error);
         return report.0;

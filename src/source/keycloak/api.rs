@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::shapes::{PublicRealm, Token, TokenRefused, User};
 use crate::domain::time::Timestamp;
+use crate::source::directory::Finding;
 use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
 
@@ -64,6 +65,12 @@ impl Api {
     #[must_use]
     pub fn now(&self) -> Option<Timestamp> {
         self.clock.map(|(there, here)| there.plus(here.elapsed()))
+    }
+
+    /// Which proxies are asked, for `source check`.
+    #[must_use]
+    pub fn proxies(&self) -> Vec<Finding> {
+        self.http.proxies([&self.realm.url])
     }
 
     fn url(&self, parts: &[&str]) -> Result<Url, SourceError> {

@@ -21,7 +21,7 @@ impl Report {
 
 /// Tries everything.
 pub(super) async fn examine(api: &mut Api, settings: &Settings) -> Vec<Finding> {
-    let mut report = Report(Vec::new());
+    let mut report = Report(api.proxies());
     if let Err(error) = api.sign_in().await {
         report.failed(Grade::Bad, "connection", &error);
         return report.0;

@@ -14,6 +14,7 @@ use super::assertion::{Claims, signed};
 use super::budget::Budget;
 use super::links;
 use crate::domain::time::Timestamp;
+use crate::source::directory::Finding;
 use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
 
@@ -169,6 +170,12 @@ impl Api {
             url.query_pairs_mut().extend_pairs(query);
         }
         Ok(url)
+    }
+
+    /// Which proxies are asked, for `source check`.
+    #[must_use]
+    pub fn proxies(&self) -> Vec<Finding> {
+        self.http.proxies([&self.url])
     }
 
     /// Asks for what everybody may read: whether it is an Okta organization, and what time it is there.

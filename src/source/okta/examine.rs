@@ -15,7 +15,6 @@ const SKEW: i64 = 5;
 /// If more than one in so many is not assigned, it may be the wrong application: as many would be held back.
 const FEW: usize = 5;
 
-#[derive(Default)]
 struct Report(Vec<Finding>);
 
 impl Report {
@@ -30,7 +29,7 @@ impl Report {
 
 /// Tries everything.
 pub(super) async fn examine(okta: &mut Okta) -> Vec<Finding> {
-    let mut report = Report::default();
+    let mut report = Report(okta.api.proxies());
     if let Err(error) = reach(okta, &mut report).await {
         report.failed("connection", &error);
         return report.0;

@@ -92,8 +92,8 @@ async fn a_check_says_what_is_missing() {
     let (code, said) = check(&files);
     assert!(code == 1 && said.contains("not JSON"), "{code}: {said}");
     assert_eq!(okta.org().complaints, Vec::<String>::new());
-    // Nobody is there; or a proxy would be needed, which is not used.
+    // Nobody is there, and it is said which way was tried.
     files.write("20-rules.yaml", &rules.replace(&okta.url, "http://127.0.0.1:1"));
     let (code, said) = check(&files);
-    assert!(code == 1 && said.contains("no proxy is used"), "{code}: {said}");
+    assert!(code == 1 && said.contains("asked directly: it is this machine"), "{code}: {said}");
 }

@@ -67,7 +67,14 @@ impl Installation {
 
     /// Starts the service, and waits until it is ready.
     pub async fn start(&self) -> Offboard {
-        let offboard = Offboard::start(self.scratch.path(), &self.path("config"), &[]).await;
+        self.start_with(&[]).await
+    }
+
+    /// The same with these variables in its environment.
+    pub async fn start_with(&self, variables: &[(&str, &str)]) -> Offboard {
+        let mut command = Offboard::command();
+        command.arg("serve").arg("--config").arg(self.path("config")).envs(variables.iter().copied());
+        let offboard = Offboard::started(self.scratch.path(), &mut command).await;
         until("offboard is ready", async || offboard.ops("/readyz").await.status().is_success().then_some(())).await;
         offboard
     }
