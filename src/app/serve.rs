@@ -182,6 +182,7 @@ async fn spawn_all(
     core.spawn_until_stop("clock", work, time);
     let watched = (Arc::clone(&gate.published), Arc::clone(&metrics));
     core.spawn_until_stop("alarms", work, feeds::alarms(parts.alarms, watched, Arc::clone(&clock)));
+    core.spawn_until_stop("store", work, feeds::store(Arc::clone(&gate.published), readiness.clone()));
     core.spawn_until_stop("keys.keep", work, feeds::keep_keys(parts.fresh_keys, notes));
     core.spawn_until_stop("keys.refresh", work, feeds::signing_keys(rings.clone(), Arc::clone(&clock)));
     let manager = Manager {

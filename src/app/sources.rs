@@ -141,12 +141,22 @@ impl Manager {
     /// Works for ever. A reload stops those sources that it changes and starts them anew; the others go on.
     pub async fn run(self, mut settings: watch::Receiver<Settings>) {
         let mut tasks = Tasks::default();
+        let mut store = self.published.store_state();
+        let mut returns = store.borrow_and_update().returns;
         loop {
             let wanted = settings.borrow_and_update().sources.clone();
             self.stop_unwanted(&wanted, &mut tasks).await;
             self.start_missing(&wanted, &mut tasks);
             tokio::select! {
                 changed = settings.changed() => if changed.is_err() { return },
+                changed = store.changed() => {
+                    if changed.is_err() { return }
+                    let now = store.borrow_and_update().returns;
+                    if std::mem::replace(&mut returns, now) != now {
+                        // Each tells again what it said while nothing was kept: it goes on from what the store has.
+                        self.stop_unwanted(&[], &mut tasks).await;
+                    }
+                }
                 Some(ended) = tasks.all.join_next_with_id() => {
                     if self.ended(ended, &mut tasks) {
                         tokio::time::sleep(AGAIN).await;

@@ -22,7 +22,7 @@ use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::key::Key;
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Enforcement, Policy};
-use crate::domain::revocation::{RevocationId, Target, TargetKind};
+use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
 use crate::domain::time::Now;
 use crate::jose::keys::KeyRings;
 use crate::log::Log;
@@ -58,6 +58,12 @@ impl<L: Log> LiveViews<L> {
     }
 
     async fn revocation(&self, id: Position) -> Option<RevocationView> {
+        let volatile = self.gate.published.store_state().borrow().volatile.get(&id).cloned();
+        if let Some(volatile) = volatile {
+            let mut revocation = Revocation::clone(&volatile);
+            revocation.reason.push_str(" (not durable: the store is gone)");
+            return Some(RevocationView { id: RevocationId(id).to_string(), revocation, ended: None });
+        }
         let mut read = self.log.read(id.checked_sub(1)?, 1).await.ok()?;
         match read.pop()?.new.event {
             Event::Revoked(revocation) => {
@@ -300,7 +306,10 @@ impl<L: Log> Views for LiveViews<L> {
             epoch: state.fold.epoch,
             configuration: policy.hash.to_string(),
             enforcement: if observes { "observe" } else { "enforce" }.to_owned(),
-            store: "embedded".to_owned(),
+            store: match &self.gate.published.store_state().borrow().gone {
+                Some(error) => format!("embedded: {error}"),
+                None => "embedded".to_owned(),
+            },
             sources: sources::views(&state, &self.sources, self.now()),
             issuers: issuers.collect(),
             revocations: TargetKind::ALL.into_iter().map(|kind| (kind, state.fold.live(kind) as u64)).collect(),

@@ -46,6 +46,7 @@ pub struct Metrics {
     epoch: IntGauge,
     sources: Sources,
     exemptions: IntGauge,
+    store_failures: IntCounter,
     jwks_success: GaugeVec,
     jwks_keys: IntGaugeVec,
     reload_successful: IntGauge,
@@ -165,6 +166,10 @@ impl Metrics {
             revocations,
             epoch: make.gauge("offboard_revocation_epoch", "Position in the log up to which this process enforces.")?,
             exemptions: make.gauge("offboard_exemptions", "Break-glass exemptions in force.")?,
+            store_failures: make.counter(
+                "offboard_store_failures_total",
+                "Times that the store took nothing, or was not where it was opened. Must stay 0.",
+            )?,
             jwks_success: make.times(
                 "offboard_jwks_last_success_timestamp_seconds",
                 "When the keys of an issuer were last fetched.",
@@ -301,6 +306,11 @@ impl Metrics {
     /// So many exemptions are in force.
     pub fn set_exemptions(&self, count: usize) {
         self.exemptions.set(whole(count));
+    }
+
+    /// The store took nothing.
+    pub fn store_failed(&self) {
+        self.store_failures.inc();
     }
 
     /// So many keys of this issuer are in use.

@@ -37,5 +37,6 @@ mod reload;
 mod restart;
 mod silent;
 mod sources;
+mod store;
 mod troubles;
 mod turns;

@@ -84,6 +84,8 @@ struct Silent;
 
 impl Witness for Silent {
     fn enforced(&self, _: &Recorded) {}
+
+    fn store_failed(&self) {}
 }
 
 /// One process, from its writer to its decisions.
