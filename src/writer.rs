@@ -231,7 +231,8 @@ impl<L: Log> Writer<L> {
                 self.fold_unread(events);
                 return Ok(outcomes);
             }
-            let own = if planted(Fault::FoldsItsOwn) { events.clone() } else { Vec::new() };
+            let own =
+                if planted(Fault::FoldsItsOwn) || planted(Fault::StoreUnseen) { events.clone() } else { Vec::new() };
             match self.log.append(self.fold.epoch, events).await {
                 Err(LogError::Conflict { head }) if planted(Fault::FoldsItsOwn) => {
                     self.log.append(head, own.clone()).await?;
@@ -245,6 +246,10 @@ impl<L: Log> Writer<L> {
                 Err(LogError::Conflict { .. }) => {
                     self.sweeps.lost();
                     self.catch_up().await?;
+                }
+                Err(LogError::Moved { .. }) if planted(Fault::StoreUnseen) => {
+                    self.fold_unread(own);
+                    return Ok(outcomes);
                 }
                 Err(error) => return Err(error),
             }

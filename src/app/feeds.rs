@@ -69,7 +69,8 @@ pub async fn store(published: Arc<Published>, readiness: Readiness) {
                 if notice.is_none() {
                     notice = Some(readiness.note(STORE_IS_GONE));
                 }
-                let unchanged = async { while states.borrow_and_update().gone.is_some() && states.changed().await.is_ok() {} };
+                let unchanged =
+                    async { while states.borrow_and_update().gone.is_some() && states.changed().await.is_ok() {} };
                 let _ = tokio::time::timeout(SHOUT, unchanged).await;
                 continue;
             }

@@ -15,6 +15,7 @@ use crate::domain::inbox::{Command, Done, Letter, Observation, Refused};
 use crate::domain::person::{Person, Status};
 use crate::domain::revocation::{Owner, Revocation, Shape};
 use crate::domain::time::{Now, Timestamp};
+use crate::faults::{Fault, planted};
 use crate::log::{Log, LogError};
 use crate::state::fold::Fold;
 use crate::state::revocations::{OwnerKind, Stand, whose};
@@ -52,7 +53,9 @@ impl Volatile {
         let outcome = directory::observe(&mut plan, sweeps, observation, None, now);
         let mut taken = Vec::new();
         for new in plan.into_events() {
-            if let Some(event) = signs_of_life(&self.fold, &new.event) {
+            if planted(Fault::VolatileGives) {
+                self.apply(new);
+            } else if let Some(event) = signs_of_life(&self.fold, &new.event) {
                 self.apply(NewEvent { event, ..new });
             } else if let Some(event) = denial(&self.fold, new.event) {
                 // Without its id: whoever sends the whole of it again is listened to.
@@ -64,8 +67,12 @@ impl Volatile {
                 self.apply(new);
             }
         }
-        let done =
-            |outcome: super::plan::Outcome| Done { persons: outcome.persons, more: outcome.more, volatile: true, ..Done::default() };
+        let done = |outcome: super::plan::Outcome| Done {
+            persons: outcome.persons,
+            more: outcome.more,
+            volatile: true,
+            ..Done::default()
+        };
         (outcome.map(done), taken)
     }
 
@@ -170,7 +177,8 @@ impl<L: Log> Writer<L> {
         self.log.standing().await?;
         loop {
             let waiting = self.volatile.as_ref().map_or(&[][..], |volatile| &volatile.waiting);
-            let events: Vec<NewEvent> = waiting.iter().filter(|new| !is_told(&self.fold, &new.event)).cloned().collect();
+            let events: Vec<NewEvent> =
+                waiting.iter().filter(|new| !is_told(&self.fold, &new.event)).cloned().collect();
             let appended = match events.is_empty() {
                 true => Ok(self.fold.epoch),
                 false => self.log.append(self.fold.epoch, events).await,

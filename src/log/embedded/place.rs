@@ -52,7 +52,9 @@ impl Place {
         for (path, opened) in &self.marks {
             match identity(path) {
                 Ok(found) if found == *opened => {}
-                Ok(_) => return Err(moved(&self.directory, &format!("another stands in the place of `{}`", path.display()))),
+                Ok(_) => {
+                    return Err(moved(&self.directory, &format!("another stands in the place of `{}`", path.display())));
+                }
                 Err(error) => return Err(moved(&self.directory, &gone(path, &error))),
             }
         }

@@ -202,7 +202,9 @@ impl Writer {
         loop {
             match self.jobs.try_recv() {
                 Ok(Job::Append { reply, .. }) => drop(reply.send(Err(in_doubt()))),
-                Ok(Job::Look { reply } | Job::Snapshot { reply, .. } | Job::Note { reply, .. }) => drop(reply.send(Err(in_doubt()))),
+                Ok(Job::Look { reply } | Job::Snapshot { reply, .. } | Job::Note { reply, .. }) => {
+                    drop(reply.send(Err(in_doubt())))
+                }
                 Ok(Job::NoteOnce { reply, .. }) => drop(reply.send(Err(in_doubt()))),
                 Err(mpsc::error::TryRecvError::Empty) => return true,
                 Err(mpsc::error::TryRecvError::Disconnected) => return false,

@@ -123,5 +123,8 @@ async fn a_source_that_is_heard_does_not_grow_stale() {
     let hr = &state.fold.sources["hr"];
     assert_eq!((hr.first_synced, hr.last_heard), (at(0).wall, at(800).wall));
     assert_eq!(bench.ask("bob", at(1), at(801)), Reason::RevokedPerson, "a listing says who is out");
-    assert_eq!(replay(bench.log.as_ref(), bench.keyer.clone()).await.unwrap().fold.sources["hr"].last_heard, at(0).wall);
+    assert_eq!(
+        replay(bench.log.as_ref(), bench.keyer.clone()).await.unwrap().fold.sources["hr"].last_heard,
+        at(0).wall
+    );
 }

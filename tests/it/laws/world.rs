@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use offboard::app::clock::Clock;
@@ -48,6 +49,9 @@ pub trait Store {
 
     /// Opens it, as a process does when it starts; the one before has closed it.
     fn open(&self) -> Arc<Self::Log>;
+
+    /// Takes it from under the process, or puts it back.
+    fn take_away(&self, away: bool);
 }
 
 /// A log in memory.
@@ -62,6 +66,10 @@ impl Store for InMemory {
 
     fn open(&self) -> Arc<Memory> {
         Arc::clone(&self.0)
+    }
+
+    fn take_away(&self, away: bool) {
+        self.0.moved.store(away, Ordering::Release);
     }
 }
 
@@ -78,6 +86,12 @@ impl Store for OnDisk {
     fn open(&self) -> Arc<Embedded> {
         Arc::new(Embedded::open(self.0.path()).unwrap())
     }
+
+    fn take_away(&self, away: bool) {
+        let (place, aside) = (self.0.path(), self.0.path().with_extension("aside"));
+        let (from, to) = if away { (place, aside.as_path()) } else { (aside.as_path(), place) };
+        std::fs::rename(from, to).unwrap();
+    }
 }
 
 struct Silent;
@@ -90,7 +104,7 @@ impl Witness for Silent {
 
 /// One process, from its writer to its decisions.
 pub struct World<S: Store> {
-    store: S,
+    pub store: S,
     pub log: Arc<S::Log>,
     pub keyer: Keyer,
     pub inbox: Inbox,
