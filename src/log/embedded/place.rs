@@ -53,7 +53,10 @@ impl Place {
             match identity(path) {
                 Ok(found) if found == *opened => {}
                 Ok(_) => {
-                    return Err(moved(&self.directory, &format!("another stands in the place of `{}`", path.display())));
+                    return Err(moved(
+                        &self.directory,
+                        &format!("another stands in the place of `{}`", path.display()),
+                    ));
                 }
                 Err(error) => return Err(moved(&self.directory, &gone(path, &error))),
             }
