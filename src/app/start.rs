@@ -219,9 +219,9 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let in_force = instead_of.is_none().then_some(inputs);
     let ops = Listener { listen: settings.server.ops, tls: None };
     let parts = Parts {
-        authz: listeners::bind("authz", &settings.server.authz).await?,
-        control: listeners::bind("control", &settings.server.control).await?,
-        ops: listeners::bind("ops", &ops).await?,
+        authz: listeners::bind("authz", &settings.server.authz)?,
+        control: listeners::bind("control", &settings.server.control)?,
+        ops: listeners::bind("ops", &ops)?,
         gate,
         guard,
         ledger,

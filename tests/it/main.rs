@@ -19,6 +19,7 @@ mod gate;
 mod help;
 mod imports;
 mod histories;
+mod ipv6;
 mod jwks;
 mod keycloak;
 mod laws;
