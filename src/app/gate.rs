@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::explain::named_by;
 use super::joiners::Joiners;
+use super::matches::Matches;
 use crate::audit::entry::{Facts, Form};
 use crate::audit::sink::Recorder;
 use crate::authenticate::Authenticator;
@@ -70,6 +71,8 @@ pub struct CheckGate {
     pub metrics: Arc<Metrics>,
     /// Who looks people up whom nobody knows yet.
     pub joiners: Joiners,
+    /// What credentials met of people.
+    pub matches: Matches,
 }
 
 /// A check that keeps meeting reloads gives up after this many: they come by the second at most, and a
@@ -101,6 +104,7 @@ impl CheckGate {
                 if std::mem::take(&mut may_look_up) && self.joiners.look_up(&decision, rules, now, due).await {
                     continue;
                 }
+                self.matches.saw(&state, &shown);
                 return Some((state, shown, now, decision));
             }
         }

@@ -17,9 +17,11 @@ use super::clock::Clock;
 use crate::config::settings::Settings;
 use crate::config::sources::SourceSettings;
 use crate::domain::inbox::Inbox;
+use crate::domain::source::Link;
 use crate::domain::time::Timestamp;
 use crate::source::around::{Order, Rhythm, Surroundings, Time};
 use crate::source::directory::{Directory, Finding, Grade};
+use crate::source::error::chain;
 use crate::source::health::{Health, Report, Reports};
 use crate::source::poller::Poller;
 use crate::state::Published;
@@ -88,6 +90,38 @@ pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
     match build(&settings, Arc::clone(&time), Examine(time)) {
         Ok(found) => found.await,
         Err(text) => vec![Finding { grade: Grade::Bad, what: "configuration", text }],
+    }
+}
+
+/// Looks for whomever a token's claim names, as a source of these settings will.
+pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> Finding {
+    let time = time(&Clock::start(None));
+    let (grade, text) =
+        match build(&settings, time, LookUp { attribute: link.attribute.clone(), value: value.to_owned() }) {
+            Ok(found) => found.await,
+            Err(text) => (Grade::Bad, text),
+        };
+    let shown = format!("`{}` is `{}` (its signature was not looked at)", link.claim, value.escape_debug());
+    Finding { grade, what: "token sample", text: format!("{shown}: {text}") }
+}
+
+/// Looks somebody up in a directory once.
+struct LookUp {
+    attribute: String,
+    value: String,
+}
+
+impl With for LookUp {
+    type Made = BoxFuture<'static, (Grade, String)>;
+
+    fn with<D: Directory>(self, mut directory: D) -> Self::Made {
+        Box::pin(async move {
+            match directory.look_up(&self.attribute, &self.value).await {
+                Ok(Some(person)) => (Grade::Good, format!("that is {}, {}", person.id, person.status.word())),
+                Ok(None) => (Grade::Bad, format!("nobody, or several people, have that as `{}`", self.attribute)),
+                Err(error) => (Grade::Bad, chain(&error)),
+            }
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::gate::{Active, Authenticators, CheckGate};
 use super::joiners::Joiners;
 use super::listeners::{self, ListenError};
+use super::matches::Matches;
 use super::reload::{self, Reloader};
 use super::serve::{Bound, Parts};
 use super::sources::Sources;
@@ -188,6 +189,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         recorder: recorder.clone(),
         metrics: Arc::clone(&metrics),
         joiners: Joiners::new(sources.clone()),
+        matches: Matches::default(),
     });
     let ledger = Arc::new(Book { recorder: recorder.clone(), clock: Arc::clone(&clock) });
     let guard = Guard::new(bootstrap(&settings)?, Arc::clone(&ledger) as _);

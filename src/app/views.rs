@@ -1,5 +1,6 @@
 //! What the control API shows, read from the state in force and, for texts, from the log.
 
+mod links;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -326,11 +327,21 @@ impl<L: Log> Views for LiveViews<L> {
         self.sources.sync(name, full).await
     }
 
-    async fn check_source(&self, name: &str) -> Result<Vec<FindingView>, String> {
+    async fn check_source(&self, name: &str, sample: Option<&str>) -> Result<Vec<FindingView>, String> {
         let found = self.sources.examine(name).await?;
         let view =
             |found: Finding| FindingView { grade: found.grade.word(), what: found.what.to_owned(), text: found.text };
-        Ok(found.into_iter().map(view).collect())
+        let mut found: Vec<FindingView> = found.into_iter().map(view).collect();
+        found.extend(links::seen(&self.state(), &self.gate.matches, name));
+        if let Some(token) = sample {
+            let header = self.state().rules.policy.bearer_header.clone();
+            let shown = format!("Bearer {token}");
+            let request = Request::synthetic("GET", "", "/", [(header.as_str(), shown.as_bytes())]);
+            let judged = self.gate.decide(&request, None).await;
+            let (state, shown, ..) = judged.ok_or("the configuration changes again and again: try again")?;
+            found.extend(links::sample(&state, &shown, name));
+        }
+        Ok(found)
     }
 
     async fn explain(&self, question: Question) -> Option<Explanation> {

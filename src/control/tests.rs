@@ -115,7 +115,7 @@ impl Views for Known {
         (name == "a").then_some(()).ok_or_else(|| "it did not answer".to_owned())
     }
 
-    async fn check_source(&self, _: &str) -> Result<Vec<FindingView>, String> {
+    async fn check_source(&self, _: &str, _: Option<&str>) -> Result<Vec<FindingView>, String> {
         Ok(vec![FindingView { grade: "ok", what: "people".into(), text: "2 users".into() }])
     }
 

@@ -47,6 +47,7 @@ pub struct Metrics {
     sources: Sources,
     exemptions: IntGauge,
     store_failures: IntCounter,
+    unmatched: IntGaugeVec,
     jwks_success: GaugeVec,
     jwks_keys: IntGaugeVec,
     reload_successful: IntGauge,
@@ -169,6 +170,11 @@ impl Metrics {
             store_failures: make.counter(
                 "offboard_store_failures_total",
                 "Times that the store took nothing, or was not where it was opened. Must stay 0.",
+            )?,
+            unmatched: make.gauges(
+                "offboard_issuer_unmatched",
+                "1 while no source of an issuer knows any owner of its last 1000 tokens that are not a machine's.",
+                &["issuer"],
             )?,
             jwks_success: make.times(
                 "offboard_jwks_last_success_timestamp_seconds",
@@ -306,6 +312,11 @@ impl Metrics {
     /// So many exemptions are in force.
     pub fn set_exemptions(&self, count: usize) {
         self.exemptions.set(whole(count));
+    }
+
+    /// Whether no source of this issuer knows any owner of its last tokens.
+    pub fn set_issuer_unmatched(&self, issuer: &str, unmatched: bool) {
+        set(&self.unmatched, &[issuer], usize::from(unmatched));
     }
 
     /// The store took nothing.

@@ -25,6 +25,9 @@ use crate::state::{State, StoreState};
 /// Ids of what no log holds begin here.
 const FIRST: Position = 1 << 62;
 
+/// A revocation that no log holds, and its id.
+type Taken = (Position, Arc<Revocation>);
+
 /// What is enforced from memory.
 #[derive(Debug)]
 pub(super) struct Volatile {
@@ -48,7 +51,7 @@ impl Volatile {
         rules: &Arc<Rules>,
         observation: &Observation,
         now: Now,
-    ) -> (Result<Done, Refused>, Vec<(Position, Arc<Revocation>)>) {
+    ) -> (Result<Done, Refused>, Vec<Taken>) {
         let mut plan = Plan::new(State { fold: self.fold.clone(), rules: Arc::clone(rules) });
         let outcome = directory::observe(&mut plan, sweeps, observation, None, now);
         let mut taken = Vec::new();

@@ -25,6 +25,7 @@ mod keycloak;
 mod laws;
 mod ldap;
 mod leave;
+mod links;
 mod manifests;
 mod mesh;
 mod model;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use offboard::app::clock::Clock;
 use offboard::app::gate::{Active, Authenticators, CheckGate};
 use offboard::app::joiners::Joiners;
+use offboard::app::matches::Matches;
 use offboard::app::sources::Sources;
 use offboard::audit;
 use offboard::authenticate::Authenticator;
@@ -298,6 +299,7 @@ impl<S: Store> World<S> {
                 recorder,
                 metrics,
                 joiners: Joiners::new(Sources::default()),
+                matches: Matches::default(),
             },
             audit,
             rings,
