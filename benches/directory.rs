@@ -37,6 +37,8 @@ struct Silent;
 
 impl Witness for Silent {
     fn enforced(&self, _: &Recorded) {}
+
+    fn store_failed(&self) {}
 }
 
 /// A company of so many, that answers at once.

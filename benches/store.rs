@@ -39,6 +39,8 @@ struct Silent;
 
 impl Witness for Silent {
     fn enforced(&self, _: &Recorded) {}
+
+    fn store_failed(&self) {}
 }
 
 fn keyer() -> Keyer {

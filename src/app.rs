@@ -6,6 +6,7 @@
 
 pub mod alarms;
 pub mod books;
+pub mod bound_groups;
 mod checks;
 pub mod clock;
 mod edge;
@@ -14,6 +15,7 @@ pub mod feeds;
 pub mod gate;
 pub mod joiners;
 pub mod listeners;
+pub mod matches;
 mod ops;
 mod prompt;
 pub mod reload;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod client;
+mod completion;
 mod explain;
 mod listing;
 mod output;
@@ -59,6 +60,8 @@ enum Command {
     Status(listing::Status),
     /// Read and prove the audit trail.
     Audit(audit::Audit),
+    /// Print completion for the shell.
+    Completion(completion::Completion),
 }
 
 /// Files of the configuration.
@@ -137,6 +140,7 @@ impl Cli {
             Command::Source(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Audit(command) => command.run(),
+            Command::Completion(command) => command.run(),
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum Fault {
     AcknowledgedUnwritten,
     /// Law 5: what is not in force yet is acknowledged.
     AcknowledgedUnenforced,
+    /// Law 5: what a store takes that is no longer where it was opened is acknowledged.
+    StoreUnseen,
     /// Law 6: a configuration that says nothing of revocations ends them.
     ReloadForgets,
     /// Law 6: a snapshot is without its last entry.
@@ -49,6 +51,8 @@ pub enum Fault {
     ClaimIsQuoted,
     /// Law 11: a writer folds what it appended without reading what stands before it.
     FoldsItsOwn,
+    /// Law 11: while the store is gone, what sources give is enforced from memory too.
+    VolatileGives,
 }
 
 /// Whether this thread has planted `fault`.

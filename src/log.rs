@@ -45,6 +45,17 @@ pub enum LogError {
         /// What is wrong with it.
         what: String,
     },
+    /// The store is no longer where it was opened: what is written now would be gone after a restart.
+    #[error(
+        "store `{path}` is no longer the one that was opened: {what}; nothing is kept until it is back: put the \
+         directory back, or restart offboard to begin with what is there now"
+    )]
+    Moved {
+        /// Its directory.
+        path: String,
+        /// What is not as it was.
+        what: String,
+    },
     /// Reading or writing failed.
     #[error("{step}: {cause}")]
     Io {
@@ -73,12 +84,20 @@ pub trait Log: Send + Sync + 'static {
     /// [`LogError::Io`].
     async fn head(&self) -> Result<Epoch, LogError>;
 
+    /// Whether the log is still where it was opened, so that what it takes is there after a restart.
+    ///
+    /// # Errors
+    /// [`LogError::Moved`] if it is not; [`LogError::Io`] if nobody can tell.
+    async fn standing(&self) -> Result<(), LogError> {
+        Ok(())
+    }
+
     /// Appends all of `events` right behind `after`, or none. Returns when they are durable.
     ///
     /// # Errors
     /// [`LogError::Conflict`] if the log does not end at `after`; [`LogError::Duplicate`] if it holds an id
-    /// already; [`LogError::Io`] if it is not certain that they are durable: then none of them will ever be
-    /// read.
+    /// already; [`LogError::Moved`] if the store is not where it was opened; [`LogError::Io`] if it is not certain
+    /// that they are durable: then none of them will ever be read.
     async fn append(&self, after: Epoch, events: Vec<NewEvent>) -> Result<Epoch, LogError>;
 
     /// Up to `limit` events behind `after`, in order.

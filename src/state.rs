@@ -12,12 +12,14 @@ pub mod table;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use imbl::OrdMap;
 use tokio::sync::watch;
 
-use crate::domain::event::Epoch;
+use crate::domain::event::{Epoch, Position};
 use crate::domain::key::KeyKind;
 use crate::domain::name::Match;
 use crate::domain::person::PersonId;
+use crate::domain::revocation::Revocation;
 use fold::Fold;
 use people::Known;
 use rules::Rules;
@@ -81,11 +83,23 @@ impl State {
     }
 }
 
+/// How the store is, and what is enforced without it.
+#[derive(Clone, Debug, Default)]
+pub struct StoreState {
+    /// Why nothing is kept, if nothing is.
+    pub gone: Option<String>,
+    /// What sources deny and the log does not hold, by id.
+    pub volatile: OrdMap<Position, Arc<Revocation>>,
+    /// How often it was gone and came back.
+    pub returns: u64,
+}
+
 /// Where the state in force is found. One writer publishes; checks load.
 #[derive(Debug)]
 pub struct Published {
     state: ArcSwap<State>,
     epoch: watch::Sender<Epoch>,
+    store: watch::Sender<StoreState>,
 }
 
 impl Published {
@@ -93,7 +107,7 @@ impl Published {
     #[must_use]
     pub fn new(state: State) -> Arc<Self> {
         let (epoch, _) = watch::channel(state.fold.epoch);
-        Arc::new(Self { state: ArcSwap::from_pointee(state), epoch })
+        Arc::new(Self { state: ArcSwap::from_pointee(state), epoch, store: watch::Sender::default() })
     }
 
     /// The state in force. Load it after the last await of a check (law 1).
@@ -112,6 +126,17 @@ impl Published {
     #[must_use]
     pub fn epochs(&self) -> watch::Receiver<Epoch> {
         self.epoch.subscribe()
+    }
+
+    /// How the store is, and tells of every change.
+    #[must_use]
+    pub fn store_state(&self) -> watch::Receiver<StoreState> {
+        self.store.subscribe()
+    }
+
+    /// Says how the store is; `change` tells whether anything changed. Only the writer calls it.
+    pub(crate) fn store(&self, change: impl FnOnce(&mut StoreState) -> bool) {
+        self.store.send_if_modified(change);
     }
 
     /// Puts a state in force. Only the writer calls it.

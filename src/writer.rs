@@ -11,6 +11,7 @@ mod identifiers;
 mod operator;
 mod plan;
 mod sweep;
+mod volatile;
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use crate::state::rules::Rules;
 use crate::state::{Published, State, snapshot};
 use plan::{Outcome, Plan};
 use sweep::Sweeps;
+use volatile::Volatile;
 
 /// Commands that are committed together at most: bounds how long the first of them waits for the last.
 const BATCH: usize = 1024;
@@ -48,6 +50,9 @@ const SNAPSHOT_EVERY: u64 = 100_000;
 pub trait Witness: Send + Sync + 'static {
     /// An event came into force.
     fn enforced(&self, recorded: &Recorded);
+
+    /// The store took nothing of what was to be kept, or is no longer where it was opened.
+    fn store_failed(&self);
 }
 
 /// Writes. There is one in a process.
@@ -58,6 +63,8 @@ pub struct Writer<L> {
     rules: Arc<Rules>,
     witness: Box<dyn Witness>,
     sweeps: Sweeps,
+    /// What is enforced from memory while the store is gone.
+    volatile: Option<Volatile>,
     /// The newest snapshot stands here.
     kept: u64,
     snapshot_at: u64,
@@ -132,7 +139,8 @@ impl<L: Log> Writer<L> {
         // Counted from the snapshot, not from here: whoever is killed again and again keeps one all the same.
         let snapshot_at = kept + SNAPSHOT_EVERY;
         let sweeps = Sweeps::default();
-        (Self { log, published: Arc::clone(&published), fold, rules, witness, sweeps, kept, snapshot_at }, published)
+        let (writer, volatile) = (Arc::clone(&published), None);
+        (Self { log, published: writer, fold, rules, witness, sweeps, volatile, kept, snapshot_at }, published)
     }
 
     /// Works until every inbox is gone, or until `stop`, when it answers what waits and takes no more; then keeps
@@ -173,7 +181,7 @@ impl<L: Log> Writer<L> {
                 self.install(policy);
             }
         }
-        let outcome = self.commit(&batch).await;
+        let outcome = self.make_true(&batch).await;
         if outcome.is_ok() {
             self.sweeps.kept()
         } else {
@@ -190,18 +198,42 @@ impl<L: Log> Writer<L> {
         }
     }
 
+    /// By the log; where the store is gone, what can be without it.
+    async fn make_true(&mut self, batch: &[Letter]) -> Result<Vec<Result<Done, Refused>>, LogError> {
+        let outcome = match self.rejoin().await {
+            Ok(()) => self.commit(batch).await,
+            Err(error) => Err(error),
+        };
+        outcome.or_else(|error| {
+            self.witness.store_failed();
+            match error {
+                LogError::Moved { .. } => {
+                    self.sweeps.lost();
+                    Ok(self.answer_without_log(batch, &error))
+                }
+                error => {
+                    tracing::error!(error = %error, "the log took nothing: nothing was changed");
+                    Err(error)
+                }
+            }
+        })
+    }
+
     /// Plans, appends, reads back. If the log has moved on, compares and plans again.
     async fn commit(&mut self, batch: &[Letter]) -> Result<Vec<Result<Done, Refused>>, LogError> {
         loop {
             let (events, outcomes) = self.plan(batch).await?;
             if events.is_empty() {
+                // It is true already; whether it stays so depends on the store all the same (law 5).
+                self.log.standing().await?;
                 return Ok(outcomes);
             }
             if planted(Fault::AcknowledgedUnwritten) {
                 self.fold_unread(events);
                 return Ok(outcomes);
             }
-            let own = if planted(Fault::FoldsItsOwn) { events.clone() } else { Vec::new() };
+            let own =
+                if planted(Fault::FoldsItsOwn) || planted(Fault::StoreUnseen) { events.clone() } else { Vec::new() };
             match self.log.append(self.fold.epoch, events).await {
                 Err(LogError::Conflict { head }) if planted(Fault::FoldsItsOwn) => {
                     self.log.append(head, own.clone()).await?;
@@ -216,10 +248,11 @@ impl<L: Log> Writer<L> {
                     self.sweeps.lost();
                     self.catch_up().await?;
                 }
-                Err(error) => {
-                    tracing::error!(error = %error, "the log took nothing: nothing was changed");
-                    return Err(error);
+                Err(LogError::Moved { .. }) if planted(Fault::StoreUnseen) => {
+                    self.fold_unread(own);
+                    return Ok(outcomes);
                 }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -307,7 +340,8 @@ impl<L: Log> Writer<L> {
         if planted(Fault::AcknowledgedUnenforced) {
             return;
         }
-        self.published.publish(State { fold: self.fold.clone(), rules: Arc::clone(&self.rules) });
+        let fold = self.volatile.as_ref().map_or(&self.fold, |volatile| &volatile.fold);
+        self.published.publish(State { fold: fold.clone(), rules: Arc::clone(&self.rules) });
     }
 
     /// Begins to keep a snapshot of what is enforced now.

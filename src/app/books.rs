@@ -64,6 +64,10 @@ impl Witness for Herald {
         // Without room for it, the scribe finds the gap.
         let _ = self.events.try_send(Enforced { recorded: recorded.clone(), at });
     }
+
+    fn store_failed(&self) {
+        self.metrics.store_failed();
+    }
 }
 
 /// How long it took from the provider's own time, and from receipt, to enforced.

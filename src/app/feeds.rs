@@ -1,6 +1,7 @@
 //! What keeps the state fresh beside the sources: signing keys, and the passing of time; and what wakes somebody.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -14,9 +15,14 @@ use crate::audit::sink::Recorder;
 use crate::domain::inbox::{Command, Inbox};
 use crate::jose::keys::{FreshKeys, KeyRings};
 use crate::log::embedded::Notes;
-use crate::state::Published;
+use crate::state::{Published, StoreState};
+use crate::telemetry::health::Readiness;
 use crate::telemetry::metrics::Metrics;
 
+/// How often it is said that the store is gone.
+const SHOUT: Duration = Duration::from_secs(60);
+/// What `/readyz` says then: it is shown to everybody.
+const STORE_IS_GONE: &str = "the store is not the one that was opened: nothing is kept; `offboard status` says why";
 /// How often the highest time is kept.
 const KEEP_CLOCK: u32 = 10;
 
@@ -43,6 +49,38 @@ pub async fn keep_keys(mut fresh: mpsc::Receiver<FreshKeys>, notes: Notes) {
     while let Some(keys) = fresh.recv().await {
         if let Err(error) = store::keep_keys(&notes, &keys).await {
             tracing::warn!(issuer.name = %keys.issuer, error = %error, "signing keys were not kept for a restart");
+        }
+    }
+}
+
+/// Says that the store is gone: at once and every minute in the log, and on `/readyz`, which stays 200, for checks go on.
+pub async fn store(published: Arc<Published>, readiness: Readiness) {
+    let mut states = published.store_state();
+    let mut notice = None;
+    loop {
+        let StoreState { gone, volatile, returns } = states.borrow_and_update().clone();
+        match gone {
+            Some(error) => {
+                tracing::error!(
+                    error,
+                    store.volatile = volatile.len(),
+                    "the store is gone: what changes state is refused, denials of sources are enforced from memory"
+                );
+                if notice.is_none() {
+                    notice = Some(readiness.note(STORE_IS_GONE));
+                }
+                let unchanged =
+                    async { while states.borrow_and_update().gone.is_some() && states.changed().await.is_ok() {} };
+                let _ = tokio::time::timeout(SHOUT, unchanged).await;
+                continue;
+            }
+            None if notice.take().is_some() => {
+                tracing::warn!(store.returns = returns, "the store is back: it has what was enforced without it");
+            }
+            None => {}
+        }
+        if states.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -10,6 +10,7 @@ use super::alarms::Mixed;
 use super::clock::Clock;
 use super::explain::named_by;
 use super::joiners::Joiners;
+use super::matches::Matches;
 use crate::audit::entry::{Facts, Form};
 use crate::audit::sink::Recorder;
 use crate::authenticate::Authenticator;
@@ -76,6 +77,8 @@ pub struct CheckGate {
     pub joiners: Joiners,
     /// Who says that a credential belongs to several people.
     pub mixed: Mixed,
+    /// What credentials met of people.
+    pub matches: Matches,
 }
 
 /// A check that keeps meeting reloads gives up after this many: they come by the second at most, and a
@@ -107,6 +110,7 @@ impl CheckGate {
                 if std::mem::take(&mut may_look_up) && self.joiners.look_up(&decision, rules, now, due).await {
                     continue;
                 }
+                self.matches.saw(&state, &shown);
                 return Some((state, shown, now, decision));
             }
         }

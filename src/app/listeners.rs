@@ -1,5 +1,7 @@
 //! Sockets, and TLS on them.
 
+mod open;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -70,7 +72,7 @@ pub struct Tls {
 ///
 /// # Errors
 /// [`ListenError`].
-pub async fn bind(name: &'static str, listen: &Listener) -> Result<Socket, ListenError> {
+pub fn bind(name: &'static str, listen: &Listener) -> Result<Socket, ListenError> {
     let tls = match &listen.tls {
         Some(files) => Some(Arc::new(Tls {
             name,
@@ -80,7 +82,7 @@ pub async fn bind(name: &'static str, listen: &Listener) -> Result<Socket, Liste
         None => None,
     };
     let failed = |source| ListenError::Bind { name, address: listen.listen, source };
-    let listener = TcpListener::bind(listen.listen).await.map_err(failed)?;
+    let listener = open::open(name, listen.listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok(Socket { listener, address, tls })
 }

@@ -182,6 +182,8 @@ async fn spawn_all(
     core.spawn_until_stop("clock", work, time);
     let watched = (Arc::clone(&gate.published), Arc::clone(&metrics));
     core.spawn_until_stop("alarms", work, feeds::alarms(parts.alarms, watched, Arc::clone(&clock)));
+    core.spawn_until_stop("store", work, feeds::store(Arc::clone(&gate.published), readiness.clone()));
+    core.spawn_until_stop("groups", work, super::bound_groups::watch(Arc::clone(&gate.published)));
     core.spawn_until_stop("keys.keep", work, feeds::keep_keys(parts.fresh_keys, notes));
     core.spawn_until_stop("keys.refresh", work, feeds::signing_keys(rings.clone(), Arc::clone(&clock)));
     let manager = Manager {
@@ -258,6 +260,10 @@ fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<Ca
             metrics.set_source_guarded(&source.name, held);
         }
         metrics.set_exemptions(state.fold.exemptions.len());
+        let unmatched = gate.matches.unmatched();
+        for issuer in &state.rules.policy.issuers {
+            metrics.set_issuer_unmatched(&issuer.name, unmatched.contains(&issuer.issuer));
+        }
         for ring in rings.borrow().iter() {
             let status = ring.status();
             metrics.set_jwks_keys(ring.name(), status.keys);

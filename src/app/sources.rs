@@ -17,9 +17,11 @@ use super::clock::Clock;
 use crate::config::settings::Settings;
 use crate::config::sources::SourceSettings;
 use crate::domain::inbox::Inbox;
+use crate::domain::source::Link;
 use crate::domain::time::Timestamp;
 use crate::source::around::{Order, Rhythm, Surroundings, Time};
 use crate::source::directory::{Directory, Finding, Grade};
+use crate::source::error::chain;
 use crate::source::health::{Health, Report, Reports};
 use crate::source::poller::Poller;
 use crate::state::Published;
@@ -91,6 +93,38 @@ pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
     }
 }
 
+/// Looks for whomever a token's claim names, as a source of these settings will.
+pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> Finding {
+    let time = time(&Clock::start(None));
+    let (grade, text) =
+        match build(&settings, time, LookUp { attribute: link.attribute.clone(), value: value.to_owned() }) {
+            Ok(found) => found.await,
+            Err(text) => (Grade::Bad, text),
+        };
+    let shown = format!("`{}` is `{}` (its signature was not looked at)", link.claim, value.escape_debug());
+    Finding { grade, what: "token sample", text: format!("{shown}: {text}") }
+}
+
+/// Looks somebody up in a directory once.
+struct LookUp {
+    attribute: String,
+    value: String,
+}
+
+impl With for LookUp {
+    type Made = BoxFuture<'static, (Grade, String)>;
+
+    fn with<D: Directory>(self, mut directory: D) -> Self::Made {
+        Box::pin(async move {
+            match directory.look_up(&self.attribute, &self.value).await {
+                Ok(Some(person)) => (Grade::Good, format!("that is {}, {}", person.id, person.status.word())),
+                Ok(None) => (Grade::Bad, format!("nobody, or several people, have that as `{}`", self.attribute)),
+                Err(error) => (Grade::Bad, chain(&error)),
+            }
+        })
+    }
+}
+
 /// A provider's clock that is further off than this makes cut-offs too early or too late.
 const CLOCK: Duration = Duration::from_secs(5);
 
@@ -141,12 +175,22 @@ impl Manager {
     /// Works for ever. A reload stops those sources that it changes and starts them anew; the others go on.
     pub async fn run(self, mut settings: watch::Receiver<Settings>) {
         let mut tasks = Tasks::default();
+        let mut store = self.published.store_state();
+        let mut returns = store.borrow_and_update().returns;
         loop {
             let wanted = settings.borrow_and_update().sources.clone();
             self.stop_unwanted(&wanted, &mut tasks).await;
             self.start_missing(&wanted, &mut tasks);
             tokio::select! {
                 changed = settings.changed() => if changed.is_err() { return },
+                changed = store.changed() => {
+                    if changed.is_err() { return }
+                    let now = store.borrow_and_update().returns;
+                    if std::mem::replace(&mut returns, now) != now {
+                        // Each tells again what it said while nothing was kept: it goes on from what the store has.
+                        self.stop_unwanted(&[], &mut tasks).await;
+                    }
+                }
                 Some(ended) = tasks.all.join_next_with_id() => {
                     if self.ended(ended, &mut tasks) {
                         tokio::time::sleep(AGAIN).await;

@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::gate::{Active, Authenticators, CheckGate};
 use super::joiners::Joiners;
 use super::listeners::{self, ListenError};
+use super::matches::Matches;
 use super::reload::{self, Reloader};
 use super::serve::{Bound, Parts};
 use super::sources::Sources;
@@ -192,6 +193,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         metrics: Arc::clone(&metrics),
         joiners: Joiners::new(sources.clone()),
         mixed: Mixed::default(),
+        matches: Matches::default(),
     });
     let ledger = Arc::new(Book { recorder: recorder.clone(), clock: Arc::clone(&clock) });
     let guard = Guard::new(bootstrap(&settings)?, Arc::clone(&ledger) as _);
@@ -225,9 +227,9 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let in_force = instead_of.is_none().then_some(inputs);
     let ops = Listener { listen: settings.server.ops, tls: None };
     let parts = Parts {
-        authz: listeners::bind("authz", &settings.server.authz).await?,
-        control: listeners::bind("control", &settings.server.control).await?,
-        ops: listeners::bind("ops", &ops).await?,
+        authz: listeners::bind("authz", &settings.server.authz)?,
+        control: listeners::bind("control", &settings.server.control)?,
+        ops: listeners::bind("ops", &ops)?,
         gate,
         guard,
         ledger,

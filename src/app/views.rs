@@ -1,5 +1,6 @@
 //! What the control API shows, read from the state in force and, for texts, from the log.
 
+mod links;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,7 @@ use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::key::{Key, RefKey};
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Enforcement, Policy};
-use crate::domain::revocation::{RevocationId, Target, TargetKind};
+use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
 use crate::domain::time::Now;
 use crate::jose::jwks::LeftOut;
 use crate::jose::keys::{KeyRings, RingStatus};
@@ -62,6 +63,12 @@ impl<L: Log> LiveViews<L> {
     }
 
     async fn revocation(&self, id: Position) -> Option<RevocationView> {
+        let volatile = self.gate.published.store_state().borrow().volatile.get(&id).cloned();
+        if let Some(volatile) = volatile {
+            let mut revocation = Revocation::clone(&volatile);
+            revocation.reason.push_str(" (not durable: the store is gone)");
+            return Some(RevocationView { id: RevocationId(id).to_string(), revocation, ended: None });
+        }
         let mut read = self.log.read(id.checked_sub(1)?, 1).await.ok()?;
         match read.pop()?.new.event {
             Event::Revoked(revocation) => {
@@ -337,7 +344,10 @@ impl<L: Log> Views for LiveViews<L> {
             epoch: state.fold.epoch,
             configuration: policy.hash.to_string(),
             enforcement: if observes { "observe" } else { "enforce" }.to_owned(),
-            store: "embedded".to_owned(),
+            store: match &self.gate.published.store_state().borrow().gone {
+                Some(error) => format!("embedded: {error}"),
+                None => "embedded".to_owned(),
+            },
             sources: sources::views(&state, &self.sources, self.now()),
             issuers: issuers.collect(),
             revocations: TargetKind::ALL.into_iter().map(|kind| (kind, state.fold.live(kind) as u64)).collect(),
@@ -354,11 +364,21 @@ impl<L: Log> Views for LiveViews<L> {
         self.sources.sync(name, full).await
     }
 
-    async fn check_source(&self, name: &str) -> Result<Vec<FindingView>, String> {
+    async fn check_source(&self, name: &str, sample: Option<&str>) -> Result<Vec<FindingView>, String> {
         let found = self.sources.examine(name).await?;
         let view =
             |found: Finding| FindingView { grade: found.grade.word(), what: found.what.to_owned(), text: found.text };
-        Ok(found.into_iter().map(view).collect())
+        let mut found: Vec<FindingView> = found.into_iter().map(view).collect();
+        found.extend(links::seen(&self.state(), &self.gate.matches, name));
+        if let Some(token) = sample {
+            let header = self.state().rules.policy.bearer_header.clone();
+            let shown = format!("Bearer {token}");
+            let request = Request::synthetic("GET", "", "/", [(header.as_str(), shown.as_bytes())]);
+            let judged = self.gate.decide(&request, None).await;
+            let (state, shown, ..) = judged.ok_or("the configuration changes again and again: try again")?;
+            found.extend(links::sample(&state, &shown, name));
+        }
+        Ok(found)
     }
 
     async fn explain(&self, question: Question) -> Option<Explanation> {

@@ -1,5 +1,7 @@
 //! `offboard source`: how the directories fare, and what to say to them.
 
+mod sample;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -8,7 +10,7 @@ use serde_json::{Value, json};
 use super::client::{Server, time};
 use super::output::{Output, Row, print, text, texts};
 use super::{Answer, Failure};
-use crate::app::sources::examine;
+use crate::app::sources::{examine, try_sample};
 use crate::config;
 use crate::control::proto;
 use crate::source::directory::Grade;
@@ -74,12 +76,17 @@ struct Sync {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  offboard source check keycloak\n  \
-    offboard source check keycloak --config /etc/offboard\n\nWith --config it is tried from here, before going live and \
+    offboard source check keycloak --config /etc/offboard\n  \
+    offboard source check keycloak --token-sample alice.jwt\n\nWith --config it is tried from here, before going live and \
     without a server.\n\
+    A running server also says how `link` fares: which claims recent tokens had, and whether they matched anybody.\n\
     Exit code 1: something is missing without which it does not work.")]
 struct Check {
     /// Name of the source
     name: String,
+    /// File with a token of the source's issuer, as applications show it: says whom it meets
+    #[arg(long, value_name = "FILE")]
+    token_sample: Option<PathBuf>,
     /// Try it from here, with the source as these files have it; may be given several times
     #[arg(long = "config", value_name = "PATH", num_args = 1)]
     config: Vec<PathBuf>,
@@ -218,7 +225,8 @@ impl Expect {
 impl Check {
     fn run(self) -> Result<Answer, Failure> {
         let found: Vec<(String, String, String)> = if self.config.is_empty() {
-            let request = proto::CheckSourceRequest { name: self.name };
+            let token_sample = self.sample()?.unwrap_or_default();
+            let request = proto::CheckSourceRequest { name: self.name, token_sample };
             let found = self.server.ask(|mut client| async move { client.check_source(request).await })?;
             found.into_inner().findings.into_iter().map(|found| (found.grade, found.what, found.text)).collect()
         } else {
@@ -232,6 +240,14 @@ impl Check {
         Ok(if bad { Answer::No } else { Answer::Yes })
     }
 
+    fn sample(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.token_sample else { return Ok(None) };
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| Failure::Unreachable(format!("read `{}`: {error}", path.display())))?;
+        let text = text.trim();
+        Ok(Some(text.strip_prefix("Bearer ").unwrap_or(text).trim().to_owned()))
+    }
+
     fn examine_here(&self) -> Result<Vec<(String, String, String)>, Failure> {
         let (_, configuration) = config::load(&self.config, &std::env::vars().collect())
             .map_err(|invalid| Failure::No(invalid.to_string()))?;
@@ -240,9 +256,17 @@ impl Check {
         sources.retain(|source| source.name == self.name);
         let unknown = || Failure::No(format!("no source is called `{}`; there are: {}", self.name, names.join(", ")));
         let source = sources.pop().ok_or_else(unknown)?;
+        let rules = configuration.policy.sources.iter().find(|rules| rules.name == self.name);
+        let link = rules.map(|rules| rules.link.clone()).unwrap_or_default();
+        let sample = self.sample()?.map(|token| sample::read(&token, &source.issuer, &link));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Unreachable(format!("start: {error}")))?;
-        let found = runtime.block_on(examine(source));
+        let mut found = runtime.block_on(examine(source.clone()));
+        match sample {
+            None => {}
+            Some(Ok((link, value))) => found.push(runtime.block_on(try_sample(source, &link, &value))),
+            Some(Err(finding)) => found.push(finding),
+        }
         Ok(found.into_iter().map(|found| (found.grade.word().to_owned(), found.what.to_owned(), found.text)).collect())
     }
 }

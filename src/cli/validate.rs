@@ -1,25 +1,42 @@
 //! `offboard validate` and `offboard schema`.
 
+mod against;
+
+use std::path::PathBuf;
+
 use clap::Args;
 
+use super::client::Server;
 use super::output::print;
 use super::{Answer, ConfigPaths, Failure};
 use crate::config;
 
 /// Report every error of a configuration at once, and warn about dangerous settings.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  offboard validate --config k8s/base/config\n\n\
+#[command(after_help = "Examples:\n  offboard validate --config k8s/base/config\n  \
+    offboard validate --config k8s/base/config --against http://127.0.0.1:9192\n\n\
     Each line is `file:line: key: what is wrong`. Exit code 0: valid (warnings may be printed); 1: invalid or unreadable.")]
 pub(super) struct Validate {
     #[command(flatten)]
     config: ConfigPaths,
+    /// Also hold it against what a running server knows of people: bound groups that nobody is in
+    #[arg(long, value_name = "URL")]
+    against: Option<String>,
+    /// File with the token that proves to that server who asks
+    #[arg(long, value_name = "FILE", env = "OFFBOARD_TOKEN_FILE", hide_env_values = true)]
+    token_file: Option<PathBuf>,
 }
 
 impl Validate {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         match config::load(&self.config.config, &std::env::vars().collect()) {
             Ok((_, configuration)) => {
-                let warnings = configuration.warnings.iter().map(|warning| format!("warning: {warning}\n"));
+                let mut warnings: Vec<String> = configuration.warnings.iter().map(ToString::to_string).collect();
+                if let Some(server) = self.against {
+                    let server = Server { server, token_file: self.token_file };
+                    warnings.extend(against::warnings(&configuration.policy, &server)?);
+                }
+                let warnings = warnings.iter().map(|warning| format!("warning: {warning}\n"));
                 print(&(warnings.collect::<String>() + "valid\n"))?;
                 Ok(Answer::Yes)
             }

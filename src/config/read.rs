@@ -204,12 +204,17 @@ fn version(directory: &Path) -> PathBuf {
     directory.join("..data").read_link().map_or_else(|_| directory.to_owned(), |version| directory.join(version))
 }
 
+/// Whether a file of this name is read where its directory was named.
+pub(super) fn is_configuration(name: &Path) -> bool {
+    let hidden = name.to_string_lossy().starts_with('.');
+    !hidden && name.extension().is_some_and(|extension| extension == "yaml")
+}
+
 fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut names = vec![];
     for entry in directory.read_dir()? {
         let name = PathBuf::from(entry?.file_name());
-        let hidden = name.to_string_lossy().starts_with('.');
-        if !hidden && name.extension().is_some_and(|extension| extension == "yaml") {
+        if is_configuration(&name) {
             names.push(name);
         }
         if names.len() > MAX_FILES {

@@ -1,5 +1,6 @@
 //! `sources`: what decisions need of them, and what asking them needs. What only one kind has is in a file of its own.
 
+mod editable;
 mod entra;
 mod file;
 mod freshness;
@@ -93,6 +94,7 @@ fn source(
         fields
             .warn("when_stale", "deny: while this source cannot be reached, its issuer's people are denied everywhere");
     }
+    editable::warn(fields);
     let links = fields.sections("link").map(|links| links.iter().filter_map(link).collect::<Vec<_>>());
     let required = fields.flag("required").unwrap_or(false);
     let max_staleness = fields.read("max_staleness", text::duration).unwrap_or(Duration::from_secs(900));

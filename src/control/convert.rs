@@ -20,7 +20,7 @@ pub fn refused(refused: &Refused) -> Status {
             Status::failed_precondition(text)
         }
         Refused::Invalid(_) => Status::invalid_argument(text),
-        Refused::Log(_) | Refused::Stopped => Status::unavailable(text),
+        Refused::Log(_) | Refused::Gone(_) | Refused::Stopped => Status::unavailable(text),
     }
 }
 

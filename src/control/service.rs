@@ -246,7 +246,8 @@ impl Control for Operator {
         let name = request.get_ref().name.clone();
         self.enter(&request, Some(format!("source {name}"))).await?;
         sources::named(self.views.status().await.sources, &name)?;
-        let found = self.views.check_source(&name).await.map_err(Status::failed_precondition)?;
+        let sample = Some(request.get_ref().token_sample.trim()).filter(|sample| !sample.is_empty());
+        let found = self.views.check_source(&name, sample).await.map_err(Status::failed_precondition)?;
         Ok(Response::new(proto::CheckSourceResponse { findings: found.into_iter().map(sources::finding).collect() }))
     }
 

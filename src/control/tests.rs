@@ -107,7 +107,7 @@ impl Views for Known {
         (name == "a").then_some(()).ok_or_else(|| "it did not answer".to_owned())
     }
 
-    async fn check_source(&self, _: &str) -> Result<Vec<FindingView>, String> {
+    async fn check_source(&self, _: &str, _: Option<&str>) -> Result<Vec<FindingView>, String> {
         Ok(vec![FindingView { grade: "ok", what: "people".into(), text: "2 users".into() }])
     }
 
@@ -140,7 +140,7 @@ fn operator(answer: Result<Done, Refused>) -> (Operator, Arc<Notes>, Arc<Mutex<V
 }
 
 fn done() -> Done {
-    Done { position: 17, epoch: Epoch { generation: 1, position: 17 }, persons: vec![], more: false }
+    Done { position: 17, epoch: Epoch { generation: 1, position: 17 }, persons: vec![], more: false, volatile: false }
 }
 
 fn from_operator<T>(message: T) -> Request<T> {
@@ -336,6 +336,7 @@ fn refusals_have_their_codes() {
         (convert::refused(&Refused::Nobody("x".into())), Code::NotFound),
         (convert::refused(&Refused::Invalid("no".into())), Code::InvalidArgument),
         (convert::refused(&Refused::Log("disk".into())), Code::Unavailable),
+        (convert::refused(&Refused::Gone("store".into())), Code::Unavailable),
         (convert::refused(&Refused::Stopped), Code::Unavailable),
     ];
     for (status, code) in table {

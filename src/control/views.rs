@@ -257,11 +257,11 @@ pub trait Views: Send + Sync + 'static {
     /// # Errors
     /// Why it came to nothing.
     async fn sync_source(&self, name: &str, full: bool) -> Result<(), String>;
-    /// Tries everything that a source needs.
+    /// Tries everything that a source needs, and says how its links fare; also with a token, where one is given.
     ///
     /// # Errors
     /// There is no such source.
-    async fn check_source(&self, name: &str) -> Result<Vec<FindingView>, String>;
+    async fn check_source(&self, name: &str, sample: Option<&str>) -> Result<Vec<FindingView>, String>;
     /// Why a decision was made, or would be; `None`: no recent decision has this id.
     async fn explain(&self, question: Question) -> Option<Explanation>;
     /// Audit records from now on: of this person, of this kind, where given.

@@ -210,6 +210,9 @@ pub struct Done {
     pub persons: Vec<PersonId>,
     /// A listing, or an operator's verdict on one, is not in force as a whole yet: ask again.
     pub more: bool,
+    /// The store is gone: what this denies is enforced from memory, nothing else is, and nothing is durable. Whoever
+    /// promises more to others must not acknowledge it.
+    pub volatile: bool,
 }
 
 /// Why the writer did not do it.
@@ -273,6 +276,9 @@ pub enum Refused {
     /// The log did not take it: nothing was changed.
     #[error("log did not take it: {0}")]
     Log(String),
+    /// The store is gone: nothing was changed.
+    #[error("nothing was changed: {0}")]
+    Gone(String),
     /// The writer is gone.
     #[error("the writer has stopped")]
     Stopped,

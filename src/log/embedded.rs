@@ -11,12 +11,14 @@
 //!
 //! Group commit: appends that wait together and chain (each begins where the one before ends) are committed by
 //! one flush, and each still gets its own answer. [`writer`] says what happens when a commit fails. A log that
-//! ends before the mark in `seen` has lost acknowledged events and is refused: nobody comes back by accident.
+//! ends before the mark in `seen` has lost acknowledged events and is refused: nobody comes back by accident. A log whose
+//! directory was deleted, moved or replaced takes nothing more, see [`place`].
 
 mod directory;
 mod error;
 mod group;
 mod notes;
+mod place;
 mod reader;
 mod schema;
 mod snapshot;
@@ -34,6 +36,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::notes::Notes;
 
 use self::directory::{Directory, Seen};
+use self::place::Place;
 use self::reader::{Question, Questions, Reader};
 use self::writer::{Head, Job, Writer};
 use super::{Log, LogError, Snapshot};
@@ -89,10 +92,13 @@ impl Embedded {
             let reader = Reader { directory: path.clone(), connection, questions: Arc::clone(&waiting) };
             readers.push(spawn("log-reader", move || reader.run())?);
         }
+        // Last: by now the connections hold every file.
+        let place = Place::of(&path)?;
         let (jobs, waiting) = mpsc::channel(JOBS);
         let (connection, writing) = (Some(connection), None);
+        let head_of_writer = Arc::clone(&head);
         let writer =
-            Writer { directory: path, file, connection, jobs: waiting, head: Arc::clone(&head), seen, writing };
+            Writer { directory: path, file, place, connection, jobs: waiting, head: head_of_writer, seen, writing };
         let writer = Some(spawn("log-writer", move || writer.run())?);
         let (jobs, questions) = (Some(jobs), Some(questions));
         Ok(Self { threads: Arc::new(Threads { jobs, questions, head, readers, writer, _directory: directory }) })
@@ -158,6 +164,11 @@ fn join(thread: JoinHandle<()>) {
 impl Log for Embedded {
     async fn head(&self) -> Result<Epoch, LogError> {
         Ok(*self.threads.head.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn standing(&self) -> Result<(), LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.tell(Job::Look { reply }, answer, "look whether the store is where it was").await
     }
 
     async fn append(&self, after: Epoch, events: Vec<NewEvent>) -> Result<Epoch, LogError> {

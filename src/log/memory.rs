@@ -15,6 +15,8 @@ pub struct Memory {
     snapshot: Mutex<Option<Snapshot>>,
     /// Appending fails, and nothing is appended.
     pub refuses: AtomicBool,
+    /// The store is no longer where it was opened.
+    pub moved: AtomicBool,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -35,7 +37,15 @@ impl Log for Memory {
         Ok(Epoch { generation: 1, position: held(&self.events).len() as u64 })
     }
 
+    async fn standing(&self) -> Result<(), LogError> {
+        match self.moved.load(Ordering::Acquire) {
+            true => Err(LogError::Moved { path: "memory".to_owned(), what: "told so".to_owned() }),
+            false => Ok(()),
+        }
+    }
+
     async fn append(&self, after: Epoch, new: Vec<NewEvent>) -> Result<Epoch, LogError> {
+        self.standing().await?;
         if self.refuses.load(Ordering::Acquire) {
             return Err(LogError::Io { step: "append", cause: "told to refuse".to_owned() });
         }

@@ -137,9 +137,17 @@ impl PeopleFile {
 
 /// Watches the directory that a file is in: kubelet swaps a link there, and never touches the file.
 fn watch_directory(path: &Path, touched: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    let file = path.file_name().map(std::ffi::OsStr::to_owned);
+    // Logs and sockets beside it are no reason to look; without a name nobody knows what happened.
+    let matters =
+        move |path: &PathBuf| path.file_name().is_none_or(|name| name == "..data" || Some(name) == file.as_deref());
     let on_event = move |event: notify::Result<notify::Event>| {
         // Our own reading is an event too. Full means that a look is due already.
-        if !event.is_ok_and(|event| event.kind.is_access()) {
+        let idle = event.is_ok_and(|event| {
+            event.kind.is_access()
+                || (!event.need_rescan() && !event.paths.is_empty() && !event.paths.iter().any(&matters))
+        });
+        if !idle {
             let _ = touched.try_send(());
         }
     };

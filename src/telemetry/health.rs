@@ -9,6 +9,8 @@ use tokio::sync::watch;
 struct Waiting {
     next: u64,
     for_what: BTreeMap<u64, String>,
+    /// What is wrong, and no reason not to be asked.
+    notices: BTreeMap<u64, String>,
     draining: bool,
 }
 
@@ -46,6 +48,20 @@ pub struct Block {
     id: u64,
 }
 
+/// Something that is wrong, and no reason not to be asked. Is over when this is dropped.
+#[derive(Debug)]
+#[must_use = "it is shown only while this is kept"]
+pub struct Notice {
+    inner: Arc<Inner>,
+    id: u64,
+}
+
+impl Drop for Notice {
+    fn drop(&mut self) {
+        self.inner.change(|waiting| drop(waiting.notices.remove(&self.id)));
+    }
+}
+
 impl Drop for Block {
     fn drop(&mut self) {
         self.inner.change(|waiting| drop(waiting.for_what.remove(&self.id)));
@@ -75,6 +91,23 @@ impl Readiness {
             waiting.for_what.insert(id, what.into());
         });
         Block { inner: self.0.clone(), id }
+    }
+
+    /// Says that something is wrong until the guard is dropped, and stays ready. `what` is shown to everybody.
+    pub fn note(&self, what: impl Into<String>) -> Notice {
+        let mut id = 0;
+        self.0.change(|waiting| {
+            id = waiting.next;
+            waiting.next = waiting.next.saturating_add(1);
+            waiting.notices.insert(id, what.into());
+        });
+        Notice { inner: self.0.clone(), id }
+    }
+
+    /// What is wrong, and no reason not to be asked.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        self.0.lock().notices.values().cloned().collect()
     }
 
     /// Not ready from now on, for good: the process ends.

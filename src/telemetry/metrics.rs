@@ -46,6 +46,8 @@ pub struct Metrics {
     epoch: IntGauge,
     sources: Sources,
     exemptions: IntGauge,
+    store_failures: IntCounter,
+    unmatched: IntGaugeVec,
     jwks_success: GaugeVec,
     jwks_keys: IntGaugeVec,
     jwks_errors: IntCounterVec,
@@ -166,6 +168,15 @@ impl Metrics {
             revocations,
             epoch: make.gauge("offboard_revocation_epoch", "Position in the log up to which this process enforces.")?,
             exemptions: make.gauge("offboard_exemptions", "Break-glass exemptions in force.")?,
+            store_failures: make.counter(
+                "offboard_store_failures_total",
+                "Times that the store took nothing, or was not where it was opened. Must stay 0.",
+            )?,
+            unmatched: make.gauges(
+                "offboard_issuer_unmatched",
+                "1 while no source of an issuer knows any owner of its last 1000 tokens that are not a machine's.",
+                &["issuer"],
+            )?,
             jwks_success: make.times(
                 "offboard_jwks_last_success_timestamp_seconds",
                 "When the keys of an issuer were last fetched.",
@@ -307,6 +318,16 @@ impl Metrics {
     /// So many exemptions are in force.
     pub fn set_exemptions(&self, count: usize) {
         self.exemptions.set(whole(count));
+    }
+
+    /// Whether no source of this issuer knows any owner of its last tokens.
+    pub fn set_issuer_unmatched(&self, issuer: &str, unmatched: bool) {
+        set(&self.unmatched, &[issuer], usize::from(unmatched));
+    }
+
+    /// The store took nothing.
+    pub fn store_failed(&self) {
+        self.store_failures.inc();
     }
 
     /// So many keys of this issuer are in use.

@@ -44,8 +44,9 @@ async fn render(State(ops): State<Ops>) -> impl IntoResponse {
 
 async fn ready(State(ops): State<Ops>) -> impl IntoResponse {
     let missing = ops.readiness.missing();
+    let notices: String = ops.readiness.notices().iter().map(|notice| format!("warning: {notice}\n")).collect();
     if missing.is_empty() {
-        return (StatusCode::OK, "ok\n".to_owned());
+        return (StatusCode::OK, format!("ok\n{notices}"));
     }
-    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: waiting for {}\n", missing.join(", ")))
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: waiting for {}\n{notices}", missing.join(", ")))
 }

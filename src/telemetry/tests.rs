@@ -22,6 +22,7 @@ fn touched() -> Metrics {
     metrics.source_events("hr", "change", 1);
     metrics.set_jwks_keys("corp", 2);
     metrics.set_jwks_errors("corp", 1);
+    metrics.set_issuer_unmatched("corp", true);
     metrics.jwks_fetched("corp", Timestamp::from_secs(1));
     metrics
 }

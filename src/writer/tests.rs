@@ -4,6 +4,7 @@ mod guard;
 mod listings;
 mod names;
 mod owners;
+mod volatile;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,8 @@ struct Silent;
 
 impl Witness for Silent {
     fn enforced(&self, _: &Recorded) {}
+
+    fn store_failed(&self) {}
 }
 
 fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {

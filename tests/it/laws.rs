@@ -94,6 +94,7 @@ laws! {
     }
     law_5: {
         law_5_acknowledged_is_durable_and_enforced catches [AcknowledgedUnwritten, AcknowledgedUnenforced],
+        law_5_what_a_restart_would_forget_is_not_acknowledged catches [StoreUnseen],
     }
     law_6: {
         law_6_nothing_weakens_a_revocation_by_accident
@@ -121,5 +122,6 @@ laws! {
     }
     law_11: {
         law_11_one_order_of_events_for_all catches [FoldsItsOwn],
+        law_11_without_a_store_only_what_denies_is_enforced catches [VolatileGives],
     }
 }

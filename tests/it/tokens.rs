@@ -155,7 +155,7 @@ async fn a_refusal_says_which_claim_limit_or_key_decided() {
             "claim `iss` names no configured issuer; these are: `https://login.example.org/t1`",
             Some(CLAIMED),
         ),
-        (no_key, "unknown_signing_key", "no key of issuer `t1` has the `kid`", Some(CLAIMED)),
+        (no_key, "unknown_signing_key", "no key has the `kid` of the token (issuer `t1`)", Some(CLAIMED)),
     ];
     for (token, reason, words, found) in &cases {
         let (allowed, said, _) = stage.ask(token).await;

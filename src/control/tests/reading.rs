@@ -51,7 +51,10 @@ async fn each_method_is_one_record() {
     let name = || "a".to_owned();
     operator.list_sources(from_operator(proto::ListSourcesRequest { name: name() })).await.unwrap();
     operator.sync_source(from_operator(proto::SyncSourceRequest { name: name(), full: true })).await.unwrap();
-    operator.check_source(from_operator(proto::CheckSourceRequest { name: name() })).await.unwrap();
+    operator
+        .check_source(from_operator(proto::CheckSourceRequest { name: name(), token_sample: String::new() }))
+        .await
+        .unwrap();
     operator.judge_source(from_operator(proto::JudgeSourceRequest { name: name(), confirm: true })).await.unwrap();
     let until = "1970-01-02T00:00:00Z".to_owned();
     let expect = proto::ExpectSourceRequest { name: name(), share: 3_500, until };

@@ -68,8 +68,8 @@ pub(super) enum Pending {
     Append(Reply<Epoch>, Result<Epoch, LogError>),
     Note(Reply<()>),
     NoteOnce(Reply<Vec<u8>>, Vec<u8>),
-    /// Snapshots are not written in groups.
-    Snapshot(Reply<()>),
+    /// Never written in groups.
+    Other(Reply<()>),
 }
 
 impl Pending {
@@ -78,7 +78,7 @@ impl Pending {
             Job::Append { after, reply, .. } => Self::Append(reply, Ok(after)),
             Job::Note { reply, .. } => Self::Note(reply),
             Job::NoteOnce { reply, value, .. } => Self::NoteOnce(reply, value),
-            Job::Snapshot { reply, .. } => Self::Snapshot(reply),
+            Job::Snapshot { reply, .. } | Job::Look { reply } => Self::Other(reply),
         }
     }
 
@@ -86,7 +86,7 @@ impl Pending {
     pub(super) fn answer(self) {
         match self {
             Self::Append(reply, result) => drop(reply.send(result)),
-            Self::Note(reply) | Self::Snapshot(reply) => drop(reply.send(Ok(()))),
+            Self::Note(reply) | Self::Other(reply) => drop(reply.send(Ok(()))),
             Self::NoteOnce(reply, standing) => drop(reply.send(Ok(standing))),
         }
     }
@@ -95,12 +95,13 @@ impl Pending {
     pub(super) fn fail(self, error: &LogError) {
         let error = match error {
             LogError::Unusable { path, what } => LogError::Unusable { path: path.clone(), what: what.clone() },
+            LogError::Moved { path, what } => LogError::Moved { path: path.clone(), what: what.clone() },
             LogError::Io { step, cause } => LogError::Io { step, cause: cause.clone() },
             other => LogError::Io { step: "append to the log", cause: other.to_string() },
         };
         match self {
             Self::Append(reply, _) => drop(reply.send(Err(error))),
-            Self::Note(reply) | Self::Snapshot(reply) => drop(reply.send(Err(error))),
+            Self::Note(reply) | Self::Other(reply) => drop(reply.send(Err(error))),
             Self::NoteOnce(reply, _) => drop(reply.send(Err(error))),
         }
     }
@@ -118,7 +119,7 @@ fn write(connection: &Connection, job: Job, end: Epoch) -> (Pending, rusqlite::R
             Ok(standing) => (Pending::NoteOnce(reply, standing), Ok(end)),
             Err(cause) => (Pending::NoteOnce(reply, value), Err(cause)),
         },
-        Job::Snapshot { reply, .. } => (Pending::Snapshot(reply), Ok(end)),
+        Job::Snapshot { reply, .. } | Job::Look { reply } => (Pending::Other(reply), Ok(end)),
     }
 }
 

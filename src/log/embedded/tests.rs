@@ -2,6 +2,7 @@
 
 mod faults;
 mod kill;
+mod moved;
 
 use std::fs;
 use std::path::Path;

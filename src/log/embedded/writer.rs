@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::directory::Seen;
 use super::error::failed;
 use super::group::{Group, Pending};
+use super::place::Place;
 use super::schema;
 use super::snapshot::Writing;
 use crate::domain::event::{Epoch, NewEvent};
@@ -39,6 +40,8 @@ pub(super) enum Job {
     Append { after: Epoch, events: Vec<NewEvent>, reply: Reply<Epoch> },
     /// Keep a snapshot in place of the one before.
     Snapshot { snapshot: Snapshot, reply: Reply<()> },
+    /// Say whether the store is where it was opened.
+    Look { reply: Reply<()> },
     /// Keep a note.
     Note { key: String, value: Vec<u8>, reply: Reply<()> },
     /// Keep a note unless there is one; either way say what stands.
@@ -61,6 +64,7 @@ pub(super) type Head = Arc<Mutex<Epoch>>;
 pub(super) struct Writer {
     pub(super) directory: PathBuf,
     pub(super) file: PathBuf,
+    pub(super) place: Place,
     /// None after a failure: the next group opens a fresh one.
     pub(super) connection: Option<Connection>,
     pub(super) jobs: mpsc::Receiver<Job>,
@@ -115,6 +119,7 @@ impl Writer {
                     let _ = older.reply.send(Err(LogError::Io { step: "keep a snapshot", cause }));
                 }
             }
+            Job::Look { reply } => drop(reply.send(self.place.verify())),
             other => group.push(other),
         }
     }
@@ -124,7 +129,11 @@ impl Writer {
         match result {
             Ok(head) => {
                 self.publish(head);
-                pending.into_iter().for_each(Pending::answer);
+                match self.place.verify() {
+                    Ok(()) => pending.into_iter().for_each(Pending::answer),
+                    // Taken away while it was written. It stands in those files, and is read where they come back.
+                    Err(error) => pending.into_iter().for_each(|waiting| waiting.fail(&error)),
+                }
             }
             Err(failure) => self.fail(pending, failure),
         }
@@ -193,7 +202,9 @@ impl Writer {
         loop {
             match self.jobs.try_recv() {
                 Ok(Job::Append { reply, .. }) => drop(reply.send(Err(in_doubt()))),
-                Ok(Job::Snapshot { reply, .. } | Job::Note { reply, .. }) => drop(reply.send(Err(in_doubt()))),
+                Ok(Job::Look { reply } | Job::Snapshot { reply, .. } | Job::Note { reply, .. }) => {
+                    drop(reply.send(Err(in_doubt())))
+                }
                 Ok(Job::NoteOnce { reply, .. }) => drop(reply.send(Err(in_doubt()))),
                 Err(mpsc::error::TryRecvError::Empty) => return true,
                 Err(mpsc::error::TryRecvError::Disconnected) => return false,
@@ -201,8 +212,10 @@ impl Writer {
         }
     }
 
-    /// The connection; after a failure a fresh one, believed only if it agrees on where the log ends.
+    /// The connection, to a store that is where it was opened; after a failure a fresh one, believed only if it agrees
+    /// on where the log ends.
     fn connection(&mut self) -> Result<&mut Connection, LogError> {
+        self.place.verify()?;
         if self.connection.is_none() {
             let fresh = schema::open_writer(&self.directory, &self.file)?;
             let (found, known) = (schema::head(&self.directory, &fresh)?, self.current());

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use offboard::domain::inbox::Command;
+use offboard::domain::person::Status;
+use offboard::domain::reason::Reason;
 use offboard::domain::revocation::Target;
 use offboard::state::Published;
 
 use super::same;
 use super::world::{Store, World, request};
-use crate::corp::{ISSUER, at};
+use crate::corp::{self, ISSUER, at};
 
 fn session(name: String) -> Command {
     Command::Revoke(request(Target::Session { issuer: ISSUER.into(), session: name }))
@@ -33,6 +35,35 @@ pub async fn law_11_one_order_of_events_for_all<S: Store>(store: S) {
     same(&world.refold_digest().await, &at_the_end, "a writer's state is the fold of the log");
     world.inbox.ask(session("after it".into()), at(2)).await.unwrap();
     same(&world.refold_digest().await, &digest(&world.published), "and so is the other's");
+}
+
+/// The one exception: while the store is gone, whoever leaves is out all the same; whoever comes back, joins or is given
+/// something waits. Once it is back, the log has what was enforced without it (law 6).
+pub async fn law_11_without_a_store_only_what_denies_is_enforced<S: Store>(store: S) {
+    let world = World::start(store).await;
+    let reason = async |who: &str, second: i64| {
+        let token = world.token_of(&serde_json::json!({ "sub": who, "iat": at(second).wall.as_millis() / 1000 }));
+        world.check(&token, at(second)).await.reason
+    };
+    let everybody = [corp::person("alice", Status::Active), corp::person("bob", Status::Suspended)];
+    world.list(&everybody, at(1)).await.unwrap();
+    let before = world.published.load().fold.epoch;
+    world.store.take_away(true);
+    let turned = ["alice", "bob", "carol"]
+        .map(|name| corp::person(name, if name == "alice" { Status::Departed } else { Status::Active }));
+    // Nobody is told that this is kept.
+    same(&world.list(&turned, at(5)).await.map(|done| done.volatile), &Ok(true), "it is marked");
+    same(&reason("alice", 7).await, &Reason::RevokedPerson, "whoever leaves is out");
+    same(&reason("bob", 7).await, &Reason::RevokedPerson, "whoever comes back waits");
+    same(&reason("carol", 7).await, &Reason::UnknownPerson, "whoever joins waits");
+    same(&world.published.load().fold.epoch, &before, "the epoch says what the log holds");
+    world.store.take_away(false);
+    world.inbox.ask(Command::Tick, at(8)).await.unwrap();
+    let [live, anew, _] = world.digests().await;
+    same(&anew, &live, "a writer's state is the fold of the log");
+    let world = world.restart(corp::policy()).await;
+    let token = world.token_of(&serde_json::json!({ "sub": "alice", "iat": at(9).wall.as_millis() / 1000 }));
+    same(&world.check(&token, at(9)).await.reason, &Reason::RevokedPerson, "it is kept once it can be");
 }
 
 fn digest(published: &Arc<Published>) -> String {

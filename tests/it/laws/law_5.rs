@@ -1,6 +1,7 @@
 //! Law 5: acknowledged means durable and enforced.
 
 use futures_util::future::join_all;
+use offboard::domain::inbox::Refused;
 use offboard::domain::reason::Reason;
 use offboard::domain::revocation::Target;
 use offboard::log::Log as _;
@@ -28,6 +29,27 @@ pub async fn law_5_acknowledged_is_durable_and_enforced<S: Store>(store: S) {
     let world = world.restart(corp::policy()).await;
     for session in &sessions {
         same(&reason(&world, session).await, &Reason::RevokedSession, "acknowledged outlives the process");
+    }
+}
+
+/// The directory is taken away: nothing is acknowledged that would not be there after a restart, and nothing is changed
+/// by it. Once it is back, things are as they were.
+pub async fn law_5_what_a_restart_would_forget_is_not_acknowledged<S: Store>(store: S) {
+    let world = World::start(store).await;
+    let session = |session: &str| Target::Session { issuer: ISSUER.into(), session: session.to_owned() };
+    world.revoke(session("kept"), at(1)).await.unwrap();
+    world.store.take_away(true);
+    let refused = world.revoke(session("lost"), at(1)).await;
+    holds(matches!(refused, Err(Refused::Gone(_))), format!("what cannot be kept is refused: {refused:?}"));
+    same(&reason(&world, "lost").await, &Reason::Allowed, "what is refused changes nothing");
+    same(&reason(&world, "kept").await, &Reason::RevokedSession, "what is denied stays denied");
+    world.store.take_away(false);
+    world.revoke(session("found"), at(1)).await.unwrap();
+    let world = world.restart(corp::policy()).await;
+    for (session, expected) in
+        [("kept", Reason::RevokedSession), ("lost", Reason::Allowed), ("found", Reason::RevokedSession)]
+    {
+        same(&reason(&world, session).await, &expected, format!("{session}, after a restart"));
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use offboard::app::alarms::Mixed;
 use offboard::app::clock::Clock;
 use offboard::app::gate::{Active, Authenticators, CheckGate};
 use offboard::app::joiners::Joiners;
+use offboard::app::matches::Matches;
 use offboard::app::sources::Sources;
 use offboard::audit;
 use offboard::authenticate::Authenticator;
@@ -49,6 +51,9 @@ pub trait Store {
 
     /// Opens it, as a process does when it starts; the one before has closed it.
     fn open(&self) -> Arc<Self::Log>;
+
+    /// Takes it from under the process, or puts it back.
+    fn take_away(&self, away: bool);
 }
 
 /// A log in memory.
@@ -63,6 +68,10 @@ impl Store for InMemory {
 
     fn open(&self) -> Arc<Memory> {
         Arc::clone(&self.0)
+    }
+
+    fn take_away(&self, away: bool) {
+        self.0.moved.store(away, Ordering::Release);
     }
 }
 
@@ -79,17 +88,25 @@ impl Store for OnDisk {
     fn open(&self) -> Arc<Embedded> {
         Arc::new(Embedded::open(self.0.path()).unwrap())
     }
+
+    fn take_away(&self, away: bool) {
+        let (place, aside) = (self.0.path(), self.0.path().with_extension("aside"));
+        let (from, to) = if away { (place, aside.as_path()) } else { (aside.as_path(), place) };
+        std::fs::rename(from, to).unwrap();
+    }
 }
 
 struct Silent;
 
 impl Witness for Silent {
     fn enforced(&self, _: &Recorded) {}
+
+    fn store_failed(&self) {}
 }
 
 /// One process, from its writer to its decisions.
 pub struct World<S: Store> {
-    store: S,
+    pub store: S,
     pub log: Arc<S::Log>,
     pub keyer: Keyer,
     pub inbox: Inbox,
@@ -284,6 +301,7 @@ impl<S: Store> World<S> {
                 metrics,
                 joiners: Joiners::new(Sources::default()),
                 mixed: Mixed::default(),
+                matches: Matches::default(),
             },
             audit,
             rings,

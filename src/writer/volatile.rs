@@ -1,0 +1,209 @@
+//! What sources deny while the store is gone: enforced from memory, and written down once the store is back.
+//!
+//! The one exception to law 11 (contract section 3, "The store"): whoever has to go must not stay because somebody deleted
+//! a directory. Nothing that gives access is taken in, nothing that an operator asks for, and no block ends. What was
+//! taken in is known by its ids, which begin where no log gets to; it lasts until the store is back, when the log gets it
+//! before anything else, or until the process ends.
+
+use std::sync::Arc;
+
+use super::plan::Plan;
+use super::sweep::Sweeps;
+use super::{Writer, directory};
+use crate::domain::event::{Event, NewEvent, Position, Recorded};
+use crate::domain::inbox::{Command, Done, Letter, Observation, Refused};
+use crate::domain::person::{Person, Status};
+use crate::domain::revocation::{Owner, Revocation, Shape};
+use crate::domain::time::{Now, Timestamp};
+use crate::faults::{Fault, planted};
+use crate::log::{Log, LogError};
+use crate::state::fold::Fold;
+use crate::state::revocations::{OwnerKind, Stand, whose};
+use crate::state::rules::Rules;
+use crate::state::{State, StoreState};
+
+/// Ids of what no log holds begin here.
+const FIRST: Position = 1 << 62;
+
+/// A revocation that no log holds, and its id.
+type Taken = (Position, Arc<Revocation>);
+
+/// What is enforced from memory.
+#[derive(Debug)]
+pub(super) struct Volatile {
+    /// What the log says, and that.
+    pub(super) fold: Fold,
+    /// What the log gets once it is back.
+    waiting: Vec<NewEvent>,
+    /// The next id.
+    next: Position,
+}
+
+impl Volatile {
+    fn new(fold: Fold) -> Self {
+        Self { fold, waiting: Vec::new(), next: FIRST }
+    }
+
+    /// Takes in what an observation denies; what else it says is left out.
+    fn observe(
+        &mut self,
+        sweeps: &mut Sweeps,
+        rules: &Arc<Rules>,
+        observation: &Observation,
+        now: Now,
+    ) -> (Result<Done, Refused>, Vec<Taken>) {
+        let mut plan = Plan::new(State { fold: self.fold.clone(), rules: Arc::clone(rules) });
+        let outcome = directory::observe(&mut plan, sweeps, observation, None, now);
+        let mut taken = Vec::new();
+        for new in plan.into_events() {
+            if planted(Fault::VolatileGives) {
+                self.apply(new);
+            } else if let Some(event) = signs_of_life(&self.fold, &new.event) {
+                self.apply(NewEvent { event, ..new });
+            } else if let Some(event) = denial(&self.fold, new.event) {
+                // Without its id: whoever sends the whole of it again is listened to.
+                let new = NewEvent { time: new.time, happened: new.happened, id: None, event };
+                self.waiting.push(new.clone());
+                if let Event::Revoked(revocation) = &new.event {
+                    taken.push((self.next, Arc::new(revocation.clone())));
+                }
+                self.apply(new);
+            }
+        }
+        let done = |outcome: super::plan::Outcome| Done {
+            persons: outcome.persons,
+            more: outcome.more,
+            volatile: true,
+            ..Done::default()
+        };
+        (outcome.map(done), taken)
+    }
+
+    /// The epoch stays: it says up to where the log is enforced.
+    fn apply(&mut self, new: NewEvent) {
+        let epoch = self.fold.epoch;
+        self.fold.epoch.position = self.next - 1;
+        self.fold.apply(&Recorded { position: self.next, new });
+        self.fold.epoch = epoch;
+        self.next += 1;
+    }
+}
+
+/// What takes access and gives none, of an event that a source caused.
+fn denial(fold: &Fold, event: Event) -> Option<Event> {
+    match event {
+        Event::Revoked(revocation) if matches!(revocation.owner, Owner::Source(_)) => Some(Event::Revoked(revocation)),
+        Event::Extended { .. } => Some(event),
+        Event::Person(new) => less(fold, new).map(Event::Person),
+        _ => None,
+    }
+}
+
+/// A person with what the new record takes from them, and nothing of what it gives; `None` where it takes nothing.
+fn less(fold: &Fold, new: Person) -> Option<Person> {
+    let Some(known) = fold.people.find(&fold.keyer, &new.id) else {
+        let out = new.status != Status::Active;
+        return out.then_some(Person { groups: Vec::new(), ..new });
+    };
+    let mut person = Person::clone(&known.person);
+    if new.status != Status::Active {
+        person.status = new.status;
+    }
+    person.groups.retain(|group| new.groups.contains(group));
+    (person != *known.person).then_some(person)
+}
+
+/// That a source lives is known as well as before, whether it can be written down or not; from where it goes on is not
+/// moved, so that after a restart it tells everything again.
+fn signs_of_life(fold: &Fold, event: &Event) -> Option<Event> {
+    match event {
+        Event::Heard { source, at, .. } if *at != Timestamp::MIN => {
+            Some(Event::Heard { source: source.clone(), at: *at, cursor: None })
+        }
+        Event::Synced { source, .. } if fold.sources.contains_key(source) => Some(event.clone()),
+        _ => None,
+    }
+}
+
+/// Whether the log says this already: a batch may have been written in the moment in which the store went.
+fn is_told(fold: &Fold, event: &Event) -> bool {
+    let Event::Revoked(revocation) = event else { return false };
+    let own = whose(&fold.keyer, &revocation.owner);
+    let stands = fold.revocations.under(revocation.target.key(&fold.keyer)).iter().any(|entry| {
+        (entry.stand, entry.owner, entry.whose) == (Stand::Block, OwnerKind::Source, own)
+            && entry.kind == revocation.target.kind()
+    });
+    revocation.shape == Shape::Block && stands
+}
+
+impl<L: Log> Writer<L> {
+    /// Answers a batch that the log cannot take: what sources deny is in force, and nothing else.
+    pub(super) fn answer_without_log(&mut self, batch: &[Letter], error: &LogError) -> Vec<Result<Done, Refused>> {
+        let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.fold.clone()));
+        let (mut answers, mut taken) = (Vec::with_capacity(batch.len()), Vec::new());
+        for letter in batch {
+            answers.push(match &letter.command {
+                Command::Observe(observation) => {
+                    let (answer, more) = volatile.observe(&mut self.sweeps, &self.rules, observation, letter.now);
+                    taken.extend(more);
+                    answer
+                }
+                // It asks for nothing; what it would have ended stands.
+                Command::Tick => Ok(Done::default()),
+                _ => Err(Refused::Gone(error.to_string())),
+            });
+        }
+        self.volatile = Some(volatile);
+        self.publish();
+        for (_, revocation) in &taken {
+            tracing::error!(
+                revocation.target = %revocation.target,
+                revocation.owner = %revocation.owner,
+                "the store is gone: this denial is enforced from memory only, and a restart forgets it"
+            );
+        }
+        let why = Some(error.to_string());
+        self.published.store(|state| {
+            let news = state.gone != why || !taken.is_empty();
+            state.gone = why;
+            state.volatile.extend(taken);
+            news
+        });
+        answers
+    }
+
+    /// Where the store is back, the log gets what was enforced without it, before anything else.
+    pub(super) async fn rejoin(&mut self) -> Result<(), LogError> {
+        if self.volatile.is_none() {
+            return Ok(());
+        }
+        self.log.standing().await?;
+        loop {
+            let waiting = self.volatile.as_ref().map_or(&[][..], |volatile| &volatile.waiting);
+            let events: Vec<NewEvent> =
+                waiting.iter().filter(|new| !is_told(&self.fold, &new.event)).cloned().collect();
+            let appended = match events.is_empty() {
+                true => Ok(self.fold.epoch),
+                false => self.log.append(self.fold.epoch, events).await,
+            };
+            match appended {
+                Ok(_) => break,
+                Err(LogError::Conflict { .. }) => self.catch_up().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        let volatile = self.volatile.take();
+        let caught_up = self.catch_up().await;
+        if caught_up.is_err() {
+            // What it denies is in the log, and not read yet.
+            self.volatile = volatile.map(|volatile| Volatile { waiting: Vec::new(), ..volatile });
+            self.publish();
+            return caught_up;
+        }
+        self.published.store(|state| {
+            *state = StoreState { returns: state.returns + 1, ..StoreState::default() };
+            true
+        });
+        Ok(())
+    }
+}
