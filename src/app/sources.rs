@@ -2,7 +2,7 @@
 
 mod build;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +15,9 @@ use build::{With, build};
 
 use super::clock::Clock;
 use crate::config::settings::Settings;
-use crate::config::sources::SourceSettings;
+use crate::config::sources::{SourceKind, SourceSettings};
 use crate::domain::inbox::Inbox;
+use crate::domain::person::Status;
 use crate::domain::source::Link;
 use crate::domain::time::Timestamp;
 use crate::source::around::{Order, Rhythm, Surroundings, Time};
@@ -90,6 +91,27 @@ pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
     match build(&settings, Arc::clone(&time), Examine(time)) {
         Ok(found) => found.await,
         Err(text) => vec![Finding { grade: Grade::Bad, what: "configuration", text }],
+    }
+}
+
+/// Every group that somebody in a file of people is in; `None` where the source is none, or it cannot be read here.
+pub async fn groups_in_file(settings: &SourceSettings) -> Option<BTreeSet<String>> {
+    let SourceKind::File(_) = &settings.kind else { return None };
+    build(settings, time(&Clock::start(None)), Groups).ok()?.await
+}
+
+/// Lists the groups of a directory that has one page.
+struct Groups;
+
+impl With for Groups {
+    type Made = BoxFuture<'static, Option<BTreeSet<String>>>;
+
+    fn with<D: Directory>(self, mut directory: D) -> Self::Made {
+        Box::pin(async move {
+            let people = directory.page(None).await.ok()?.people.into_iter();
+            let here = people.filter(|person| person.status != Status::Departed);
+            Some(here.flat_map(|person| person.groups).collect())
+        })
     }
 }
 

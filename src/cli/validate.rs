@@ -1,6 +1,6 @@
 //! `offboard validate` and `offboard schema`.
 
-mod against;
+mod groups;
 
 use std::path::PathBuf;
 
@@ -32,10 +32,13 @@ impl Validate {
         match config::load(&self.config.config, &std::env::vars().collect()) {
             Ok((_, configuration)) => {
                 let mut warnings: Vec<String> = configuration.warnings.iter().map(ToString::to_string).collect();
-                if let Some(server) = self.against {
-                    let server = Server { server, token_file: self.token_file };
-                    warnings.extend(against::warnings(&configuration.policy, &server)?);
-                }
+                warnings.extend(match self.against {
+                    Some(server) => {
+                        let server = Server { server, token_file: self.token_file };
+                        groups::by_server(&configuration.policy, &server)?
+                    }
+                    None => groups::by_files(&configuration.policy, &configuration.settings.sources)?,
+                });
                 let warnings = warnings.iter().map(|warning| format!("warning: {warning}\n"));
                 print(&(warnings.collect::<String>() + "valid\n"))?;
                 Ok(Answer::Yes)

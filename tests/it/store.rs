@@ -1,6 +1,7 @@
 //! The store's directory is deleted, renamed or replaced under a service that runs (contract section 3, "The store").
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::support::installation::Installation;
 use crate::support::issuer::DevIssuer;
@@ -134,4 +135,31 @@ async fn a_store_that_is_gone_for_good_stays_gone_until_a_restart() {
         assert_eq!(stage.revoke(&offboard, "omar").0, 0, "{name}");
         stage.denied(&offboard, "omar").await;
     }
+}
+
+/// The disk is unmounted, lazily: files stay open, and what stands at the path is the directory below.
+#[tokio::test]
+async fn a_store_whose_mount_is_gone_takes_nothing() {
+    let stage = Stage::new().await;
+    let (store, config) = (stage.files.path("store"), stage.files.path("config"));
+    std::fs::create_dir(&store).unwrap();
+    let works = Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success());
+    assert!(works || std::env::var_os("CI").is_none(), "a mount namespace needs root and `unshare`");
+    if !works {
+        eprintln!("\nskipped: a mount namespace needs root and `unshare`\n");
+        return;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", "mount -t tmpfs none \"$1\" && shift && exec \"$@\"", "sh"]).arg(&store);
+    command.arg(env!("CARGO_BIN_EXE_offboard")).args(["serve", "--config"]).arg(config);
+    let offboard = Offboard::started(&stage.files.path(""), &mut command).await;
+    offboard.knows("staff", 3).await;
+    assert_eq!(stage.revoke(&offboard, "omar").0, 0);
+    let pid = offboard.process.id().to_string();
+    let unmounted =
+        Command::new("nsenter").args(["--mount", "--target", &pid, "umount", "--lazy"]).arg(&store).status();
+    assert!(unmounted.unwrap().success());
+    let (code, error) = stage.revoke(&offboard, "ines");
+    assert_eq!((code, error.contains("is no longer the one that was opened")), (3, true), "{error}");
+    assert_eq!(std::fs::read_dir(&store).unwrap().count(), 0, "nothing is put into what is below");
 }
