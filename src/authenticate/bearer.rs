@@ -224,7 +224,7 @@ fn of_keys(reason: Reason, rules: &IssuerRules, header: &Header) -> Option<Detai
         (Reason::UnknownSigningKey, Some(_)) => format!("no key of issuer `{name}` has the `kid` of the token"),
         (Reason::UnknownSigningKey, None) => format!("the token has no `kid`, and no key of issuer `{name}` is for it"),
         (Reason::BadSignature, _) => format!("the signature does not hold with the key of issuer `{name}`"),
-        (Reason::NotReady, _) => format!("issuer `{name}` has no keys: `offboard status` says since when"),
+        (Reason::NotReady, _) => format!("issuer `{name}` has no key that can be used"),
         _ => return None,
     };
     let claimed = header.kid.as_ref().map_or(String::new(), |kid| format!(", kid {kid}"));
