@@ -303,11 +303,12 @@ const AUD: &str = "aud";
 
 /// Whom it is for.
 fn audiences(claims: &Claims<'_>, names: &ClaimNames) -> Vec<String> {
-    let found = match &names.audience {
-        None => claims.texts(AUD),
-        Some(name) => claims.texts(name),
-    };
-    found.into_iter().map(str::to_owned).collect()
+    match &names.audience {
+        None => claims.texts(AUD).into_iter().map(str::to_owned).collect(),
+        // Often a client, which may be a number.
+        Some(name) if claims.is_number(name) => claims.id(name).into_iter().map(Into::into).collect(),
+        Some(name) => claims.texts(name).into_iter().map(str::to_owned).collect(),
+    }
 }
 
 /// `aud`, where it is there beside another claim that says so.

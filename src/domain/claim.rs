@@ -4,9 +4,9 @@ use std::fmt;
 
 /// Names a claim: the member of that exact name, else a way into nested objects.
 ///
-/// A text is both: `realm_access.roles` is the member of that name, or `roles` in `realm_access`. A list is a way only, and
-/// spells what a text cannot: `["https://idp.example/claims", roles]`. It is written, in the log and wherever else a claim is
-/// a text, as a JSON array.
+/// A text is both: `realm_access.roles` is the member of that name, or `roles` in `realm_access`. A list is a way
+/// only, and spells what a text cannot: `["https://idp.example/claims", roles]`. It is written, in the log and wherever
+/// else a claim is a text, as a JSON array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimName {
     text: String,

@@ -199,6 +199,11 @@ impl<'a> Claims<'a> {
         Vec::new()
     }
 
+    /// Whether the claim is a number, of whatever kind.
+    pub(super) fn is_number(&self, name: &ClaimName) -> bool {
+        matches!(name.place(self.members), Found::Here(Value::Number(_)))
+    }
+
     /// Names that grant and are never compared for denial: a list of texts, one text, or an object whose keys they
     /// are, but for those that are `false` (Zitadel's roles). Anything else in it names nothing and is no flaw.
     pub(super) fn names<N: Name + ?Sized>(&self, name: &N) -> Vec<&'a str> {

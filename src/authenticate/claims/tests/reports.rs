@@ -355,6 +355,7 @@ async fn the_audience_may_be_another_claim_and_aud_must_fit_too() {
         let read = named(names(), changes.clone()).await;
         assert_eq!((read.flaw, read.is_for(&required)), (None, fits), "{changes}");
     }
+    assert!(named(names(), json!({ "client_id": 31, "aud": null })).await.is_for(&["31".to_owned()]));
     let wrong = named(names(), json!({ "client_id": "mesh", "aud": 5 })).await;
     assert_eq!(wrong.flaw, Some(Reason::BadClaims));
     let same = ClaimNames { audience: name("aud"), ..ClaimNames::default() };
