@@ -195,7 +195,7 @@ fn reason(error: &Unverified) -> Reason {
 fn of_keys(error: &Unverified, rules: &IssuerRules, header: &Header) -> Detail {
     let kid = header.kid.as_ref().map_or(String::new(), |kid| format!(", kid {kid}"));
     let claimed = format!("alg {}{kid}", header.algorithm.name());
-    Detail::new(format!("issuer `{}`: {error}", rules.name)).found(&claimed)
+    Detail::new(format!("{error} (issuer `{}`)", rules.name)).found(&claimed)
 }
 
 fn allows(rules: &IssuerRules, algorithm: Algorithm) -> bool {
