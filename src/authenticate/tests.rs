@@ -326,10 +326,14 @@ async fn a_rejection_says_which_key_is_missing_and_marks_what_was_claimed() {
         }
     };
     let (words, _) = told(json!({ "alg": "ES384", "kid": "wide" })).await;
-    assert_eq!(words, "issuer `corp`: the key that the token names is left out: its curve `P-521` is not supported");
+    assert_eq!(words, "the key that the token names is left out: its curve `P-521` is not supported (issuer `corp`)");
     let (words, whole) = told(json!({ "alg": "ES256", "kid": "x\u{1b}]0;" })).await;
-    assert_eq!(words, "issuer `corp`: no key has the `kid` of the token", "nothing of the token");
+    assert_eq!(words, "no key has the `kid` of the token (issuer `corp`)", "nothing of the token");
     assert!(whole.contains("(claimed: alg ES256, kid x\\u{1b}]0;)"), "{whole}");
+    let forged = Signer::new("a", 2).sign(&claims());
+    let found = shown(&by, &[("authorization", &forged)]).await;
+    let [Shown::Rejected { detail: Some(detail), .. }] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(detail.words(), "the signature does not hold with the key that it could be by (issuer `corp`)");
     let (words, _) = told(json!({ "alg": "RS512" })).await;
     assert!(words.contains("there is no key for RS512; left out is key `wide`"), "{words}");
 }

@@ -73,7 +73,7 @@ pub enum Unverified {
     #[error("the key that the token names is not for {}", .0.name())]
     WrongAlgorithm(Algorithm),
     /// So many keys fit, and none of them signed it.
-    #[error("its signature is by none of the {0} keys that could have made it")]
+    #[error("the signature does not hold with {}", of_those(*.0))]
     BadSignature(usize),
 }
 
@@ -82,6 +82,15 @@ impl Unverified {
     #[must_use]
     pub fn is_unknown_key(&self) -> bool {
         matches!(self, Self::UnknownKid | Self::LeftOut(_) | Self::NoneFits { .. })
+    }
+}
+
+/// So many keys, in words.
+fn of_those(tried: usize) -> String {
+    if tried == 1 {
+        "the key that it could be by".to_owned()
+    } else {
+        format!("any of the {tried} keys that it could be by")
     }
 }
 
