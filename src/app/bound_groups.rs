@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::domain::key::{Key, KeyKind};
+use crate::domain::name::Directory;
 use crate::domain::person::Status;
 use crate::state::{Published, State};
 
@@ -25,11 +25,11 @@ pub fn of_nobody(state: &State) -> Vec<BoundGroup> {
     let policy = &state.rules.policy;
     let mut missing = Vec::new();
     for (index, issuer) in (0_u16..).zip(&policy.issuers) {
-        let mut bound: BTreeMap<Key, BoundGroup> = BTreeMap::new();
+        let mut bound: BTreeMap<&str, BoundGroup> = BTreeMap::new();
         for binding in policy.bindings.iter().filter(|binding| binding.issuer == Some(index)) {
             for group in &binding.groups {
                 let of = BoundGroup { issuer: issuer.name.clone(), group: group.clone(), place: binding.place.clone() };
-                bound.entry(key(state, &issuer.name, group)).or_insert(of);
+                bound.entry(group).or_insert(of);
             }
         }
         let sources: Vec<_> = policy.sources.iter().filter(|source| source.issuer == index).collect();
@@ -41,20 +41,21 @@ pub fn of_nobody(state: &State) -> Vec<BoundGroup> {
         let names: BTreeSet<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         let present = |status: Status| status != Status::Departed;
         let people = state.fold.people.iter().map(|known| &known.person);
+        let mut groups: BTreeMap<Directory, BTreeSet<&str>> = BTreeMap::new();
         for person in people.filter(|person| names.contains(person.id.source.as_str()) && present(person.status)) {
-            for group in &person.groups {
-                bound.remove(&key(state, &issuer.name, group));
-            }
+            let source = sources.iter().find(|source| source.name == person.id.source);
+            let Some(directory) = source.map(|source| source.directory) else { continue };
+            groups.entry(directory).or_default().extend(person.groups.iter().map(String::as_str));
+        }
+        for (directory, groups) in groups {
+            let spelt = |group: &str| directory.compares_group(group).fold(group).text.into_owned();
+            let groups: BTreeSet<String> = groups.into_iter().map(spelt).collect();
+            bound.retain(|group, _| !groups.contains(&spelt(group)));
         }
         missing.extend(bound.into_values());
     }
     missing.sort();
     missing
-}
-
-/// As decisions compare groups.
-fn key(state: &State, issuer: &str, group: &str) -> Key {
-    state.fold.keyer.key(KeyKind::Group, &[issuer, group])
 }
 
 /// Warns of each once: when its issuer's sources have listed everybody, and when a configuration names another.

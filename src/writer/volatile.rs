@@ -109,7 +109,10 @@ fn less(fold: &Fold, new: Person) -> Option<Person> {
     if new.status != Status::Active {
         person.status = new.status;
     }
-    person.groups.retain(|group| new.groups.contains(group));
+    let directory = fold.people.directory(&new.id.source);
+    let same = |one: &String, other: &String| directory.is_some_and(|by| by.is_same_group(one, other));
+    let stays = |group: &String| new.groups.contains(group) || new.groups.iter().any(|other| same(group, other));
+    person.groups.retain(stays);
     (person != *known.person).then_some(person)
 }
 

@@ -73,12 +73,17 @@ fn compare(
         }
         match known(&issuer.name, &sources)? {
             Known::TooLittle(why) => warnings.extend(why),
-            Known::All(groups) => warnings.extend(bound.iter().filter(|(group, _)| !groups.contains(**group)).map(
-                |(group, place)| {
-                    let issuer = &issuer.name;
+            Known::All(groups) => {
+                for directory in sources.iter().map(|source| source.directory).collect::<BTreeSet<_>>() {
+                    let spelt = |group: &str| directory.compares_group(group).fold(group).text.into_owned();
+                    let groups: BTreeSet<String> = groups.iter().map(|group| spelt(group)).collect();
+                    bound.retain(|group, _| !groups.contains(&spelt(group)));
+                }
+                let issuer = &issuer.name;
+                warnings.extend(bound.iter().map(|(group, place)| {
                     format!("{place}: bindings: group `{group}` exists in no source of `{issuer}`: nobody is in it, check its spelling")
-                },
-            )),
+                }));
+            }
         }
     }
     Ok(warnings)
