@@ -4,6 +4,7 @@
 //! what is known waits for the end, because only then the guard can judge what is missing (`max_change`). In
 //! memory there is a key for each person listed, and a record for each that differs.
 
+pub(super) mod backwards;
 mod guard;
 mod verdict;
 
@@ -199,6 +200,9 @@ pub(super) fn listing(
     let first = !plan.state.fold.sources.contains_key(source);
     sweep.take(plan, people, first, when);
     if !whole {
+        if backwards::reason(plan, source).is_some() {
+            sweep.waiting.clear();
+        }
         sweep.missing = Some(Vec::new());
         while !sweep.step(plan, when) {
             sweep.step.clear();
