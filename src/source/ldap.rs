@@ -1,6 +1,7 @@
 #![doc = include_str!("ldap.md")]
 
 mod ber;
+mod cursor;
 mod dn;
 mod entry;
 mod examine;
@@ -20,8 +21,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use ldap3::{Scope, ldap_escape};
 
+use cursor::Cursor;
 use entry::{Entry, Key};
-use follow::{Cursor, Hints};
+use follow::Hints;
 use gone::Seen;
 use groups::{Group, Member, Tree};
 pub use link::Server;
@@ -33,6 +35,7 @@ use reading::Again;
 use super::around::Time;
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::SourceError;
+use crate::domain::inbox::Observation;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
 
@@ -133,6 +136,8 @@ struct Client {
     timers: BTreeSet<(Timestamp, Key)>,
     /// The highest `modifyTimestamp` that was seen.
     newest: Option<Timestamp>,
+    /// The server is older than it was, and how that was seen; nobody was told yet.
+    back: Option<String>,
 }
 
 impl<const WAITS: bool> Ldap<WAITS> {
@@ -164,6 +169,7 @@ impl Client {
             tells_deletions: true,
             timers: BTreeSet::new(),
             newest: None,
+            back: None,
         }
     }
 
@@ -240,7 +246,7 @@ impl Client {
         self.link().await?;
         self.know_groups().await?;
         let cursor = cursor.and_then(Cursor::parse);
-        let Hints { mut touched, entries, cursor, more, mut resync, silent } = match self.settings.sync {
+        let Hints { touched, entries, cursor, more, mut resync, silent, back } = match self.settings.sync {
             Sync::Syncrepl => self.hear(cursor).await?,
             Sync::DirSync => self.ask_dirsync(cursor).await?,
             Sync::Poll if self.settings.flavor == Flavor::Ad => self.ask_usn(cursor).await?,
@@ -248,15 +254,24 @@ impl Client {
         };
         let due = self.due();
         let more = more || due.len() == DUE;
-        touched.extend(&due);
-        let again = self.read_again(touched, entries).await;
+        let again = self.read_again(touched, entries, &due).await;
         // Whoever's time it is and could not be read is looked at the next time.
-        let Again { observations, hidden, trouble } =
+        let Again { mut observations, hidden, trouble } =
             again.inspect_err(|_| self.timers.extend(due.into_iter().map(|key| (Timestamp::MIN, key))))?;
         resync |= self.doubts(hidden);
+        if let Some(how) = back.or_else(|| self.back.take()) {
+            // First: what is told beside it is told by the older one.
+            observations.insert(0, self.went_back(&how));
+            resync = true;
+        }
         let silent = silent || self.doubt;
         let cursor = cursor.and_then(|cursor| cursor.text());
         Ok(Changes { observations, cursor, more, resync, silent, trouble })
+    }
+
+    fn went_back(&self, how: &str) -> Observation {
+        let because = format!("the provider is older than it was, as if restored from a backup: {how}");
+        Observation::WentBack { source: self.settings.name.clone(), because }
     }
 
     /// Whose standing ends now, by what was read of them.

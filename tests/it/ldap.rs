@@ -2,7 +2,7 @@
 //!
 //! On threads: whoever waits for the service to stop must not keep its caller from hanging up.
 
-mod check;
+pub mod check;
 mod polled;
 mod rights;
 pub mod stage;

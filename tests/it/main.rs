@@ -35,6 +35,7 @@ mod providers;
 mod races;
 mod reload;
 mod restart;
+mod samba;
 mod silent;
 mod sources;
 mod troubles;

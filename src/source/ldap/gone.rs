@@ -14,6 +14,7 @@ use super::entry::{Entry, Key};
 use super::link::Search;
 use super::{Client, Flavor, NOTHING, ber};
 use crate::domain::inbox::Observation;
+use crate::domain::time::Timestamp;
 use crate::source::error::SourceError;
 
 /// Others who are looked for. Some of them may be gone by now as well.
@@ -32,6 +33,8 @@ pub(super) struct Seen {
     above: u64,
     /// How many listings had been begun.
     listing: u64,
+    /// When it was last written, as the server says.
+    pub(super) written: Option<Timestamp>,
 }
 
 /// Where somebody was who is not found.
@@ -47,11 +50,11 @@ enum Place {
 
 impl Seen {
     /// Seen under this name.
-    pub(super) fn at(dn: &str, listing: u64) -> Self {
+    pub(super) fn at(dn: &str, listing: u64, written: Option<Timestamp>) -> Self {
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
         let spelt = normal(dn);
         let above = super::dn::above(&spelt);
-        Self { name: hasher.hash_one(dn), above: hasher.hash_one(above), listing }
+        Self { name: hasher.hash_one(dn), above: hasher.hash_one(above), listing, written }
     }
 
     /// Whether this listing had them, or somebody saw them since.
@@ -189,16 +192,17 @@ impl Client {
     }
 
     /// Whether Active Directory shows what is deleted. It does not say what it does not show; but the container of
-    /// deleted entries counts as deleted itself, and who may read it sees what is in it.
+    /// deleted entries counts as deleted itself, and who may read that of it may read what is in it. That it is found is not
+    /// enough: Samba shows it, and nothing in it, to everybody.
     pub(super) async fn sees_deletions(&mut self, context: &str) -> Result<bool, SourceError> {
         let search = Search {
             scope: Scope::Base,
-            attributes: vec![NOTHING.to_owned()],
+            attributes: vec!["isDeleted".to_owned()],
             controls: vec![ber::show_deleted()],
             ..self.search(&format!("CN=Deleted Objects,{context}"), "(isDeleted=TRUE)".to_owned())
         };
         let found = self.link().await?.search("look for deleted entries", search).await?;
-        let sees = !found.entries.is_empty();
+        let sees = found.entries.iter().any(|entry| entry.is("isDeleted", "true"));
         if std::mem::replace(&mut self.tells_deletions, sees) && !sees {
             tracing::warn!(
                 source.name = %self.settings.name,

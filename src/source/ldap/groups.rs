@@ -38,7 +38,8 @@ impl Group {
         if !CLASSES.iter().any(|class| entry.is("objectClass", class)) {
             return None;
         }
-        let by_dn = entry.texts("member").chain(entry.texts("uniqueMember")).map(|dn| Member::Dn(normal(dn)));
+        let unique = entry.texts("uniqueMember").map(without_uid);
+        let by_dn = entry.texts("member").chain(unique).map(|dn| Member::Dn(normal(dn)));
         let by_uid = entry.texts("memberUid").map(|uid| Member::Uid(uid.to_owned()));
         Some(Self {
             dn: entry.dn.clone(),
@@ -52,6 +53,16 @@ impl Group {
     fn concerned(&self) -> impl Iterator<Item = Member> {
         self.members.iter().cloned().chain(self.sid.clone().map(Member::Primary))
     }
+}
+
+/// The name in a value of `uniqueMember`, without the identifier that may stand behind it: `#`, and binary digits as
+/// `'0101'B` (RFC 4517 section 3.3.21). A `#` in the name itself is not escaped there: the last one counts.
+fn without_uid(value: &str) -> &str {
+    let is_uid = |text: &str| {
+        let digits = text.strip_prefix('\'').and_then(|text| text.strip_suffix("'B"));
+        digits.is_some_and(|digits| digits.bytes().all(|byte| matches!(byte, b'0' | b'1')))
+    };
+    value.rsplit_once('#').filter(|(_, uid)| is_uid(uid)).map_or(value, |(name, _)| name)
 }
 
 /// All groups.

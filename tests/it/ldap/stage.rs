@@ -36,8 +36,13 @@ pub fn source(files: &Installation, url: &str, more: &str) -> String {
 
 impl Stage {
     pub async fn start(port: u16, more: &str) -> Self {
+        Self::with(|files| source(files, &format!("ldap://127.0.0.1:{port}"), more)).await
+    }
+
+    /// With a source called `ad`, of three people at least.
+    pub async fn with(sources: impl FnOnce(&Installation) -> String) -> Self {
         let (files, issuer) = (Installation::new(""), DevIssuer::start().await);
-        let sources = source(&files, &format!("ldap://127.0.0.1:{port}"), more);
+        let sources = sources(&files);
         files.write("20-rules.yaml", &format!("{RULES}{}{sources}", issuer.section()));
         let offboard = files.start().await;
         offboard.has_keys("dev").await;
@@ -91,7 +96,11 @@ impl Stage {
     }
 
     pub fn sync(&self) -> (i32, String) {
-        let (code, out, error) = self.offboard.run(&self.files.token_file(), &["source", "sync", "ad", "--full"]);
+        self.run(&["source", "sync", "ad", "--full"])
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> (i32, String) {
+        let (code, out, error) = self.offboard.run(&self.files.token_file(), arguments);
         (code, format!("{out}{error}"))
     }
 }
