@@ -132,12 +132,18 @@ struct Client {
     judged: Option<Timestamp>,
     /// The server says what it deletes. Until it was asked once, it is taken to.
     tells_deletions: bool,
+    /// Whether DirSync does, where the container of what is deleted may not be read; asked once for each connection.
+    dirsync_tells: Option<bool>,
     /// Who has to be looked at again when: nothing is written to an entry when it expires.
     timers: BTreeSet<(Timestamp, Key)>,
     /// The highest `modifyTimestamp` that was seen.
     newest: Option<Timestamp>,
     /// The server is older than it was, and how that was seen; nobody was told yet.
     back: Option<String>,
+    /// The writer was told, and no listing was taken since.
+    older: bool,
+    /// It may be another one since: the right one is back, perhaps.
+    reopened: bool,
 }
 
 impl<const WAITS: bool> Ldap<WAITS> {
@@ -167,9 +173,12 @@ impl Client {
             doubt: false,
             judged: None,
             tells_deletions: true,
+            dirsync_tells: None,
             timers: BTreeSet::new(),
             newest: None,
             back: None,
+            older: false,
+            reopened: false,
         }
     }
 
@@ -181,6 +190,7 @@ impl Client {
     fn disconnect(&mut self) {
         (self.link, self.stream) = (None, None);
         (self.refreshed, self.draining) = (false, false);
+        self.dirsync_tells = None;
     }
 
     /// A listing is bound to its connection for as long as it is read.
@@ -197,6 +207,7 @@ impl Client {
             // A base that is not there is never "everybody left".
             link.list("find `base_dn`", at_base(&self.settings.base_dn, &[NOTHING])).await?;
             self.link = Some(link);
+            self.reopened |= self.older;
         }
         self.link.as_mut().ok_or(SourceError::Unreachable { step: "connect", cause: "no connection".to_owned() })
     }
@@ -258,7 +269,7 @@ impl Client {
         // Whoever's time it is and could not be read is looked at the next time.
         let Again { mut observations, hidden, trouble } =
             again.inspect_err(|_| self.timers.extend(due.into_iter().map(|key| (Timestamp::MIN, key))))?;
-        resync |= self.doubts(hidden);
+        resync |= self.doubts(hidden) | std::mem::take(&mut self.reopened);
         if let Some(how) = back.or_else(|| self.back.take()) {
             // First: what is told beside it is told by the older one.
             observations.insert(0, self.went_back(&how));
@@ -269,7 +280,8 @@ impl Client {
         Ok(Changes { observations, cursor, more, resync, silent, trouble })
     }
 
-    fn went_back(&self, how: &str) -> Observation {
+    fn went_back(&mut self, how: &str) -> Observation {
+        self.older = true;
         let because = format!("the provider is older than it was, as if restored from a backup: {how}");
         Observation::WentBack { source: self.settings.name.clone(), because }
     }

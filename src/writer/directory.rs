@@ -61,8 +61,8 @@ pub(super) fn observe(
     match observation {
         Observation::Change { person, at, .. } => {
             source_rules(plan, &person.id.source)?;
-            if let Some(counts) = backwards::counts(plan, sweeps, person) {
-                change(plan, counts, id, When { now, provider: *at });
+            if backwards::counts(plan, sweeps, person) {
+                change(plan, person.clone(), id, When { now, provider: *at });
             }
             sweep::seen(plan, sweeps, person, now);
         }

@@ -4,6 +4,7 @@
 
 pub mod check;
 mod polled;
+mod restored;
 mod rights;
 pub mod stage;
 

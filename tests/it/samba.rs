@@ -6,7 +6,8 @@ mod restored;
 use crate::ldap::stage::Stage;
 use crate::support::installation::Installation;
 use crate::support::samba::{
-    ADMIN, ADMIN_PASSWORD, BASE, PLAIN, READER_PASSWORD, REPLICA, Samba, group, person, ticks,
+    ADMIN, ADMIN_PASSWORD, BASE, CHANGES, DISABLED, ENABLED, PLAIN, READER, READER_PASSWORD, Samba, group, person,
+    ticks,
 };
 use crate::support::until;
 
@@ -23,7 +24,7 @@ fn source(files: &Installation, samba: &Samba, (reader, password): (&str, &str),
 
 /// Who may follow it in which way.
 const WAYS: [(&str, &str, &str); 2] =
-    [("sync: dirsync", REPLICA, READER_PASSWORD), ("sync: poll", ADMIN, ADMIN_PASSWORD)];
+    [("sync: dirsync", READER, READER_PASSWORD), ("sync: poll", READER, READER_PASSWORD)];
 
 /// alice, bob and carol, all in `devs`, and the service that follows.
 async fn staged(way: &(&str, &str, &str)) -> Option<(Samba, Stage)> {
@@ -41,9 +42,9 @@ async fn leavers(way: &(&str, &str, &str)) {
     let Some((samba, mut stage)) = staged(way).await else { return };
     let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
     assert_eq!(stage.verdict(&alice).await, "allowed");
-    samba.set(&person("alice"), "userAccountControl", Some("514"));
+    samba.set(&person("alice"), "userAccountControl", Some(DISABLED));
     stage.becomes(&alice, "revoked_person").await;
-    samba.set(&person("alice"), "userAccountControl", Some("512"));
+    samba.set(&person("alice"), "userAccountControl", Some(ENABLED));
     let again = stage.later_token("alice").await;
     stage.becomes(&again, "allowed").await;
     assert_eq!(stage.verdict(&alice).await, "issued_before_cutoff", "what was issued before stays dead");

@@ -223,7 +223,8 @@ impl Client {
         }
         self.draining &= more;
         let cursor = Some(Cursor::DirSync(DirSync::of(STANDARD.encode(cookie), counter)));
-        Ok(Hints { touched, cursor, more, resync: first, back, ..Hints::default() })
+        let silent = !self.hears_deletions(&base).await?;
+        Ok(Hints { touched, cursor, more, resync: first, silent, back, ..Hints::default() })
     }
 
     async fn dirsync(&mut self, step: &'static str, base: &str, cookie: Vec<u8>) -> Result<Found, SourceError> {

@@ -95,6 +95,7 @@ impl Client {
 
     /// The groups of a listing that was taken are those that count from now on. Those of one that was not never did.
     pub(super) fn conclude(&mut self, taken: bool) {
+        self.older &= !taken;
         let Some(next) = self.next.take() else { return };
         self.timers.extend(next.told.into_iter().map(|key| (Timestamp::MIN, key)));
         if taken && next.whole {

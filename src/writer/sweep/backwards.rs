@@ -35,16 +35,12 @@ pub(in crate::writer) fn went_back(plan: &mut Plan, sweeps: &mut Sweeps, (source
     }
 }
 
-/// What counts of a record that came by itself: all of it, or only what it takes away.
-pub(in crate::writer) fn counts(plan: &Plan, sweeps: &mut Sweeps, person: &Person) -> Option<Person> {
-    let key = person_key(&plan.state.fold.keyer, &person.id);
-    if person.status != Status::Active || reason(plan, &person.id.source).is_none() {
-        sweeps.touched(&person.id.source, key);
-        return Some(person.clone());
+/// Whether a record that came by itself counts: of somebody who is active it says what it gives and what it does not, and
+/// both wait. What a listing says of them stays, since that is all that an operator will see of it.
+pub(in crate::writer) fn counts(plan: &Plan, sweeps: &mut Sweeps, person: &Person) -> bool {
+    if person.status == Status::Active && reason(plan, &person.id.source).is_some() {
+        return false;
     }
-    // What a listing says of them stays, and waits: it is all that an operator will see of it.
-    let known = plan.state.fold.people.get(key).filter(|known| known.person.status == Status::Active)?;
-    let mut known = Person::clone(&known.person);
-    known.groups.retain(|group| person.groups.contains(group));
-    Some(known)
+    sweeps.touched(&person.id.source, person_key(&plan.state.fold.keyer, &person.id));
+    true
 }

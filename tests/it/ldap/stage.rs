@@ -81,8 +81,16 @@ impl Stage {
     }
 
     pub async fn becomes(&mut self, token: &str, verdict: &str) {
-        until(&format!("the verdict is {verdict}"), async || (self.verdict(token).await == verdict).then_some(()))
-            .await;
+        let mut last = String::new();
+        until(&format!("the verdict is {verdict}"), async || {
+            let now = self.verdict(token).await;
+            if now != last {
+                eprintln!("the verdict is {now}, where {verdict} is wanted");
+                last = now;
+            }
+            (last == verdict).then_some(())
+        })
+        .await;
     }
 
     pub fn source(&self) -> String {

@@ -7,11 +7,9 @@ const ISSUER: &str =
     "issuers: [{ name: dev, issuer: 'http://dev', audiences: [mesh], jwks: { uri: 'http://dev/jwks' } }]\n";
 
 /// Everybody sees the container of what is deleted, and nothing in it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_without_rights_knows_that_it_hears_of_no_deletion() {
-    let Some((samba, mut stage)) = staged(&("sync: poll, max_staleness: 2s", PLAIN, READER_PASSWORD)).await else {
-        return;
-    };
+async fn hears_of_no_deletion(way: &str, reader: &str) {
+    let way = format!("{way}, max_staleness: 2s");
+    let Some((samba, mut stage)) = staged(&(&way, reader, READER_PASSWORD)).await else { return };
     let (alice, bob) = (stage.token("alice").await, stage.token("bob").await);
     stage.becomes(&alice, "allowed").await;
     let (code, text) = stage.run(&["source", "check", "ad", "-o", "json"]);
@@ -22,11 +20,22 @@ async fn a_reader_without_rights_knows_that_it_hears_of_no_deletion() {
     // Nothing of it is claimed to be fresh.
     until("it is stale", async || stage.source().contains("\"stale\":true").then_some(())).await;
     samba.delete(&person("alice"));
-    samba.set(&person("bob"), "userAccountControl", Some("514"));
+    samba.set(&person("bob"), "userAccountControl", Some(DISABLED));
     stage.becomes(&bob, "revoked_person").await;
     assert_eq!(stage.verdict(&alice).await, "allowed");
     let (code, text) = stage.sync();
     assert_eq!((code, stage.verdict(&alice).await), (0, "revoked_person".into()), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_polls_without_rights_hears_of_none() {
+    hears_of_no_deletion("sync: poll", PLAIN).await;
+}
+
+/// DirSync goes on telling what changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_only_ask_what_changes_hears_of_none() {
+    hears_of_no_deletion("sync: dirsync", CHANGES).await;
 }
 
 /// Who may hear of them is not warned, in neither way; and who may not ask by DirSync is told which right that takes.
@@ -36,8 +45,11 @@ async fn what_is_missing_is_said() {
     samba.add_person("alice");
     let files = Installation::new("");
     for (sync, reader, password, expected) in [
-        (WAYS[0].0, REPLICA, READER_PASSWORD, None),
-        (WAYS[1].0, ADMIN, ADMIN_PASSWORD, None),
+        ("sync: dirsync", READER, READER_PASSWORD, None),
+        ("sync: poll", READER, READER_PASSWORD, None),
+        ("sync: dirsync", ADMIN, ADMIN_PASSWORD, None),
+        ("sync: poll", ADMIN, ADMIN_PASSWORD, None),
+        ("sync: dirsync", CHANGES, READER_PASSWORD, Some("CN=Deleted Objects")),
         ("sync: dirsync", PLAIN, READER_PASSWORD, Some("Replicating Directory Changes")),
         ("sync: poll", PLAIN, READER_PASSWORD, Some("CN=Deleted Objects")),
         ("sync: poll", PLAIN, "not the password", Some("invalid credentials (49)")),

@@ -9,15 +9,15 @@ async fn restored(way: &(&str, &str, &str)) {
     let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
     let erin = stage.token("erin").await;
     stage.becomes(&erin, "allowed").await;
-    samba.set(&person("carol"), "userAccountControl", Some("514"));
+    samba.set(&person("carol"), "userAccountControl", Some(DISABLED));
     stage.becomes(&carol, "revoked_person").await;
     samba.stop();
     samba.back_up();
     samba.resume().await;
-    samba.set(&person("alice"), "userAccountControl", Some("514"));
+    samba.set(&person("alice"), "userAccountControl", Some(DISABLED));
     samba.delete(&person("bob"));
     samba.member("delete", "devs", &person("erin"));
-    samba.set(&person("carol"), "userAccountControl", Some("512"));
+    samba.set(&person("carol"), "userAccountControl", Some(ENABLED));
     for (token, verdict) in [(&alice, "revoked_person"), (&bob, "revoked_person"), (&erin, "no_permission")] {
         stage.becomes(token, verdict).await;
     }
@@ -33,7 +33,7 @@ async fn restored(way: &(&str, &str, &str)) {
     samba.set(&person("alice"), "mail", Some("back@example.org"));
     samba.set(&person("bob"), "mail", Some("back@example.org"));
     samba.add_person("frank");
-    samba.set(&person("erin"), "userAccountControl", Some("514"));
+    samba.set(&person("erin"), "userAccountControl", Some(DISABLED));
     stage.becomes(&erin, "revoked_person").await;
     let (alice, bob) = (stage.later_token("alice").await, stage.later_token("bob").await);
     assert_eq!(

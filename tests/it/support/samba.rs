@@ -16,11 +16,17 @@ use super::{Scratch, root, until};
 pub const BASE: &str = "DC=example,DC=org";
 pub const ADMIN: &str = "CN=Administrator,CN=Users,DC=example,DC=org";
 pub const ADMIN_PASSWORD: &str = "Adm1n-secret!";
-/// It may hear what changes (DirSync).
-pub const REPLICA: &str = "CN=replica,CN=Users,DC=example,DC=org";
+/// It may hear what changes and is deleted.
+pub const READER: &str = "CN=reader,CN=Users,DC=example,DC=org";
+/// It may hear what changes (DirSync), and see nothing that is deleted.
+pub const CHANGES: &str = "CN=changes,CN=Users,DC=example,DC=org";
 /// It may no more than everybody.
 pub const PLAIN: &str = "CN=plain,CN=Users,DC=example,DC=org";
 pub const READER_PASSWORD: &str = "Read3r-secret!";
+
+/// `userAccountControl` of an account that needs no password.
+pub const ENABLED: &str = "544";
+pub const DISABLED: &str = "546";
 
 pub struct Samba {
     pub address: String,
@@ -58,7 +64,7 @@ fn made() -> PathBuf {
     let _one = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let version = succeeds(Command::new("/usr/sbin/samba").arg("--version"));
     let version: String = version.chars().filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c)).collect();
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{version}-domain"));
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{version}-domain-2"));
     if !place.join("made").exists() {
         let beside = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         succeeds(Command::new("bash").arg(script()).arg("--make").arg(beside.path()));
@@ -138,15 +144,10 @@ impl Samba {
         assert!(done.status.success(), "{ldif}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
-    /// Somebody in `OU=Staff`, enabled and with a password.
+    /// Somebody in `OU=Staff`, enabled. A password would be new, and a token of the same second older than that.
     pub fn add_person(&self, name: &str) {
-        let password: Vec<u8> = format!("\"{name}-Secr3t!\"").encode_utf16().flat_map(u16::to_le_bytes).collect();
-        self.modify(&format!(
-            "dn: {}\nchangetype: add\nobjectClass: user\nsAMAccountName: {name}\nmail: {name}@example.org\n\
-             userAccountControl: 512\nunicodePwd:: {}\n",
-            person(name),
-            STANDARD.encode(password)
-        ));
+        let own = format!("sAMAccountName: {name}\nmail: {name}@example.org\nuserAccountControl: {ENABLED}\n");
+        self.modify(&format!("dn: {}\nchangetype: add\nobjectClass: user\n{own}", person(name)));
     }
 
     pub fn add_group(&self, name: &str, members: &[String]) {

@@ -10,12 +10,33 @@ set -euo pipefail
 dir=$(realpath -m "$1") address=${2:-127.0.0.1}
 conf=$dir/dc/etc/smb.conf
 
-# A reader that may hear what changes and is deleted (DirSync), and one that may no more than everybody.
+# `reader` may hear what changes (DirSync) and is deleted, `changes` only what changes, and `plain` no more than everybody.
 add_readers() {
   local sam=(-s "$conf" -H "$dir/dc/private/sam.ldb")
-  for reader in replica plain; do samba-tool user create "${sam[@]}" $reader 'Read3r-secret!'; done
-  samba-tool dsacl set "${sam[@]}" --objectdn=DC=example,DC=org --action=allow --car=get-changes \
-    --trusteedn=CN=replica,CN=Users,DC=example,DC=org
+  for reader in reader changes plain; do samba-tool user create "${sam[@]}" $reader 'Read3r-secret!'; done
+  for reader in reader changes; do
+    samba-tool dsacl set "${sam[@]}" --objectdn=DC=example,DC=org --action=allow --car=get-changes \
+      --trusteedn=CN=$reader,CN=Users,DC=example,DC=org
+  done
+  # What `dsacls "CN=Deleted Objects,…" /g EXAMPLE\reader:LCRP` does elsewhere: samba-tool does not find the container.
+  sid=$(samba-tool user show "${sam[@]}" reader --attributes=objectSid | sed -n 's/^objectSid: //p')
+  /usr/bin/python3 - "$conf" "$dir/dc/private/sam.ldb" "$sid" <<'PYTHON'
+import sys
+from samba.auth import system_session
+from samba.param import LoadParm
+from samba.samdb import SamDB
+from samba.sd_utils import SDUtils
+
+conf, database, sid = sys.argv[1:]
+settings = LoadParm()
+settings.load(conf)
+sd = SDUtils(SamDB(database, lp=settings, session_info=system_session(settings)))
+container, controls = "CN=Deleted Objects,DC=example,DC=org", ["show_deleted:1"]
+rights = sd.read_sd_on_dn(container, controls=controls).as_sddl(sd.domain_sid)
+first = rights.index("(")
+rights = f"{rights[:first]}(A;CI;LCRP;;;{sid}){rights[first:]}"
+sd.modify_sd_on_dn(container, rights, controls=controls + ["sd_flags:1:4"])
+PYTHON
 }
 
 if [ ! -e "$dir/made" ]; then
