@@ -254,13 +254,13 @@ impl Client {
             let search = self.search(&self.settings.base_dn, format!("(&{}{})", self.by_key(key), self.everything()));
             found.push((key, self.link().await?.list("read a changed entry", search).await?.into_iter().next()));
         }
-        // Our clock alone asked for them: that they are not found is no event. One that only a listing has is not to be told
-        // of either, where the server went back.
+        let hidden = self.hidden(&found).await?;
+        found.retain(|(key, _)| !hidden.contains(key));
+        // Our clock alone asked for these. That they are not found is no event, and a listing has to tell: they may be missing
+        // from a server that went back.
         let unsaid = |(key, entry): &(Key, Option<Entry>)| entry.is_none() && !said.contains(key);
         let missed = found.iter().any(|found| unsaid(found) && self.known.contains_key(&found.0));
         found.retain(|found| !unsaid(found));
-        let hidden = self.hidden(&found).await?;
-        found.retain(|(key, _)| !hidden.contains(key));
         // Groups first: whoever was touched together with one is seen in it, or no longer.
         for (key, entry) in found {
             let group = match &entry {
