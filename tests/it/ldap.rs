@@ -3,6 +3,7 @@
 //! On threads: whoever waits for the service to stop must not keep its caller from hanging up.
 
 pub mod check;
+mod limits;
 mod polled;
 mod restored;
 mod rights;

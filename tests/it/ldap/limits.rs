@@ -1,0 +1,45 @@
+//! A server that limits, or does not let us in any more: what is wrong is said, and nobody leaves by it.
+
+use super::stage::Stage;
+use crate::support::slapd::{Choices, READER, Slapd};
+use crate::support::until;
+
+/// A size limit cuts off what a stream tells, and each listing that is not read in pages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_size_limit_is_named_with_its_remedy() {
+    for more in ["", "sync: poll, poll: 100ms"] {
+        let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
+        slapd.add_people(3);
+        let mut stage = Stage::start(slapd.port, more).await;
+        let alice = stage.token("alice").await;
+        stage.becomes(&alice, "allowed").await;
+        slapd.stop();
+        slapd.choices.limits = "limits dn.exact=\"cn=sync,ou=svc,dc=example,dc=org\" size=2";
+        slapd.resume().await;
+        stage.restart().await;
+        until("the limit is named", async || {
+            let text = stage.source();
+            (text.contains("sizeLimitExceeded") && text.contains("size=unlimited")).then_some(())
+        })
+        .await;
+        let (code, text) = stage.sync();
+        assert!(code != 0 && text.contains("sizeLimitExceeded") && !text.contains("connection was lost"), "{text}");
+        assert_eq!(stage.verdict(&alice).await, "allowed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_password_is_wrong_until_the_file_has_it() {
+    let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
+    let mut stage = Stage::start(slapd.port, "").await;
+    let alice = stage.token("alice").await;
+    slapd.modify(&format!("dn: {READER}\nchangetype: modify\nreplace: userPassword\nuserPassword: rotated-1\n"));
+    slapd.stop();
+    slapd.resume().await;
+    let said = async || stage.source().contains("`bind_password_file` is wrong").then_some(());
+    until("the password is said to be wrong", said).await;
+    assert_eq!(stage.verdict(&alice).await, "allowed");
+    std::fs::write(stage.files.path("ldap-password"), "rotated-1\n").unwrap();
+    slapd.set("alice", "pwdAccountLockedTime", Some("000001010000Z"));
+    stage.becomes(&alice, "revoked_person").await;
+}
