@@ -34,7 +34,7 @@ use reading::Again;
 
 use super::around::Time;
 use super::directory::{Changes, Directory, Finding, Page};
-use super::error::SourceError;
+use super::error::{SourceError, chain};
 use crate::domain::inbox::Observation;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
@@ -112,6 +112,8 @@ struct Client {
     /// The connection of the listing that is on its way: OpenLDAP remembers one place of a search in pages for each
     /// connection, and what is asked between two pieces of a listing may come in pages too.
     lister: Option<Link>,
+    /// Why that connection is gone, if it is.
+    broken: Option<String>,
     stream: Option<Stream>,
     /// The stream has told everything that happened before it began.
     refreshed: bool,
@@ -162,6 +164,7 @@ impl Client {
             time,
             link: None,
             lister: None,
+            broken: None,
             stream: None,
             refreshed: false,
             draining: false,
@@ -193,9 +196,11 @@ impl Client {
         self.dirsync_tells = None;
     }
 
-    /// A listing is bound to its connection for as long as it is read.
-    fn stop_listing(&mut self) {
+    /// A listing is bound to its connection for as long as it is read. Whoever asks for its next piece is told why there is
+    /// none.
+    fn stop_listing(&mut self, error: &SourceError) {
         self.disconnect();
+        self.broken = Some(chain(error)).filter(|_| self.lister.is_some()).or_else(|| self.broken.take());
         self.lister = None;
         self.next = self.next.take().filter(|next| next.read);
     }
@@ -350,7 +355,7 @@ impl<const WAITS: bool> Directory for Ldap<WAITS> {
 
     async fn page(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
         let page = Box::pin(self.0.list_on(place)).await;
-        page.inspect_err(|_| self.0.stop_listing())
+        page.inspect_err(|error| self.0.stop_listing(error))
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {

@@ -27,7 +27,7 @@ pub(super) fn refused(step: &'static str, rc: u32, text: &str) -> SourceError {
         10 => wrong("referral: the server refers to another one, which is never followed: name that one in `url`"),
         12 => wrong("the server does not know the control that this way to sync needs"),
         34 => wrong("`base_dn` or `bind_dn` is not a name"),
-        4 => later(
+        4 => wrong(
             "sizeLimitExceeded: the server cuts the answer off; raise the size limit of `bind_dn` (OpenLDAP: limits \
              dn.exact=… size=unlimited; 389 DS: nsSizeLimit: -1 in its entry)",
         ),
@@ -35,7 +35,7 @@ pub(super) fn refused(step: &'static str, rc: u32, text: &str) -> SourceError {
             "timeLimitExceeded: the server ran out of time; raise the time limit of `bind_dn` (OpenLDAP: limits \
              dn.exact=… time=unlimited), or add indexes",
         ),
-        11 => later(
+        11 => wrong(
             "adminLimitExceeded: the server's administrative limit is too low for this (OpenLDAP: limits dn.exact=… \
              size=unlimited size.pr=unlimited; 389 DS: nsLookThroughLimit: -1 in its entry)",
         ),

@@ -39,7 +39,8 @@ impl Client {
         let search = if place.groups { self.search_groups() } else { self.search_people(None) };
         let step = if place.groups { "list groups" } else { "list people" };
         let Some(lister) = self.lister.as_mut().filter(|_| place.listing == self.listings) else {
-            let what = "the connection was lost in the middle of the listing".to_owned();
+            let why = self.broken.take().unwrap_or_else(|| "another one was begun".to_owned());
+            let what = format!("the listing broke off in the middle: {why}");
             return Err(SourceError::Malformed { step, what });
         };
         let (entries, next) = lister.page(step, search, (ROWS, place.cookie)).await?;

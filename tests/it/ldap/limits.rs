@@ -43,3 +43,28 @@ async fn another_password_is_wrong_until_the_file_has_it() {
     slapd.set("alice", "pwdAccountLockedTime", Some("000001010000Z"));
     stage.becomes(&alice, "revoked_person").await;
 }
+
+/// A listing that is cut off behind its first piece: what comes of that is not that its connection is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_size_limit_is_named_in_the_middle_of_a_listing() {
+    let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
+    let mut stage = Stage::start(slapd.port, "").await;
+    let alice = stage.token("alice").await;
+    slapd.add_people(640);
+    slapd.stop();
+    slapd.choices.limits = "limits dn.exact=\"cn=sync,ou=svc,dc=example,dc=org\" size=600";
+    slapd.resume().await;
+    let (code, text) = stage.sync();
+    let said = |text: &str| text.contains("sizeLimitExceeded") && text.contains("size=unlimited");
+    assert!(code != 0 && said(&text), "{text}");
+    // It is tried again by itself, which is no better.
+    let failed = |log: &str| log.lines().filter(|line| line.contains("list people: ")).map(str::to_owned).collect();
+    let failures: Vec<String> = until("it fails twice more", async || {
+        let all: Vec<String> = failed(&stage.offboard.process.output());
+        (all.len() >= 3).then_some(all)
+    })
+    .await;
+    assert!(failures.iter().all(|line| said(line)), "{failures:?}");
+    assert!(said(&stage.source()), "{}", stage.source());
+    assert_eq!(stage.verdict(&alice).await, "allowed");
+}
