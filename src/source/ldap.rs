@@ -33,7 +33,7 @@ use listing::Next;
 use reading::Again;
 
 use super::around::Time;
-use super::directory::{Changes, Directory, Finding, Page};
+use super::directory::{Changes, Directory, Finding, Page, went_back};
 use super::error::{SourceError, chain};
 use crate::domain::inbox::Observation;
 use crate::domain::person::Person;
@@ -287,8 +287,7 @@ impl Client {
 
     fn went_back(&mut self, how: &str) -> Observation {
         self.older = true;
-        let because = format!("the provider is older than it was, as if restored from a backup: {how}");
-        Observation::WentBack { source: self.settings.name.clone(), because }
+        went_back(&self.settings.name, how)
     }
 
     /// Whose standing ends now, by what was read of them.
