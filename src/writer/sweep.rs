@@ -209,7 +209,7 @@ pub(super) fn listing(
         }
         return Ok(Outcome::default());
     }
-    let passed = sweep.judged(plan, &rules, at, now).map_err(|held| hold(plan, held, now))?;
+    let passed = sweep.judged(plan, &rules, at, now).map_err(|held| hold(plan, *held, now))?;
     sweep.missing = Some(passed.missing);
     while !sweep.step(plan, when) {
         sweep.step.clear();
@@ -298,7 +298,7 @@ pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now
             Ok(Passed { missing, left_out, .. }) => (sweep.missing, sweep.left_out) = (Some(missing), left_out),
             Err(held) => {
                 sweeps.under_way.remove(end.source);
-                return Err(hold(plan, held, now));
+                return Err(hold(plan, *held, now));
             }
         }
     }

@@ -97,7 +97,13 @@ impl Sweep {
     }
 
     /// Asks the guard: what the listing leaves out, if that is not too much.
-    pub(super) fn judged(&self, plan: &Plan, rules: &SourceRules, at: Timestamp, now: Now) -> Result<Passed, HeldBack> {
+    pub(super) fn judged(
+        &self,
+        plan: &Plan,
+        rules: &SourceRules,
+        at: Timestamp,
+        now: Now,
+    ) -> Result<Passed, Box<HeldBack>> {
         let source = rules.name.as_str();
         let missing: Vec<PersonId> = self.absent(plan, source).map(|known| known.person.id.clone()).collect();
         let mut groups = self.memberships(plan, source);
@@ -138,7 +144,8 @@ impl Sweep {
         let (memberships, all_memberships) = (groups.lost, groups.known);
         let (known, source) = (self.known, source.to_owned());
         let unlisted = false;
-        Err(HeldBack { source, at, missing, known, memberships, all_memberships, emptied, because, unlisted })
+        let held = HeldBack { source, at, missing, known, memberships, all_memberships, emptied, because, unlisted };
+        Err(Box::new(held))
     }
 }
 

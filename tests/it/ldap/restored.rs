@@ -111,7 +111,7 @@ async fn the_right_one_is_put_back() {
     slapd.resume().await;
     until("it is held back", async || stage.source().contains("as if restored from a backup").then_some(())).await;
     slapd.stop();
-    slapd.put_back(&right);
+    slapd.put_back(right);
     slapd.resume().await;
     until("it is not held any more", async || {
         let now = stage.source();
