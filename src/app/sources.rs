@@ -65,6 +65,14 @@ impl Sources {
         answer.await.map_err(|_| stopped())?
     }
 
+    /// Has a source list everybody soon. Where it has more to do than it can, its next listing does as well.
+    pub fn list_soon(&self, name: &str) {
+        if let Some(orders) = self.0.load().get(name).map(|handle| handle.orders.clone()) {
+            let (reply, _) = oneshot::channel();
+            let _ = orders.try_send(Order::Sync { full: true, reply });
+        }
+    }
+
     /// Looks somebody up at a source; `None` where that could not be found out in time.
     pub async fn look_up(&self, name: &str, attribute: &str, value: &str) -> Option<bool> {
         let orders = self.0.load().get(name).map(|handle| handle.orders.clone())?;

@@ -364,6 +364,10 @@ impl<L: Log> Views for LiveViews<L> {
         self.sources.sync(name, full).await
     }
 
+    fn list_soon(&self, name: &str) {
+        self.sources.list_soon(name);
+    }
+
     async fn check_source(&self, name: &str, sample: Option<&str>) -> Result<Vec<FindingView>, String> {
         let found = self.sources.examine(name).await?;
         let view =

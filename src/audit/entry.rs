@@ -231,7 +231,12 @@ fn about(kind: Kind, person: &PersonId, time: Timestamp) -> Entry {
 /// What the guard did.
 fn held_back(held: &HeldBack, missing: usize, what: &str, time: Timestamp) -> Entry {
     let emptied = held.emptied.iter().map(|group| format!(", nobody in `{group}`")).collect::<String>();
-    let target = format!("{missing} of {} people, {} memberships{emptied}", held.known, held.memberships);
+    let numbers = format!("{missing} of {} people, {} memberships{emptied}", held.known, held.memberships);
+    let target = match &held.because {
+        Some(because) if held.unlisted => because.clone(),
+        Some(because) => format!("{numbers}; {because}"),
+        None => numbers,
+    };
     Entry { target: Some(target), kind: Kind::HeldBack, ..said(&held.source, what, Some(held.at), time) }
 }
 

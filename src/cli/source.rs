@@ -130,7 +130,13 @@ fn optional(value: Option<String>) -> Value {
 fn in_short(one: proto::SourceStatus) -> Row {
     let people = |status: &str| json!(one.people.get(status).copied().unwrap_or(0));
     let held = one.held.as_ref().map(|held| {
-        format!("{} of {} people, {} memberships missing", held.missing_count, held.known, held.memberships)
+        let numbers =
+            format!("{} of {} people, {} memberships missing", held.missing_count, held.known, held.memberships);
+        match &held.because {
+            Some(because) if held.unlisted => format!("{because}; everybody is being listed"),
+            Some(because) => format!("{because}; {numbers}"),
+            None => numbers,
+        }
     });
     vec![
         ("name", text(one.name.clone())),
@@ -165,6 +171,7 @@ fn in_full(one: proto::SourceStatus) -> Row {
     ]);
     if let Some(held) = one.held {
         row.push(("held_at", text(held.at)));
+        row.push(("held_because", optional(held.because)));
         row.push(("missing_memberships", json!(held.memberships)));
         row.push(("emptied_groups", texts(held.emptied)));
         row.push(("missing", texts(held.missing)));

@@ -258,6 +258,7 @@ impl Control for Operator {
         let name = request.get_ref().name.clone();
         let caller = self.enter(&request, Some(format!("source {name}"))).await?;
         let held = sources::named(self.views.status().await.sources, &name)?.held;
+        let went_back = held.as_ref().is_some_and(|held| held.because.is_some());
         let listing = held.map(|held| held.at);
         let mut people = Vec::new();
         let epoch = loop {
@@ -269,6 +270,10 @@ impl Control for Operator {
         };
         tracing::warn!(control.actor = %caller.actor, source.name = name, confirm = request.get_ref().confirm,
             "a listing that was held back was judged");
+        if went_back {
+            // What waits is kept nowhere: the next listing says it again.
+            self.views.list_soon(&name);
+        }
         Ok(Response::new(proto::JudgeSourceResponse { people, epoch: Some(convert::epoch(epoch)) }))
     }
 

@@ -22,6 +22,8 @@ pub fn status(view: SourceView) -> proto::SourceStatus {
         known: held.known as u64,
         memberships: held.memberships as u64,
         emptied: held.emptied.clone(),
+        because: held.because.clone(),
+        unlisted: held.unlisted,
     });
     proto::SourceStatus {
         name: view.name,

@@ -103,6 +103,8 @@ impl Views for Known {
         vec![]
     }
 
+    fn list_soon(&self, _: &str) {}
+
     async fn sync_source(&self, name: &str, _: bool) -> Result<(), String> {
         (name == "a").then_some(()).ok_or_else(|| "it did not answer".to_owned())
     }

@@ -257,6 +257,8 @@ pub trait Views: Send + Sync + 'static {
     /// # Errors
     /// Why it came to nothing.
     async fn sync_source(&self, name: &str, full: bool) -> Result<(), String>;
+    /// Has a source list everybody soon; nobody waits for that.
+    fn list_soon(&self, name: &str);
     /// Tries everything that a source needs, and says how its links fare; also with a token, where one is given.
     ///
     /// # Errors

@@ -353,7 +353,19 @@ mod tests {
             }),
             (text(), time(), prop::collection::vec(text(), 0..3)).prop_map(|(source, at, missing)| {
                 let (more, emptied) = (missing.clone(), missing.clone());
-                let held = HeldBack { source, at, missing, known: 3, memberships: 1, all_memberships: 2, emptied };
+                let (because, unlisted) = (emptied.first().cloned(), emptied.len() == 2);
+                let (memberships, all_memberships) = (1, 2);
+                let held = HeldBack {
+                    source,
+                    at,
+                    missing,
+                    known: 3,
+                    memberships,
+                    all_memberships,
+                    emptied,
+                    because,
+                    unlisted,
+                };
                 if held.missing.is_empty() {
                     Event::HeldBack(held)
                 } else {

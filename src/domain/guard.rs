@@ -47,7 +47,8 @@ impl LeftOut {
     }
 }
 
-/// A listing that leaves out more than `max_change` allows: nothing that it leaves out counts.
+/// A listing that leaves out more than `max_change` allows, or that comes from a provider that went back to an older state:
+/// nothing that it leaves out counts, nor anything by which it gives access.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
     /// Name of the source.
@@ -65,6 +66,13 @@ pub struct HeldBack {
     /// Groups of many, all of whom it leaves out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emptied: Vec<String>,
+    /// The provider went back to an older state, and how that is known: as long as this is held, whatever gives access waits,
+    /// by events too. Earlier versions read on without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// Nothing was listed since: the numbers are still to come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unlisted: bool,
 }
 
 /// Another listing is held back in the place of the last: how they differ, since what is missing may be long.
@@ -93,26 +101,49 @@ impl HeldBack {
             back: not_in(&self.missing, &later.missing),
             held: later.without_missing(),
         };
-        let same = on.more.is_empty()
-            && on.back.is_empty()
-            && (self.memberships, &self.emptied) == (later.memberships, &later.emptied);
+        let parts = |of: &Self| (of.memberships, of.emptied.clone(), of.because.clone(), of.unlisted);
+        let same = on.more.is_empty() && on.back.is_empty() && parts(self) == parts(later);
         (!same).then_some(on)
     }
 
     /// The same, but for who is missing.
     #[must_use]
     pub fn without_missing(&self) -> Self {
-        let Self { source, at, missing: _, known, memberships, all_memberships, emptied } = self;
-        let (source, missing, emptied) = (source.clone(), Vec::new(), emptied.clone());
+        let Self { source, at, missing: _, known, memberships, all_memberships, emptied, because, unlisted } = self;
         Self {
-            source,
+            source: source.clone(),
             at: *at,
-            missing,
+            missing: Vec::new(),
             known: *known,
             memberships: *memberships,
             all_memberships: *all_memberships,
-            emptied,
+            emptied: emptied.clone(),
+            because: because.clone(),
+            unlisted: *unlisted,
         }
+    }
+
+    /// A provider went back, and was not listed since.
+    #[must_use]
+    pub fn unlisted(source: &str, at: Timestamp, because: String) -> Self {
+        Self {
+            source: source.to_owned(),
+            at,
+            missing: Vec::new(),
+            known: 0,
+            memberships: 0,
+            all_memberships: 0,
+            emptied: Vec::new(),
+            because: Some(because),
+            unlisted: true,
+        }
+    }
+
+    /// What is held back once an operator discarded this: the next listing too, where the provider went back. That it is no
+    /// longer older nobody can tell by itself: whoever restored it may have written to it since.
+    #[must_use]
+    pub fn discarded(&self) -> Option<Self> {
+        Some(Self::unlisted(&self.source, self.at, self.because.clone()?))
     }
 
     /// Makes it the newer one.
@@ -177,7 +208,30 @@ mod tests {
             memberships: missing.len() / 2,
             all_memberships: 500,
             emptied: vec![],
+            because: None,
+            unlisted: false,
         }
+    }
+
+    #[test]
+    fn what_an_earlier_version_wrote_is_read() {
+        let text = r#"{"source":"hr","at":70,"missing":["p1"],"known":9,"memberships":0,"all_memberships":4}"#;
+        let held: HeldBack = serde_json::from_str(text).unwrap();
+        assert_eq!((&held.because, held.unlisted, held.discarded()), (&None, false, None));
+        assert_eq!(serde_json::to_string(&held).unwrap(), text, "and the other way round");
+    }
+
+    #[test]
+    fn another_reason_is_another_listing() {
+        let before = held(&[3].into(), 1);
+        let mut now = HeldBack { because: Some("older".into()), ..before.clone() };
+        let on = before.until(&now).unwrap();
+        let mut follows = before.clone();
+        follows.follow(&on);
+        assert_eq!(follows, now);
+        now.unlisted = true;
+        assert!(follows.until(&now).is_some());
+        assert_eq!(now.discarded().map(|held| (held.because, held.unlisted)), Some((Some("older".into()), true)));
     }
 
     proptest! {

@@ -78,6 +78,14 @@ pub enum Observation {
         /// each up, and sends who is there after all as another piece.
         verify: bool,
     },
+    /// The provider went back to an older state: a backup was restored, or one answers that lags behind. Until an operator
+    /// says that it is right, or a listing says again what is known, nothing that it says gives access.
+    WentBack {
+        /// Name of the source.
+        source: String,
+        /// How that is known, in words.
+        because: String,
+    },
     /// What was issued before is dead: a logout everywhere, a password reset, a `notBefore`.
     CutOff {
         /// Name of the source.

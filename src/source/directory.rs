@@ -24,6 +24,12 @@ pub struct Changes {
     pub trouble: Option<SourceError>,
 }
 
+/// What to tell of a provider that is older than it was; `how` that is seen.
+pub(super) fn went_back(source: &str, how: &str) -> Observation {
+    let because = format!("the provider is older than it was, as if restored from a backup: {how}");
+    Observation::WentBack { source: source.to_owned(), because }
+}
+
 /// A piece of a full listing.
 #[derive(Debug)]
 pub struct Page<P> {

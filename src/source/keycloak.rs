@@ -30,7 +30,7 @@ use people::is_service_account;
 use shapes::{EventsConfig, User};
 use status::Status;
 
-use super::directory::{Changes, Directory, Finding, Page};
+use super::directory::{Changes, Directory, Finding, Page, went_back};
 use super::error::SourceError;
 use super::http::Http;
 use crate::domain::person::Person;
@@ -123,7 +123,12 @@ impl Keycloak {
     /// What events tell. Where they point at something that cannot be read, they are read again with the next poll.
     async fn by_events(&mut self, place: &mut Cursor, changes: &mut Changes) -> Result<(), SourceError> {
         let mut read = place.clone();
-        let (hints, more) = self.read_events(&mut read.admin, &mut read.user).await?;
+        let (mut hints, more) = self.read_events(&mut read.admin, &mut read.user).await?;
+        if let Some(how) = hints.back.take() {
+            // First: what is told beside it is told by the older one.
+            changes.observations.push(went_back(&self.settings.name, &how));
+            changes.resync = true;
+        }
         let again = hints.once_more();
         let (resync, followed) = self.follow(hints, &mut changes.observations).await;
         changes.resync |= resync;

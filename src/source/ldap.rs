@@ -1,6 +1,7 @@
 #![doc = include_str!("ldap.md")]
 
 mod ber;
+mod cursor;
 mod entry;
 mod examine;
 mod failure;
@@ -19,8 +20,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use ldap3::{Scope, ldap_escape};
 
+use cursor::Cursor;
 use entry::{Entry, Key};
-use follow::{Cursor, Hints};
+use follow::Hints;
 use gone::Seen;
 use groups::{Group, Member, Tree};
 pub use link::Server;
@@ -30,8 +32,9 @@ use listing::Next;
 use reading::Again;
 
 use super::around::Time;
-use super::directory::{Changes, Directory, Finding, Page};
-use super::error::SourceError;
+use super::directory::{Changes, Directory, Finding, Page, went_back};
+use super::error::{SourceError, chain};
+use crate::domain::inbox::Observation;
 use crate::domain::name::dn;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
@@ -109,6 +112,8 @@ struct Client {
     /// The connection of the listing that is on its way: OpenLDAP remembers one place of a search in pages for each
     /// connection, and what is asked between two pieces of a listing may come in pages too.
     lister: Option<Link>,
+    /// Why that connection is gone, if it is.
+    broken: Option<String>,
     stream: Option<Stream>,
     /// The stream has told everything that happened before it began.
     refreshed: bool,
@@ -129,10 +134,18 @@ struct Client {
     judged: Option<Timestamp>,
     /// The server says what it deletes. Until it was asked once, it is taken to.
     tells_deletions: bool,
+    /// Whether DirSync does, where the container of what is deleted may not be read; asked once for each connection.
+    dirsync_tells: Option<bool>,
     /// Who has to be looked at again when: nothing is written to an entry when it expires.
     timers: BTreeSet<(Timestamp, Key)>,
     /// The highest `modifyTimestamp` that was seen.
     newest: Option<Timestamp>,
+    /// The server is older than it was, and how that was seen; nobody was told yet.
+    back: Option<String>,
+    /// The writer was told, and no listing was taken since.
+    older: bool,
+    /// It may be another one since: the right one is back, perhaps.
+    reopened: bool,
 }
 
 impl<const WAITS: bool> Ldap<WAITS> {
@@ -151,6 +164,7 @@ impl Client {
             time,
             link: None,
             lister: None,
+            broken: None,
             stream: None,
             refreshed: false,
             draining: false,
@@ -162,8 +176,12 @@ impl Client {
             doubt: false,
             judged: None,
             tells_deletions: true,
+            dirsync_tells: None,
             timers: BTreeSet::new(),
             newest: None,
+            back: None,
+            older: false,
+            reopened: false,
         }
     }
 
@@ -175,11 +193,14 @@ impl Client {
     fn disconnect(&mut self) {
         (self.link, self.stream) = (None, None);
         (self.refreshed, self.draining) = (false, false);
+        self.dirsync_tells = None;
     }
 
-    /// A listing is bound to its connection for as long as it is read.
-    fn stop_listing(&mut self) {
+    /// A listing is bound to its connection for as long as it is read. Whoever asks for its next piece is told why there is
+    /// none.
+    fn stop_listing(&mut self, error: &SourceError) {
         self.disconnect();
+        self.broken = Some(chain(error)).filter(|_| self.lister.is_some()).or_else(|| self.broken.take());
         self.lister = None;
         self.next = self.next.take().filter(|next| next.read);
     }
@@ -191,6 +212,7 @@ impl Client {
             // A base that is not there is never "everybody left".
             link.list("find `base_dn`", at_base(&self.settings.base_dn, &[NOTHING])).await?;
             self.link = Some(link);
+            self.reopened |= self.older;
         }
         self.link.as_mut().ok_or(SourceError::Unreachable { step: "connect", cause: "no connection".to_owned() })
     }
@@ -240,7 +262,7 @@ impl Client {
         self.link().await?;
         self.know_groups().await?;
         let cursor = cursor.and_then(Cursor::parse);
-        let Hints { mut touched, entries, cursor, more, mut resync, silent } = match self.settings.sync {
+        let Hints { touched, entries, cursor, more, mut resync, silent, back } = match self.settings.sync {
             Sync::Syncrepl => self.hear(cursor).await?,
             Sync::DirSync => self.ask_dirsync(cursor).await?,
             Sync::Poll if self.settings.flavor == Flavor::Ad => self.ask_usn(cursor).await?,
@@ -248,15 +270,24 @@ impl Client {
         };
         let due = self.due();
         let more = more || due.len() == DUE;
-        touched.extend(&due);
-        let again = self.read_again(touched, entries).await;
+        let again = self.read_again(touched, entries, &due).await;
         // Whoever's time it is and could not be read is looked at the next time.
-        let Again { observations, hidden, trouble } =
+        let Again { mut observations, hidden, trouble } =
             again.inspect_err(|_| self.timers.extend(due.into_iter().map(|key| (Timestamp::MIN, key))))?;
-        resync |= self.doubts(hidden);
+        resync |= self.doubts(hidden) | std::mem::take(&mut self.reopened);
+        if let Some(how) = back.or_else(|| self.back.take()) {
+            // First: what is told beside it is told by the older one.
+            observations.insert(0, self.went_back(&how));
+            resync = true;
+        }
         let silent = silent || self.doubt;
         let cursor = cursor.and_then(|cursor| cursor.text());
         Ok(Changes { observations, cursor, more, resync, silent, trouble })
+    }
+
+    fn went_back(&mut self, how: &str) -> Observation {
+        self.older = true;
+        went_back(&self.settings.name, how)
     }
 
     /// Whose standing ends now, by what was read of them.
@@ -323,7 +354,7 @@ impl<const WAITS: bool> Directory for Ldap<WAITS> {
 
     async fn page(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
         let page = Box::pin(self.0.list_on(place)).await;
-        page.inspect_err(|_| self.0.stop_listing())
+        page.inspect_err(|error| self.0.stop_listing(error))
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {

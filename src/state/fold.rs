@@ -300,7 +300,8 @@ impl Fold {
 
     fn release(&mut self, source: &str, cause: ReleaseCause) {
         let feed = self.feed(source);
-        feed.held = None;
+        let held = feed.held.take().filter(|_| cause == ReleaseCause::Discarded);
+        feed.held = held.and_then(|held| held.discarded()).map(Arc::new);
         if cause == ReleaseCause::Confirmed {
             // Somebody looked at what is missing.
             feed.left_out = None;

@@ -11,7 +11,7 @@ use super::access;
 use super::identifiers;
 use super::operator::end;
 use super::plan::{Outcome, Plan};
-use super::sweep::{self, End, STEP, Sweeps};
+use super::sweep::{self, End, STEP, Sweeps, backwards};
 use crate::domain::event::{EndCause, Event};
 use crate::domain::inbox::{Observation, Refused};
 use crate::domain::key::NameKey;
@@ -63,8 +63,9 @@ pub(super) fn observe(
     match observation {
         Observation::Change { person, at, .. } => {
             source_rules(plan, &person.id.source)?;
-            sweeps.touched(&person.id.source, person_key(&plan.state.fold.keyer, &person.id));
-            change(plan, person.clone(), id, When { now, provider: *at });
+            if backwards::counts(plan, sweeps, person) {
+                change(plan, person.clone(), id, When { now, provider: *at });
+            }
             sweep::seen(plan, sweeps, person, now);
         }
         Observation::Gone { person, at } => {
@@ -93,12 +94,19 @@ pub(super) fn observe(
             let end = End { source, id: *id, at: *at, count: *count, verify: *verify };
             return sweep::swept(plan, sweeps, end, now);
         }
+        Observation::WentBack { source, because } => {
+            source_rules(plan, source)?;
+            backwards::went_back(plan, sweeps, (source, because), now);
+        }
         Observation::CutOff { source, target, at, reason } => {
             source_rules(plan, source)?;
             access::cut_off(plan, source, (target, *at), reason, now);
         }
         Observation::Block { source, target, stands, at, expires, reason } => {
             source_rules(plan, source)?;
+            if !stands && backwards::reason(plan, source).is_some() {
+                return Ok(Outcome::default());
+            }
             let when = When { now, provider: *at };
             access::block(plan, source, (target, *stands, *expires), reason, when);
         }

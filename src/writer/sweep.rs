@@ -4,6 +4,7 @@
 //! what is known waits for the end, because only then the guard can judge what is missing (`max_change`). In
 //! memory there is a key for each person listed, and a record for each that differs.
 
+pub(super) mod backwards;
 mod guard;
 mod verdict;
 
@@ -199,13 +200,16 @@ pub(super) fn listing(
     let first = !plan.state.fold.sources.contains_key(source);
     sweep.take(plan, people, first, when);
     if !whole {
+        if backwards::reason(plan, source).is_some() {
+            sweep.waiting.clear();
+        }
         sweep.missing = Some(Vec::new());
         while !sweep.step(plan, when) {
             sweep.step.clear();
         }
         return Ok(Outcome::default());
     }
-    let passed = sweep.judged(plan, &rules, at, now).map_err(|held| hold(plan, held, now))?;
+    let passed = sweep.judged(plan, &rules, at, now).map_err(|held| hold(plan, *held, now))?;
     sweep.missing = Some(passed.missing);
     while !sweep.step(plan, when) {
         sweep.step.clear();
@@ -294,7 +298,7 @@ pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now
             Ok(Passed { missing, left_out, .. }) => (sweep.missing, sweep.left_out) = (Some(missing), left_out),
             Err(held) => {
                 sweeps.under_way.remove(end.source);
-                return Err(hold(plan, held, now));
+                return Err(hold(plan, *held, now));
             }
         }
     }

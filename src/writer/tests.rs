@@ -1,5 +1,6 @@
 //! Tests of the writer and of what decisions make of its work.
 
+mod backwards;
 mod guard;
 mod listings;
 mod names;

@@ -118,6 +118,7 @@ impl Follower {
                 Observation::Change { person, .. } => told(person),
                 Observation::Gone { person, .. } => format!("{} gone", person.key),
                 Observation::Vanished { person } => format!("{} vanished", person.key),
+                Observation::WentBack { because, .. } => because.rsplit(": ").next().unwrap().to_owned(),
                 other => panic!("{other:?}"),
             }));
             resync |= changes.resync;
@@ -270,7 +271,8 @@ async fn another_domain_controller_counts_otherwise() {
     // Restored from a backup: the same numbers mean other changes.
     follower.set(&person("alice"), "userAccountControl", &["514"]);
     follower.server.state().invocation = [8; 16];
-    assert_eq!(follower.hears().await, (vec![], true));
+    let (told, listed) = follower.hears().await;
+    assert!(listed && told.len() == 1 && told[0].starts_with("the `invocationId` of its database was "), "{told:?}");
     assert_eq!(follower.lists().await[0], "alice suspended Domain Users core devs");
     assert_eq!(follower.hears().await, (vec![], false));
     follower.server.state().service = format!("CN=NTDS Settings,CN=DC2,CN=Configuration,{DOMAIN}");
@@ -299,6 +301,7 @@ async fn cookies_of_dirsync() {
 
     // Another domain controller of the domain may send everything again: nobody leaves by that.
     follower.server.state().invocation = [8; 16];
+    follower.server.state().service = format!("CN=NTDS Settings,CN=DC2,CN=Configuration,{DOMAIN}");
     let (mut told, resync) = follower.hears().await;
     told.sort_unstable();
     assert_eq!((told, resync), (suspended.map(str::to_owned).to_vec(), false));
@@ -314,6 +317,20 @@ async fn cookies_of_dirsync() {
     }
     follower.set(&person("bob"), "userAccountControl", &["512"]);
     assert_eq!(follower.hears().await.0, ["bob active Domain Users core devs"]);
+
+    // Restored from a backup: it would take the cookie, and say nothing of what happens now.
+    follower.server.state().invocation = [9; 16];
+    follower.set(&person("carol"), "userAccountControl", &["512"]);
+    let (told, listed) = follower.hears().await;
+    assert!(listed && told.len() == 1 && told[0].starts_with("the `invocationId` of its database was "), "{told:?}");
+    follower.set(&person("carol"), "userAccountControl", &["514"]);
+    assert_eq!(follower.hears().await, (vec!["carol suspended Domain Users devs".to_owned()], false));
+    // What an earlier version kept says nothing of how far it counted: one that refuses it may be older.
+    let kept: serde_json::Value = serde_json::from_str(follower.cursor.as_deref().unwrap()).unwrap();
+    follower.cursor = Some(serde_json::json!({ "dirsync": kept["dirsync"]["cookie"] }).to_string());
+    follower.server.state().refuses_cookies = Some(53);
+    let answer = follower.ldap.changes(follower.cursor.as_deref()).await.unwrap();
+    assert!(matches!(&answer.observations[..], [Observation::WentBack { because, .. }] if because.contains("refuses")));
 }
 
 /// After a restart it is not known yet who is a person: the writer knows.

@@ -2,9 +2,11 @@
 //!
 //! On threads: whoever waits for the service to stop must not keep its caller from hanging up.
 
-mod check;
+pub mod check;
+mod limits;
 mod names;
 mod polled;
+mod restored;
 mod rights;
 pub mod stage;
 

@@ -39,6 +39,7 @@ mod proxies;
 mod races;
 mod reload;
 mod restart;
+mod samba;
 mod silent;
 mod sources;
 mod tokens;

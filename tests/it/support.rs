@@ -17,6 +17,7 @@ pub mod process;
 #[path = "../../src/jose/provider.rs"]
 pub mod provider;
 pub mod proxy;
+pub mod samba;
 pub mod slapd;
 pub mod tls;
 pub mod troubled;

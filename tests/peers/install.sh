@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts the real peers of the tests, pinned, into $OFFBOARD_PEERS (default target/peers). Done once; quick when all is there.
 #
-# usage: tests/peers/install.sh [envoy|python|node|keycloak|debian|slapd]…      (nothing named: all of them)
+# usage: tests/peers/install.sh [envoy|python|node|keycloak|debian|slapd|samba]…      (nothing named: all of them)
 # Needs Python 3; on Debian, as root, it installs what else is missing (Node.js, Maven, Java, promtool, fiu-run).
 set -euo pipefail
 
@@ -99,6 +99,18 @@ install_slapd() {
   if [ -x /etc/init.d/slapd ]; then /etc/init.d/slapd stop >/dev/null 2>&1 || true; fi
 }
 
+# No service of it runs: the package starts none that it has no configuration for, and tests start their own.
+install_samba() {
+  debian ldapmodify ldap-utils
+  if command -v samba >/dev/null && command -v samba-tool >/dev/null && [ -d /usr/share/samba/setup ]; then return; fi
+  echo "installing samba" >&2
+  apt_install samba samba-dsdb-modules python3-samba samba-ad-provision samba-vfs-modules
+  for service in samba-ad-dc smbd nmbd; do
+    if command -v systemctl >/dev/null; then systemctl disable --now $service >/dev/null 2>&1 || true; fi
+    if [ -x /etc/init.d/$service ]; then /etc/init.d/$service stop >/dev/null 2>&1 || true; fi
+  done
+}
+
 install_debian() {
   debian promtool prometheus
   debian fiu-run fiu-utils
@@ -106,8 +118,8 @@ install_debian() {
 
 for peer in "${@:-all}"; do
   case $peer in
-    all) install_envoy && install_python && install_node && install_keycloak && install_debian && install_slapd ;;
-    envoy | python | node | keycloak | debian | slapd) "install_$peer" ;;
+    all) install_envoy && install_python && install_node && install_keycloak && install_debian && install_slapd && install_samba ;;
+    envoy | python | node | keycloak | debian | slapd | samba) "install_$peer" ;;
     *) echo "unknown peer: $peer" >&2 && exit 2 ;;
   esac
 done

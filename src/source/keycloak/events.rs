@@ -32,6 +32,9 @@ pub const USER_EVENTS: [&str; 10] = [
 pub struct Seen {
     /// The newest that was seen.
     pub until: i64,
+    /// It is the time of an event, which is to be there as long as older ones are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    event: bool,
     #[serde(skip)]
     ids: BTreeMap<String, i64>,
 }
@@ -40,7 +43,7 @@ impl Seen {
     /// Nothing seen before this time.
     #[must_use]
     pub fn from(until: i64) -> Self {
-        Self { until, ids: BTreeMap::new() }
+        Self { until, event: false, ids: BTreeMap::new() }
     }
 
     /// From where to read.
@@ -51,14 +54,29 @@ impl Seen {
 
     /// Whether an event is new. No event moves the place beyond `now`: one node's clock may be ahead.
     fn is_new(&mut self, id: Option<&String>, time: i64, now: i64) -> bool {
-        self.until = self.until.max(time.min(now));
+        let at = time.min(now);
+        if at >= self.until {
+            self.event = at == time || (at == self.until && self.event);
+            self.until = at;
+        }
         // Without an id it may be the same again: reading somebody once more does no harm.
         id.is_none_or(|id| self.ids.insert(id.clone(), time).is_none())
     }
 
     /// Goes on behind the newest event, without looking back.
     pub fn leave_overlap(&mut self) {
-        self.until = self.until.saturating_add(OVERLAP);
+        (self.until, self.event) = (self.until.saturating_add(OVERLAP), false);
+    }
+
+    /// The time of the newest event that was seen, if it is not among these, which are all from the overlap on. It is looked for
+    /// no more.
+    pub fn missing(&mut self, events: &[AdminEvent]) -> Option<i64> {
+        let newest = self.event.then_some(self.until)?;
+        if events.iter().any(|event| event.time == newest) {
+            return None;
+        }
+        self.event = false;
+        Some(newest)
     }
 
     /// Forgets ids that cannot come again.
@@ -134,6 +152,8 @@ pub struct Hints {
     pub dissolved: BTreeSet<String>,
     /// Only a full listing can tell what changed.
     pub resync: bool,
+    /// The realm is older than it was, and how that is seen.
+    pub back: Option<String>,
 }
 
 impl Hints {
@@ -141,7 +161,7 @@ impl Hints {
     #[must_use]
     pub fn once_more(&self) -> Self {
         let users = self.users.keys().map(|id| (id.clone(), Touched::default())).collect();
-        Self { users, sessions: BTreeMap::new(), resync: false, ..self.clone() }
+        Self { users, sessions: BTreeMap::new(), resync: false, back: None, ..self.clone() }
     }
 
     /// Takes admin events in; how many were new. `now` is the provider's clock.

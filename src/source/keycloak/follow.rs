@@ -50,6 +50,11 @@ impl Keycloak {
             let query = [("dateFrom", since.as_str()), ("direction", "asc"), ("max", max.as_str())];
             let events: Vec<AdminEvent> =
                 self.api.get("read admin events", &["admin-events"], &query, "view-events").await?;
+            if events.len() < self.events
+                && let Some(newest) = admin.missing(&events)
+            {
+                hints.back = self.older_than(newest).await?;
+            }
             let new = hints.admin(admin, &events, self.clock());
             more |= self.is_full(admin, (events.len(), new));
         }
@@ -67,6 +72,17 @@ impl Keycloak {
             user.forget();
         }
         Ok((hints, more))
+    }
+
+    /// How it is seen that the realm was restored from a backup: an event is gone that older ones outlived. Events that expire
+    /// go the other way round, and who clears them takes all.
+    async fn older_than(&mut self, newest: i64) -> Result<Option<String>, SourceError> {
+        let query = [("dateFrom", "0"), ("direction", "asc"), ("max", "1")];
+        let oldest: Vec<AdminEvent> =
+            self.api.get("read the oldest admin event", &["admin-events"], &query, "view-events").await?;
+        let older = oldest.first().is_some_and(|oldest| oldest.time < newest);
+        let at = Timestamp::from_millis(newest);
+        Ok(older.then(|| format!("its newest admin event, of {at}, is gone, and older ones are there")))
     }
 
     /// The provider's clock in milliseconds, a second ahead: it is known to the second.

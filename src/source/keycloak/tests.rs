@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::events::{Hints, Seen, Touched};
 use super::shapes::{AdminEvent, UserEvent};
-use crate::source::directory::Directory as _;
+use crate::domain::inbox::Observation;
+use crate::source::directory::{Changes, Directory as _};
 use fake::{Fake, Fixture, NOW, group, word, words};
 
 fn acts() -> Vec<Value> {
@@ -127,6 +128,35 @@ async fn out_and_in_between_two_polls_is_a_cut_off_and_the_same_after_a_restart(
     one.source.cursor = None;
     let again = one.source.changes(changes.cursor.as_deref()).await.unwrap();
     assert_eq!(words(&again), words(&changes), "at the same times");
+}
+
+/// An event that expired or was cleared is gone as well; but no older one is there then.
+#[tokio::test]
+async fn a_realm_that_was_restored_lacks_an_event_that_older_ones_outlived() {
+    let went_back = |changes: &Changes| {
+        let first = changes.observations.first();
+        changes.resync && first.is_some_and(|first| matches!(first, Observation::WentBack { .. }))
+    };
+    let (old, new) = (|| update(NOW - 90_000, "id-alice", None), || update(NOW + 400, "id-alice", None));
+    for (left, older) in [
+        (vec![old()], true),
+        (vec![old(), update(NOW + 900, "id-bob", None)], true),
+        (vec![], false),
+        (vec![update(NOW + 900, "id-bob", None)], false),
+        (vec![old(), new()], false),
+    ] {
+        let mut one = Fixture::start(Fake::of(&["alice", "bob"])).await;
+        one.realm().admin_events = vec![old(), new()];
+        let heard = one.changes().await;
+        assert!(!went_back(&heard));
+        one.realm().admin_events = left.clone();
+        // The same after a restart.
+        one.source.cursor = None;
+        let changes = one.source.changes(heard.cursor.as_deref()).await.unwrap();
+        assert_eq!(went_back(&changes), older, "{left:?}");
+        let again = one.source.changes(None).await.unwrap();
+        assert!(!went_back(&again), "said once: {left:?}");
+    }
 }
 
 #[tokio::test]

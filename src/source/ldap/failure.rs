@@ -24,17 +24,20 @@ pub(super) fn refused(step: &'static str, rc: u32, text: &str) -> SourceError {
         8 | 13 => forbidden("the server wants TLS or signing first: use ldaps:// or `start_tls: true`"),
         53 => forbidden("the server is unwilling (53)"),
         32 => wrong("there is no such entry: `base_dn` is wrong, or `bind_dn` may not see it"),
-        10 => wrong("the server refers to another one, which is never followed: name that one in `url`"),
+        10 => wrong("referral: the server refers to another one, which is never followed: name that one in `url`"),
         12 => wrong("the server does not know the control that this way to sync needs"),
         34 => wrong("`base_dn` or `bind_dn` is not a name"),
-        4 => later(
-            "the server cuts the answer off: raise the size limit of `bind_dn` (OpenLDAP: limits dn.exact=… \
-             size=unlimited)",
+        4 => wrong(
+            "sizeLimitExceeded: the server cuts the answer off; raise the size limit of `bind_dn` (OpenLDAP: limits \
+             dn.exact=… size=unlimited; 389 DS: nsSizeLimit: -1 in its entry)",
         ),
-        3 => later("the server ran out of time"),
-        11 => later(
-            "the server's administrative limit is too low for this (OpenLDAP: limits dn.exact=… size=unlimited \
-             size.pr=unlimited)",
+        3 => later(
+            "timeLimitExceeded: the server ran out of time; raise the time limit of `bind_dn` (OpenLDAP: limits \
+             dn.exact=… time=unlimited), or add indexes",
+        ),
+        11 => wrong(
+            "adminLimitExceeded: the server's administrative limit is too low for this (OpenLDAP: limits dn.exact=… \
+             size=unlimited size.pr=unlimited; 389 DS: nsLookThroughLimit: -1 in its entry)",
         ),
         51 => later("the server is busy"),
         52 => later("the server is unavailable"),

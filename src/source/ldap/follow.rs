@@ -9,16 +9,15 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt as _;
 use ldap3::controls::{RefreshMode, SyncRequest};
 use ldap3::{ResultEntry, Scope};
-use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::ber;
+use super::cursor::{Counter, Cursor, DirSync, Modified, older_cookie, older_state};
 use super::entry::{Entry, Key, as_generalized_time};
-use super::failure::{garbled, refused};
+use super::failure::{garbled, refused, shown};
 use super::link::{Found, Search};
 use super::{Client, NOTHING, ROWS, at_base};
 use crate::domain::name::dn;
-use crate::domain::time::Timestamp;
 use crate::source::error::SourceError;
 
 const HEAR: &str = "hear of changes";
@@ -34,42 +33,10 @@ const COUNTED: usize = 50_000;
 const FORGOTTEN: u32 = 4096;
 /// What Active Directory may answer to a cookie that it did not make, or that is too old.
 const NOT_ITS: [u32; 4] = [FORGOTTEN, 1, 2, 53];
+/// What OpenLDAP answers to a cookie that is newer than all that it has.
+const UNWILLING: u32 = 53;
 /// How far back `modifyTimestamp` is asked for: it has seconds, and other servers' clocks.
 const OVERLAP: Duration = Duration::from_secs(30);
-
-/// Up to where was heard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Cursor {
-    /// A cookie of RFC 4533, in base64.
-    Sync(String),
-    /// A cookie of DirSync, in base64.
-    DirSync(String),
-    /// The highest `modifyTimestamp`.
-    Modified(Timestamp),
-    /// The highest `uSNChanged` of one domain controller.
-    Usn {
-        /// Its `dsServiceName`.
-        server: String,
-        /// The `invocationId` of its database, where that may be read: restored from a backup it has another.
-        #[serde(default)]
-        database: Option<String>,
-        /// Its `highestCommittedUSN`.
-        last: i64,
-    },
-}
-
-impl Cursor {
-    /// From what was kept.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
-    }
-
-    /// To be kept.
-    pub(super) fn text(&self) -> Option<String> {
-        serde_json::to_string(self).ok()
-    }
-}
 
 /// What was heard.
 #[derive(Debug, Default)]
@@ -86,6 +53,8 @@ pub(super) struct Hints {
     pub(super) resync: bool,
     /// Deletions are not told.
     pub(super) silent: bool,
+    /// The server is older than it was, and how that is seen.
+    pub(super) back: Option<String>,
 }
 
 /// What a stream said.
@@ -94,6 +63,8 @@ pub(super) enum Told {
     Info(ber::SyncInfo),
     /// The server does not know the cookie any more.
     Forgotten,
+    /// It does not take it, in its own words.
+    Refused(String),
     /// A referral.
     Nothing,
 }
@@ -103,7 +74,7 @@ impl Client {
     pub(super) async fn hear(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
         let mut hints = Hints { cursor: cursor.clone(), ..Hints::default() };
         if self.stream.is_none() {
-            let cookie = match cursor {
+            let cookie = match &cursor {
                 Some(Cursor::Sync(text)) => STANDARD.decode(text).ok(),
                 _ => None,
             };
@@ -123,6 +94,12 @@ impl Client {
             wait = TOGETHER;
         }
         hints.more = !self.refreshed || hints.touched.len() >= MANY;
+        if let (Some(Cursor::Sync(before)), Some(Cursor::Sync(now))) = (&cursor, &hints.cursor)
+            && let (Ok(before), Ok(now)) = (STANDARD.decode(before), STANDARD.decode(now))
+            && let Some(how) = older_cookie(&before, &now)
+        {
+            (hints.back, hints.resync) = (Some(how), true);
+        }
         if hints.touched.is_empty() && self.refreshed {
             // A dead connection is silent too.
             let probe = at_base(&self.settings.base_dn, &[NOTHING]);
@@ -155,6 +132,11 @@ impl Client {
             Told::Nothing => {}
             Told::Forgotten => {
                 tracing::warn!(source.name = %self.settings.name, "the server does not know how far it told us: everybody is listed");
+                hints.cursor = None;
+                self.begin_stream(None, hints).await?;
+            }
+            Told::Refused(words) => {
+                hints.back = Some(format!("it refuses the cookie that it gave: {words}"));
                 hints.cursor = None;
                 self.begin_stream(None, hints).await?;
             }
@@ -200,6 +182,8 @@ impl Client {
             let result = stream.finish().await;
             return match result.rc {
                 FORGOTTEN => Ok(Some(Told::Forgotten)),
+                // Without a cookie, or later, it is unwilling for another reason.
+                UNWILLING if !(self.draining || self.refreshed) => Ok(Some(Told::Refused(shown(&result.text)))),
                 0 => Err(SourceError::Unreachable { step: HEAR, cause: "the server ended it".to_owned() }),
                 rc => Err(refused(HEAR, rc, &result.text)),
             };
@@ -210,17 +194,25 @@ impl Client {
     /// Asks Active Directory what changed (DirSync).
     pub(super) async fn ask_dirsync(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
         let step = "ask what changed (DirSync)";
-        let cookie = match &cursor {
-            Some(Cursor::DirSync(text)) => STANDARD.decode(text).ok(),
+        let kept = match cursor {
+            Some(Cursor::DirSync(kept)) => Some(kept),
             _ => None,
         };
+        // Read first: what happens from now on is told.
+        let root = self.root(&["namingContexts", "dsServiceName", "highestCommittedUSN"]).await?;
+        let (base, counter) = (self.context_in(&root), self.counter(&root).await?);
+        let before = kept.as_ref().and_then(DirSync::counter);
+        let mut back = counter.as_ref().zip(before).and_then(|(now, before)| now.went_back_from(before));
+        // One that was restored may take the cookie, and say nothing until it has counted so far again.
+        let cookie = kept.as_ref().filter(|_| back.is_none()).and_then(|kept| STANDARD.decode(kept.cookie()).ok());
         // The first time everything comes, of which only the cookie is wanted.
         let mut first = cookie.is_none();
-        let base = self.naming_context().await?;
         let mut found = self.dirsync(step, &base, cookie.unwrap_or_default()).await?;
         if !first && NOT_ITS.contains(&found.result.rc) {
-            // Not its cookie: begin anew.
+            // Not its cookie: begin anew. It is older than that, unless it can be told that it is not.
             first = true;
+            let newer = counter.as_ref().zip(before).is_some_and(|(now, before)| is_no_older(now, before));
+            back = (!newer).then(|| format!("it refuses the cookie that it gave ({})", found.result.rc));
             found = self.dirsync(step, &base, Vec::new()).await?;
         }
         self.draining |= first;
@@ -231,8 +223,9 @@ impl Client {
             touched.insert(self.key(entry)?);
         }
         self.draining &= more;
-        let cursor = Some(Cursor::DirSync(STANDARD.encode(cookie)));
-        Ok(Hints { touched, cursor, more, resync: first, ..Hints::default() })
+        let cursor = Some(Cursor::DirSync(DirSync::of(STANDARD.encode(cookie), counter)));
+        let silent = !self.hears_deletions(&base).await?;
+        Ok(Hints { touched, cursor, more, resync: first, silent, back, ..Hints::default() })
     }
 
     async fn dirsync(&mut self, step: &'static str, base: &str, cookie: Vec<u8>) -> Result<Found, SourceError> {
@@ -245,9 +238,22 @@ impl Client {
     /// The longest naming context above `base_dn`.
     pub(super) async fn naming_context(&mut self) -> Result<String, SourceError> {
         let root = self.root(&["namingContexts"]).await?;
+        Ok(self.context_in(&root))
+    }
+
+    fn context_in(&self, root: &Entry) -> String {
         let base = dn::normal(&self.settings.base_dn);
         let above = root.texts("namingContexts").filter(|name| dn::is_within(&base, &dn::normal(name)));
-        Ok(above.max_by_key(|name| name.len()).unwrap_or(&self.settings.base_dn).to_owned())
+        above.max_by_key(|name| name.len()).unwrap_or(&self.settings.base_dn).to_owned()
+    }
+
+    /// How far a domain controller counted; `None` where the server does not say so.
+    async fn counter(&mut self, root: &Entry) -> Result<Option<Counter>, SourceError> {
+        let (Some(server), Some(last)) = (root.text("dsServiceName"), root.number("highestCommittedUSN")) else {
+            return Ok(None);
+        };
+        let database = self.database(server).await?;
+        Ok(Some(Counter { server: server.to_owned(), database, last }))
     }
 
     /// What the server says of itself.
@@ -258,28 +264,22 @@ impl Client {
 
     /// Asks Active Directory for what has a higher `uSNChanged`, also of what is deleted.
     pub(super) async fn ask_usn(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
-        let root = self.root(&["dsServiceName", "highestCommittedUSN"]).await?;
-        let (Some(server), Some(highest)) = (root.text("dsServiceName"), root.number("highestCommittedUSN")) else {
+        let root = self.root(&["namingContexts", "dsServiceName", "highestCommittedUSN"]).await?;
+        let Some(counter) = self.counter(&root).await? else {
             let what = "the server has no `highestCommittedUSN`: it is no domain controller, so it is no `flavor: ad`";
             return Err(SourceError::Misconfigured { step: "ask what changed", what: what.to_owned() });
         };
-        let server = server.to_owned();
-        let database = self.database(&server).await?;
-        // Each domain controller counts for itself, and anew where its database was restored.
-        let last = match &cursor {
-            Some(Cursor::Usn { server: before, database: known, last })
-                if *before == server && *known == database && *last <= highest =>
-            {
-                Some(*last)
-            }
+        let kept = match cursor {
+            Some(Cursor::Usn(kept)) => Some(kept),
             _ => None,
         };
-        let now = Cursor::Usn { server, database, last: highest };
-        let context = self.naming_context().await?;
+        let back = kept.as_ref().and_then(|kept| counter.went_back_from(kept));
+        let last = kept.filter(|kept| counter.goes_on_from(kept)).map(|kept| kept.last);
+        let now = Cursor::Usn(counter);
+        let context = self.context_in(&root);
         let silent = !self.sees_deletions(&context).await?;
-        let last = match last {
-            Some(last) => last,
-            None => return Ok(Hints { cursor: Some(now), resync: true, silent, ..Hints::default() }),
+        let Some(last) = last else {
+            return Ok(Hints { cursor: Some(now), resync: true, silent, back, ..Hints::default() });
         };
         let since = format!("(uSNChanged>={})", last.saturating_add(1));
         // Whoever was moved out of `base_dn` is seen as well.
@@ -308,12 +308,16 @@ impl Client {
     /// Asks for what has a newer `modifyTimestamp`. What is deleted is in no answer.
     pub(super) async fn ask_modified(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
         let kept = match cursor {
-            Some(Cursor::Modified(time)) => Some(time),
+            Some(Cursor::Modified(kept)) => Some(kept),
             _ => None,
         };
+        let state = self.state().await?;
+        let before = kept.as_ref().and_then(Modified::state);
+        let back = before.zip(state.as_deref()).and_then(|(before, now)| older_state(before, now));
         // Until something was read, nothing is known of the server's clock; the first listing reads everything.
         // A stamp from the future would hide what comes before it.
-        let Some(last) = self.newest.max(kept).map(|last| last.min(self.now())) else {
+        let newest = self.newest.max(kept.as_ref().map(Modified::newest));
+        let Some(last) = newest.map(|last| last.min(self.now())) else {
             return Ok(Hints { silent: true, ..Hints::default() });
         };
         let since = as_generalized_time(last.minus(OVERLAP));
@@ -321,8 +325,18 @@ impl Client {
         let search = self.search(&self.settings.base_dn, filter);
         let entries = self.pages(search, "ask what was modified").await?;
         let newest = entries.iter().filter_map(|entry| entry.time("modifyTimestamp")).max();
-        let last = newest.max(Some(last));
-        Ok(Hints { entries, cursor: last.map(Cursor::Modified), silent: true, ..Hints::default() })
+        let cursor = newest.max(Some(last)).map(|last| Cursor::Modified(Modified::of(last, state)));
+        Ok(Hints { entries, cursor, silent: true, resync: back.is_some(), back, ..Hints::default() })
+    }
+
+    /// The values of `contextCSN`, where the server has one and it may be read: OpenLDAP with syncprov.
+    async fn state(&mut self) -> Result<Option<String>, SourceError> {
+        let context = self.naming_context().await?;
+        let search = at_base(&context, &["contextCSN"]);
+        let found = self.link().await?.search("read how new the server is", search).await?;
+        let mut changes: Vec<&str> = found.entries.iter().flat_map(|entry| entry.texts("contextCSN")).collect();
+        changes.sort_unstable();
+        Ok((!changes.is_empty()).then(|| changes.join(";")))
     }
 
     /// Everything that a search finds, page by page.
@@ -349,6 +363,12 @@ pub(super) fn understood(message: ResultEntry) -> Option<Told> {
     }
     let control = message.1.iter().find(|control| control.1.ctype == ber::SYNC_STATE)?;
     ber::sync_state(control.1.val.as_deref()?).map(Told::Entry)
+}
+
+/// Whether it is known that a domain controller is not an older one: another one, or the same that counted on. Where the
+/// `invocationId` may not be read, nothing is.
+fn is_no_older(now: &Counter, before: &Counter) -> bool {
+    now.server != before.server || (now.database.is_some() && now.goes_on_from(before))
 }
 
 /// Says which right DirSync needs.

@@ -8,12 +8,14 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use ldap3::Scope;
+use ldap3::controls::RawControl;
 
 use super::entry::{Entry, Key};
 use super::link::Search;
 use super::{Client, Flavor, NOTHING, ber};
 use crate::domain::inbox::Observation;
 use crate::domain::name::dn::{self, normal};
+use crate::domain::time::Timestamp;
 use crate::source::error::SourceError;
 
 /// Others who are looked for. Some of them may be gone by now as well.
@@ -32,6 +34,8 @@ pub(super) struct Seen {
     above: u64,
     /// How many listings had been begun.
     listing: u64,
+    /// When it was last written, as the server says.
+    pub(super) written: Option<Timestamp>,
 }
 
 /// Where somebody was who is not found.
@@ -47,11 +51,11 @@ enum Place {
 
 impl Seen {
     /// Seen under this name.
-    pub(super) fn at(dn: &str, listing: u64) -> Self {
+    pub(super) fn at(dn: &str, listing: u64, written: Option<Timestamp>) -> Self {
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
         let spelt = normal(dn);
         let above = dn::above(&spelt);
-        Self { name: hasher.hash_one(dn), above: hasher.hash_one(above), listing }
+        Self { name: hasher.hash_one(dn), above: hasher.hash_one(above), listing, written }
     }
 
     /// Whether this listing had them, or somebody saw them since.
@@ -67,6 +71,10 @@ pub(super) fn out_of_sight(hidden: usize) -> Option<SourceError> {
          right to read entries there, or all of them are gone, which a full listing tells"
     );
     (hidden > 0).then_some(SourceError::Forbidden { step: "read a changed entry", advice })
+}
+
+fn is_deleted(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| entry.is("isDeleted", "true"))
 }
 
 impl Client {
@@ -189,23 +197,59 @@ impl Client {
     }
 
     /// Whether Active Directory shows what is deleted. It does not say what it does not show; but the container of
-    /// deleted entries counts as deleted itself, and who may read it sees what is in it.
+    /// deleted entries counts as deleted itself, and who may read that of it may read what is in it. That it is found is not
+    /// enough: Samba shows it, and nothing in it, to everybody.
     pub(super) async fn sees_deletions(&mut self, context: &str) -> Result<bool, SourceError> {
-        let search = Search {
-            scope: Scope::Base,
-            attributes: vec![NOTHING.to_owned()],
-            controls: vec![ber::show_deleted()],
-            ..self.search(&format!("CN=Deleted Objects,{context}"), "(isDeleted=TRUE)".to_owned())
-        };
+        let sees = self.reads_container(context).await?;
+        self.take_to_tell(sees);
+        Ok(sees)
+    }
+
+    /// Whether DirSync tells what is deleted. At Microsoft's by the right to it; Samba asks since CVE-2023-4154 for the right to
+    /// the entries as well, and leaves out what may not be read. Asked from the beginning it names what is or was deleted: the
+    /// container, if nothing else.
+    pub(super) async fn hears_deletions(&mut self, context: &str) -> Result<bool, SourceError> {
+        let mut hears = self.reads_container(context).await?;
+        if !hears {
+            hears = match self.dirsync_tells {
+                Some(tells) => tells,
+                None => self.dirsync_names_deleted(context).await?,
+            };
+            self.dirsync_tells = Some(hears);
+        }
+        self.take_to_tell(hears);
+        Ok(hears)
+    }
+
+    async fn reads_container(&mut self, context: &str) -> Result<bool, SourceError> {
+        let container = format!("CN=Deleted Objects,{context}");
+        let search = Search { scope: Scope::Base, ..self.search_deleted(&container, ber::show_deleted()) };
         let found = self.link().await?.search("look for deleted entries", search).await?;
-        let sees = !found.entries.is_empty();
-        if std::mem::replace(&mut self.tells_deletions, sees) && !sees {
+        Ok(is_deleted(&found.entries))
+    }
+
+    async fn dirsync_names_deleted(&mut self, context: &str) -> Result<bool, SourceError> {
+        let step = "ask what was deleted (DirSync)";
+        let search = Search { limit: 1, ..self.search_deleted(context, ber::dirsync(&[])) };
+        let found = self.link().await?.search(step, search).await?;
+        if found.entries.is_empty() {
+            super::failure::checked(step, &found.result)?;
+        }
+        Ok(is_deleted(&found.entries))
+    }
+
+    fn search_deleted(&self, base: &str, control: RawControl) -> Search {
+        let (attributes, controls) = (vec!["isDeleted".to_owned()], vec![control]);
+        Search { attributes, controls, ..self.search(base, "(isDeleted=TRUE)".to_owned()) }
+    }
+
+    fn take_to_tell(&mut self, tells: bool) {
+        if std::mem::replace(&mut self.tells_deletions, tells) && !tells {
             tracing::warn!(
                 source.name = %self.settings.name,
                 "deleted entries cannot be seen: whoever is deleted is noticed by full listings only"
             );
         }
-        Ok(sees)
     }
 
     /// Whether deletions are told, as far as is known; in every other case only a listing tells.

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::Flavor;
 use super::entry::{Entry, Key};
 use crate::domain::name::Compare;
-use crate::domain::name::dn::normal;
 
 /// Classes of entries that are groups.
 pub(super) const CLASSES: [&str; 6] =
@@ -24,6 +23,19 @@ pub(super) enum Member {
     Primary(Vec<u8>),
 }
 
+/// The name of an entry, equal for all spellings that may stand for one another: a membership gives access, so that no
+/// letter counts which folding made of another character.
+fn identical(dn: &str) -> String {
+    Compare::DistinguishedName.fold(dn).strict().to_owned()
+}
+
+impl Member {
+    /// Whoever has this name.
+    pub(super) fn called(dn: &str) -> Self {
+        Self::Dn(identical(dn))
+    }
+}
+
 /// A group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Group {
@@ -39,7 +51,8 @@ impl Group {
         if !CLASSES.iter().any(|class| entry.is("objectClass", class)) {
             return None;
         }
-        let by_dn = entry.texts("member").chain(entry.texts("uniqueMember")).map(|dn| Member::Dn(normal(dn)));
+        let unique = entry.texts("uniqueMember").map(without_uid);
+        let by_dn = entry.texts("member").chain(unique).map(Member::called);
         let by_uid = entry.texts("memberUid").map(|uid| Member::Uid(uid.to_owned()));
         Some(Self {
             dn: entry.dn.clone(),
@@ -58,6 +71,16 @@ impl Group {
 /// The `cn` of a group in its one spelling.
 fn spelt(name: &str) -> String {
     Compare::Prepared.fold(name).text.into_owned()
+}
+
+/// The name in a value of `uniqueMember`, without the identifier that may stand behind it: `#`, and binary digits as
+/// `'0101'B` (RFC 4517 section 3.3.21). A `#` in the name itself is not escaped there: the last one counts.
+fn without_uid(value: &str) -> &str {
+    let is_uid = |text: &str| {
+        let digits = text.strip_prefix('\'').and_then(|text| text.strip_suffix("'B"));
+        digits.is_some_and(|digits| digits.bytes().all(|byte| matches!(byte, b'0' | b'1')))
+    };
+    value.rsplit_once('#').filter(|(_, uid)| is_uid(uid)).map_or(value, |(name, _)| name)
 }
 
 /// All groups.
@@ -89,7 +112,7 @@ impl Tree {
     /// Takes a group in, in place of what was known of it.
     pub(super) fn put(&mut self, key: Key, group: Group) {
         self.remove(key);
-        self.by_dn.insert(normal(&group.dn), key);
+        self.by_dn.insert(identical(&group.dn), key);
         if let Some(sid) = &group.sid {
             self.by_sid.insert(sid.clone(), key);
         }
@@ -105,7 +128,7 @@ impl Tree {
     /// Forgets a group.
     pub(super) fn remove(&mut self, key: Key) {
         let Some(group) = self.groups.remove(&key) else { return };
-        let dn = normal(&group.dn);
+        let dn = identical(&group.dn);
         if self.by_dn.get(&dn) == Some(&key) {
             self.by_dn.remove(&dn);
         }
@@ -147,7 +170,7 @@ impl Tree {
             names.insert(group.dn.clone());
             let alone = |name: &&String| self.by_name.get(&spelt(name)).is_some_and(|keys| keys.len() == 1);
             names.extend(group.name.as_ref().filter(alone).cloned());
-            next.extend(self.of.get(&Member::Dn(normal(&group.dn))).into_iter().flatten());
+            next.extend(self.of.get(&Member::called(&group.dn)).into_iter().flatten());
         }
         names.into_iter().collect()
     }

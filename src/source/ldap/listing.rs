@@ -39,7 +39,8 @@ impl Client {
         let search = if place.groups { self.search_groups() } else { self.search_people(None) };
         let step = if place.groups { "list groups" } else { "list people" };
         let Some(lister) = self.lister.as_mut().filter(|_| place.listing == self.listings) else {
-            let what = "the connection was lost in the middle of the listing".to_owned();
+            let why = self.broken.take().unwrap_or_else(|| "another one was begun".to_owned());
+            let what = format!("the listing broke off in the middle: {why}");
             return Err(SourceError::Malformed { step, what });
         };
         let (entries, next) = lister.page(step, search, (ROWS, place.cookie)).await?;
@@ -85,12 +86,17 @@ impl Client {
             (self.whole, self.lister) = (self.listings, None);
             self.next.iter_mut().for_each(|next| next.read = true);
         }
+        // Behind these people, and before the end by which they could count.
+        if let Some(how) = self.back.take() {
+            observations.push(self.went_back(&how));
+        }
         let next = next.map(|cookie| Place { listing: self.listings, groups: false, cookie });
         Ok(Page { unread, observations, ..Page::of(people, next) })
     }
 
     /// The groups of a listing that was taken are those that count from now on. Those of one that was not never did.
     pub(super) fn conclude(&mut self, taken: bool) {
+        self.older &= !taken;
         let Some(next) = self.next.take() else { return };
         self.timers.extend(next.told.into_iter().map(|key| (Timestamp::MIN, key)));
         if taken && next.whole {

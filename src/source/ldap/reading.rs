@@ -181,8 +181,14 @@ impl Client {
             return Err(SourceError::Misconfigured { step: "read an entry", what });
         }
         let now = self.now();
-        let seen = Seen::at(&entry.dn, self.listings);
-        if self.known.insert(key, seen).is_some_and(|before| before.name != seen.name) {
+        let written = entry.time("modifyTimestamp").filter(|_| self.settings.flavor == Flavor::OpenLdap);
+        let seen = Seen::at(&entry.dn, self.listings, written);
+        let before = self.known.insert(key, seen);
+        if let Some((was, is)) = before.and_then(|before| before.written).zip(written).filter(|(was, is)| is < was) {
+            // Whoever was restored from a backup and written to since says that it is newer.
+            self.back = Some(format!("`modifyTimestamp` of {key} went from {was} back to {is}"));
+        }
+        if before.is_some_and(|before| before.name != seen.name) {
             // The server mends the groups that named them, a little later, and tells nobody (OpenLDAP, refint).
             self.timers.extend(MENDED.map(|after| (now.plus(after), key)));
         }
@@ -229,6 +235,7 @@ impl Client {
         &mut self,
         touched: BTreeSet<Key>,
         entries: Vec<Entry>,
+        due: &[Key],
     ) -> Result<Again, SourceError> {
         let mut people: BTreeMap<Key, Option<Entry>> = BTreeMap::new();
         let mut concerned: BTreeSet<Member> = BTreeSet::new();
@@ -236,12 +243,18 @@ impl Client {
         for entry in entries {
             found.push((self.key(&entry)?, Some(entry)));
         }
-        for key in touched {
+        let said: BTreeSet<Key> = touched.iter().copied().collect();
+        for key in touched.into_iter().chain(due.iter().copied().filter(|key| !said.contains(key))) {
             let search = self.search(&self.settings.base_dn, format!("(&{}{})", self.by_key(key), self.everything()));
             found.push((key, self.link().await?.list("read a changed entry", search).await?.into_iter().next()));
         }
         let hidden = self.hidden(&found).await?;
         found.retain(|(key, _)| !hidden.contains(key));
+        // Our clock alone asked for these. That they are not found is no event, and a listing has to tell: they may be missing
+        // from a server that went back.
+        let unsaid = |(key, entry): &(Key, Option<Entry>)| entry.is_none() && !said.contains(key);
+        let missed = found.iter().any(|found| unsaid(found) && self.known.contains_key(&found.0));
+        found.retain(|found| !unsaid(found));
         // Groups first: whoever was touched together with one is seen in it, or no longer.
         for (key, entry) in found {
             let group = match &entry {
@@ -276,7 +289,7 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Again { observations, hidden: !hidden.is_empty(), trouble })
+        Ok(Again { observations, hidden: missed || !hidden.is_empty(), trouble })
     }
 
     /// Reads those whom groups name so, where they are so many that everybody is read. A listing would not do: what
@@ -304,7 +317,7 @@ impl Client {
     fn named<'a>(&self, entry: &'a Entry) -> impl Iterator<Item = Member> + use<'a> {
         let uids = entry.texts(self.called("username")).map(|uid| Member::Uid(uid.to_owned()));
         let primary = groups::primary(entry, self.settings.flavor).map(Member::Primary);
-        std::iter::once(Member::Dn(normal(&entry.dn))).chain(uids).chain(primary)
+        std::iter::once(Member::called(&entry.dn)).chain(uids).chain(primary)
     }
 
     /// Reads the groups again that name somebody: where a server mends names in them, it does not say so. Whose groups

@@ -11,6 +11,8 @@ use crate::domain::time::Timestamp;
 const RECENT: Duration = Duration::from_secs(30 * 86_400);
 /// What ppolicy writes where an account is locked for good.
 const FOR_GOOD: &str = "000001010000";
+/// `accountExpires`: the beginning of the year 10000.
+const NEVER: i64 = 2_650_467_744_000_000_000;
 /// `userAccountControl`: the account is disabled.
 const DISABLED: i64 = 0x2;
 
@@ -64,10 +66,11 @@ fn is_locked(entry: &Entry, now: Timestamp) -> bool {
     for_good || entry.is("nsAccountLock", "true") || is_inactive(entry, now)
 }
 
-/// RFC 2307: the password is too old, and was for too long. Only where all of it is set.
+/// RFC 2307: the password is too old, and was for too long. Only where all of it is set. A last change on day 0 is none:
+/// the password has to be changed at the next login (shadow(5)), and its age is not known.
 fn is_inactive(entry: &Entry, now: Timestamp) -> bool {
     let set = |name: &str| entry.number(name).filter(|days| *days >= 0);
-    let days = set("shadowLastChange").zip(set("shadowMax")).zip(set("shadowInactive"));
+    let days = set("shadowLastChange").filter(|day| *day > 0).zip(set("shadowMax")).zip(set("shadowInactive"));
     days.is_some_and(|((last, max), inactive)| {
         let end = last.saturating_add(max).saturating_add(inactive);
         now.as_millis().div_euclid(86_400_000) > end
@@ -76,13 +79,16 @@ fn is_inactive(entry: &Entry, now: Timestamp) -> bool {
 
 fn openldap_end(entry: &Entry) -> Option<Timestamp> {
     let day = |days: i64| Timestamp::from_millis(days.saturating_mul(86_400_000));
+    // Day 0 is 1970 to some tools and "never" to others (shadow(5)). Whoever is out by it is seen and asked about; whoever
+    // is in by it is not.
     let expires = entry.number("shadowExpire").filter(|days| *days >= 0).map(day);
     [entry.time("pwdEndTime"), expires].into_iter().flatten().min()
 }
 
-/// `accountExpires`; 0 and the highest number are "never".
+/// `accountExpires`. 0 and the highest number are "never", and what Samba writes for it is a little less than that: so is
+/// whatever lies beyond the year 9999.
 fn expiry(ticks: Option<i64>) -> Option<Timestamp> {
-    ticks.filter(|ticks| *ticks > 0 && *ticks != i64::MAX).and_then(file_time)
+    ticks.filter(|ticks| (1..NEVER).contains(ticks)).and_then(file_time)
 }
 
 /// When the password was last changed, if that is not so long ago that it matters to nobody.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use ldap3::asn1::{PL, StructureTag, TagClass};
 
 use super::ber::{self, SyncInfo};
+use super::cursor::Cursor;
 use super::entry::{Entry, Key, as_generalized_time, file_time, generalized_time};
-use super::follow::{Cursor, Hints, Told};
+use super::follow::{Hints, Told};
 use super::groups::{Group, Member, Tree, primary, range};
 use super::status::{password_changed, standing};
 use super::*;
@@ -81,11 +82,26 @@ fn status_by_the_rules_of_each_server() {
             None,
         ),
         (Flavor::OpenLdap, &[("shadowLastChange", "20000"), ("shadowMax", "90")], Status::Active, None),
+        (
+            Flavor::OpenLdap,
+            &[("shadowLastChange", "0"), ("shadowMax", "30"), ("shadowInactive", "3")],
+            Status::Active,
+            None,
+        ),
+        (
+            Flavor::OpenLdap,
+            &[("shadowLastChange", "1"), ("shadowMax", "30"), ("shadowInactive", "3")],
+            Status::Suspended,
+            None,
+        ),
         (Flavor::Ad, &[("userAccountControl", "512")], Status::Active, None),
         (Flavor::Ad, &[("userAccountControl", "514")], Status::Suspended, None),
         (Flavor::Ad, &[("userAccountControl", "66050")], Status::Suspended, None),
         (Flavor::Ad, &[("userAccountControl", "512"), ("accountExpires", "0")], Status::Active, None),
         (Flavor::Ad, &[("accountExpires", "9223372036854775807")], Status::Active, None),
+        (Flavor::Ad, &[("accountExpires", "9223372032559808511")], Status::Active, None),
+        (Flavor::Ad, &[("accountExpires", "-1")], Status::Active, None),
+        (Flavor::Ad, &[("accountExpires", "2647312416000000000")], Status::Active, Some("9990-01-01T00:00:00Z")),
         (Flavor::Ad, &[("accountExpires", "134085888000000000")], Status::Suspended, None),
         (Flavor::Ad, &[("accountExpires", "134401248000000000")], Status::Active, Some("2026-11-26T00:00:00Z")),
     ];
@@ -165,6 +181,24 @@ fn a_person_of_active_directory() {
     assert_eq!((range("member"), range("member;range=x-y")), (None, None));
 }
 
+/// RFC 4517 section 3.3.21: an identifier may stand behind the name, and a `#` in the name is not escaped.
+#[test]
+fn a_unique_member_with_an_identifier() {
+    for (value, dn) in [
+        ("uid=ann,ou=People,dc=x#'0110'B", "uid=ann,ou=people,dc=x"),
+        ("uid=ann,ou=people,dc=x#''B", "uid=ann,ou=people,dc=x"),
+        ("cn=c#,ou=people,dc=x#'1'B", "cn=c#,ou=people,dc=x"),
+        ("cn=c#2,ou=people,dc=x", "cn=c#2,ou=people,dc=x"),
+        ("cn=c,o=a#'012'B", "cn=c,o=a#'012'B"),
+        ("cn=c,o=a#'01'b", "cn=c,o=a#'01'b"),
+    ] {
+        let group = entry("cn=g", &[("objectClass", "groupOfUniqueNames"), ("cn", "g"), ("uniqueMember", value)]);
+        let mut tree = Tree::default();
+        tree.put(Key::of_uuid(&[1; 16]).unwrap(), Group::read(&group).unwrap());
+        assert_eq!(tree.flat([Member::called(dn)]), ["cn=g", "g"], "{value}");
+    }
+}
+
 #[test]
 fn groups_in_groups_and_whose_change_is_whose() {
     let key = |number: u8| Key::of_uuid(&[number; 16]).unwrap();
@@ -173,7 +207,7 @@ fn groups_in_groups_and_whose_change_is_whose() {
         all.extend(members.iter().map(|member| ("member", *member)));
         Group::read(&entry(&format!("cn={name},ou={ou}"), &all)).unwrap()
     };
-    let member = |dn: &str| Member::Dn(crate::domain::name::dn::normal(dn));
+    let member = Member::called;
     let mut tree = Tree::default();
     assert_eq!(tree.change(key(1), Some(group("eng", "g", &["uid=a", "cn=core,ou=g"]))).len(), 2);
     assert_eq!(
@@ -272,4 +306,24 @@ fn what_a_server_says_is_bounded_and_never_a_password() {
     }
     let text = said("list people", &format!("line\r\n{}", "x".repeat(1_000)));
     assert!(text.contains(": linexxx") && text.chars().filter(|c| *c == 'x').count() < 200, "{text}");
+}
+
+#[test]
+fn a_member_in_another_spelling_is_the_same_entry() {
+    let of = |member: &str, entry: &str| {
+        let group =
+            entry("cn=g,dc=x", &[("objectClass", "groupOfNames"), ("cn", "g"), ("member", member)]);
+        let mut tree = Tree::default();
+        tree.put(Key::of_uuid(&[9; 16]).unwrap(), Group::read(&group).unwrap());
+        !tree.flat([Member::called(entry)]).is_empty()
+    };
+    for member in [
+        "cn=Zoe\u{308} O\u{301}x,ou=staff,dc=x",
+        "CN = zo\u{eb}  \u{f3}X , OU=Staff,DC=X",
+        "cn=Zo\\c3\\ab \\c3\\b3x,ou=staff,dc=x",
+    ] {
+        assert!(of(member, "cn=Zo\u{eb} \u{f3}x,ou=staff,dc=x"), "{member}");
+    }
+    assert!(!of("uid=\u{212a}im,dc=x", "uid=kim,dc=x"), "a letter that was another character is nobody's right");
+    assert!(!of("cn=Zoe \u{f3}x,ou=staff,dc=x", "cn=Zo\u{eb} \u{f3}x,ou=staff,dc=x"));
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::{Sweep, Sweeps, present};
+use super::{Sweep, Sweeps, backwards, present};
 use crate::domain::event::Event;
 use crate::domain::guard::{Confirmed, HeldBack, HeldOn, LeftOut, is_lately};
 use crate::domain::inbox::Refused;
@@ -112,7 +112,13 @@ impl Sweep {
     }
 
     /// Asks the guard: what the listing leaves out, if that is not too much.
-    pub(super) fn judged(&self, plan: &Plan, rules: &SourceRules, at: Timestamp, now: Now) -> Result<Passed, HeldBack> {
+    pub(super) fn judged(
+        &self,
+        plan: &Plan,
+        rules: &SourceRules,
+        at: Timestamp,
+        now: Now,
+    ) -> Result<Passed, Box<HeldBack>> {
         let source = rules.name.as_str();
         let missing: Vec<PersonId> = self.absent(plan, source).map(|known| known.person.id.clone()).collect();
         let mut groups = self.memberships(plan, source);
@@ -136,7 +142,11 @@ impl Sweep {
             emptied.into_iter().partition(|group| group.members.len() < guard.limit.from);
         let mut emptied: Vec<String> = large.iter().map(|group| group.name.to_owned()).collect();
         emptied.retain(|group| !guard.all_may_go && !guard.confirmed.contains(group));
-        if !all_gone && emptied.is_empty() && !guard.is_passed(left_out) {
+        // One that says again what is known is not older any more. Of whom it cannot be read that is not known.
+        let same = missing.is_empty() && self.waiting.is_empty() && self.unread == 0;
+        let because = backwards::reason(plan, source).map(str::to_owned);
+        let older = because.is_some() && !same;
+        if !all_gone && emptied.is_empty() && !guard.is_passed(left_out) && !older {
             let mut doubtful: Vec<PersonId> = small.iter().flat_map(|group| &group.members).copied().cloned().collect();
             doubtful.sort_unstable();
             doubtful.dedup();
@@ -147,8 +157,10 @@ impl Sweep {
         let mut missing: Vec<String> = missing.into_iter().map(|id| id.key).collect();
         missing.sort_unstable();
         let (memberships, all_memberships) = (groups.lost, groups.known);
-        let known = self.known;
-        Err(HeldBack { source: source.to_owned(), at, missing, known, memberships, all_memberships, emptied })
+        let (known, source) = (self.known, source.to_owned());
+        let unlisted = false;
+        let held = HeldBack { source, at, missing, known, memberships, all_memberships, emptied, because, unlisted };
+        Err(Box::new(held))
     }
 }
 
@@ -207,6 +219,9 @@ pub(super) fn hold(plan: &mut Plan, held: HeldBack, now: Now) -> Refused {
         let LeftOut { people, memberships, .. } = lately;
         beside +=
             &format!(", beside {people} people and {memberships} memberships that listings left out since {since}");
+    }
+    if let Some(because) = &held.because {
+        beside += &format!(", and {because}");
     }
     let refused = Refused::Guarded {
         beside,

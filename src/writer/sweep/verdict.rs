@@ -29,6 +29,13 @@ pub(in crate::writer) fn judge(
         Some(held) if verdict == Verdict::Confirm && listing == Some(held.at) => (held, true),
         _ => (held(plan, &source, listing)?, false),
     };
+    if held.unlisted {
+        let what = format!(
+            "everybody of source `{source}` is listed anew, and that is not over: `offboard source show {source}` says what it \
+             changes once it is"
+        );
+        return Err(Refused::Invalid(what));
+    }
     if verdict == Verdict::Discard {
         plan.add(Event::Released { source, cause: ReleaseCause::Discarded, actor }, now);
         return Ok(Outcome::default());

@@ -37,8 +37,13 @@ pub fn source(files: &Installation, url: &str, more: &str) -> String {
 
 impl Stage {
     pub async fn start(port: u16, more: &str) -> Self {
+        Self::with(|files| source(files, &format!("ldap://127.0.0.1:{port}"), more)).await
+    }
+
+    /// With a source called `ad`, of three people at least.
+    pub async fn with(sources: impl FnOnce(&Installation) -> String) -> Self {
         let (files, issuer) = (Installation::new(""), DevIssuer::start().await);
-        let sources = source(&files, &format!("ldap://127.0.0.1:{port}"), more);
+        let sources = sources(&files);
         let rules = format!("{RULES}{}{sources}", issuer.section());
         files.write("20-rules.yaml", &rules);
         let offboard = files.start().await;
@@ -83,8 +88,16 @@ impl Stage {
     }
 
     pub async fn becomes(&mut self, token: &str, verdict: &str) {
-        until(&format!("the verdict is {verdict}"), async || (self.verdict(token).await == verdict).then_some(()))
-            .await;
+        let mut last = String::new();
+        until(&format!("the verdict is {verdict}"), async || {
+            let now = self.verdict(token).await;
+            if now != last {
+                eprintln!("the verdict is {now}, where {verdict} is wanted");
+                last = now;
+            }
+            (last == verdict).then_some(())
+        })
+        .await;
     }
 
     pub fn source(&self) -> String {
@@ -98,7 +111,11 @@ impl Stage {
     }
 
     pub fn sync(&self) -> (i32, String) {
-        let (code, out, error) = self.offboard.run(&self.files.token_file(), &["source", "sync", "ad", "--full"]);
+        self.run(&["source", "sync", "ad", "--full"])
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> (i32, String) {
+        let (code, out, error) = self.offboard.run(&self.files.token_file(), arguments);
         (code, format!("{out}{error}"))
     }
 }

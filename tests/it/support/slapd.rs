@@ -129,6 +129,41 @@ impl Slapd {
         assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
     }
 
+    /// Keeps a copy of its data. It has to be stopped.
+    pub fn back_up(&self) {
+        assert!(self.process.is_none());
+        self.copy("db", "backup");
+    }
+
+    /// Puts that copy in the place of its data, as one does who copies files.
+    pub fn recover(&self) {
+        assert!(self.process.is_none());
+        self.copy("backup", "db");
+    }
+
+    /// Keeps another copy; where.
+    pub fn put_aside(&self) -> &'static str {
+        assert!(self.process.is_none());
+        self.copy("db", "aside");
+        "aside"
+    }
+
+    /// Puts that one in the place of its data.
+    pub fn put_back(&self, aside: &str) {
+        assert!(self.process.is_none());
+        self.copy(aside, "db");
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let (from, to) = (self.scratch.path().join(from), self.scratch.path().join(to));
+        let _ = std::fs::remove_dir_all(&to);
+        std::fs::create_dir(&to).unwrap();
+        for file in std::fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+
     /// Stops it; its data stay.
     pub fn stop(&mut self) {
         self.process = None;
