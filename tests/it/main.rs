@@ -30,6 +30,7 @@ mod model;
 mod mtls;
 mod okta;
 mod outage;
+mod paths;
 mod precedence;
 mod providers;
 mod races;
