@@ -31,6 +31,7 @@ mod mtls;
 mod okta;
 mod outage;
 mod paths;
+mod people;
 mod precedence;
 mod providers;
 mod races;
