@@ -29,7 +29,7 @@ pub fn decide(state: &State, request: &Request, shown: &[Shown], now: Now) -> De
     let chosen = state.rules.service(&request.destination);
     let proven: Vec<&Arc<Verified>> = shown.iter().filter_map(as_verified).collect();
     let mut verdict = Verdict::default();
-    judge_form(request, &chosen, &mut verdict);
+    judge_form(request, &mut verdict);
     for shown in shown {
         if planted(Fault::GoodMakesUpForBad) && !proven.is_empty() && as_verified(shown).is_none() {
             continue;
@@ -70,10 +70,8 @@ fn as_verified(shown: &Shown) -> Option<&Arc<Verified>> {
 }
 
 /// What is wrong with the request itself, whoever sends it.
-fn judge_form(request: &Request, chosen: &Chosen<'_>, verdict: &mut Verdict) {
-    let asks_paths = chosen.service.authorization == Authorization::Roles;
-    let odd = asks_paths && matches!(request.path, Path::Odd(_));
-    if request.malformed.is_some() || odd {
+fn judge_form(request: &Request, verdict: &mut Verdict) {
+    if request.malformed.is_some() || matches!(request.path, Path::Odd(_)) {
         verdict.add(Reason::MalformedRequest, Determining::None, None);
     }
 }

@@ -104,23 +104,10 @@ pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
 
 /// Every group that somebody in a file of people is in; `None` where the source is none, or it cannot be read here.
 pub async fn groups_in_file(settings: &SourceSettings) -> Option<BTreeSet<String>> {
-    let SourceKind::File(_) = &settings.kind else { return None };
-    build(settings, time(&Clock::start(None)), Groups).ok()?.await
-}
-
-/// Lists the groups of a directory that has one page.
-struct Groups;
-
-impl With for Groups {
-    type Made = BoxFuture<'static, Option<BTreeSet<String>>>;
-
-    fn with<D: Directory>(self, mut directory: D) -> Self::Made {
-        Box::pin(async move {
-            let people = directory.page(None).await.ok()?.people.into_iter();
-            let here = people.filter(|person| person.status != Status::Departed);
-            Some(here.flat_map(|person| person.groups).collect())
-        })
-    }
+    let SourceKind::File(file) = &settings.kind else { return None };
+    let people = build::file(settings, file, time(&Clock::start(None))).now().await.ok()?;
+    let here = people.into_iter().filter(|person| person.status != Status::Departed);
+    Some(here.flat_map(|person| person.groups).collect())
 }
 
 /// Looks for whomever a token's claim names, as a source of these settings will.

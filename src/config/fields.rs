@@ -218,6 +218,12 @@ impl<'a> Fields<'a> {
         self.findings.warnings.borrow_mut().extend(self.problem(name, what.into()));
     }
 
+    /// Says that an item of a list is dangerous.
+    pub fn warn_item(&self, item: &Item<'_>, what: impl Into<String>) {
+        let warning = Problem { place: item.place.clone(), key: item.path.clone(), what: what.into() };
+        self.findings.warnings.borrow_mut().push(warning);
+    }
+
     /// Indices by the names of `sections`; a name given twice is wrong.
     #[must_use]
     pub fn indices(sections: &[Self], first: u16) -> BTreeMap<&'a str, u16> {

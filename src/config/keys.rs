@@ -241,6 +241,9 @@ static ROLE: Section = Section {
     ],
 };
 
+const PATHS: &str = "`*` is one segment, `**` any number. Spelling is no difference: `%20` is a space, `%5b` is `[`, \
+                     `%2A` is the character.";
+
 static PERMISSION: Section = Section {
     name: "permission",
     about: "What may be done where; an omitted list means all, but never the service `offboard`.",
@@ -251,7 +254,7 @@ static PERMISSION: Section = Section {
             Kind::List(&Kind::Text(Format::Method)),
             "HTTP methods; for `offboard`: read, revoke, restore, exempt, keys, admin.",
         ),
-        optional("paths", Kind::List(&Kind::Text(Format::Path)), "`*` is one segment, `**` any number."),
+        optional("paths", Kind::List(&Kind::Text(Format::Path)), PATHS),
         later("when"),
     ],
 };
@@ -262,7 +265,7 @@ static PUBLIC: Section = Section {
     keys: &[
         optional("services", Kind::List(&NAME), "Names of services."),
         optional("methods", Kind::List(&Kind::Text(Format::Method)), "HTTP methods."),
-        optional("paths", Kind::List(&Kind::Text(Format::Path)), "`*` is one segment, `**` any number."),
+        optional("paths", Kind::List(&Kind::Text(Format::Path)), PATHS),
     ],
 };
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::binding::{Binding, Permission, Right, Role};
-use crate::domain::path::PathPattern;
+use crate::domain::path::{PathPattern, foreign};
 
 use super::fields::Fields;
 use super::problem::quoted;
@@ -85,7 +85,17 @@ fn methods(fields: &Fields<'_>) -> Option<Vec<String>> {
 }
 
 fn paths(fields: &Fields<'_>) -> Option<Vec<PathPattern>> {
-    fields.items("paths").map(|items| items.iter().filter_map(|item| text::path(item.text).ok()).collect())
+    let items = fields.items("paths")?;
+    for item in &items {
+        if let Some((segment, language)) = foreign::looks_like(item.text) {
+            let what = format!(
+                "{} looks like {language} and matches only itself: `*` is any one segment, `**` any number of them",
+                quoted(segment)
+            );
+            fields.warn_item(item, what);
+        }
+    }
+    Some(items.iter().filter_map(|item| text::path(item.text).ok()).collect())
 }
 
 /// What needs no credential.

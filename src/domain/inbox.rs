@@ -3,7 +3,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::event::{Epoch, Position};
-use super::person::{Person, PersonId};
+use super::person::{Person, PersonId, Status};
 use super::policy::Policy;
 use super::revocation::{RevocationId, Shape, Target};
 use super::time::{Now, Timestamp};
@@ -31,6 +31,14 @@ pub enum Observation {
     Vanished {
         /// Who, if anybody.
         person: PersonId,
+    },
+    /// Somebody is out, says what is not whole yet: nothing else of their record may be believed. Of somebody who is not
+    /// known, or is out already, that says nothing.
+    Out {
+        /// Who.
+        person: PersonId,
+        /// How.
+        status: Status,
     },
     /// A group is no more: an event said so, and nobody is in it. Asked again as long as [`Done::more`] says so.
     Dissolved {

@@ -1,4 +1,10 @@
 //! Path patterns of permissions: `*` is one segment, `**` any number of them.
+//!
+//! A pattern is split and its stars read first, then each segment is spelt as paths are ([`spelling`]): `%2A` is the
+//! character, and no star.
+
+pub mod foreign;
+pub(crate) mod spelling;
 
 use std::fmt;
 
@@ -11,7 +17,7 @@ pub struct PathPattern {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
-    /// This very segment.
+    /// This very segment, in the one spelling.
     Literal(String),
     /// `*`
     One,
@@ -31,6 +37,15 @@ pub enum PatternError {
     /// It has a query or a fragment.
     #[error("path pattern `{0}`: query and fragment take no part in matching")]
     Query(String),
+    /// It has an escape that no path may have.
+    #[error("path pattern `{0}`: {1}: such a path is never judged; a percent sign is written `%25`")]
+    Escape(String, &'static str),
+    /// It has an encoded slash or the like.
+    #[error(
+        "path pattern `{0}`: an encoded `/`, `\\`, `;`, `?`, `#` or dot segment is read in several ways, and no pattern \
+         can hold one: `*` is any segment"
+    )]
+    EncodedStructure(String),
 }
 
 impl PathPattern {
@@ -43,19 +58,30 @@ impl PathPattern {
         if text.contains(['?', '#']) {
             return Err(PatternError::Query(text.to_owned()));
         }
+        spelling::examine(text).map_err(|why| PatternError::Escape(text.to_owned(), why))?;
         let parts = rest
             .split('/')
             .map(|segment| match segment {
                 "*" => Ok(Part::One),
                 "**" => Ok(Part::Any),
                 literal if literal.contains('*') => Err(PatternError::PartialStar(text.to_owned())),
-                literal => Ok(Part::Literal(literal.to_owned())),
+                literal => Self::literal(literal).ok_or_else(|| PatternError::EncodedStructure(text.to_owned())),
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { text: text.to_owned(), parts })
     }
 
-    /// Whether `path` (without query) matches: time linear in the path for each `**`.
+    /// A segment in the one spelling, unless it encodes structure.
+    fn literal(segment: &str) -> Option<Part> {
+        let spelt = spelling::spell(segment);
+        let has_escaped_dots = spelt.contains("%2E");
+        let literal = spelling::with_dots(spelt);
+        let encodes = spelling::has_escaped_structure(&literal)
+            || has_escaped_dots && literal.split([';', '\\']).any(|name| matches!(name, "." | ".."));
+        (!encodes).then_some(Part::Literal(literal))
+    }
+
+    /// Whether `path` (without query, in the one spelling) matches: time linear in the path for each `**`.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
         let Some(rest) = path.strip_prefix('/') else { return false };
@@ -126,5 +152,27 @@ mod tests {
         assert!(matches!(PathPattern::parse("v1"), Err(PatternError::NotRooted(_))));
         assert!(matches!(PathPattern::parse("/v1/a*"), Err(PatternError::PartialStar(_))));
         assert!(matches!(PathPattern::parse("/v1?a"), Err(PatternError::Query(_))));
+        for text in ["/100%", "/a%g1", "/a%00", "/a%ff", "/a%252fb", "/a%25%32%65"] {
+            assert!(matches!(PathPattern::parse(text), Err(PatternError::Escape(..))), "{text}");
+        }
+        for text in ["/a%2fb", "/%5C", "/a%3bb", "/a%3Fb", "/a%23", "/%2e", "/.%2E/b", "/%2e%2e;x"] {
+            assert!(matches!(PathPattern::parse(text), Err(PatternError::EncodedStructure(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn stars_are_read_before_escapes() {
+        assert!(matches("/v1/%2A", "/v1/*") && matches("/v1/%2a%2A", "/v1/**") && matches("/v1/a%2a", "/v1/a*"));
+        assert!(!matches("/v1/%2A", "/v1/7") && !matches("/v1/%2A%2A", "/v1/7/8"));
+    }
+
+    #[test]
+    fn a_pattern_has_one_spelling() {
+        for text in ["/v1/[x]/\u{f6} y", "/v1/%5Bx%5d/%c3%B6%20y", "/%76%31/%5bx]/\u{f6}%20y"] {
+            assert!(matches(text, "/v1/%5Bx%5D/%C3%B6%20y"), "{text}");
+        }
+        assert!(matches("/a%2eb", "/a.b"));
+        assert!(matches("/50%25", "/50%25") && !matches("/50%2541", "/50A"));
+        assert!(!matches("/v1/\u{d6}", "/v1/%C3%B6"), "case takes no part");
     }
 }

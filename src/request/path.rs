@@ -4,9 +4,12 @@
 //! past somebody's rules. So no form is picked: all readings are computed, and `decide` asks the rules of each
 //! (all allow → allow, all deny → deny, mixed → `ambiguous_path`).
 //!
+//! Spelling is no difference: a path has one spelling (RFC 3986 section 6.2.2, [`spelling`]), in which only escapes of
+//! structure stay: of `/`, `\`, `;`, `?`, `#` and of dots. A percent sign (`%25`) is one, unless decoding further would
+//! ever yield structure: nobody decodes twice here, and who does behind the proxy must find nothing.
+//!
 //! A reading is any combination, in any order, of these:
-//! - percent-decoding once: of everything, or only of unreserved characters (Envoy's `normalize_path`), of
-//!   `%2F` (its `path_with_escaped_slashes_action`), of `%5C`, or of the rest;
+//! - decoding once: dots (Envoy's `normalize_path`), `%2F` (its `path_with_escaped_slashes_action`), `%5C`, or the rest;
 //! - `\` as `/`;
 //! - parameters cut per segment: `/a;x=y/b` as `/a/b`, and so `/a/..;x/b` as `/a/../b`, then `/b`;
 //! - slashes merged;
@@ -20,12 +23,14 @@
 //! in a slash ambiguous and guards nothing: rules only ever allow, and whoever allows `/a/` on a service that
 //! cannot tell it from `/a` has allowed both.
 
+use crate::domain::path::spelling;
+
 /// A request's path, without query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Path {
-    /// Its forms, without doubles, the raw one first. Each begins with `/`, but for the one form `*` of
-    /// `OPTIONS *` and the one empty form of what has no path (`CONNECT`, TCP): neither matches any pattern,
-    /// and a rule that names no path holds for both.
+    /// Its forms in the one spelling, without doubles, the one as it was sent first. Each begins with `/`, but for the
+    /// one form `*` of `OPTIONS *` and the one empty form of what has no path (`CONNECT`, TCP): neither matches any
+    /// pattern, and a rule that names no path holds for both.
     Forms(Vec<String>),
     /// No form of it can be trusted; why.
     Odd(&'static str),
@@ -76,58 +81,25 @@ impl Path {
         if is_plain(path) {
             return Self::Forms(vec![path.to_owned()]);
         }
-        match examine_escapes(path) {
-            Ok(()) => all_forms(path),
+        match spelling::examine(path) {
+            Ok(()) => all_forms(&spelling::spell(path)),
             Err(why) => Self::Odd(why),
         }
     }
 }
 
-/// Whether there is only one way to read it.
+/// Whether there is only one way to read it, and it is spelt as it should be.
 fn is_plain(path: &str) -> bool {
     let mut before = 0;
     path.bytes().all(|byte| {
-        let plain = !matches!((before, byte), (_, b'%' | b'\\' | b';') | (b'/', b'/' | b'.'));
+        let plain = match byte {
+            b'/' => before != b'/',
+            b'.' => before != b'/',
+            other => spelling::is_bare(other),
+        };
         before = byte;
         plain
     })
-}
-
-/// What no honest client encodes.
-fn examine_escapes(path: &str) -> Result<(), &'static str> {
-    let escapes = path.bytes().filter(|&byte| byte == b'%').count();
-    if escapes != escaped(path.as_bytes()).count() {
-        return Err("broken percent encoding");
-    }
-    let decoded = decode_bytes(path, |_| true);
-    if decoded.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
-        return Err("encoded NUL, CR or LF");
-    }
-    if escaped(&decoded).next().is_some() {
-        return Err("double encoding");
-    }
-    match std::str::from_utf8(&decoded) {
-        Ok(_) => Ok(()),
-        Err(_) => Err("invalid UTF-8"),
-    }
-}
-
-/// The bytes that stand escaped in it.
-fn escaped(text: &[u8]) -> impl Iterator<Item = u8> {
-    text.windows(3).filter_map(|window| match window {
-        [b'%', high, low] => Some(hex(*high)? << 4 | hex(*low)?),
-        _ => None,
-    })
-}
-
-/// The value of a hexadecimal digit.
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 /// Everything that readings of readings lead to.
@@ -146,17 +118,24 @@ fn all_forms(path: &str) -> Path {
         }
         next += 1;
     }
-    Path::Forms(forms)
+    // Escaped dots were kept apart for whoever collapses only bare ones; to the rules they are dots.
+    let mut distinct = Vec::with_capacity(forms.len());
+    for form in forms.into_iter().map(spelling::with_dots) {
+        if !distinct.contains(&form) {
+            distinct.push(form);
+        }
+    }
+    Path::Forms(distinct)
 }
 
 /// What one step of somebody's normalising makes of a form; the form itself where it changes nothing.
 fn readings(form: &str) -> impl Iterator<Item = String> + '_ {
     type Step = fn(&str) -> Option<String>;
     const STEPS: [Step; 11] = [
-        |form| decode(form, is_unreserved),
-        |form| decode(form, |byte| byte == b'/'),
-        |form| decode(form, |byte| byte == b'\\'),
-        |form| decode(form, |byte| !is_unreserved(byte) && byte != b'/' && byte != b'\\'),
+        |form| spelling::decode(form, |byte| byte == b'.'),
+        |form| spelling::decode(form, |byte| byte == b'/'),
+        |form| spelling::decode(form, |byte| byte == b'\\'),
+        |form| spelling::decode(form, |byte| matches!(byte, b';' | b'?' | b'#')),
         |form| form.contains('\\').then(|| form.replace('\\', "/")),
         without_parameters,
         merge_slashes,
@@ -166,39 +145,6 @@ fn readings(form: &str) -> impl Iterator<Item = String> + '_ {
         without_authority,
     ];
     STEPS.into_iter().filter_map(move |step| step(form))
-}
-
-/// RFC 3986 section 2.3.
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
-}
-
-/// Decodes the escapes of wanted bytes, once.
-fn decode(form: &str, wanted: fn(u8) -> bool) -> Option<String> {
-    if !form.contains('%') {
-        return None;
-    }
-    // Whole characters were examined before; each class of bytes holds all or none of a character's.
-    String::from_utf8(decode_bytes(form, wanted)).ok()
-}
-
-fn decode_bytes(form: &str, wanted: impl Fn(u8) -> bool) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(form.len());
-    let mut rest = form.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        let stands_for = rest.get(..3).and_then(|start| escaped(start).next());
-        match stands_for.filter(|byte| wanted(*byte)) {
-            Some(wanted) => {
-                decoded.push(wanted);
-                rest = rest.get(3..).unwrap_or_default();
-            }
-            None => {
-                decoded.push(byte);
-                rest = tail;
-            }
-        }
-    }
-    decoded
 }
 
 /// `/a;x=y/b` → `/a/b`

@@ -1,166 +1,230 @@
-//! A file of people: a ConfigMap, an export of an HR system, or the emergency list.
-//!
-//! ```yaml
-//! people:
-//!   - { id: "4711", email: alice@example.com, username: alice, status: active, groups: [payments-eng] }
-//! ```
-//!
-//! `id` never changes and is never given to somebody else; `status` is `active` (the default), `suspended` or
-//! `departed`. The file is a complete listing: who is no longer in it has departed. A file that cannot be read
-//! is no listing at all, and changes nothing.
+#![doc = include_str!("file.md")]
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+mod quiet;
+mod read;
+mod records;
+mod watch;
+mod yaml;
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use serde::Deserialize;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
 
+use super::around::Time;
 use super::directory::{Changes, Directory, Finding, Grade, Page};
 use super::error::{SourceError, chain};
+use crate::domain::inbox::Observation;
 use crate::domain::name::Directory as NameRules;
-use crate::domain::person::{Person, PersonId, Status};
+use crate::domain::person::Person;
+use quiet::{Quiet, Stamp, Verdict};
+use read::{Snapshot, Unread};
+use records::{Flaw, Reading};
+use watch::Watch;
 
-/// A people file may have this many bytes: 100,000 people with long names.
-const MAX_BYTES: u64 = 32 << 20;
 /// A watch is waited for that long; then something else gets its turn.
 const WAIT: Duration = Duration::from_secs(1);
+/// How often a file is looked at that is being written.
+const LOOK: Duration = Duration::from_millis(250);
+/// A file that is first seen, and was last touched so long ago, is not being written, even where its clock is off.
+const SETTLED: i64 = 30_000;
+/// People who are handed over at once.
+const PIECE: usize = 2_000;
+/// Mistakes that are told one by one.
+const TOLD: usize = 10;
+const STEP: &str = "read the people file";
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct People {
-    people: Vec<Row>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    id: String,
-    email: Option<String>,
-    username: Option<String>,
-    #[serde(default)]
-    status: RowStatus,
-    #[serde(default)]
-    groups: Vec<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RowStatus {
-    #[default]
-    Active,
-    Suspended,
-    Departed,
-}
-
-impl Row {
-    fn into_person(self, source: &str) -> Person {
-        let status = match self.status {
-            RowStatus::Active => Status::Active,
-            RowStatus::Suspended => Status::Suspended,
-            RowStatus::Departed => Status::Departed,
-        };
-        let id = PersonId { source: source.to_owned(), key: self.id };
-        Person { email: self.email, username: self.username, groups: self.groups, ..Person::new(id, status) }
-    }
-}
-
-/// What a file held, to know whether it changed.
-type Digest = [u8; 32];
-
-/// A source of kind `file`: compared by content every `poll`, and whenever its directory is touched.
+/// A source of kind `file`: compared by content every `poll`, and whenever it is touched.
 pub struct PeopleFile {
     name: String,
     path: PathBuf,
     poll: Duration,
+    time: Time,
+    /// Measures pauses.
+    clock: fn() -> Instant,
     next_look: Instant,
-    seen: Option<Digest>,
+    quiet: Quiet,
+    /// Where the path led to.
+    target: Option<PathBuf>,
+    /// What was last listed.
+    listed: Option<Stamp>,
+    /// Who was in it, by the hash of their ids.
+    ids: HashSet<u64>,
+    hasher: RandomState,
+    /// Who is in the listing that is on its way.
+    people: Vec<Person>,
+    /// What was last read while it was being written.
+    glanced: Option<Stamp>,
+    /// What was last read whole and is no listing, and what is wrong with it.
+    refused: Option<(Stamp, String)>,
+    /// It was said that it is never quiet.
+    complained: bool,
+    /// Who is out by that, and was not told yet; and the hashes of what was told since the file was last quiet.
+    out: Vec<Observation>,
+    told: HashSet<u64>,
     /// It was not asked yet.
     first: bool,
-    touches: mpsc::Receiver<()>,
-    /// Tells of touches as long as it lives.
-    _watch: Option<RecommendedWatcher>,
+    watch: Watch,
+}
+
+/// Where a listing goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The file was being written.
+    Waiting,
+    /// So many people were handed over.
+    After(usize),
 }
 
 impl PeopleFile {
-    /// The source of this name that reads this file.
+    /// The source of this name that reads this file. `time` tells how old it is.
     #[must_use]
-    pub fn new(name: String, path: PathBuf, poll: Duration) -> Self {
-        let (touched, touches) = mpsc::channel(1);
-        let watch = watch_directory(&path, touched);
-        Self { name, path, poll, next_look: Instant::now(), seen: None, first: true, touches, _watch: watch }
+    pub fn new(name: String, path: PathBuf, poll: Duration, time: Time) -> Self {
+        let watch = Watch::begin(&path);
+        Self {
+            name,
+            path,
+            poll,
+            time,
+            clock: Instant::now,
+            next_look: Instant::now(),
+            quiet: Quiet::default(),
+            target: None,
+            listed: None,
+            ids: HashSet::new(),
+            hasher: RandomState::new(),
+            people: Vec::new(),
+            glanced: None,
+            refused: None,
+            complained: false,
+            out: Vec::new(),
+            told: HashSet::new(),
+            first: true,
+            watch,
+        }
     }
 
-    fn malformed(&self, what: String) -> SourceError {
-        SourceError::Malformed { step: "read the people file", what: format!("`{}`: {what}", self.path.display()) }
+    fn unreachable(&self, cause: impl std::fmt::Display) -> SourceError {
+        SourceError::Unreachable { step: STEP, cause: format!("`{}`: {cause}", self.path.display()) }
     }
 
-    async fn read(&self) -> Result<(Vec<u8>, Digest), SourceError> {
-        let unread = |cause: std::io::Error| SourceError::Unreachable {
-            step: "read the people file",
-            cause: format!("`{}`: {cause}", self.path.display()),
+    fn malformed(&self, what: impl std::fmt::Display) -> SourceError {
+        SourceError::Malformed { step: STEP, what: what.to_string() }
+    }
+
+    fn at(&self, flaw: &Flaw) -> String {
+        match flaw.line {
+            0 => format!("{}: {}", self.path.display(), flaw.what),
+            line => format!("{}:{line}: {}", self.path.display(), flaw.what),
+        }
+    }
+
+    /// Reads the file, and judges whether it is whole.
+    async fn look(&mut self) -> Result<(Snapshot, Verdict), SourceError> {
+        let path = self.path.clone();
+        let read = spawn_blocking(move || read::read(&path)).await.map_err(|error| self.unreachable(error))?;
+        let mut snapshot = read.map_err(|unread| match unread {
+            Unread::Io(error) => self.unreachable(error),
+            Unread::Wrong(what) => self.malformed(format!("{} {what}", self.path.display())),
+        })?;
+        if snapshot.torn {
+            // It will look different next time, whatever its clock says.
+            snapshot.stamp.hash = [0; 32];
+        }
+        let swapped = self.target.replace(snapshot.target.clone()).is_some_and(|before| before != snapshot.target);
+        let age = (self.time)().wall.as_millis().saturating_sub(snapshot.touched);
+        let settled = self.quiet.is_new() && age >= SETTLED && !snapshot.torn;
+        let whole = (swapped || self.watch.placed(snapshot.stamp.inode)) && !snapshot.torn;
+        let verdict = self.quiet.judge(snapshot.stamp.clone(), whole, settled, (self.clock)());
+        Ok((snapshot, verdict))
+    }
+
+    async fn parse(&self, bytes: Vec<u8>) -> Result<Reading, SourceError> {
+        let name = self.name.clone();
+        spawn_blocking(move || records::read(&name, &bytes)).await.map_err(|error| self.unreachable(error))
+    }
+
+    /// Everybody whom the file names now, whether or not it is being written.
+    ///
+    /// # Errors
+    /// [`SourceError`] if it cannot be read, or says something that is wrong.
+    pub async fn now(&mut self) -> Result<Vec<Person>, SourceError> {
+        let (snapshot, _) = self.look().await?;
+        let reading = self.parse(snapshot.bytes).await?;
+        match reading.flaws.first() {
+            Some(flaw) => Err(self.malformed(self.at(flaw))),
+            None => Ok(reading.people),
+        }
+    }
+
+    /// A file that is being written is no listing, but whoever is out by it is out.
+    async fn glance(&mut self, snapshot: Snapshot) -> Result<(), SourceError> {
+        if self.glanced.as_ref() != Some(&snapshot.stamp) {
+            let reading = self.parse(snapshot.bytes).await?;
+            self.glanced = Some(snapshot.stamp);
+            self.tell_out(&reading, false);
+        }
+        Ok(())
+    }
+
+    fn tell_out(&mut self, reading: &Reading, end_is_known: bool) {
+        for person in reading.out(end_is_known) {
+            if self.told.insert(self.hasher.hash_one((&person.id.key, person.status))) {
+                self.out.push(Observation::Out { person: person.id.clone(), status: person.status });
+            }
+        }
+    }
+
+    /// A whole file with mistakes in it is no listing either.
+    fn refuse(&mut self, stamp: Stamp, reading: &Reading) -> SourceError {
+        self.tell_out(reading, true);
+        let more = match reading.flaws.len() {
+            0 | 1 => String::new(),
+            many => format!(" (and {} more: `offboard source check {}` lists them)", many - 1, self.name),
         };
-        let size = tokio::fs::metadata(&self.path).await.map_err(unread)?.len();
-        if size > MAX_BYTES {
-            return Err(self.malformed(format!("more than {MAX_BYTES} bytes")));
-        }
-        let bytes = tokio::fs::read(&self.path).await.map_err(unread)?;
-        let hash = digest(&SHA256, &bytes).as_ref().try_into().unwrap_or([0; 32]);
-        Ok((bytes, hash))
+        let flaw = reading.flaws.first().map(|flaw| self.at(flaw)).unwrap_or_default();
+        let flaw = format!("{flaw}{more}");
+        self.refused = Some((stamp, flaw.clone()));
+        self.malformed(flaw)
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Vec<Person>, SourceError> {
-        let text = std::str::from_utf8(bytes).map_err(|error| self.malformed(error.to_string()))?;
-        // Its errors carry a picture of the place over several lines; a log line has one.
-        let first_line = |error: serde_saphyr::Error| error.to_string().lines().next().unwrap_or("").to_owned();
-        let file: People = serde_saphyr::from_str(text).map_err(|error| self.malformed(first_line(error)))?;
-        let mut ids = BTreeSet::new();
-        for row in &file.people {
-            if row.id.trim().is_empty() {
-                return Err(self.malformed("somebody has an empty id".to_owned()));
-            }
-            if !ids.insert(row.id.as_str()) {
-                return Err(self.malformed(format!("id `{}` stands there twice", row.id)));
-            }
-        }
-        Ok(file.people.into_iter().map(|row| row.into_person(&self.name)).collect())
+    /// What is told where nothing new is to be seen.
+    fn nothing_new(&mut self) -> Changes {
+        let silent = self.quiet.is_restless() || self.refused.is_some();
+        Changes { observations: std::mem::take(&mut self.out), silent, ..Changes::default() }
     }
 
-    async fn people(&self) -> Result<(Vec<Person>, Digest), SourceError> {
-        let (bytes, hash) = self.read().await?;
-        Ok((self.parse(&bytes)?, hash))
+    fn never_quiet(&self) -> SourceError {
+        let (longest, pause) = (quiet::LONGEST.as_secs(), quiet::PAUSE.as_secs());
+        let path = self.path.display();
+        self.malformed(format!(
+            "{path} has been written to for {longest}s without a pause of {pause}s, and nobody knows when it is whole: write \
+             it beside, then rename it to its name"
+        ))
     }
-}
 
-/// Watches the directory that a file is in: kubelet swaps a link there, and never touches the file.
-fn watch_directory(path: &Path, touched: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
-    let file = path.file_name().map(std::ffi::OsStr::to_owned);
-    // Logs and sockets beside it are no reason to look; without a name nobody knows what happened.
-    let matters =
-        move |path: &PathBuf| path.file_name().is_none_or(|name| name == "..data" || Some(name) == file.as_deref());
-    let on_event = move |event: notify::Result<notify::Event>| {
-        // Our own reading is an event too. Full means that a look is due already.
-        let idle = event.is_ok_and(|event| {
-            event.kind.is_access()
-                || (!event.need_rescan() && !event.paths.is_empty() && !event.paths.iter().any(&matters))
-        });
-        if !idle {
-            let _ = touched.try_send(());
-        }
-    };
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let watched = notify::recommended_watcher(on_event).and_then(|mut watcher| {
-        watcher.watch(directory, RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    watched.map_err(|error| tracing::warn!(error = %error, "the people file is only compared every `poll`")).ok()
+    /// What is listed next, from this many people on.
+    fn piece(&self, from: usize) -> Result<Page<Place>, SourceError> {
+        let rest = self.people.get(from..).ok_or_else(|| self.malformed("the listing was given up"))?;
+        let people: Vec<Person> = rest.iter().take(PIECE).cloned().collect();
+        let next = from + people.len();
+        let is_last = next == self.people.len();
+        let count = is_last.then_some(self.people.len());
+        Ok(Page { count, ..Page::of(people, (!is_last).then_some(Place::After(next))) })
+    }
+
+    /// Whether nobody of this id can be in the file, without reading it.
+    fn is_missing(&self, id: &str) -> bool {
+        let same = self.listed.as_ref().is_some_and(|stamp| read::looks_like(&self.path, stamp));
+        same && !self.ids.contains(&self.hasher.hash_one(id))
+    }
 }
 
 impl Directory for PeopleFile {
-    type Place = ();
+    type Place = Place;
 
     const WAITS: bool = true;
 
@@ -169,84 +233,111 @@ impl Directory for PeopleFile {
             // Everybody is listed first; there is nothing to wait for yet.
             return Ok(Changes::default());
         }
-        let touched = timeout(WAIT.min(self.poll), self.touches.recv()).await.is_ok();
-        if touched && self._watch.is_none() {
-            // Nobody tells of anything: the channel is closed, and answers at once.
-            tokio::time::sleep(WAIT.min(self.poll)).await;
-        }
+        let was_written = self.quiet.is_restless();
+        let touched = if was_written {
+            sleep(LOOK.min(self.poll)).await;
+            true
+        } else {
+            self.watch.touched(WAIT.min(self.poll)).await
+        };
         if !touched && Instant::now() < self.next_look {
-            return Ok(Changes::default());
+            return Ok(self.nothing_new());
         }
         self.next_look = Instant::now() + self.poll;
-        let (_, hash) = self.read().await?;
-        Ok(Changes { resync: self.seen != Some(hash), ..Changes::default() })
+        let (snapshot, verdict) = self.look().await?;
+        let resync = match verdict {
+            Verdict::Quiet => {
+                self.complained = false;
+                self.told.clear();
+                let refused = self.refused.as_ref().map(|(stamp, _)| stamp);
+                self.listed.as_ref() != Some(&snapshot.stamp) && refused != Some(&snapshot.stamp)
+            }
+            Verdict::Written | Verdict::NeverQuiet => {
+                self.glance(snapshot).await?;
+                // The listing says what is wrong, and goes on saying it.
+                verdict == Verdict::NeverQuiet && !std::mem::replace(&mut self.complained, true)
+            }
+        };
+        Ok(Changes { resync, ..self.nothing_new() })
     }
 
-    async fn page(&mut self, _: Option<()>) -> Result<Page<()>, SourceError> {
-        let (people, hash) = self.people().await?;
-        self.seen = Some(hash);
-        Ok(Page { count: Some(people.len()), ..Page::of(people, None) })
+    async fn page(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
+        match place {
+            Some(Place::After(people)) => return self.piece(people),
+            Some(Place::Waiting) => sleep(LOOK.min(self.poll)).await,
+            None => {}
+        }
+        let (snapshot, verdict) = self.look().await?;
+        match (verdict, &self.refused) {
+            (Verdict::Quiet, Some((stamp, flaw))) if *stamp == snapshot.stamp => return Err(self.malformed(flaw)),
+            (Verdict::Quiet, _) => {}
+            (Verdict::NeverQuiet, _) => return Err(self.never_quiet()),
+            (Verdict::Written, _) => {
+                // Who is out by it is told with the events.
+                self.glance(snapshot).await?;
+                return Ok(Page::of(Vec::new(), Some(Place::Waiting)));
+            }
+        }
+        let reading = self.parse(snapshot.bytes).await?;
+        if !reading.flaws.is_empty() {
+            return Err(self.refuse(snapshot.stamp, &reading));
+        }
+        self.ids = reading.people.iter().map(|person| self.hasher.hash_one(&person.id.key)).collect();
+        (self.listed, self.refused, self.people) = (Some(snapshot.stamp), None, reading.people);
+        self.piece(0)
+    }
+
+    fn concluded(&mut self, _: bool) {
+        self.people = Vec::new();
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
-        let (people, _) = self.people().await?;
+        if attribute == "id" && self.is_missing(value) {
+            return Ok(None);
+        }
+        let (snapshot, verdict) = self.look().await?;
+        if verdict != Verdict::Quiet {
+            return Err(self.unreachable("is being written"));
+        }
+        let reading = self.parse(snapshot.bytes).await?;
+        if let Some(flaw) = reading.flaws.first() {
+            return Err(self.malformed(self.at(flaw)));
+        }
         let rule = NameRules::File.compares(attribute);
         let is = |person: &Person| person.values(attribute).any(|held| rule.matches(held, value).is_some());
-        let mut found = people.into_iter().filter(is);
+        let mut found = reading.people.into_iter().filter(is);
         Ok(found.next().filter(|_| found.next().is_none()))
     }
 
     async fn examine(&mut self) -> Vec<Finding> {
-        let (grade, text) = match self.people().await {
-            Ok((people, _)) if people.is_empty() => {
-                (Grade::Warning, "it lists nobody: an empty listing is held back".into())
-            }
-            Ok((people, _)) => (Grade::Good, format!("it lists {} people", people.len())),
-            Err(error) => (Grade::Bad, chain(&error)),
+        let finding = |grade, text| Finding { grade, what: "people file", text };
+        let reading = match self.look().await {
+            Ok((snapshot, _)) => self.parse(snapshot.bytes).await,
+            Err(error) => Err(error),
         };
-        vec![Finding { grade, what: "people file", text }]
+        let reading = match reading {
+            Ok(reading) => reading,
+            Err(error) => return vec![finding(Grade::Bad, chain(&error))],
+        };
+        let mut findings: Vec<Finding> = reading
+            .flaws
+            .iter()
+            .take(TOLD)
+            .map(|flaw| finding(Grade::Bad, chain(&self.malformed(self.at(flaw)))))
+            .collect();
+        match (reading.flaws.len(), reading.people.len()) {
+            (0, 0) => {
+                findings.push(finding(Grade::Warning, "it lists nobody: an empty listing is held back".to_owned()));
+            }
+            (0, people) => findings.push(finding(Grade::Good, format!("it lists {people} people"))),
+            (flaws, _) if flaws > TOLD => {
+                findings.push(finding(Grade::Bad, format!("and {} more", flaws - TOLD)));
+            }
+            _ => {}
+        }
+        findings
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Vec<Person>, String> {
-        let source = PeopleFile::new("hr".into(), "people.yaml".into(), Duration::from_secs(10));
-        source.parse(text.as_bytes()).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_row_is_a_person() {
-        let people =
-            parse("people:\n  - { id: 0123, email: a@example.com, groups: [x] }\n  - { id: b, status: departed }\n");
-        let people = people.unwrap();
-        assert_eq!(people[0].id.key, "0123", "a number keeps its zeros");
-        assert_eq!(people[0].status, Status::Active);
-        assert_eq!(people[1].status, Status::Departed);
-    }
-
-    #[test]
-    fn what_is_no_listing_is_refused() {
-        for text in [
-            "",
-            "people: none",
-            "peple: []",
-            "people:\n  - { id: a }\n  - { id: a }\n",
-            "people:\n  - { id: \"\" }\n",
-            "people:\n  - { id: a, status: gone }\n",
-            "people:\n  - { id: a, stauts: departed }\n",
-            "people:\n  - { id: a",
-        ] {
-            assert!(parse(text).is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn an_alias_bomb_is_refused() {
-        let mut text = String::from("people:\n  - id: x\n    groups: &a [g, g, g, g, g, g, g, g, g]\n");
-        text.push_str("x: &b [*a, *a, *a, *a, *a, *a, *a, *a]\ny: &c [*b, *b, *b, *b, *b, *b, *b, *b]\n");
-        assert!(parse(&text).is_err());
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::error::{SourceError, chain};
 use crate::domain::time::Timestamp;
 
 /// How a source fares.
@@ -60,6 +61,14 @@ pub struct Trouble {
     pub text: String,
     /// How often in a row.
     pub times: u32,
+}
+
+impl Trouble {
+    /// Whether this error is the same again, whatever it says of how long to wait.
+    #[must_use]
+    pub fn is_said_by(&self, error: &SourceError) -> bool {
+        self.kind == error.kind() && (error.wait().is_some() || self.text == chain(error))
+    }
 }
 
 /// What a source reports as it happens.

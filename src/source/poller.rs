@@ -157,9 +157,9 @@ impl<D: Directory> Poller<D> {
         match listed {
             Ok(false) => Instant::now(),
             Ok(true) => {
-                self.after(Asked::Listing, listed, Duration::ZERO);
-                if let Some(trouble) = self.listing.as_ref().and_then(Listing::trouble) {
-                    self.failed(Asked::Listing, &trouble);
+                match self.listing.as_ref().and_then(Listing::trouble) {
+                    Some(trouble) => drop(self.failed(Asked::Listing, &trouble)),
+                    None => drop(self.after(Asked::Listing, listed, Duration::ZERO)),
                 }
                 self.directory.concluded(true);
                 // One that began before something that only a listing tells does not tell it.
@@ -187,7 +187,14 @@ impl<D: Directory> Poller<D> {
     /// When to ask again after this.
     fn after<T>(&mut self, asked: Asked, outcome: &Result<T, SourceError>, every: Duration) -> Instant {
         let Err(error) = outcome else {
-            self.around.health.send_if_modified(|health| health.troubles.remove(&asked).is_some());
+            let mut over = None;
+            self.around.health.send_if_modified(|health| {
+                over = health.troubles.remove(&asked);
+                over.is_some()
+            });
+            if let Some(Trouble { kind, times, .. }) = over {
+                tracing::info!(source.name = %self.name, error.kind = kind, times, "what had failed works again");
+            }
             return Instant::now() + every;
         };
         let times = self.failed(asked, error);
@@ -208,12 +215,19 @@ impl<D: Directory> Poller<D> {
     fn failed(&self, asked: Asked, error: &SourceError) -> u32 {
         let (at, kind, text) = ((self.around.time)().wall, error.kind(), chain(error));
         (self.around.reports)(&self.name, Report::Failed(kind));
-        tracing::error!(source.name = %self.name, error.kind = kind, error = %text, "the source failed");
-        let mut times = 1;
+        let (mut times, mut known) = (1, false);
         self.around.health.send_modify(|health| {
+            // What is wrong with events and listings alike is one error.
+            known = health.troubles.values().any(|trouble| trouble.is_said_by(error));
             times += health.troubles.get(&asked).map_or(0, |trouble| trouble.times);
-            health.troubles.insert(asked, Trouble { at, kind, text, times });
+            health.troubles.insert(asked, Trouble { at, kind, text: text.clone(), times });
         });
+        // It stands in `source show` as long as it lasts, and in the log until it changes.
+        if known {
+            tracing::debug!(source.name = %self.name, error.kind = kind, error = %text, times, "the source failed again");
+        } else {
+            tracing::error!(source.name = %self.name, error.kind = kind, error = %text, "the source failed");
+        }
         times
     }
 

@@ -80,6 +80,10 @@ pub(super) fn observe(
                 gone(plan, person, None, When { now, provider: None });
             }
         }
+        Observation::Out { person, status } => {
+            source_rules(plan, &person.source)?;
+            out(plan, sweeps, person, *status, now);
+        }
         Observation::Dissolved { source, group } => {
             source_rules(plan, source)?;
             return Ok(dissolve(plan, sweeps, (source, group), now));
@@ -116,6 +120,17 @@ pub(super) fn observe(
         }
     }
     Ok(Outcome::default())
+}
+
+/// Plans that somebody who is known to be here is out, and changes nothing else of them.
+fn out(plan: &mut Plan, sweeps: &mut Sweeps, id: &PersonId, status: Status, now: Now) {
+    let known = plan.state.fold.people.find(&plan.state.fold.keyer, id);
+    let Some(known) = known.filter(|known| known.person.status == Status::Active && status != Status::Active) else {
+        return;
+    };
+    let person = Person { status, ..Person::clone(&known.person) };
+    sweeps.touched(&id.source, person_key(&plan.state.fold.keyer, id));
+    change(plan, person, None, When { now, provider: None });
 }
 
 /// Plans a step of what it means that a group is no more: whoever is known to be in it no longer is (law 8).

@@ -33,6 +33,8 @@ mod model;
 mod mtls;
 mod okta;
 mod outage;
+mod paths;
+mod people;
 mod precedence;
 mod providers;
 mod proxies;

@@ -32,7 +32,7 @@ pub(super) trait With {
 /// Why it cannot be built.
 pub(super) fn build<W: With>(settings: &SourceSettings, time: Time, with: W) -> Result<W::Made, String> {
     Ok(match &settings.kind {
-        SourceKind::File(own) => with.with(file(settings, own)),
+        SourceKind::File(own) => with.with(file(settings, own, time)),
         SourceKind::Keycloak(own) => with.with(keycloak(settings, own)?),
         SourceKind::Entra(own) => with.with(entra(settings, own)?),
         SourceKind::Okta(own) => with.with(okta(settings, own, time)?),
@@ -51,8 +51,8 @@ fn url(key: &str, text: &str) -> Result<Url, String> {
     Url::parse(text).map_err(|error| format!("`{key}`: {error}"))
 }
 
-fn file(settings: &SourceSettings, FileSettings { path }: &FileSettings) -> PeopleFile {
-    PeopleFile::new(settings.name.clone(), PathBuf::clone(path), settings.poll)
+pub(super) fn file(settings: &SourceSettings, FileSettings { path }: &FileSettings, time: Time) -> PeopleFile {
+    PeopleFile::new(settings.name.clone(), PathBuf::clone(path), settings.poll, time)
 }
 
 fn keycloak(settings: &SourceSettings, own: &KeycloakSettings) -> Result<Keycloak, String> {

@@ -72,6 +72,28 @@ async fn an_empty_listing_is_held_back_even_the_first() {
 }
 
 #[tokio::test]
+async fn what_is_not_whole_yet_says_only_who_is_out() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let ann = Person { email: Some("ann@example.com".into()), ..in_group("ann", "ops") };
+    let away = person("bea", Status::Suspended);
+    bench.list(&[ann.clone(), away.clone(), person("cy", Status::Active)], at(0)).await.unwrap();
+    let epoch = || bench.published.load().fold.epoch;
+    let out = |key: &str, status| Observation::Out { person: id(key), status };
+    let before = epoch();
+    for (key, status) in [("stranger", Status::Departed), ("bea", Status::Departed), ("cy", Status::Active)] {
+        bench.observe(out(key, status), at(1)).await.unwrap();
+    }
+    bench.observe(out("bea", Status::Active), at(1)).await.unwrap();
+    assert_eq!(epoch(), before, "nobody comes, and no block ends");
+    bench.observe(out("ann", Status::Departed), at(2)).await.unwrap();
+    assert_eq!(bench.ask("ann", at(1), at(2)), Reason::RevokedPerson);
+    let state = bench.published.snapshot();
+    let known = Person::clone(&state.fold.people.find(&bench.keyer, &id("ann")).unwrap().person);
+    assert_eq!(known, Person { status: Status::Departed, ..ann }, "no group and no identifier goes");
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
 async fn a_listing_in_pieces_comes_into_force_step_by_step() {
     let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
     let all = many(2_500);

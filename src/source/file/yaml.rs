@@ -1,0 +1,287 @@
+//! The YAML of a people file, record by record: what stood before a mistake is there in spite of it.
+
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
+use serde_saphyr::{Location, Spanned};
+
+/// Nesting of maps and lists; a list of groups lies at 4.
+const MAX_DEPTH: usize = 16;
+/// What aliases may repeat, all together: as many parts as the file has bytes, and no fewer and no more than this.
+const REPLAYED: [usize; 2] = [50_000, 2_000_000];
+
+/// A value as it was written.
+pub(super) enum Raw {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// Taken for a number or a boolean: its text is to be cut from the source.
+    Plain(String),
+    Text(String),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+}
+
+impl Raw {
+    pub(super) fn noun(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Plain(_) | Self::Text(_) => "a text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a map",
+        }
+    }
+}
+
+/// Who hears what stands there.
+pub(super) trait Hears {
+    /// Another record of `people` begins: the one before is complete.
+    fn begins(&mut self);
+    /// This is it, whole.
+    fn record(&mut self, record: Spanned<Raw>);
+    /// Something is wrong with the file as a whole.
+    fn wrong(&mut self, line: u64, what: String);
+}
+
+/// Reads a text; whether it was YAML to its end.
+pub(super) fn read<H: Hears>(text: &str, heard: &mut H) -> bool {
+    let replayed = text.len().clamp(REPLAYED[0], REPLAYED[1]);
+    // Every event and scalar takes a byte at least: what aliases repeat apart, these bounds are the file's own size.
+    let most = text.len().saturating_mul(2).saturating_add(2 * replayed);
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: most,
+            max_nodes: most,
+            max_aliases: most,
+            max_anchors: most,
+            max_merge_keys: most,
+            max_total_scalar_bytes: most,
+            max_depth: MAX_DEPTH,
+            max_documents: 2,
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: replayed, max_replay_stack_depth: 8 },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        strict_booleans: true,
+        with_snippet: false,
+    };
+    let read =
+        serde_saphyr::with_deserializer_from_str_with_options(text, options, |yaml| Top(&mut *heard).deserialize(yaml));
+    let Err(error) = read else { return true };
+    let line = error.location().map_or(0, |location| location.line());
+    heard.wrong(line, in_words(&error, text, replayed));
+    false
+}
+
+fn in_words(error: &serde_saphyr::Error, text: &str, replayed: usize) -> String {
+    let is_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    match error.without_snippet() {
+        serde_saphyr::Error::MultipleDocuments { .. } => "holds more than one document".to_owned(),
+        serde_saphyr::Error::Eof { .. } if text.lines().all(is_blank) => {
+            "is empty: write `people: []` for nobody".to_owned()
+        }
+        other => {
+            let text = other.render();
+            let text = text.lines().next().unwrap_or_default().trim();
+            if text.contains("alias replay limit") {
+                return format!("aliases (`*name`) repeat more than {replayed} values: write them out");
+            }
+            format!("is not readable as YAML: {}", text.strip_prefix("error: ").unwrap_or(text))
+        }
+    }
+}
+
+/// The very characters of a scalar that was taken for a number or a boolean.
+pub(super) fn written(text: &str, location: Location) -> Option<&str> {
+    let span = location.span();
+    let start = usize::try_from(span.byte_offset()?).ok()?;
+    let end = start.checked_add(usize::try_from(span.byte_len()?).ok()?)?;
+    let text = text.get(start..end)?.trim();
+    (!text.is_empty() && !text.contains(['\n', '"', '\'', '!', '&'])).then_some(text)
+}
+
+struct Top<'a, H>(&'a mut H);
+
+impl<'de, H: Hears> DeserializeSeed<'de> for Top<'_, H> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, H: Hears> Visitor<'de> for Top<'_, H> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map with the key `people`")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.wrong(1, "is empty: write `people: []` for nobody".to_owned());
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.0.wrong(1, "must be a map with the key `people`, not a text".to_owned());
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.0.wrong(1, "must be a map with the key `people`, not a list".to_owned());
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let mut found = false;
+        while let Some(key) = entries.next_key::<Spanned<String>>()? {
+            if key.value == "people" && !found {
+                found = true;
+                entries.next_value_seed(Records(&mut *self.0, key.referenced.line()))?;
+                continue;
+            }
+            let what =
+                if found && key.value == "people" { "`people` is given twice" } else { "the only key is `people`" };
+            self.0.wrong(key.referenced.line(), what.to_owned());
+            entries.next_value::<IgnoredAny>()?;
+        }
+        if !found {
+            self.0.wrong(1, "has no `people`".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The list of records, whose key stands on this line.
+struct Records<'a, H>(&'a mut H, u64);
+
+impl<H: Hears> Records<'_, H> {
+    fn no_list<E>(self, what: &str) -> Result<(), E> {
+        self.0.wrong(self.1, format!("`people` must be a list, not {what}"));
+        Ok(())
+    }
+}
+
+impl<'de, H: Hears> DeserializeSeed<'de> for Records<'_, H> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, H: Hears> Visitor<'de> for Records<'_, H> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of people")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.no_list("nothing: write `people: []` for nobody")
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.no_list("a text")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.no_list("a text")
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.no_list("a number")
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.no_list("a number")
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.no_list("a number")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        self.no_list("a map")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Record(&mut *self.0))?.is_some() {}
+        Ok(())
+    }
+}
+
+struct Record<'a, H>(&'a mut H);
+
+impl<'de, H: Hears> DeserializeSeed<'de> for Record<'_, H> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.0.begins();
+        self.0.record(Spanned::deserialize(deserializer)?);
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, a list or a map")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Plain(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Plain(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::Plain(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+        Ok(Raw::Plain(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw, A::Error> {
+        let mut list = vec![];
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Raw::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Raw, A::Error> {
+        let mut map = vec![];
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Raw::Map(map))
+    }
+}
