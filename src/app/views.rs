@@ -2,6 +2,7 @@
 
 mod links;
 mod sources;
+mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::key::{Key, RefKey};
 use crate::domain::person::{PersonId, Status};
-use crate::domain::policy::{Enforcement, Policy};
+use crate::domain::policy::Enforcement;
 use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
 use crate::domain::time::Now;
 use crate::jose::jwks::LeftOut;
@@ -172,42 +173,6 @@ fn standing<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<Position> 
     entries.filter(|entry| entry.stand != Stand::Leftover).map(|entry| entry.id).collect()
 }
 
-/// Says so where a target is about an issuer that nobody takes tokens of: a typing error, most likely.
-fn unconfigured(policy: &Policy, target: &Target) -> Option<String> {
-    let issuer = match target {
-        Target::Subject { issuer, .. }
-        | Target::Session { issuer, .. }
-        | Target::Token { issuer, .. }
-        | Target::Client { issuer, .. }
-        | Target::LinkClaim { issuer, .. }
-        | Target::Issuer { issuer } => issuer,
-        Target::Person { .. } | Target::DirectoryPerson { .. } | Target::Key { .. } | Target::Certificate { .. } => {
-            return None;
-        }
-    };
-    let known = policy.issuers.iter().any(|rules| *rules.issuer == **issuer || rules.name == *issuer);
-    let names: Vec<&str> = policy.issuers.iter().map(|rules| &*rules.issuer).collect();
-    (!known).then(|| {
-        format!("`{issuer}` is no issuer that is configured: it denies nobody now; there are: {}", names.join(", "))
-    })
-}
-
-/// Says so where no verified credential has shown the target of a revocation since the start: nothing may ever have it.
-fn unseen(seen: &Seen, state: &State, target: &Target) -> Option<String> {
-    let kind = target.kind();
-    let claim = match kind {
-        TargetKind::Client => "client",
-        TargetKind::Session => "session",
-        TargetKind::Token => "token",
-        _ => "",
-    };
-    let is_unseen = seen.has(kind, target.key(&state.fold.keyer)) == Some(false);
-    is_unseen.then(|| {
-        let where_else = if claim.is_empty() { String::new() } else { format!(", and `claims.{claim}` of the issuer") };
-        format!("nothing seen so far has this {}: check the spelling{where_else}", kind.word())
-    })
-}
-
 /// The roles that the directory gives a person: their groups and pinned names. A token may add groups where
 /// the source supplies none.
 fn roles_of(state: &State, known: &Known, now: Now) -> Vec<String> {
@@ -304,8 +269,8 @@ impl<L: Log> Views for LiveViews<L> {
     async fn preview(&self, target: &Target) -> PreviewView {
         let state = self.state();
         let mut preview = PreviewView::default();
-        preview.warnings.extend(unconfigured(&state.rules.policy, target));
-        preview.unseen = unseen(&self.seen, &state, target);
+        preview.warnings.extend(warnings::unconfigured(&state.rules.policy, target));
+        preview.unseen = warnings::unseen(&self.seen, &state, &state.rules.policy.canonical(target));
         match target {
             Target::Person { reference } => {
                 preview.people = self.views_of(&state, state.resolve(reference)).await;

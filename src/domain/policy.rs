@@ -152,4 +152,20 @@ pub struct Policy {
 impl Policy {
     /// Index of the default service.
     pub const DEFAULT_SERVICE: u16 = 0;
+
+    /// A target with its issuer as `iss`, where it was given by its name in the configuration.
+    #[must_use]
+    pub fn canonical(&self, target: &Target) -> Target {
+        let mut target = target.clone();
+        if let Target::Subject { issuer, .. }
+        | Target::Session { issuer, .. }
+        | Target::Token { issuer, .. }
+        | Target::Client { issuer, .. }
+        | Target::Issuer { issuer } = &mut target
+            && let Some(rules) = self.issuers.iter().find(|rules| rules.name == *issuer)
+        {
+            *issuer = rules.issuer.to_string();
+        }
+        target
+    }
 }

@@ -1,6 +1,6 @@
 //! What a configuration brings about in the log: notes of its revocations, and pins of its names.
 
-use super::operator::{canonical, end};
+use super::operator::end;
 use super::plan::{Outcome, Plan};
 use crate::domain::event::{EndCause, Event};
 use crate::domain::inbox::Refused;
@@ -61,7 +61,7 @@ fn revocation(state: &State, entry: &ConfiguredRevocation, now: Now) -> Revocati
         _ => Vec::new(),
     };
     Revocation {
-        target: canonical(&state.rules.policy, &entry.target),
+        target: state.rules.policy.canonical(&entry.target),
         shape: entry.shape,
         reason: entry.reason.clone(),
         owner: Owner::Configuration,

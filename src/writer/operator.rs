@@ -33,21 +33,6 @@ pub(super) fn resolve(state: &State, reference: &str) -> Result<Vec<PersonId>, R
     Ok(chosen)
 }
 
-/// A target with its issuer as `iss`, where it was given by its name in the configuration.
-pub(super) fn canonical(policy: &Policy, target: &Target) -> Target {
-    let mut target = target.clone();
-    if let Target::Subject { issuer, .. }
-    | Target::Session { issuer, .. }
-    | Target::Token { issuer, .. }
-    | Target::Client { issuer, .. }
-    | Target::Issuer { issuer } = &mut target
-        && let Some(rules) = policy.issuers.iter().find(|rules| rules.name == *issuer)
-    {
-        *issuer = rules.issuer.to_string();
-    }
-    target
-}
-
 /// Plans a revocation.
 pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Result<Outcome, Refused> {
     if request.reason.trim().is_empty() {
@@ -62,7 +47,7 @@ pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Resu
         _ => Vec::new(),
     };
     let revocation = Revocation {
-        target: canonical(&plan.state.rules.policy, &request.target),
+        target: plan.state.rules.policy.canonical(&request.target),
         shape: request.shape,
         reason: request.reason.clone(),
         owner: Owner::Operator,

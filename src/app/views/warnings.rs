@@ -1,0 +1,42 @@
+//! What is said to somebody who is about to revoke something that nobody may have.
+
+use crate::authenticate::seen::Seen;
+use crate::domain::policy::Policy;
+use crate::domain::revocation::{Target, TargetKind};
+use crate::state::State;
+
+/// Says so where a target is about an issuer that nobody takes tokens of: a typing error, most likely.
+pub(super) fn unconfigured(policy: &Policy, target: &Target) -> Option<String> {
+    let issuer = match target {
+        Target::Subject { issuer, .. }
+        | Target::Session { issuer, .. }
+        | Target::Token { issuer, .. }
+        | Target::Client { issuer, .. }
+        | Target::LinkClaim { issuer, .. }
+        | Target::Issuer { issuer } => issuer,
+        Target::Person { .. } | Target::DirectoryPerson { .. } | Target::Key { .. } | Target::Certificate { .. } => {
+            return None;
+        }
+    };
+    let known = policy.issuers.iter().any(|rules| *rules.issuer == **issuer || rules.name == *issuer);
+    let names: Vec<&str> = policy.issuers.iter().map(|rules| &*rules.issuer).collect();
+    (!known).then(|| {
+        format!("`{issuer}` is no issuer that is configured: it denies nobody now; there are: {}", names.join(", "))
+    })
+}
+
+/// Says so where no verified credential has shown the target of a revocation since the start: nothing may ever have it.
+pub(super) fn unseen(seen: &Seen, state: &State, target: &Target) -> Option<String> {
+    let kind = target.kind();
+    let claim = match kind {
+        TargetKind::Client => "client",
+        TargetKind::Session => "session",
+        TargetKind::Token => "token",
+        _ => "",
+    };
+    let is_unseen = seen.has(kind, target.key(&state.fold.keyer)) == Some(false);
+    is_unseen.then(|| {
+        let where_else = if claim.is_empty() { String::new() } else { format!(", and `claims.{claim}` of the issuer") };
+        format!("nothing seen so far has this {}: check the spelling{where_else}", kind.word())
+    })
+}
