@@ -17,12 +17,12 @@ use super::clock::Clock;
 use crate::config::settings::Settings;
 use crate::config::sources::{SourceKind, SourceSettings};
 use crate::domain::inbox::Inbox;
-use crate::domain::person::Status;
+use crate::domain::person::{Person, Status};
 use crate::domain::source::Link;
 use crate::domain::time::Timestamp;
 use crate::source::around::{Order, Rhythm, Surroundings, Time};
 use crate::source::directory::{Directory, Finding, Grade};
-use crate::source::error::chain;
+use crate::source::error::{SourceError, chain};
 use crate::source::health::{Health, Report, Reports};
 use crate::source::poller::Poller;
 use crate::state::Published;
@@ -113,11 +113,15 @@ pub async fn groups_in_file(settings: &SourceSettings) -> Option<BTreeSet<String
 /// Looks for whomever a token's claim names, as a source of these settings will.
 pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> Finding {
     let time = time(&Clock::start(None));
-    let (grade, text) =
-        match build(&settings, time, LookUp { attribute: link.attribute.clone(), value: value.to_owned() }) {
+    let look_up = LookUp { attribute: link.attribute.clone(), value: value.to_owned() };
+    let (grade, text) = match &settings.kind {
+        // Whether it is being written matters to a listing.
+        SourceKind::File(file) => look_up.told(build::file(&settings, file, time).find(&link.attribute, value).await),
+        _ => match build(&settings, time, look_up) {
             Ok(found) => found.await,
             Err(text) => (Grade::Bad, text),
-        };
+        },
+    };
     let shown = format!("`{}` is `{}` (its signature was not looked at)", link.claim, value.escape_debug());
     Finding { grade, what: "token sample", text: format!("{shown}: {text}") }
 }
@@ -128,16 +132,23 @@ struct LookUp {
     value: String,
 }
 
+impl LookUp {
+    fn told(&self, found: Result<Option<Person>, SourceError>) -> (Grade, String) {
+        match found {
+            Ok(Some(person)) => (Grade::Good, format!("that is {}, {}", person.id, person.status.word())),
+            Ok(None) => (Grade::Bad, format!("nobody, or several people, have that as `{}`", self.attribute)),
+            Err(error) => (Grade::Bad, chain(&error)),
+        }
+    }
+}
+
 impl With for LookUp {
     type Made = BoxFuture<'static, (Grade, String)>;
 
     fn with<D: Directory>(self, mut directory: D) -> Self::Made {
         Box::pin(async move {
-            match directory.look_up(&self.attribute, &self.value).await {
-                Ok(Some(person)) => (Grade::Good, format!("that is {}, {}", person.id, person.status.word())),
-                Ok(None) => (Grade::Bad, format!("nobody, or several people, have that as `{}`", self.attribute)),
-                Err(error) => (Grade::Bad, chain(&error)),
-            }
+            let found = directory.look_up(&self.attribute, &self.value).await;
+            self.told(found)
         })
     }
 }

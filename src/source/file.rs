@@ -160,6 +160,14 @@ impl PeopleFile {
         }
     }
 
+    /// The one person of this name among them.
+    ///
+    /// # Errors
+    /// As for [`PeopleFile::now`].
+    pub async fn find(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
+        Ok(one(self.now().await?, attribute, value))
+    }
+
     /// A file that is being written is no listing, but whoever is out by it is out.
     async fn glance(&mut self, snapshot: Snapshot) -> Result<(), SourceError> {
         if self.glanced.as_ref() != Some(&snapshot.stamp) {
@@ -221,6 +229,14 @@ impl PeopleFile {
         let same = self.listed.as_ref().is_some_and(|stamp| read::looks_like(&self.path, stamp));
         same && !self.ids.contains(&self.hasher.hash_one(id))
     }
+}
+
+/// Whoever has this value; nobody where several have.
+fn one(people: Vec<Person>, attribute: &str, value: &str) -> Option<Person> {
+    let rule = NameRules::File.compares(attribute);
+    let is = |person: &Person| person.values(attribute).any(|held| rule.matches(held, value).is_some());
+    let mut found = people.into_iter().filter(is);
+    found.next().filter(|_| found.next().is_none())
 }
 
 impl Directory for PeopleFile {
@@ -303,10 +319,7 @@ impl Directory for PeopleFile {
         if let Some(flaw) = reading.flaws.first() {
             return Err(self.malformed(self.at(flaw)));
         }
-        let rule = NameRules::File.compares(attribute);
-        let is = |person: &Person| person.values(attribute).any(|held| rule.matches(held, value).is_some());
-        let mut found = reading.people.into_iter().filter(is);
-        Ok(found.next().filter(|_| found.next().is_none()))
+        Ok(one(reading.people, attribute, value))
     }
 
     async fn examine(&mut self) -> Vec<Finding> {
