@@ -101,6 +101,10 @@ pub trait Directory: Send + 'static {
     /// Whether [`Directory::changes`] waits by itself until something happens, for a second at most.
     const WAITS: bool = false;
 
+    /// Whether it is the events that tell that the provider is an older one (a restored backup). Then nobody is listed before
+    /// they were asked: a listing of an older one would give back what was taken.
+    const GOES_BACK: bool = false;
+
     /// What happened since `cursor`; without one, from now on.
     ///
     /// # Errors

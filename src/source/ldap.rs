@@ -146,6 +146,8 @@ struct Client {
     older: bool,
     /// It may be another one since: the right one is back, perhaps.
     reopened: bool,
+    /// Changes were followed, so that an older server is told by them.
+    followed: bool,
 }
 
 impl<const WAITS: bool> Ldap<WAITS> {
@@ -182,6 +184,7 @@ impl Client {
             back: None,
             older: false,
             reopened: false,
+            followed: false,
         }
     }
 
@@ -281,6 +284,7 @@ impl Client {
             resync = true;
         }
         let silent = silent || self.doubt;
+        self.followed = true;
         let cursor = cursor.and_then(|cursor| cursor.text());
         Ok(Changes { observations, cursor, more, resync, silent, trouble })
     }
@@ -346,6 +350,7 @@ impl<const WAITS: bool> Directory for Ldap<WAITS> {
     type Place = Place;
 
     const WAITS: bool = WAITS;
+    const GOES_BACK: bool = true;
 
     async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
         let changes = Box::pin(self.0.follow(cursor)).await;

@@ -36,6 +36,8 @@ pub struct Poller<D: Directory> {
     /// What was heard, and since when, and the log did not take: it is told before anything else is asked. A provider
     /// may say it only once, and what is asked later is newer.
     untold: Option<(Timestamp, Changes)>,
+    /// The last round of events came to something.
+    heard: bool,
     /// There are more events, and a listing that is due has its turn before them.
     yields: bool,
     listing: Option<Listing<D::Place>>,
@@ -71,6 +73,7 @@ impl<D: Directory> Poller<D> {
             around,
             cursor,
             untold: None,
+            heard: false,
             yields: false,
             listing: None,
             not_before: now,
@@ -119,15 +122,35 @@ impl<D: Directory> Poller<D> {
         if self.next_poll <= now && !yields {
             self.turn_to_events().await;
         } else {
-            let listed = self.list_on().await;
+            let listed = match self.ask_before_listing().await {
+                Ok(()) => self.list_on().await,
+                Err(error) => Err(error),
+            };
             self.next_sweep = self.after_listing(&listed);
             self.tell_listing(&listed);
+        }
+    }
+
+    /// Where events tell that a provider is older than it was, they are asked before everybody is listed. What is out of
+    /// reach is not listed either; where only they cannot be asked, for want of a right, a listing is all that there is.
+    async fn ask_before_listing(&mut self) -> Result<(), SourceError> {
+        if !D::GOES_BACK || self.listing.is_some() || (D::WAITS && self.heard) {
+            return Ok(());
+        }
+        let polled = self.poll().await;
+        let every = if matches!(polled, Ok(true)) { Duration::ZERO } else { jittered(self.rhythm.poll) };
+        self.heard = polled.is_ok();
+        self.next_poll = self.after(Asked::Events, &polled, every);
+        match polled {
+            Err(error @ SourceError::Unreachable { .. }) => Err(error),
+            _ => Ok(()),
         }
     }
 
     /// One round of events. Look-ups, and a piece of a listing that is due, come before the next one.
     async fn turn_to_events(&mut self) {
         let polled = self.poll().await;
+        self.heard = polled.is_ok();
         if matches!(polled, Ok(true)) {
             (self.yields, self.next_poll) = (true, Instant::now());
             return;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::entry::{Entry, Key};
 use super::groups::Tree;
 use super::link::Link;
-use super::{Client, Place, ROWS};
+use super::{Client, NOTHING, Place, ROWS, at_base};
 use crate::domain::time::Timestamp;
 use crate::source::directory::Page;
 use crate::source::error::SourceError;
@@ -26,11 +26,18 @@ pub(super) struct Next {
 
 impl Client {
     pub(super) async fn list_on(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
+        if place.is_none() && self.followed && self.link.is_none() {
+            let cause = "the connection was lost, and changes were not asked for since".to_owned();
+            return Err(SourceError::Unreachable { step: "begin a listing", cause });
+        }
         self.link().await?;
         let place = match place {
             Some(place) => place,
             None => {
                 self.lister = Some(Link::open(&self.settings.server).await?);
+                // Its changes were followed on the other connection: as long as that lives, it is the same server.
+                let probe = at_base(&self.settings.base_dn, &[NOTHING]);
+                self.link().await?.list("see whether the server is the same", probe).await?;
                 self.next = Some(Next::default());
                 self.listings += 1;
                 Place { listing: self.listings, groups: true, cookie: Vec::new() }
