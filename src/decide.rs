@@ -169,7 +169,9 @@ fn conclude(
     let credential = credential.or_else(|| proven.first().map(|first| Arc::clone(first)));
     let person = credential.as_deref().and_then(|credential| {
         let owner = &credential.owner;
-        let known = revoked::owners(state, owner).next().or_else(|| revoked::people(state, owner).next())?;
+        // Whom it only resembles is named where it is refused, and never to a service.
+        let resembles = || revoked::people(state, owner).next().filter(|_| !reason.allows());
+        let known = revoked::owners(state, owner).next().or_else(resembles)?;
         Some(known.person.id.clone())
     });
     let (first, others) = held.split_first().map_or((&[][..], held), |(first, others)| (first, others));

@@ -59,7 +59,8 @@ impl State {
         let name = self.rules.policy.issuers.get(usize::from(issuer)).map(|issuer| issuer.name.as_str());
         known.person.groups.iter().flat_map(move |group| {
             let exactly = name.map(|name| self.rules.of_group(keyer.key(KeyKind::Group, &[name, group])));
-            let compared = self.fold.people.group(keyer, group).filter(|_| self.rules.compares_groups());
+            let compared =
+                self.fold.people.group(keyer, &known.person.id.source, group).filter(|_| self.rules.compares_groups());
             let folded = compared.into_iter().flat_map(move |group| self.rules.of_folded_group(issuer, group));
             exactly.into_iter().flatten().copied().chain(folded)
         })

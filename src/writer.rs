@@ -125,6 +125,13 @@ async fn read_on<L: Log>(log: &L, fold: &mut Fold, mut seen: impl FnMut(&Recorde
     }
 }
 
+/// Names compare by the rules of the configuration in force, as tokens do, whatever another one wrote into the log: that
+/// counts for sources which are configured no more.
+fn compare_as_configured(fold: &mut Fold, policy: &Policy) {
+    let sources = policy.sources.iter().map(|source| (source.name.as_str(), Some(source.directory)));
+    fold.people.compare_by(&fold.keyer, sources);
+}
+
 impl<L: Log> Writer<L> {
     /// A writer that goes on from what was replayed, and the state that it publishes.
     #[must_use]
@@ -134,6 +141,8 @@ impl<L: Log> Writer<L> {
         policy: Arc<Policy>,
         witness: Box<dyn Witness>,
     ) -> (Self, Arc<Published>) {
+        let mut fold = fold;
+        compare_as_configured(&mut fold, &policy);
         let rules = Arc::new(Rules::new(policy, 1, &fold.keyer));
         let published = Published::new(State { fold: fold.clone(), rules: Arc::clone(&rules) });
         // Counted from the snapshot, not from here: whoever is killed again and again keeps one all the same.
@@ -316,6 +325,7 @@ impl<L: Log> Writer<L> {
     async fn catch_up(&mut self) -> Result<(), LogError> {
         let mut seen = Vec::new();
         let read = read_on(self.log.as_ref(), &mut self.fold, |recorded| seen.push(recorded.clone())).await;
+        compare_as_configured(&mut self.fold, &self.rules.policy);
         self.publish();
         for recorded in &seen {
             self.witness.enforced(recorded);
@@ -332,6 +342,10 @@ impl<L: Log> Writer<L> {
     }
 
     fn install(&mut self, policy: &Arc<Policy>) {
+        compare_as_configured(&mut self.fold, policy);
+        if let Some(volatile) = &mut self.volatile {
+            compare_as_configured(&mut volatile.fold, policy);
+        }
         self.rules = Arc::new(Rules::new(Arc::clone(policy), self.rules.generation + 1, &self.fold.keyer));
         self.publish();
     }

@@ -100,7 +100,8 @@ impl Joiners {
         let until = due.map_or_else(|| Instant::now() + PATIENCE, |due| due.checked_sub(MARGIN).unwrap_or(due));
         let answers = asked.into_iter().map(|(key, look_up)| async move {
             let answer = timeout_at(until, look_up).await.ok().flatten();
-            if answer == Some(false) {
+            // Whoever is known by now is asked about no more; who is not by what was found will not be the next time either.
+            if answer.is_some() {
                 self.nobodies.insert(key, now.steady);
             }
             answer == Some(true)

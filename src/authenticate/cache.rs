@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use moka::Expiry;
 use moka::sync::Cache;
 
-use crate::domain::credential::Verified;
+use crate::domain::credential::{LinkKeys, Party, Verified};
 use crate::domain::issuer::Algorithm;
+use crate::domain::key::NameKey;
 use crate::jose::jwks::Thumbprint;
 
 /// Entries kept at most.
@@ -97,6 +98,12 @@ pub(super) fn keep(left: Duration) -> Duration {
 }
 
 /// Bytes that an entry takes, roughly; at least a share of all that bounds the number of entries too.
+fn of_party(party: &Party) -> usize {
+    let links = party.links.iter().chain(&party.retired);
+    let links: usize = links.map(|link| size_of::<LinkKeys>() + link.value.len()).sum();
+    size_of::<Party>() + party.look_ups.len() * 24 + party.names.len() * size_of::<NameKey>() + links
+}
+
 fn weight(verified: &Verified) -> u32 {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let size = |text: &String| text.len() + size_of::<String>();
@@ -110,7 +117,7 @@ fn weight(verified: &Verified) -> u32 {
         + verified.audiences.iter().chain(verified.beside_audiences.iter().flatten()).map(size).sum::<usize>()
         + verified.detail.as_ref().map_or(0, |detail| detail.told().len())
         + verified.groups.len() * 16
-        + parties().map(|party| (party.look_ups.len() + party.links.len() * 2) * 24 + 48).sum::<usize>();
+        + parties().map(of_party).sum::<usize>();
     u32::try_from(bytes).unwrap_or(u32::MAX).max(MAX_BYTES / MAX_ENTRIES)
 }
 

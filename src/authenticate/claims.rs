@@ -127,9 +127,7 @@ impl Reader<'_> {
         let mut names_of: Vec<NameKey> = Vec::new();
         if let Some(subject) = claims.text("sub") {
             look_ups.push((TargetKind::Subject, self.keyer.key(KeyKind::Subject, &[issuer, subject])));
-            for name in [&format!("{issuer}|{subject}"), subject] {
-                names_of.extend(NameKey::of(self.keyer, Compare::Exact, name));
-            }
+            names_of.extend([&format!("{issuer}|{subject}"), subject].map(|name| NameKey::id(self.keyer, name)));
         }
         for (name, attribute) in [(&names.email, "email"), (&names.username, "username")] {
             let Some(value) = claims.text(name) else { continue };
@@ -178,7 +176,10 @@ impl Reader<'_> {
             }
             let Some(linked) = linked(claims, &source.link) else { continue };
             let rule = source.directory.compares(&linked.link.attribute);
-            names.extend(NameKey::of(self.keyer, rule, linked.value));
+            match linked.link.attribute.as_str() {
+                "id" => names.push(NameKey::id(self.keyer, linked.value)),
+                _ => names.extend(NameKey::of(self.keyer, rule, linked.value)),
+            }
             links.push(self.link_keys(number, (&source.name, &rules.issuer), (rule, linked)));
         }
         links

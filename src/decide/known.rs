@@ -74,6 +74,9 @@ fn staleness(state: &State, service: &Service, source: &SourceRules, now: Now) -
     (synced.is_stale(max, now) && when_stale == WhenStale::Deny).then_some(Reason::StaleSource)
 }
 
+/// People who are named, of all to whom one request belongs.
+const NAMED: usize = 10;
+
 /// Two people on one request: two persons of one source who have not departed, or, where no source knows either, two
 /// subjects of one issuer.
 ///
@@ -96,6 +99,7 @@ pub(super) fn mixed(state: &State, credentials: &[&Arc<Verified>]) -> Option<Det
             mixed = Some(Determining::None);
         }
     }
-    let people: Vec<PersonId> = of_source.into_values().filter(|people| people.len() > 1).flatten().cloned().collect();
+    let several = of_source.into_values().filter(|people| people.len() > 1);
+    let people: Vec<PersonId> = several.flatten().take(NAMED).cloned().collect();
     if people.is_empty() { mixed } else { Some(Determining::People(people)) }
 }

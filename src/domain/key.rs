@@ -91,6 +91,9 @@ impl Keyer {
     }
 }
 
+/// What a name was compared by before each had a rule of its own: every denial goes by it still, but for ids.
+const BEFORE: u8 = 16;
+
 /// Which rules a key stands for, one bit for each.
 const fn bit(compare: Compare) -> u8 {
     match compare {
@@ -106,8 +109,8 @@ const fn bit(compare: Compare) -> u8 {
 pub struct NameKey {
     /// Key of the name, folded.
     pub key: Key,
-    /// The rule by which the name is compared; 0: as the first versions did, with what they wrote down.
-    rule: u8,
+    /// The rules by which the name is compared under this key.
+    rules: u8,
     /// A hash of the name as it is, for the rule that compares exactly.
     exact: u32,
 }
@@ -127,7 +130,7 @@ fn exact(keyer: &Keyer, name: &str) -> u32 {
     (keyer.key(KeyKind::Name, &["exact", name]).low >> 32) as u32
 }
 
-/// The text of a name that is hashed: what is compared exactly stands where the first versions looked for it.
+/// The text of a name that is hashed. What is compared exactly stands where the first versions looked for it.
 fn text(compare: Compare, name: &str) -> String {
     match compare {
         Compare::Exact => fold_name(name),
@@ -136,19 +139,27 @@ fn text(compare: Compare, name: &str) -> String {
 }
 
 impl NameKey {
-    /// The keys of a name that is compared by this rule.
+    /// The keys of a name that is compared by this rule, and as the first versions compared names.
     pub fn of(keyer: &Keyer, compare: Compare, name: &str) -> impl Iterator<Item = Self> {
         let (folded, before) = (text(compare, name), fold_name(name));
-        let exact = if compare == Compare::Exact { exact(keyer, name.trim()) } else { 0 };
-        let key = |text: &str, rule: u8| Self { key: keyer.key(KeyKind::Name, &[text]), rule, exact };
-        let old = (folded != before).then(|| key(&before, 0));
-        std::iter::once(key(&folded, bit(compare))).chain(old)
+        let key = |text: &str, rules: u8| Self { key: keyer.key(KeyKind::Name, &[text]), rules, exact: 0 };
+        let same = folded == before;
+        let first = key(&folded, if same { bit(compare) | BEFORE } else { bit(compare) });
+        std::iter::once(first).chain((!same).then(|| key(&before, BEFORE)))
+    }
+
+    /// The key of an id, which is compared exactly; with what the first versions wrote down, as they did.
+    #[must_use]
+    pub fn id(keyer: &Keyer, id: &str) -> Self {
+        let (key, exact) = (keyer.name(id), exact(keyer, id.trim()));
+        Self { key, rules: bit(Compare::Exact), exact }
     }
 
     /// Whether a REF that stands under this key, for these rules, is this name.
     #[must_use]
     pub fn is(&self, rules: u8, exact: u32) -> bool {
-        rules == 0 || (rules & self.rule != 0 && (self.rule != bit(Compare::Exact) || exact == self.exact))
+        let shared = rules & self.rules;
+        rules == 0 || shared & !bit(Compare::Exact) != 0 || (shared != 0 && exact == self.exact)
     }
 }
 
@@ -156,7 +167,7 @@ impl RefKey {
     /// The keys of a REF, which may be a name of any rule.
     #[must_use]
     pub fn of(keyer: &Keyer, reference: &str) -> Vec<Self> {
-        let mut found: Vec<(String, u8)> = Vec::new();
+        let mut found: Vec<(String, u8)> = vec![(fold_name(reference), BEFORE)];
         for compare in Compare::ALL {
             let text = text(compare, reference);
             match found.iter_mut().find(|(other, _)| *other == text) {

@@ -143,7 +143,7 @@ impl Compare {
             Self::Exact => Folded::exact(value),
             Self::IgnoreCase => Folded::by(value, fold::lower_case),
             Self::Prepared => Folded::by(value, |value| prepare::prepared(value).unwrap_or_else(|| value.to_owned())),
-            Self::DistinguishedName => Folded::by(value, dn::normal),
+            Self::DistinguishedName => Folded::of(value, &dn::plain(value), dn::normal),
         }
     }
 

@@ -167,7 +167,7 @@ impl Fold {
             }
             Event::Linked { source, linking } => {
                 self.feed(source).linking = Some(Arc::new(linking.clone()));
-                self.people.compare_by(&self.keyer, source, linking.directory);
+                self.people.compare_by(&self.keyer, [(source.as_str(), linking.directory)]);
             }
             Event::Heard { source, at, cursor } => self.heard(source, (*at, recorded.new.time), cursor.as_ref()),
             Event::HeldBack(held) => self.feed(&held.source).held = Some(Arc::new(held.clone())),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::table::{Keyed, Table};
-use crate::domain::key::{GroupKey, Key, KeyKind, Keyer, LinkKey, NameKey};
+use crate::domain::key::{GroupKey, Key, KeyKind, Keyer, LinkKey, NameKey, RefKey, fold_name};
 use crate::domain::name::{Compare, Directory, Match};
 use crate::domain::person::{Person, PersonId, Status, UNVERIFIED_EMAIL};
 use crate::faults::{Fault, planted};
@@ -119,7 +119,10 @@ impl Indexed {
     fn of(keyer: &Keyer, directory: Option<Directory>, person: &Person) -> Self {
         let (mut names, mut by_link) = (Vec::new(), Vec::new());
         for (attribute, value) in person.attributes() {
-            names.extend(NameKey::of(keyer, name_rule(directory, attribute), value));
+            match attribute {
+                "id" => names.push(NameKey::id(keyer, value)),
+                _ => names.extend(NameKey::of(keyer, name_rule(directory, attribute), value)),
+            }
             let rule = link_rule(directory, attribute);
             let link = LinkKey::of(keyer, &person.id.source, attribute, (rule, value));
             by_link.push((link.folded, link.strict));
@@ -128,6 +131,8 @@ impl Indexed {
         names.dedup();
         let mut by_name: Vec<Key> = names.iter().map(|name| name.key).collect();
         by_name.dedup();
+        // Found by their source and their key in it: it needs no index.
+        names.push(NameKey::id(keyer, &person.id.to_string()));
         by_link.sort_unstable();
         by_link.dedup();
         Self { names, by_name, by_link }
@@ -193,11 +198,14 @@ impl People {
             return vec![(known.person.id.clone(), Match::Grants)];
         }
         let mut found: Vec<(PersonId, Match)> = Vec::new();
-        for key in crate::domain::key::RefKey::of(keyer, reference) {
+        for key in RefKey::of(keyer, reference) {
             for known in self.by_name.get(key.key).iter().filter_map(|pointer| self.get(pointer.person)) {
                 let directory = self.directory(&known.person.id.source);
                 let names = known.person.attributes().filter_map(|(attribute, value)| {
-                    let found = name_rule(directory, attribute).matches(value.trim(), reference)?;
+                    let found = name_rule(directory, attribute).matches(value.trim(), reference);
+                    // As the first versions compared, for denials.
+                    let before = attribute != "id" && fold_name(value) == fold_name(reference);
+                    let found = found.or(before.then_some(Match::Denies))?;
                     Some(if attribute == UNVERIFIED_EMAIL { Match::Denies } else { found })
                 });
                 found.extend(names.max().map(|by| (known.person.id.clone(), by)));
@@ -232,9 +240,10 @@ impl People {
         self.directories.get(source).copied()
     }
 
-    /// How a group is compared that a directory calls so, where it compares them by a rule.
+    /// How a group is compared that a source calls so, where its directory compares them by a rule.
     #[must_use]
-    pub fn group(&self, keyer: &Keyer, name: &str) -> Option<GroupKey> {
+    pub fn group(&self, keyer: &Keyer, source: &str, name: &str) -> Option<GroupKey> {
+        self.directory(source).filter(|directory| directory.compares_group(name) != Compare::Exact)?;
         self.groups.get(keyer.key(KeyKind::Group, &[name])).first().map(|group| group.compared)
     }
 
@@ -266,17 +275,25 @@ impl People {
         &self.counts
     }
 
-    /// Compares the names of a source by the rules of this directory from now on.
-    pub(super) fn compare_by(&mut self, keyer: &Keyer, source: &str, directory: Option<Directory>) {
-        if self.directory(source) == directory {
-            return;
+    /// Compares the names of these sources by the rules of their directories from now on.
+    pub(crate) fn compare_by<'a>(
+        &mut self,
+        keyer: &Keyer,
+        sources: impl IntoIterator<Item = (&'a str, Option<Directory>)>,
+    ) {
+        let mut concerned = false;
+        for (source, directory) in sources {
+            if self.directory(source) == directory {
+                continue;
+            }
+            let directories = Arc::make_mut(&mut self.directories);
+            match directory {
+                Some(directory) => drop(directories.insert(source.to_owned(), directory)),
+                None => drop(directories.remove(source)),
+            }
+            concerned |= self.counts.contains_key(source);
         }
-        let directories = Arc::make_mut(&mut self.directories);
-        match directory {
-            Some(directory) => drop(directories.insert(source.to_owned(), directory)),
-            None => drop(directories.remove(source)),
-        }
-        if self.counts.contains_key(source) {
+        if concerned {
             let everybody = self.known.iter().map(|known| Arc::clone(&known.person)).collect();
             *self = Self::build(keyer, everybody, Arc::clone(&self.directories));
         }

@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::faults::{Fault, planted};
 
 /// Version of the format; another one is not read.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const ENTRY: usize = 48;
 
 #[derive(Serialize, Deserialize)]

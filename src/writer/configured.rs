@@ -1,5 +1,8 @@
 //! What a configuration brings about in the log: notes of its revocations, and pins of its names.
 
+use std::collections::BTreeSet;
+
+use super::identifiers;
 use super::operator::end;
 use super::plan::{Outcome, Plan};
 use crate::domain::event::{EndCause, Event};
@@ -7,11 +10,12 @@ use crate::domain::inbox::Refused;
 use crate::domain::name::Match;
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::ConfiguredRevocation;
-use crate::domain::revocation::{Owner, Revocation, RevocationId, Target};
+use crate::domain::revocation::{Owner, Revocation, RevocationId, Target, TargetKind};
 use crate::domain::source::Linking;
 use crate::domain::time::Now;
 use crate::log::{Log, LogError};
 use crate::state::State;
+use crate::state::revocations::{OwnerKind, Stand};
 
 /// Who acts where the configuration does.
 const ACTOR: &str = "configuration";
@@ -31,8 +35,43 @@ pub(super) async fn note<L: Log>(plan: &mut Plan, log: &L, now: Now) -> Result<R
             plan.add(Event::Ended(ended), now);
         }
     }
+    let anew = compared_anew(plan);
+    let respelt = if anew.is_empty() { Vec::new() } else { respelt(plan, log).await? };
     link(plan, now);
+    for source in anew {
+        identifiers::compared_anew(plan, &source, now);
+    }
+    for revocation in respelt {
+        plan.add(Event::Revoked(revocation), now);
+    }
     Ok(Ok(Outcome::default()))
+}
+
+/// The sources whose names come to be compared by another rule: an earlier version knew none, or the kind is another.
+fn compared_anew(plan: &Plan) -> Vec<String> {
+    let fold = &plan.state.fold;
+    let anew = plan.state.rules.policy.sources.iter().filter(|source| {
+        let known = fold.feeds.get(&source.name).and_then(|feed| feed.linking.as_ref());
+        let people = fold.people.counts().contains_key(&source.name);
+        people && known.is_some_and(|linking| linking.directory != Some(source.directory))
+    });
+    anew.map(|source| source.name.clone()).collect()
+}
+
+/// Cut-offs of identifiers as they were written, for the spelling under which they are looked up now: what was dead stays so
+/// in every spelling. Not where somebody is there whom tokens meant by another one: they were never denied.
+async fn respelt<L: Log>(plan: &Plan, log: &L) -> Result<Vec<Revocation>, LogError> {
+    let cut_offs = plan.state.fold.revocations.iter().filter(|entry| {
+        (entry.kind, entry.owner, entry.stand) == (TargetKind::Subject, OwnerKind::Source, Stand::CutOff)
+    });
+    let ids: BTreeSet<RevocationId> = cut_offs.map(|entry| RevocationId(entry.id)).collect();
+    let mut respelt = Vec::new();
+    for id in ids {
+        let Some(Event::Revoked(revocation)) = read(log, id).await? else { continue };
+        let targets = identifiers::respelt(&plan.state, &revocation.target);
+        respelt.extend(targets.into_iter().map(|target| Revocation { target, ..revocation.clone() }));
+    }
+    Ok(respelt)
 }
 
 /// Notes how each source is linked, for the day on which it is taken out.

@@ -3,7 +3,7 @@
 //! The source's word on a person becomes a block that the source owns, or the end of it: `decide` reads no
 //! status.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use super::sweep::{self, End, STEP, Sweeps, backwards};
 use crate::domain::event::{EndCause, Event};
 use crate::domain::inbox::{Observation, Refused};
 use crate::domain::key::NameKey;
-use crate::domain::name::Compare;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
@@ -82,7 +81,9 @@ pub(super) fn observe(
         }
         Observation::Out { person, status } => {
             source_rules(plan, &person.source)?;
-            out(plan, sweeps, person, *status, now);
+            if out(plan, person, *status, now) {
+                sweeps.touched(&person.source, person_key(&plan.state.fold.keyer, person));
+            }
         }
         Observation::Dissolved { source, group } => {
             source_rules(plan, source)?;
@@ -122,15 +123,15 @@ pub(super) fn observe(
     Ok(Outcome::default())
 }
 
-/// Plans that somebody who is known to be here is out, and changes nothing else of them.
-fn out(plan: &mut Plan, sweeps: &mut Sweeps, id: &PersonId, status: Status, now: Now) {
+/// Plans that somebody who is known to be here is out, and changes nothing else of them; whether they were here.
+pub(super) fn out(plan: &mut Plan, id: &PersonId, status: Status, now: Now) -> bool {
     let known = plan.state.fold.people.find(&plan.state.fold.keyer, id);
     let Some(known) = known.filter(|known| known.person.status == Status::Active && status != Status::Active) else {
-        return;
+        return false;
     };
     let person = Person { status, ..Person::clone(&known.person) };
-    sweeps.touched(&id.source, person_key(&plan.state.fold.keyer, id));
     change(plan, person, None, When { now, provider: None });
+    true
 }
 
 /// Plans a step of what it means that a group is no more: whoever is known to be in it no longer is (law 8).
@@ -173,12 +174,16 @@ pub(super) fn change(plan: &mut Plan, mut person: Person, id: Option<String>, wh
     if let Some(old) = old.as_deref().filter(|old| is_late(old, &person)) {
         return late(plan, old, &person, when);
     }
-    if person.status == Status::Departed {
-        identifiers::give_way(plan, &mut person);
-    }
+    let passed = match person.status {
+        Status::Departed => identifiers::give_way(plan, &mut person),
+        _ => Vec::new(),
+    };
     // An event that changes nothing is written down too, for its id: delivered again after a later one, it would.
     if old.as_deref() != Some(&person) || id.is_some() {
         identifiers::cut_off(plan, old.as_deref(), &person, when);
+        if old.is_none() {
+            identifiers::gave_way(plan, &person.id, &passed, when);
+        }
         plan.add_of(Event::Person(person.clone()), when.provider, id, when.now);
         extend(plan, &person, when.now);
     }
@@ -252,17 +257,13 @@ fn own_block(person: &Person, reason: &str, now: Now) -> Revocation {
 /// they will be called later.
 fn extend(plan: &mut Plan, person: &Person, now: Now) {
     let key = person_key(&plan.state.fold.keyer, &person.id);
-    for (rule, reference) in references(plan, person) {
-        let fold = &plan.state.fold;
-        let under = |name: NameKey| {
-            let entries = fold.revocations.under(name.key).iter();
-            entries.filter(move |entry| name.is(entry.rules, entry.whose))
-        };
-        let new: BTreeSet<RevocationId> = NameKey::of(&fold.keyer, rule, &reference)
-            .flat_map(under)
+    for (name, reference) in references(plan, person) {
+        let revocations = &plan.state.fold.revocations;
+        let under = revocations.under(name.key).iter().filter(|entry| name.is(entry.rules, entry.whose));
+        let new: BTreeSet<RevocationId> = under
             .filter(|entry| entry.stand != Stand::Leftover && entry.kind == TargetKind::Person)
             .map(|entry| RevocationId(entry.id))
-            .filter(|id| !fold.revocations.stands(key, *id))
+            .filter(|id| !revocations.stands(key, *id))
             .collect();
         for revocation in new {
             let target = Target::Person { reference: reference.clone() };
@@ -271,20 +272,28 @@ fn extend(plan: &mut Plan, person: &Person, now: Now) {
     }
 }
 
-/// Every REF that means this person, with the rule by which it does: their names, and `ISS|SUB` where `sub` links to them.
-fn references(plan: &Plan, person: &Person) -> BTreeSet<(Compare, String)> {
-    let (policy, people) = (&plan.state.rules.policy, &plan.state.fold.people);
-    let names = person
-        .attributes()
-        .map(|(attribute, value)| (people.name_rule(&person.id.source, attribute), value.to_owned()));
-    let mut references: BTreeSet<(Compare, String)> = names.collect();
+/// Every REF that means this person: their names, `SOURCE/KEY`, and `ISS|SUB` where `sub` links to them.
+fn references(plan: &Plan, person: &Person) -> BTreeMap<NameKey, String> {
+    let (policy, fold) = (&plan.state.rules.policy, &plan.state.fold);
+    let mut references = BTreeMap::new();
+    let mut add = |attribute: &str, reference: String| {
+        let rule = fold.people.name_rule(&person.id.source, attribute);
+        let names: Vec<NameKey> = match attribute {
+            "id" => vec![NameKey::id(&fold.keyer, &reference)],
+            _ => NameKey::of(&fold.keyer, rule, &reference).collect(),
+        };
+        references.extend(names.into_iter().map(|name| (name, reference.clone())));
+    };
+    person.attributes().for_each(|(attribute, value)| add(attribute, value.to_owned()));
+    add("id", person.id.to_string());
     let source = policy.sources.iter().find(|rules| rules.name == person.id.source);
     if let Some(rules) = source
         && let Some(issuer) = policy.issuers.get(usize::from(rules.issuer))
     {
-        let by_sub = rules.link.iter().filter(|link| link.claim == "sub");
-        let subjects = by_sub.flat_map(|link| person.values(&link.attribute));
-        references.extend(subjects.map(|subject| (Compare::Exact, format!("{}|{subject}", issuer.issuer))));
+        for link in rules.link.iter().filter(|link| link.claim == "sub") {
+            let subjects = person.values(&link.attribute);
+            subjects.for_each(|subject| add(&link.attribute, format!("{}|{subject}", issuer.issuer)));
+        }
     }
     references
 }

@@ -15,7 +15,7 @@ pub(super) use guard::seen;
 use guard::{Passed, hold};
 pub(super) use verdict::{expect, judge};
 
-use super::directory::{When, change, gone, source_rules};
+use super::directory::{When, change, gone, out, source_rules};
 use super::plan::{Outcome, Plan};
 use crate::domain::event::Event;
 use crate::domain::guard::{HeldBack, LeftOut, ReleaseCause};
@@ -121,6 +121,15 @@ impl Sweep {
             let known = plan.state.fold.people.get(key);
             let same = known.is_some_and(|known| same(&known.person, person));
             let fresh = !self.touched.contains(&key);
+            // Of an older provider nothing counts but that somebody is out: what they were called may be another's by now.
+            if person.status != Status::Active
+                && known.is_some()
+                && backwards::reason(plan, &person.id.source).is_some()
+            {
+                self.waiting.remove(&key);
+                out(plan, &person.id, person.status, when.now);
+                continue;
+            }
             // Nobody can be missing from the first listing: there is nothing to wait for.
             if person.status != Status::Active || (first && fresh) || planted(Fault::GuardedListingRestores) {
                 self.waiting.remove(&key);

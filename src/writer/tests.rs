@@ -5,6 +5,8 @@ mod guard;
 mod listings;
 mod names;
 mod owners;
+mod passed_on;
+mod upgrade;
 mod volatile;
 
 use std::sync::Arc;

@@ -113,6 +113,11 @@ fn less(fold: &Fold, new: Person) -> Option<Person> {
     let same = |one: &String, other: &String| directory.is_some_and(|by| by.is_same_group(one, other));
     let stays = |group: &String| new.groups.contains(group) || new.groups.iter().any(|other| same(group, other));
     person.groups.retain(stays);
+    // A name that left them stays cut off, and is not cut off anew by each listing.
+    for attribute in known.person.attributes().map(|(attribute, _)| attribute) {
+        let rule = fold.people.rule(&new.id.source, attribute);
+        person.forget(attribute, |value| !new.values(attribute).any(|other| rule.matches(value, other).is_some()));
+    }
     (person != *known.person).then_some(person)
 }
 

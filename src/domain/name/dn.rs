@@ -1,5 +1,7 @@
 //! Distinguished names (RFC 4514), as far as two spellings of one name must be told to be one.
 
+use std::borrow::Cow;
+
 use super::prepare::prepared;
 
 /// A name in one spelling: its values prepared (RFC 4518), each special character as `\xx`. What has no form of a name is
@@ -11,6 +13,22 @@ pub fn normal(dn: &str) -> String {
         parts.clear();
     }
     parts.join(",")
+}
+
+/// A name with each character that is written in hexadecimal as itself, but for those that mean something in a name.
+pub(super) fn plain(dn: &str) -> Cow<'_, str> {
+    if !dn.contains('\\') {
+        return Cow::Borrowed(dn);
+    }
+    let part = |part: &str| match part.split_once('=') {
+        None => part.to_owned(),
+        Some((name, value)) => match String::from_utf8(unescaped(value.trim())) {
+            Ok(text) => format!("{name}={}", escaped(&text)),
+            Err(_) => part.to_owned(),
+        },
+    };
+    let relative = |rdn: &String| split(rdn, '+').iter().map(|one| part(one)).collect::<Vec<_>>().join("+");
+    Cow::Owned(split(dn, ',').iter().map(relative).collect::<Vec<_>>().join(","))
 }
 
 /// Whether a name, in its one spelling, lies at or below another.

@@ -21,8 +21,13 @@ impl<'a> Folded<'a> {
 
     /// By a rule that leaves folded values as they are.
     pub(super) fn by(value: &'a str, fold: impl Fn(&str) -> String) -> Self {
+        Self::of(value, value, fold)
+    }
+
+    /// The same, of a value that stands for the characters of `plain`.
+    pub(super) fn of(value: &'a str, plain: &str, fold: impl Fn(&str) -> String) -> Self {
         let text = fold(value);
-        let strict = marks(value, &fold).map(|marks| format!("{text}\0{marks}"));
+        let strict = marks(plain, &fold).map(|marks| format!("{text}\0{marks}"));
         let text = if text == value { Cow::Borrowed(value) } else { Cow::Owned(text) };
         Self { text, strict }
     }
@@ -34,21 +39,21 @@ impl<'a> Folded<'a> {
     }
 }
 
-/// Each character beyond ASCII of which folding makes ASCII letters, with its place in the folded text.
+/// Each character beyond ASCII of which folding makes ASCII letters, digits or signs, with its place in the folded text.
 fn marks(value: &str, fold: &impl Fn(&str) -> String) -> Option<String> {
     if value.is_ascii() {
         return None;
     }
-    let has_letter = |text: &str| text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let has_ascii = |text: &str| text.bytes().any(|byte| byte.is_ascii_graphic());
     let mut marks = String::new();
     for (at, c) in value.char_indices().filter(|(_, c)| !c.is_ascii()) {
-        if !has_letter(&fold(c.encode_utf8(&mut [0; 4]))) {
+        if !has_ascii(&fold(c.encode_utf8(&mut [0; 4]))) {
             continue;
         }
         let before = value.get(..at).map(fold).unwrap_or_default();
         let place = before.chars().filter(|c| *c != ' ').count();
         let lower: String = c.to_lowercase().collect();
-        let mark = if has_letter(&lower) { c.to_string() } else { lower };
+        let mark = if has_ascii(&lower) { c.to_string() } else { lower };
         marks.push_str(&format!("{place}{mark} "));
     }
     (!marks.is_empty()).then_some(marks)

@@ -7,38 +7,38 @@ use crate::domain::policy::Authorization;
 use crate::state::revocations::Stand;
 
 /// `hr` is a directory of this kind, linked by this attribute.
-fn linked(directory: Directory, attribute: &str) -> Policy {
+pub(super) fn linked(directory: Directory, attribute: &str) -> Policy {
     let mut policy = policy();
     policy.sources[0].directory = directory;
     policy.sources[0].link = vec![Link { claim: "login".into(), attribute: attribute.into() }];
     policy
 }
 
-async fn bench(policy: Policy) -> Bench {
+pub(super) async fn bench(policy: Policy) -> Bench {
     let bench = Bench::over(Arc::new(Memory::default()), policy.clone()).await;
     bench.configure(policy, at(0)).await.unwrap();
     bench
 }
 
 /// Somebody with these values of an attribute.
-fn called(key: &str, attribute: &str, values: &[&str]) -> Person {
+pub(super) fn called(key: &str, attribute: &str, values: &[&str]) -> Person {
     let mut called = Person { email: None, ..person(key, Status::Active) };
     called.set_values(attribute, values.iter().map(|value| (*value).to_owned()));
     called
 }
 
-fn departed(person: &Person) -> Person {
+pub(super) fn departed(person: &Person) -> Person {
     Person { status: Status::Departed, ..person.clone() }
 }
 
 impl Bench {
-    async fn change(&self, person: &Person, now: Now) {
+    pub(super) async fn change(&self, person: &Person, now: Now) {
         let change = Observation::Change { person: person.clone(), at: None, event_id: None };
         self.inbox.ask(Command::Observe(change), now).await.unwrap();
     }
 
     /// Why a token that bears `login` ends as it does, and the roles that it has.
-    fn decide_on(&self, login: &str, issued: Now, now: Now) -> crate::domain::decision::Decision {
+    pub(super) fn decide_on(&self, login: &str, issued: Now, now: Now) -> crate::domain::decision::Decision {
         let state = self.published.load();
         let source = &state.rules.policy.sources[0];
         let link = &source.link[0];
@@ -58,12 +58,12 @@ impl Bench {
         decide(&state, &Request::default(), &shown, now)
     }
 
-    fn login(&self, login: &str, issued: Now, now: Now) -> Reason {
+    pub(super) fn login(&self, login: &str, issued: Now, now: Now) -> Reason {
         self.decide_on(login, issued, now).reason
     }
 
     /// Values that are cut off.
-    fn cut_off(&self, values: &[&str]) -> Vec<String> {
+    pub(super) fn cut_off(&self, values: &[&str]) -> Vec<String> {
         let state = self.published.load();
         let is = |value: &&&str| {
             let key = self.keyer.key(KeyKind::LinkClaim, &[ISSUER, "login", value]);
@@ -264,23 +264,4 @@ async fn the_guard_loses_no_group_that_is_only_written_otherwise() {
     bench.list(&people("Team"), at(0)).await.unwrap();
     bench.list(&people("TEAM  "), at(10)).await.unwrap();
     bench.list(&people("Crew"), at(20)).await.unwrap_err();
-}
-
-#[tokio::test]
-async fn names_compare_by_what_the_log_says_of_their_source() {
-    // As an earlier version wrote it down: nothing is said of rules.
-    let policy = linked(Directory::Ldap, "uid");
-    let log = Arc::new(Memory::default());
-    let bench = Bench::over(Arc::clone(&log), policy.clone()).await;
-    let locked = Person { status: Status::Suspended, ..called("e1", "uid", &["JDoe"]) };
-    bench.list(&[locked, called("e2", "uid", &["other"])], at(0)).await.unwrap();
-    assert_eq!(bench.login("JDoe", at(1), at(2)), Reason::RevokedPerson, "as before");
-    assert_eq!(bench.login("jdoe", at(1), at(2)), Reason::UnknownPerson, "as before");
-    // The configuration is noted: no listing is needed.
-    bench.configure(policy, at(3)).await.unwrap();
-    for login in ["JDoe", "jdoe", "JDOE"] {
-        assert_eq!(bench.login(login, at(1), at(4)), Reason::RevokedPerson, "{login}");
-    }
-    assert_eq!(bench.cut_off(&["JDoe", "jdoe", "other"]), [""; 0]);
-    bench.folds_agree().await;
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::domain::name::Directory;
 use crate::domain::person::PersonId;
 
 fn gone(bench: &Bench, gone: bool) {
@@ -127,4 +128,20 @@ async fn a_source_that_is_heard_does_not_grow_stale() {
         replay(bench.log.as_ref(), bench.keyer.clone()).await.unwrap().fold.sources["hr"].last_heard,
         at(0).wall
     );
+}
+
+#[tokio::test]
+async fn names_that_are_swapped_meanwhile_are_cut_off_once() {
+    let bench = super::names::bench(super::names::linked(Directory::Ldap, "uid")).await;
+    let called = |key: &str, name: &str| super::names::called(key, "uid", &[name]);
+    bench.list(&[called("e1", "alice"), called("e2", "bob"), called("e3", "carl")], at(0)).await.unwrap();
+    bench.log.moved.store(true, Ordering::Release);
+    let mut known = None;
+    for second in [10, 20, 30] {
+        let swapped = [called("e1", "bob"), called("e2", "alice"), called("e3", "carl")];
+        bench.list(&swapped, at(second)).await.unwrap();
+        assert_eq!(bench.login("alice", at(5), at(second + 1)), Reason::IssuedBeforeCutoff);
+        let volatile = bench.published.store_state().borrow().volatile.len();
+        assert_eq!(*known.get_or_insert(volatile), volatile, "nothing new at {second}");
+    }
 }
