@@ -119,6 +119,14 @@ fn unknown(state: &State, credential: &Verified) -> Option<Detail> {
             };
             found.push(&used.value);
             let link = source.link.get(usize::from(used.link))?;
+            // Somebody resembles it: that denies, and gives nothing.
+            if state.fold.people.linked(&used.person).next().is_some() {
+                return Some(format!(
+                    "claim `{}` is the `{}` of somebody in source `{}` only where another character is taken for an ASCII \
+                     one, which denies and never grants: write it there as tokens do",
+                    link.claim, link.attribute, source.name
+                ));
+            }
             Some(format!(
                 "nobody in source `{}` has the `{}` that claim `{}` says",
                 source.name, link.attribute, link.claim

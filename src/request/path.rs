@@ -75,8 +75,8 @@ impl Path {
         if path.len() > LONGEST {
             return Self::Odd("path is too long");
         }
-        if path.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-            return Self::Odd("raw control character or space");
+        if path.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+            return Self::Odd("raw control character");
         }
         if is_plain(path) {
             return Self::Forms(vec![path.to_owned()]);
