@@ -299,6 +299,7 @@ impl<D: Directory> Poller<D> {
     /// Hands over what was heard, and then up to where that was.
     async fn take_in(&mut self, began: Timestamp, changes: &Changes) -> Result<(), SourceError> {
         observe(&self.around, changes.observations.iter().cloned()).await?;
+        self.directory.taken_in();
         if changes.resync {
             // What was listed before it happened does not tell it.
             self.again |= self.listing.is_some();
