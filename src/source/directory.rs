@@ -120,6 +120,10 @@ pub trait Directory: Send + 'static {
         place: Option<Self::Place>,
     ) -> impl Future<Output = Result<Page<Self::Place>, SourceError>> + Send;
 
+    /// What was heard, or listed, last was taken in as a whole. Until then it may not have been, and has to be said again where
+    /// nothing else says it.
+    fn taken_in(&mut self) {}
+
     /// The listing that is on its way is over: it was taken, or is of no use. Until it was taken, nothing of it may give
     /// anybody anything, unless nothing was known before it.
     fn concluded(&mut self, taken: bool) {

@@ -10,6 +10,7 @@ mod gone;
 mod groups;
 mod link;
 mod listing;
+mod older;
 mod reading;
 mod status;
 
@@ -29,12 +30,12 @@ pub use link::Server;
 use link::{Link, Search, Stream};
 
 use listing::Next;
+use older::Age;
 use reading::Again;
 
 use super::around::Time;
-use super::directory::{Changes, Directory, Finding, Page, went_back};
+use super::directory::{Changes, Directory, Finding, Page};
 use super::error::{SourceError, chain};
-use crate::domain::inbox::Observation;
 use crate::domain::name::dn;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
@@ -140,8 +141,8 @@ struct Client {
     timers: BTreeSet<(Timestamp, Key)>,
     /// The highest `modifyTimestamp` that was seen.
     newest: Option<Timestamp>,
-    /// The server is older than it was, and how that was seen; nobody was told yet.
-    back: Option<String>,
+    /// How new entries were, and whether the server is older than it was.
+    age: Age,
     /// The writer was told, and no listing was taken since.
     older: bool,
     /// It may be another one since: the right one is back, perhaps.
@@ -181,7 +182,7 @@ impl Client {
             dirsync_tells: None,
             timers: BTreeSet::new(),
             newest: None,
-            back: None,
+            age: Age::default(),
             older: false,
             reopened: false,
             followed: false,
@@ -265,7 +266,7 @@ impl Client {
         self.link().await?;
         self.know_groups().await?;
         let cursor = cursor.and_then(Cursor::parse);
-        let Hints { touched, entries, cursor, more, mut resync, silent, back } = match self.settings.sync {
+        let Hints { touched, entries, cursor, more, mut resync, silent } = match self.settings.sync {
             Sync::Syncrepl => self.hear(cursor).await?,
             Sync::DirSync => self.ask_dirsync(cursor).await?,
             Sync::Poll if self.settings.flavor == Flavor::Ad => self.ask_usn(cursor).await?,
@@ -278,20 +279,15 @@ impl Client {
         let Again { mut observations, hidden, trouble } =
             again.inspect_err(|_| self.timers.extend(due.into_iter().map(|key| (Timestamp::MIN, key))))?;
         resync |= self.doubts(hidden) | std::mem::take(&mut self.reopened);
-        if let Some(how) = back.or_else(|| self.back.take()) {
+        if let Some(older) = self.tell_older() {
             // First: what is told beside it is told by the older one.
-            observations.insert(0, self.went_back(&how));
+            observations.insert(0, older);
             resync = true;
         }
         let silent = silent || self.doubt;
         self.followed = true;
         let cursor = cursor.and_then(|cursor| cursor.text());
         Ok(Changes { observations, cursor, more, resync, silent, trouble })
-    }
-
-    fn went_back(&mut self, how: &str) -> Observation {
-        self.older = true;
-        went_back(&self.settings.name, how)
     }
 
     /// Whose standing ends now, by what was read of them.
@@ -325,12 +321,13 @@ impl Client {
         let key = self.key(&entry)?;
         if self.next.as_ref().is_none_or(|next| !next.whole) {
             // Nobody was listed yet by whom this could be for the listing.
-            return self.person(key, &entry);
+            let person = self.person(key, &entry)?;
+            return self.is_current().map(|()| person);
         }
         // It may be for the listing; whoever it is for otherwise is read again once that is over.
         let person = self.listed(key, &entry)?;
         self.next.iter_mut().for_each(|next| _ = next.told.insert(key));
-        Ok(person)
+        self.is_current().map(|()| person)
     }
 }
 
@@ -359,7 +356,10 @@ impl<const WAITS: bool> Directory for Ldap<WAITS> {
 
     async fn page(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
         let page = Box::pin(self.0.list_on(place)).await;
-        page.inspect_err(|error| self.0.stop_listing(error))
+        let mut page = page.inspect_err(|error| self.0.stop_listing(error))?;
+        // Behind these people, and before the end by which they could count.
+        page.observations.extend(self.0.tell_older());
+        Ok(page)
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
@@ -371,6 +371,10 @@ impl<const WAITS: bool> Directory for Ldap<WAITS> {
                 self.0.disconnect()
             }
         })
+    }
+
+    fn taken_in(&mut self) {
+        self.0.was_told();
     }
 
     fn concluded(&mut self, taken: bool) {

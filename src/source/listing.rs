@@ -118,6 +118,7 @@ impl<P: Clone> Listing<P> {
         self.unread += page.unread.len();
         self.observe(around, (page.people, page.doubted, page.unread)).await?;
         observe(around, page.observations).await?;
+        directory.taken_in();
         if let Some(next) = page.next {
             self.stage = Stage::Pieces(Some(next));
             return Ok(false);

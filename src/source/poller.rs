@@ -134,10 +134,14 @@ impl<D: Directory> Poller<D> {
     /// Where events tell that a provider is older than it was, they are asked before everybody is listed. What is out of
     /// reach is not listed either; where only they cannot be asked, for want of a right, a listing is all that there is.
     async fn ask_before_listing(&mut self) -> Result<(), SourceError> {
-        if !D::GOES_BACK || self.listing.is_some() || (D::WAITS && self.heard) {
+        if !D::GOES_BACK || self.listing.is_some() {
             return Ok(());
         }
-        let polled = self.poll().await;
+        let mut polled = self.poll().await;
+        if self.heard && matches!(polled, Err(SourceError::Unreachable { .. })) {
+            // It was there, and may be again: only who asks learns that a connection is dead.
+            polled = self.poll().await;
+        }
         let every = if matches!(polled, Ok(true)) { Duration::ZERO } else { jittered(self.rhythm.poll) };
         self.heard = polled.is_ok();
         self.next_poll = self.after(Asked::Events, &polled, every);
@@ -299,6 +303,7 @@ impl<D: Directory> Poller<D> {
     /// Hands over what was heard, and then up to where that was.
     async fn take_in(&mut self, began: Timestamp, changes: &Changes) -> Result<(), SourceError> {
         observe(&self.around, changes.observations.iter().cloned()).await?;
+        self.directory.taken_in();
         if changes.resync {
             // What was listed before it happened does not tell it.
             self.again |= self.listing.is_some();

@@ -114,6 +114,7 @@ impl Follower {
         let (mut all, mut resync) = (Vec::new(), false);
         for _ in 0..100 {
             let changes = self.ldap.changes(self.cursor.as_deref()).await.unwrap();
+            self.ldap.taken_in();
             all.extend(changes.observations.iter().map(|observation| match observation {
                 Observation::Change { person, .. } => told(person),
                 Observation::Gone { person, .. } => format!("{} gone", person.key),
@@ -134,6 +135,7 @@ impl Follower {
     /// Nothing is concluded now, and a listing is to tell: at once, or within a minute where another just did.
     async fn is_out_of_sight(&mut self, listed: bool) {
         let changes = self.ldap.changes(self.cursor.as_deref()).await.unwrap();
+        self.ldap.taken_in();
         assert!(changes.observations.is_empty(), "{changes:?}");
         assert_eq!((changes.resync, changes.silent), (listed, !listed), "{changes:?}");
         let trouble = changes.trouble.unwrap();
@@ -145,6 +147,7 @@ impl Follower {
         let (mut all, mut place) = (Vec::new(), None);
         loop {
             let page = self.ldap.page(place).await.unwrap();
+            self.ldap.taken_in();
             all.extend(page.people.iter().map(told));
             place = match page.next {
                 Some(next) => Some(next),

@@ -53,8 +53,6 @@ pub(super) struct Hints {
     pub(super) resync: bool,
     /// Deletions are not told.
     pub(super) silent: bool,
-    /// The server is older than it was, and how that is seen.
-    pub(super) back: Option<String>,
 }
 
 /// What a stream said.
@@ -98,7 +96,7 @@ impl Client {
             && let (Ok(before), Ok(now)) = (STANDARD.decode(before), STANDARD.decode(now))
             && let Some(how) = older_cookie(&before, &now)
         {
-            (hints.back, hints.resync) = (Some(how), true);
+            self.age.is_older(how);
         }
         if hints.touched.is_empty() && self.refreshed {
             // A dead connection is silent too.
@@ -136,7 +134,7 @@ impl Client {
                 self.begin_stream(None, hints).await?;
             }
             Told::Refused(words) => {
-                hints.back = Some(format!("it refuses the cookie that it gave: {words}"));
+                self.age.is_older(format!("it refuses the cookie that it gave: {words}"));
                 hints.cursor = None;
                 self.begin_stream(None, hints).await?;
             }
@@ -202,9 +200,10 @@ impl Client {
         let root = self.root(&["namingContexts", "dsServiceName", "highestCommittedUSN"]).await?;
         let (base, counter) = (self.context_in(&root), self.counter(&root).await?);
         let before = kept.as_ref().and_then(DirSync::counter);
-        let mut back = counter.as_ref().zip(before).and_then(|(now, before)| now.went_back_from(before));
+        let back = counter.as_ref().zip(before).and_then(|(now, before)| now.went_back_from(before));
         // One that was restored may take the cookie, and say nothing until it has counted so far again.
         let cookie = kept.as_ref().filter(|_| back.is_none()).and_then(|kept| STANDARD.decode(kept.cookie()).ok());
+        back.into_iter().for_each(|how| self.age.is_older(how));
         // The first time everything comes, of which only the cookie is wanted.
         let mut first = cookie.is_none();
         let mut found = self.dirsync(step, &base, cookie.unwrap_or_default()).await?;
@@ -212,7 +211,9 @@ impl Client {
             // Not its cookie: begin anew. It is older than that, unless it can be told that it is not.
             first = true;
             let newer = counter.as_ref().zip(before).is_some_and(|(now, before)| is_no_older(now, before));
-            back = (!newer).then(|| format!("it refuses the cookie that it gave ({})", found.result.rc));
+            if !newer {
+                self.age.is_older(format!("it refuses the cookie that it gave ({})", found.result.rc));
+            }
             found = self.dirsync(step, &base, Vec::new()).await?;
         }
         self.draining |= first;
@@ -225,7 +226,7 @@ impl Client {
         self.draining &= more;
         let cursor = Some(Cursor::DirSync(DirSync::of(STANDARD.encode(cookie), counter)));
         let silent = !self.hears_deletions(&base).await?;
-        Ok(Hints { touched, cursor, more, resync: first, silent, back, ..Hints::default() })
+        Ok(Hints { touched, cursor, more, resync: first, silent, ..Hints::default() })
     }
 
     async fn dirsync(&mut self, step: &'static str, base: &str, cookie: Vec<u8>) -> Result<Found, SourceError> {
@@ -273,13 +274,15 @@ impl Client {
             Some(Cursor::Usn(kept)) => Some(kept),
             _ => None,
         };
-        let back = kept.as_ref().and_then(|kept| counter.went_back_from(kept));
+        if let Some(how) = kept.as_ref().and_then(|kept| counter.went_back_from(kept)) {
+            self.age.is_older(how);
+        }
         let last = kept.filter(|kept| counter.goes_on_from(kept)).map(|kept| kept.last);
         let now = Cursor::Usn(counter);
         let context = self.context_in(&root);
         let silent = !self.sees_deletions(&context).await?;
         let Some(last) = last else {
-            return Ok(Hints { cursor: Some(now), resync: true, silent, back, ..Hints::default() });
+            return Ok(Hints { cursor: Some(now), resync: true, silent, ..Hints::default() });
         };
         let since = format!("(uSNChanged>={})", last.saturating_add(1));
         // Whoever was moved out of `base_dn` is seen as well.
@@ -313,7 +316,9 @@ impl Client {
         };
         let state = self.state().await?;
         let before = kept.as_ref().and_then(Modified::state);
-        let back = before.zip(state.as_deref()).and_then(|(before, now)| older_state(before, now));
+        if let Some(how) = before.zip(state.as_deref()).and_then(|(before, now)| older_state(before, now)) {
+            self.age.is_older(how);
+        }
         // Until something was read, nothing is known of the server's clock; the first listing reads everything.
         // A stamp from the future would hide what comes before it.
         let newest = self.newest.max(kept.as_ref().map(Modified::newest));
@@ -326,7 +331,7 @@ impl Client {
         let entries = self.pages(search, "ask what was modified").await?;
         let newest = entries.iter().filter_map(|entry| entry.time("modifyTimestamp")).max();
         let cursor = newest.max(Some(last)).map(|last| Cursor::Modified(Modified::of(last, state)));
-        Ok(Hints { entries, cursor, silent: true, resync: back.is_some(), back, ..Hints::default() })
+        Ok(Hints { entries, cursor, silent: true, ..Hints::default() })
     }
 
     /// The values of `contextCSN`, where the server has one and it may be read: OpenLDAP with syncprov.

@@ -15,7 +15,6 @@ use super::link::Search;
 use super::{Client, Flavor, NOTHING, ber};
 use crate::domain::inbox::Observation;
 use crate::domain::name::dn::{self, normal};
-use crate::domain::time::Timestamp;
 use crate::source::error::SourceError;
 
 /// Others who are looked for. Some of them may be gone by now as well.
@@ -34,8 +33,6 @@ pub(super) struct Seen {
     above: u64,
     /// How many listings had been begun.
     listing: u64,
-    /// When it was last written, as the server says.
-    pub(super) written: Option<Timestamp>,
 }
 
 /// Where somebody was who is not found.
@@ -51,11 +48,11 @@ enum Place {
 
 impl Seen {
     /// Seen under this name.
-    pub(super) fn at(dn: &str, listing: u64, written: Option<Timestamp>) -> Self {
+    pub(super) fn at(dn: &str, listing: u64) -> Self {
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
         let spelt = normal(dn);
         let above = dn::above(&spelt);
-        Self { name: hasher.hash_one(dn), above: hasher.hash_one(above), listing, written }
+        Self { name: hasher.hash_one(dn), above: hasher.hash_one(above), listing }
     }
 
     /// Whether this listing had them, or somebody saw them since.
@@ -184,6 +181,9 @@ impl Client {
             return Ok(told.into_iter().collect());
         }
         let elsewhere = entry.is_some() || self.is_elsewhere(key).await?;
+        if !elsewhere {
+            self.age.deleted(key);
+        }
         let what = if elsewhere { "moved away" } else { "deleted" };
         tracing::info!(source.name = %self.settings.name, person = %key, what, "somebody left the directory");
         Ok(vec![Observation::Gone { person, at: None }])

@@ -93,10 +93,6 @@ impl Client {
             (self.whole, self.lister) = (self.listings, None);
             self.next.iter_mut().for_each(|next| next.read = true);
         }
-        // Behind these people, and before the end by which they could count.
-        if let Some(how) = self.back.take() {
-            observations.push(self.went_back(&how));
-        }
         let next = next.map(|cookie| Place { listing: self.listings, groups: false, cookie });
         Ok(Page { unread, observations, ..Page::of(people, next) })
     }

@@ -93,7 +93,8 @@ impl Client {
         let own = ["username", "email"].map(|name| self.called(name));
         let further = self.settings.attributes.iter().map(|name| self.called(name));
         let fixed = [self.key_attribute(), "primaryGroupID"].into_iter().chain(own);
-        let all = fixed.chain(status::ATTRIBUTES).chain(groups::ATTRIBUTES).chain(further);
+        let version = (self.settings.flavor == Flavor::OpenLdap).then_some("entryCSN");
+        let all = fixed.chain(version).chain(status::ATTRIBUTES).chain(groups::ATTRIBUTES).chain(further);
         all.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
     }
 
@@ -181,13 +182,9 @@ impl Client {
             return Err(SourceError::Misconfigured { step: "read an entry", what });
         }
         let now = self.now();
-        let written = entry.time("modifyTimestamp").filter(|_| self.settings.flavor == Flavor::OpenLdap);
-        let seen = Seen::at(&entry.dn, self.listings, written);
+        let seen = Seen::at(&entry.dn, self.listings);
         let before = self.known.insert(key, seen);
-        if let Some((was, is)) = before.and_then(|before| before.written).zip(written).filter(|(was, is)| is < was) {
-            // Whoever was restored from a backup and written to since says that it is newer.
-            self.back = Some(format!("`modifyTimestamp` of {key} went from {was} back to {is}"));
-        }
+        self.compare(key, entry);
         if before.is_some_and(|before| before.name != seen.name) {
             // The server mends the groups that named them, a little later, and tells nobody (OpenLDAP, refint).
             self.timers.extend(MENDED.map(|after| (now.plus(after), key)));
@@ -227,7 +224,11 @@ impl Client {
                 return Err(SourceError::Malformed { step: "read the rest of a group", what });
             }
         }
-        Ok(Group::read(&entry))
+        let group = Group::read(&entry);
+        if group.is_some() {
+            self.compare(self.key(&entry)?, &entry);
+        }
+        Ok(group)
     }
 
     /// Reads whatever was touched, and says what became of it.
@@ -263,6 +264,9 @@ impl Client {
             };
             let was_group = self.tree.as_ref().is_some_and(|tree| tree.contains(key));
             let is_group = group.is_some();
+            if was_group && entry.is_none() {
+                self.age.deleted(key);
+            }
             concerned.extend(self.take_group(key, group));
             if entry.as_ref().is_some_and(|entry| self.is_person(entry)) || !(is_group || was_group) {
                 people.insert(key, entry);

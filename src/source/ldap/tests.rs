@@ -30,7 +30,7 @@ fn entry(dn: &str, attributes: &[(&str, &str)]) -> Entry {
     Entry { dn: dn.to_owned(), attributes: all }
 }
 
-fn client(flavor: Flavor) -> Client {
+pub(super) fn client(flavor: Flavor) -> Client {
     let server = Server {
         url: "ldap://127.0.0.1:1".to_owned(),
         start_tls: false,
