@@ -351,7 +351,11 @@ impl<const WAITS: bool> Directory for Ldap<WAITS> {
 
     async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
         let changes = Box::pin(self.0.follow(cursor)).await;
-        changes.inspect_err(|_| self.0.disconnect())
+        changes.inspect_err(|error| {
+            self.0.disconnect();
+            // For want of a right, say: then a listing is all that there is.
+            self.0.followed &= matches!(error, SourceError::Unreachable { .. });
+        })
     }
 
     async fn page(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {

@@ -27,6 +27,9 @@ pub(super) struct Next {
 impl Client {
     pub(super) async fn list_on(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
         if place.is_none() && self.followed && self.link.is_none() {
+            // What is wrong with a connection is said first.
+            self.link().await?;
+            self.disconnect();
             let cause = "the connection was lost, and changes were not asked for since".to_owned();
             return Err(SourceError::Unreachable { step: "begin a listing", cause });
         }
