@@ -23,6 +23,7 @@ use crate::domain::time::Timestamp;
 use crate::source::around::{Order, Rhythm, Surroundings, Time};
 use crate::source::directory::{Directory, Finding, Grade};
 use crate::source::error::{SourceError, chain};
+use crate::source::file::Found;
 use crate::source::health::{Health, Report, Reports};
 use crate::source::poller::Poller;
 use crate::state::Published;
@@ -116,7 +117,9 @@ pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> F
     let look_up = LookUp { attribute: link.attribute.clone(), value: value.to_owned() };
     let (grade, text) = match &settings.kind {
         // Whether it is being written matters to a listing.
-        SourceKind::File(file) => look_up.told(build::file(&settings, file, time).find(&link.attribute, value).await),
+        SourceKind::File(file) => {
+            look_up.told_of_file(build::file(&settings, file, time).find(&link.attribute, value).await)
+        }
         _ => match build(&settings, time, look_up) {
             Ok(found) => found.await,
             Err(text) => (Grade::Bad, text),
@@ -139,6 +142,30 @@ impl LookUp {
             Ok(None) => (Grade::Bad, format!("nobody, or several people, have that as `{}`", self.attribute)),
             Err(error) => (Grade::Bad, chain(&error)),
         }
+    }
+
+    /// A file tells nobody from several, and who nearly has it.
+    fn told_of_file(&self, found: Result<Found, SourceError>) -> (Grade, String) {
+        let attribute = &self.attribute;
+        let text = match found {
+            Ok(Found::One(person)) => return self.told(Ok(Some(*person))),
+            Err(error) => return self.told(Err(error)),
+            Ok(Found::Several(many)) => format!("{many} people have that as `{attribute}`: link by what only one has"),
+            Ok(Found::Nobody { in_another_case: 0, elsewhere }) => {
+                let others: Vec<String> = elsewhere.iter().map(|other| format!("`{other}`")).collect();
+                let hint = format!("; it is what people here have as {}: link by that", others.join(", "));
+                format!("nobody has that as `{attribute}`{}", if others.is_empty() { "" } else { &hint })
+            }
+            Ok(Found::Nobody { in_another_case: 1, .. }) => format!(
+                "nobody has that as `{attribute}`; without regard to case it would match `{attribute}`: the provider writes \
+                 it differently"
+            ),
+            Ok(Found::Nobody { in_another_case, .. }) => format!(
+                "nobody has that as `{attribute}`; without regard to case it would match `{attribute}` of {in_another_case} \
+                 people"
+            ),
+        };
+        (Grade::Bad, text)
     }
 }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("file.md")]
 
+mod find;
 mod quiet;
 mod read;
 mod records;
@@ -20,6 +21,7 @@ use super::error::{SourceError, chain};
 use crate::domain::inbox::Observation;
 use crate::domain::name::Directory as NameRules;
 use crate::domain::person::Person;
+pub use find::Found;
 use quiet::{Quiet, Stamp, Verdict};
 use read::{Snapshot, Unread};
 use records::{Flaw, Reading};
@@ -67,6 +69,8 @@ pub struct PeopleFile {
     told: HashSet<u64>,
     /// It was not asked yet.
     first: bool,
+    /// A listing is on its way, and has not read the file yet.
+    awaited: bool,
     watch: Watch,
 }
 
@@ -103,6 +107,7 @@ impl PeopleFile {
             out: Vec::new(),
             told: HashSet::new(),
             first: true,
+            awaited: false,
             watch,
         }
     }
@@ -142,9 +147,9 @@ impl PeopleFile {
         Ok((snapshot, verdict))
     }
 
-    async fn parse(&self, bytes: Vec<u8>) -> Result<Reading, SourceError> {
+    async fn parse(&self, bytes: Vec<u8>, whole: bool) -> Result<Reading, SourceError> {
         let name = self.name.clone();
-        spawn_blocking(move || records::read(&name, &bytes)).await.map_err(|error| self.unreachable(error))
+        spawn_blocking(move || records::read(&name, &bytes, whole)).await.map_err(|error| self.unreachable(error))
     }
 
     /// Everybody whom the file names now, whether or not it is being written.
@@ -153,25 +158,25 @@ impl PeopleFile {
     /// [`SourceError`] if it cannot be read, or says something that is wrong.
     pub async fn now(&mut self) -> Result<Vec<Person>, SourceError> {
         let (snapshot, _) = self.look().await?;
-        let reading = self.parse(snapshot.bytes).await?;
+        let reading = self.parse(snapshot.bytes, false).await?;
         match reading.flaws.first() {
             Some(flaw) => Err(self.malformed(self.at(flaw))),
             None => Ok(reading.people),
         }
     }
 
-    /// The one person of this name among them.
+    /// Who of them has this name.
     ///
     /// # Errors
     /// As for [`PeopleFile::now`].
-    pub async fn find(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
-        Ok(one(self.now().await?, attribute, value))
+    pub async fn find(&mut self, attribute: &str, value: &str) -> Result<Found, SourceError> {
+        Ok(find::find(self.now().await?, attribute, value))
     }
 
     /// A file that is being written is no listing, but whoever is out by it is out.
     async fn glance(&mut self, snapshot: Snapshot) -> Result<(), SourceError> {
         if self.glanced.as_ref() != Some(&snapshot.stamp) {
-            let reading = self.parse(snapshot.bytes).await?;
+            let reading = self.parse(snapshot.bytes, false).await?;
             self.glanced = Some(snapshot.stamp);
             self.tell_out(&reading, false);
         }
@@ -179,9 +184,9 @@ impl PeopleFile {
     }
 
     fn tell_out(&mut self, reading: &Reading, end_is_known: bool) {
-        for person in reading.out(end_is_known) {
-            if self.told.insert(self.hasher.hash_one((&person.id.key, person.status))) {
-                self.out.push(Observation::Out { person: person.id.clone(), status: person.status });
+        for (person, status) in reading.out(end_is_known) {
+            if self.told.insert(self.hasher.hash_one((&person.key, status))) {
+                self.out.push(Observation::Out { person: person.clone(), status });
             }
         }
     }
@@ -266,12 +271,13 @@ impl Directory for PeopleFile {
                 self.complained = false;
                 self.told.clear();
                 let refused = self.refused.as_ref().map(|(stamp, _)| stamp);
-                self.listed.as_ref() != Some(&snapshot.stamp) && refused != Some(&snapshot.stamp)
+                // A listing that is on its way will read it: another one would only put off what comes next.
+                !self.awaited && self.listed.as_ref() != Some(&snapshot.stamp) && refused != Some(&snapshot.stamp)
             }
             Verdict::Written | Verdict::NeverQuiet => {
                 self.glance(snapshot).await?;
                 // The listing says what is wrong, and goes on saying it.
-                verdict == Verdict::NeverQuiet && !std::mem::replace(&mut self.complained, true)
+                !self.awaited && verdict == Verdict::NeverQuiet && !std::mem::replace(&mut self.complained, true)
             }
         };
         Ok(Changes { resync, ..self.nothing_new() })
@@ -283,6 +289,7 @@ impl Directory for PeopleFile {
             Some(Place::Waiting) => sleep(LOOK.min(self.poll)).await,
             None => {}
         }
+        self.awaited = false;
         let (snapshot, verdict) = self.look().await?;
         match (verdict, &self.refused) {
             (Verdict::Quiet, Some((stamp, flaw))) if *stamp == snapshot.stamp => return Err(self.malformed(flaw)),
@@ -291,10 +298,11 @@ impl Directory for PeopleFile {
             (Verdict::Written, _) => {
                 // Who is out by it is told with the events.
                 self.glance(snapshot).await?;
+                self.awaited = true;
                 return Ok(Page::of(Vec::new(), Some(Place::Waiting)));
             }
         }
-        let reading = self.parse(snapshot.bytes).await?;
+        let reading = self.parse(snapshot.bytes, true).await?;
         if !reading.flaws.is_empty() {
             return Err(self.refuse(snapshot.stamp, &reading));
         }
@@ -304,6 +312,7 @@ impl Directory for PeopleFile {
     }
 
     fn concluded(&mut self, _: bool) {
+        self.awaited = false;
         self.people = Vec::new();
     }
 
@@ -315,7 +324,7 @@ impl Directory for PeopleFile {
         if verdict != Verdict::Quiet {
             return Err(self.unreachable("is being written"));
         }
-        let reading = self.parse(snapshot.bytes).await?;
+        let reading = self.parse(snapshot.bytes, false).await?;
         if let Some(flaw) = reading.flaws.first() {
             return Err(self.malformed(self.at(flaw)));
         }
@@ -325,7 +334,7 @@ impl Directory for PeopleFile {
     async fn examine(&mut self) -> Vec<Finding> {
         let finding = |grade, text| Finding { grade, what: "people file", text };
         let reading = match self.look().await {
-            Ok((snapshot, _)) => self.parse(snapshot.bytes).await,
+            Ok((snapshot, _)) => self.parse(snapshot.bytes, false).await,
             Err(error) => Err(error),
         };
         let reading = match reading {

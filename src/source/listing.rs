@@ -6,6 +6,9 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::around::{Surroundings, observe};
 use super::directory::Directory;
@@ -30,6 +33,8 @@ pub(super) struct Listing<P> {
     source: String,
     id: SweepId,
     began: Timestamp,
+    /// Since when there is something to list.
+    works: Instant,
     stage: Stage<P>,
     pieces: usize,
     people: usize,
@@ -54,12 +59,18 @@ impl<P: Clone> Listing<P> {
     pub(super) fn begin(source: String, began: Timestamp) -> Self {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let stage = Stage::Pieces(None);
-        Self { source, id, began, stage, pieces: 0, people: 0, unread: 0, came: HashMap::new(), failures: 0 }
+        let works = Instant::now();
+        Self { source, id, began, works, stage, pieces: 0, people: 0, unread: 0, came: HashMap::new(), failures: 0 }
     }
 
     /// How far it is.
     pub(super) fn progress(&self) -> Progress {
         Progress { since: self.began, pieces: self.pieces, people: self.people }
+    }
+
+    /// How long it has been at work. To wait until there is something to list is no work.
+    pub(super) fn took(&self) -> Duration {
+        self.works.elapsed()
     }
 
     /// What is wrong with it although it was taken.
@@ -120,6 +131,9 @@ impl<P: Clone> Listing<P> {
         observe(around, page.observations).await?;
         directory.taken_in();
         if let Some(next) = page.next {
+            if self.people == 0 {
+                self.works = Instant::now();
+            }
             self.stage = Stage::Pieces(Some(next));
             return Ok(false);
         }

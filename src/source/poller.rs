@@ -47,8 +47,6 @@ pub struct Poller<D: Directory> {
     again: bool,
     next_poll: Instant,
     next_sweep: Instant,
-    /// When the last listing was begun.
-    began: Instant,
     /// Something asked for the next one, or for that which is on its way, before its time.
     hurried: bool,
     /// After one of these, as long as it took.
@@ -77,7 +75,6 @@ impl<D: Directory> Poller<D> {
             yields: false,
             listing: None,
             not_before: now,
-            began: now,
             hurried: false,
             rested: now,
             again: false,
@@ -178,7 +175,10 @@ impl<D: Directory> Poller<D> {
     fn after_listing(&mut self, listed: &Result<bool, SourceError>) -> Instant {
         let next = Instant::now() + jittered(self.rhythm.reconcile);
         if !matches!(listed, Ok(false)) {
-            let rest = if std::mem::take(&mut self.hurried) { self.began.elapsed().min(REST) } else { Duration::ZERO };
+            let rest = match (std::mem::take(&mut self.hurried), &self.listing) {
+                (true, Some(listing)) => listing.took().min(REST),
+                _ => Duration::ZERO,
+            };
             self.rested = Instant::now() + rest;
         }
         match listed {
@@ -326,11 +326,8 @@ impl<D: Directory> Poller<D> {
     /// The next step of a listing; whether it was the last.
     async fn list_on(&mut self) -> Result<bool, SourceError> {
         self.tell().await?;
-        let Self { listing, directory, around, name, began, .. } = self;
-        let listing = listing.get_or_insert_with(|| {
-            *began = Instant::now();
-            Listing::begin(name.clone(), (around.time)().wall)
-        });
+        let Self { listing, directory, around, name, .. } = self;
+        let listing = listing.get_or_insert_with(|| Listing::begin(name.clone(), (around.time)().wall));
         listing.step(directory, around).await
     }
 

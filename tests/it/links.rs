@@ -104,6 +104,10 @@ async fn a_sample_says_whom_it_meets_by_a_server_and_without_one() {
         let (grade, text) = stage.found("token sample", &words);
         assert_eq!((grade.as_str(), text.contains("`sub` is `slind`")), ("error", true), "{text}");
         assert_eq!(stage.check(&words).0, 1);
+        assert!(text.contains("nobody has that as `id`") && text.contains("`username`: link by that"), "{text}");
+        let sample = stage.sample("SVEN.lind").await;
+        let (_, text) = stage.found("token sample", &[&["--token-sample", &sample], here].concat());
+        assert!(text.contains("nobody has that as `id`; without regard to case it would match `id`"), "{text}");
         let path = stage.files.path("sample.jwt");
         std::fs::write(&path, "not-a-token").unwrap();
         assert_eq!(stage.found("token sample", &words).0, "error");

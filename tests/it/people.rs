@@ -81,6 +81,31 @@ async fn while_a_file_is_written_nobody_leaves_but_whom_it_says() {
 }
 
 #[tokio::test]
+async fn whatever_is_wrong_with_a_file_whoever_it_says_is_out_is_out() {
+    let files = Installation::new("");
+    let ids = ["ann", "bea", "cy", "dot", "eve", "flo"];
+    files.write_people(&ids.map(|id| format!("id: {id}")).each_ref().map(String::as_str));
+    let offboard = serve(&files).await;
+    offboard.knows("hr", 6).await;
+
+    let put = |bytes: &[u8]| {
+        std::fs::write(files.path("people/.next"), bytes).unwrap();
+        std::fs::rename(files.path("people/.next"), files.path("people/people.yaml")).unwrap();
+    };
+    for (out, text) in [
+        (1.0, &b"people:\n- { id: ann, status: departed, since: 2026-12-24 }\n"[..]),
+        (2.0, b"people:\n- { id: bea, status: departed }\n- { id: bea }\n"),
+        (3.0, b"people:\n- { id: zo\xeb }\n- { id: cy, status: departed }\n"),
+        (4.0, b"people:\n- { id: dot, status: departed }\n- { id: x }\n\0\0\0\0\0\0\0\0"),
+        (5.0, b"people:\n- { id: eve, status: departed }\n- { id: x }\n---\npeople: []\n"),
+    ] {
+        put(text);
+        until("one more is out", async || (people(&offboard, "departed").await == Some(out)).then_some(())).await;
+        assert_eq!(people(&offboard, "active").await, Some(6.0 - out), "nobody comes or goes otherwise");
+    }
+}
+
+#[tokio::test]
 async fn a_mistake_is_told_once_and_lets_those_out_whom_it_can_read() {
     let files = Installation::new("");
     files.write_people(&["id: ann", "id: bea", "id: cy"]);

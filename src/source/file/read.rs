@@ -1,5 +1,6 @@
 //! The bytes of a people file, and what tells whether it is the same as before.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -77,18 +78,31 @@ pub(super) fn looks_like(path: &Path, stamp: &Stamp) -> bool {
     })
 }
 
-/// The text of a file as far as it is one, and what is wrong with the rest: its line, and in words.
-pub(super) fn text(bytes: &[u8]) -> (&str, Option<(u64, String)>) {
-    if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] = bytes {
-        return ("", Some((1, "is not UTF-8 but UTF-16 or the like: save it as UTF-8".to_owned())));
+/// The text of a file as far as it can be made out, and what is wrong with it: the line, and in words. What is no UTF-8
+/// is replaced by U+FFFD, and the text ends before the first NUL.
+pub(super) fn text(bytes: &[u8]) -> (Cow<'_, str>, Option<(u64, String)>) {
+    let line = |good: &[u8]| u64::try_from(good.iter().filter(|byte| **byte == b'\n').count() + 1).unwrap_or(0);
+    let utf16: Option<fn([u8; 2]) -> u16> = match bytes {
+        [0xff, 0xfe, ..] | [_, 0, ..] => Some(u16::from_le_bytes),
+        [0xfe, 0xff, ..] | [0, _, ..] => Some(u16::from_be_bytes),
+        _ => None,
+    };
+    if let Some(unit) = utf16 {
+        let units: Vec<u16> = bytes.as_chunks().0.iter().map(|pair| unit(*pair)).collect();
+        let what = "is not UTF-8 but UTF-16 or the like: save it as UTF-8".to_owned();
+        return (Cow::Owned(String::from_utf16_lossy(&units)), Some((1, what)));
     }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => (text, None),
+    let (bytes, nul) = match bytes.iter().position(|byte| *byte == 0) {
+        Some(end) => (bytes.get(..end).unwrap_or_default(), true),
+        None => (bytes, false),
+    };
+    let what = match std::str::from_utf8(bytes) {
+        Ok(_) if nul => Some((line(bytes), "has a NUL character: what stood there is lost".to_owned())),
+        Ok(_) => None,
         Err(error) => {
             let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-            let what = "has a character that is not UTF-8: save it as UTF-8".to_owned();
-            (std::str::from_utf8(good).unwrap_or_default(), Some((u64::try_from(line).unwrap_or(0), what)))
+            Some((line(good), "has a character that is not UTF-8: save it as UTF-8".to_owned()))
         }
-    }
+    };
+    (String::from_utf8_lossy(bytes), what)
 }

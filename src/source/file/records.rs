@@ -17,11 +17,10 @@ pub(super) struct Reading {
     pub(super) people: Vec<Person>,
     /// What is wrong, in the order of the file.
     pub(super) flaws: Vec<Flaw>,
-    /// The last record may go on: nothing follows that ends it.
-    open: bool,
-    /// How many records were begun, and which is the last whose person is in `people`.
+    /// Who is out by some record, whatever else is wrong: which record, whose, and how.
+    out: Vec<(usize, PersonId, Status)>,
+    /// How many records were begun.
     records: usize,
-    last: usize,
 }
 
 /// Something that is wrong with a file.
@@ -35,30 +34,77 @@ pub(super) struct Flaw {
 
 impl Reading {
     /// Who is said to be out, in records that are known to be complete: another one follows, or the end is known.
-    pub(super) fn out(&self, end_is_known: bool) -> impl Iterator<Item = &Person> {
-        let cut = (!end_is_known || self.open) && self.last == self.records;
-        let complete = self.people.len() - usize::from(cut && !self.people.is_empty());
-        self.people.iter().take(complete).filter(|person| person.status != Status::Active)
+    /// Each once: who is said to be suspended and departed has departed.
+    pub(super) fn out(&self, end_is_known: bool) -> Vec<(&PersonId, Status)> {
+        let complete = |record: &usize| end_is_known || *record < self.records;
+        let mut places: HashMap<&PersonId, usize> = HashMap::new();
+        let mut out: Vec<(&PersonId, Status)> = Vec::new();
+        for (_, person, status) in self.out.iter().filter(|(record, ..)| complete(record)) {
+            let place = *places.entry(person).or_insert(out.len());
+            match out.get_mut(place) {
+                Some((_, known)) if *status == Status::Departed => *known = *status,
+                Some(_) => {}
+                None => out.push((person, *status)),
+            }
+        }
+        out
     }
 }
 
-/// Reads what a file of this source holds.
-pub(super) fn read(source: &str, bytes: &[u8]) -> Reading {
+/// Reads what a file of this source holds. Where it is `whole` and its YAML has a fault, who is out is looked for up to
+/// that fault.
+pub(super) fn read(source: &str, bytes: &[u8], whole: bool) -> Reading {
     let (text, flaw) = read::text(bytes);
-    let mut hearing = Hearing { source, text, reading: Reading::default(), ids: HashMap::new() };
-    if flaw.is_none() || !text.is_empty() {
-        hearing.reading.open = !yaml::read(text, &mut hearing) || flaw.is_some();
-    }
+    let mut hearing = Hearing::new(source, &text, flaw.is_some());
+    let read = if flaw.is_none() || !text.is_empty() { yaml::read(&text, &mut hearing) } else { Ok(()) };
     let mut reading = hearing.reading;
+    if let (Err(fault), true) = (read, whole) {
+        salvage(source, &text, fault.at, &mut reading);
+    }
     if let Some((line, what)) = flaw {
         reading.flaws = vec![Flaw { line, what }];
     }
     reading
 }
 
+/// What may end a text that was cut: of nothing, of a list of groups, of a record, of the list of people, and of JSON.
+const CLOSERS: [&str; 8] = ["", "}", "]}", "}]}", "}]", "]}]", "]}]}", "]"];
+
+/// Reads a text again as far as it goes before its fault: the parser looks ahead, and sees the fault before it tells what
+/// stands in front of it.
+fn salvage(source: &str, text: &str, fault: Option<usize>, reading: &mut Reading) {
+    let (before, rest) = fault.and_then(|at| text.split_at_checked(at)).unwrap_or_default();
+    // A bracket that is never closed is the fault itself: what follows it counts too, up to the next document.
+    let is_open = rest.starts_with(['[', '{']);
+    let up_to = |length: usize| text.get(..before.len() + length).unwrap_or_default();
+    let document = ["\n---", "\n..."].iter().filter_map(|mark| rest.find(mark)).min().unwrap_or(rest.len());
+    let open = if is_open { up_to(document) } else { "" };
+    // A fault may be told of the beginning of its line, or of its value.
+    let line = before.rfind('\n').and_then(|end| before.get(..=end)).unwrap_or_default();
+    let row = up_to(rest.find('\n').unwrap_or(rest.len()));
+    for cut in [before, line, row, open] {
+        for closer in CLOSERS {
+            let closed = format!("{cut}{closer}");
+            let mut hearing = Hearing::new(source, &closed, true);
+            // What touches the cut may have gone on.
+            hearing.end = cut.trim_end().len();
+            let read = yaml::read(&closed, &mut hearing);
+            reading.out.append(&mut hearing.reading.out);
+            match read {
+                Err(again) if is_open || again.at != fault => {}
+                // It is read, or what is put at the end does not matter.
+                _ => break,
+            }
+        }
+    }
+}
+
 struct Hearing<'a> {
     source: &'a str,
     text: &'a str,
+    /// Something is missing from the text, or was replaced: ids that end here, or hold what stands for it, are not taken.
+    damaged: bool,
+    end: usize,
     reading: Reading,
     /// Where each id stands first.
     ids: HashMap<String, u64>,
@@ -70,6 +116,7 @@ impl Hears for Hearing<'_> {
     }
 
     fn record(&mut self, record: Spanned<Raw>) {
+        self.stray(&record.value);
         let (line, number) = (record.referenced.line(), self.reading.records);
         let mut wrong = Vec::new();
         let person = self.person(record, &mut wrong);
@@ -87,8 +134,14 @@ impl Hears for Hearing<'_> {
         self.reading.flaws.extend(flaws);
         if self.reading.flaws.len() == before {
             self.reading.people.push(person);
-            self.reading.last = number;
         }
+    }
+
+    fn stray(&mut self, record: &Raw) {
+        let number = self.reading.records;
+        let out = self.says_out(record).into_iter().map(|(id, status)| (number, id, status));
+        let out: Vec<_> = out.collect();
+        self.reading.out.extend(out);
     }
 
     fn wrong(&mut self, line: u64, what: String) {
@@ -96,7 +149,31 @@ impl Hears for Hearing<'_> {
     }
 }
 
-impl Hearing<'_> {
+impl<'a> Hearing<'a> {
+    fn new(source: &'a str, text: &'a str, damaged: bool) -> Self {
+        let end = text.trim_end().len();
+        Self { source, text, damaged, end, reading: Reading::default(), ids: HashMap::new() }
+    }
+
+    /// Whom a record says to be out, whatever else is wrong with it. Where it gives several ids or statuses, each counts.
+    fn says_out(&self, record: &Raw) -> Vec<(PersonId, Status)> {
+        let Raw::Map(entries) = record else { return vec![] };
+        let of = |name: &'static str| {
+            entries.iter().filter(move |(key, _)| matches!(&key.value, Raw::Text(key) if key == name)).map(|(_, v)| v)
+        };
+        let texts = of("status").filter_map(|value| self.scalar(value).ok().flatten());
+        let texts: Vec<String> = texts.collect();
+        let says = |status: Status| texts.iter().any(|text| text.trim().eq_ignore_ascii_case(status.word()));
+        let Some(status) = [Status::Departed, Status::Suspended].into_iter().find(|status| says(*status)) else {
+            return vec![];
+        };
+        let is_whole = |value: &&Spanned<Raw>| !self.damaged || yaml::end(value.referenced) < Some(self.end);
+        let ids = of("id").filter(is_whole).filter_map(|value| self.scalar(value).ok().flatten());
+        ids.filter(|id| !self.damaged || !id.contains(char::REPLACEMENT_CHARACTER))
+            .map(|key| (PersonId { source: self.source.to_owned(), key }, status))
+            .collect()
+    }
+
     /// The person of a record, as far as it can be read.
     fn person(&self, record: Spanned<Raw>, wrong: &mut Vec<(u64, String)>) -> Person {
         let line = record.referenced.line();
@@ -109,22 +186,26 @@ impl Hearing<'_> {
         let mut seen: Vec<String> = Vec::new();
         for (key, value) in entries {
             let line = key.referenced.line();
-            if seen.contains(&key.value) {
-                wrong.push((line, format!("{} is given twice", quoted(&key.value))));
+            let Ok(Some(key)) = self.scalar(&key) else {
+                wrong.push((line, "has a key that is no text".to_owned()));
+                continue;
+            };
+            if seen.contains(&key) {
+                wrong.push((line, format!("{} is given twice", quoted(&key))));
                 continue;
             }
-            let read = match key.value.as_str() {
-                "id" => self.scalar(value).map(|id| person.id.key = id.unwrap_or_default()),
-                "email" => self.scalar(value).map(|email| person.email = email),
-                "username" => self.scalar(value).map(|username| person.username = username),
+            let read = match key.as_str() {
+                "id" => self.scalar(&value).map(|id| person.id.key = id.unwrap_or_default()),
+                "email" => self.scalar(&value).map(|email| person.email = email),
+                "username" => self.scalar(&value).map(|username| person.username = username),
                 "groups" => self.groups(value).map(|groups| person.groups = groups),
-                "status" => self.status(value).map(|status| person.status = status),
+                "status" => self.status(&value).map(|status| person.status = status),
                 _ => Err("is no key of a person: those are id, email, username, status, groups".to_owned()),
             };
             if let Err(what) = read {
-                wrong.push((line, format!("{} {what}", quoted(&key.value))));
+                wrong.push((line, format!("{} {what}", quoted(&key))));
             }
-            seen.push(key.value);
+            seen.push(key);
         }
         if person.id.key.is_empty() && wrong.is_empty() {
             wrong.push((line, "has no `id`, and nobody is known by anything else".to_owned()));
@@ -133,22 +214,21 @@ impl Hearing<'_> {
     }
 
     /// A text to the letter; nothing and white space are none.
-    fn scalar(&self, value: Spanned<Raw>) -> Result<Option<String>, String> {
-        let text = match value.value {
+    fn scalar(&self, value: &Spanned<Raw>) -> Result<Option<String>, String> {
+        let text = match &value.value {
             Raw::Null => return Ok(None),
             Raw::Text(text) => text,
-            Raw::Plain(text) => yaml::written(self.text, value.defined).map_or(text, str::to_owned),
+            Raw::Plain(text) => yaml::written(self.text, value.defined).unwrap_or(text),
             other => return Err(format!("must be a text, not {}", other.noun())),
         };
-        Ok((!text.trim().is_empty()).then_some(text))
+        Ok((!text.trim().is_empty()).then(|| text.to_owned()))
     }
 
     fn groups(&self, value: Spanned<Raw>) -> Result<Vec<String>, String> {
         match value.value {
             Raw::Null => Ok(Vec::new()),
             Raw::List(items) => {
-                let groups: Result<Vec<Option<String>>, String> =
-                    items.into_iter().map(|item| self.scalar(item)).collect();
+                let groups: Result<Vec<Option<String>>, String> = items.iter().map(|item| self.scalar(item)).collect();
                 let groups = groups.map_err(|_| "must be a list of texts, and has something else in it".to_owned())?;
                 Ok(groups.into_iter().flatten().collect())
             }
@@ -157,7 +237,7 @@ impl Hearing<'_> {
         }
     }
 
-    fn status(&self, value: Spanned<Raw>) -> Result<Status, String> {
+    fn status(&self, value: &Spanned<Raw>) -> Result<Status, String> {
         let must = "it must be active, suspended or departed";
         let Some(text) = self.scalar(value)? else { return Err(format!("has no value: {must}")) };
         let status = STATUSES.into_iter().find(|status| status.word() == text);

@@ -64,7 +64,11 @@ impl Bench {
             people.extend(page.people.into_iter().map(|person| person.id.key));
             match page.next {
                 None => return Ok(Some(people)),
-                Some(Place::Waiting) => return Ok(None),
+                Some(Place::Waiting) => {
+                    // Nobody goes on with it.
+                    self.source.concluded(false);
+                    return Ok(None);
+                }
                 after => place = after,
             }
         }
@@ -142,6 +146,27 @@ async fn until_placed(source: &PeopleFile) {
     while !source.watch.placed(inode) {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_listing_that_waits_for_the_file_needs_no_second_one() {
+    let mut bench = Bench::new(WHOLE);
+    let page = bench.source.page(None).await.unwrap();
+    assert_eq!(page.next, Some(Place::Waiting));
+    bench.later(2_000);
+    assert_eq!(bench.told().await, (vec![], false), "it is on its way, and reads what is quiet now");
+    let page = bench.source.page(page.next).await.unwrap();
+    assert_eq!((page.people.len(), page.next), (3, None));
+    bench.source.concluded(true);
+    bench.rename("people: [{ id: ann }]");
+    until_placed(&bench.source).await;
+    assert_eq!(bench.told().await, (vec![], true));
+
+    let mut bench = Bench::new(WHOLE);
+    bench.source.page(None).await.unwrap();
+    bench.source.concluded(false);
+    bench.later(2_000);
+    assert_eq!(bench.told().await, (vec![], true), "that one was given up");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
@@ -19,7 +19,7 @@ pub(super) enum Raw {
     Plain(String),
     Text(String),
     List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+    Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
 }
 
 impl Raw {
@@ -33,18 +33,30 @@ impl Raw {
     }
 }
 
+/// What ends the reading of a text.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// Bytes before it, where that is known.
+    pub(super) at: Option<usize>,
+}
+
 /// Who hears what stands there.
 pub(super) trait Hears {
     /// Another record of `people` begins: the one before is complete.
     fn begins(&mut self);
     /// This is it, whole.
     fn record(&mut self, record: Spanned<Raw>);
+    /// Something that may be a record stands where none belongs.
+    fn stray(&mut self, record: &Raw);
     /// Something is wrong with the file as a whole.
     fn wrong(&mut self, line: u64, what: String);
 }
 
-/// Reads a text; whether it was YAML to its end.
-pub(super) fn read<H: Hears>(text: &str, heard: &mut H) -> bool {
+/// Reads a text.
+///
+/// # Errors
+/// [`Fault`] where it is not YAML to its end.
+pub(super) fn read<H: Hears>(text: &str, heard: &mut H) -> Result<(), Fault> {
     let replayed = text.len().clamp(REPLAYED[0], REPLAYED[1]);
     // Every event and scalar takes a byte at least: what aliases repeat apart, these bounds are the file's own size.
     let most = text.len().saturating_mul(2).saturating_add(2 * replayed);
@@ -68,10 +80,10 @@ pub(super) fn read<H: Hears>(text: &str, heard: &mut H) -> bool {
     };
     let read =
         serde_saphyr::with_deserializer_from_str_with_options(text, options, |yaml| Top(&mut *heard).deserialize(yaml));
-    let Err(error) = read else { return true };
-    let line = error.location().map_or(0, |location| location.line());
-    heard.wrong(line, in_words(&error, text, replayed));
-    false
+    let Err(error) = read else { return Ok(()) };
+    let location = error.location();
+    heard.wrong(location.map_or(0, |location| location.line()), in_words(&error, text, replayed));
+    Err(Fault { at: location.and_then(|location| start(location).or_else(|| by_characters(text, location))) })
 }
 
 fn in_words(error: &serde_saphyr::Error, text: &str, replayed: usize) -> String {
@@ -92,12 +104,24 @@ fn in_words(error: &serde_saphyr::Error, text: &str, replayed: usize) -> String 
     }
 }
 
+fn start(location: Location) -> Option<usize> {
+    usize::try_from(location.span().byte_offset()?).ok()
+}
+
+/// The parser counts bytes only of what it understood.
+fn by_characters(text: &str, location: Location) -> Option<usize> {
+    let characters = usize::try_from(location.span().offset()).ok()?;
+    text.char_indices().nth(characters).map(|(at, _)| at)
+}
+
+/// Where a value ends, in bytes.
+pub(super) fn end(location: Location) -> Option<usize> {
+    start(location)?.checked_add(usize::try_from(location.span().byte_len()?).ok()?)
+}
+
 /// The very characters of a scalar that was taken for a number or a boolean.
 pub(super) fn written(text: &str, location: Location) -> Option<&str> {
-    let span = location.span();
-    let start = usize::try_from(span.byte_offset()?).ok()?;
-    let end = start.checked_add(usize::try_from(span.byte_len()?).ok()?)?;
-    let text = text.get(start..end)?.trim();
+    let text = text.get(start(location)?..end(location)?)?.trim();
     (!text.is_empty() && !text.contains(['\n', '"', '\'', '!', '&'])).then_some(text)
 }
 
@@ -130,27 +154,42 @@ impl<'de, H: Hears> Visitor<'de> for Top<'_, H> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         self.0.wrong(1, "must be a map with the key `people`, not a list".to_owned());
-        while items.next_element::<IgnoredAny>()?.is_some() {}
+        while let Some(item) = items.next_element::<Raw>()? {
+            strays(&mut *self.0, &item);
+        }
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let mut found = false;
-        while let Some(key) = entries.next_key::<Spanned<String>>()? {
-            if key.value == "people" && !found {
+        while let Some(key) = entries.next_key::<Spanned<Raw>>()? {
+            let is_people = matches!(&key.value, Raw::Text(text) if text == "people");
+            if is_people && !found {
                 found = true;
                 entries.next_value_seed(Records(&mut *self.0, key.referenced.line()))?;
                 continue;
             }
-            let what =
-                if found && key.value == "people" { "`people` is given twice" } else { "the only key is `people`" };
+            let what = if found && is_people { "`people` is given twice" } else { "the only key is `people`" };
             self.0.wrong(key.referenced.line(), what.to_owned());
-            entries.next_value::<IgnoredAny>()?;
+            match entries.next_value()? {
+                Raw::List(items) => items.iter().for_each(|item| strays(&mut *self.0, &item.value)),
+                other => strays(&mut *self.0, &other),
+            }
         }
         if !found {
             self.0.wrong(1, "has no `people`".to_owned());
         }
         Ok(())
+    }
+}
+
+/// Somebody may be out by a record that stands in the wrong place, or one level too deep.
+fn strays<H: Hears>(heard: &mut H, value: &Raw) {
+    let Raw::Map(entries) = value else { return };
+    heard.begins();
+    heard.stray(value);
+    for (_, inner) in entries {
+        heard.stray(&inner.value);
     }
 }
 
@@ -204,7 +243,11 @@ impl<'de, H: Hears> Visitor<'de> for Records<'_, H> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        let mut all = vec![];
+        while let Some(entry) = entries.next_entry()? {
+            all.push(entry);
+        }
+        strays(&mut *self.0, &Raw::Map(all));
         self.no_list("a map")
     }
 

@@ -1,7 +1,7 @@
 use super::*;
 
 fn reading(text: &str) -> Reading {
-    read("hr", text.as_bytes())
+    read("hr", text.as_bytes(), true)
 }
 
 fn people(text: &str) -> Vec<Person> {
@@ -11,11 +11,16 @@ fn people(text: &str) -> Vec<Person> {
 }
 
 fn flaws(text: &[u8]) -> Vec<String> {
-    read("hr", text).flaws.into_iter().map(|flaw| format!("{}: {}", flaw.line, flaw.what)).collect()
+    read("hr", text, true).flaws.into_iter().map(|flaw| format!("{}: {}", flaw.line, flaw.what)).collect()
+}
+
+fn said_out(bytes: &[u8], end_is_known: bool) -> Vec<String> {
+    let reading = read("hr", bytes, end_is_known);
+    reading.out(end_is_known).into_iter().map(|(person, status)| format!("{} {}", person.key, status.word())).collect()
 }
 
 fn out(text: &str, end_is_known: bool) -> Vec<String> {
-    reading(text).out(end_is_known).map(|person| format!("{} {}", person.id.key, person.status.word())).collect()
+    said_out(text.as_bytes(), end_is_known)
 }
 
 #[test]
@@ -153,7 +158,141 @@ fn only_what_is_complete_says_that_somebody_is_out() {
         "in any style"
     );
     assert_eq!(out("people:\n- id: a\n  status: departed\n", false), [""; 0], "`departed-not` may be on its way");
-    assert_eq!(out("people:\n- id: a\n  status: departed\n x", true), [""; 0]);
+    assert_eq!(out("people:\n- id: a\n  status: departed\n   x", true), [""; 0], "and here it came");
+}
+
+#[test]
+fn a_mistake_in_a_leavers_own_record_keeps_nobody_in() {
+    for record in [
+        "{ id: gil, status: departed, last_day: 2027-01-05 }",
+        "{ id: gil, groups: legal, status: departed }",
+        "{ id: gil, username: { x: y }, status: departed }",
+        "{ status: departed, id: gil, [x]: y }",
+        "{ id: gil, status: departed, ~: y }",
+        "{ id: gil, status: active, status: departed }",
+        "{ id: gil, status: departed, status: active }",
+        "{ id: gil, status: Departed }",
+        "{ id: gil, email: g@example.com, email: h@example.com, status: suspended, status: departed }",
+    ] {
+        for text in [format!("people:\n- {{ id: hal }}\n- {record}\n"), format!("people: [{record}, {{ id: hal }}]")] {
+            assert!(!reading(&text).flaws.is_empty(), "{text}");
+            assert_eq!(out(&text, true), ["gil departed"], "{text}");
+        }
+        let written = format!("people:\n- {record}\n");
+        assert_eq!(out(&written, false), [""; 0], "it may go on: {written}");
+        assert_eq!(out(&format!("{written}- id: hal"), false), ["gil departed"], "{written}");
+    }
+    let text = "people:\n- { id: gil, id: hal, status: suspended }\n";
+    assert_eq!(out(text, true), ["gil suspended", "hal suspended"], "who is meant nobody knows");
+    for text in ["{ id: gil, status: gone }", "{ id: [gil], status: departed }", "{ id: gil, note: departed }"] {
+        assert_eq!(out(&format!("people:\n- {text}\n"), true), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn whoever_stands_twice_is_out_if_either_says_so() {
+    let rows = ["{ id: gil }", "{ id: gil, status: departed }", "{ id: gil, status: suspended }"];
+    for (order, expected) in [
+        ([0, 1], "gil departed"),
+        ([1, 0], "gil departed"),
+        ([0, 2], "gil suspended"),
+        ([2, 0], "gil suspended"),
+        ([1, 2], "gil departed"),
+        ([2, 1], "gil departed"),
+    ] {
+        let text = format!("people:\n- {}\n- {}\n", rows[order[0]], rows[order[1]]);
+        assert!(!reading(&text).flaws.is_empty());
+        assert_eq!(out(&text, true), [expected], "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_text_hides_nobody_else() {
+    let latin = b"people:\n- { id: a, username: Ren\xe9e }\n- { id: gil, status: departed }\n- { id: z\xfc, status: departed }\n";
+    assert_eq!(flaws(latin), ["2: has a character that is not UTF-8: save it as UTF-8"]);
+    assert_eq!(said_out(latin, true), ["gil departed"], "whom the last one means nobody knows");
+    assert_eq!(said_out(latin, false), ["gil departed"]);
+    let sent = "people:\n- { id: \u{fffd}, status: departed }\n";
+    assert_eq!(out(sent, true), ["\u{fffd} departed"], "in a sound file it is an id like any other");
+
+    let text = "people:\n- { id: gil, status: departed }\n- { id: hal }\n";
+    for mark in ["", "\u{feff}"] {
+        let marked = format!("{mark}{text}");
+        for bytes in
+            [u16::to_le_bytes, u16::to_be_bytes].map(|unit| marked.encode_utf16().flat_map(unit).collect::<Vec<u8>>())
+        {
+            assert_eq!(flaws(&bytes), ["1: is not UTF-8 but UTF-16 or the like: save it as UTF-8"]);
+            assert_eq!(said_out(&bytes, true), ["gil departed"]);
+        }
+    }
+}
+
+#[test]
+fn what_stands_before_a_fault_is_read() {
+    let styles = [
+        ["people:\n- { id: gil, status: departed }\n- { id: hal }\n", ""],
+        ["people:\n- id: gil\n  status: departed\n- id: hal\n", ""],
+        ["people:\n- id: hal\n- id: gil\n  status: departed\n", ""],
+        ["people: [{ id: gil, status: departed }, { id: hal }", "]"],
+        ["{\"people\": [{\"id\": \"gil\", \"status\": \"departed\"}, {\"id\": \"hal\"}", "]}"],
+    ];
+    let faults =
+        ["\0\0\0\0\0\0\0\0", "\n---\npeople: []\n", "\n...\nfoo: bar\n", "\n\u{7}\n", "\n@\n", "\n% }\n", "\n\"\n"];
+    for ([text, closer], fault) in styles.iter().flat_map(|style| faults.map(|fault| (style, fault))) {
+        for text in [format!("{text}{fault}{closer}"), format!("{text}{closer}{fault}")] {
+            assert!(!reading(&text).flaws.is_empty(), "{text:?}");
+            assert_eq!(out(&text, true), ["gil departed"], "{text:?}");
+        }
+    }
+    for record in [
+        "{ id: gil, status: departed, email: @x }",
+        "{ id: gil, status: departed, groups: [a, b }",
+        "{ id: gil, status: departed, groups: *nobody }",
+        "{ id: gil, status: departed, username: \"g }",
+        "{ id: gil, status: departed",
+        "id: gil\n  status: departed\n  email: @x",
+        "id: gil\n  status: departed\n\temail: x",
+        "id: gil\n  status: departed\n email: x",
+        "id: gil\n  status: departed\n  groups: [a, b",
+        "id: gil\n  status: departed\n  email: !!binary x",
+        "id: gil\n  status: departed\n  <<: [x]",
+    ] {
+        let text = format!("people:\n- {{ id: hal }}\n- {record}\n- {{ id: ivo }}\n");
+        assert!(!reading(&text).flaws.is_empty(), "{text}");
+        assert_eq!(out(&text, true), ["gil departed"], "{text}");
+    }
+    let text =
+        "{\"people\":[{\"id\":\"gil\",\"status\":\"departed\"},{\"id\":\"hal\",\"status\":\"departed\",\"email\":\"h";
+    assert_eq!(out(text, true), ["gil departed", "hal departed"]);
+}
+
+#[test]
+fn an_id_that_a_fault_may_have_cut_short_is_nobodys() {
+    for text in [
+        "people:\n- { id: ivo }\n- status: departed\n  id: gil\0bert\n",
+        "people:\n- { id: ivo }\n- status: departed\n  id: gil\n    \u{7}bert\n",
+        "people: [{ id: ivo }, { status: departed, id: gil",
+        "people: [{ id: ivo }, { status: departed, id: gil\0bert }]",
+    ] {
+        assert!(!reading(text).flaws.is_empty(), "{text:?}");
+        assert_eq!(out(text, true), [""; 0], "{text:?}");
+    }
+}
+
+#[test]
+fn records_in_the_wrong_place_say_who_is_out() {
+    for text in [
+        "people:\n- { id: hal }\npeople:\n- { id: gil, status: departed }\n",
+        "peple:\n- { id: gil, status: departed }\n",
+        "- { id: gil, status: departed }\n",
+        "people: { id: gil, status: departed }\n",
+        "people: { first: { id: gil, status: departed } }\n",
+        "people: [{ id: hal }]\nleft: { id: gil, status: departed }\n",
+    ] {
+        assert!(!reading(text).flaws.is_empty(), "{text}");
+        assert_eq!(out(text, true), ["gil departed"], "{text}");
+        assert_eq!(out(text, false), [""; 0], "it may go on: {text}");
+    }
 }
 
 #[test]
