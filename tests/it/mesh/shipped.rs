@@ -6,6 +6,7 @@ use super::Mesh;
 use crate::support::envoy::configuration;
 use crate::support::installation::Installation;
 use crate::support::issuer::DevIssuer;
+use crate::support::offboard::Offboard;
 use crate::support::root;
 
 const PASSES: &str = ", no_credentials: pass, foreign_credentials: pass";
@@ -108,9 +109,67 @@ async fn every_overlay_as_shipped_and_enforced_refuses_whom_it_should() {
         assert_eq!(answers(&mesh).await, expected, "{name}: enforced");
         let reached = mesh.upstream.seen().len();
         assert_eq!(reached, expected.iter().filter(|status| **status == 200).count(), "{name}");
+        assert_eq!(named(&mesh), (json!([both_of_payments()]), true), "{name}: and it is named");
         let Some(mesh) = behind(&name, &[ENFORCED, TAKEN_BACK]).await else { return };
         assert_eq!(answers(&mesh).await, [401, 401, 401, 403, 200], "{name}: and with no `pass` left");
+        assert_eq!(named(&mesh), (Value::Null, false), "{name}: what is empty is left out");
     }
+}
+
+fn both_of_payments() -> Value {
+    json!({ "service": "payments", "settings": ["no_credentials", "foreign_credentials"] })
+}
+
+/// What `status` says still passes, and whether `validate` names `payments` for it; it never names another.
+fn named(mesh: &Mesh) -> (Value, bool) {
+    let (code, out, error) = mesh.offboard.run(&mesh.files.token_file(), &["status", "-o", "json"]);
+    assert_eq!(code, 0, "{error}");
+    let status: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    let config = mesh.files.path("config");
+    let done = Offboard::command().args(["validate", "--config"]).arg(config).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
+    let warnings: Vec<&str> = said.lines().filter(|line| line.contains("under enforcement too")).collect();
+    assert!(warnings.iter().all(|line| line.contains("goes on to `payments`,")), "{said}");
+    (status["passes"].clone(), warnings.len() == 2)
+}
+
+/// A port that speaks no HTTP: istiod puts the network's own filter there, and the check has no headers to judge.
+#[tokio::test]
+async fn on_a_tcp_port_no_credentials_is_all_there_is_to_judge() {
+    let closed = None;
+    for (tls, changes, expected) in [
+        (true, &[][..], Some(200)),
+        (true, &[ENFORCED][..], Some(200)),
+        (true, &[ENFORCED, TAKEN_BACK][..], closed),
+        // Without mTLS nobody says which workload it is: the strict `default`.
+        (false, &[ENFORCED][..], closed),
+        (false, &[][..], Some(200)),
+    ] {
+        let configure = |files: &Installation, issuer: &str| base(files, issuer, changes);
+        let Some(mesh) = Mesh::with("istio-sidecar", tls, configure, |chain, _| speak_tcp(chain)).await else { return };
+        let alice = mesh.issuer.token("sub=alice").await;
+        let answer = mesh.client.get(&mesh.envoy.url).bearer_auth(alice).send().await;
+        assert_eq!(answer.ok().map(|answer| answer.status().as_u16()), expected, "{tls} {changes:?}");
+        assert_eq!(mesh.upstream.seen().len(), usize::from(expected.is_some()), "{tls} {changes:?}");
+    }
+}
+
+fn speak_tcp(chain: &mut Value) {
+    let filters = &mut chain["static_resources"]["listeners"][0]["filter_chains"][0]["filters"];
+    let http = &filters[0]["typed_config"];
+    let (asks, route) =
+        (&http["http_filters"][1]["typed_config"], &http["route_config"]["virtual_hosts"][0]["routes"][0]);
+    assert_eq!(http["http_filters"][1]["name"], "envoy.filters.http.ext_authz");
+    let kind = |name: &str| format!("type.googleapis.com/envoy.extensions.filters.network.{name}");
+    *filters = json!([
+        { "name": "envoy.filters.network.ext_authz", "typed_config": {
+            "@type": kind("ext_authz.v3.ExtAuthz"), "stat_prefix": "tcp.", "transport_api_version": "V3",
+            "grpc_service": asks["grpc_service"],
+        } },
+        { "name": "envoy.filters.network.tcp_proxy", "typed_config": {
+            "@type": kind("tcp_proxy.v3.TcpProxy"), "stat_prefix": "tcp", "cluster": route["route"]["cluster"],
+        } },
+    ]);
 }
 
 /// What the policy that was shipped first let by: it left out `/healthz/*`, and Envoy compares before it decodes.
