@@ -1,5 +1,7 @@
 //! What `k8s/` ships, as it is shipped: its configuration, behind the chain that each overlay's control plane generates.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::Mesh;
@@ -146,11 +148,19 @@ async fn on_a_tcp_port_no_credentials_is_all_there_is_to_judge() {
         (false, &[][..], Some(200)),
     ] {
         let configure = |files: &Installation, issuer: &str| base(files, issuer, changes);
-        let Some(mesh) = Mesh::with("istio-sidecar", tls, configure, |chain, _| speak_tcp(chain)).await else { return };
+        let Some(mut mesh) = Mesh::with("istio-sidecar", tls, configure, |chain, _| speak_tcp(chain)).await else {
+            return;
+        };
         let alice = mesh.issuer.token("sub=alice").await;
         let answer = mesh.client.get(&mesh.envoy.url).bearer_auth(alice).send().await;
         assert_eq!(answer.ok().map(|answer| answer.status().as_u16()), expected, "{tls} {changes:?}");
-        assert_eq!(mesh.upstream.seen().len(), usize::from(expected.is_some()), "{tls} {changes:?}");
+        let reached = mesh.upstream.seen().len();
+        assert_eq!(reached, usize::from(expected.is_some()), "{tls} {changes:?}");
+        mesh.offboard.process.stop(Duration::from_secs(20));
+        // Another connection: one that was let through goes on.
+        let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
+        assert!(client.get(&mesh.envoy.url).send().await.is_err(), "{tls} {changes:?}: nobody there to ask");
+        assert_eq!(mesh.upstream.seen().len(), reached, "{tls} {changes:?}");
     }
 }
 
@@ -182,6 +192,26 @@ async fn no_path_goes_around_a_sidecar() {
         assert_eq!(mesh.status(path, "payments.example.com", None).await, 401, "{path}");
     }
     assert!(mesh.upstream.seen().is_empty());
+}
+
+/// README's own example: what is open is said to Offboard, which looks at every form of a path.
+#[tokio::test]
+async fn a_public_path_opens_no_other() {
+    let readme = std::fs::read_to_string(root().join("k8s/README.md")).unwrap();
+    let (_, example) = readme.split_once("\n    public:\n").unwrap();
+    let entry = format!("public:\n{}\n", example.lines().next().unwrap());
+    let configure = |files: &Installation, issuer: &str| {
+        files.write("40-public.yaml", &entry);
+        base(files, issuer, &[ENFORCED, TAKEN_BACK])
+    };
+    let Some(mesh) = Mesh::with("istio-sidecar", true, configure, |chain, _| as_istios_policy_says(chain)).await else {
+        return;
+    };
+    for (path, expected) in
+        [("/healthz", 200), ("/healthz/..%2fv1/orders", 401), ("/healthz%2f..%2fv1", 401), ("/v1", 401)]
+    {
+        assert_eq!(mesh.status(path, "payments.example.com", None).await, expected, "{path}");
+    }
 }
 
 /// Whoever adds an HTTP port to `notPorts` switches Offboard off there: so say the policy's comment and README.
