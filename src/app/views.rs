@@ -24,7 +24,7 @@ use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::key::{Key, RefKey};
 use crate::domain::person::{PersonId, Status};
-use crate::domain::policy::Enforcement;
+use crate::domain::policy::{Enforcement, Service};
 use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
 use crate::domain::time::Now;
 use crate::jose::jwks::LeftOut;
@@ -194,6 +194,11 @@ fn roles_of(state: &State, known: &Known, now: Now) -> Vec<String> {
     named.map(|role| role.name.to_string()).collect()
 }
 
+fn passing(service: &Service) -> Option<(Arc<str>, Vec<&'static str>)> {
+    let keys = service.passes();
+    (!keys.is_empty()).then(|| (Arc::clone(&service.name), keys))
+}
+
 fn issuer_view(name: &str, status: RingStatus) -> IssuerView {
     let key = |one: LeftOut| LeftOutKeyView { number: one.number as u64, kid: one.kid, reason: one.why.to_string() };
     IssuerView {
@@ -318,6 +323,7 @@ impl<L: Log> Views for LiveViews<L> {
             revocations: TargetKind::ALL.into_iter().map(|kind| (kind, state.fold.live(kind) as u64)).collect(),
             audit_lost: self.gate.recorder.counts().lost,
             exemptions: state.fold.exemptions.values().cloned().collect(),
+            passes: policy.services.iter().filter_map(passing).collect(),
         }
     }
 

@@ -197,6 +197,7 @@ impl Status {
             json!({ "person": one.person, "people": one.people, "expires": one.expires, "actor": one.actor,
                 "reason": one.reason })
         });
+        let passes = found.passes.into_iter().map(|one| json!({ "service": one.service, "settings": one.settings }));
         let standing = found.revocations.into_iter().filter(|(_, count)| *count > 0);
         self.output.one(vec![
             ("replica", text(found.replica)),
@@ -212,6 +213,7 @@ impl Status {
             ("revocations", json!(standing.collect::<std::collections::BTreeMap<_, _>>())),
             ("audit_lost", json!(found.audit_lost)),
             ("exemptions", Value::Array(exemptions.collect())),
+            ("passes", Value::Array(passes.collect())),
         ])?;
         Ok(Answer::Yes)
     }

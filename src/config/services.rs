@@ -59,7 +59,6 @@ pub fn services(
     if default.enforcement == Enforcement::Observe {
         root.warn("enforcement", "observe: nobody is denied anything");
     }
-    warn_of_passing(root, &default);
     let mut patterns = BTreeMap::new();
     let configured: Vec<_> = sections
         .iter()
@@ -69,7 +68,19 @@ pub fn services(
             service
         })
         .collect();
-    std::iter::once(default).chain(configured).collect()
+    let services: Vec<Service> = std::iter::once(default).chain(configured).collect();
+    // At the top level stands what `default` goes by, and each service that says nothing of its own.
+    let inherits = |key| {
+        let silent = sections.iter().map(move |fields| fields.text(key).is_none());
+        services
+            .iter()
+            .zip(std::iter::once(true).chain(silent))
+            .filter_map(|(service, silent)| silent.then_some(service))
+    };
+    for key in ["no_credentials", "foreign_credentials"] {
+        warn_of_passing(root, key, inherits(key));
+    }
+    services
 }
 
 /// One service. Even one without a name is read, so that indices stay and all of its errors are found.
@@ -118,7 +129,9 @@ fn warn(fields: &Fields<'_>, service: &Service, softer: &[&str]) {
     if softer.contains(&"enforcement") {
         fields.warn("enforcement", "observe: nobody is denied anything here");
     }
-    warn_of_passing(fields, service);
+    for key in ["no_credentials", "foreign_credentials"] {
+        warn_of_passing(fields, key, std::iter::once(service));
+    }
     if !service.hosts.is_empty() && !softer.is_empty() {
         let what = format!(
             "where the proxy gives no principal, a host alone chooses this service, and it is softer than the top \
@@ -130,14 +143,19 @@ fn warn(fields: &Fields<'_>, service: &Service, softer: &[&str]) {
     }
 }
 
-/// Where it stands, not where it is inherited.
-fn warn_of_passing(fields: &Fields<'_>, service: &Service) {
-    if fields.text("no_credentials").is_some() && service.no_credentials == NotOurs::Pass {
-        fields.warn("no_credentials", "pass: whoever shows nothing goes on to the service");
+/// Where it stands, with the name of each service that goes by it and enforces.
+fn warn_of_passing<'a>(fields: &Fields<'_>, key: &'static str, services: impl Iterator<Item = &'a Service>) {
+    if fields.text(key) != Some("pass") {
+        return;
     }
-    if fields.text("foreign_credentials").is_some() && service.foreign_credentials == NotOurs::Pass {
-        fields.warn("foreign_credentials", "pass: whoever shows a credential that is not ours goes on to the service");
-    }
+    let who = if key == "no_credentials" { "nothing" } else { "a credential that is not ours" };
+    let enforcing = services.filter(|service| service.passes().contains(&key));
+    let names: Vec<String> = enforcing.map(|service| quoted(&service.name)).collect();
+    let what = match names.as_slice() {
+        [] => format!("pass: whoever shows {who} goes on to the service"),
+        names => format!("pass: whoever shows {who} goes on to {}, under enforcement too", names.join(", ")),
+    };
+    fields.warn(key, what);
 }
 
 /// In what a service is softer than the top level.

@@ -324,6 +324,36 @@ fn what_needs_a_restart_keeps_running_and_is_named() {
 }
 
 #[test]
+fn each_service_that_passes_under_enforcement_is_named() {
+    let said = |text: &str| {
+        let found = good(text).warnings.into_iter().map(|warning| warning.to_string());
+        found.filter(|warning| warning.contains("pass: ")).collect::<Vec<_>>()
+    };
+    let text = "no_credentials: pass\nservices:\n- { name: a }\n- { name: b, no_credentials: deny }\n\
+                - { name: c, enforcement: observe }\n- { name: d, foreign_credentials: pass }\n";
+    let nothing = "no_credentials: pass: whoever shows nothing goes on to";
+    assert_eq!(
+        said(text),
+        [
+            format!("c.yaml:1: {nothing} `default`, `a`, `d`, under enforcement too"),
+            "c.yaml:6: services[3].foreign_credentials: pass: whoever shows a credential that is not ours goes on to `d`, \
+             under enforcement too"
+                .to_owned(),
+        ]
+    );
+    let observed = format!("enforcement: observe\n{text}").replace("name: a", "name: a, enforcement: enforce");
+    assert_eq!(said(&observed)[0], format!("c.yaml:2: {nothing} `a`, under enforcement too"));
+    let observed = format!("enforcement: observe\n{text}");
+    assert_eq!(said(&observed)[0], format!("c.yaml:2: {nothing} the service"));
+    let passes =
+        |text: &str| good(text).policy.services.iter().map(crate::domain::policy::Service::passes).collect::<Vec<_>>();
+    let of_nothing = vec!["no_credentials"];
+    let both = vec!["no_credentials", "foreign_credentials"];
+    assert_eq!(passes(text), [of_nothing.clone(), of_nothing, vec![], vec![], both]);
+    assert_eq!(passes(&observed), vec![Vec::<&str>::new(); 5]);
+}
+
+#[test]
 fn dangers_are_named() {
     let text = include_str!("../../tests/golden/config-dangers.yaml");
     let said: Vec<_> = good(text).warnings.iter().map(ToString::to_string).collect();

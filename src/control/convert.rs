@@ -245,7 +245,12 @@ pub fn status(view: StatusView) -> proto::GetStatusResponse {
         revocations: view.revocations.into_iter().map(|(kind, count)| (kind.word().to_owned(), count)).collect(),
         audit_lost: view.audit_lost,
         exemptions: view.exemptions.iter().map(|exemption| exempted(exemption)).collect(),
+        passes: view.passes.into_iter().map(|(service, keys)| passing(&service, &keys)).collect(),
     }
+}
+
+fn passing(service: &str, keys: &[&str]) -> proto::PassStatus {
+    proto::PassStatus { service: service.to_owned(), settings: keys.iter().map(|&key| key.to_owned()).collect() }
 }
 
 fn exempted(exemption: &Exemption) -> proto::ExemptionStatus {

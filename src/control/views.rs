@@ -182,6 +182,8 @@ pub struct StatusView {
     pub audit_lost: u64,
     /// Break glass in force.
     pub exemptions: Vec<Arc<Exemption>>,
+    /// Services that enforce and still let through what is not ours, with the keys that say so.
+    pub passes: Vec<(Arc<str>, Vec<&'static str>)>,
 }
 
 /// What is to be explained.

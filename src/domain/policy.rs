@@ -72,6 +72,17 @@ pub struct Service {
     pub preflight: NotOurs,
 }
 
+impl Service {
+    /// The keys under which it lets through what is not ours, and really does so: it enforces. A preflight is none of
+    /// them, as it carries no credentials anywhere.
+    #[must_use]
+    pub fn passes(&self) -> Vec<&'static str> {
+        let settings = [("no_credentials", self.no_credentials), ("foreign_credentials", self.foreign_credentials)];
+        let passes = |(key, what)| (what == NotOurs::Pass && self.enforcement == Enforcement::Enforce).then_some(key);
+        settings.into_iter().filter_map(passes).collect()
+    }
+}
+
 /// One entry of `revocations:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfiguredRevocation {

@@ -1,5 +1,7 @@
 //! The filter chains that a real istiod and a real Envoy Gateway generated, run by a real Envoy, asking the real Offboard.
 
+mod shipped;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -40,16 +42,34 @@ fn rules(issuer: &str, people: &str) -> String {
 
 impl Mesh {
     async fn start(chain: &str, tls: bool) -> Option<Self> {
+        let configure = |files: &Installation, issuer: &str| {
+            files.write("20-rules.yaml", &rules(issuer, &files.path("people/people.yaml").display().to_string()));
+            files.write_people(&[ALICE, BOB]);
+            ("dev", 2)
+        };
+        Self::with(chain, tls, configure, |_, _| {}).await
+    }
+
+    /// `configure` writes the files, and names the issuer and how many people are active; `edit` changes the chain,
+    /// told where Offboard listens.
+    async fn with(
+        chain: &str,
+        tls: bool,
+        configure: impl FnOnce(&Installation, &str) -> (&'static str, u32),
+        edit: impl FnOnce(&mut Value, u16),
+    ) -> Option<Self> {
         let binary = binary()?;
         let issuer = DevIssuer::start().await;
         let files = Installation::new("");
-        files.write("20-rules.yaml", &rules(&issuer.url, &files.path("people/people.yaml").display().to_string()));
-        files.write_people(&[ALICE, BOB]);
+        let (name, people) = configure(&files, &issuer.url);
         let offboard = files.start().await;
-        offboard.knows("hr", 2).await;
-        offboard.has_keys("dev").await;
+        offboard.knows("hr", people).await;
+        offboard.has_keys(name).await;
         let upstream = Upstream::start().await;
-        let mut config = mesh_chain(chain, offboard.authz.port(), upstream.port);
+        let config = mesh_chain(chain, offboard.authz.port(), upstream.port);
+        let mut config = serde_json::from_str(&config).unwrap();
+        edit(&mut config, offboard.authz.port());
+        let mut config = config.to_string();
         let mut client = reqwest::Client::builder();
         if tls {
             let mesh = Authority::new();
