@@ -61,7 +61,7 @@ impl Keycloak {
     }
 
     /// The same at another client, whose secret is its name and `-secret`.
-    pub async fn sign_in_at(&self, client: &str, person: &str) -> Result<Value, StatusCode> {
+    pub async fn sign_in_at(&self, client: &str, person: &str) -> Result<Value, (StatusCode, String)> {
         let form = format!("grant_type=password&scope=openid&username={person}&password={person}pw1");
         let request = reqwest::Client::new()
             .post(format!("{}/protocol/openid-connect/token", self.issuer))
@@ -70,7 +70,7 @@ impl Keycloak {
             .body(form);
         let answer = request.send().await.unwrap();
         let status = answer.status();
-        if status.is_success() { Ok(answer.json().await.unwrap()) } else { Err(status) }
+        if status.is_success() { Ok(answer.json().await.unwrap()) } else { Err((status, answer.text().await.unwrap())) }
     }
 
     /// A call of the Admin REST API in realm `corp`, as its administrator; it must succeed. `Null` where it answers nothing.
