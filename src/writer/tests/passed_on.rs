@@ -40,7 +40,7 @@ async fn a_ref_of_a_source_means_whoever_comes_to_be_there() {
     let entry = |reference: &str| configured(Target::Person { reference: reference.into() });
     policy.revocations = Some(vec![entry("hr/e9"), entry("e8")]);
     let bench = bench(policy).await;
-    bench.revoke(Target::Person { reference: "hr/e7".into() }, at(1)).await.unwrap();
+    let early = bench.revoke(Target::Person { reference: "hr/e7".into() }, at(1)).await.unwrap();
     let people = ["e9", "e8", "e7", "e6", "E9"].map(|key| Person { email: None, ..person(key, Status::Active) });
     bench.list(&people, at(5)).await.unwrap();
     bench.revoke(Target::Person { reference: "hr/e6".into() }, at(6)).await.unwrap();
@@ -48,6 +48,8 @@ async fn a_ref_of_a_source_means_whoever_comes_to_be_there() {
         assert_eq!(bench.login(key, at(7), at(8)), Reason::RevokedPerson, "{key}");
     }
     assert_eq!(bench.login("E9", at(7), at(8)), Reason::Allowed, "another id");
+    let extended = bench.published.load().fold.extensions.get(&RevocationId(early.position)).cloned();
+    assert_eq!(extended, Some(vec![person("e7", Status::Active).id]), "and the log says whom it came to mean");
     bench.folds_agree().await;
 }
 
