@@ -11,7 +11,7 @@ use moka::sync::Cache;
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::person::PersonId;
-use crate::domain::revocation::{Owner, Shape, Target};
+use crate::domain::revocation::{Owner, Revocation, Shape, Target};
 use crate::domain::time::Timestamp;
 use crate::state::State;
 
@@ -19,6 +19,20 @@ use crate::state::State;
 const WINDOW: Duration = Duration::from_secs(3_600);
 /// Times that are kept of one source: more than any share of a company that is worth an alarm.
 const KEPT: usize = 1 << 20;
+
+/// The source that says by this event that somebody is suspended or gone.
+#[must_use]
+pub fn left(event: &Event) -> Option<&str> {
+    match event {
+        Event::Revoked(Revocation {
+            owner: Owner::Source(source),
+            shape: Shape::Block,
+            target: Target::DirectoryPerson { .. },
+            ..
+        }) => Some(source),
+        _ => None,
+    }
+}
 
 /// Counts who was disabled, by source.
 #[derive(Debug, Default)]
@@ -44,13 +58,9 @@ pub struct MassDisable {
 impl Alarms {
     /// An event came into force.
     pub fn enforced(&self, recorded: &Recorded) {
-        let Event::Revoked(revocation) = &recorded.new.event else { return };
-        let Owner::Source(source) = &revocation.owner else { return };
-        if revocation.shape != Shape::Block || !matches!(revocation.target, Target::DirectoryPerson { .. }) {
-            return;
-        }
+        let Some(source) = left(&recorded.new.event) else { return };
         let mut tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = &mut tallies.entry(source.clone()).or_default().times;
+        let times = &mut tallies.entry(source.to_owned()).or_default().times;
         if times.len() == KEPT {
             times.pop_front();
         }
@@ -133,7 +143,7 @@ mod tests {
         };
         let revoked = |number: i64| {
             let person = corp::person(&format!("p{number}"), Status::Suspended);
-            let block = crate::domain::revocation::Revocation {
+            let block = Revocation {
                 target: Target::DirectoryPerson { person: person.id.clone() },
                 shape: Shape::Block,
                 reason: "suspended in hr".into(),

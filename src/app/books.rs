@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, timeout};
 
-use super::alarms::Alarms;
+use super::alarms::{Alarms, left};
 use super::clock::Clock;
 use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
@@ -60,6 +60,9 @@ impl Witness for Herald {
     fn enforced(&self, recorded: &Recorded) {
         let at = self.clock.now().wall;
         measure(&self.metrics, recorded, at);
+        if let Some(source) = left(&recorded.new.event) {
+            self.metrics.left(source);
+        }
         self.alarms.enforced(recorded);
         // Without room for it, the scribe finds the gap.
         let _ = self.events.try_send(Enforced { recorded: recorded.clone(), at });
@@ -168,10 +171,16 @@ pub struct Book {
     pub recorder: Recorder,
     /// When.
     pub clock: Arc<Clock>,
+    /// Where the emergency credential is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 #[async_trait]
 impl Ledger for Book {
+    fn bootstrap_used(&self) {
+        self.metrics.bootstrap_used();
+    }
+
     async fn called(&self, call: Call) -> Result<(), String> {
         let entry = Entry {
             actor: call.actor,

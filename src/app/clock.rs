@@ -55,11 +55,27 @@ impl Clock {
         Now { wall: Timestamp::from_millis(wall), steady: Timestamp::from_millis(floor) }
     }
 
-    /// Compares the clocks. Called every [`COMPARE`].
+    /// How often the wall clock stepped since the start.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).steps()
+    }
+
+    /// Compares the clocks, and says so where the wall clock stepped. Called every [`COMPARE`].
     pub fn compare(&self) {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let monotonic = self.monotonic();
+        let (steps, before) = (keeper.steps(), keeper.apart());
         let now = keeper.now(wall(), monotonic);
+        match (before, keeper.apart()) {
+            (_, Some(apart)) if keeper.steps() != steps => tracing::error!(
+                clock.apart = apart / 1_000,
+                "the wall clock stepped by {} s; until both clocks have agreed for a minute, time is counted from before",
+                apart / 1_000
+            ),
+            (Some(_), None) => tracing::warn!("the clocks agree again, at {}", now.wall),
+            _ => {}
+        }
         self.offset.store(now.wall.as_millis().saturating_sub(monotonic), Ordering::Release);
         self.floor.fetch_max(now.steady.as_millis(), Ordering::AcqRel);
     }

@@ -92,7 +92,7 @@ pub async fn alarms(alarms: Arc<Alarms>, (published, metrics): (Arc<Published>, 
     loop {
         timer.tick().await;
         for MassDisable { source, disabled, known } in alarms.raised(&published.snapshot(), clock.now().wall) {
-            metrics.source_error(&source, "mass_disable");
+            metrics.source_error(&source, Failure::MassDisable);
             tracing::error!(
                 source.name = source,
                 source.disabled = disabled,

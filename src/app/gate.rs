@@ -188,7 +188,7 @@ impl CheckGate {
     /// One of them is let in nowhere, until their source tells them apart.
     fn say_mixed(&self, people: &[PersonId]) {
         for source in people.iter().map(|person| &person.source).collect::<BTreeSet<_>>() {
-            self.metrics.source_error(source, "mixed_identities");
+            self.metrics.source_error(source, Failure::MixedIdentities);
         }
         let names = people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         tracing::error!(

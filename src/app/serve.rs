@@ -240,6 +240,7 @@ async fn wait_for_syncs(mut waiting: Vec<(String, Block)>, gate: Arc<CheckGate>)
 fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<CacheCounters>) -> Refresh {
     Arc::new(move |metrics: &Metrics| {
         let state = gate.published.load();
+        metrics.know(&state.rules.policy);
         metrics.set_epoch(state.fold.epoch.position);
         for kind in TargetKind::ALL {
             metrics.set_revocations(kind, state.fold.live(kind));
@@ -247,7 +248,7 @@ fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<Ca
         let now = gate.clock.now();
         for source in &state.rules.policy.sources {
             let counts = state.fold.people.counts().get(&source.name).copied().unwrap_or_default();
-            for (status, count) in [Status::Active, Status::Suspended, Status::Departed].into_iter().zip(counts) {
+            for (status, count) in Status::ALL.into_iter().zip(counts) {
                 metrics.set_people(&source.name, status, count);
             }
             let synced = state.fold.sources.get(&source.name);
@@ -272,6 +273,7 @@ fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<Ca
                 metrics.jwks_fetched(ring.name(), at);
             }
         }
+        metrics.set_clock_steps(gate.clock.steps());
         metrics.set_cache(cache.hits(), cache.misses());
         let counts = gate.recorder.counts();
         metrics.set_audit(counts.records, counts.waiting, counts.lost, counts.failures);

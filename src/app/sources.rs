@@ -280,7 +280,7 @@ impl Manager {
         let name = tasks.names.remove(&id).map(|(name, _)| name).unwrap_or_default();
         let Some(error) = ended.err().filter(|error| !error.is_cancelled()) else { return false };
         // A malformed answer that its decoder panics on, say. What is known stays as it is.
-        self.metrics.source_error(&name, "internal");
+        self.metrics.source_error(&name, Failure::Internal);
         tracing::error!(source.name = name, error = %error, "the source failed and is started again");
         self.forget(&name);
         true
@@ -328,7 +328,7 @@ impl Manager {
         let metrics = Arc::clone(&self.metrics);
         Arc::new(move |name, report| match report {
             Report::Failed(kind) => metrics.source_error(name, kind),
-            Report::Told(kind, many) => metrics.source_events(name, kind, many as u64),
+            Report::Told(many) => metrics.source_events(name, many as u64),
         })
     }
 }

@@ -47,6 +47,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// Why it could not.
     async fn called(&self, call: Call) -> Result<(), String>;
+
+    /// Somebody showed the bootstrap token: counted, whatever becomes of the call.
+    fn bootstrap_used(&self);
 }
 
 /// A text that is no SHA-256 in hex.
@@ -113,6 +116,7 @@ impl Guard {
         };
         if actor.is_some() {
             tracing::warn!(control.method = path, "the bootstrap token was used");
+            self.ledger.bootstrap_used();
         }
         match (actor, refused) {
             (Some(actor), None) => Ok(Caller { actor: actor.into(), method: path.into() }),

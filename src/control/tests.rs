@@ -2,6 +2,7 @@ mod reading;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -31,10 +32,14 @@ use super::views::{
 const TOKEN: &str = "sealed-in-the-safe";
 
 #[derive(Default)]
-struct Notes(Mutex<Vec<Call>>);
+struct Notes(Mutex<Vec<Call>>, AtomicUsize);
 
 #[async_trait]
 impl Ledger for Notes {
+    fn bootstrap_used(&self) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+    }
+
     async fn called(&self, call: Call) -> Result<(), String> {
         self.0.lock().unwrap().push(call);
         Ok(())
@@ -45,6 +50,8 @@ struct Full;
 
 #[async_trait]
 impl Ledger for Full {
+    fn bootstrap_used(&self) {}
+
     async fn called(&self, _: Call) -> Result<(), String> {
         Err("no room".to_owned())
     }
@@ -247,6 +254,19 @@ fn a_hash_is_64_hex_digits() {
     assert!(Bootstrap::from_hex(TOKEN).is_err());
     assert!(Bootstrap::from_hex("").is_err());
     assert!(Bootstrap::from_hex(&format!("{} \n", hash_of(TOKEN))).is_ok());
+}
+
+#[tokio::test]
+async fn each_use_of_the_bootstrap_token_counts_and_no_guess_does() {
+    let notes = Arc::new(Notes::default());
+    let good = format!("Bearer {TOKEN}");
+    for path in ["/offboard.v1.Control/Status", "/offboard.v1.Control/NoSuchMethod"] {
+        called(path, &[&good], true, &notes).await;
+        called(path, &["Bearer guessed"], true, &notes).await;
+        called(path, &[], true, &notes).await;
+        called(path, &[&good], false, &notes).await;
+    }
+    assert_eq!(notes.1.load(Ordering::Relaxed), 2, "the refused one too");
 }
 
 #[tokio::test]

@@ -280,7 +280,7 @@ mod tests {
 
     fn record() -> impl Strategy<Value = Person> {
         let attributes = prop::collection::btree_map(text(), text(), 0..3);
-        let status = prop::sample::select(vec![Status::Active, Status::Suspended, Status::Departed]);
+        let status = prop::sample::select(Status::ALL.to_vec());
         (person(), status, prop::option::of(text()), attributes, prop::collection::vec(text(), 0..3)).prop_map(
             |(id, status, email, attributes, groups)| Person {
                 username: email.clone(),

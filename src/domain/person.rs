@@ -37,6 +37,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Suspended, Self::Departed];
+
     /// The word used in files, metrics and answers.
     #[must_use]
     pub fn word(self) -> &'static str {

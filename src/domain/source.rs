@@ -15,6 +15,72 @@ pub enum WhenStale {
     Deny,
 }
 
+/// How a source fails, or gives cause for alarm: the closed set that metrics count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// What is configured does not fit the provider, or a file that it names cannot be read.
+    Configuration,
+    /// No connection, no answer in time, or a broken one.
+    Unreachable,
+    /// The provider does not let us.
+    Forbidden,
+    /// Asked too often.
+    RateLimited,
+    /// The provider answers that it failed, or that something is not there.
+    ProviderError,
+    /// An answer that is none.
+    Malformed,
+    /// A listing is held back.
+    Guarded,
+    /// The writer did not take what was heard.
+    Refused,
+    /// The program that asks it broke off, and was started again.
+    Internal,
+    /// The provider's clock is ahead of ours.
+    Clock,
+    /// More people were disabled within an hour than `max_change` lets a listing leave out.
+    MassDisable,
+    /// A credential belongs to several of its people.
+    MixedIdentities,
+}
+
+impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Configuration,
+        Self::Unreachable,
+        Self::Forbidden,
+        Self::RateLimited,
+        Self::ProviderError,
+        Self::Malformed,
+        Self::Guarded,
+        Self::Refused,
+        Self::Internal,
+        Self::Clock,
+        Self::MassDisable,
+        Self::MixedIdentities,
+    ];
+
+    /// The word used in metrics and logs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Unreachable => "unreachable",
+            Self::Forbidden => "forbidden",
+            Self::RateLimited => "rate_limited",
+            Self::ProviderError => "provider_error",
+            Self::Malformed => "malformed",
+            Self::Guarded => "guarded",
+            Self::Refused => "refused",
+            Self::Internal => "internal",
+            Self::Clock => "clock",
+            Self::MassDisable => "mass_disable",
+            Self::MixedIdentities => "mixed_identities",
+        }
+    }
+}
+
 /// What a source supplies, which decides what may be concluded from its silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Supplies {

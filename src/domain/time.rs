@@ -123,6 +123,8 @@ pub struct Timekeeper {
     candidate: Option<(i64, i64)>,
     /// The highest time ever given out or loaded from a checkpoint.
     floor: Timestamp,
+    /// How often an offset began to be watched.
+    steps: u64,
 }
 
 impl Timekeeper {
@@ -130,7 +132,7 @@ impl Timekeeper {
     /// highest time of the last run, if there was one.
     #[must_use]
     pub fn start(wall: Timestamp, monotonic_ms: i64, floor: Option<Timestamp>) -> Self {
-        Self { offset: wall.0.saturating_sub(monotonic_ms), candidate: None, floor: floor.unwrap_or(wall) }
+        Self { offset: wall.0.saturating_sub(monotonic_ms), candidate: None, floor: floor.unwrap_or(wall), steps: 0 }
     }
 
     /// What time it is, now that the clocks read so.
@@ -145,7 +147,10 @@ impl Timekeeper {
                         self.candidate = None;
                     }
                 }
-                _ => self.candidate = Some((seen, monotonic_ms)),
+                _ => {
+                    self.candidate = Some((seen, monotonic_ms));
+                    self.steps = self.steps.saturating_add(1);
+                }
             }
         } else {
             // Small drifts (NTP slewing) are followed at once.
@@ -155,6 +160,18 @@ impl Timekeeper {
         let wall = Timestamp(monotonic_ms.saturating_add(self.offset));
         self.floor = self.floor.max(wall);
         Now { wall, steady: self.floor }
+    }
+
+    /// How far the wall clock is from the time that is believed, in milliseconds, while a step is being watched.
+    #[must_use]
+    pub fn apart(&self) -> Option<i64> {
+        self.candidate.map(|(seen, _)| seen.saturating_sub(self.offset))
+    }
+
+    /// How often the wall clock stepped since the start. One that is taken back within a minute counts once.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 
     /// Raises the floor to a time that the log bears witness to.
@@ -203,6 +220,22 @@ mod tests {
         assert_eq!(keeper.now(at(T0 + 30_000), 30_000).wall, at(T0 + 30_000));
         keeper.now(at(T0 - 3_600_000 + 60_000), 60_000);
         assert_eq!(keeper.now(at(T0 - 3_600_000 + 61_000), 61_000).wall, at(T0 + 61_000));
+    }
+
+    #[test]
+    fn steps_are_counted_and_shown_while_they_are_watched() {
+        let mut keeper = Timekeeper::start(at(T0), 0, None);
+        keeper.now(at(T0 + 20_000), 0);
+        assert_eq!((keeper.steps(), keeper.apart()), (0, None), "followed at once");
+        let hour = 3_600_000;
+        for second in 0..60 {
+            keeper.now(at(T0 + hour + second * 1_000), second * 1_000);
+            assert_eq!((keeper.steps(), keeper.apart()), (1, Some(hour - 20_000)));
+        }
+        keeper.now(at(T0 + hour + 60_000), 60_000);
+        assert_eq!((keeper.steps(), keeper.apart()), (1, None), "believed");
+        keeper.now(at(T0 + 61_000), 61_000);
+        assert_eq!((keeper.steps(), keeper.apart()), (2, Some(-hour)), "and back");
     }
 
     #[test]

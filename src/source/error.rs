@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::inbox::Refused;
+use crate::domain::source::Failure;
 pub use crate::http::chain;
 
 /// Why a step at a provider came to nothing. What is known stays as it is.
@@ -77,18 +78,18 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// The closed set of kinds that metrics count.
+    /// Its kind, as metrics count it.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> Failure {
         match self {
-            Self::Secret { .. } | Self::Misconfigured { .. } => "configuration",
-            Self::Unreachable { .. } => "unreachable",
-            Self::Forbidden { .. } => "forbidden",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::NotFound { .. } | Self::Status { .. } => "provider_error",
-            Self::Malformed { .. } | Self::Refused(Refused::Void { .. }) => "malformed",
-            Self::Refused(Refused::Guarded { .. }) => "guarded",
-            Self::Refused(_) => "refused",
+            Self::Secret { .. } | Self::Misconfigured { .. } => Failure::Configuration,
+            Self::Unreachable { .. } => Failure::Unreachable,
+            Self::Forbidden { .. } => Failure::Forbidden,
+            Self::RateLimited { .. } => Failure::RateLimited,
+            Self::NotFound { .. } | Self::Status { .. } => Failure::ProviderError,
+            Self::Malformed { .. } | Self::Refused(Refused::Void { .. }) => Failure::Malformed,
+            Self::Refused(Refused::Guarded { .. }) => Failure::Guarded,
+            Self::Refused(_) => Failure::Refused,
         }
     }
 

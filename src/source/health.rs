@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::{SourceError, chain};
+use crate::domain::source::Failure;
 use crate::domain::time::Timestamp;
 
 /// How a source fares.
@@ -56,7 +57,7 @@ pub struct Trouble {
     /// When.
     pub at: Timestamp,
     /// Its kind, as metrics count it.
-    pub kind: &'static str,
+    pub kind: Failure,
     /// In words.
     pub text: String,
     /// How often in a row.
@@ -75,9 +76,9 @@ impl Trouble {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
     /// A failure of this kind.
-    Failed(&'static str),
-    /// So many things of this kind were told by the provider.
-    Told(&'static str, usize),
+    Failed(Failure),
+    /// So many changes were told by the provider.
+    Told(usize),
 }
 
 /// Where a source reports to: its name comes first.

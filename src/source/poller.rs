@@ -220,7 +220,7 @@ impl<D: Directory> Poller<D> {
                 over.is_some()
             });
             if let Some(Trouble { kind, times, .. }) = over {
-                tracing::info!(source.name = %self.name, error.kind = kind, times, "what had failed works again");
+                tracing::info!(source.name = %self.name, error.kind = kind.word(), times, "what had failed works again");
             }
             return Instant::now() + every;
         };
@@ -251,9 +251,9 @@ impl<D: Directory> Poller<D> {
         });
         // It stands in `source show` as long as it lasts, and in the log until it changes.
         if known {
-            tracing::debug!(source.name = %self.name, error.kind = kind, error = %text, times, "the source failed again");
+            tracing::debug!(source.name = %self.name, error.kind = kind.word(), error = %text, times, "the source failed again");
         } else {
-            tracing::error!(source.name = %self.name, error.kind = kind, error = %text, "the source failed");
+            tracing::error!(source.name = %self.name, error.kind = kind.word(), error = %text, "the source failed");
         }
         times
     }
@@ -270,7 +270,7 @@ impl<D: Directory> Poller<D> {
         let began = (self.around.time)().wall;
         let changes = self.directory.changes(self.cursor.as_deref()).await?;
         if !changes.observations.is_empty() {
-            (self.around.reports)(&self.name, Report::Told("event", changes.observations.len()));
+            (self.around.reports)(&self.name, Report::Told(changes.observations.len()));
         }
         let more = changes.more;
         self.untold = Some((began, changes));

@@ -1,34 +1,58 @@
-//! What a check counts: resolved once, so that counting is an atomic addition.
+//! What a check counts. The counters of a service are resolved once, so that counting is a look-up and an atomic addition.
 
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter};
+use arc_swap::ArcSwap;
+use prometheus::{Histogram, IntCounter, IntCounterVec};
 
-use crate::domain::decision::Decision;
 use crate::domain::policy::Enforcement;
 use crate::domain::reason::Reason;
 
-use super::metrics::Make;
+use super::metrics::make::Make;
 
 /// Seconds; a check from the cache takes tens of microseconds, one that asks a directory tens of milliseconds.
 const CHECK_BUCKETS: [f64; 15] =
     [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1.0];
-/// What a check touches, by reason.
+/// Reasons that are there from the start, so that `rate` and alerts see the first of them; the others come with their
+/// first use: all of them for hundreds of services would be too many series.
+const FROM_THE_START: [Reason; 3] = [Reason::Allowed, Reason::RevokedPerson, Reason::NoPermission];
+/// The service that counts where no service is known.
+const DEFAULT: &str = "default";
+
+/// What checks count.
 #[derive(Debug)]
 pub(super) struct Checks {
-    enforced: Vec<IntCounter>,
-    observed: Vec<IntCounter>,
+    total: IntCounterVec,
+    services: ArcSwap<HashMap<Arc<str>, Arc<Service>>>,
+    default: Arc<Service>,
     allow: Histogram,
     deny: Histogram,
     observed_deny: Histogram,
+}
+
+/// The counters of one service, by reason.
+#[derive(Debug, Default)]
+struct Service {
+    enforced: [OnceLock<IntCounter>; Reason::ALL.len()],
+    observed: [OnceLock<IntCounter>; Reason::ALL.len()],
+}
+
+fn word(reason: Reason, enforcement: Enforcement) -> &'static str {
+    match (reason.allows(), enforcement) {
+        (true, _) => "allow",
+        (false, Enforcement::Enforce) => "deny",
+        (false, Enforcement::Observe) => "observed_deny",
+    }
 }
 
 impl Checks {
     pub(super) fn new(make: &Make) -> Result<Self, prometheus::Error> {
         let total = make.counters(
             "offboard_checks_total",
-            "Checks answered, by what became of the request and why.",
-            &["decision", "reason"],
+            "Checks answered, by the service they were for, what became of the request, and why.",
+            &["service", "decision", "reason"],
         )?;
         let duration = make.histograms(
             "offboard_check_duration_seconds",
@@ -36,66 +60,65 @@ impl Checks {
             &["decision"],
             &CHECK_BUCKETS,
         )?;
-        let of = |denied: &str| -> Result<Vec<IntCounter>, prometheus::Error> {
-            let word = |reason: Reason| if reason.allows() { "allow" } else { denied };
-            let child = |reason: Reason| total.get_metric_with_label_values(&[word(reason), reason.code()]);
-            Reason::ALL.into_iter().map(child).collect()
-        };
-        Ok(Self {
-            enforced: of("deny")?,
-            observed: of("observed_deny")?,
+        let checks = Self {
+            total,
+            services: ArcSwap::default(),
+            default: Arc::default(),
             allow: duration.get_metric_with_label_values(&["allow"])?,
             deny: duration.get_metric_with_label_values(&["deny"])?,
             observed_deny: duration.get_metric_with_label_values(&["observed_deny"])?,
-        })
+        };
+        checks.know([DEFAULT]);
+        Ok(checks)
     }
 
-    pub(super) fn count(&self, reason: Reason, enforcement: Enforcement, took: Duration) {
-        let (counters, denied) = match enforcement {
-            Enforcement::Enforce => (&self.enforced, &self.deny),
-            Enforcement::Observe => (&self.observed, &self.observed_deny),
-        };
-        if let Some(counter) = counters.get(reason as usize) {
+    /// These are the configured services. What was counted of others stays, as counters do.
+    pub(super) fn know<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        let before = self.services.load();
+        let mut services = HashMap::new();
+        for name in names {
+            let service = match before.get(name) {
+                Some(service) => Arc::clone(service),
+                None if name == DEFAULT => Arc::clone(&self.default),
+                None => Arc::default(),
+            };
+            for (reason, enforcement) in FROM_THE_START.into_iter().flat_map(|reason| {
+                [Enforcement::Enforce, Enforcement::Observe].map(|enforcement| (reason, enforcement))
+            }) {
+                let _at_zero = self.counter(name, &service, reason, enforcement);
+            }
+            services.insert(Arc::from(name), service);
+        }
+        self.services.store(Arc::new(services));
+    }
+
+    pub(super) fn count(&self, service: &str, reason: Reason, enforcement: Enforcement, took: Duration) {
+        let services = self.services.load();
+        // A reload may have taken it out since: its checks are few, and belong to `default` from now on.
+        let (name, service) = services.get_key_value(service).map_or((DEFAULT, &self.default), |(name, at)| (name, at));
+        if let Some(counter) = self.counter(name, service, reason, enforcement) {
             counter.inc();
         }
-        let histogram = if reason.allows() { &self.allow } else { denied };
+        let histogram = match (reason.allows(), enforcement) {
+            (true, _) => &self.allow,
+            (false, Enforcement::Enforce) => &self.deny,
+            (false, Enforcement::Observe) => &self.observed_deny,
+        };
         histogram.observe(took.as_secs_f64());
     }
-}
 
-/// A check that is being answered. One that is dropped without an answer counts as denied, `internal`.
-#[derive(Debug)]
-pub struct Check<'a> {
-    checks: &'a Checks,
-    started: Instant,
-    finished: bool,
-}
-
-impl<'a> Check<'a> {
-    pub(super) fn start(checks: &'a Checks) -> Self {
-        Self { checks, started: Instant::now(), finished: false }
-    }
-
-    /// It was answered so.
-    pub fn finish(mut self, decision: &Decision) {
-        self.answered(decision.reason, decision.enforcement);
-    }
-
-    /// It was denied before there was a decision: a message that does not decode, a deadline that is near.
-    pub fn refuse(mut self, reason: Reason) {
-        self.answered(reason, Enforcement::Enforce);
-    }
-
-    fn answered(&mut self, reason: Reason, enforcement: Enforcement) {
-        self.finished = true;
-        self.checks.count(reason, enforcement, self.started.elapsed());
-    }
-}
-
-impl Drop for Check<'_> {
-    fn drop(&mut self) {
-        if !self.finished {
-            self.answered(Reason::Internal, Enforcement::Enforce);
-        }
+    fn counter<'a>(
+        &self,
+        name: &str,
+        service: &'a Service,
+        reason: Reason,
+        enforcement: Enforcement,
+    ) -> Option<&'a IntCounter> {
+        let counters = match enforcement {
+            Enforcement::Enforce => &service.enforced,
+            Enforcement::Observe => &service.observed,
+        };
+        let made = || self.total.with_label_values(&[name, word(reason, enforcement), reason.code()]);
+        counters.get(reason as usize).map(|counter| counter.get_or_init(made))
     }
 }

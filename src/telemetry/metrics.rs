@@ -1,56 +1,56 @@
 //! The metrics of contract section 5, on a registry of their own.
 //!
 //! Labels come from closed sets: names of the configuration and words of this crate; never a person, path,
-//! token or error text. What a check touches is resolved once, at the start.
+//! token or error text. Each label value is there from the start, at 0, but for most reasons of checks: `rate` and alerts
+//! see the first change then. What a check touches is resolved once.
+
+pub(super) mod make;
+
+mod issuers;
+mod sources;
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-};
+use prometheus::{Gauge, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
+use self::issuers::Issuers;
+use self::make::{Make, raise, set, whole};
+use self::sources::Sources;
+use super::checks::Checks;
 use crate::domain::decision::Decision;
 use crate::domain::person::Status;
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Enforcement, Policy};
 use crate::domain::revocation::TargetKind;
+use crate::domain::source::Failure;
 use crate::domain::time::Timestamp;
 
-use super::checks::{Check, Checks};
-
-/// Seconds; a push is enforced in milliseconds, a provider that is polled may take minutes.
-const PROPAGATION_BUCKETS: [f64; 16] =
-    [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0, 300.0, 600.0];
+pub use self::sources::Began;
 
 /// A metric that could not be made: a fault of this program.
 #[derive(Debug, thiserror::Error)]
 #[error("set metrics up")]
 pub struct MetricsError(#[from] prometheus::Error);
 
-/// Which time a propagation is measured from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Began {
-    /// The event's own time at the provider.
-    Provider,
-    /// Its receipt by this process.
-    Receipt,
-}
-
 /// Every metric of this process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    known: Mutex<Known>,
     checks: Checks,
+    enforcement: IntGaugeVec,
+    sources: Sources,
+    issuers: Issuers,
+    ready: IntGauge,
     cache_hits: IntCounter,
     cache_misses: IntCounter,
     revocations: IntGaugeVec,
     epoch: IntGauge,
-    sources: Sources,
     exemptions: IntGauge,
+    bootstrap_uses: IntCounter,
     store_failures: IntCounter,
-    unmatched: IntGaugeVec,
-    jwks_success: GaugeVec,
-    jwks_keys: IntGaugeVec,
-    jwks_errors: IntCounterVec,
+    clock_steps: IntCounter,
     reload_successful: IntGauge,
     reload_time: Gauge,
     audit_records: IntCounter,
@@ -59,87 +59,19 @@ pub struct Metrics {
     audit_failures: IntCounter,
 }
 
-/// What is known of sources, by name.
-#[derive(Debug)]
-struct Sources {
-    propagation: HistogramVec,
-    people: IntGaugeVec,
-    success: GaugeVec,
-    stale: IntGaugeVec,
-    errors: IntCounterVec,
-    events: IntCounterVec,
-    guarded: IntGaugeVec,
+/// What the configuration in force names.
+#[derive(Debug, Default)]
+struct Known {
+    services: BTreeSet<String>,
+    sources: BTreeSet<String>,
+    issuers: BTreeSet<String>,
 }
 
-/// Makes metrics, each registered.
-pub(super) struct Make(Registry);
-
-impl Make {
-    fn add<C: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        made: Result<C, prometheus::Error>,
-    ) -> Result<C, prometheus::Error> {
-        let made = made?;
-        self.0.register(Box::new(made.clone()))?;
-        Ok(made)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-        self.add(IntCounter::new(name, help))
-    }
-
-    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels))
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-        self.add(IntGauge::new(name, help))
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
-        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
-    }
-
-    fn times(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
-        self.add(GaugeVec::new(Opts::new(name, help), labels))
-    }
-
-    pub(super) fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        buckets: &[f64],
-    ) -> Result<HistogramVec, prometheus::Error> {
-        self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
-    }
-}
-
-impl Sources {
-    fn new(make: &Make) -> Result<Self, prometheus::Error> {
-        Ok(Self {
-            propagation: make.histograms(
-                "offboard_revocation_propagation_seconds",
-                "Time until a change was enforced in this process.",
-                &["source", "from"],
-                &PROPAGATION_BUCKETS,
-            )?,
-            people: make.gauges("offboard_people", "People known, by source and status.", &["source", "status"])?,
-            success: make.times(
-                "offboard_source_last_success_timestamp_seconds",
-                "When the last full sync of a source succeeded.",
-                &["source"],
-            )?,
-            stale: make.gauges("offboard_source_stale", "1 while a source is past its max_staleness.", &["source"])?,
-            errors: make.counters("offboard_source_errors_total", "Failures of a source.", &["source", "kind"])?,
-            events: make.counters("offboard_source_events_total", "Changes from a source.", &["source", "kind"])?,
-            guarded: make.gauges(
-                "offboard_source_guarded",
-                "1 while a listing of a source is held back.",
-                &["source"],
-            )?,
-        })
-    }
+/// Makes what came and takes away what went.
+fn follow(known: &mut BTreeSet<String>, now: BTreeSet<String>, add: impl Fn(&str), remove: impl Fn(&str)) {
+    now.difference(known).for_each(|name| add(name));
+    known.difference(&now).for_each(|name| remove(name));
+    *known = now;
 }
 
 impl Metrics {
@@ -160,42 +92,40 @@ impl Metrics {
             revocations.get_metric_with_label_values(&[kind.word()])?;
         }
         let audit_help = "Audit records that were to be kept and were not. Must stay 0.";
+        let reload_help = "When a configuration last came into force.";
         Ok(Self {
+            known: Mutex::default(),
             checks: Checks::new(&make)?,
+            enforcement: make.gauges(
+                "offboard_service_enforcement",
+                "1 where denials of a service are carried out, 0 where they are only counted.",
+                &["service"],
+            )?,
             sources: Sources::new(&make)?,
+            issuers: Issuers::new(&make)?,
+            ready: make.gauge("offboard_ready", "1 while /readyz says so.")?,
             cache_hits: cache.get_metric_with_label_values(&["hit"])?,
             cache_misses: cache.get_metric_with_label_values(&["miss"])?,
             revocations,
             epoch: make.gauge("offboard_revocation_epoch", "Position in the log up to which this process enforces.")?,
             exemptions: make.gauge("offboard_exemptions", "Break-glass exemptions in force.")?,
+            bootstrap_uses: make.counter(
+                "offboard_control_bootstrap_uses_total",
+                "Calls with the emergency credential (bootstrap token), the refused ones too.",
+            )?,
             store_failures: make.counter(
                 "offboard_store_failures_total",
                 "Times that the store took nothing, or was not where it was opened. Must stay 0.",
             )?,
-            unmatched: make.gauges(
-                "offboard_issuer_unmatched",
-                "1 while no source of an issuer knows any owner of its last 1000 tokens that are not a machine's.",
-                &["issuer"],
-            )?,
-            jwks_success: make.times(
-                "offboard_jwks_last_success_timestamp_seconds",
-                "When the keys of an issuer were last fetched.",
-                &["issuer"],
-            )?,
-            jwks_keys: make.gauges("offboard_jwks_keys", "Keys in use for an issuer.", &["issuer"])?,
-            jwks_errors: make.counters(
-                "offboard_jwks_errors_total",
-                "Fetches of the keys of an issuer that failed.",
-                &["issuer"],
+            clock_steps: make.counter(
+                "offboard_clock_steps_total",
+                "Times that the wall clock went more than 30 s apart from the time that this process goes by.",
             )?,
             reload_successful: make.gauge(
                 "offboard_config_last_reload_successful",
                 "1 if the configuration in force is the one in the files.",
             )?,
-            reload_time: make.add(Gauge::new(
-                "offboard_config_last_reload_success_timestamp_seconds",
-                "When a configuration last came into force.",
-            ))?,
+            reload_time: make.time("offboard_config_last_reload_success_timestamp_seconds", reload_help)?,
             audit_records: make.counter("offboard_audit_records_total", "Audit records written.")?,
             audit_waiting: make.gauge("offboard_audit_queue_depth", "Audit messages that wait for the writer.")?,
             audit_lost: make.counter("offboard_audit_lost_total", audit_help)?,
@@ -213,32 +143,44 @@ impl Metrics {
 
     /// A check was answered so, `took` after it came in.
     pub fn answered(&self, decision: &Decision, took: std::time::Duration) {
-        self.checks.count(decision.reason, decision.enforcement, took);
+        self.checks.count(&decision.service, decision.reason, decision.enforcement, took);
     }
 
-    /// Makes the series of everything that the policy names, so that they read 0 and not absent.
+    /// Follows the policy in force: what it names is there, at 0 where it is new; gauges of what it names no longer are
+    /// gone.
     pub fn know(&self, policy: &Policy) {
-        for source in &policy.sources {
-            self.add_source(&source.name);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let services = policy.services.iter().map(|service| service.name.to_string()).collect();
+        if known.services != services {
+            self.checks.know(services.iter().map(String::as_str));
         }
+        let gone = |service: &str| drop(self.enforcement.remove_label_values(&[service]));
+        follow(&mut known.services, services, |_| (), gone);
+        for service in &policy.services {
+            let enforces = service.enforcement == Enforcement::Enforce;
+            set(&self.enforcement, &[&service.name], usize::from(enforces));
+        }
+        let sources = policy.sources.iter().map(|source| source.name.clone()).collect();
+        follow(&mut known.sources, sources, |name| self.sources.add(name), |name| self.sources.remove(name));
+        let issuers = policy.issuers.iter().map(|issuer| issuer.name.clone()).collect();
+        follow(&mut known.issuers, issuers, |name| self.issuers.add(name), |name| self.issuers.remove(name));
     }
 
     /// Whether a listing of the source is held back.
     #[must_use]
     pub fn source_guarded(&self, source: &str) -> bool {
-        self.sources.guarded.with_label_values(&[source]).get() == 1
+        self.sources.guarded(source)
     }
 
-    /// A check begins.
-    #[must_use = "a check that is dropped counts as denied"]
-    pub fn start_check(&self) -> Check<'_> {
-        Check::start(&self.checks)
+    /// Whether nothing is missing to be asked.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.set(i64::from(ready));
     }
 
     /// What the verified-token cache had, and had not, since the start.
     pub fn set_cache(&self, hits: u64, misses: u64) {
-        self.cache_hits.inc_by(hits.saturating_sub(self.cache_hits.get()));
-        self.cache_misses.inc_by(misses.saturating_sub(self.cache_misses.get()));
+        raise(&self.cache_hits, hits);
+        raise(&self.cache_misses, misses);
     }
 
     /// So many live revocations of this kind of target stand.
@@ -251,68 +193,44 @@ impl Metrics {
         self.epoch.set(whole(position));
     }
 
-    /// A change of this source was enforced after so long. A negative time counts as 0, and as an error of kind
-    /// `clock`.
+    /// A revocation of this source was enforced after so long. A negative time counts as 0, and as [`Failure::Clock`].
     pub fn propagated(&self, source: &str, from: Began, began: Timestamp, enforced: Timestamp) {
-        if began > enforced {
-            self.source_error(source, "clock");
-        }
-        let from = match from {
-            Began::Provider => "provider",
-            Began::Receipt => "receipt",
-        };
-        if let Ok(histogram) = self.sources.propagation.get_metric_with_label_values(&[source, from]) {
-            histogram.observe(enforced.since(began).as_secs_f64());
-        }
+        self.sources.propagated(source, from, began, enforced);
+    }
+
+    /// This source said that somebody is suspended or gone, who was not before.
+    pub fn left(&self, source: &str) {
+        self.sources.left(source);
     }
 
     /// So many people of this source have this status.
     pub fn set_people(&self, source: &str, status: Status, count: usize) {
-        set(&self.sources.people, &[source, status.word()], count);
+        self.sources.set_people(source, status, count);
     }
 
-    /// A source was configured: what is known of it begins at 0, so that `rate` and alerts see the first change.
-    pub fn add_source(&self, source: &str) {
-        for status in [Status::Active, Status::Suspended, Status::Departed] {
-            self.set_people(source, status, 0);
-        }
-        self.set_source_stale(source, false);
-        self.set_source_guarded(source, false);
-        let _at_zero = self.sources.errors.get_metric_with_label_values(&[source, "clock"]);
-        for from in ["provider", "receipt"] {
-            let _at_zero = self.sources.propagation.get_metric_with_label_values(&[source, from]);
-        }
-    }
-
-    /// A full sync of this source succeeded.
+    /// Everything that happened at this source up to then is known.
     pub fn source_synced(&self, source: &str, at: Timestamp) {
-        if let Ok(gauge) = self.sources.success.get_metric_with_label_values(&[source]) {
-            gauge.set(at.as_secs_f64());
-        }
+        self.sources.synced(source, at);
     }
 
     /// Whether this source is past its `max_staleness`.
     pub fn set_source_stale(&self, source: &str, stale: bool) {
-        set(&self.sources.stale, &[source], usize::from(stale));
+        self.sources.set_stale(source, stale);
     }
 
     /// Whether a listing of this source is held back.
     pub fn set_source_guarded(&self, source: &str, guarded: bool) {
-        set(&self.sources.guarded, &[source], usize::from(guarded));
+        self.sources.set_guarded(source, guarded);
     }
 
-    /// This source failed; `kind` is a word of the program, never an error text.
-    pub fn source_error(&self, source: &str, kind: &'static str) {
-        if let Ok(counter) = self.sources.errors.get_metric_with_label_values(&[source, kind]) {
-            counter.inc();
-        }
+    /// This source failed, or gives cause for alarm.
+    pub fn source_error(&self, source: &str, failure: Failure) {
+        self.sources.failed(source, failure);
     }
 
-    /// This source reported so many changes of a kind.
-    pub fn source_events(&self, source: &str, kind: &'static str, count: u64) {
-        if let Ok(counter) = self.sources.events.get_metric_with_label_values(&[source, kind]) {
-            counter.inc_by(count);
-        }
+    /// The provider told of so many changes.
+    pub fn source_events(&self, source: &str, count: u64) {
+        self.sources.told(source, count);
     }
 
     /// So many exemptions are in force.
@@ -322,7 +240,12 @@ impl Metrics {
 
     /// Whether no source of this issuer knows any owner of its last tokens.
     pub fn set_issuer_unmatched(&self, issuer: &str, unmatched: bool) {
-        set(&self.unmatched, &[issuer], usize::from(unmatched));
+        self.issuers.set_unmatched(issuer, unmatched);
+    }
+
+    /// Somebody showed the bootstrap token.
+    pub fn bootstrap_used(&self) {
+        self.bootstrap_uses.inc();
     }
 
     /// The store took nothing.
@@ -330,23 +253,24 @@ impl Metrics {
         self.store_failures.inc();
     }
 
+    /// So often did the wall clock step since the start.
+    pub fn set_clock_steps(&self, count: u64) {
+        raise(&self.clock_steps, count);
+    }
+
     /// So many keys of this issuer are in use.
     pub fn set_jwks_keys(&self, issuer: &str, count: usize) {
-        set(&self.jwks_keys, &[issuer], count);
+        self.issuers.set_keys(issuer, count);
     }
 
     /// So many fetches of the keys of this issuer have failed since the start.
     pub fn set_jwks_errors(&self, issuer: &str, count: u64) {
-        if let Ok(counter) = self.jwks_errors.get_metric_with_label_values(&[issuer]) {
-            counter.inc_by(count.saturating_sub(counter.get()));
-        }
+        self.issuers.set_errors(issuer, count);
     }
 
     /// The keys of this issuer were fetched.
     pub fn jwks_fetched(&self, issuer: &str, at: Timestamp) {
-        if let Ok(gauge) = self.jwks_success.get_metric_with_label_values(&[issuer]) {
-            gauge.set(at.as_secs_f64());
-        }
+        self.issuers.fetched(issuer, at);
     }
 
     /// A configuration came into force at this time; `None`: one was refused.
@@ -360,19 +284,9 @@ impl Metrics {
     /// How the audit trail stands: records written and lost since the start, messages that wait, and how often the disk
     /// refused.
     pub fn set_audit(&self, records: u64, waiting: u64, lost: u64, failures: u64) {
-        self.audit_failures.inc_by(failures.saturating_sub(self.audit_failures.get()));
-        self.audit_records.inc_by(records.saturating_sub(self.audit_records.get()));
-        self.audit_lost.inc_by(lost.saturating_sub(self.audit_lost.get()));
+        raise(&self.audit_failures, failures);
+        raise(&self.audit_records, records);
+        raise(&self.audit_lost, lost);
         self.audit_waiting.set(whole(waiting));
-    }
-}
-
-fn whole<N: TryInto<i64>>(count: N) -> i64 {
-    count.try_into().unwrap_or(i64::MAX)
-}
-
-fn set(gauges: &IntGaugeVec, labels: &[&str], count: usize) {
-    if let Ok(gauge) = gauges.get_metric_with_label_values(labels) {
-        gauge.set(whole(count));
     }
 }

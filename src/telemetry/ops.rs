@@ -39,6 +39,7 @@ pub fn router(metrics: Arc<Metrics>, readiness: Readiness, refresh: Refresh) -> 
 
 async fn render(State(ops): State<Ops>) -> impl IntoResponse {
     (ops.refresh)(&ops.metrics);
+    ops.metrics.set_ready(ops.readiness.missing().is_empty());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], ops.metrics.render())
 }
 

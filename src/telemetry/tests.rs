@@ -1,12 +1,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
 use tower::ServiceExt as _;
 
+use crate::corp;
+use crate::domain::decision::{Decision, Determining};
+use crate::domain::event::Epoch;
 use crate::domain::person::Status;
+use crate::domain::policy::{Enforcement, Policy};
 use crate::domain::reason::Reason;
+use crate::domain::source::Failure;
 use crate::domain::time::Timestamp;
 
 use super::health::Readiness;
@@ -14,17 +20,20 @@ use super::logging;
 use super::metrics::{Began, Metrics};
 use super::ops;
 
-/// Every metric with one child at least.
+/// The metrics of a policy with services `default`, `payments` and `docs`, sources and issuers of the tests' company.
 fn touched() -> Metrics {
     let metrics = Metrics::new().unwrap();
-    metrics.add_source("hr");
-    metrics.source_synced("hr", Timestamp::from_secs(1));
-    metrics.source_events("hr", "change", 1);
-    metrics.set_jwks_keys("corp", 2);
-    metrics.set_jwks_errors("corp", 1);
-    metrics.set_issuer_unmatched("corp", true);
-    metrics.jwks_fetched("corp", Timestamp::from_secs(1));
+    metrics.know(&policy());
     metrics
+}
+
+fn policy() -> Policy {
+    let mut policy = corp::policy();
+    let mut docs = policy.services.last().unwrap().clone();
+    docs.name = "docs".into();
+    docs.enforcement = Enforcement::Observe;
+    policy.services.push(docs);
+    policy
 }
 
 /// `name type label,label`, one line for each metric.
@@ -70,32 +79,99 @@ fn value(metrics: &Metrics, sample: &str) -> f64 {
     line.unwrap_or_else(|| panic!("no {sample}")).parse().unwrap()
 }
 
-#[test]
-fn every_reason_is_there_from_the_start() {
-    let metrics = Metrics::new().unwrap();
-    for reason in Reason::ALL {
-        let decisions: &[&str] = if reason.allows() { &["allow"] } else { &["deny", "observed_deny"] };
-        for decision in decisions {
-            let sample = format!("offboard_checks_total{{decision=\"{decision}\",reason=\"{}\"}}", reason.code());
-            assert!(value(&metrics, &sample).abs() < f64::EPSILON);
-        }
+fn decision(service: &str, reason: Reason, enforcement: Enforcement) -> Decision {
+    Decision {
+        reason,
+        detail: None,
+        determining: Determining::None,
+        service: service.into(),
+        enforcement,
+        credential: None,
+        person: None,
+        roles: vec![],
+        notable: false,
+        epoch: Epoch { generation: 1, position: 1 },
+        configuration: "".into(),
     }
 }
 
 #[test]
-fn a_check_without_an_answer_counts_as_denied() {
-    let metrics = Metrics::new().unwrap();
-    drop(metrics.start_check());
-    metrics.start_check().refuse(Reason::MalformedRequest);
-    assert!(value(&metrics, "offboard_checks_total{decision=\"deny\",reason=\"internal\"}") > 0.5);
-    assert!(value(&metrics, "offboard_checks_total{decision=\"deny\",reason=\"malformed_request\"}") > 0.5);
-    assert!(value(&metrics, "offboard_check_duration_seconds_count{decision=\"deny\"}") > 1.5);
+fn each_service_counts_its_own_checks_from_0() {
+    let metrics = touched();
+    let sample = |service: &str, decision: &str, reason: &str| {
+        format!("offboard_checks_total{{decision=\"{decision}\",reason=\"{reason}\",service=\"{service}\"}}")
+    };
+    for service in policy().services {
+        for decision in ["deny", "observed_deny"] {
+            for reason in ["revoked_person", "no_permission"] {
+                assert!(value(&metrics, &sample(&service.name, decision, reason)).abs() < f64::EPSILON);
+            }
+        }
+        assert!(value(&metrics, &sample(&service.name, "allow", "allowed")).abs() < f64::EPSILON);
+    }
+    assert!(!metrics.render().contains("bad_signature"), "with its first use");
+
+    let took = Duration::from_micros(30);
+    metrics.answered(&decision("docs", Reason::BadSignature, Enforcement::Observe), took);
+    metrics.answered(&decision("docs", Reason::Allowed, Enforcement::Observe), took);
+    metrics.answered(&decision("default", Reason::BadSignature, Enforcement::Enforce), took);
+    for (sample, expected) in [
+        (sample("docs", "observed_deny", "bad_signature"), 1.0),
+        (sample("docs", "allow", "allowed"), 1.0),
+        (sample("default", "deny", "bad_signature"), 1.0),
+        ("offboard_check_duration_seconds_count{decision=\"observed_deny\"}".to_owned(), 1.0),
+        ("offboard_check_duration_seconds_bucket{decision=\"deny\",le=\"0.00005\"}".to_owned(), 1.0),
+    ] {
+        assert!((value(&metrics, &sample) - expected).abs() < f64::EPSILON, "{sample}");
+    }
+}
+
+/// Labels are a closed set: what a caller names is never one of them.
+#[test]
+fn a_service_that_is_not_configured_counts_as_default() {
+    let metrics = touched();
+    metrics.answered(&decision("whatever", Reason::NoPermission, Enforcement::Enforce), Duration::ZERO);
+    let sample = "offboard_checks_total{decision=\"deny\",reason=\"no_permission\",service=\"default\"}";
+    assert!((value(&metrics, sample) - 1.0).abs() < f64::EPSILON);
+    assert!(!metrics.render().contains("whatever"));
+}
+
+#[test]
+fn a_reload_takes_away_what_is_configured_no_longer_and_keeps_what_was_counted() {
+    let metrics = touched();
+    let (before, mut after) = (policy(), policy());
+    let source = before.sources[0].name.clone();
+    metrics.answered(&decision("docs", Reason::Allowed, Enforcement::Enforce), Duration::ZERO);
+    metrics.source_error(&source, Failure::Unreachable);
+    metrics.set_people(&source, Status::Active, 7);
+    metrics.set_source_stale(&source, true);
+    let docs = "offboard_service_enforcement{service=\"docs\"}";
+    assert!(value(&metrics, docs).abs() < f64::EPSILON, "it observes");
+    metrics.know(&before);
+    assert!((value(&metrics, &format!("offboard_source_stale{{source=\"{source}\"}}")) - 1.0).abs() < f64::EPSILON);
+
+    after.services.pop();
+    after.services[0].enforcement = Enforcement::Observe;
+    after.sources.clear();
+    after.issuers.clear();
+    metrics.know(&after);
+    let text = metrics.render();
+    for gone in ["offboard_people{", "offboard_source_stale{", "offboard_source_guarded{", "offboard_jwks_keys{"] {
+        assert!(!text.contains(gone), "{gone}");
+    }
+    assert!(!text.contains(docs) && !text.contains("last_success_timestamp_seconds{"));
+    assert!(value(&metrics, "offboard_service_enforcement{service=\"default\"}").abs() < f64::EPSILON);
+    let counted = "offboard_checks_total{decision=\"allow\",reason=\"allowed\",service=\"docs\"}";
+    assert!((value(&metrics, counted) - 1.0).abs() < f64::EPSILON);
+
+    metrics.know(&before);
+    assert!((value(&metrics, counted) - 1.0).abs() < f64::EPSILON, "nothing is counted anew");
+    assert!(value(&metrics, docs).abs() < f64::EPSILON);
 }
 
 #[test]
 fn a_provider_whose_clock_is_ahead_is_an_error_and_took_no_time() {
     let metrics = Metrics::new().unwrap();
-    metrics.add_source("hr");
     metrics.propagated("hr", Began::Provider, Timestamp::from_secs(9), Timestamp::from_secs(5));
     assert!(value(&metrics, "offboard_source_errors_total{kind=\"clock\",source=\"hr\"}") > 0.5);
     let sum = "offboard_revocation_propagation_seconds_sum{from=\"provider\",source=\"hr\"}";
@@ -145,7 +221,10 @@ async fn readiness_says_what_is_missing_and_comes_when_nothing_is() {
 async fn metrics_are_fresh_when_they_are_read() {
     let (status, text) = get(&Readiness::new(), "/metrics").await;
     assert_eq!(status, 200);
-    assert!(text.contains("offboard_revocation_epoch 42"));
+    assert!(text.contains("offboard_revocation_epoch 42") && text.contains("offboard_ready 1"));
+    let readiness = Readiness::new();
+    let _replay = readiness.block("log replay");
+    assert!(get(&readiness, "/metrics").await.1.contains("offboard_ready 0"));
     assert_eq!(get(&Readiness::new(), "/debug").await.0, 404);
 }
 

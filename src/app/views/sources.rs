@@ -18,7 +18,6 @@ pub(super) fn views(state: &State, at_work: &Sources, now: Now) -> Vec<SourceVie
     let of = |source: &crate::domain::source::SourceRules| {
         let synced = state.fold.sources.get(&source.name);
         let counts = state.fold.people.counts().get(&source.name).copied().unwrap_or_default();
-        let statuses = [Status::Active, Status::Suspended, Status::Departed];
         SourceView {
             name: source.name.clone(),
             last_sync: synced.map(|state| state.last_synced),
@@ -33,7 +32,7 @@ pub(super) fn views(state: &State, at_work: &Sources, now: Now) -> Vec<SourceVie
                 .filter(|(since, _)| is_lately(*since, now.wall)),
             expected: state.fold.feeds.get(&source.name).and_then(|feed| feed.expected),
             health: at_work.health(&source.name).map(shown),
-            people: statuses.into_iter().zip(counts.map(|count| count as u64)).collect(),
+            people: Status::ALL.into_iter().zip(counts.map(|count| count as u64)).collect(),
         }
     };
     state.rules.policy.sources.iter().map(of).collect()

@@ -8,8 +8,6 @@ use super::read;
 use super::yaml::{self, Hears, Raw};
 use crate::domain::person::{Person, PersonId, Status};
 
-const STATUSES: [Status; 3] = [Status::Active, Status::Suspended, Status::Departed];
-
 /// What a file says.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
@@ -240,7 +238,7 @@ impl<'a> Hearing<'a> {
     fn status(&self, value: &Spanned<Raw>) -> Result<Status, String> {
         let must = "it must be active, suspended or departed";
         let Some(text) = self.scalar(value)? else { return Err(format!("has no value: {must}")) };
-        let status = STATUSES.into_iter().find(|status| status.word() == text);
+        let status = Status::ALL.into_iter().find(|status| status.word() == text);
         status.ok_or_else(|| format!("is {}: {must}", quoted(&text)))
     }
 }
