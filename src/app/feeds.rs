@@ -13,6 +13,7 @@ use super::clock::{COMPARE, Clock};
 use super::store;
 use crate::audit::sink::Recorder;
 use crate::domain::inbox::{Command, Inbox};
+use crate::domain::source::SourceErrorKind;
 use crate::jose::keys::{FreshKeys, KeyRings};
 use crate::log::embedded::Notes;
 use crate::state::{Published, StoreState};
@@ -92,7 +93,7 @@ pub async fn alarms(alarms: Arc<Alarms>, (published, metrics): (Arc<Published>, 
     loop {
         timer.tick().await;
         for MassDisable { source, disabled, known } in alarms.raised(&published.snapshot(), clock.now().wall) {
-            metrics.source_error(&source, Failure::MassDisable);
+            metrics.source_error(&source, SourceErrorKind::MassDisable);
             tracing::error!(
                 source.name = source,
                 source.disabled = disabled,

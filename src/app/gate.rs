@@ -19,6 +19,7 @@ use crate::domain::credential::Shown;
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::person::PersonId;
 use crate::domain::policy::Policy;
+use crate::domain::source::SourceErrorKind;
 use crate::domain::time::Now;
 use crate::envoy::{Answered, Gate, Judged, Trouble};
 use crate::faults::{Fault, planted};
@@ -188,7 +189,7 @@ impl CheckGate {
     /// One of them is let in nowhere, until their source tells them apart.
     fn say_mixed(&self, people: &[PersonId]) {
         for source in people.iter().map(|person| &person.source).collect::<BTreeSet<_>>() {
-            self.metrics.source_error(source, Failure::MixedIdentities);
+            self.metrics.source_error(source, SourceErrorKind::MixedIdentities);
         }
         let names = people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         tracing::error!(

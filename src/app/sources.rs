@@ -18,7 +18,7 @@ use crate::config::settings::Settings;
 use crate::config::sources::{SourceKind, SourceSettings};
 use crate::domain::inbox::Inbox;
 use crate::domain::person::{Person, Status};
-use crate::domain::source::Link;
+use crate::domain::source::{Link, SourceErrorKind};
 use crate::domain::time::Timestamp;
 use crate::source::around::{Order, Rhythm, Surroundings, Time};
 use crate::source::directory::{Directory, Finding, Grade};
@@ -280,7 +280,7 @@ impl Manager {
         let name = tasks.names.remove(&id).map(|(name, _)| name).unwrap_or_default();
         let Some(error) = ended.err().filter(|error| !error.is_cancelled()) else { return false };
         // A malformed answer that its decoder panics on, say. What is known stays as it is.
-        self.metrics.source_error(&name, Failure::Internal);
+        self.metrics.source_error(&name, SourceErrorKind::Internal);
         tracing::error!(source.name = name, error = %error, "the source failed and is started again");
         self.forget(&name);
         true

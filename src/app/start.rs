@@ -195,7 +195,8 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         mixed: Mixed::default(),
         matches: Matches::default(),
     });
-    let ledger = Arc::new(Book { recorder: recorder.clone(), clock: Arc::clone(&clock), metrics: Arc::clone(&metrics) });
+    let ledger =
+        Arc::new(Book { recorder: recorder.clone(), clock: Arc::clone(&clock), metrics: Arc::clone(&metrics) });
     let guard = Guard::new(bootstrap(&settings)?, Arc::clone(&ledger) as _);
     let views = LiveViews {
         gate: Arc::clone(&gate),

@@ -17,7 +17,7 @@ pub enum WhenStale {
 
 /// How a source fails, or gives cause for alarm: the closed set that metrics count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Failure {
+pub enum SourceErrorKind {
     /// What is configured does not fit the provider, or a file that it names cannot be read.
     Configuration,
     /// No connection, no answer in time, or a broken one.
@@ -44,7 +44,7 @@ pub enum Failure {
     MixedIdentities,
 }
 
-impl Failure {
+impl SourceErrorKind {
     /// All of them.
     pub const ALL: [Self; 12] = [
         Self::Configuration,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::inbox::Refused;
-use crate::domain::source::Failure;
+use crate::domain::source::SourceErrorKind;
 pub use crate::http::chain;
 
 /// Why a step at a provider came to nothing. What is known stays as it is.
@@ -80,16 +80,16 @@ pub enum SourceError {
 impl SourceError {
     /// Its kind, as metrics count it.
     #[must_use]
-    pub fn kind(&self) -> Failure {
+    pub fn kind(&self) -> SourceErrorKind {
         match self {
-            Self::Secret { .. } | Self::Misconfigured { .. } => Failure::Configuration,
-            Self::Unreachable { .. } => Failure::Unreachable,
-            Self::Forbidden { .. } => Failure::Forbidden,
-            Self::RateLimited { .. } => Failure::RateLimited,
-            Self::NotFound { .. } | Self::Status { .. } => Failure::ProviderError,
-            Self::Malformed { .. } | Self::Refused(Refused::Void { .. }) => Failure::Malformed,
-            Self::Refused(Refused::Guarded { .. }) => Failure::Guarded,
-            Self::Refused(_) => Failure::Refused,
+            Self::Secret { .. } | Self::Misconfigured { .. } => SourceErrorKind::Configuration,
+            Self::Unreachable { .. } => SourceErrorKind::Unreachable,
+            Self::Forbidden { .. } => SourceErrorKind::Forbidden,
+            Self::RateLimited { .. } => SourceErrorKind::RateLimited,
+            Self::NotFound { .. } | Self::Status { .. } => SourceErrorKind::ProviderError,
+            Self::Malformed { .. } | Self::Refused(Refused::Void { .. }) => SourceErrorKind::Malformed,
+            Self::Refused(Refused::Guarded { .. }) => SourceErrorKind::Guarded,
+            Self::Refused(_) => SourceErrorKind::Refused,
         }
     }
 

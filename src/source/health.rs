@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::{SourceError, chain};
-use crate::domain::source::Failure;
+use crate::domain::source::SourceErrorKind;
 use crate::domain::time::Timestamp;
 
 /// How a source fares.
@@ -57,7 +57,7 @@ pub struct Trouble {
     /// When.
     pub at: Timestamp,
     /// Its kind, as metrics count it.
-    pub kind: Failure,
+    pub kind: SourceErrorKind,
     /// In words.
     pub text: String,
     /// How often in a row.
@@ -76,7 +76,7 @@ impl Trouble {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
     /// A failure of this kind.
-    Failed(Failure),
+    Failed(SourceErrorKind),
     /// So many changes were told by the provider.
     Told(usize),
 }

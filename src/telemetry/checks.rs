@@ -33,10 +33,17 @@ pub(super) struct Checks {
 }
 
 /// The counters of one service, by reason.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Service {
     enforced: [OnceLock<IntCounter>; Reason::ALL.len()],
     observed: [OnceLock<IntCounter>; Reason::ALL.len()],
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        let none = || std::array::from_fn(|_| OnceLock::new());
+        Self { enforced: none(), observed: none() }
+    }
 }
 
 fn word(reason: Reason, enforcement: Enforcement) -> &'static str {

@@ -23,7 +23,7 @@ use crate::domain::decision::Decision;
 use crate::domain::person::Status;
 use crate::domain::policy::{Enforcement, Policy};
 use crate::domain::revocation::TargetKind;
-use crate::domain::source::Failure;
+use crate::domain::source::SourceErrorKind;
 use crate::domain::time::Timestamp;
 
 pub use self::sources::Began;
@@ -193,7 +193,7 @@ impl Metrics {
         self.epoch.set(whole(position));
     }
 
-    /// A revocation of this source was enforced after so long. A negative time counts as 0, and as [`Failure::Clock`].
+    /// A revocation of this source was enforced after so long. A negative time counts as 0, and as [`SourceErrorKind::Clock`].
     pub fn propagated(&self, source: &str, from: Began, began: Timestamp, enforced: Timestamp) {
         self.sources.propagated(source, from, began, enforced);
     }
@@ -224,7 +224,7 @@ impl Metrics {
     }
 
     /// This source failed, or gives cause for alarm.
-    pub fn source_error(&self, source: &str, failure: Failure) {
+    pub fn source_error(&self, source: &str, failure: SourceErrorKind) {
         self.sources.failed(source, failure);
     }
 

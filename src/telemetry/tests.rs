@@ -12,7 +12,7 @@ use crate::domain::event::Epoch;
 use crate::domain::person::Status;
 use crate::domain::policy::{Enforcement, Policy};
 use crate::domain::reason::Reason;
-use crate::domain::source::Failure;
+use crate::domain::source::SourceErrorKind;
 use crate::domain::time::Timestamp;
 
 use super::health::Readiness;
@@ -142,7 +142,7 @@ fn a_reload_takes_away_what_is_configured_no_longer_and_keeps_what_was_counted()
     let (before, mut after) = (policy(), policy());
     let source = before.sources[0].name.clone();
     metrics.answered(&decision("docs", Reason::Allowed, Enforcement::Enforce), Duration::ZERO);
-    metrics.source_error(&source, Failure::Unreachable);
+    metrics.source_error(&source, SourceErrorKind::Unreachable);
     metrics.set_people(&source, Status::Active, 7);
     metrics.set_source_stale(&source, true);
     let docs = "offboard_service_enforcement{service=\"docs\"}";

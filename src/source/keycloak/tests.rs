@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::events::{Hints, Seen, Touched};
 use super::shapes::{AdminEvent, UserEvent};
 use crate::domain::inbox::Observation;
+use crate::domain::source::SourceErrorKind;
 use crate::source::directory::{Changes, Directory as _};
 use fake::{Fake, Fixture, NOW, group, word, words};
 
@@ -201,7 +202,7 @@ async fn a_listing_without_the_right_is_none() {
     assert_eq!(one.list().await.unwrap().0.len(), 2);
     one.realm().blind = true;
     let error = one.list().await.unwrap_err();
-    assert_eq!(error.kind(), Failure::Forbidden);
+    assert_eq!(error.kind(), SourceErrorKind::Forbidden);
     assert!(error.to_string().contains("it has 0 rows, and the realm counts 2: give"), "{error}");
     one.realm().groups = vec![group("g", "/g", None)];
     let error = one.list().await.unwrap_err();
@@ -289,7 +290,7 @@ async fn whoever_is_just_signing_in_is_not_taken_for_locked_out() {
 async fn a_record_that_does_not_say_whether_it_is_enabled_is_none() {
     let mut one = Fixture::start(Fake::of(&["alice"])).await;
     one.realm().user("alice").as_object_mut().unwrap().remove("enabled");
-    assert_eq!(one.list().await.unwrap_err().kind(), Failure::Malformed);
+    assert_eq!(one.list().await.unwrap_err().kind(), SourceErrorKind::Malformed);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 
 use super::make::{Make, set};
 use crate::domain::person::Status;
-use crate::domain::source::Failure;
+use crate::domain::source::SourceErrorKind;
 use crate::domain::time::Timestamp;
 
 /// Seconds; a push is enforced in milliseconds, a provider that is polled may take minutes.
@@ -97,7 +97,7 @@ impl Sources {
         self.synced(source, Timestamp::from_secs(0));
         self.set_stale(source, false);
         self.set_guarded(source, false);
-        for failure in Failure::ALL {
+        for failure in SourceErrorKind::ALL {
             self.errors.with_label_values(&[source, failure.word()]);
         }
         self.events.with_label_values(&[source, TOLD]);
@@ -120,11 +120,9 @@ impl Sources {
 
     pub(super) fn propagated(&self, source: &str, from: Began, began: Timestamp, enforced: Timestamp) {
         if began > enforced {
-            self.failed(source, Failure::Clock);
+            self.failed(source, SourceErrorKind::Clock);
         }
-        self.propagation
-            .with_label_values(&[source, from.word()])
-            .observe(enforced.since(began).as_secs_f64());
+        self.propagation.with_label_values(&[source, from.word()]).observe(enforced.since(began).as_secs_f64());
     }
 
     pub(super) fn left(&self, source: &str) {
@@ -151,7 +149,7 @@ impl Sources {
         self.guarded.with_label_values(&[source]).get() == 1
     }
 
-    pub(super) fn failed(&self, source: &str, failure: Failure) {
+    pub(super) fn failed(&self, source: &str, failure: SourceErrorKind) {
         self.errors.with_label_values(&[source, failure.word()]).inc();
     }
 

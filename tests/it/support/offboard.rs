@@ -1,5 +1,6 @@
 //! The service under test, as users run it: the binary, a directory of files, its listening line.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -39,10 +40,16 @@ impl Offboard {
         reqwest::get(format!("http://127.0.0.1:{}{path}", self.ops.port())).await.unwrap()
     }
 
-    /// One sample of `/metrics`, by its whole name with labels.
+    /// The sum of the samples of `/metrics` of this name that have these labels: `name` or `name{label="value",…}`.
     pub async fn metric(&self, series: &str) -> Option<f64> {
         let text = self.ops("/metrics").await.text().await.unwrap();
-        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+        let wanted = labels(series);
+        let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let (of, value) = line.rsplit_once(' ')?;
+            let (name, labels) = labels(of);
+            (name == wanted.0 && wanted.1.is_subset(&labels)).then(|| value.parse::<f64>().unwrap())
+        });
+        samples.reduce(|sum, value| sum + value)
     }
 
     /// What this source said was measured until it was enforced, from these on.
@@ -61,4 +68,10 @@ impl Offboard {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (done.status.code().unwrap_or(-1), text(&done.stdout), text(&done.stderr))
     }
+}
+
+/// Name and labels of a series. No value of ours holds a comma between quotes.
+fn labels(series: &str) -> (&str, BTreeSet<&str>) {
+    let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+    (name, labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).collect())
 }
