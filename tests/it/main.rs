@@ -9,6 +9,7 @@ mod support;
 
 mod active_directory;
 mod adoption;
+mod chart;
 mod directory;
 mod durability;
 mod entra;
