@@ -40,6 +40,7 @@ mod precedence;
 mod providers;
 mod proxies;
 mod races;
+mod recorded;
 mod reload;
 mod restart;
 mod samba;

@@ -12,7 +12,7 @@ use crate::support::provider::{Signer, jwks};
 use crate::support::proxy::Proxy;
 use crate::support::until;
 
-const ISSUER: &str = "https://idp.example.com";
+pub const ISSUER: &str = "https://idp.example.com";
 /// Before anything that the store tells of, in seconds.
 const BEFORE: i64 = 1_780_000_000;
 
@@ -41,13 +41,15 @@ fn installation(signer: &Signer) -> Installation {
     files
 }
 
-struct Caller {
-    proxy: Proxy,
-    signer: Signer,
+/// Shows tokens of its own making.
+pub struct Caller<'a> {
+    pub proxy: Proxy,
+    pub signer: &'a Signer,
 }
 
-impl Caller {
-    async fn reason(&mut self, issued: i64, claims: Value) -> String {
+impl Caller<'_> {
+    /// Why a token with these claims, issued then, is let through or not.
+    pub async fn reason(&mut self, issued: i64, claims: Value) -> String {
         let mut all =
             json!({ "iss": ISSUER, "aud": "mesh", "sub": "somebody", "iat": issued, "exp": 4_000_000_000_i64 });
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
@@ -116,7 +118,7 @@ async fn what_the_version_before_denied_is_denied_still_and_nobody_else() {
     // Its directory cannot be read yet: the store alone is known.
     let offboard = files.start().await;
     let proxy = Proxy::connect(offboard.authz).await;
-    let mut caller = Caller { proxy, signer };
+    let mut caller = Caller { proxy, signer: &signer };
     caller.is_denied("after the upgrade").await;
     caller.works("after the upgrade").await;
     let before = standing(&offboard, &files);
