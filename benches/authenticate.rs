@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 
 use offboard::authenticate::Authenticator;
 use offboard::authenticate::cache::CacheCounters;
-use offboard::domain::credential::Shown;
+use offboard::domain::credential::CredentialOutcome;
 use offboard::domain::key::Keyer;
 use offboard::domain::policy::Policy;
 use offboard::jose::fetch::Fetcher;
@@ -101,7 +101,7 @@ fn request(token: &str) -> Request {
 
 fn verified(by: &Authenticator, request: &Request) -> bool {
     let shown = by.authenticate(request, corp::at(1)).now_or_never();
-    matches!(shown.as_deref(), Some([Shown::Verified(_)]))
+    matches!(shown.as_deref(), Some([CredentialOutcome::Verified(_)]))
 }
 
 /// The time that `many` goes take; what each thousand of them begins with is not measured.

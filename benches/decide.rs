@@ -17,7 +17,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
 use offboard::decide::decide;
 use offboard::domain::binding::{Binding, Permission, Role};
-use offboard::domain::credential::{CredentialKind, Identity, LinkKeys, Party, Shown, Verified};
+use offboard::domain::credential::{CredentialKind, CredentialOutcome, Identity, LinkKeys, Principal, Verified};
 use offboard::domain::key::{Key, KeyKind, Keyer, LinkKey, NameKey};
 use offboard::domain::name::Compare;
 use offboard::domain::path::PathPattern;
@@ -28,7 +28,7 @@ use offboard::domain::time::{Now, Timestamp};
 use offboard::request::{Path, Request};
 use offboard::state::State;
 use offboard::state::fold::Fold;
-use offboard::state::revocations::{Entry, OwnerKind, Revocations, Stand};
+use offboard::state::revocations::{Entry, EntryKind, OwnerKind, Revocations};
 use offboard::state::rules::Rules;
 
 use corp::ISSUER;
@@ -88,7 +88,7 @@ fn state(revocations: usize) -> State {
         at: Timestamp::MAX,
         effective: Timestamp::MIN,
         kind: TargetKind::Token,
-        stand: Stand::Block,
+        stand: EntryKind::Block,
         owner: OwnerKind::Operator,
         whose: 0,
         rules: 0,
@@ -99,14 +99,14 @@ fn state(revocations: usize) -> State {
 }
 
 /// Many different callers, so that no look-up finds its lines in the cache for the reason that it was the last.
-fn credentials(keyer: &Keyer, count: usize) -> Vec<[Shown; 1]> {
-    (0..count).map(|index| [Shown::Verified(Arc::new(credential(keyer, index)))]).collect()
+fn credentials(keyer: &Keyer, count: usize) -> Vec<[CredentialOutcome; 1]> {
+    (0..count).map(|index| [CredentialOutcome::Verified(Arc::new(credential(keyer, index)))]).collect()
 }
 
 fn credential(keyer: &Keyer, index: usize) -> Verified {
     let subject = format!("user-{index}");
     let look_up = |kind, key_kind, text: &str| (kind, keyer.key(key_kind, &[ISSUER, text]));
-    let owner = Party {
+    let owner = Principal {
         look_ups: vec![
             look_up(TargetKind::Subject, KeyKind::Subject, &subject),
             look_up(TargetKind::Session, KeyKind::Session, &format!("session-{index}")),

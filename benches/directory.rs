@@ -15,19 +15,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use offboard::decide::decide;
+use offboard::domain::command::WriterHandle;
 use offboard::domain::event::Recorded;
-use offboard::domain::inbox::Inbox;
 use offboard::domain::key::Keyer;
 use offboard::domain::person::{Person, Status};
 use offboard::log::embedded::Embedded;
 use offboard::request::Request;
-use offboard::source::around::{Order, Rhythm, Surroundings};
+use offboard::source::context::{Schedule, SourceContext, SourceRequest};
 use offboard::source::directory::{Changes, Directory, Finding, Page};
 use offboard::source::error::SourceError;
 use offboard::source::health::Health;
 use offboard::source::poller::Poller;
 use offboard::state::Published;
-use offboard::writer::{Witness, Writer, replay};
+use offboard::writer::{EventObserver, Writer, replay};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// People on a page.
@@ -35,7 +35,7 @@ const PAGE: usize = 1_000;
 
 struct Silent;
 
-impl Witness for Silent {
+impl EventObserver for Silent {
     fn enforced(&self, _: &Recorded) {}
 
     fn store_failed(&self) {}
@@ -63,7 +63,7 @@ impl Company {
 }
 
 impl Directory for Company {
-    type Place = usize;
+    type PageToken = usize;
 
     async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
         Ok(Changes::default())
@@ -115,10 +115,10 @@ fn decisions(published: Arc<Published>, stop: Arc<AtomicBool>) -> std::thread::J
     })
 }
 
-async fn listing(orders: &mpsc::Sender<Order>, what: &str) {
+async fn listing(orders: &mpsc::Sender<SourceRequest>, what: &str) {
     let (reply, answer) = oneshot::channel();
     let started = Instant::now();
-    orders.send(Order::Sync { full: true, reply }).await.unwrap();
+    orders.send(SourceRequest::Sync { full: true, reply }).await.unwrap();
     answer.await.unwrap().unwrap();
     say(what, started.elapsed().as_secs_f64(), "s");
 }
@@ -126,14 +126,14 @@ async fn listing(orders: &mpsc::Sender<Order>, what: &str) {
 async fn measure(dir: &Path, people: usize) {
     let log = Arc::new(Embedded::open(dir).unwrap());
     let replayed = replay(log.as_ref(), Keyer::new([3; 16])).await.unwrap();
-    let (writer, published) = Writer::new(log, replayed, Arc::new(corp::policy()), Box::new(Silent));
-    let (inbox, letters) = Inbox::new();
+    let (writer_loop, published) = Writer::new(log, replayed, Arc::new(corp::policy()), Box::new(Silent));
+    let (writer, envelopes) = WriterHandle::new();
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(writer.run(letters, std::future::pending()));
+    tasks.spawn(writer_loop.run(envelopes, std::future::pending()));
     let (orders, received) = mpsc::channel(1);
     let year = Arc::<AtomicUsize>::default();
-    let around = Surroundings {
-        inbox,
+    let around = SourceContext {
+        writer,
         time: Arc::new(|| corp::at(1)),
         reports: Arc::new(|_, _| {}),
         health: watch::channel(Health::default()).0,
@@ -141,7 +141,7 @@ async fn measure(dir: &Path, people: usize) {
     };
     let day = Duration::from_secs(86_400);
     let directory = Company { people, year: Arc::clone(&year) };
-    let rhythm = Rhythm { poll: day, reconcile: day };
+    let rhythm = Schedule { poll: day, reconcile: day };
 
     let stop = Arc::new(AtomicBool::new(false));
     let quiet = decisions(Arc::clone(&published), Arc::clone(&stop));

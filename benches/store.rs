@@ -20,8 +20,8 @@ use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use futures_util::future::join_all;
 use offboard::decide::decide;
+use offboard::domain::command::{Command, RevokeRequest, WriterHandle};
 use offboard::domain::event::{Event, NewEvent, Recorded};
-use offboard::domain::inbox::{Command, Inbox, RevokeRequest};
 use offboard::domain::key::Keyer;
 use offboard::domain::revocation::{Owner, Revocation, Shape, Target};
 use offboard::log::embedded::Embedded;
@@ -29,7 +29,7 @@ use offboard::log::{Log, Snapshot};
 use offboard::request::Request;
 use offboard::state::fold::Fold;
 use offboard::state::{Published, snapshot};
-use offboard::writer::{Witness, Writer, replay};
+use offboard::writer::{EventObserver, Writer, replay};
 
 const MANY: u64 = 1_000_000;
 const BURST: usize = 100_000;
@@ -37,7 +37,7 @@ const BATCH: u64 = 1000;
 
 struct Silent;
 
-impl Witness for Silent {
+impl EventObserver for Silent {
     fn enforced(&self, _: &Recorded) {}
 
     fn store_failed(&self) {}
@@ -147,14 +147,14 @@ fn decisions(published: Arc<Published>, stop: Arc<AtomicBool>) -> std::thread::J
 async fn commands(dir: &Path) {
     let log = Arc::new(Embedded::open(dir).unwrap());
     let fold = replay(log.as_ref(), keyer()).await.unwrap();
-    let (writer, published) = Writer::new(log, fold, Arc::new(corp::policy()), Box::new(Silent));
-    let (inbox, letters) = Inbox::new();
+    let (writer_loop, published) = Writer::new(log, fold, Arc::new(corp::policy()), Box::new(Silent));
+    let (writer, envelopes) = WriterHandle::new();
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(writer.run(letters, std::future::pending()));
+    tasks.spawn(writer_loop.run(envelopes, std::future::pending()));
     let mut took = Vec::new();
     for number in 0..500 {
         let started = Instant::now();
-        inbox.ask(request(2 * MANY + number), corp::at(1)).await.unwrap();
+        writer.ask(request(2 * MANY + number), corp::at(1)).await.unwrap();
         took.push(started.elapsed());
     }
     say("a command until it is durable and enforced, p99", p99(took) / 1000.0, "ms", "20");
@@ -167,7 +167,7 @@ async fn commands(dir: &Path) {
     let stop = Arc::new(AtomicBool::new(false));
     let during = decisions(published, Arc::clone(&stop));
     let started = Instant::now();
-    let asked = (0..BURST as u64).map(|number| inbox.ask(request(3 * MANY + number), corp::at(1)));
+    let asked = (0..BURST as u64).map(|number| writer.ask(request(3 * MANY + number), corp::at(1)));
     assert!(join_all(asked).await.into_iter().all(|done| done.is_ok()));
     say("a burst of 100,000, on top of a million", started.elapsed().as_secs_f64(), "s", "2");
     stop.store(true, Ordering::Release);

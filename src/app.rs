@@ -5,19 +5,19 @@
 //! ```
 
 pub mod alarms;
-pub mod books;
+pub mod audit_events;
 pub mod bound_groups;
 mod checks;
 pub mod clock;
-mod edge;
+mod servers;
 pub mod explain;
 pub mod feeds;
-pub mod gate;
-pub mod joiners;
+pub mod check_handler;
+pub mod on_demand_lookup;
 pub mod listeners;
 pub mod matches;
 mod ops;
-mod prompt;
+mod preface_timeout;
 pub mod reload;
 mod serve;
 pub mod sources;

@@ -1,7 +1,7 @@
 //! The audit trail: append-only JSON lines, chained by hash, one chain for each replica.
 //!
 //! A check hands its decision to the [`sink::Recorder`], which never waits for a disk. What must be kept goes
-//! through a bounded channel to the [`writer::Writer`], a blocking loop on a thread of its own, which seals each
+//! through a bounded channel to the [`writer::TrailWriter`], a blocking loop on a thread of its own, which seals each
 //! record ([`chain`]) and appends it to the file of its UTC day. What repeats is counted in [`summary`].
 //! [`verify`] proves the chain, [`read`] reads it.
 

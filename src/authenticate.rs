@@ -5,13 +5,13 @@
 //! on every check anew. Everything a decision compares is turned into keys here, once per token.
 //!
 //! An [`Authenticator`] belongs to one configuration generation. Reading order: [`bearer`] (what a header
-//! shows, and the proof) → [`claims`] (what it says, strictly typed) → [`cache`] (so that both happen once) → [`seen`]
+//! shows, and the proof) → [`claims`] (what it says, strictly typed) → [`cache`] (so that both happen once) → [`seen_identifiers`]
 //! (what tokens have shown so far).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::credential::Shown;
+use crate::domain::credential::CredentialOutcome;
 use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
 use crate::domain::time::Now;
@@ -21,10 +21,10 @@ use crate::request::Request;
 pub mod bearer;
 pub mod cache;
 pub mod claims;
-pub mod seen;
+pub mod seen_identifiers;
 
 use cache::{CacheCounters, TokenCache};
-use seen::Seen;
+use seen_identifiers::SeenIdentifiers;
 
 /// Proves credentials by the rules of one configuration generation.
 ///
@@ -36,7 +36,7 @@ pub struct Authenticator {
     /// `iss` to index in the policy.
     issuers: HashMap<Arc<str>, u16>,
     cache: TokenCache,
-    seen: Arc<Seen>,
+    seen: Arc<SeenIdentifiers>,
 }
 
 impl std::fmt::Debug for Authenticator {
@@ -57,7 +57,7 @@ impl Authenticator {
 
     /// The same, noting in `seen` what the tokens that it proves bear. It outlives them all, as the counters do.
     #[must_use]
-    pub fn noting_in(self, seen: Arc<Seen>) -> Self {
+    pub fn noting_in(self, seen: Arc<SeenIdentifiers>) -> Self {
         Self { seen, ..self }
     }
 
@@ -77,16 +77,16 @@ impl Authenticator {
     ///
     /// Waits at most for one refresh of one issuer's keys, and not longer than
     /// [`ASK_WAIT`](crate::jose::keys::ASK_WAIT) per credential.
-    pub async fn authenticate(&self, request: &Request, now: Now) -> Vec<Shown> {
-        let mut shown = Vec::new();
+    pub async fn authenticate(&self, request: &Request, now: Now) -> Vec<CredentialOutcome> {
+        let mut outcomes = Vec::new();
         for name in self.bearer_headers() {
             if let Some(value) = request.headers.get(name)
                 && let Some(found) = self.bearer(name, value, now).await
             {
-                shown.push(found);
+                outcomes.push(found);
             }
         }
-        shown
+        outcomes
     }
 
     /// The configured header, and `authorization`, where a token of a configured issuer is ours anyway.

@@ -43,7 +43,7 @@ pub use read::{Inputs, read};
 pub use settings::{Settings, restart_required};
 
 use fields::{Fields, Findings};
-use tree::{Node, Place, Value};
+use tree::{Node, SourceLocation, Value};
 
 /// A valid configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +58,7 @@ pub struct Configuration {
     pub warnings: Vec<Problem>,
 }
 
-/// Reads and judges a configuration. `environment` may be everything that the process has.
+/// Reads and checks a configuration. `environment` may be everything that the process has.
 ///
 /// # Errors
 /// Everything that is wrong.
@@ -121,7 +121,7 @@ fn tree(inputs: &Inputs, overrides: &BTreeMap<String, String>) -> Result<(Node, 
     if root.value == Value::Map(vec![]) && problems.is_empty() {
         let file = inputs.files.first().map_or_else(|| "configuration".into(), |file| Arc::clone(&file.name));
         let what = "nothing is configured".to_owned();
-        return Err(Invalid(vec![Problem { place: Place::whole(&file), key: String::new(), what }]));
+        return Err(Invalid(vec![Problem { place: SourceLocation::whole(&file), key: String::new(), what }]));
     }
     Ok((root, problems))
 }

@@ -1,7 +1,7 @@
 //! The control API: what operators ask of a running service.
 //!
 //! Every call passes [`guard`], which proves who asks and looks up in [`rights`] what the method needs; then
-//! [`service`] answers it: what changes anything goes through the writer's inbox, what is shown comes from
+//! [`service`] answers it: what changes anything goes through the writer's handle, what is shown comes from
 //! [`views`], and [`convert`] translates.
 
 pub mod convert;

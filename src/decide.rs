@@ -11,7 +11,7 @@ mod verdict;
 
 use std::sync::Arc;
 
-use crate::domain::credential::{Foreign, Shown, Verified};
+use crate::domain::credential::{CredentialOutcome, Foreign, Verified};
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::policy::{Authorization, NotOurs};
 use crate::domain::reason::Reason;
@@ -25,26 +25,26 @@ use verdict::Verdict;
 
 /// Decides one request.
 #[must_use]
-pub fn decide(state: &State, request: &Request, shown: &[Shown], now: Now) -> Decision {
+pub fn decide(state: &State, request: &Request, outcomes: &[CredentialOutcome], now: Now) -> Decision {
     let chosen = state.rules.service(&request.destination);
-    let proven: Vec<&Arc<Verified>> = shown.iter().filter_map(as_verified).collect();
+    let proven: Vec<&Arc<Verified>> = outcomes.iter().filter_map(as_verified).collect();
     let mut verdict = Verdict::default();
     judge_form(request, &mut verdict);
-    for shown in shown {
-        if planted(Fault::GoodMakesUpForBad) && !proven.is_empty() && as_verified(shown).is_none() {
+    for outcome in outcomes {
+        if planted(Fault::GoodMakesUpForBad) && !proven.is_empty() && as_verified(outcome).is_none() {
             continue;
         }
-        judge_shown(state, &chosen, shown, now, &mut verdict);
+        check_credential(state, &chosen, outcome, now, &mut verdict);
     }
     for credential in &proven {
-        known::judge(state, chosen.service, credential, now, &mut verdict);
+        known::check(state, chosen.service, credential, now, &mut verdict);
     }
     if let Some(people) = known::mixed(state, &proven) {
         verdict.add(Reason::MixedIdentities, people, proven.first().copied());
     }
     let held: Vec<Vec<Held>> = proven.iter().map(|credential| permitted::roles(state, credential, now)).collect();
     if !verdict.denies() {
-        let (reason, determining) = match grant(state, request, &chosen, shown, &held) {
+        let (reason, determining) = match grant(state, request, &chosen, outcomes, &held) {
             // Whatever the default service would grant: the route names one that there is not.
             (reason, _) if chosen.unknown_name && reason > Reason::NoPermission => {
                 (Reason::NoPermission, Determining::None)
@@ -58,14 +58,14 @@ pub fn decide(state: &State, request: &Request, shown: &[Shown], now: Now) -> De
         }
     }
     let decision = conclude(state, &chosen, (&proven, &held), verdict, now);
-    let detail = decision.detail.clone().or_else(|| detail::of_foreign(state, decision.reason, shown).map(Arc::new));
+    let detail = decision.detail.clone().or_else(|| detail::of_foreign(state, decision.reason, outcomes).map(Arc::new));
     Decision { detail, ..decision }
 }
 
-fn as_verified(shown: &Shown) -> Option<&Arc<Verified>> {
-    match shown {
-        Shown::Verified(credential) => Some(credential),
-        Shown::Rejected { .. } | Shown::Foreign { .. } => None,
+fn as_verified(outcome: &CredentialOutcome) -> Option<&Arc<Verified>> {
+    match outcome {
+        CredentialOutcome::Verified(credential) => Some(credential),
+        CredentialOutcome::Rejected { .. } | CredentialOutcome::Foreign { .. } => None,
     }
 }
 
@@ -77,10 +77,10 @@ fn judge_form(request: &Request, verdict: &mut Verdict) {
 }
 
 /// What is wrong with one credential, whatever it is shown for.
-fn judge_shown(state: &State, chosen: &Chosen<'_>, shown: &Shown, now: Now, verdict: &mut Verdict) {
-    match shown {
-        Shown::Verified(credential) => {
-            revoked::judge(state, credential, now, verdict);
+fn check_credential(state: &State, chosen: &Chosen<'_>, outcome: &CredentialOutcome, now: Now, verdict: &mut Verdict) {
+    match outcome {
+        CredentialOutcome::Verified(credential) => {
+            revoked::check(state, credential, now, verdict);
             if let Some(flaw) = credential.flaw {
                 verdict.add_told(flaw, Some(credential), credential.detail.as_ref());
             }
@@ -89,8 +89,8 @@ fn judge_shown(state: &State, chosen: &Chosen<'_>, shown: &Shown, now: Now, verd
                 verdict.add(reason, Determining::None, Some(credential));
             }
         }
-        Shown::Rejected { reason, detail, .. } => verdict.add_told(*reason, None, detail.as_ref()),
-        Shown::Foreign { .. } => {}
+        CredentialOutcome::Rejected { reason, detail, .. } => verdict.add_told(*reason, None, detail.as_ref()),
+        CredentialOutcome::Foreign { .. } => {}
     }
 }
 
@@ -104,7 +104,7 @@ fn grant(
     state: &State,
     request: &Request,
     chosen: &Chosen<'_>,
-    shown: &[Shown],
+    outcomes: &[CredentialOutcome],
     held: &[Vec<Held>],
 ) -> (Reason, Determining) {
     // Each credential must be permitted by itself: a second one adds no right to the first (law 2).
@@ -112,7 +112,7 @@ fn grant(
     if let Some(strictest) = each.min_by_key(|(reason, _)| *reason) {
         return strictest;
     }
-    let foreign = shown.iter().filter_map(as_foreign).min();
+    let foreign = outcomes.iter().filter_map(as_foreign).min();
     let public = permitted::is_public(state, request, chosen.index);
     let reason = match foreign {
         Some(_) if chosen.service.foreign_credentials == NotOurs::Pass => Reason::PassedForeignCredentials,
@@ -126,10 +126,10 @@ fn grant(
     (reason, Determining::None)
 }
 
-fn as_foreign(shown: &Shown) -> Option<Foreign> {
-    match shown {
-        Shown::Foreign { what, .. } => Some(*what),
-        Shown::Verified(_) | Shown::Rejected { .. } => None,
+fn as_foreign(outcome: &CredentialOutcome) -> Option<Foreign> {
+    match outcome {
+        CredentialOutcome::Foreign { what, .. } => Some(*what),
+        CredentialOutcome::Verified(_) | CredentialOutcome::Rejected { .. } => None,
     }
 }
 

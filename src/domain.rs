@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits, reads a file or looks at a clock. Reading order:
 //! [`time`] → [`key`] → [`person`] → [`credential`] → [`revocation`] → [`guard`] → [`event`] → [`policy`] →
-//! [`issuer`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] → [`inbox`].
+//! [`issuer`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] → [`command`].
 
 pub mod binding;
 pub mod claim;
@@ -12,7 +12,7 @@ pub mod destination;
 pub mod detail;
 pub mod event;
 pub mod guard;
-pub mod inbox;
+pub mod command;
 pub mod issuer;
 pub mod key;
 pub mod name;

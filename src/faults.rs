@@ -20,7 +20,7 @@ pub enum Fault {
     /// Law 3: a source that never told us anything is taken for one that knows nobody.
     AbsentIsEmpty,
     /// Law 4: a check that could not be judged goes on.
-    TroubleAllows,
+    FailureAllows,
     /// Law 5: what was not appended is acknowledged.
     AcknowledgedUnwritten,
     /// Law 5: what is not in force yet is acknowledged.

@@ -9,9 +9,21 @@
 //!         operator ─▶ control ───────────────┘
 //! ```
 //!
-//! One check: [`envoy::ext_authz`] decodes it and keeps the deadline; [`app::gate`] is the flow in ten lines;
+//! One check: [`envoy::ext_authz`] decodes it and keeps the deadline; [`app::check_handler`] is the flow in ten lines;
 //! [`decide`] reads as the story. One departure: [`source::file`] sees it, [`writer`] plans and appends it, the
 //! fold in [`state`] takes it in, and only then is it acknowledged.
+//!
+//! # Words
+//!
+//! - **request** → **credential** (what a request shows) → [credential outcome](domain::credential::CredentialOutcome) →
+//!   **verified credential**, with a [principal](domain::credential::Principal) for its owner and each actor → **decision**
+//!   (with its reason and what determined it) → **response**.
+//! - **observation** (what a source saw) → [command](domain::command::Command) → **event** (in the log) → **state** (the
+//!   fold of all events, at an **epoch**).
+//! - **listing**: everybody in a source, read page by page. It is compared with the state; what it leaves out are
+//!   [removals](domain::guard::Removals). Too many, and it is a [held listing](domain::guard::HeldListing).
+//! - **block**: denied while it stands. **Cut-off**: what was issued at or before a time is denied. A block that ends leaves
+//!   a residual cut-off.
 //!
 //! The laws (design section 2) have their tests in `tests/it/laws`, and the faults that prove them stand in [`faults`].
 //!

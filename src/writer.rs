@@ -10,7 +10,7 @@ mod directory;
 mod identifiers;
 mod operator;
 mod plan;
-mod sweep;
+mod listing;
 mod volatile;
 
 #[cfg(test)]
@@ -23,8 +23,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc;
 
+use crate::domain::command::{Command, Done, Envelope, Refused};
 use crate::domain::event::{NewEvent, Position, Recorded};
-use crate::domain::inbox::{Command, Done, Letter, Refused};
 use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
 use crate::faults::{Fault, planted};
@@ -32,8 +32,8 @@ use crate::log::{Log, LogError, Snapshot};
 use crate::state::fold::Fold;
 use crate::state::rules::Rules;
 use crate::state::{Published, State, snapshot};
+use listing::OpenListings;
 use plan::{Outcome, Plan};
-use sweep::Sweeps;
 use volatile::Volatile;
 
 /// Commands that are committed together at most: bounds how long the first of them waits for the last.
@@ -47,7 +47,7 @@ const AHEAD: usize = 3;
 const SNAPSHOT_EVERY: u64 = 100_000;
 
 /// Is told of every event once it is enforced here: for audit records and metrics.
-pub trait Witness: Send + Sync + 'static {
+pub trait EventObserver: Send + Sync + 'static {
     /// An event came into force.
     fn enforced(&self, recorded: &Recorded);
 
@@ -61,8 +61,8 @@ pub struct Writer<L> {
     published: Arc<Published>,
     fold: Fold,
     rules: Arc<Rules>,
-    witness: Box<dyn Witness>,
-    sweeps: Sweeps,
+    witness: Box<dyn EventObserver>,
+    open_listings: OpenListings,
     /// What is enforced from memory while the store is gone.
     volatile: Option<Volatile>,
     /// The newest snapshot stands here.
@@ -139,7 +139,7 @@ impl<L: Log> Writer<L> {
         log: Arc<L>,
         Replayed { fold, kept }: Replayed,
         policy: Arc<Policy>,
-        witness: Box<dyn Witness>,
+        witness: Box<dyn EventObserver>,
     ) -> (Self, Arc<Published>) {
         let mut fold = fold;
         compare_as_configured(&mut fold, &policy);
@@ -147,14 +147,14 @@ impl<L: Log> Writer<L> {
         let published = Published::new(State { fold: fold.clone(), rules: Arc::clone(&rules) });
         // Counted from the snapshot, not from here: whoever is killed again and again keeps one all the same.
         let snapshot_at = kept + SNAPSHOT_EVERY;
-        let sweeps = Sweeps::default();
+        let open_listings = OpenListings::default();
         let (writer, volatile) = (Arc::clone(&published), None);
-        (Self { log, published: writer, fold, rules, witness, sweeps, volatile, kept, snapshot_at }, published)
+        (Self { log, published: writer, fold, rules, witness, open_listings, volatile, kept, snapshot_at }, published)
     }
 
-    /// Works until every inbox is gone, or until `stop`, when it answers what waits and takes no more; then keeps
+    /// Works until every handle is gone, or until `stop`, when it answers what waits and takes no more; then keeps
     /// a snapshot.
-    pub async fn run(mut self, mut letters: mpsc::Receiver<Letter>, stop: impl Future<Output = ()>) {
+    pub async fn run(mut self, mut envelopes: mpsc::Receiver<Envelope>, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         let (mut batch, mut stopping) = (Vec::new(), false);
         // Nobody waits for a snapshot: it is written beside what comes next.
@@ -162,10 +162,10 @@ impl<L: Log> Writer<L> {
         loop {
             tokio::select! {
                 () = async { if let Some(keeping) = &mut keeping { keeping.await } }, if keeping.is_some() => keeping = None,
-                received = letters.recv_many(&mut batch, BATCH) => if received == 0 { break },
+                received = envelopes.recv_many(&mut batch, BATCH) => if received == 0 { break },
                 () = &mut stop, if !stopping => {
                     stopping = true;
-                    letters.close();
+                    envelopes.close();
                 }
             }
             if !batch.is_empty() {
@@ -184,7 +184,7 @@ impl<L: Log> Writer<L> {
     }
 
     /// Makes a batch of commands true, or says why not.
-    async fn settle(&mut self, batch: Vec<Letter>) {
+    async fn settle(&mut self, batch: Vec<Envelope>) {
         for letter in &batch {
             if let Command::Configure(policy) = &letter.command {
                 self.install(policy);
@@ -192,9 +192,9 @@ impl<L: Log> Writer<L> {
         }
         let outcome = self.make_true(&batch).await;
         if outcome.is_ok() {
-            self.sweeps.kept()
+            self.open_listings.kept()
         } else {
-            self.sweeps.lost()
+            self.open_listings.lost()
         }
         for (index, letter) in batch.into_iter().enumerate() {
             let answer = match &outcome {
@@ -208,7 +208,7 @@ impl<L: Log> Writer<L> {
     }
 
     /// By the log; where the store is gone, what can be without it.
-    async fn make_true(&mut self, batch: &[Letter]) -> Result<Vec<Result<Done, Refused>>, LogError> {
+    async fn make_true(&mut self, batch: &[Envelope]) -> Result<Vec<Result<Done, Refused>>, LogError> {
         let outcome = match self.rejoin().await {
             Ok(()) => self.commit(batch).await,
             Err(error) => Err(error),
@@ -217,7 +217,7 @@ impl<L: Log> Writer<L> {
             self.witness.store_failed();
             match error {
                 LogError::Moved { .. } => {
-                    self.sweeps.lost();
+                    self.open_listings.lost();
                     Ok(self.answer_without_log(batch, &error))
                 }
                 error => {
@@ -229,7 +229,7 @@ impl<L: Log> Writer<L> {
     }
 
     /// Plans, appends, reads back. If the log has moved on, compares and plans again.
-    async fn commit(&mut self, batch: &[Letter]) -> Result<Vec<Result<Done, Refused>>, LogError> {
+    async fn commit(&mut self, batch: &[Envelope]) -> Result<Vec<Result<Done, Refused>>, LogError> {
         loop {
             let (events, outcomes) = self.plan(batch).await?;
             if events.is_empty() {
@@ -254,7 +254,7 @@ impl<L: Log> Writer<L> {
                     return Ok(outcomes);
                 }
                 Err(LogError::Conflict { .. }) => {
-                    self.sweeps.lost();
+                    self.open_listings.lost();
                     self.catch_up().await?;
                 }
                 Err(LogError::Moved { .. }) if planted(Fault::StoreUnseen) => {
@@ -267,7 +267,7 @@ impl<L: Log> Writer<L> {
     }
 
     /// What the batch amounts to: each command is compared with what those before it will have made true.
-    async fn plan(&mut self, batch: &[Letter]) -> Result<(Vec<NewEvent>, Vec<Result<Done, Refused>>), LogError> {
+    async fn plan(&mut self, batch: &[Envelope]) -> Result<(Vec<NewEvent>, Vec<Result<Done, Refused>>), LogError> {
         let mut plan = Plan::new(State { fold: self.fold.clone(), rules: Arc::clone(&self.rules) });
         let mut outcomes = Vec::with_capacity(batch.len());
         for letter in batch {
@@ -284,7 +284,7 @@ impl<L: Log> Writer<L> {
         Ok((plan.into_events(), outcomes))
     }
 
-    async fn plan_one(&mut self, plan: &mut Plan, letter: &Letter) -> Result<Result<Outcome, Refused>, LogError> {
+    async fn plan_one(&mut self, plan: &mut Plan, letter: &Envelope) -> Result<Result<Outcome, Refused>, LogError> {
         let now = letter.now;
         Ok(match &letter.command {
             Command::Observe(observation) => {
@@ -296,7 +296,7 @@ impl<L: Log> Writer<L> {
                 if known {
                     Ok(Outcome::default())
                 } else {
-                    directory::observe(plan, &mut self.sweeps, observation, id, now)
+                    directory::observe(plan, &mut self.open_listings, observation, id, now)
                 }
             }
             Command::Revoke(request) => operator::revoke(plan, request, now),
@@ -311,10 +311,10 @@ impl<L: Log> Writer<L> {
                 operator::exempt(plan, reference, *expires, (reason, actor), now)
             }
             Command::Judge { source, listing, verdict, actor } => {
-                sweep::judge(plan, &mut self.sweeps, (source, *listing), (*verdict, actor), now)
+                listing::judge(plan, &mut self.open_listings, (source, *listing), (*verdict, actor), now)
             }
             Command::Expect { source, share, until, actor } => {
-                sweep::expect(plan, (source, *share, *until), actor, now)
+                listing::expect(plan, (source, *share, *until), actor, now)
             }
             Command::Configure(_) => configured::note(plan, self.log.as_ref(), now).await?,
             Command::Tick => Ok(clock::tick(plan, now)),

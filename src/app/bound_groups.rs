@@ -93,7 +93,7 @@ mod tests {
     use crate::corp;
     use crate::domain::binding::Binding;
     use crate::domain::event::{Event, NewEvent, Recorded};
-    use crate::domain::guard::LeftOut;
+    use crate::domain::guard::Removals;
     use crate::domain::key::Keyer;
     use crate::state::fold::Fold;
     use crate::state::rules::Rules;
@@ -128,7 +128,7 @@ mod tests {
             tell(&mut state, Event::Person(person));
         }
         assert_eq!(of_nobody(&state), [], "nothing is concluded from half a listing");
-        let synced = Event::Synced { source: "hr".into(), at: corp::at(1).wall, left_out: LeftOut::default() };
+        let synced = Event::Synced { source: "hr".into(), at: corp::at(1).wall, left_out: Removals::default() };
         tell(&mut state, synced);
         let found: Vec<(String, String)> = of_nobody(&state).into_iter().map(|of| (of.group, of.place)).collect();
         let expected = ["nigth-shift", "old-crew"].map(|group| (group.to_owned(), "roles.yaml:7".to_owned()));

@@ -10,7 +10,7 @@ use crate::authenticate::Authenticator;
 use crate::authenticate::cache::CacheCounters;
 use crate::control::views::{Explanation, StepView};
 use crate::decide::decide;
-use crate::domain::credential::{Foreign, Shown, Verified};
+use crate::domain::credential::{CredentialOutcome, Foreign, Verified};
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::destination::Destination;
 use crate::domain::detail::Detail;
@@ -47,7 +47,7 @@ pub struct Story<'a> {
     /// What was asked.
     pub request: &'a Request,
     /// What was shown.
-    pub shown: &'a [Shown],
+    pub outcomes: &'a [CredentialOutcome],
     /// When.
     pub now: Now,
     /// What came of it.
@@ -144,8 +144,8 @@ impl Story<'_> {
     #[must_use]
     pub fn tell(&self) -> Explanation {
         let mut steps = vec![self.form(), self.service()];
-        steps.extend(self.shown.iter().map(|shown| self.credential(shown)));
-        if self.shown.is_empty() {
+        steps.extend(self.outcomes.iter().map(|outcome| self.credential(outcome)));
+        if self.outcomes.is_empty() {
             steps.push(step(CREDENTIAL, "none", ""));
         }
         steps.push(self.revocations());
@@ -187,16 +187,16 @@ impl Story<'_> {
         step(SERVICE, format!("{} ({})", chosen.service.name, enforcement(chosen.service.enforcement)), by)
     }
 
-    fn credential(&self, shown: &Shown) -> StepView {
-        match shown {
-            Shown::Verified(credential) => proven(credential, self.now),
-            Shown::Rejected { kind, reason, detail, .. } => {
+    fn credential(&self, outcome: &CredentialOutcome) -> StepView {
+        match outcome {
+            CredentialOutcome::Verified(credential) => proven(credential, self.now),
+            CredentialOutcome::Rejected { kind, reason, detail, .. } => {
                 step(CREDENTIAL, format!("{}, not proven", kind.word()), told(*reason, detail.as_deref()))
             }
-            Shown::Foreign { what: Foreign::Jwt, .. } => {
+            CredentialOutcome::Foreign { what: Foreign::Jwt, .. } => {
                 step(CREDENTIAL, "a token of an issuer that is not configured", "")
             }
-            Shown::Foreign { what: Foreign::Other, .. } => {
+            CredentialOutcome::Foreign { what: Foreign::Other, .. } => {
                 step(CREDENTIAL, "something that no configured scheme claims", "")
             }
         }
@@ -212,9 +212,9 @@ impl Story<'_> {
     }
 
     fn proven(&self) -> impl Iterator<Item = &Arc<Verified>> {
-        self.shown.iter().filter_map(|shown| match shown {
-            Shown::Verified(credential) => Some(credential),
-            Shown::Rejected { .. } | Shown::Foreign { .. } => None,
+        self.outcomes.iter().filter_map(|outcome| match outcome {
+            CredentialOutcome::Verified(credential) => Some(credential),
+            CredentialOutcome::Rejected { .. } | CredentialOutcome::Foreign { .. } => None,
         })
     }
 
@@ -330,9 +330,9 @@ pub async fn by_configuration(policy: Policy, asked: &Asked) -> Result<(Explanat
     let state = State { fold: Fold::empty(keyer.clone(), 0), rules };
     let authenticator = Authenticator::new(policy, keyer, rings, Arc::new(CacheCounters::default()));
     let request = asked.request();
-    let shown = authenticator.authenticate(&request, now).await;
-    let decision = decide(&state, &request, &shown, now);
+    let outcomes = authenticator.authenticate(&request, now).await;
+    let decision = decide(&state, &request, &outcomes, now);
     let knowledge = Knowledge::ConfigurationOnly;
-    let story = Story { state: &state, request: &request, shown: &shown, now, decision: &decision, knowledge };
+    let story = Story { state: &state, request: &request, outcomes: &outcomes, now, decision: &decision, knowledge };
     Ok((story.tell(), notes))
 }

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::prompt::Prompt;
+use super::preface_timeout::PrefaceTimeout;
 use crate::config::settings::{Listener, TlsFiles};
 
 /// How often certificate files are read again. Kubelet needs about a minute to bring new ones.
@@ -150,10 +150,10 @@ impl Socket {
 
 /// Accepted connections after their handshakes, many of which run at once. One that fails is no error of ours.
 pub fn handshakes(
-    stream: impl Stream<Item = std::io::Result<Prompt>>,
+    stream: impl Stream<Item = std::io::Result<PrefaceTimeout>>,
     tls: Arc<Tls>,
-) -> impl Stream<Item = std::io::Result<TlsStream<Prompt>>> {
-    let accept = move |accepted: std::io::Result<Prompt>| {
+) -> impl Stream<Item = std::io::Result<TlsStream<PrefaceTimeout>>> {
+    let accept = move |accepted: std::io::Result<PrefaceTimeout>| {
         let acceptor = TlsAcceptor::from(tls.current.load_full());
         async move {
             let stream = accepted.ok()?;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::credential::{Shown, Verified};
+use crate::domain::credential::{CredentialOutcome, Verified};
 use crate::domain::policy::Policy;
 use crate::domain::source::Link;
 use crate::state::State;
@@ -68,9 +68,9 @@ impl Default for Matches {
 
 impl Matches {
     /// A check was judged on this state, and showed these.
-    pub fn saw(&self, state: &State, shown: &[Shown]) {
-        for shown in shown {
-            let Shown::Verified(credential) = shown else { continue };
+    pub fn saw(&self, state: &State, outcomes: &[CredentialOutcome]) {
+        for outcome in outcomes {
+            let CredentialOutcome::Verified(credential) = outcome else { continue };
             let token = name(credential);
             let place = usize::try_from(token).unwrap_or_default() % PLACES;
             let Some(place) = self.recent.get(place) else { continue };
@@ -199,9 +199,9 @@ mod tests {
 
     use super::*;
     use crate::corp::{self, ISSUER};
-    use crate::domain::credential::{CredentialKind, Identity, LinkKeys, Party};
+    use crate::domain::credential::{CredentialKind, Identity, LinkKeys, Principal};
     use crate::domain::event::{Event, NewEvent, Recorded};
-    use crate::domain::guard::LeftOut;
+    use crate::domain::guard::Removals;
     use crate::domain::key::{KeyKind, Keyer, LinkKey};
     use crate::domain::name::Compare;
     use crate::domain::person::Status;
@@ -221,12 +221,12 @@ mod tests {
 
     fn synced(mut state: State) -> State {
         tell(&mut state, Event::Person(corp::person("gwen", Status::Active)));
-        let event = Event::Synced { source: "hr".into(), at: corp::at(1).wall, left_out: LeftOut::default() };
+        let event = Event::Synced { source: "hr".into(), at: corp::at(1).wall, left_out: Removals::default() };
         tell(&mut state, event);
         state
     }
 
-    fn token(state: &State, number: u64, subject: &str, machine: bool) -> Shown {
+    fn token(state: &State, number: u64, subject: &str, machine: bool) -> CredentialOutcome {
         let keyer = &state.fold.keyer;
         let mut digest = [0; 32];
         digest[..8].copy_from_slice(&(number + 1).to_le_bytes());
@@ -237,7 +237,7 @@ mod tests {
             link: 0,
             value: subject.into(),
         };
-        Shown::Verified(Arc::new(Verified::attest(Identity {
+        CredentialOutcome::Verified(Arc::new(Verified::attest(Identity {
             kind: CredentialKind::Bearer,
             digest,
             issuer_index: 0,
@@ -258,7 +258,7 @@ mod tests {
             groups: vec![],
             flaw: None,
             detail: None,
-            owner: Party { links: vec![link], ..Party::default() },
+            owner: Principal { links: vec![link], ..Principal::default() },
             actors: vec![],
         })))
     }
@@ -268,7 +268,7 @@ mod tests {
         let (matches, state) = (Matches::default(), synced(state(corp::policy(), 1)));
         for number in 0..999 {
             matches.saw(&state, &[token(&state, number, "GWEN", false), token(&state, 70_000 + number, "bot", true)]);
-            // Shown again and again, it is one.
+            // CredentialOutcome again and again, it is one.
             matches.saw(&state, &[token(&state, number, "GWEN", false)]);
             matches.saw(&state, &[token(&state, 0, "GWEN", false)]);
         }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::prompt::HELLO;
+use super::preface_timeout::HELLO;
 
 /// Connections at once; more wait to be accepted.
 const MANY: usize = 128;

@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, watch};
 
+use super::check_handler::{Active, Authenticators};
 use super::clock::Clock;
-use super::gate::{Active, Authenticators};
 use super::store;
 use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
 use crate::audit::sink::{self, Recorder};
 use crate::authenticate::Authenticator;
 use crate::authenticate::cache::CacheCounters;
-use crate::authenticate::seen::Seen;
+use crate::authenticate::seen_identifiers::SeenIdentifiers;
 use crate::config::settings::{Decisions, Settings};
 use crate::config::watch::Watcher;
 use crate::config::{self, Configuration, Inputs};
-use crate::domain::inbox::{Command, Inbox};
+use crate::domain::command::{Command, WriterHandle};
 use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
 use crate::jose::fetch::Fetcher;
 use crate::jose::keys::{FreshKeys, KeyRings, origin};
-use crate::log::embedded::Notes;
+use crate::log::embedded::KeyValueStore;
 use crate::state::Published;
 use crate::telemetry::metrics::Metrics;
 
@@ -49,17 +49,17 @@ pub struct Reloader {
     /// Counts what the token cache had.
     pub cache: Arc<CacheCounters>,
     /// What tokens have shown so far.
-    pub seen: Arc<Seen>,
+    pub seen: Arc<SeenIdentifiers>,
     /// Authenticators in force.
     pub authenticators: Arc<Authenticators>,
     /// The state in force.
     pub published: Arc<Published>,
     /// The writer.
-    pub inbox: Inbox,
+    pub writer: WriterHandle,
     /// Settings in force; tells whoever reads source files.
     pub settings: watch::Sender<Settings>,
     /// What is kept beside the log.
-    pub notes: Notes,
+    pub key_values: KeyValueStore,
     /// Audit.
     pub recorder: Recorder,
     /// Metrics.
@@ -79,12 +79,12 @@ pub async fn rings(
     before: &KeyRings,
     fetcher: &Fetcher,
     fresh: &mpsc::Sender<FreshKeys>,
-    notes: &Notes,
+    key_values: &KeyValueStore,
 ) -> Result<KeyRings, crate::log::LogError> {
     let mut kept = BTreeMap::new();
     for issuer in &policy.issuers {
         let origin = origin(&issuer.keys);
-        if let Some(document) = store::kept_keys(notes, &issuer.issuer, &origin).await? {
+        if let Some(document) = store::kept_keys(key_values, &issuer.issuer, &origin).await? {
             kept.insert((issuer.issuer.to_string(), origin), document);
         }
     }
@@ -157,7 +157,7 @@ impl Reloader {
         configuration.settings = settings.clone();
         let policy = store::policy(&configuration, &self.published.load().fold);
         let before = self.rings.borrow().clone();
-        let rings = rings(&policy, &before, &self.fetcher, &self.fresh, &self.notes)
+        let rings = rings(&policy, &before, &self.fetcher, &self.fresh, &self.key_values)
             .await
             .map_err(|error| error.to_string())?;
         let counters = Arc::clone(&self.cache);
@@ -170,12 +170,12 @@ impl Reloader {
         self.recorder.set_decisions(decisions(settings.audit.decisions));
         self.settings.send_replace(settings);
         let now = self.clock.now();
-        let noted = self.inbox.ask(Command::Configure(Arc::clone(&policy)), now).await;
+        let noted = self.writer.ask(Command::Configure(Arc::clone(&policy)), now).await;
         tracing::info!(config.hash = %policy.hash, "configuration is in force");
         self.record("allow", format!("configuration {} in force", policy.hash)).await;
         // It is in force; what is missing is the log's note of it, and the copy for a restart.
         noted.map_err(|refused| refused.to_string())?;
-        store::keep_configuration(&self.notes, inputs).await.map_err(|error| error.to_string())?;
+        store::keep_configuration(&self.key_values, inputs).await.map_err(|error| error.to_string())?;
         self.metrics.reloaded(Some(now.wall));
         Ok(())
     }

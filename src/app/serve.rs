@@ -10,23 +10,23 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::alarms::Alarms;
-use super::books::{Book, Enforced, Scribe};
-use super::edge::{serve_authz, serve_control, serve_ops};
+use super::audit_events::{AuditFollower, CallRecorder, Enforced};
+use super::check_handler::LiveCheckHandler;
 use super::feeds;
-use super::gate::CheckGate;
 use super::listeners::Socket;
 use super::reload::Reloader;
+use super::servers::{serve_authz, serve_control, serve_ops};
 use super::sources::{Manager, Sources};
 use super::start::InForce;
 use super::supervisor::Supervisor;
 use super::views::LiveViews;
-use crate::audit::writer::Writer as AuditWriter;
+use crate::audit::writer::TrailWriter;
 use crate::authenticate::cache::CacheCounters;
 use crate::config::settings::Settings;
 use crate::config::watch::{POLL, Watcher};
-use crate::control::guard::Guard;
+use crate::control::guard::CallGuard;
 use crate::control::service::Operator;
-use crate::domain::inbox::{Command, Letter};
+use crate::domain::command::{Command, Envelope};
 use crate::domain::person::Status;
 use crate::domain::policy::Policy;
 use crate::domain::revocation::TargetKind;
@@ -42,18 +42,18 @@ pub(super) struct Parts {
     pub(super) authz: Socket,
     pub(super) control: Socket,
     pub(super) ops: Socket,
-    pub(super) gate: Arc<CheckGate>,
-    pub(super) guard: Guard,
-    pub(super) ledger: Arc<Book>,
+    pub(super) handler: Arc<LiveCheckHandler>,
+    pub(super) guard: CallGuard,
+    pub(super) call_audit: Arc<CallRecorder>,
     pub(super) views: Arc<LiveViews<Embedded>>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) paths: Vec<PathBuf>,
     pub(super) in_force: InForce,
     pub(super) first: Arc<Policy>,
-    pub(super) writer: Writer<Embedded>,
-    pub(super) letters: mpsc::Receiver<Letter>,
-    pub(super) audit: AuditWriter,
-    pub(super) scribe: Scribe<Embedded>,
+    pub(super) writer_loop: Writer<Embedded>,
+    pub(super) envelopes: mpsc::Receiver<Envelope>,
+    pub(super) audit: TrailWriter,
+    pub(super) audit_follower: AuditFollower<Embedded>,
     pub(super) enforced: mpsc::Receiver<Enforced>,
     pub(super) alarms: Arc<Alarms>,
     pub(super) fresh_keys: mpsc::Receiver<FreshKeys>,
@@ -109,21 +109,24 @@ impl Bound {
     pub async fn run(self, checks: &[Handle], work: &Handle, stop: impl Future<Output = ()>) -> Result<(), String> {
         let parts = self.parts;
         let (drain, readiness) = (parts.drain, parts.readiness.clone());
-        let (recorder, clock) = (parts.gate.recorder.clone(), Arc::clone(&parts.gate.clock));
+        let (recorder, clock) = (parts.handler.recorder.clone(), Arc::clone(&parts.handler.clock));
         let mut audit = Supervisor::default();
         let mut core = Supervisor::default();
-        let mut edge = Supervisor::default();
+        let mut servers = Supervisor::default();
         let mut books = Supervisor::default();
-        let AuditTasks { trail, scribe, enforced } = spawn_all(parts, (&mut core, &mut edge), (checks, work)).await;
+        let AuditTasks { trail, audit_follower, enforced } =
+            spawn_all(parts, (&mut core, &mut servers), (checks, work)).await;
         audit.spawn("audit.trail", work, async move {
             let ran = tokio::task::spawn_blocking(move || trail.run()).await;
             ran.map_err(|error| error.to_string())?.map_err(|error| crate::telemetry::logging::chain(&error))
         });
-        books.spawn("audit.events", work, async move { scribe.run(enforced).await.map_err(|error| error.to_string()) });
+        books.spawn("audit.events", work, async move {
+            audit_follower.run(enforced).await.map_err(|error| error.to_string())
+        });
 
         let ended = tokio::select! {
             () = stop => None,
-            ended = edge.first_end() => Some(ended),
+            ended = servers.first_end() => Some(ended),
             ended = core.first_end() => Some(ended),
             ended = books.first_end() => Some(ended),
             ended = audit.first_end() => Some(ended),
@@ -135,9 +138,9 @@ impl Bound {
         if ended.is_none() {
             tokio::time::sleep(drain / 10).await;
         }
-        if tokio::time::timeout(drain * 6 / 10, edge.stop()).await.is_err() {
+        if tokio::time::timeout(drain * 6 / 10, servers.stop()).await.is_err() {
             tracing::warn!("the drain took too long: callers that were left were cut off");
-            edge.abort().await;
+            servers.abort().await;
         }
         if tokio::time::timeout(drain * 2 / 10, core.stop()).await.is_err() {
             // A snapshot of many people: without it the next start reads more of the log.
@@ -157,57 +160,59 @@ impl Bound {
 }
 
 struct AuditTasks {
-    trail: AuditWriter,
-    scribe: Scribe<Embedded>,
+    trail: TrailWriter,
+    audit_follower: AuditFollower<Embedded>,
     enforced: mpsc::Receiver<Enforced>,
 }
 
 /// Starts everything: the writer first, then what feeds it, then what asks it.
 async fn spawn_all(
     parts: Parts,
-    (core, edge): (&mut Supervisor, &mut Supervisor),
+    (core, servers): (&mut Supervisor, &mut Supervisor),
     (checks, work): (&[Handle], &Handle),
 ) -> AuditTasks {
-    let (gate, reloader, cache) = (Arc::clone(&parts.gate), Arc::clone(&parts.reloader), Arc::clone(&parts.cache));
+    let (handler, reloader, cache) =
+        (Arc::clone(&parts.handler), Arc::clone(&parts.reloader), Arc::clone(&parts.cache));
     let (readiness, rings, settings) = (parts.readiness.clone(), parts.rings.clone(), parts.settings.clone());
-    let metrics = Arc::clone(&gate.metrics);
-    let (inbox, clock, notes) = (reloader.inbox.clone(), Arc::clone(&gate.clock), reloader.notes.clone());
+    let metrics = Arc::clone(&handler.metrics);
+    let (writer, clock, key_values) =
+        (reloader.writer.clone(), Arc::clone(&handler.clock), reloader.key_values.clone());
     let stop = core.stop_token();
-    let writer = parts.writer.run(parts.letters, stop.clone().cancelled_owned());
+    let running = parts.writer_loop.run(parts.envelopes, stop.clone().cancelled_owned());
     core.spawn("writer", work, async move {
-        writer.await;
+        running.await;
         if stop.is_cancelled() { Ok(()) } else { Err("it ended on its own".to_owned()) }
     });
-    let time = feeds::time(Arc::clone(&clock), inbox.clone(), gate.recorder.clone(), notes.clone());
+    let time = feeds::time(Arc::clone(&clock), writer.clone(), handler.recorder.clone(), key_values.clone());
     core.spawn_until_stop("clock", work, time);
-    let watched = (Arc::clone(&gate.published), Arc::clone(&metrics));
+    let watched = (Arc::clone(&handler.published), Arc::clone(&metrics));
     core.spawn_until_stop("alarms", work, feeds::alarms(parts.alarms, watched, Arc::clone(&clock)));
-    core.spawn_until_stop("store", work, feeds::store(Arc::clone(&gate.published), readiness.clone()));
-    core.spawn_until_stop("groups", work, super::bound_groups::watch(Arc::clone(&gate.published)));
-    core.spawn_until_stop("keys.keep", work, feeds::keep_keys(parts.fresh_keys, notes));
+    core.spawn_until_stop("store", work, feeds::store(Arc::clone(&handler.published), readiness.clone()));
+    core.spawn_until_stop("groups", work, super::bound_groups::watch(Arc::clone(&handler.published)));
+    core.spawn_until_stop("keys.keep", work, feeds::keep_keys(parts.fresh_keys, key_values));
     core.spawn_until_stop("keys.refresh", work, feeds::signing_keys(rings.clone(), Arc::clone(&clock)));
     let manager = Manager {
         sources: parts.sources,
-        inbox: inbox.clone(),
-        published: Arc::clone(&gate.published),
+        writer: writer.clone(),
+        published: Arc::clone(&handler.published),
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
     };
     core.spawn_until_stop("sources", work, manager.run(settings));
 
     // What `revocations:` says is noted before the first check is answered; it denies in any case.
-    if let Err(error) = inbox.ask(Command::Configure(Arc::clone(&parts.first)), clock.now()).await {
+    if let Err(error) = writer.ask(Command::Configure(Arc::clone(&parts.first)), clock.now()).await {
         tracing::error!(error = %error, "the configuration is in force, but not all of it is in the log");
     }
     let watcher = Watcher::new(parts.paths, parts.in_force.as_ref(), POLL);
     metrics.reloaded(parts.in_force.as_ref().map(|_| clock.now().wall));
     if let Some(inputs) = &parts.in_force
-        && let Err(error) = super::store::keep_configuration(&reloader.notes, inputs).await
+        && let Err(error) = super::store::keep_configuration(&reloader.key_values, inputs).await
     {
         tracing::error!(error = %error, "the configuration was not kept for a restart");
     }
     core.spawn_until_stop("config.watch", work, Arc::clone(&reloader).follow(watcher));
-    let first_syncs = wait_for_syncs(parts.waiting, Arc::clone(&gate));
+    let first_syncs = wait_for_syncs(parts.waiting, Arc::clone(&handler));
     core.spawn("source.first", work, {
         let stop = core.stop_token();
         async move {
@@ -216,20 +221,20 @@ async fn spawn_all(
         }
     });
 
-    let refresh = refresh(Arc::clone(&gate), rings, cache);
+    let refresh = refresh(Arc::clone(&handler), rings, cache);
     let ops = router(Arc::clone(&metrics), readiness.clone(), refresh);
-    serve_ops(edge, work, parts.ops, ops);
-    serve_control(edge, work, parts.control, parts.guard, Operator::new(inbox, parts.views, parts.ledger));
-    serve_authz(edge, (checks, work), parts.authz, &gate, readiness.clone());
+    serve_ops(servers, work, parts.ops, ops);
+    serve_control(servers, work, parts.control, parts.guard, Operator::new(writer, parts.views, parts.call_audit));
+    serve_authz(servers, (checks, work), parts.authz, &handler, readiness.clone());
     drop(parts.replayed);
-    AuditTasks { trail: parts.audit, scribe: parts.scribe, enforced: parts.enforced }
+    AuditTasks { trail: parts.audit, audit_follower: parts.audit_follower, enforced: parts.enforced }
 }
 
 /// Lets go of the blocks on readiness, one by one, as the sources complete their first sync.
-async fn wait_for_syncs(mut waiting: Vec<(String, Block)>, gate: Arc<CheckGate>) {
-    let mut epochs = gate.published.epochs();
+async fn wait_for_syncs(mut waiting: Vec<(String, Block)>, handler: Arc<LiveCheckHandler>) {
+    let mut epochs = handler.published.epochs();
     loop {
-        waiting.retain(|(name, _)| !gate.published.load().fold.sources.contains_key(name));
+        waiting.retain(|(name, _)| !handler.published.load().fold.sources.contains_key(name));
         if waiting.is_empty() || epochs.changed().await.is_err() {
             return;
         }
@@ -237,15 +242,15 @@ async fn wait_for_syncs(mut waiting: Vec<(String, Block)>, gate: Arc<CheckGate>)
 }
 
 /// Brings the gauges up to date with the state in force.
-fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<CacheCounters>) -> Refresh {
+fn refresh(handler: Arc<LiveCheckHandler>, rings: watch::Receiver<KeyRings>, cache: Arc<CacheCounters>) -> Refresh {
     Arc::new(move |metrics: &Metrics| {
-        let state = gate.published.load();
+        let state = handler.published.load();
         metrics.know(&state.rules.policy);
         metrics.set_epoch(state.fold.epoch.position);
         for kind in TargetKind::ALL {
             metrics.set_revocations(kind, state.fold.live(kind));
         }
-        let now = gate.clock.now();
+        let now = handler.clock.now();
         for source in &state.rules.policy.sources {
             let counts = state.fold.people.counts().get(&source.name).copied().unwrap_or_default();
             for (status, count) in Status::ALL.into_iter().zip(counts) {
@@ -261,7 +266,7 @@ fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<Ca
             metrics.set_source_guarded(&source.name, held);
         }
         metrics.set_exemptions(state.fold.exemptions.len());
-        let unmatched = gate.matches.unmatched();
+        let unmatched = handler.matches.unmatched();
         for issuer in &state.rules.policy.issuers {
             metrics.set_issuer_unmatched(&issuer.name, unmatched.contains(&issuer.issuer));
         }
@@ -273,9 +278,9 @@ fn refresh(gate: Arc<CheckGate>, rings: watch::Receiver<KeyRings>, cache: Arc<Ca
                 metrics.jwks_fetched(ring.name(), at);
             }
         }
-        metrics.set_clock_steps(gate.clock.steps());
+        metrics.set_clock_steps(handler.clock.steps());
         metrics.set_cache(cache.hits(), cache.misses());
-        let counts = gate.recorder.counts();
+        let counts = handler.recorder.counts();
         metrics.set_audit(counts.records, counts.waiting, counts.lost, counts.failures);
     })
 }

@@ -16,11 +16,11 @@ use build::{With, build};
 use super::clock::Clock;
 use crate::config::settings::Settings;
 use crate::config::sources::{SourceKind, SourceSettings};
-use crate::domain::inbox::Inbox;
+use crate::domain::command::WriterHandle;
 use crate::domain::person::{Person, Status};
 use crate::domain::source::{Link, SourceErrorKind};
 use crate::domain::time::Timestamp;
-use crate::source::around::{Order, Rhythm, Surroundings, Time};
+use crate::source::context::{Schedule, SourceContext, SourceRequest, Time};
 use crate::source::directory::{Directory, Finding, Grade};
 use crate::source::error::{SourceError, chain};
 use crate::source::file::Found;
@@ -37,7 +37,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// One source at work, from outside.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<SourceRequest>,
     health: watch::Receiver<Health>,
     settings: SourceSettings,
 }
@@ -62,7 +62,7 @@ impl Sources {
         let orders = orders.ok_or_else(|| format!("no source is called `{name}`"))?;
         let (reply, answer) = oneshot::channel();
         let stopped = || format!("source `{name}` has stopped");
-        orders.send(Order::Sync { full, reply }).await.map_err(|_| stopped())?;
+        orders.send(SourceRequest::Sync { full, reply }).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 
@@ -70,7 +70,7 @@ impl Sources {
     pub fn list_soon(&self, name: &str) {
         if let Some(orders) = self.0.load().get(name).map(|handle| handle.orders.clone()) {
             let (reply, _) = oneshot::channel();
-            let _ = orders.try_send(Order::Sync { full: true, reply });
+            let _ = orders.try_send(SourceRequest::Sync { full: true, reply });
         }
     }
 
@@ -80,7 +80,7 @@ impl Sources {
         let (reply, answer) = oneshot::channel();
         let (attribute, value) = (attribute.to_owned(), value.to_owned());
         // Full: the source has more to do than it can. Nobody waits for that.
-        orders.try_send(Order::LookUp { attribute, value, reply }).ok()?;
+        orders.try_send(SourceRequest::LookUp { attribute, value, reply }).ok()?;
         answer.await.ok().flatten()
     }
 
@@ -217,7 +217,7 @@ pub struct Manager {
     /// Who is at work, for everybody else.
     pub sources: Sources,
     /// The writer.
-    pub inbox: Inbox,
+    pub writer: WriterHandle,
     /// Where each goes on.
     pub published: Arc<Published>,
     /// Time.
@@ -301,16 +301,16 @@ impl Manager {
             }
             let (orders, received) = mpsc::channel(WAITING);
             let (health, shown) = watch::channel(Health::default());
-            let around = Surroundings {
-                inbox: self.inbox.clone(),
+            let context = SourceContext {
+                writer: self.writer.clone(),
                 time: time(&self.clock),
                 reports: self.reports(),
                 health,
                 orders: received,
             };
             let cursor = self.published.load().fold.feeds.get(&settings.name).and_then(|feed| feed.cursor.clone());
-            let rhythm = Rhythm { poll: settings.poll, reconcile: settings.reconcile };
-            let start = Start { name: settings.name.clone(), rhythm, cursor, around, tasks: &mut tasks.all };
+            let schedule = Schedule { poll: settings.poll, reconcile: settings.reconcile };
+            let start = Start { name: settings.name.clone(), schedule, cursor, context, tasks: &mut tasks.all };
             let task = match build(settings, time(&self.clock), start) {
                 Ok(task) => task,
                 Err(error) => {
@@ -342,9 +342,9 @@ fn time(clock: &Arc<Clock>) -> Time {
 /// Asks a directory from now on.
 struct Start<'a> {
     name: String,
-    rhythm: Rhythm,
+    schedule: Schedule,
     cursor: Option<String>,
-    around: Surroundings,
+    context: SourceContext,
     tasks: &'a mut JoinSet<()>,
 }
 
@@ -352,7 +352,7 @@ impl With for Start<'_> {
     type Made = AbortHandle;
 
     fn with<D: Directory>(self, directory: D) -> AbortHandle {
-        let Self { name, rhythm, cursor, around, tasks } = self;
-        tasks.spawn(Poller::new(name, directory, rhythm, cursor, around).run())
+        let Self { name, schedule, cursor, context, tasks } = self;
+        tasks.spawn(Poller::new(name, directory, schedule, cursor, context).run())
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::alarms::{Alarms, Mixed};
-use super::books::{Book, Herald, Scribe};
+use super::audit_events::{AuditFollower, CallRecorder, EventForwarder};
+use super::check_handler::{Active, Authenticators, LiveCheckHandler};
 use super::clock::Clock;
-use super::gate::{Active, Authenticators, CheckGate};
-use super::joiners::Joiners;
 use super::listeners::{self, ListenError};
 use super::matches::Matches;
+use super::on_demand_lookup::OnDemandLookup;
 use super::reload::{self, Reloader};
 use super::serve::{Bound, Parts};
 use super::sources::Sources;
@@ -21,14 +21,14 @@ use super::views::LiveViews;
 use crate::audit::AuditError;
 use crate::audit::open::{Options, open};
 use crate::audit::sink::Recorder;
-use crate::audit::writer::Writer as AuditWriter;
+use crate::audit::writer::TrailWriter;
 use crate::authenticate::Authenticator;
 use crate::authenticate::cache::CacheCounters;
-use crate::authenticate::seen::Seen;
+use crate::authenticate::seen_identifiers::SeenIdentifiers;
 use crate::config::settings::{Listener, Settings, StoreSettings};
 use crate::config::{self, Inputs, Invalid};
-use crate::control::guard::{Bootstrap, Guard};
-use crate::domain::inbox::Inbox;
+use crate::control::guard::{Bootstrap, CallGuard};
+use crate::domain::command::WriterHandle;
 use crate::domain::policy::Policy;
 use crate::jose::fetch::Fetcher;
 use crate::jose::keys::KeyRings;
@@ -86,7 +86,7 @@ async fn choose(start: &Start) -> Result<(Chosen, Embedded), StartError> {
                 return Err(StartError::Configuration(invalid));
             }
             let log = open_log(path).await?;
-            match store::last_good(&log.notes(), &start.environment).await? {
+            match store::last_good(&log.key_values(), &start.environment).await? {
                 Some((inputs, configuration)) => Ok((Chosen { inputs, configuration, instead_of: Some(invalid) }, log)),
                 None => Err(StartError::Configuration(invalid)),
             }
@@ -99,7 +99,7 @@ async fn open_log(path: PathBuf) -> Result<Embedded, LogError> {
     opened.map_err(|error| LogError::Io { step: "open the store", cause: error.to_string() })?
 }
 
-fn open_audit(settings: &Settings, clock: &Clock) -> Result<(Recorder, AuditWriter), AuditError> {
+fn open_audit(settings: &Settings, clock: &Clock) -> Result<(Recorder, TrailWriter), AuditError> {
     let options = Options {
         dir: settings.audit.path.clone(),
         replica: replica(),
@@ -146,13 +146,13 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         tracing::error!("starting with the last good configuration instead");
     }
     let settings = configuration.settings.clone();
-    let notes = log.notes();
+    let key_values = log.key_values();
     let log = Arc::new(log);
 
-    let keyer = store::keyer(&notes).await?;
+    let keyer = store::keyer(&key_values).await?;
     let start_from = replay(log.as_ref(), keyer.clone()).await?;
     let policy = store::policy(&configuration, &start_from.fold);
-    let floor = store::clock(&notes).await?.max(Some(start_from.fold.witnessed));
+    let floor = store::clock(&key_values).await?.max(Some(start_from.fold.witnessed));
     let clock = Clock::start(floor);
     let (recorder, audit) = open_audit(&settings, &clock)?;
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::File(error.to_string()))?);
@@ -160,18 +160,18 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
 
     let fetcher = Fetcher::new();
     let (fresh, fresh_keys) = mpsc::channel(64);
-    let rings = reload::rings(&policy, &KeyRings::default(), &fetcher, &fresh, &notes).await?;
+    let rings = reload::rings(&policy, &KeyRings::default(), &fetcher, &fresh, &key_values).await?;
     let cache = Arc::new(CacheCounters::default());
-    let seen = Arc::<Seen>::default();
+    let seen = Arc::<SeenIdentifiers>::default();
     let authenticator = Authenticator::new(Arc::clone(&policy), keyer.clone(), rings.clone(), Arc::clone(&cache));
     let authenticator = authenticator.noting_in(Arc::clone(&seen));
     let authenticators = Arc::new(Authenticators::new(Active { policy: Arc::clone(&policy), authenticator }));
 
     let alarms = Arc::<Alarms>::default();
-    let (herald, enforced) = Herald::new(Arc::clone(&clock), Arc::clone(&metrics), Arc::clone(&alarms));
-    let (writer, published) = Writer::new(Arc::clone(&log), start_from, Arc::clone(&policy), Box::new(herald));
+    let (forwarder, enforced) = EventForwarder::new(Arc::clone(&clock), Arc::clone(&metrics), Arc::clone(&alarms));
+    let (writer_loop, published) = Writer::new(Arc::clone(&log), start_from, Arc::clone(&policy), Box::new(forwarder));
     let head = published.load().fold.epoch.position;
-    let scribe = Scribe {
+    let audit_follower = AuditFollower {
         log: Arc::clone(&log),
         published: Arc::clone(&published),
         recorder: recorder.clone(),
@@ -179,27 +179,27 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         // A trail that has no event begins now: what was before is in the log. One that is ahead belongs to another.
         done: audit.audited().map_or(head, |audited| audited.min(head)),
     };
-    let (inbox, letters) = Inbox::new();
+    let (writer, envelopes) = WriterHandle::new();
     let (rings_sender, rings) = watch::channel(rings);
     let (settings_sender, settings_receiver) = watch::channel(settings.clone());
     let waiting = first_syncs(&readiness, &policy, |name| published.load().fold.sources.contains_key(name));
 
     let sources = Sources::default();
-    let gate = Arc::new(CheckGate {
+    let handler = Arc::new(LiveCheckHandler {
         published: Arc::clone(&published),
         authenticators: Arc::clone(&authenticators),
         clock: Arc::clone(&clock),
         recorder: recorder.clone(),
         metrics: Arc::clone(&metrics),
-        joiners: Joiners::new(sources.clone()),
+        lookup: OnDemandLookup::new(sources.clone()),
         mixed: Mixed::default(),
         matches: Matches::default(),
     });
-    let ledger =
-        Arc::new(Book { recorder: recorder.clone(), clock: Arc::clone(&clock), metrics: Arc::clone(&metrics) });
-    let guard = Guard::new(bootstrap(&settings)?, Arc::clone(&ledger) as _);
+    let call_audit =
+        Arc::new(CallRecorder { recorder: recorder.clone(), clock: Arc::clone(&clock), metrics: Arc::clone(&metrics) });
+    let guard = CallGuard::new(bootstrap(&settings)?, Arc::clone(&call_audit) as _);
     let views = LiveViews {
-        gate: Arc::clone(&gate),
+        handler: Arc::clone(&handler),
         sources: sources.clone(),
         log: Arc::clone(&log),
         rings: rings.clone(),
@@ -217,9 +217,9 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         seen,
         authenticators,
         published,
-        inbox: inbox.clone(),
+        writer: writer.clone(),
         settings: settings_sender,
-        notes,
+        key_values,
         recorder,
         metrics: Arc::clone(&metrics),
         clock,
@@ -231,18 +231,18 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         authz: listeners::bind("authz", &settings.server.authz)?,
         control: listeners::bind("control", &settings.server.control)?,
         ops: listeners::bind("ops", &ops)?,
-        gate,
+        handler,
         guard,
-        ledger,
+        call_audit,
         views: Arc::new(views),
         reloader: Arc::new(reloader),
         paths: start.paths,
         in_force,
         first: policy,
-        writer,
-        letters,
+        writer_loop,
+        envelopes,
         audit,
-        scribe,
+        audit_follower,
         enforced,
         alarms,
         fresh_keys,

@@ -10,7 +10,7 @@ use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::jose::keys::FreshKeys;
 use crate::log::LogError;
-use crate::log::embedded::Notes;
+use crate::log::embedded::KeyValueStore;
 use crate::state::fold::Fold;
 
 const SECRET: &str = "look-up secret";
@@ -21,15 +21,15 @@ const CLOCK: &str = "clock";
 ///
 /// # Errors
 /// [`LogError`] if it can be neither read nor kept.
-pub async fn keyer(notes: &Notes) -> Result<Keyer, LogError> {
+pub async fn keyer(key_values: &KeyValueStore) -> Result<Keyer, LogError> {
     let io = |cause: &str| LogError::Io { step: "draw the look-up secret", cause: cause.to_owned() };
-    let kept = match notes.get(SECRET).await? {
+    let kept = match key_values.get(SECRET).await? {
         Some(kept) => kept,
         None => {
             // Only now: the first random bytes of a process cost 30 ms, in which aws-lc tests the jitter of the clock.
             let mut fresh = [0_u8; 16];
             aws_lc_rs::rand::fill(&mut fresh).map_err(|_| io("no random bytes"))?;
-            notes.get_or_put(SECRET, fresh).await?
+            key_values.get_or_put(SECRET, fresh).await?
         }
     };
     let secret = kept.as_slice().try_into().map_err(|_| io("what is kept has another length"))?;
@@ -40,8 +40,8 @@ pub async fn keyer(notes: &Notes) -> Result<Keyer, LogError> {
 ///
 /// # Errors
 /// [`LogError`].
-pub async fn clock(notes: &Notes) -> Result<Option<Timestamp>, LogError> {
-    let kept = notes.get(CLOCK).await?;
+pub async fn clock(key_values: &KeyValueStore) -> Result<Option<Timestamp>, LogError> {
+    let kept = key_values.get(CLOCK).await?;
     let millis = kept.and_then(|bytes| bytes.as_slice().try_into().ok()).map(i64::from_le_bytes);
     Ok(millis.map(Timestamp::from_millis))
 }
@@ -50,16 +50,16 @@ pub async fn clock(notes: &Notes) -> Result<Option<Timestamp>, LogError> {
 ///
 /// # Errors
 /// [`LogError`].
-pub async fn keep_clock(notes: &Notes, steady: Timestamp) -> Result<(), LogError> {
-    notes.put(CLOCK, steady.as_millis().to_le_bytes()).await
+pub async fn keep_clock(key_values: &KeyValueStore, steady: Timestamp) -> Result<(), LogError> {
+    key_values.put(CLOCK, steady.as_millis().to_le_bytes()).await
 }
 
 /// Keeps a configuration that came into force, for a start at which the files are bad.
 ///
 /// # Errors
 /// [`LogError`].
-pub async fn keep_configuration(notes: &Notes, inputs: &Inputs) -> Result<(), LogError> {
-    notes.put(LAST_GOOD, inputs.to_bytes()).await
+pub async fn keep_configuration(key_values: &KeyValueStore, inputs: &Inputs) -> Result<(), LogError> {
+    key_values.put(LAST_GOOD, inputs.to_bytes()).await
 }
 
 /// The last good configuration, if there is one that still is good.
@@ -67,15 +67,15 @@ pub async fn keep_configuration(notes: &Notes, inputs: &Inputs) -> Result<(), Lo
 /// # Errors
 /// [`LogError`].
 pub async fn last_good(
-    notes: &Notes,
+    key_values: &KeyValueStore,
     environment: &BTreeMap<String, String>,
 ) -> Result<Option<(Inputs, Configuration)>, LogError> {
-    let Some(bytes) = notes.get(LAST_GOOD).await? else { return Ok(None) };
+    let Some(bytes) = key_values.get(LAST_GOOD).await? else { return Ok(None) };
     let Ok(inputs) = Inputs::from_bytes(&bytes) else { return Ok(None) };
     Ok(config::parse(&inputs, environment).ok().map(|configuration| (inputs, configuration)))
 }
 
-fn keys_note(issuer: &str, origin: &str) -> String {
+fn keys_entry(issuer: &str, origin: &str) -> String {
     format!("keys of {issuer} from {origin}")
 }
 
@@ -83,16 +83,16 @@ fn keys_note(issuer: &str, origin: &str) -> String {
 ///
 /// # Errors
 /// [`LogError`].
-pub async fn keep_keys(notes: &Notes, fresh: &FreshKeys) -> Result<(), LogError> {
-    notes.put(&keys_note(&fresh.issuer, &fresh.origin), fresh.document.to_vec()).await
+pub async fn keep_keys(key_values: &KeyValueStore, fresh: &FreshKeys) -> Result<(), LogError> {
+    key_values.put(&keys_entry(&fresh.issuer, &fresh.origin), fresh.document.to_vec()).await
 }
 
 /// What was kept of an issuer's keys.
 ///
 /// # Errors
 /// [`LogError`].
-pub async fn kept_keys(notes: &Notes, issuer: &str, origin: &str) -> Result<Option<Vec<u8>>, LogError> {
-    notes.get(&keys_note(issuer, origin)).await
+pub async fn kept_keys(key_values: &KeyValueStore, issuer: &str, origin: &str) -> Result<Option<Vec<u8>>, LogError> {
+    key_values.get(&keys_entry(issuer, origin)).await
 }
 
 /// A configuration, and where it is from.

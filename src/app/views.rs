@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::BroadcastStream;
 
+use super::check_handler::LiveCheckHandler;
 use super::explain::{Knowledge, Story, cause, recalled};
-use super::gate::CheckGate;
 use super::sources::Sources;
-use crate::authenticate::seen::Seen;
+use crate::authenticate::seen_identifiers::SeenIdentifiers;
 use crate::control::views::{
-    Explanation, FindingView, IssuerView, LeftOutKeyView, Lines, PeopleFilter, PersonView, PreviewView, Question,
-    RevocationFilter, RevocationView, StatusView, Views,
+    Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter,
+    RevocationView, StatusView, UnusableKeyView, Views,
 };
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{Event, Position, Recorded};
@@ -27,14 +27,14 @@ use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Enforcement, Service};
 use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
 use crate::domain::time::Now;
-use crate::jose::jwks::LeftOut;
+use crate::jose::jwks::UnusableKey;
 use crate::jose::keys::{KeyRings, RingStatus};
 use crate::log::Log;
 use crate::request::Request;
 use crate::source::directory::Finding;
 use crate::state::State;
 use crate::state::people::Known;
-use crate::state::revocations::{Entry, Stand};
+use crate::state::revocations::{Entry, EntryKind};
 use crate::telemetry::health::Readiness;
 
 /// Revocations that are shown of one person at most, newest first.
@@ -43,13 +43,13 @@ const SHOWN: usize = 100;
 /// What the application knows.
 pub struct LiveViews<L> {
     /// Checks, and what they use.
-    pub gate: Arc<CheckGate>,
+    pub handler: Arc<LiveCheckHandler>,
     /// The log.
     pub log: Arc<L>,
     /// Keys of the issuers.
     pub rings: watch::Receiver<KeyRings>,
     /// What tokens have shown so far.
-    pub seen: Arc<Seen>,
+    pub seen: Arc<SeenIdentifiers>,
     /// Readiness.
     pub readiness: Readiness,
     /// Name of this replica.
@@ -60,11 +60,11 @@ pub struct LiveViews<L> {
 
 impl<L: Log> LiveViews<L> {
     fn state(&self) -> Arc<State> {
-        self.gate.published.snapshot()
+        self.handler.published.snapshot()
     }
 
     async fn revocation(&self, id: Position) -> Option<RevocationView> {
-        let volatile = self.gate.published.store_state().borrow().volatile.get(&id).cloned();
+        let volatile = self.handler.published.store_state().borrow().volatile.get(&id).cloned();
         if let Some(volatile) = volatile {
             let mut revocation = Revocation::clone(&volatile);
             revocation.reason.push_str(" (not durable: the store is gone)");
@@ -129,11 +129,11 @@ impl<L: Log> LiveViews<L> {
     async fn person_view(&self, state: &State, known: &Known) -> PersonView {
         let revocations = self.standing(ids_of(state, known), SHOWN).await;
         let exempted = state.fold.exempted.get(known.key).iter().map(|entry| entry.expires).max();
-        let recorder = &self.gate.recorder;
+        let recorder = &self.handler.recorder;
         let last = recorder.last_allows(&known.person.id).into_iter();
         PersonView {
             person: known.person.as_ref().clone(),
-            roles: roles_of(state, known, self.gate.clock.now()),
+            roles: roles_of(state, known, self.handler.clock.now()),
             keys: Vec::new(),
             revocations,
             last_allows: last.map(|last| (last.service.to_string(), last.time)).collect(),
@@ -170,7 +170,7 @@ fn ids_of_ref(state: &State, reference: &str) -> BTreeSet<Position> {
 }
 
 fn standing<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<Position> {
-    entries.filter(|entry| entry.stand != Stand::Leftover).map(|entry| entry.id).collect()
+    entries.filter(|entry| entry.stand != EntryKind::ResidualCutoff).map(|entry| entry.id).collect()
 }
 
 /// The roles that the directory gives a person: their groups and pinned names. A token may add groups where
@@ -200,7 +200,8 @@ fn passing(service: &Service) -> Option<(Arc<str>, Vec<&'static str>)> {
 }
 
 fn issuer_view(name: &str, status: RingStatus) -> IssuerView {
-    let key = |one: LeftOut| LeftOutKeyView { number: one.number as u64, kid: one.kid, reason: one.why.to_string() };
+    let key =
+        |one: UnusableKey| UnusableKeyView { number: one.number as u64, kid: one.kid, reason: one.why.to_string() };
     IssuerView {
         name: name.to_owned(),
         keys: status.keys as u64,
@@ -213,7 +214,7 @@ fn issuer_view(name: &str, status: RingStatus) -> IssuerView {
 #[async_trait]
 impl<L: Log> Views for LiveViews<L> {
     fn now(&self) -> Now {
-        self.gate.clock.now()
+        self.handler.clock.now()
     }
 
     async fn revocations(&self, filter: &RevocationFilter) -> Vec<RevocationView> {
@@ -314,14 +315,14 @@ impl<L: Log> Views for LiveViews<L> {
             epoch: state.fold.epoch,
             configuration: policy.hash.to_string(),
             enforcement: if observes { "observe" } else { "enforce" }.to_owned(),
-            store: match &self.gate.published.store_state().borrow().gone {
+            store: match &self.handler.published.store_state().borrow().gone {
                 Some(error) => format!("embedded: {error}"),
                 None => "embedded".to_owned(),
             },
             sources: sources::views(&state, &self.sources, self.now()),
             issuers: issuers.collect(),
             revocations: TargetKind::ALL.into_iter().map(|kind| (kind, state.fold.live(kind) as u64)).collect(),
-            audit_lost: self.gate.recorder.counts().lost,
+            audit_lost: self.handler.recorder.counts().lost,
             exemptions: state.fold.exemptions.values().cloned().collect(),
             passes: policy.services.iter().filter_map(passing).collect(),
         }
@@ -344,14 +345,14 @@ impl<L: Log> Views for LiveViews<L> {
         let view =
             |found: Finding| FindingView { grade: found.grade.word(), what: found.what.to_owned(), text: found.text };
         let mut found: Vec<FindingView> = found.into_iter().map(view).collect();
-        found.extend(links::seen(&self.state(), &self.gate.matches, name));
+        found.extend(links::seen(&self.state(), &self.handler.matches, name));
         if let Some(token) = sample {
             let header = self.state().rules.policy.bearer_header.clone();
-            let shown = format!("Bearer {token}");
-            let request = Request::synthetic("GET", "", "/", [(header.as_str(), shown.as_bytes())]);
-            let judged = self.gate.decide(&request, None).await;
-            let (state, shown, ..) = judged.ok_or("the configuration changes again and again: try again")?;
-            found.extend(links::sample(&state, &shown, name));
+            let outcomes = format!("Bearer {token}");
+            let request = Request::synthetic("GET", "", "/", [(header.as_str(), outcomes.as_bytes())]);
+            let outcome = self.handler.decide(&request, None).await;
+            let (state, outcomes, ..) = outcome.ok_or("the configuration changes again and again: try again")?;
+            found.extend(links::sample(&state, &outcomes, name));
         }
         Ok(found)
     }
@@ -359,7 +360,7 @@ impl<L: Log> Views for LiveViews<L> {
     async fn explain(&self, question: Question) -> Option<Explanation> {
         match question {
             Question::Decision(id) => {
-                let recent = self.gate.recorder.recent(id.parse().ok()?)?;
+                let recent = self.handler.recorder.recent(id.parse().ok()?)?;
                 Some(self.with_reason(&recent.decision, recalled::tell(&self.state(), &recent)).await)
             }
             Question::Request { method, host, path, headers } => {
@@ -369,11 +370,11 @@ impl<L: Log> Views for LiveViews<L> {
                     &path,
                     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
                 );
-                let (state, shown, now, decision) = self.gate.decide(&request, None).await?;
+                let (state, outcomes, now, decision) = self.handler.decide(&request, None).await?;
                 let story = Story {
                     state: &state,
                     request: &request,
-                    shown: &shown,
+                    outcomes: &outcomes,
                     now,
                     decision: &decision,
                     knowledge: Knowledge::Live,
@@ -384,7 +385,7 @@ impl<L: Log> Views for LiveViews<L> {
     }
 
     fn tail(&self, person: Option<String>, kind: Option<String>) -> Lines {
-        let records = BroadcastStream::new(self.gate.recorder.follow()).filter_map(Result::ok);
+        let records = BroadcastStream::new(self.handler.recorder.follow()).filter_map(Result::ok);
         let fits = move |record: &crate::audit::record::Record| {
             person.as_ref().is_none_or(|person| record.person.as_ref() == Some(person))
                 && kind.as_ref().is_none_or(|kind| record.kind.word() == kind)

@@ -2,7 +2,7 @@
 
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{EndCause, Ended, Epoch, Event, Exemption, Position, Recorded};
-use crate::domain::guard::{Confirmed, HeldBack, ReleaseCause};
+use crate::domain::guard::{Confirmed, HeldListing, ReleaseCause};
 use crate::domain::person::{Person, PersonId};
 use crate::domain::policy::Enforcement;
 use crate::domain::revocation::{Revocation, RevocationId, Shape, Target};
@@ -151,9 +151,9 @@ impl Entry {
                 let target = Some(format!("{} of {}", links.join(", "), linking.issuer));
                 Self { target, ..said(source, "linked", None, time) }
             }
-            Event::Heard { source, at, .. } => said(source, "heard", Some(*at), time),
-            Event::HeldBack(held) => held_back(held, held.missing.len(), "listing held back", time),
-            Event::HeldOn(on) => held_back(&on.held, on.missing, "another listing held back", time),
+            Event::Heartbeat { source, at, .. } => said(source, "heard", Some(*at), time),
+            Event::ListingHeld(held) => held_back(held, held.missing.len(), "listing held back", time),
+            Event::ListingHeldUpdated(on) => held_back(&on.held, on.missing, "another listing held back", time),
             Event::Released { source, cause, actor } => {
                 let cause = match cause {
                     ReleaseCause::Confirmed => "held listing confirmed",
@@ -229,7 +229,7 @@ fn about(kind: Kind, person: &PersonId, time: Timestamp) -> Entry {
 }
 
 /// What the guard did.
-fn held_back(held: &HeldBack, missing: usize, what: &str, time: Timestamp) -> Entry {
+fn held_back(held: &HeldListing, missing: usize, what: &str, time: Timestamp) -> Entry {
     let emptied = held.emptied.iter().map(|group| format!(", nobody in `{group}`")).collect::<String>();
     let numbers = format!("{missing} of {} people, {} memberships{emptied}", held.known, held.memberships);
     let target = match &held.because {

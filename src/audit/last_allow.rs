@@ -49,12 +49,12 @@ impl LastAllow {
 }
 
 #[derive(Debug)]
-struct Seen {
+struct PersonAllows {
     person: PersonId,
     services: Vec<(Arc<str>, Timestamp)>,
 }
 
-impl Seen {
+impl PersonAllows {
     fn latest(&self) -> Timestamp {
         self.services.iter().map(|(_, time)| *time).max().unwrap_or(Timestamp::MIN)
     }
@@ -68,7 +68,7 @@ impl Seen {
     }
 }
 
-type Shard = HashMap<Key, Seen>;
+type Shard = HashMap<Key, PersonAllows>;
 
 /// The table.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl LastAllows {
         (key, self.shards.get(index).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// Notes that this person was let through. Answers whom that pushed out of the table.
+    /// KeyValueStore that this person was let through. Answers whom that pushed out of the table.
     #[must_use]
     pub fn touch(&self, person: &PersonId, service: &Arc<str>, time: Timestamp) -> Vec<LastAllow> {
         let (key, Some(mut shard)) = self.find(person) else { return Vec::new() };
@@ -109,7 +109,7 @@ impl LastAllows {
             return Vec::new();
         }
         let pushed_out = if shard.len() < LARGEST_SHARD { None } else { push_out(&mut shard) };
-        shard.insert(key, Seen { person: person.clone(), services: vec![(service.clone(), time)] });
+        shard.insert(key, PersonAllows { person: person.clone(), services: vec![(service.clone(), time)] });
         pushed_out.map(|seen| seen.rows().collect()).unwrap_or_default()
     }
 
@@ -133,7 +133,7 @@ impl LastAllows {
         for shard in &self.shards {
             let rows: Vec<LastAllow> = {
                 let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-                shard.values().flat_map(Seen::rows).collect()
+                shard.values().flat_map(PersonAllows::rows).collect()
             };
             for row in rows {
                 if serde_json::to_writer(&mut lines, &row).is_ok() {
@@ -159,7 +159,7 @@ impl LastAllows {
     }
 }
 
-fn push_out(shard: &mut Shard) -> Option<Seen> {
+fn push_out(shard: &mut Shard) -> Option<PersonAllows> {
     let oldest = shard.iter().min_by_key(|(_, seen)| seen.latest()).map(|(key, _)| *key)?;
     shard.remove(&oldest)
 }

@@ -18,7 +18,7 @@ use super::files::{self, Mark, Side};
 use super::read::Lines;
 use super::record::{Kind, Record};
 use super::sink::{Decisions, Recorder, Shared, WAITING};
-use super::writer::Writer;
+use super::writer::TrailWriter;
 
 /// How a trail is kept.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub(super) struct Resumed {
 ///
 /// # Errors
 /// [`AuditError`]: nothing can be recorded, so nothing should be served.
-pub fn open(options: Options, now: Now) -> Result<(Recorder, Writer), AuditError> {
+pub fn open(options: Options, now: Now) -> Result<(Recorder, TrailWriter), AuditError> {
     let dir = &options.dir;
     let lock = files::lock(dir)?;
     let salt = match options.salt {
@@ -82,7 +82,7 @@ pub fn open(options: Options, now: Now) -> Result<(Recorder, Writer), AuditError
     let (file, length) = files::append_to(dir, &day)?;
     let resumed = Resumed { lock, head, audited, day, file, length };
     let (sender, receiver) = mpsc::channel(WAITING);
-    let mut writer = Writer::new(options, resumed, shared.clone(), receiver, now);
+    let mut writer = TrailWriter::new(options, resumed, shared.clone(), receiver, now);
     for note in notes {
         writer.append(Entry { reason: Some(note), ..Entry::new(Kind::Recovered, now.wall) });
     }

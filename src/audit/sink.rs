@@ -23,7 +23,7 @@ use super::entry::{Entry, Facts, concerned};
 use super::last_allow::{LastAllow, LastAllows};
 use super::record::{CredentialRef, DecisionId, DecisionIds, Record};
 use super::ring::{Recent, Ring};
-use super::summary::{Likeness, Noted, Repeats};
+use super::summary::{AggregationKey, Noted, Repeats};
 
 /// Messages that may wait: about a second of checks under attack, every one of a different credential
 /// (5,000/s), and room for lifecycle records beside them.
@@ -195,7 +195,7 @@ impl Recorder {
         if !known {
             shared.repeats.nobody(decision, facts.time);
         } else {
-            let like = Likeness::of(decision);
+            let like = AggregationKey::of(decision);
             match shared.repeats.note(&like, facts.time, entry) {
                 Noted::First(entry) => {
                     let Err(error) = self.sender.try_send(Message::Entry(entry)) else { return None };

@@ -20,14 +20,14 @@ const LARGEST_SHARD: usize = 1024;
 /// What makes two decisions alike: credential (if it is known whose it is), service, reason, and what became
 /// of the request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Likeness {
+pub struct AggregationKey {
     credential: Option<[u8; 32]>,
     service: Arc<str>,
     reason: Reason,
     decision: &'static str,
 }
 
-impl Likeness {
+impl AggregationKey {
     /// What this decision is like.
     #[must_use]
     pub fn of(decision: &Decision) -> Self {
@@ -79,7 +79,7 @@ impl Count {
     }
 }
 
-type Shard = HashMap<Likeness, Count, BuildHasherDefault<DefaultHasher>>;
+type Shard = HashMap<AggregationKey, Count, BuildHasherDefault<DefaultHasher>>;
 
 /// Counts of the current minute.
 #[derive(Debug)]
@@ -99,15 +99,15 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 }
 
 impl Repeats {
-    fn shard(&self, like: &Likeness) -> Option<MutexGuard<'_, Shard>> {
+    fn shard(&self, like: &AggregationKey) -> Option<MutexGuard<'_, Shard>> {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(like);
         let shards = u64::try_from(self.shards.len()).unwrap_or(1);
         let index = usize::try_from(hash.checked_rem(shards)?).ok()?;
         self.shards.get(index).map(lock)
     }
 
-    /// Notes a decision about somebody or something known.
-    pub fn note(&self, like: &Likeness, time: Timestamp, entry: impl FnOnce() -> Entry) -> Noted {
+    /// KeyValueStore a decision about somebody or something known.
+    pub fn note(&self, like: &AggregationKey, time: Timestamp, entry: impl FnOnce() -> Entry) -> Noted {
         let Some(mut shard) = self.shard(like) else { return Noted::Full(Box::new(entry())) };
         if let Some(count) = shard.get_mut(like) {
             count.add(time);
@@ -124,7 +124,7 @@ impl Repeats {
     }
 
     /// Counts a decision that was noted as first, but could not be recorded at once.
-    pub fn again(&self, like: &Likeness, time: Timestamp) -> bool {
+    pub fn again(&self, like: &AggregationKey, time: Timestamp) -> bool {
         self.shard(like).is_some_and(|mut shard| match shard.get_mut(like) {
             Some(count) => {
                 count.add(time);
@@ -136,7 +136,7 @@ impl Repeats {
 
     /// Counts a denial of nobody known. Bounded by itself: services and reasons are closed sets.
     pub fn nobody(&self, decision: &Decision, time: Timestamp) {
-        let like = Likeness { credential: None, ..Likeness::of(decision) };
+        let like = AggregationKey { credential: None, ..AggregationKey::of(decision) };
         let detail = told(decision);
         let mut shard = lock(&self.nobody);
         let count = shard.entry(like).or_insert_with(|| Count {

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::credential::{CredentialKind, Identity, Party, Verified};
+use crate::domain::credential::{CredentialKind, Identity, Principal, Verified};
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::detail::Detail;
 use crate::domain::event::{Epoch, Event, NewEvent, Recorded};
@@ -22,7 +22,7 @@ use super::read::{Filter, query};
 use super::record::{DecisionId, Kind, Record};
 use super::sink::{Decisions, Recorder, Shared, Stopped, WAITING};
 use super::verify::{Wrong, verify};
-use super::writer::Writer;
+use super::writer::TrailWriter;
 
 /// 2026-03-01T12:00:00Z
 const NOON: i64 = 1_772_366_400;
@@ -49,7 +49,7 @@ fn options(dir: &Path) -> Options {
     }
 }
 
-fn started(dir: &Path, seconds: i64) -> (Recorder, Writer) {
+fn started(dir: &Path, seconds: i64) -> (Recorder, TrailWriter) {
     open(options(dir), now(seconds)).unwrap()
 }
 
@@ -87,7 +87,7 @@ fn token(digest: u8) -> Arc<Verified> {
         groups: vec![],
         flaw: None,
         detail: None,
-        owner: Party::default(),
+        owner: Principal::default(),
         actors: vec![],
     }))
 }
@@ -326,7 +326,7 @@ async fn a_disk_that_refuses_is_counted_and_asked_again() {
     let lock = files::lock(dir.path()).unwrap();
     let resumed =
         Resumed { lock, head: Head::default(), audited: None, day: "2026-03-01".into(), file: full, length: 0 };
-    let writer = Writer::new(options(dir.path()), resumed, shared, receiver, now(0));
+    let writer = TrailWriter::new(options(dir.path()), resumed, shared, receiver, now(0));
     let thread = std::thread::spawn(move || writer.run());
     reload(&recorder, 1, "one").await;
     reload(&recorder, 2, "two").await;

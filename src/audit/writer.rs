@@ -29,9 +29,9 @@ const PATIENCE_BYTES: usize = 8 * 1024 * 1024;
 const LAZY: Duration = Duration::from_secs(1);
 const MINUTE: i64 = 60_000;
 
-/// Seals records and appends them. [`Writer::run`] is the whole of its life.
+/// Seals records and appends them. [`TrailWriter::run`] is the whole of its life.
 #[derive(Debug)]
-pub struct Writer {
+pub struct TrailWriter {
     options: Options,
     shared: Arc<Shared>,
     receiver: mpsc::Receiver<Message>,
@@ -58,7 +58,7 @@ pub struct Writer {
     minute: i64,
 }
 
-impl Writer {
+impl TrailWriter {
     pub(super) fn new(
         options: Options,
         resumed: Resumed,

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::Authenticator;
 use super::cache::{Proven, keep};
 use super::claims;
-use crate::domain::credential::{CredentialKind, Foreign, Identity, Shown, Verified};
+use crate::domain::credential::{CredentialKind, CredentialOutcome, Foreign, Identity, Verified};
 use crate::domain::detail::Detail;
 use crate::domain::issuer::{Algorithm, IssuerRules};
 use crate::domain::reason::Reason;
@@ -80,7 +80,7 @@ enum Claimed {
 
 impl Authenticator {
     /// What the value of this header shows; `None`: nothing.
-    pub(super) async fn bearer(&self, header: &str, value: &[u8], now: Now) -> Option<Shown> {
+    pub(super) async fn bearer(&self, header: &str, value: &[u8], now: Now) -> Option<CredentialOutcome> {
         match form(value) {
             Form::Empty => None,
             Form::Malformed(why) => Some(malformed(Detail::new(format!("header `{header}` {why}")), digest(value))),
@@ -90,7 +90,7 @@ impl Authenticator {
     }
 
     /// Another scheme, or an opaque token. A token of ours somewhere in it is ours all the same.
-    fn other(&self, header: &str, text: &str) -> Shown {
+    fn other(&self, header: &str, text: &str) -> CredentialOutcome {
         let mut found = foreign(Foreign::Other, None);
         for piece in text.split([' ', ',', ';', '=', '"']).filter(|piece| jws::claims_to_be_one(piece)) {
             match self.split(piece).and_then(|compact| self.claimed(&compact)) {
@@ -122,7 +122,7 @@ impl Authenticator {
     }
 
     /// A JWT that stands alone: the cache, or the whole way.
-    async fn token(&self, token: &str, now: Now) -> Shown {
+    async fn token(&self, token: &str, now: Now) -> CredentialOutcome {
         let digest = digest(token.as_bytes());
         if let Some(proven) = self.cache.get(&digest)
             && let Some(ring) = self.rings.at(proven.verified.issuer_index)
@@ -132,9 +132,9 @@ impl Authenticator {
             if planted(Fault::CacheHoldsAllow) {
                 let mut identity = Identity::clone(&proven.verified);
                 identity.owner.look_ups.clear();
-                return Shown::Verified(Arc::new(Verified::attest(identity)));
+                return CredentialOutcome::Verified(Arc::new(Verified::attest(identity)));
             }
-            return Shown::Verified(proven.verified);
+            return CredentialOutcome::Verified(proven.verified);
         }
         let compact = match self.split(token) {
             Ok(compact) => compact,
@@ -161,7 +161,7 @@ impl Authenticator {
                 self.seen.note(&verified);
                 let (algorithm, keep) = (header.algorithm, keep(left));
                 self.cache.put(digest, Proven { verified: Arc::clone(&verified), key, algorithm, keep });
-                Shown::Verified(verified)
+                CredentialOutcome::Verified(verified)
             }
         }
     }
@@ -197,7 +197,7 @@ impl Authenticator {
             let words = format!("the signature algorithm is none of the `algorithms` of issuer `{}`", rules.name);
             return Err((Reason::BadSignature, Some(Detail::new(words).found(header.algorithm.name()))));
         }
-        let key = match judge(ring, compact, &header) {
+        let key = match verify_signature(ring, compact, &header) {
             Err(error) => again(ring, compact, &header, error, now).await,
             proven => proven,
         };
@@ -237,7 +237,7 @@ fn allows(rules: &IssuerRules, algorithm: Algorithm) -> bool {
 }
 
 /// One look at the keys that are there.
-fn judge(ring: &KeyRing, compact: &Compact<'_>, header: &Header) -> Result<Thumbprint, Unverified> {
+fn verify_signature(ring: &KeyRing, compact: &Compact<'_>, header: &Header) -> Result<Thumbprint, Unverified> {
     let keys = ring.keys().ok_or_else(|| Unverified::NoKeys(ring.trouble()))?;
     keys.verify(compact, header)
 }
@@ -258,19 +258,19 @@ async fn again(
     if !ring.ask(unknown, now).await {
         return Err(error);
     }
-    judge(ring, compact, header)
+    verify_signature(ring, compact, header)
 }
 
-fn foreign(what: Foreign, issuer: Option<Box<str>>) -> Shown {
-    Shown::Foreign { what, issuer }
+fn foreign(what: Foreign, issuer: Option<Box<str>>) -> CredentialOutcome {
+    CredentialOutcome::Foreign { what, issuer }
 }
 
-fn malformed(detail: Detail, digest: [u8; 32]) -> Shown {
+fn malformed(detail: Detail, digest: [u8; 32]) -> CredentialOutcome {
     rejected(Reason::MalformedCredentials, Some(detail), digest)
 }
 
-fn rejected(reason: Reason, detail: Option<Detail>, digest: [u8; 32]) -> Shown {
-    Shown::Rejected { kind: CredentialKind::Bearer, reason, digest, detail: detail.map(Arc::new) }
+fn rejected(reason: Reason, detail: Option<Detail>, digest: [u8; 32]) -> CredentialOutcome {
+    CredentialOutcome::Rejected { kind: CredentialKind::Bearer, reason, digest, detail: detail.map(Arc::new) }
 }
 
 /// SHA-256 of a credential as shown.

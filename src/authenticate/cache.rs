@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use moka::Expiry;
 use moka::sync::Cache;
 
-use crate::domain::credential::{LinkKeys, Party, Verified};
+use crate::domain::credential::{LinkKeys, Principal, Verified};
 use crate::domain::issuer::Algorithm;
 use crate::domain::key::NameKey;
 use crate::jose::jwks::Thumbprint;
@@ -98,10 +98,10 @@ pub(super) fn keep(left: Duration) -> Duration {
 }
 
 /// Bytes that an entry takes, roughly; at least a share of all that bounds the number of entries too.
-fn of_party(party: &Party) -> usize {
+fn of_party(party: &Principal) -> usize {
     let links = party.links.iter().chain(&party.retired);
     let links: usize = links.map(|link| size_of::<LinkKeys>() + link.value.len()).sum();
-    size_of::<Party>() + party.look_ups.len() * 24 + party.names.len() * size_of::<NameKey>() + links
+    size_of::<Principal>() + party.look_ups.len() * 24 + party.names.len() * size_of::<NameKey>() + links
 }
 
 fn weight(verified: &Verified) -> u32 {

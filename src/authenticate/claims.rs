@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::domain::claim::ClaimName;
-use crate::domain::credential::{CredentialKind, Identity, LinkKeys, Party};
+use crate::domain::credential::{CredentialKind, Identity, LinkKeys, Principal};
 use crate::domain::detail::Detail;
 use crate::domain::issuer::{ClaimNames, IssuerRules};
 use crate::domain::key::{Key, KeyKind, Keyer, LinkKey, NameKey};
@@ -121,7 +121,7 @@ impl Reader<'_> {
     }
 
     /// Everything under which whoever these claims describe may be revoked.
-    fn party(&self, claims: &Claims<'_>, speaker: Speaker<'_>) -> Party {
+    fn party(&self, claims: &Claims<'_>, speaker: Speaker<'_>) -> Principal {
         let (issuer, names) = (speaker.issuer, speaker.names);
         let mut look_ups = vec![(TargetKind::Issuer, self.keyer.key(KeyKind::Issuer, &[issuer]))];
         let mut names_of: Vec<NameKey> = Vec::new();
@@ -150,7 +150,7 @@ impl Reader<'_> {
         look_ups.dedup();
         names_of.sort_unstable();
         names_of.dedup();
-        Party { look_ups, names: names_of, links, retired: self.retired_links(claims, issuer) }
+        Principal { look_ups, names: names_of, links, retired: self.retired_links(claims, issuer) }
     }
 
     /// The rules by which the sources of the speaker compare an attribute that every person has a place for.
@@ -215,7 +215,7 @@ impl Reader<'_> {
     }
 
     /// The chain of `act` (RFC 8693 section 4.1), nearest first.
-    fn actors(&self, claims: &Claims<'_>, owner: Speaker<'_>) -> Vec<Party> {
+    fn actors(&self, claims: &Claims<'_>, owner: Speaker<'_>) -> Vec<Principal> {
         let mut actors = Vec::new();
         let mut next = claims.actor(1);
         while let Some(actor) = next {
@@ -295,7 +295,7 @@ fn flawed(index: u16, digest: [u8; 32]) -> Identity {
         groups: Vec::new(),
         flaw: Some(Reason::BadClaims),
         detail: None,
-        owner: Party::default(),
+        owner: Principal::default(),
         actors: Vec::new(),
     }
 }

@@ -52,7 +52,7 @@ fn claims() -> Value {
     json!({ "iss": ISSUER, "sub": "alice", "aud": "mesh", "exp": NOW + 300, "iat": NOW })
 }
 
-async fn shown(by: &Authenticator, headers: &[(&str, &str)]) -> Vec<Shown> {
+async fn shown(by: &Authenticator, headers: &[(&str, &str)]) -> Vec<CredentialOutcome> {
     let headers = crate::request::Headers::from_pairs(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
     by.authenticate(&Request { headers, ..Request::default() }, now()).await
 }
@@ -61,10 +61,12 @@ async fn shown(by: &Authenticator, headers: &[(&str, &str)]) -> Vec<Shown> {
 async fn verdict(by: &Authenticator, authorization: &str) -> &'static str {
     match shown(by, &[("authorization", authorization)]).await.as_slice() {
         [] => "nothing",
-        [Shown::Verified(verified)] => verified.flaw.or(verified.dates(now())).map_or("verified", Reason::code),
-        [Shown::Rejected { kind: CredentialKind::Bearer, reason, .. }] => reason.code(),
-        [Shown::Foreign { what: Foreign::Jwt, .. }] => "foreign jwt",
-        [Shown::Foreign { what: Foreign::Other, .. }] => "foreign",
+        [CredentialOutcome::Verified(verified)] => {
+            verified.flaw.or(verified.dates(now())).map_or("verified", Reason::code)
+        }
+        [CredentialOutcome::Rejected { kind: CredentialKind::Bearer, reason, .. }] => reason.code(),
+        [CredentialOutcome::Foreign { what: Foreign::Jwt, .. }] => "foreign jwt",
+        [CredentialOutcome::Foreign { what: Foreign::Other, .. }] => "foreign",
         more => panic!("{more:?}"),
     }
 }
@@ -182,7 +184,10 @@ async fn with_another_header_configured_authorization_counts_too() {
     let forged = Signer::new("a", 2).sign(&claims());
     let found = shown(&by, &[("x-token", &token), ("authorization", &format!("Bearer {forged}"))]).await;
     assert!(
-        matches!(&found[..], [Shown::Verified(_), Shown::Rejected { reason: Reason::BadSignature, .. }]),
+        matches!(
+            &found[..],
+            [CredentialOutcome::Verified(_), CredentialOutcome::Rejected { reason: Reason::BadSignature, .. }]
+        ),
         "{found:?}"
     );
 }
@@ -198,7 +203,7 @@ async fn an_expired_or_flawed_token_is_still_proven() {
     let mut flawed = claims();
     flawed["exp"] = json!("tomorrow");
     let found = shown(&by, &[("authorization", &signer().sign(&flawed))]).await;
-    let [Shown::Verified(verified)] = &found[..] else { panic!("{found:?}") };
+    let [CredentialOutcome::Verified(verified)] = &found[..] else { panic!("{found:?}") };
     assert_eq!((verified.flaw, verified.subject.as_deref()), (Some(Reason::BadClaims), Some("alice")));
 }
 
@@ -211,7 +216,7 @@ async fn a_second_look_comes_from_the_cache_and_dates_are_judged_again() {
         assert_eq!((counters.hits(), counters.misses()), (hits, misses));
     }
     let found = shown(&by, &[("authorization", &token)]).await;
-    let [Shown::Verified(verified)] = &found[..] else { panic!("{found:?}") };
+    let [CredentialOutcome::Verified(verified)] = &found[..] else { panic!("{found:?}") };
     let later = Now::at(Timestamp::from_secs(NOW + 3600));
     assert_eq!(verified.dates(later), Some(Reason::Expired));
 }
@@ -288,7 +293,7 @@ pub(super) async fn identity(policy: Policy, header: Value, claims: &Value) -> I
     let (by, _) = offline(policy, Some(&jwks(&[&signer()])));
     let token = signer().sign_as(&header, claims.to_string().as_bytes());
     let found = shown(&by, &[("authorization", &format!("Bearer {token}"))]).await;
-    let [Shown::Verified(verified)] = &found[..] else { panic!("{found:?}") };
+    let [CredentialOutcome::Verified(verified)] = &found[..] else { panic!("{found:?}") };
     Identity::clone(verified)
 }
 
@@ -321,7 +326,7 @@ async fn a_rejection_says_which_key_is_missing_and_marks_what_was_claimed() {
     let told = async |header: Value| {
         let token = signer().sign_as(&header, claims().to_string().as_bytes());
         match shown(&by, &[("authorization", &token)]).await.as_slice() {
-            [Shown::Rejected { detail: Some(detail), .. }] => (detail.words().to_owned(), detail.told()),
+            [CredentialOutcome::Rejected { detail: Some(detail), .. }] => (detail.words().to_owned(), detail.told()),
             other => panic!("{other:?}"),
         }
     };
@@ -332,7 +337,7 @@ async fn a_rejection_says_which_key_is_missing_and_marks_what_was_claimed() {
     assert!(whole.contains("(claimed: alg ES256, kid x\\u{1b}]0;)"), "{whole}");
     let forged = Signer::new("a", 2).sign(&claims());
     let found = shown(&by, &[("authorization", &forged)]).await;
-    let [Shown::Rejected { detail: Some(detail), .. }] = found.as_slice() else { panic!("{found:?}") };
+    let [CredentialOutcome::Rejected { detail: Some(detail), .. }] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!(detail.words(), "the signature does not hold with the key that it could be by (issuer `corp`)");
     let (words, _) = told(json!({ "alg": "RS512" })).await;
     assert!(words.contains("there is no key for RS512; left out is key `wide`"), "{words}");

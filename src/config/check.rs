@@ -6,7 +6,7 @@
 use super::problem::{Problem, quoted};
 use super::table::{Key, Kind, Need, Section, Words};
 use super::text::Format;
-use super::tree::{Entry, Node, Place, Value};
+use super::tree::{Entry, Node, SourceLocation, Value};
 
 /// Checks a whole tree.
 #[must_use]
@@ -27,7 +27,7 @@ struct Check {
 }
 
 impl Check {
-    fn say(&mut self, place: &Place, path: &str, what: impl Into<String>) {
+    fn say(&mut self, place: &SourceLocation, path: &str, what: impl Into<String>) {
         self.problems.push(Problem { place: place.clone(), key: path.to_owned(), what: what.into() });
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use config::{Environment, Source};
 
 use super::problem::Problem;
-use super::tree::{Entry, Node, Place, Value};
+use super::tree::{Entry, Node, SourceLocation, Value};
 
 const PREFIX: &str = "OFFBOARD";
 const SEPARATOR: &str = "__";
@@ -25,7 +25,7 @@ pub fn lay_over(root: &mut Node, overrides: &BTreeMap<String, String>) -> Vec<Pr
     let mut problems = vec![];
     let mut laid = BTreeMap::new();
     for (name, value) in overrides {
-        let place = Place::whole(&format!("environment {name}").into());
+        let place = SourceLocation::whole(&format!("environment {name}").into());
         let mut say =
             |what: &str| problems.push(Problem { place: place.clone(), key: String::new(), what: what.to_owned() });
         let Some(key) = key(name) else {
@@ -36,7 +36,10 @@ pub fn lay_over(root: &mut Node, overrides: &BTreeMap<String, String>) -> Vec<Pr
             say(&format!("given twice, also as {other}"));
             continue;
         }
-        let node = Node { value: Value::Scalar { text: value.clone(), plain: true }, place: Place::whole(&place.file) };
+        let node = Node {
+            value: Value::Scalar { text: value.clone(), plain: true },
+            place: SourceLocation::whole(&place.file),
+        };
         if let Err(what) = put(root, &key, node) {
             say(what);
         }
@@ -80,7 +83,7 @@ fn put(node: &mut Node, key: &[String], value: Node) -> Result<(), &'static str>
 
 /// A key that the files do not have, with the sections on the way to it.
 fn planted(first: &str, rest: &[String], value: Node) -> Entry {
-    let place = Place::whole(&Arc::clone(&value.place.file));
+    let place = SourceLocation::whole(&Arc::clone(&value.place.file));
     let node = match rest.split_first() {
         None => value,
         Some((next, rest)) => Node { value: Value::Map(vec![planted(next, rest, value)]), place: place.clone() },

@@ -10,7 +10,7 @@ use super::check::join;
 use super::problem::Problem;
 use super::table::{Key, Kind, Need, Section};
 use super::text::Format;
-use super::tree::{Entry, Node, Place, Value};
+use super::tree::{Entry, Node, SourceLocation, Value};
 use crate::domain::claim::ClaimName;
 
 /// What reading gathers besides values.
@@ -41,7 +41,7 @@ pub struct Item<'a> {
     /// Its path.
     pub path: String,
     /// Where it stands.
-    pub place: &'a Place,
+    pub place: &'a SourceLocation,
 }
 
 impl<'a> Fields<'a> {
@@ -53,14 +53,14 @@ impl<'a> Fields<'a> {
 
     /// Where the section stands, if it does.
     #[must_use]
-    pub fn place(&self) -> Option<&'a Place> {
+    pub fn place(&self) -> Option<&'a SourceLocation> {
         self.node.map(|node| &node.place)
     }
 
     /// Where the section stands, in words.
     #[must_use]
     pub fn stands_at(&self) -> String {
-        self.place().map(Place::to_string).unwrap_or_default()
+        self.place().map(SourceLocation::to_string).unwrap_or_default()
     }
 
     fn key(&self, name: &'static str) -> Option<&'static Key> {
@@ -228,7 +228,7 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn indices(sections: &[Self], first: u16) -> BTreeMap<&'a str, u16> {
         let mut indices = BTreeMap::new();
-        let mut places: BTreeMap<&str, &Place> = BTreeMap::new();
+        let mut places: BTreeMap<&str, &SourceLocation> = BTreeMap::new();
         for (section, index) in sections.iter().zip(first..=u16::MAX) {
             let (Some(name), Some(place)) = (section.text("name"), section.place()) else { continue };
             match places.get(name) {

@@ -2,7 +2,7 @@
 
 use super::check::join;
 use super::problem::Problem;
-use super::tree::{Entry, Node, Place, Value};
+use super::tree::{Entry, Node, SourceLocation, Value};
 
 /// Merges trees in their order.
 ///
@@ -11,7 +11,7 @@ use super::tree::{Entry, Node, Place, Value};
 pub fn merge(trees: impl IntoIterator<Item = Node>) -> (Node, Vec<Problem>) {
     let mut problems = vec![];
     let mut trees = trees.into_iter();
-    let empty = || Node { value: Value::Map(vec![]), place: Place::whole(&"configuration".into()) };
+    let empty = || Node { value: Value::Map(vec![]), place: SourceLocation::whole(&"configuration".into()) };
     let mut root = trees.next().unwrap_or_else(empty);
     for tree in trees {
         add(&mut root, tree, "", &mut problems);

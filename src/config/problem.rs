@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::tree::Place;
+use super::tree::SourceLocation;
 
 /// One thing that is wrong, or dangerous: `file:line: key: what`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where.
-    pub place: Place,
+    pub place: SourceLocation,
     /// The key, from the root: `issuers[0].audiences`. Empty where the whole file is meant.
     pub key: String,
     /// What is wrong.

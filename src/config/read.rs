@@ -13,7 +13,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Invalid, Problem};
-use super::tree::Place;
+use super::tree::SourceLocation;
 
 /// A file of the configuration is at most this long. A ConfigMap holds 1 MiB, all keys together.
 pub const MAX_FILE: u64 = 1024 * 1024;
@@ -125,7 +125,7 @@ impl Reading {
     }
 
     fn say(&mut self, name: &Path, what: impl Into<String>) {
-        let place = Place::whole(&name.to_string_lossy().as_ref().into());
+        let place = SourceLocation::whole(&name.to_string_lossy().as_ref().into());
         self.problems.push(Problem { place, key: String::new(), what: what.into() });
     }
 

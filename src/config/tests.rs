@@ -33,16 +33,16 @@ fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
     variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn judge(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Configuration, String> {
+fn configured(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Configuration, String> {
     parse(&inputs(files), &environment(variables)).map_err(|invalid| invalid.to_string())
 }
 
 fn good(text: &str) -> Configuration {
-    judge(&[("c.yaml", text)], &[]).unwrap_or_else(|errors| panic!("{errors}"))
+    configured(&[("c.yaml", text)], &[]).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn bad(text: &str) -> String {
-    judge(&[("c.yaml", text)], &[]).unwrap_err()
+    configured(&[("c.yaml", text)], &[]).unwrap_err()
 }
 
 const ISSUER: &str =
@@ -149,7 +149,7 @@ fn bad_configurations_say_exactly_what_is_wrong() {
     for case in ERRORS.split("### ").skip(1) {
         let (name, rest) = case.split_once('\n').unwrap();
         let (yaml, _) = rest.split_once("\n---\n").unwrap();
-        let said = judge(&[("c.yaml", yaml)], &[]).map(|_| "nothing".to_owned()).unwrap_or_else(|errors| errors);
+        let said = configured(&[("c.yaml", yaml)], &[]).map(|_| "nothing".to_owned()).unwrap_or_else(|errors| errors);
         found.push_str(&format!("### {name}\n{yaml}\n---\n{}\n\n", said.trim()));
     }
     golden("config-errors.txt", found.trim_end(), ERRORS.trim_end());
@@ -221,16 +221,16 @@ fn several_files_are_one_configuration() {
         ("b.yaml", "server: { ops: { listen: 127.0.0.1:0 } }\nrevocations:\n  - { person: b, reason: y }\n"),
         ("c.yaml", "# nothing\n"),
     ];
-    let configuration = judge(&files, &[]).unwrap();
+    let configuration = configured(&files, &[]).unwrap();
     assert_eq!(configuration.settings.server.drain, Duration::from_secs(5));
     assert_eq!(configuration.settings.server.ops.port(), 0);
     let places: Vec<_> = configuration.policy.revocations.unwrap().into_iter().map(|entry| entry.place).collect();
     assert_eq!(places, ["a.yaml:3", "b.yaml:3"]);
 
     let twice = [("a.yaml", "server:\n  drain: 5s\n"), ("b.yaml", "\nserver:\n  drain: 5s\n")];
-    assert_eq!(judge(&twice, &[]).unwrap_err(), "b.yaml:3: server.drain: given twice, first at a.yaml:2");
+    assert_eq!(configured(&twice, &[]).unwrap_err(), "b.yaml:3: server.drain: given twice, first at a.yaml:2");
     let kinds = [("a.yaml", "roles: []\n"), ("b.yaml", "roles: {}\n")];
-    assert!(judge(&kinds, &[]).unwrap_err().contains("b.yaml:1: roles: is a map here, but a list at a.yaml:1"));
+    assert!(configured(&kinds, &[]).unwrap_err().contains("b.yaml:1: roles: is a map here, but a list at a.yaml:1"));
 }
 
 #[test]
@@ -243,11 +243,11 @@ fn the_environment_overrides_scalars_outside_lists() {
         ("OFFBOARD_SERVER", "http://elsewhere"),
         ("PATH", "/bin"),
     ];
-    let configuration = judge(&files, &variables).unwrap();
+    let configuration = configured(&files, &variables).unwrap();
     assert_eq!(configuration.settings.server.drain, Duration::from_secs(7));
     assert_eq!(configuration.settings.audit.path, Path::new("/audit"));
     assert_eq!(configuration.policy.services[0].enforcement, Enforcement::Observe);
-    assert_ne!(configuration.hash, judge(&files, &[]).unwrap().hash);
+    assert_ne!(configuration.hash, configured(&files, &[]).unwrap().hash);
 
     let wrong = [
         ("OFFBOARD__SERVER", "x"),
@@ -258,7 +258,7 @@ fn the_environment_overrides_scalars_outside_lists() {
         ("OFFBOARD__COLOUR", "red"),
     ];
     let files = [("c.yaml", "server: { drain: 5s }\nrevocations: []\nenforcement: enforce\n")];
-    let said = judge(&files, &wrong).unwrap_err();
+    let said = configured(&files, &wrong).unwrap_err();
     let expected = [
         "environment OFFBOARD__COLOUR: unknown key",
         "environment OFFBOARD__ENFORCEMENT__X: unknown key: what stands there is no section",

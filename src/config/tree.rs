@@ -14,7 +14,7 @@ use super::problem::Problem;
 
 /// Where something stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceLocation {
     /// Name of the file, or `environment NAME`.
     pub file: Arc<str>,
     /// Line from 1; 0 where there are no lines.
@@ -23,7 +23,7 @@ pub struct Place {
     pub column: u64,
 }
 
-impl Place {
+impl SourceLocation {
     /// A whole file, or a variable of the environment.
     #[must_use]
     pub fn whole(file: &Arc<str>) -> Self {
@@ -41,7 +41,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             0 => f.write_str(&self.file),
@@ -56,7 +56,7 @@ pub struct Node {
     /// The value.
     pub value: Value,
     /// Where it stands; for an alias, where it is used.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// What a node holds.
@@ -96,7 +96,7 @@ pub struct Entry {
     /// The key.
     pub key: String,
     /// Where the key stands.
-    pub place: Place,
+    pub place: SourceLocation,
     /// Its value.
     pub node: Node,
 }
@@ -116,9 +116,9 @@ pub fn parse(file: &Arc<str>, text: &str) -> Result<Node, Vec<Problem>> {
     };
     let raw = match serde_saphyr::from_str_with_options::<Option<Spanned<Raw>>>(text, options) {
         Ok(Some(raw)) => raw,
-        Ok(None) => return Ok(Node { value: Value::Map(vec![]), place: Place::whole(file) }),
+        Ok(None) => return Ok(Node { value: Value::Map(vec![]), place: SourceLocation::whole(file) }),
         Err(serde_saphyr::Error::Eof { .. }) if blank(text) => {
-            return Ok(Node { value: Value::Map(vec![]), place: Place::whole(file) });
+            return Ok(Node { value: Value::Map(vec![]), place: SourceLocation::whole(file) });
         }
         Err(error) => return Err(vec![not_yaml(file, &error)]),
     };
@@ -140,7 +140,8 @@ fn blank(text: &str) -> bool {
 }
 
 fn not_yaml(file: &Arc<str>, error: &serde_saphyr::Error) -> Problem {
-    let place = error.location().map_or_else(|| Place::whole(file), |location| Place::at(file, location));
+    let place =
+        error.location().map_or_else(|| SourceLocation::whole(file), |location| SourceLocation::at(file, location));
     let what = match error {
         serde_saphyr::Error::MultipleDocuments { .. } => "more than one document in a file".to_owned(),
         other => {
@@ -230,7 +231,7 @@ struct Planting<'a> {
 
 impl Planting<'_> {
     fn node(&mut self, raw: Spanned<Raw>) -> Node {
-        let place = Place::at(self.file, raw.referenced);
+        let place = SourceLocation::at(self.file, raw.referenced);
         let value = match raw.value {
             Raw::Null => Value::Null,
             Raw::Plain(text) => Value::Scalar { text: self.written(raw.defined).unwrap_or(text), plain: true },
@@ -245,7 +246,7 @@ impl Planting<'_> {
         let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
         let mut seen = std::collections::HashMap::new();
         for (key, value) in raw {
-            let place = Place::at(self.file, key.referenced);
+            let place = SourceLocation::at(self.file, key.referenced);
             if let Some(first) = seen.insert(key.value.clone(), place.clone()) {
                 let what = format!("given twice, first at {first}");
                 self.problems.push(Problem { place: place.clone(), key: key.value.clone(), what });

@@ -41,7 +41,7 @@ pub enum Mode {
 pub struct Watcher {
     paths: Vec<PathBuf>,
     poll: Duration,
-    seen: Option<Seen>,
+    seen: Option<ReadState>,
     /// The last look showed nothing new, at this time.
     same: Option<Instant>,
     /// Something happened that no reading has followed yet. Survives a cancelled [`Watcher::next`].
@@ -56,7 +56,7 @@ pub struct Watcher {
 type Identity = (u64, u64);
 
 #[derive(PartialEq, Eq)]
-enum Seen {
+enum ReadState {
     Good(String),
     Bad(Invalid),
 }
@@ -67,7 +67,7 @@ impl Watcher {
     pub fn new(paths: Vec<PathBuf>, inputs: Option<&Inputs>, poll: Duration) -> Self {
         // One place is enough: an event is a reason to look, and many are no better a reason.
         let (sender, events) = mpsc::channel(1);
-        let seen = inputs.map(|inputs| Seen::Good(inputs.hash(&BTreeMap::new())));
+        let seen = inputs.map(|inputs| ReadState::Good(inputs.hash(&BTreeMap::new())));
         // What changed between that reading and now shows at once.
         let pending = true;
         let poll = poll.max(SHORTEST_POLL);
@@ -105,8 +105,8 @@ impl Watcher {
             let Ok(read) = tokio::task::spawn_blocking(move || read::read(&paths)).await else { continue };
             self.pending = false;
             let seen = match &read {
-                Ok(inputs) => Seen::Good(inputs.hash(&BTreeMap::new())),
-                Err(invalid) => Seen::Bad(invalid.clone()),
+                Ok(inputs) => ReadState::Good(inputs.hash(&BTreeMap::new())),
+                Err(invalid) => ReadState::Bad(invalid.clone()),
             };
             if self.seen.as_ref() != Some(&seen) {
                 (self.seen, self.same) = (Some(seen), None);

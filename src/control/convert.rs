@@ -2,13 +2,13 @@
 
 use tonic::Status;
 
+use crate::domain::command::{Refused, RevokeRequest};
 use crate::domain::event::{EndCause, Epoch, Exemption};
-use crate::domain::inbox::{Refused, RevokeRequest};
 use crate::domain::revocation::{RevocationId, Shape, Target};
 use crate::domain::time::Timestamp;
 
 use super::proto;
-use super::views::{Explanation, IssuerView, LeftOutKeyView, PersonView, PreviewView, RevocationView, StatusView};
+use super::views::{Explanation, IssuerView, PersonView, PreviewView, RevocationView, StatusView, UnusableKeyView};
 
 /// A refusal in words for whoever asked, under the code that belongs to it.
 #[must_use]
@@ -223,7 +223,7 @@ pub fn person(view: PersonView) -> proto::Person {
 /// The state of a replica.
 #[must_use]
 pub fn status(view: StatusView) -> proto::GetStatusResponse {
-    let key = |LeftOutKeyView { number, kid, reason }| proto::LeftOutKey { number, kid, reason };
+    let key = |UnusableKeyView { number, kid, reason }| proto::LeftOutKey { number, kid, reason };
     let issuer = |view: IssuerView| proto::IssuerStatus {
         name: view.name,
         keys: view.keys,

@@ -41,7 +41,7 @@ pub struct Call {
 
 /// Where calls are recorded.
 #[async_trait]
-pub trait Ledger: Send + Sync + 'static {
+pub trait CallAudit: Send + Sync + 'static {
     /// Records a call. A call that cannot be recorded is not carried out: the ledger says which must be.
     ///
     /// # Errors
@@ -86,22 +86,22 @@ impl Bootstrap {
 
 /// Proves callers, and lets them through to what they have a right to. A [`tower::Layer`] for the whole server.
 #[derive(Clone)]
-pub struct Guard {
+pub struct CallGuard {
     bootstrap: Option<Bootstrap>,
-    ledger: Arc<dyn Ledger>,
+    call_audit: Arc<dyn CallAudit>,
 }
 
-impl fmt::Debug for Guard {
+impl fmt::Debug for CallGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Guard")
+        f.write_str("CallGuard")
     }
 }
 
-impl Guard {
+impl CallGuard {
     /// A guard; without a bootstrap token it refuses everybody.
     #[must_use]
-    pub fn new(bootstrap: Option<Bootstrap>, ledger: Arc<dyn Ledger>) -> Self {
-        Self { bootstrap, ledger }
+    pub fn new(bootstrap: Option<Bootstrap>, call_audit: Arc<dyn CallAudit>) -> Self {
+        Self { bootstrap, call_audit }
     }
 
     /// Who asks, if they may call this method.
@@ -116,7 +116,7 @@ impl Guard {
         };
         if actor.is_some() {
             tracing::warn!(control.method = path, "the bootstrap token was used");
-            self.ledger.bootstrap_used();
+            self.call_audit.bootstrap_used();
         }
         match (actor, refused) {
             (Some(actor), None) => Ok(Caller { actor: actor.into(), method: path.into() }),
@@ -124,7 +124,7 @@ impl Guard {
                 let (code, why) = refused.unwrap_or((Code::Unauthenticated, "not proven"));
                 // Refused in any case: a ledger that is down changes nothing about it.
                 let _recorded = self
-                    .ledger
+                    .call_audit
                     .called(Call {
                         actor: actor.map(str::to_owned),
                         method: path.chars().take(LONGEST).collect(),
@@ -162,7 +162,7 @@ fn holds(actor: &str, _right: Right) -> bool {
 }
 
 /// Records a call that was let through, before anything is done.
-pub(super) async fn note(ledger: &dyn Ledger, caller: &Caller, target: Option<String>) -> Result<(), Status> {
+pub(super) async fn note(call_audit: &dyn CallAudit, caller: &Caller, target: Option<String>) -> Result<(), Status> {
     let call = Call {
         actor: Some(caller.actor.to_string()),
         method: caller.method.to_string(),
@@ -170,10 +170,10 @@ pub(super) async fn note(ledger: &dyn Ledger, caller: &Caller, target: Option<St
         refused: None,
         alarm: &*caller.actor == BOOTSTRAP,
     };
-    ledger.called(call).await.map_err(|why| Status::unavailable(format!("the call could not be recorded: {why}")))
+    call_audit.called(call).await.map_err(|why| Status::unavailable(format!("the call could not be recorded: {why}")))
 }
 
-impl<S> tower::Layer<S> for Guard {
+impl<S> tower::Layer<S> for CallGuard {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
@@ -181,10 +181,10 @@ impl<S> tower::Layer<S> for Guard {
     }
 }
 
-/// A service behind a [`Guard`].
+/// A service behind a [`CallGuard`].
 #[derive(Clone, Debug)]
 pub struct Guarded<S> {
-    guard: Guard,
+    guard: CallGuard,
     inner: S,
 }
 

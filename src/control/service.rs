@@ -7,11 +7,11 @@ use std::sync::Arc;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
-use crate::domain::inbox::{Command, Done, Inbox};
+use crate::domain::command::{Command, Done, WriterHandle};
 use crate::domain::person::{self, PersonId};
 use crate::domain::revocation::{RevocationId, Target};
 
-use super::guard::{Caller, Ledger, note};
+use super::guard::{CallAudit, Caller, note};
 use super::proto::control_server::{Control, ControlServer};
 use super::views::{PeopleFilter, PersonView, Question, RevocationFilter, Views};
 use super::{convert, proto, sources};
@@ -19,13 +19,13 @@ use super::{convert, proto, sources};
 /// People on a page where the caller does not say, and at most.
 const PAGE: usize = 1000;
 
-/// The service `offboard.v1.Control`. To be served behind a [`super::guard::Guard`]: a call that did not pass
+/// The service `offboard.v1.Control`. To be served behind a [`super::guard::CallGuard`]: a call that did not pass
 /// one is refused.
 #[derive(Clone)]
 pub struct Operator {
-    inbox: Inbox,
+    writer: WriterHandle,
     views: Arc<dyn Views>,
-    ledger: Arc<dyn Ledger>,
+    call_audit: Arc<dyn CallAudit>,
 }
 
 impl fmt::Debug for Operator {
@@ -35,10 +35,10 @@ impl fmt::Debug for Operator {
 }
 
 impl Operator {
-    /// The service: writes go through `inbox`, reads come from `views`, every call is recorded in `ledger`.
+    /// The service: writes go through `writer`, reads come from `views`, every call is recorded in `call_audit`.
     #[must_use]
-    pub fn new(inbox: Inbox, views: Arc<dyn Views>, ledger: Arc<dyn Ledger>) -> Self {
-        Self { inbox, views, ledger }
+    pub fn new(writer: WriterHandle, views: Arc<dyn Views>, call_audit: Arc<dyn CallAudit>) -> Self {
+        Self { writer, views, call_audit }
     }
 
     /// As tonic serves it.
@@ -51,13 +51,13 @@ impl Operator {
     async fn enter<T>(&self, request: &Request<T>, target: Option<String>) -> Result<Caller, Status> {
         let caller = request.extensions().get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Status::unauthenticated("the call was not proven"))?;
-        note(&*self.ledger, &caller, target).await?;
+        note(&*self.call_audit, &caller, target).await?;
         Ok(caller)
     }
 
     /// Asks the writer; answered when it is durable and enforced (law 5).
     async fn ask(&self, command: Command) -> Result<Done, Status> {
-        self.inbox.ask(command, self.views.now()).await.map_err(|refused| convert::refused(&refused))
+        self.writer.ask(command, self.views.now()).await.map_err(|refused| convert::refused(&refused))
     }
 
     /// Everybody whom a REF means: one per source.
@@ -262,7 +262,7 @@ impl Control for Operator {
         let listing = held.map(|held| held.at);
         let mut people = Vec::new();
         let epoch = loop {
-            let done = self.ask(sources::judge(request.get_ref(), listing, &caller.actor)).await?;
+            let done = self.ask(sources::verdict_on_listing(request.get_ref(), listing, &caller.actor)).await?;
             people.extend(done.persons.iter().map(ToString::to_string));
             if !done.more {
                 break done.epoch;

@@ -4,7 +4,7 @@ use tonic::Status;
 
 use super::views::{FindingView, SourceView};
 use super::{convert, proto};
-use crate::domain::inbox::{Command, Verdict};
+use crate::domain::command::{Command, Verdict};
 use crate::domain::time::Timestamp;
 
 /// People of a held listing that are named.
@@ -66,7 +66,7 @@ pub fn named(sources: Vec<SourceView>, name: &str) -> Result<SourceView, Status>
 
 /// What to ask of the writer for a verdict on a held listing.
 #[must_use]
-pub fn judge(request: &proto::JudgeSourceRequest, listing: Option<Timestamp>, actor: &str) -> Command {
+pub fn verdict_on_listing(request: &proto::JudgeSourceRequest, listing: Option<Timestamp>, actor: &str) -> Command {
     let verdict = if request.confirm { Verdict::Confirm } else { Verdict::Discard };
     Command::Judge { source: request.name.clone(), listing, verdict, actor: actor.to_owned() }
 }

@@ -12,14 +12,14 @@ use tonic::codegen::{Service as _, http};
 use tonic::{Code, Request, Status};
 use tower::{Layer as _, ServiceExt as _};
 
+use crate::domain::command::{Command, Done, Refused, WriterHandle};
 use crate::domain::event::Epoch;
-use crate::domain::inbox::{Command, Done, Inbox, Refused};
 use crate::domain::person::{Person, PersonId, Status as Of};
 use crate::domain::revocation::{RevocationId, Shape, Target};
 use crate::domain::time::{Now, Timestamp};
 
 use super::convert;
-use super::guard::{Bootstrap, Call, Caller, Guard, Ledger};
+use super::guard::{Bootstrap, Call, CallAudit, CallGuard, Caller};
 use super::proto;
 use super::proto::control_server::Control as _;
 use super::rights::{RIGHTS, needed};
@@ -32,10 +32,10 @@ use super::views::{
 const TOKEN: &str = "sealed-in-the-safe";
 
 #[derive(Default)]
-struct Notes(Mutex<Vec<Call>>, AtomicUsize);
+struct KeyValueStore(Mutex<Vec<Call>>, AtomicUsize);
 
 #[async_trait]
-impl Ledger for Notes {
+impl CallAudit for KeyValueStore {
     fn bootstrap_used(&self) {
         self.1.fetch_add(1, Ordering::Relaxed);
     }
@@ -49,7 +49,7 @@ impl Ledger for Notes {
 struct Full;
 
 #[async_trait]
-impl Ledger for Full {
+impl CallAudit for Full {
     fn bootstrap_used(&self) {}
 
     async fn called(&self, _: Call) -> Result<(), String> {
@@ -130,12 +130,12 @@ impl Views for Known {
 }
 
 /// A service whose writer answers everything with `answer`, and what the writer was asked.
-fn operator(answer: Result<Done, Refused>) -> (Operator, Arc<Notes>, Arc<Mutex<Vec<String>>>) {
-    let (inbox, mut letters) = Inbox::new();
+fn operator(answer: Result<Done, Refused>) -> (Operator, Arc<KeyValueStore>, Arc<Mutex<Vec<String>>>) {
+    let (writer, mut envelopes) = WriterHandle::new();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let seen = asked.clone();
     let thread = std::thread::spawn(move || {
-        while let Some(letter) = letters.blocking_recv() {
+        while let Some(letter) = envelopes.blocking_recv() {
             if let Command::Revoke(request) = &letter.command {
                 assert_eq!(request.actor, "bootstrap");
             }
@@ -144,8 +144,8 @@ fn operator(answer: Result<Done, Refused>) -> (Operator, Arc<Notes>, Arc<Mutex<V
         }
     });
     drop(thread);
-    let notes = Arc::new(Notes::default());
-    (Operator::new(inbox, Arc::new(Known), notes.clone()), notes, asked)
+    let notes = Arc::new(KeyValueStore::default());
+    (Operator::new(writer, Arc::new(Known), notes.clone()), notes, asked)
 }
 
 fn done() -> Done {
@@ -168,9 +168,9 @@ fn hash_of(token: &str) -> String {
 }
 
 /// What becomes of a call of `path` with these `authorization` headers.
-async fn called(path: &str, shown: &[&str], bootstrap: bool, notes: &Arc<Notes>) -> Code {
+async fn called(path: &str, shown: &[&str], bootstrap: bool, notes: &Arc<KeyValueStore>) -> Code {
     let hash = format!("{}\n", hash_of(TOKEN));
-    let guard = Guard::new(bootstrap.then(|| Bootstrap::from_hex(&hash).unwrap()), notes.clone());
+    let guard = CallGuard::new(bootstrap.then(|| Bootstrap::from_hex(&hash).unwrap()), notes.clone());
     let inner = tower::service_fn(|request: http::Request<()>| async move {
         assert!(request.extensions().get::<Caller>().is_some());
         assert!(request.headers().get("authorization").is_none(), "the token goes no further");
@@ -232,7 +232,7 @@ async fn the_matrix_of_callers_and_methods_is_golden() {
         let right = needed(path).map_or("-", super::rights::Right::word);
         writeln!(found, "{path} {right}").unwrap();
         for (name, shown, bootstrap) in &callers {
-            let notes = Arc::new(Notes::default());
+            let notes = Arc::new(KeyValueStore::default());
             let code = called(path, shown, *bootstrap, &notes).await;
             let calls = notes.0.lock().unwrap();
             let alarm = if calls.iter().any(|call| call.alarm) { " (alarmed)" } else { "" };
@@ -258,7 +258,7 @@ fn a_hash_is_64_hex_digits() {
 
 #[tokio::test]
 async fn each_use_of_the_bootstrap_token_counts_and_no_guess_does() {
-    let notes = Arc::new(Notes::default());
+    let notes = Arc::new(KeyValueStore::default());
     let good = format!("Bearer {TOKEN}");
     for path in ["/offboard.v1.Control/Status", "/offboard.v1.Control/NoSuchMethod"] {
         called(path, &[&good], true, &notes).await;
@@ -279,11 +279,11 @@ async fn a_call_that_passed_no_guard_is_refused() {
 
 #[tokio::test]
 async fn a_call_that_cannot_be_recorded_is_not_carried_out() {
-    let (inbox, mut letters) = Inbox::new();
-    let operator = Operator::new(inbox, Arc::new(Known), Arc::new(Full));
+    let (writer, mut envelopes) = WriterHandle::new();
+    let operator = Operator::new(writer, Arc::new(Known), Arc::new(Full));
     let refused = operator.revoke(from_operator(on_person("x"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
-    assert!(letters.try_recv().is_err());
+    assert!(envelopes.try_recv().is_err());
 }
 
 #[tokio::test]

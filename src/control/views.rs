@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio_stream::Stream;
 
 use crate::domain::event::{EndCause, Epoch, Exemption};
-use crate::domain::guard::{HeldBack, LeftOut};
+use crate::domain::guard::{HeldListing, Removals};
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
 use crate::domain::time::{Now, Timestamp};
@@ -96,9 +96,9 @@ pub struct SourceView {
     /// Up to when everything that happened there is known.
     pub last_heard: Option<Timestamp>,
     /// The listing that is held back.
-    pub held: Option<Arc<HeldBack>>,
+    pub held: Option<Arc<HeldListing>>,
     /// What its listings left out lately, and since when.
-    pub left_out: Option<(Timestamp, LeftOut)>,
+    pub left_out: Option<(Timestamp, Removals)>,
     /// How many of ten thousand are announced to leave, until when.
     pub expected: Option<(u32, Timestamp)>,
     /// How asking it goes; `None`: nobody asks it.
@@ -141,14 +141,14 @@ pub struct IssuerView {
     /// When they were last fetched; `None`: never.
     pub last_fetched: Option<Timestamp>,
     /// Keys of its set that are not used, or not for every token.
-    pub left_out: Vec<LeftOutKeyView>,
+    pub left_out: Vec<UnusableKeyView>,
     /// What the last fetch failed with, as long as none has succeeded since.
     pub trouble: Option<String>,
 }
 
 /// A key of an issuer that is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LeftOutKeyView {
+pub struct UnusableKeyView {
     /// Which key of the set it is, counted from 1.
     pub number: u64,
     /// Its `kid`, where it has one.

@@ -2,7 +2,7 @@
 //!
 //! Made after the decision, and never looked at by it.
 
-use crate::domain::credential::{Foreign, LinkKeys, Shown, Verified};
+use crate::domain::credential::{CredentialOutcome, Foreign, LinkKeys, Verified};
 use crate::domain::decision::Determining;
 use crate::domain::detail::Detail;
 use crate::domain::reason::Reason;
@@ -41,14 +41,14 @@ pub(super) fn of(
 }
 
 /// Whose a token says that it is that no configured issuer made.
-pub(super) fn of_foreign(state: &State, reason: Reason, shown: &[Shown]) -> Option<Detail> {
+pub(super) fn of_foreign(state: &State, reason: Reason, outcomes: &[CredentialOutcome]) -> Option<Detail> {
     if reason != Reason::UnknownIssuer {
         return None;
     }
     let issuers: Vec<String> = state.rules.policy.issuers.iter().map(|rules| rules.issuer.to_string()).collect();
     let detail = Detail::new(format!("claim `iss` names no configured issuer; these are: {}", quoted(&issuers)));
-    let claimed = shown.iter().find_map(|shown| match shown {
-        Shown::Foreign { what: Foreign::Jwt, issuer } => Some(issuer.as_deref().unwrap_or("nothing")),
+    let claimed = outcomes.iter().find_map(|outcome| match outcome {
+        CredentialOutcome::Foreign { what: Foreign::Jwt, issuer } => Some(issuer.as_deref().unwrap_or("nothing")),
         _ => None,
     });
     Some(match claimed {

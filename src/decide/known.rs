@@ -17,7 +17,7 @@ use crate::state::State;
 
 /// Judges whether the sources of a credential's issuer can be believed about its owner, and whether they know
 /// them. Only people are asked about: a machine's own token has none.
-pub(super) fn judge(state: &State, service: &Service, credential: &Arc<Verified>, now: Now, verdict: &mut Verdict) {
+pub(super) fn check(state: &State, service: &Service, credential: &Arc<Verified>, now: Now, verdict: &mut Verdict) {
     let people = revoked::people(state, &credential.owner);
     if credential.machine && revoked::people(state, &credential.owner).next().is_none() {
         return judge_machine(state, credential, verdict);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::verdict::Verdict;
-use crate::domain::credential::{Party, Verified};
+use crate::domain::credential::{Principal, Verified};
 use crate::domain::decision::Determining;
 use crate::domain::key::{Key, NameKey};
 use crate::domain::name::Match;
@@ -13,7 +13,7 @@ use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
 use crate::state::State;
 use crate::state::people::Known;
-use crate::state::revocations::{Entry, OwnerKind, Stand};
+use crate::state::revocations::{Entry, EntryKind, OwnerKind};
 
 /// The reason that a block on this kind of target denies with.
 fn reason(kind: TargetKind) -> Reason {
@@ -30,14 +30,14 @@ fn reason(kind: TargetKind) -> Reason {
 }
 
 /// Judges one credential: its owner, and every actor of its chain.
-pub(super) fn judge(state: &State, credential: &Arc<Verified>, now: Now, verdict: &mut Verdict) {
+pub(super) fn check(state: &State, credential: &Arc<Verified>, now: Now, verdict: &mut Verdict) {
     for party in std::iter::once(&credential.owner).chain(&credential.actors) {
-        Trial { state, credential, now, exemption: exemption(state, party, now) }.judge(party, verdict);
+        RevocationCheck { state, credential, now, exemption: exemption(state, party, now) }.check(party, verdict);
     }
 }
 
 /// The exemption that is in force for everybody to whom a party belongs.
-fn exemption(state: &State, party: &Party, now: Now) -> Option<u64> {
+fn exemption(state: &State, party: &Principal, now: Now) -> Option<u64> {
     if state.fold.exempted.is_empty() {
         return None;
     }
@@ -52,26 +52,26 @@ pub(super) fn of_person(state: &State, person: Key, now: Now) -> Option<u64> {
 }
 
 /// Every person to whom a party belongs, as far as denials go.
-pub(super) fn people<'a>(state: &'a State, party: &'a Party) -> impl Iterator<Item = &'a Known> {
+pub(super) fn people<'a>(state: &'a State, party: &'a Principal) -> impl Iterator<Item = &'a Known> {
     party.links.iter().flat_map(|link| state.fold.people.linked(&link.person)).map(|(known, _)| known)
 }
 
 /// Every person to whom a party belongs so surely that it may have what is theirs.
-pub(super) fn owners<'a>(state: &'a State, party: &'a Party) -> impl Iterator<Item = &'a Known> {
+pub(super) fn owners<'a>(state: &'a State, party: &'a Principal) -> impl Iterator<Item = &'a Known> {
     let linked = party.links.iter().flat_map(|link| state.fold.people.linked(&link.person));
     linked.filter(|(_, by)| *by == Match::Grants).map(|(known, _)| known)
 }
 
 /// One party on trial.
-struct Trial<'a> {
+struct RevocationCheck<'a> {
     state: &'a State,
     credential: &'a Arc<Verified>,
     now: Now,
     exemption: Option<u64>,
 }
 
-impl Trial<'_> {
-    fn judge(&self, party: &Party, verdict: &mut Verdict) {
+impl RevocationCheck<'_> {
+    fn check(&self, party: &Principal, verdict: &mut Verdict) {
         // First all filters, in a loop of nothing else, so that the processor waits for all of them at once: nearly
         // always nothing is found, and this is the whole look-up.
         let (fold, rules) = (&self.state.fold, &self.state.rules);
@@ -131,8 +131,8 @@ impl Trial<'_> {
     /// Cut-off: denied if issued at or before it, and when it is not known when it was issued.
     fn denies(&self, entry: &Entry) -> Option<Reason> {
         match entry.stand {
-            Stand::Block => Some(reason(entry.kind)),
-            Stand::CutOff | Stand::Leftover => {
+            EntryKind::Block => Some(reason(entry.kind)),
+            EntryKind::CutOff | EntryKind::ResidualCutoff => {
                 let issued = self.credential.issued.unwrap_or(Timestamp::MIN);
                 (issued <= entry.at).then_some(Reason::IssuedBeforeCutoff)
             }

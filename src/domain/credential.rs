@@ -45,7 +45,7 @@ pub struct LinkKeys {
 
 /// Somebody on whose behalf a credential speaks: its owner, or an actor of its `act` chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Party {
+pub struct Principal {
     /// Everything under which it may be revoked, whatever the directory says.
     pub look_ups: Vec<(TargetKind, Key)>,
     /// The names under which a REF may deny it, whatever the directory says.
@@ -101,9 +101,9 @@ pub struct Identity {
     /// What is wrong with it, in words.
     pub detail: Option<Arc<Detail>>,
     /// Whose it is.
-    pub owner: Party,
+    pub owner: Principal,
     /// Through whom it acts (RFC 8693 section 4.1), nearest first. They can only deny.
-    pub actors: Vec<Party>,
+    pub actors: Vec<Principal>,
 }
 
 impl Identity {
@@ -159,10 +159,10 @@ pub enum Foreign {
 
 /// What one scheme found on a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shown {
+pub enum CredentialOutcome {
     /// Proven. It may be expired, flawed or revoked all the same.
     Verified(Arc<Verified>),
-    /// Shown, but not proven: nothing that it claims may be looked up.
+    /// CredentialOutcome, but not proven: nothing that it claims may be looked up.
     Rejected {
         /// The scheme.
         kind: CredentialKind,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::guard::{Confirmed, HeldBack, HeldOn, LeftOut, ReleaseCause};
+use super::guard::{Confirmed, HeldListing, HeldListingUpdate, ReleaseCause, Removals};
 use super::person::{Person, PersonId};
 use super::revocation::{Revocation, RevocationId, Shape, Target};
 use super::source::Linking;
@@ -87,8 +87,7 @@ pub struct Exemption {
 
 /// One change. In the log it is JSON: `{"revoked": {…}}`, `{"person": {…}}`.
 ///
-/// Nothing here is flattened or tagged inside: members that meet under one name would make an event that nobody
-/// can read back, and telling them apart costs more than reading them.
+/// Nothing is flattened or tagged inside: members that meet under one name would make an event that nobody can read back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -114,8 +113,8 @@ pub enum Event {
         /// When the listing was taken.
         at: Timestamp,
         /// What it left out, unless that was announced.
-        #[serde(default, skip_serializing_if = "LeftOut::is_nothing")]
-        left_out: LeftOut,
+        #[serde(default, skip_serializing_if = "Removals::is_nothing")]
+        left_out: Removals,
     },
     /// The configuration says how a source is linked; after it is taken out, its blocks are matched so.
     Linked {
@@ -125,7 +124,8 @@ pub enum Event {
         linking: Linking,
     },
     /// A source lives: everything that happened there up to a time is known.
-    Heard {
+    #[serde(rename = "heard")]
+    Heartbeat {
         /// Its name.
         source: String,
         /// Up to when.
@@ -135,9 +135,11 @@ pub enum Event {
         cursor: Option<String>,
     },
     /// The guard holds a listing back.
-    HeldBack(HeldBack),
+    #[serde(rename = "held_back")]
+    ListingHeld(HeldListing),
     /// Another one is held back in its place.
-    HeldOn(HeldOn),
+    #[serde(rename = "held_on")]
+    ListingHeldUpdated(HeldListingUpdate),
     /// A listing is held back no longer.
     Released {
         /// Name of its source.
@@ -330,7 +332,7 @@ mod tests {
             ended().prop_map(Event::Ended),
             record().prop_map(Event::Person),
             (text(), time(), 0..3_usize).prop_map(|(source, at, people)| {
-                Event::Synced { source, at, left_out: LeftOut { people, ..LeftOut::default() } }
+                Event::Synced { source, at, left_out: Removals { people, ..Removals::default() } }
             }),
             exemption,
             (text(), text(), text(), text()).prop_map(|(source, issuer, claim, attribute)| {
@@ -346,7 +348,7 @@ mod tests {
             id().prop_map(|exemption| Event::ExemptionEnded { exemption, cause: EndCause::Expired }),
             (text(), text(), person()).prop_map(|(issuer, name, person)| Event::Pinned { issuer, name, person }),
             (text(), text()).prop_map(|(issuer, name)| Event::Unpinned { issuer, name }),
-            (text(), time(), prop::option::of(text())).prop_map(|(source, at, cursor)| Event::Heard {
+            (text(), time(), prop::option::of(text())).prop_map(|(source, at, cursor)| Event::Heartbeat {
                 source,
                 at,
                 cursor
@@ -355,7 +357,7 @@ mod tests {
                 let (more, emptied) = (missing.clone(), missing.clone());
                 let (because, unlisted) = (emptied.first().cloned(), emptied.len() == 2);
                 let (memberships, all_memberships) = (1, 2);
-                let held = HeldBack {
+                let held = HeldListing {
                     source,
                     at,
                     missing,
@@ -367,9 +369,9 @@ mod tests {
                     unlisted,
                 };
                 if held.missing.is_empty() {
-                    Event::HeldBack(held)
+                    Event::ListingHeld(held)
                 } else {
-                    Event::HeldOn(HeldOn { held, missing: 1, back: more.clone(), more })
+                    Event::ListingHeldUpdated(HeldListingUpdate { held, missing: 1, back: more.clone(), more })
                 }
             }),
             (text(), text())

@@ -17,7 +17,7 @@ pub fn is_lately(since: Timestamp, now: Timestamp) -> bool {
 
 /// What a listing leaves out of what is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOut {
+pub struct Removals {
     /// How many people are missing.
     pub people: usize,
     /// How many people are known.
@@ -28,7 +28,7 @@ pub struct LeftOut {
     pub all_memberships: usize,
 }
 
-impl LeftOut {
+impl Removals {
     /// Whether it leaves out nothing.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
@@ -50,7 +50,7 @@ impl LeftOut {
 /// A listing that leaves out more than `max_change` allows, or that comes from a provider that went back to an older state:
 /// nothing that it leaves out counts, nor anything by which it gives access.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldBack {
+pub struct HeldListing {
     /// Name of the source.
     pub source: String,
     /// When it was taken.
@@ -77,9 +77,9 @@ pub struct HeldBack {
 
 /// Another listing is held back in the place of the last: how they differ, since what is missing may be long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldOn {
+pub struct HeldListingUpdate {
     /// The newer one, but for who is missing.
-    pub held: HeldBack,
+    pub held: HeldListing,
     /// How many are missing from it.
     pub missing: usize,
     /// Who is missing from it, and was not from the last.
@@ -88,14 +88,14 @@ pub struct HeldOn {
     pub back: Vec<String>,
 }
 
-impl HeldBack {
+impl HeldListing {
     /// How `later` differs from this; `None` where it does not in anything that matters.
     #[must_use]
-    pub fn until(&self, later: &Self) -> Option<HeldOn> {
+    pub fn until(&self, later: &Self) -> Option<HeldListingUpdate> {
         let not_in = |these: &[String], those: &[String]| -> Vec<String> {
             these.iter().filter(|key| those.binary_search(key).is_err()).cloned().collect()
         };
-        let on = HeldOn {
+        let on = HeldListingUpdate {
             missing: later.missing.len(),
             more: not_in(&later.missing, &self.missing),
             back: not_in(&self.missing, &later.missing),
@@ -147,7 +147,7 @@ impl HeldBack {
     }
 
     /// Makes it the newer one.
-    pub fn follow(&mut self, on: &HeldOn) {
+    pub fn follow(&mut self, on: &HeldListingUpdate) {
         if let ([], [back]) = (on.more.as_slice(), on.back.as_slice()) {
             // One after the other comes back: the rest stays where it is.
             let missing = std::mem::take(&mut self.missing);
@@ -160,7 +160,7 @@ impl HeldBack {
         }
     }
 
-    fn followed_by(&self, on: &HeldOn) -> Self {
+    fn followed_by(&self, on: &HeldListingUpdate) -> Self {
         let mut missing: Vec<String> =
             self.missing.iter().filter(|key| on.back.binary_search(key).is_err()).chain(&on.more).cloned().collect();
         missing.sort_unstable();
@@ -199,8 +199,8 @@ mod tests {
 
     use super::*;
 
-    fn held(missing: &std::collections::BTreeSet<u8>, at: i64) -> HeldBack {
-        HeldBack {
+    fn held(missing: &std::collections::BTreeSet<u8>, at: i64) -> HeldListing {
+        HeldListing {
             source: "hr".into(),
             at: Timestamp::from_secs(at),
             missing: missing.iter().map(|key| format!("p{key:03}")).collect(),
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn what_an_earlier_version_wrote_is_read() {
         let text = r#"{"source":"hr","at":70,"missing":["p1"],"known":9,"memberships":0,"all_memberships":4}"#;
-        let held: HeldBack = serde_json::from_str(text).unwrap();
+        let held: HeldListing = serde_json::from_str(text).unwrap();
         assert_eq!((&held.because, held.unlisted, held.discarded()), (&None, false, None));
         assert_eq!(serde_json::to_string(&held).unwrap(), text, "and the other way round");
     }
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn another_reason_is_another_listing() {
         let before = held(&[3].into(), 1);
-        let mut now = HeldBack { because: Some("older".into()), ..before.clone() };
+        let mut now = HeldListing { because: Some("older".into()), ..before.clone() };
         let on = before.until(&now).unwrap();
         let mut follows = before.clone();
         follows.follow(&on);

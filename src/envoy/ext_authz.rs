@@ -15,7 +15,7 @@ use tonic::server::NamedService;
 
 use super::response::{answer, last_resort};
 use super::wire::Wire;
-use super::{Answered, Gate, Judged, Trouble, unary};
+use super::{Answered, CheckFailure, CheckHandler, CheckOutcome, unary};
 use crate::request::Request;
 
 /// The one method.
@@ -31,20 +31,20 @@ const MARGIN: Duration = Duration::from_millis(10);
 
 /// The service, for a tonic server. Decodes by itself, so that no message can cause a gRPC error.
 pub struct AuthorizationService<G> {
-    gate: Arc<G>,
+    handler: Arc<G>,
 }
 
-impl<G: Gate> AuthorizationService<G> {
-    /// A service that lets `gate` judge.
+impl<G: CheckHandler> AuthorizationService<G> {
+    /// A service that answers what `handler` decides.
     #[must_use]
-    pub fn new(gate: Arc<G>) -> Self {
-        Self { gate }
+    pub fn new(handler: Arc<G>) -> Self {
+        Self { handler }
     }
 }
 
 impl<G> Clone for AuthorizationService<G> {
     fn clone(&self) -> Self {
-        Self { gate: Arc::clone(&self.gate) }
+        Self { handler: Arc::clone(&self.handler) }
     }
 }
 
@@ -52,7 +52,7 @@ impl<G> NamedService for AuthorizationService<G> {
     const NAME: &'static str = "envoy.service.auth.v3.Authorization";
 }
 
-impl<G: Gate> Service<http::Request<Body>> for AuthorizationService<G> {
+impl<G: CheckHandler> Service<http::Request<Body>> for AuthorizationService<G> {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -66,53 +66,58 @@ impl<G: Gate> Service<http::Request<Body>> for AuthorizationService<G> {
         if call.uri().path() != CHECK {
             return Box::pin(async { Ok(tonic::Status::unimplemented("no such method").into_http()) });
         }
-        let gate = Arc::clone(&self.gate);
+        let handler = Arc::clone(&self.handler);
         Box::pin(async move {
             // Saturates to "none": a timeout of eight digits of hours fits any clock.
             let due =
                 unary::timeout(call.headers()).and_then(|timeout| arrived.checked_add(timeout.saturating_sub(MARGIN)));
-            Ok(unary::respond(check(&*gate, call.into_body(), arrived, due).await))
+            Ok(unary::respond(check(&*handler, call.into_body(), arrived, due).await))
         })
     }
 }
 
 /// The answer to one check, whatever happens, by `due`.
-async fn check<G: Gate>(gate: &G, body: Body, arrived: Instant, due: Option<Instant>) -> Wire {
+async fn check<G: CheckHandler>(handler: &G, body: Body, arrived: Instant, due: Option<Instant>) -> Wire {
     let mut read = None;
-    // A gate that panicked is used again: what it shares is behind locks that know of poison, or swapped whole.
-    let judging = AssertUnwindSafe(judge(gate, body, due, &mut read)).catch_unwind();
+    // A handler that panicked is used again: what it shares is behind locks that know of poison, or swapped whole.
+    let checking = AssertUnwindSafe(decode_and_check(handler, body, due, &mut read)).catch_unwind();
     let outcome = match due {
-        // Polls the judge first: one that needs not wait is heard, however short the time.
-        Some(due) => timeout_at(due, judging).await,
-        None => Ok(judging.await),
+        // Polls the handler first: one that needs not wait is heard, however short the time.
+        Some(due) => timeout_at(due, checking).await,
+        None => Ok(checking.await),
     };
     let outcome = match outcome {
-        Ok(Ok(Ok(judged))) => Ok(judged),
-        Ok(Ok(Err(how))) => Err(Trouble::Undecodable(how)),
-        Ok(Err(_panic)) => Err(Trouble::Panicked),
-        Err(_elapsed) => Err(Trouble::Late),
+        Ok(Ok(Ok(outcome))) => Ok(outcome),
+        Ok(Ok(Err(how))) => Err(CheckFailure::Undecodable(how)),
+        Ok(Err(_panic)) => Err(CheckFailure::Panicked),
+        Err(_elapsed) => Err(CheckFailure::Late),
     };
-    catch_unwind(AssertUnwindSafe(|| close(gate, outcome, read.as_ref(), arrived))).unwrap_or_else(|_| last_resort())
+    catch_unwind(AssertUnwindSafe(|| close(handler, outcome, read.as_ref(), arrived))).unwrap_or_else(|_| last_resort())
 }
 
-/// Reads the message into `read`, and has it judged.
-async fn judge<G: Gate>(
-    gate: &G,
+/// Reads the message into `read`, and has it checked.
+async fn decode_and_check<G: CheckHandler>(
+    handler: &G,
     body: Body,
     due: Option<Instant>,
     read: &mut Option<Request>,
-) -> Result<Judged, &'static str> {
+) -> Result<CheckOutcome, &'static str> {
     let message = unary::message(body, LARGEST_MESSAGE).await?;
     let request = Request::decode(&message).map_err(|_| "message is no CheckRequest")?;
-    Ok(gate.judge(read.insert(request), due).await)
+    Ok(handler.check(read.insert(request), due).await)
 }
 
 /// Turns an outcome into the answer, and has exactly that recorded.
-fn close<G: Gate>(gate: &G, outcome: Result<Judged, Trouble>, read: Option<&Request>, arrived: Instant) -> Wire {
-    let trouble = outcome.as_ref().err().copied();
-    let judged = outcome.unwrap_or_else(|trouble| gate.cannot_judge(trouble, read));
-    let response = answer(&judged.decision, &judged.policy.response, read, &judged.decision_id.to_string());
-    gate.answered(Answered { judged: &judged, request: read, trouble, took: arrived.elapsed() });
+fn close<G: CheckHandler>(
+    handler: &G,
+    outcome: Result<CheckOutcome, CheckFailure>,
+    read: Option<&Request>,
+    arrived: Instant,
+) -> Wire {
+    let failure = outcome.as_ref().err().copied();
+    let outcome = outcome.unwrap_or_else(|failure| handler.failed(failure, read));
+    let response = answer(&outcome.decision, &outcome.policy.response, read, &outcome.decision_id.to_string());
+    handler.answered(Answered { outcome: &outcome, request: read, failure, took: arrived.elapsed() });
     response
 }
 

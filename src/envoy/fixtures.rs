@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::corp;
-use crate::domain::credential::{CredentialKind, Identity, Party, Verified};
+use crate::domain::credential::{CredentialKind, Identity, Principal, Verified};
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::Epoch;
 use crate::domain::person::PersonId;
@@ -58,7 +58,7 @@ fn identity() -> Identity {
         groups: Vec::new(),
         flaw: None,
         detail: None,
-        owner: Party::default(),
+        owner: Principal::default(),
         actors: Vec::new(),
     }
 }

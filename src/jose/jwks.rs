@@ -21,7 +21,7 @@ mod material;
 mod unusable;
 
 pub use key::SigningKey;
-pub use unusable::{LeftOut, Unusable};
+pub use unusable::{Unusable, UnusableKey};
 
 /// Larger documents are refused, in bytes.
 pub const MAX_DOCUMENT: usize = 1024 * 1024;
@@ -60,14 +60,14 @@ pub enum Unverified {
     UnknownKid,
     /// It names a key that is not used.
     #[error("the key that the token names is left out: {0}")]
-    LeftOut(Unusable),
+    UnusableKey(Unusable),
     /// It names none, and there is none for its algorithm.
     #[error("there is no key for {}{}", .algorithm.name(), first(.left_out))]
     NoneFits {
         /// Its algorithm.
         algorithm: Algorithm,
         /// The first key of the set that is left out, if any is.
-        left_out: Option<LeftOut>,
+        left_out: Option<UnusableKey>,
     },
     /// The key that it names is not for its algorithm.
     #[error("the key that the token names is not for {}", .0.name())]
@@ -81,7 +81,7 @@ impl Unverified {
     /// Whether the key itself is not known, so that its provider is worth asking.
     #[must_use]
     pub fn is_unknown_key(&self) -> bool {
-        matches!(self, Self::UnknownKid | Self::LeftOut(_) | Self::NoneFits { .. })
+        matches!(self, Self::UnknownKid | Self::UnusableKey(_) | Self::NoneFits { .. })
     }
 }
 
@@ -95,7 +95,7 @@ fn of_those(tried: usize) -> String {
 }
 
 /// The first of the keys that are left out, as the end of a sentence.
-fn first(left_out: &Option<LeftOut>) -> String {
+fn first(left_out: &Option<UnusableKey>) -> String {
     left_out.as_ref().map(|one| format!("; left out is {one}")).unwrap_or_default()
 }
 
@@ -103,7 +103,7 @@ fn first(left_out: &Option<LeftOut>) -> String {
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
     keys: Vec<Arc<SigningKey>>,
-    left_out: Vec<LeftOut>,
+    left_out: Vec<UnusableKey>,
 }
 
 impl KeySet {
@@ -126,12 +126,12 @@ impl KeySet {
                 Ok(key) => read.push((number, Arc::new(key))),
                 Err(why) => {
                     let kid = value.get("kid").and_then(Value::as_str).filter(|kid| kid.len() <= MAX_KID);
-                    left_out.push(LeftOut { number, kid: kid.map(str::to_owned), why });
+                    left_out.push(UnusableKey { number, kid: kid.map(str::to_owned), why });
                 }
             }
         }
         let named =
-            |(number, key): &(usize, Arc<SigningKey>), why| LeftOut { number: *number, kid: key.kid.clone(), why };
+            |(number, key): &(usize, Arc<SigningKey>), why| UnusableKey { number: *number, kid: key.kid.clone(), why };
         let is_doubled =
             |(_, key): &(usize, Arc<SigningKey>)| read.iter().any(|(_, other)| key.is_confused_with(other));
         // Refuses every `kid` that stands for two materials of one algorithm: which one is meant cannot be known.
@@ -193,7 +193,7 @@ impl KeySet {
         let mut named = self.keys.iter().filter(|key| key.kid.as_deref() == Some(kid)).peekable();
         if named.peek().is_none() {
             let left_out = self.left_out.iter().find(|one| one.kid.as_deref() == Some(kid));
-            return left_out.map_or(Unverified::UnknownKid, |one| Unverified::LeftOut(one.why.clone()));
+            return left_out.map_or(Unverified::UnknownKid, |one| Unverified::UnusableKey(one.why.clone()));
         }
         if named.any(|key| key.fits(header.algorithm)) || tried > 0 {
             return Unverified::BadSignature(tried);
@@ -233,7 +233,7 @@ impl KeySet {
 
     /// The keys that are not used, or not for every token, and why, in the order of the set.
     #[must_use]
-    pub fn left_out(&self) -> &[LeftOut] {
+    pub fn left_out(&self) -> &[UnusableKey] {
         &self.left_out
     }
 }

@@ -17,7 +17,7 @@ use moka::sync::Cache;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::fetch::{FetchError, Fetcher};
-use super::jwks::{JwksError, KeySet, LeftOut, sha256};
+use super::jwks::{JwksError, KeySet, UnusableKey, sha256};
 use crate::domain::issuer::{IssuerRules, KeySource};
 use crate::domain::time::{Now, Timestamp};
 
@@ -61,7 +61,7 @@ pub enum RefreshError {
     Document(#[from] JwksError),
     /// Nothing in it can verify a signature.
     #[error("key set holds no usable key{}", .0.as_ref().map(|first| format!(": {first}")).unwrap_or_default())]
-    NoKeys(Option<LeftOut>),
+    NoKeys(Option<UnusableKey>),
 }
 
 /// What there is to be known about a ring, for metrics and `status`.
@@ -72,7 +72,7 @@ pub struct RingStatus {
     /// Usable keys now.
     pub keys: usize,
     /// Keys of the last set that are not used, or not for every token, and why.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<UnusableKey>,
     /// What the last refresh failed with; `None` after a good one.
     pub last_error: Option<String>,
     /// Refreshes that failed, in this process.
@@ -286,10 +286,10 @@ impl KeyRing {
         self.keys.store(Some(Arc::new(keys)));
     }
 
-    /// Notes which keys are not used, and says so in the log of those that were not left out so before.
-    fn leave_out(&self, left_out: &[LeftOut]) {
+    /// KeyValueStore which keys are not used, and says so in the log of those that were not left out so before.
+    fn leave_out(&self, left_out: &[UnusableKey]) {
         let before = std::mem::replace(&mut self.progress().status.left_out, left_out.to_vec());
-        let said = |one: &&LeftOut| before.iter().any(|known| known.kid == one.kid && known.why == one.why);
+        let said = |one: &&UnusableKey| before.iter().any(|known| known.kid == one.kid && known.why == one.why);
         for one in left_out.iter().filter(|one| !said(one)) {
             if one.why.is_ordinary() {
                 tracing::info!(issuer.name = self.name, key.name = %one.name(), error.cause = %one.why, "a key of the issuer is left out");

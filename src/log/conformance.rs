@@ -4,7 +4,7 @@
 
 use super::{Log, LogError, Snapshot};
 use crate::domain::event::{Epoch, Event, NewEvent};
-use crate::domain::guard::LeftOut;
+use crate::domain::guard::Removals;
 use crate::domain::time::Timestamp;
 
 /// An event that tells itself from others by `number`; with `id` it is idempotent.
@@ -15,7 +15,7 @@ pub fn event(number: u64, id: Option<&str>) -> NewEvent {
         time,
         happened: None,
         id: id.map(str::to_owned),
-        event: Event::Synced { source: format!("s{number}"), at: time, left_out: LeftOut::default() },
+        event: Event::Synced { source: format!("s{number}"), at: time, left_out: Removals::default() },
     }
 }
 
@@ -46,7 +46,7 @@ pub async fn suite<L: Log, F: AsyncFn() -> L>(empty: F) {
     a_snapshot_takes_the_place_of_the_one_before(&empty().await).await;
 }
 
-/// Order and gaplessness.
+/// SourceRequest and gaplessness.
 pub async fn events_are_read_in_the_order_they_were_appended(log: &dyn Log) {
     let start = log.head().await.expect("head");
     assert_eq!(start.position, 0, "a new log is empty");

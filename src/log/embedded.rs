@@ -12,13 +12,13 @@
 //! Group commit: appends that wait together and chain (each begins where the one before ends) are committed by
 //! one flush, and each still gets its own answer. [`writer`] says what happens when a commit fails. A log that
 //! ends before the mark in `seen` has lost acknowledged events and is refused: nobody comes back by accident. A log whose
-//! directory was deleted, moved or replaced takes nothing more, see [`place`].
+//! directory was deleted, moved or replaced takes nothing more, see [`opened_directory`].
 
 mod directory;
 mod error;
 mod group;
-mod notes;
-mod place;
+mod key_value;
+mod opened_directory;
 mod reader;
 mod schema;
 mod snapshot;
@@ -33,12 +33,12 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::notes::Notes;
+pub use self::key_value::KeyValueStore;
 
-use self::directory::{Directory, Seen};
-use self::place::Place;
+use self::directory::{Directory, HighWater};
+use self::opened_directory::OpenedDirectory;
 use self::reader::{Question, Questions, Reader};
-use self::writer::{Head, Job, Writer};
+use self::writer::{Head, Job, LogWriter};
 use super::{Log, LogError, Snapshot};
 use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 
@@ -49,7 +49,7 @@ const QUESTIONS: usize = 64;
 /// Connections that read: one may be busy with a long page while the other answers short questions.
 const READERS: usize = 2;
 
-/// The log of one process. Dropping the last handle (this one and all [`Notes`]) writes what waits, closes the
+/// The log of one process. Dropping the last handle (this one and all [`KeyValueStore`]) writes what waits, closes the
 /// database and frees the lock.
 #[derive(Debug)]
 pub struct Embedded {
@@ -80,7 +80,7 @@ impl Embedded {
         let file = directory.database()?;
         let mut connection = schema::open_writer(&path, &file)?;
         let head = schema::prepare(&directory, &mut connection)?;
-        let seen = Seen::open(&directory)?;
+        let seen = HighWater::open(&directory)?;
         seen.mark(head);
         let head: Head = Arc::new(Mutex::new(head));
 
@@ -93,12 +93,12 @@ impl Embedded {
             readers.push(spawn("log-reader", move || reader.run())?);
         }
         // Last: by now the connections hold every file.
-        let place = Place::of(&path)?;
+        let place = OpenedDirectory::of(&path)?;
         let (jobs, waiting) = mpsc::channel(JOBS);
         let (connection, writing) = (Some(connection), None);
         let head_of_writer = Arc::clone(&head);
         let writer =
-            Writer { directory: path, file, place, connection, jobs: waiting, head: head_of_writer, seen, writing };
+            LogWriter { directory: path, file, place, connection, jobs: waiting, head: head_of_writer, seen, writing };
         let writer = Some(spawn("log-writer", move || writer.run())?);
         let (jobs, questions) = (Some(jobs), Some(questions));
         Ok(Self { threads: Arc::new(Threads { jobs, questions, head, readers, writer, _directory: directory }) })
@@ -106,8 +106,8 @@ impl Embedded {
 
     /// Local facts beside the log.
     #[must_use]
-    pub fn notes(&self) -> Notes {
-        Notes { threads: Arc::clone(&self.threads) }
+    pub fn key_values(&self) -> KeyValueStore {
+        KeyValueStore { threads: Arc::clone(&self.threads) }
     }
 }
 

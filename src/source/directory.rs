@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::error::SourceError;
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::person::{Person, PersonId};
 use crate::domain::time::Timestamp;
 
@@ -27,7 +27,7 @@ pub struct Changes {
 /// What to tell of a provider that is older than it was; `how` that is seen.
 pub(super) fn went_back(source: &str, how: &str) -> Observation {
     let because = format!("the provider is older than it was, as if restored from a backup: {how}");
-    Observation::WentBack { source: source.to_owned(), because }
+    Observation::RolledBack { source: source.to_owned(), because }
 }
 
 /// A piece of a full listing.
@@ -96,7 +96,7 @@ impl Grade {
 /// compares.
 pub trait Directory: Send + 'static {
     /// Where a listing goes on. Cloned, so that a piece that failed can be asked for again.
-    type Place: Clone + Send + Sync + 'static;
+    type PageToken: Clone + Send + Sync + 'static;
 
     /// Whether [`Directory::changes`] waits by itself until something happens, for a second at most.
     const WAITS: bool = false;
@@ -117,8 +117,8 @@ pub trait Directory: Send + 'static {
     /// [`SourceError`]; then the same piece is asked for again, or the listing is begun anew.
     fn page(
         &mut self,
-        place: Option<Self::Place>,
-    ) -> impl Future<Output = Result<Page<Self::Place>, SourceError>> + Send;
+        place: Option<Self::PageToken>,
+    ) -> impl Future<Output = Result<Page<Self::PageToken>, SourceError>> + Send;
 
     /// What was heard, or listed, last was taken in as a whole. Until then it may not have been, and has to be said again where
     /// nothing else says it.

@@ -6,7 +6,7 @@ mod feed;
 mod graph;
 mod groups;
 mod refusal;
-mod sweep;
+mod listing;
 mod users;
 mod wire;
 
@@ -25,15 +25,15 @@ use api::{Api, USERS};
 use feed::Feed;
 use graph::Graph;
 use groups::Dirty;
-use sweep::Listed;
-pub use sweep::Place;
+use listing::Listed;
+pub use listing::PageToken;
 use users::{Hint, is_general};
 use wire::{PROPERTIES, User};
 
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::SourceError;
 use super::http::Http;
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::Target;
 use crate::domain::time::Timestamp;
@@ -188,7 +188,7 @@ impl Entra {
         recent.then(|| Observation::CutOff { source: self.settings.name.clone(), target, at, reason })
     }
 
-    /// Notes whether somebody is there.
+    /// KeyValueStore whether somebody is there.
     fn note(&mut self, user: &User) {
         if user.enabled() == Some(true) {
             self.out.remove(&user.id);
@@ -275,7 +275,7 @@ impl Entra {
 }
 
 impl Directory for Entra {
-    type Place = Place;
+    type PageToken = PageToken;
 
     async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
         self.resume(cursor);
@@ -289,11 +289,11 @@ impl Directory for Entra {
         Ok(changes)
     }
 
-    async fn page(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
+    async fn page(&mut self, place: Option<PageToken>) -> Result<Page<PageToken>, SourceError> {
         match place {
             None => self.begin().await,
-            Some(Place::Groups(groups)) => self.list_groups(groups).await,
-            Some(Place::Users(users)) => self.list_users(users).await,
+            Some(PageToken::Groups(groups)) => self.list_groups(groups).await,
+            Some(PageToken::Users(users)) => self.list_users(users).await,
         }
     }
 

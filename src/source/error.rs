@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::inbox::Refused;
+use crate::domain::command::Refused;
 use crate::domain::source::SourceErrorKind;
 pub use crate::http::chain;
 

@@ -15,10 +15,10 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-use super::around::Time;
+use super::context::Time;
 use super::directory::{Changes, Directory, Finding, Grade, Page};
 use super::error::{SourceError, chain};
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::name::Directory as NameRules;
 use crate::domain::person::Person;
 pub use find::Found;
@@ -76,7 +76,7 @@ pub struct PeopleFile {
 
 /// Where a listing goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum PageToken {
     /// The file was being written.
     Waiting,
     /// So many people were handed over.
@@ -143,7 +143,7 @@ impl PeopleFile {
         let age = (self.time)().wall.as_millis().saturating_sub(snapshot.touched);
         let settled = self.quiet.is_new() && age >= SETTLED && !snapshot.torn;
         let whole = (swapped || self.watch.placed(snapshot.stamp.inode)) && !snapshot.torn;
-        let verdict = self.quiet.judge(snapshot.stamp.clone(), whole, settled, (self.clock)());
+        let verdict = self.quiet.observe(snapshot.stamp.clone(), whole, settled, (self.clock)());
         Ok((snapshot, verdict))
     }
 
@@ -186,7 +186,7 @@ impl PeopleFile {
     fn tell_out(&mut self, reading: &Reading, end_is_known: bool) {
         for (person, status) in reading.out(end_is_known) {
             if self.told.insert(self.hasher.hash_one((&person.key, status))) {
-                self.out.push(Observation::Out { person: person.clone(), status });
+                self.out.push(Observation::PartialDisable { person: person.clone(), status });
             }
         }
     }
@@ -220,13 +220,13 @@ impl PeopleFile {
     }
 
     /// What is listed next, from this many people on.
-    fn piece(&self, from: usize) -> Result<Page<Place>, SourceError> {
+    fn piece(&self, from: usize) -> Result<Page<PageToken>, SourceError> {
         let rest = self.people.get(from..).ok_or_else(|| self.malformed("the listing was given up"))?;
         let people: Vec<Person> = rest.iter().take(PIECE).cloned().collect();
         let next = from + people.len();
         let is_last = next == self.people.len();
         let count = is_last.then_some(self.people.len());
-        Ok(Page { count, ..Page::of(people, (!is_last).then_some(Place::After(next))) })
+        Ok(Page { count, ..Page::of(people, (!is_last).then_some(PageToken::After(next))) })
     }
 
     /// Whether nobody of this id can be in the file, without reading it.
@@ -245,7 +245,7 @@ fn one(people: Vec<Person>, attribute: &str, value: &str) -> Option<Person> {
 }
 
 impl Directory for PeopleFile {
-    type Place = Place;
+    type PageToken = PageToken;
 
     const WAITS: bool = true;
 
@@ -283,10 +283,10 @@ impl Directory for PeopleFile {
         Ok(Changes { resync, ..self.nothing_new() })
     }
 
-    async fn page(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
+    async fn page(&mut self, place: Option<PageToken>) -> Result<Page<PageToken>, SourceError> {
         match place {
-            Some(Place::After(people)) => return self.piece(people),
-            Some(Place::Waiting) => sleep(LOOK.min(self.poll)).await,
+            Some(PageToken::After(people)) => return self.piece(people),
+            Some(PageToken::Waiting) => sleep(LOOK.min(self.poll)).await,
             None => {}
         }
         self.awaited = false;
@@ -299,7 +299,7 @@ impl Directory for PeopleFile {
                 // Who is out by it is told with the events.
                 self.glance(snapshot).await?;
                 self.awaited = true;
-                return Ok(Page::of(Vec::new(), Some(Place::Waiting)));
+                return Ok(Page::of(Vec::new(), Some(PageToken::Waiting)));
             }
         }
         let reading = self.parse(snapshot.bytes, true).await?;

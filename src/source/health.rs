@@ -18,12 +18,12 @@ pub struct Health {
     pub sweep: Option<Progress>,
     /// The last failure of each, as long as the same has not succeeded since: events may be read while nobody may be
     /// listed.
-    pub troubles: BTreeMap<Asked, Trouble>,
+    pub errors: BTreeMap<Operation, SyncError>,
 }
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Asked {
+pub enum Operation {
     /// A listing, or a piece of one.
     Listing,
     /// What happened.
@@ -35,8 +35,8 @@ pub enum Asked {
 impl Health {
     /// The gravest trouble, if there is any.
     #[must_use]
-    pub fn trouble(&self) -> Option<&Trouble> {
-        self.troubles.values().next()
+    pub fn trouble(&self) -> Option<&SyncError> {
+        self.errors.values().next()
     }
 }
 
@@ -53,7 +53,7 @@ pub struct Progress {
 
 /// A failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct SyncError {
     /// When.
     pub at: Timestamp,
     /// Its kind, as metrics count it.
@@ -64,7 +64,7 @@ pub struct Trouble {
     pub times: u32,
 }
 
-impl Trouble {
+impl SyncError {
     /// Whether this error is the same again, whatever it says of how long to wait.
     #[must_use]
     pub fn is_said_by(&self, error: &SourceError) -> bool {

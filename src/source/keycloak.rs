@@ -22,10 +22,10 @@ use tokio::time::Instant;
 
 use api::Api;
 pub use api::Realm;
-use events::{Hints, Seen};
+use events::{EventCursor, Hints};
 use follow::EVENTS;
 use groups::{Memberships, Tree};
-pub use listing::Place;
+pub use listing::PageToken;
 use people::is_service_account;
 use shapes::{EventsConfig, User};
 use status::Status;
@@ -81,8 +81,8 @@ pub struct Keycloak {
 /// Up to where events were read.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Cursor {
-    admin: Seen,
-    user: Seen,
+    admin: EventCursor,
+    user: EventCursor,
 }
 
 impl Keycloak {
@@ -117,7 +117,7 @@ impl Keycloak {
             what: "it is no JWT that says when it was issued".to_owned(),
         };
         let now = self.api.now().ok_or_else(what)?.as_millis();
-        Ok(Cursor { admin: Seen::from(now), user: Seen::from(now) })
+        Ok(Cursor { admin: EventCursor::from(now), user: EventCursor::from(now) })
     }
 
     /// What events tell. Where they point at something that cannot be read, they are read again with the next poll.
@@ -156,7 +156,7 @@ impl Keycloak {
 }
 
 impl Directory for Keycloak {
-    type Place = Place;
+    type PageToken = PageToken;
 
     async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
         let mut place = self.place(cursor).await?;
@@ -172,11 +172,11 @@ impl Directory for Keycloak {
         Ok(changes)
     }
 
-    async fn page(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
+    async fn page(&mut self, place: Option<PageToken>) -> Result<Page<PageToken>, SourceError> {
         let page = match place {
             None => self.begin().await,
-            Some(Place::Members(members)) => self.read_members(members).await,
-            Some(Place::Users(users)) => self.read_users(users).await,
+            Some(PageToken::Members(members)) => self.read_members(members).await,
+            Some(PageToken::Users(users)) => self.read_users(users).await,
         }?;
         if page.next.is_none() {
             self.status.listed(self.settings.poll);

@@ -24,7 +24,7 @@ use ldap3::{Scope, ldap_escape};
 use cursor::Cursor;
 use entry::{Entry, Key};
 use follow::Hints;
-use gone::Seen;
+use gone::LastSeen;
 use groups::{Group, Member, Tree};
 pub use link::Server;
 use link::{Link, Search, Stream};
@@ -33,7 +33,7 @@ use listing::Next;
 use older::Age;
 use reading::Again;
 
-use super::around::Time;
+use super::context::Time;
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::{SourceError, chain};
 use crate::domain::name::dn;
@@ -95,7 +95,7 @@ pub struct Ldap<const WAITS: bool>(Client);
 
 /// Where a listing goes on. It is bound to its connection.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct PageToken {
     /// Which listing it is.
     listing: u64,
     /// Groups come first.
@@ -128,7 +128,7 @@ struct Client {
     /// The last of them that came to its end; 0: none, so not everybody is known.
     whole: u64,
     /// Who is a person: a deletion names everything by its key alone.
-    known: HashMap<Key, Seen>,
+    known: HashMap<Key, LastSeen>,
     /// Somebody is out of sight, and no listing was asked for yet.
     doubt: bool,
     /// When a listing was last asked for by that.
@@ -344,7 +344,7 @@ fn at_base(base: &str, attributes: &[&str]) -> Search {
 }
 
 impl<const WAITS: bool> Directory for Ldap<WAITS> {
-    type Place = Place;
+    type PageToken = PageToken;
 
     const WAITS: bool = WAITS;
     const GOES_BACK: bool = true;
@@ -358,7 +358,7 @@ impl<const WAITS: bool> Directory for Ldap<WAITS> {
         })
     }
 
-    async fn page(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
+    async fn page(&mut self, place: Option<PageToken>) -> Result<Page<PageToken>, SourceError> {
         let page = Box::pin(self.0.list_on(place)).await;
         let mut page = page.inspect_err(|error| self.0.stop_listing(error))?;
         // Behind these people, and before the end by which they could count.

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::around::{Surroundings, observe};
+use super::context::{SourceContext, observe};
 use super::directory::Directory;
 use super::error::SourceError;
 use super::health::Progress;
-use crate::domain::inbox::{Command, Done, Observation, SweepId};
+use crate::domain::command::{Command, Done, ListingId, Observation};
 use crate::domain::person::{Person, PersonId};
 use crate::domain::time::Timestamp;
 
@@ -29,9 +29,9 @@ const FAILURES: usize = 3;
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// One listing on its way.
-pub(super) struct Listing<P> {
+pub(super) struct ListingRun<P> {
     source: String,
-    id: SweepId,
+    id: ListingId,
     began: Timestamp,
     /// Since when there is something to list.
     works: Instant,
@@ -54,7 +54,7 @@ enum Stage<P> {
     Ending,
 }
 
-impl<P: Clone> Listing<P> {
+impl<P: Clone> ListingRun<P> {
     /// A new listing of a source, begun at this time.
     pub(super) fn begin(source: String, began: Timestamp) -> Self {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -86,18 +86,18 @@ impl<P: Clone> Listing<P> {
     /// Takes the next step; whether it was the last.
     ///
     /// # Errors
-    /// [`SourceError`]; [`Listing::is_lost`] says whether the step may be tried again.
-    pub(super) async fn step<D>(&mut self, directory: &mut D, around: &Surroundings) -> Result<bool, SourceError>
+    /// [`SourceError`]; [`ListingRun::is_lost`] says whether the step may be tried again.
+    pub(super) async fn step<D>(&mut self, directory: &mut D, context: &SourceContext) -> Result<bool, SourceError>
     where
-        D: Directory<Place = P>,
+        D: Directory<PageToken = P>,
     {
         let over = match &self.stage {
             Stage::Pieces(place) => {
                 let place = place.clone();
-                self.read_piece(directory, around, place).await?
+                self.read_piece(directory, context, place).await?
             }
-            Stage::Missing(_) => self.read_missing(directory, around).await?,
-            Stage::Ending => !self.end(around, None, false).await?.more,
+            Stage::Missing(_) => self.read_missing(directory, context).await?,
+            Stage::Ending => !self.end(context, None, false).await?.more,
         };
         self.failures = 0;
         Ok(over)
@@ -118,17 +118,17 @@ impl<P: Clone> Listing<P> {
     async fn read_piece<D>(
         &mut self,
         directory: &mut D,
-        around: &Surroundings,
+        context: &SourceContext,
         place: Option<P>,
     ) -> Result<bool, SourceError>
     where
-        D: Directory<Place = P>,
+        D: Directory<PageToken = P>,
     {
         let page = directory.page(place).await?;
         self.count(page.people.iter().chain(&page.doubted))?;
         self.unread += page.unread.len();
-        self.observe(around, (page.people, page.doubted, page.unread)).await?;
-        observe(around, page.observations).await?;
+        self.observe(context, (page.people, page.doubted, page.unread)).await?;
+        observe(context, page.observations).await?;
         directory.taken_in();
         if let Some(next) = page.next {
             if self.people == 0 {
@@ -137,16 +137,16 @@ impl<P: Clone> Listing<P> {
             self.stage = Stage::Pieces(Some(next));
             return Ok(false);
         }
-        let done = self.end(around, page.count, true).await?;
+        let done = self.end(context, page.count, true).await?;
         let over = done.persons.is_empty() && !done.more;
         self.stage = if done.persons.is_empty() { Stage::Ending } else { Stage::Missing(done.persons) };
         Ok(over)
     }
 
     /// Looks some of those up who are missing: rows get lost between pages.
-    async fn read_missing<D>(&mut self, directory: &mut D, around: &Surroundings) -> Result<bool, SourceError>
+    async fn read_missing<D>(&mut self, directory: &mut D, context: &SourceContext) -> Result<bool, SourceError>
     where
-        D: Directory<Place = P>,
+        D: Directory<PageToken = P>,
     {
         let Stage::Missing(missing) = &self.stage else { return Ok(false) };
         let mut left = missing.len();
@@ -155,7 +155,7 @@ impl<P: Clone> Listing<P> {
             people.extend(directory.look_up("id", &id.key).await?);
             left -= 1;
         }
-        self.observe(around, (people, vec![], vec![])).await?;
+        self.observe(context, (people, vec![], vec![])).await?;
         match &mut self.stage {
             Stage::Missing(missing) if left > 0 => missing.truncate(left),
             stage => *stage = Stage::Ending,
@@ -165,17 +165,17 @@ impl<P: Clone> Listing<P> {
 
     async fn observe(
         &self,
-        around: &Surroundings,
+        context: &SourceContext,
         (people, doubted, unread): (Vec<Person>, Vec<Person>, Vec<PersonId>),
     ) -> Result<(), SourceError> {
-        let piece = Observation::Page { source: self.source.clone(), sweep: self.id, people, doubted, unread };
-        observe(around, vec![piece]).await
+        let piece = Observation::ListingPage { source: self.source.clone(), listing: self.id, people, doubted, unread };
+        observe(context, vec![piece]).await
     }
 
-    async fn end(&self, around: &Surroundings, count: Option<usize>, verify: bool) -> Result<Done, SourceError> {
-        let (source, sweep, at) = (self.source.clone(), self.id, self.began);
-        let swept = Observation::Swept { source, sweep, at, count, verify };
-        Ok(around.inbox.ask(Command::Observe(swept), (around.time)()).await?)
+    async fn end(&self, context: &SourceContext, count: Option<usize>, verify: bool) -> Result<Done, SourceError> {
+        let (source, listing, at) = (self.source.clone(), self.id, self.began);
+        let swept = Observation::ListingEnd { source, listing, at, count, verify };
+        Ok(context.writer.ask(Command::Observe(swept), (context.time)()).await?)
     }
 
     /// Counts a piece in.

@@ -24,16 +24,16 @@ use reqwest::Url;
 pub use api::Credential;
 use api::{Api, Group, Listed, Right, User};
 use app::Standing;
-use cursor::{Cursor, Place};
-use events::{Ended, Hints, Seen, Wanted, time};
+use cursor::{Cursor, FeedPosition};
+use events::{DeliveredIds, Ended, Hints, Wanted, time};
 use groups::Groups;
-use listing::Listing;
+use listing::ListingState;
 
-use super::around::Time;
+use super::context::Time;
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::SourceError;
 use super::http::Http;
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::Target;
 use crate::domain::time::Timestamp;
@@ -76,13 +76,13 @@ pub struct Okta {
     time: Time,
     wanted: Wanted,
     groups: Groups,
-    seen: Seen,
-    place: Place,
-    listing: Listing,
+    seen: DeliveredIds,
+    place: FeedPosition,
+    listing: ListingState,
     /// The cursor that was handed out last: if it comes back, what came with it was taken in.
     handed: Option<String>,
     /// Users who are known to be gone: what is still told of them says nothing new.
-    gone: Seen,
+    gone: DeliveredIds,
 }
 
 /// A value of a profile, where it is one that may name somebody.
@@ -105,11 +105,11 @@ impl Okta {
             api,
             time,
             groups: Groups::default(),
-            seen: Seen::default(),
-            place: Place::default(),
-            listing: Listing::default(),
+            seen: DeliveredIds::default(),
+            place: FeedPosition::default(),
+            listing: ListingState::default(),
             handed: None,
-            gone: Seen::default(),
+            gone: DeliveredIds::default(),
         }
     }
 
@@ -194,7 +194,7 @@ impl Okta {
     }
 
     /// Reads the next page of the log; whether there is more behind it.
-    async fn read_log(&mut self, place: &mut Place, read: &mut Changes) -> Result<bool, SourceError> {
+    async fn read_log(&mut self, place: &mut FeedPosition, read: &mut Changes) -> Result<bool, SourceError> {
         let step = "read the System Log";
         let url = match place.ahead.next.as_deref().map(Url::parse) {
             Some(Ok(next)) => next,
@@ -225,8 +225,10 @@ impl Okta {
         // A listing tells the rest of it; what the group gave ends at once.
         let dissolved = hints.dissolved.iter().filter_map(|id| self.groups.name(id));
         read.observations.extend(
-            dissolved
-                .map(|group| Observation::Dissolved { source: self.settings.name.clone(), group: group.to_string() }),
+            dissolved.map(|group| Observation::GroupDeleted {
+                source: self.settings.name.clone(),
+                group: group.to_string(),
+            }),
         );
         hints.users.into_iter().for_each(|(user, touched)| place.touch(user, touched));
         place.events = hints.ids;
@@ -234,7 +236,7 @@ impl Okta {
     }
 
     /// Where the log goes on, by the cursor that was taken in last; and whether something may have been missed.
-    async fn resume(&mut self, cursor: Option<&str>) -> Result<(Place, bool), SourceError> {
+    async fn resume(&mut self, cursor: Option<&str>) -> Result<(FeedPosition, bool), SourceError> {
         let mut place = std::mem::take(&mut self.place);
         if cursor.is_some() && self.handed.as_deref() == cursor {
             self.seen.add(std::mem::take(&mut place.events));
@@ -242,13 +244,13 @@ impl Okta {
         }
         self.handed = None;
         // After a start, or where the writer did not take in what was found: from what is kept.
-        self.seen = Seen::default();
+        self.seen = DeliveredIds::default();
         let now = self.api.now().await?;
         let (kept, missed) = match cursor {
             Some(text) => Cursor::kept(text, &self.settings.url, now, &self.wanted),
             None => (Cursor::new(now, &self.wanted), false),
         };
-        Ok((Place::at(kept), missed))
+        Ok((FeedPosition::at(kept), missed))
     }
 }
 
@@ -259,7 +261,7 @@ fn is_id(text: &str) -> bool {
 }
 
 impl Directory for Okta {
-    type Place = u64;
+    type PageToken = u64;
 
     async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
         let (mut place, resync) = self.resume(cursor).await?;

@@ -10,13 +10,13 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::around::{Order, Rhythm, Surroundings, observe};
+use super::context::{Schedule, SourceContext, SourceRequest, observe};
 use super::directory::{Changes, Directory};
 use super::error::{SourceError, chain};
-use super::health::{Asked, Report, Trouble};
-use super::listing::Listing;
+use super::health::{Operation, Report, SyncError};
+use super::listing::ListingRun;
 use super::pace::{back_off, jittered};
-use crate::domain::inbox::{Command, Observation, Refused};
+use crate::domain::command::{Command, Observation, Refused};
 use crate::domain::time::Timestamp;
 
 /// How long orders may hold up what is due.
@@ -30,8 +30,8 @@ const REST: Duration = Duration::from_secs(60);
 pub struct Poller<D: Directory> {
     name: String,
     directory: D,
-    rhythm: Rhythm,
-    around: Surroundings,
+    schedule: Schedule,
+    context: SourceContext,
     cursor: Option<String>,
     /// What was heard, and since when, and the log did not take: it is told before anything else is asked. A provider
     /// may say it only once, and what is asked later is newer.
@@ -40,7 +40,7 @@ pub struct Poller<D: Directory> {
     heard: bool,
     /// There are more events, and a listing that is due has its turn before them.
     yields: bool,
-    listing: Option<Listing<D::Place>>,
+    listing: Option<ListingRun<D::PageToken>>,
     /// The provider does not want to be asked before.
     not_before: Instant,
     /// Once the listing on its way is over, another is due.
@@ -62,13 +62,13 @@ pub struct Poller<D: Directory> {
 impl<D: Directory> Poller<D> {
     /// A poller that goes on from `cursor`.
     #[must_use]
-    pub fn new(name: String, directory: D, rhythm: Rhythm, cursor: Option<String>, around: Surroundings) -> Self {
+    pub fn new(name: String, directory: D, schedule: Schedule, cursor: Option<String>, context: SourceContext) -> Self {
         let now = Instant::now();
         Self {
             name,
             directory,
-            rhythm,
-            around,
+            schedule,
+            context,
             cursor,
             untold: None,
             heard: false,
@@ -95,8 +95,8 @@ impl<D: Directory> Poller<D> {
             if due + OVERDUE <= Instant::now() {
                 self.turn().await;
                 // And whatever takes long keeps no order waiting for ever.
-                match self.around.orders.try_recv() {
-                    Ok(order) => self.obey(order).await,
+                match self.context.orders.try_recv() {
+                    Ok(order) => self.handle(order).await,
                     Err(TryRecvError::Empty) => {}
                     Err(TryRecvError::Disconnected) => return,
                 }
@@ -104,8 +104,8 @@ impl<D: Directory> Poller<D> {
             }
             tokio::select! {
                 biased;
-                order = self.around.orders.recv() => match order {
-                    Some(order) => self.obey(order).await,
+                order = self.context.orders.recv() => match order {
+                    Some(order) => self.handle(order).await,
                     None => return,
                 },
                 () = sleep_until(due) => self.turn().await,
@@ -139,9 +139,9 @@ impl<D: Directory> Poller<D> {
             // It was there, and may be again: only who asks learns that a connection is dead.
             polled = self.poll().await;
         }
-        let every = if matches!(polled, Ok(true)) { Duration::ZERO } else { jittered(self.rhythm.poll) };
+        let every = if matches!(polled, Ok(true)) { Duration::ZERO } else { jittered(self.schedule.poll) };
         self.heard = polled.is_ok();
-        self.next_poll = self.after(Asked::Events, &polled, every);
+        self.next_poll = self.after(Operation::Events, &polled, every);
         match polled {
             Err(error @ SourceError::Unreachable { .. }) => Err(error),
             _ => Ok(()),
@@ -160,10 +160,10 @@ impl<D: Directory> Poller<D> {
         let lists = self.listing.is_some() || self.next_sweep <= Instant::now();
         let every = match (D::WAITS, lists) {
             (true, false) => Duration::ZERO,
-            (true, true) => self.rhythm.poll.min(TURN),
-            (false, _) => jittered(self.rhythm.poll),
+            (true, true) => self.schedule.poll.min(TURN),
+            (false, _) => jittered(self.schedule.poll),
         };
-        self.next_poll = self.after(Asked::Events, &polled, every);
+        self.next_poll = self.after(Operation::Events, &polled, every);
         let told = polled.map(drop).map_err(|error| chain(&error));
         for reply in self.waiting_for_events.drain(..) {
             // Whoever asked may have gone.
@@ -173,7 +173,7 @@ impl<D: Directory> Poller<D> {
 
     /// When to go on with the listing, or with the next.
     fn after_listing(&mut self, listed: &Result<bool, SourceError>) -> Instant {
-        let next = Instant::now() + jittered(self.rhythm.reconcile);
+        let next = Instant::now() + jittered(self.schedule.reconcile);
         if !matches!(listed, Ok(false)) {
             let rest = match (std::mem::take(&mut self.hurried), &self.listing) {
                 (true, Some(listing)) => listing.took().min(REST),
@@ -184,9 +184,9 @@ impl<D: Directory> Poller<D> {
         match listed {
             Ok(false) => Instant::now(),
             Ok(true) => {
-                match self.listing.as_ref().and_then(Listing::trouble) {
-                    Some(trouble) => drop(self.failed(Asked::Listing, &trouble)),
-                    None => drop(self.after(Asked::Listing, listed, Duration::ZERO)),
+                match self.listing.as_ref().and_then(ListingRun::trouble) {
+                    Some(trouble) => drop(self.failed(Operation::Listing, &trouble)),
+                    None => drop(self.after(Operation::Listing, listed, Duration::ZERO)),
                 }
                 self.directory.concluded(true);
                 // One that began before something that only a listing tells does not tell it.
@@ -198,7 +198,7 @@ impl<D: Directory> Poller<D> {
                 // Somebody has to look at it; until then not everything is known.
                 self.directory.concluded(false);
                 (self.listing, self.swept) = (None, None);
-                self.after(Asked::Listing, listed, self.rhythm.reconcile);
+                self.after(Operation::Listing, listed, self.schedule.reconcile);
                 next
             }
             Err(error) => {
@@ -206,20 +206,20 @@ impl<D: Directory> Poller<D> {
                 if self.listing.is_none() {
                     self.directory.concluded(false);
                 }
-                self.after(Asked::Listing, listed, self.rhythm.reconcile).min(next)
+                self.after(Operation::Listing, listed, self.schedule.reconcile).min(next)
             }
         }
     }
 
     /// When to ask again after this.
-    fn after<T>(&mut self, asked: Asked, outcome: &Result<T, SourceError>, every: Duration) -> Instant {
+    fn after<T>(&mut self, asked: Operation, outcome: &Result<T, SourceError>, every: Duration) -> Instant {
         let Err(error) = outcome else {
             let mut over = None;
-            self.around.health.send_if_modified(|health| {
-                over = health.troubles.remove(&asked);
+            self.context.health.send_if_modified(|health| {
+                over = health.errors.remove(&asked);
                 over.is_some()
             });
-            if let Some(Trouble { kind, times, .. }) = over {
+            if let Some(SyncError { kind, times, .. }) = over {
                 tracing::info!(source.name = %self.name, error.kind = kind.word(), times, "what had failed works again");
             }
             return Instant::now() + every;
@@ -231,7 +231,7 @@ impl<D: Directory> Poller<D> {
             self.not_before = self.not_before.max(until);
             // The budget is one, for events and listings. Strangers put off nothing but strangers: whether the rest has
             // to wait the provider says where it is asked.
-            if asked != Asked::LookUp {
+            if asked != Operation::LookUp {
                 (self.next_poll, self.next_sweep) = (self.next_poll.max(until), self.next_sweep.max(until));
             }
         }
@@ -239,15 +239,15 @@ impl<D: Directory> Poller<D> {
     }
 
     /// Says that something failed; how often in a row it did.
-    fn failed(&self, asked: Asked, error: &SourceError) -> u32 {
-        let (at, kind, text) = ((self.around.time)().wall, error.kind(), chain(error));
-        (self.around.reports)(&self.name, Report::Failed(kind));
+    fn failed(&self, asked: Operation, error: &SourceError) -> u32 {
+        let (at, kind, text) = ((self.context.time)().wall, error.kind(), chain(error));
+        (self.context.reports)(&self.name, Report::Failed(kind));
         let (mut times, mut known) = (1, false);
-        self.around.health.send_modify(|health| {
+        self.context.health.send_modify(|health| {
             // What is wrong with events and listings alike is one error.
-            known = health.troubles.values().any(|trouble| trouble.is_said_by(error));
-            times += health.troubles.get(&asked).map_or(0, |trouble| trouble.times);
-            health.troubles.insert(asked, Trouble { at, kind, text: text.clone(), times });
+            known = health.errors.values().any(|trouble| trouble.is_said_by(error));
+            times += health.errors.get(&asked).map_or(0, |trouble| trouble.times);
+            health.errors.insert(asked, SyncError { at, kind, text: text.clone(), times });
         });
         // It stands in `source show` as long as it lasts, and in the log until it changes.
         if known {
@@ -261,16 +261,16 @@ impl<D: Directory> Poller<D> {
     /// Whether what is heard from the source is all that there is to know: the last listing was taken, and is not
     /// much older than it may be.
     fn is_whole(&self) -> bool {
-        self.swept.is_some_and(|swept| swept.elapsed() <= self.rhythm.reconcile * 2)
+        self.swept.is_some_and(|swept| swept.elapsed() <= self.schedule.reconcile * 2)
     }
 
     /// Asks once what happened; whether there is more already.
     async fn poll(&mut self) -> Result<bool, SourceError> {
         self.tell().await?;
-        let began = (self.around.time)().wall;
+        let began = (self.context.time)().wall;
         let changes = self.directory.changes(self.cursor.as_deref()).await?;
         if !changes.observations.is_empty() {
-            (self.around.reports)(&self.name, Report::Told(changes.observations.len()));
+            (self.context.reports)(&self.name, Report::Told(changes.observations.len()));
         }
         let more = changes.more;
         self.untold = Some((began, changes));
@@ -279,7 +279,7 @@ impl<D: Directory> Poller<D> {
             Some(error) => Err(error),
             None if more => Ok(true),
             None => {
-                self.around.health.send_modify(|health| health.last_poll = Some(began));
+                self.context.health.send_modify(|health| health.last_poll = Some(began));
                 Ok(false)
             }
         }
@@ -302,7 +302,7 @@ impl<D: Directory> Poller<D> {
 
     /// Hands over what was heard, and then up to where that was.
     async fn take_in(&mut self, began: Timestamp, changes: &Changes) -> Result<(), SourceError> {
-        observe(&self.around, changes.observations.iter().cloned()).await?;
+        observe(&self.context, changes.observations.iter().cloned()).await?;
         self.directory.taken_in();
         if changes.resync {
             // What was listed before it happened does not tell it.
@@ -317,8 +317,8 @@ impl<D: Directory> Poller<D> {
         let at = if whole { began } else { Timestamp::MIN };
         if moved || at != Timestamp::MIN {
             let cursor = changes.cursor.clone().or_else(|| self.cursor.clone());
-            let heard = Observation::Heard { source: self.name.clone(), at, cursor };
-            self.around.inbox.ask(Command::Observe(heard), (self.around.time)()).await?;
+            let heard = Observation::Heartbeat { source: self.name.clone(), at, cursor };
+            self.context.writer.ask(Command::Observe(heard), (self.context.time)()).await?;
         }
         Ok(())
     }
@@ -326,15 +326,15 @@ impl<D: Directory> Poller<D> {
     /// The next step of a listing; whether it was the last.
     async fn list_on(&mut self) -> Result<bool, SourceError> {
         self.tell().await?;
-        let Self { listing, directory, around, name, .. } = self;
-        let listing = listing.get_or_insert_with(|| Listing::begin(name.clone(), (around.time)().wall));
-        listing.step(directory, around).await
+        let Self { listing, directory, context, name, .. } = self;
+        let listing = listing.get_or_insert_with(|| ListingRun::begin(name.clone(), (context.time)().wall));
+        listing.step(directory, context).await
     }
 
     fn tell_listing(&mut self, listed: &Result<bool, SourceError>) {
-        let progress = self.listing.as_ref().map(Listing::progress);
-        let now = (self.around.time)().wall;
-        self.around.health.send_modify(|health| {
+        let progress = self.listing.as_ref().map(ListingRun::progress);
+        let now = (self.context.time)().wall;
+        self.context.health.send_modify(|health| {
             health.sweep = progress;
             if matches!(listed, Ok(true)) {
                 health.last_sweep = Some(now);
@@ -351,9 +351,9 @@ impl<D: Directory> Poller<D> {
         }
     }
 
-    async fn obey(&mut self, order: Order) {
+    async fn handle(&mut self, order: SourceRequest) {
         match order {
-            Order::Sync { full: true, reply } => {
+            SourceRequest::Sync { full: true, reply } => {
                 // One that began before the order does not count for it.
                 if self.listing.take().is_some() {
                     self.directory.concluded(false);
@@ -361,17 +361,17 @@ impl<D: Directory> Poller<D> {
                 self.next_sweep = Instant::now();
                 self.waiting.push(reply);
             }
-            Order::Sync { full: false, reply } => {
+            SourceRequest::Sync { full: false, reply } => {
                 (self.yields, self.next_poll) = (false, Instant::now());
                 self.waiting_for_events.push(reply);
             }
             // Nobody waits for it any more, or the provider does not want to be asked now.
-            Order::LookUp { reply, .. } if reply.is_closed() || Instant::now() < self.not_before => {
+            SourceRequest::LookUp { reply, .. } if reply.is_closed() || Instant::now() < self.not_before => {
                 let _ = reply.send(None);
             }
-            Order::LookUp { attribute, value, reply } => {
+            SourceRequest::LookUp { attribute, value, reply } => {
                 let found = self.look_up(&attribute, &value).await;
-                self.after(Asked::LookUp, &found, Duration::ZERO);
+                self.after(Operation::LookUp, &found, Duration::ZERO);
                 let _ = reply.send(found.ok());
             }
         }
@@ -381,7 +381,7 @@ impl<D: Directory> Poller<D> {
         self.tell().await?;
         let Some(person) = self.directory.look_up(attribute, value).await? else { return Ok(false) };
         let change = Observation::Change { person, at: None, event_id: None };
-        observe(&self.around, vec![change]).await?;
+        observe(&self.context, vec![change]).await?;
         Ok(true)
     }
 }

@@ -12,7 +12,7 @@ use super::people::{People, person_key};
 use super::revocations::{Entry, Of, Revocations, entry, entry_of_ref, whose};
 use super::table::{Keyed, Table};
 use crate::domain::event::{Ended, Epoch, Event, Exemption, Position, Recorded};
-use crate::domain::guard::{Confirmed, HeldBack, HeldOn, LeftOut, ReleaseCause, is_lately};
+use crate::domain::guard::{Confirmed, HeldListing, HeldListingUpdate, ReleaseCause, Removals, is_lately};
 use crate::domain::key::{Key, Keyer, RefKey};
 use crate::domain::person::PersonId;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
@@ -38,7 +38,7 @@ pub struct Feed {
     /// From where its events are read on.
     pub cursor: Option<String>,
     /// The listing that the guard holds back.
-    pub held: Option<Arc<HeldBack>>,
+    pub held: Option<Arc<HeldListing>>,
     /// How many of ten thousand may be missing, until when.
     pub expected: Option<(u32, Timestamp)>,
     /// What was confirmed of memberships.
@@ -46,7 +46,7 @@ pub struct Feed {
     pub confirmed: Option<Confirmed>,
     /// What its listings left out since a time; it counts as long as [`is_lately`] says so.
     #[serde(default)]
-    pub left_out: Option<(Timestamp, LeftOut)>,
+    pub left_out: Option<(Timestamp, Removals)>,
 }
 
 impl SourceState {
@@ -169,9 +169,9 @@ impl Fold {
                 self.feed(source).linking = Some(Arc::new(linking.clone()));
                 self.people.compare_by(&self.keyer, [(source.as_str(), linking.directory)]);
             }
-            Event::Heard { source, at, cursor } => self.heard(source, (*at, recorded.new.time), cursor.as_ref()),
-            Event::HeldBack(held) => self.feed(&held.source).held = Some(Arc::new(held.clone())),
-            Event::HeldOn(on) => self.hold_on(on),
+            Event::Heartbeat { source, at, cursor } => self.heard(source, (*at, recorded.new.time), cursor.as_ref()),
+            Event::ListingHeld(held) => self.feed(&held.source).held = Some(Arc::new(held.clone())),
+            Event::ListingHeldUpdated(on) => self.hold_on(on),
             Event::Released { source, cause, .. } => self.release(source, *cause),
             Event::Expected { source, share, until, .. } => self.feed(source).expected = Some((*share, *until)),
             Event::MembershipsConfirmed { source, confirmed, .. } => {
@@ -279,7 +279,7 @@ impl Fold {
     }
 
     /// What a listing that was taken left out. What was confirmed is used up by it.
-    fn add_up(&mut self, source: &str, left_out: LeftOut, now: Timestamp) {
+    fn add_up(&mut self, source: &str, left_out: Removals, now: Timestamp) {
         let feed = self.feed(source);
         feed.confirmed = None;
         if left_out.is_nothing() {
@@ -291,7 +291,7 @@ impl Fold {
         });
     }
 
-    fn hold_on(&mut self, on: &HeldOn) {
+    fn hold_on(&mut self, on: &HeldListingUpdate) {
         let feed = self.feed(&on.held.source);
         if let Some(held) = &mut feed.held {
             Arc::make_mut(held).follow(on);

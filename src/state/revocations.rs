@@ -32,13 +32,13 @@ impl From<&Owner> for OwnerKind {
 /// What an entry does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Stand {
+pub enum EntryKind {
     /// Denies while it stands.
     Block = 0,
     /// Denies what was issued at or before a time, until somebody ends it.
     CutOff = 1,
     /// What is left of a block that ended: a cut-off that nobody ends (law 7).
-    Leftover = 2,
+    ResidualCutoff = 2,
 }
 
 /// One revocation under one key: 48 bytes. Its texts are in the log, at its id.
@@ -56,7 +56,7 @@ pub struct Entry {
     /// What it is about.
     pub kind: TargetKind,
     /// What it does.
-    pub stand: Stand,
+    pub stand: EntryKind,
     /// Whose it is.
     pub owner: OwnerKind,
     /// Which source, where it is one: see [`whose`]. Of a REF: a hash of it as it is.
@@ -91,8 +91,8 @@ impl Keyed for Entry {
     fn rank(&self) -> (u64, u64) {
         // One leftover for each owner is enough: the latest. Everything else stands for itself.
         match self.stand {
-            Stand::Leftover => (0, self.class()),
-            Stand::Block | Stand::CutOff => (self.id, 0),
+            EntryKind::ResidualCutoff => (0, self.class()),
+            EntryKind::Block | EntryKind::CutOff => (self.id, 0),
         }
     }
 }
@@ -165,7 +165,7 @@ impl Revocations {
     /// Takes out the cut-offs of sources that a later one about the same makes needless: somebody logs out every day.
     pub(super) fn outdate(&mut self, key: Key, by: Position, kind: TargetKind, at: Timestamp) {
         let needless = |entry: &Entry| {
-            entry.stand == Stand::CutOff
+            entry.stand == EntryKind::CutOff
                 && entry.owner == OwnerKind::Source
                 && entry.kind == kind
                 && entry.id != by
@@ -180,21 +180,21 @@ impl Revocations {
     /// cut-off stays (law 7), unless it had not begun to deny.
     pub(super) fn end(&mut self, key: Key, id: RevocationId, ended: &Ended) {
         let (at, began) = (ended.at, ended.began);
-        let ended = self.table.remove(key, |entry| entry.id == id.0 && entry.stand != Stand::Leftover);
+        let ended = self.table.remove(key, |entry| entry.id == id.0 && entry.stand != EntryKind::ResidualCutoff);
         for entry in ended {
             count(&mut self.live, entry.kind, -1);
             if planted(Fault::EndsWithoutCutOff) {
                 continue;
             }
-            if entry.stand == Stand::Block && entry.kind.leaves_cut_off() && began {
-                self.leave(Entry { stand: Stand::Leftover, at: at.max(entry.at), ..entry });
+            if entry.stand == EntryKind::Block && entry.kind.leaves_cut_off() && began {
+                self.leave(Entry { stand: EntryKind::ResidualCutoff, at: at.max(entry.at), ..entry });
             }
         }
     }
 
     fn leave(&mut self, leftover: Entry) {
         let later = self.under(leftover.key).iter().any(|entry| {
-            entry.stand == Stand::Leftover && entry.class() == leftover.class() && entry.at >= leftover.at
+            entry.stand == EntryKind::ResidualCutoff && entry.class() == leftover.class() && entry.at >= leftover.at
         });
         if !later {
             self.stand(leftover);
@@ -204,7 +204,7 @@ impl Revocations {
     /// Whether this revocation still stands under `key`.
     #[must_use]
     pub fn stands(&self, key: Key, id: RevocationId) -> bool {
-        self.under(key).iter().any(|entry| entry.id == id.0 && entry.stand != Stand::Leftover)
+        self.under(key).iter().any(|entry| entry.id == id.0 && entry.stand != EntryKind::ResidualCutoff)
     }
 }
 
@@ -218,8 +218,8 @@ fn count(live: &mut [usize; TargetKind::ALL.len()], kind: TargetKind, by: isize)
 pub(super) fn entry(key: Key, id: Position, of: &Of<'_>, happened: Option<Timestamp>) -> Entry {
     let (stand, at) = match of.shape {
         // A provider's clock may be wrong: it makes a block begin earlier than we say, not later.
-        Shape::Block => (Stand::Block, happened.map_or(of.effective, |happened| happened.min(of.effective))),
-        Shape::CutOff { at } => (Stand::CutOff, at),
+        Shape::Block => (EntryKind::Block, happened.map_or(of.effective, |happened| happened.min(of.effective))),
+        Shape::CutOff { at } => (EntryKind::CutOff, at),
     };
     let (effective, kind, owner) = (of.effective, of.kind, of.owner.into());
     Entry { key, id, at, effective, kind, stand, owner, whose: of.whose, rules: 0 }

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::fold::{Fold, note_of};
-use super::revocations::{Entry, Of, OwnerKind, Stand, entry, entry_of_ref};
+use super::revocations::{Entry, EntryKind, Of, OwnerKind, entry, entry_of_ref};
 use super::table::Table;
 use crate::domain::binding::Binding;
 use crate::domain::destination::Destination;
@@ -325,7 +325,7 @@ fn configured_entries(policy: &Policy, keyer: &Keyer) -> Table<Entry> {
         }
     });
     debug_assert_eq!(OwnerKind::from(&Owner::Configuration), OwnerKind::Configuration);
-    Table::build(entries.filter(|entry| entry.stand != Stand::Leftover).collect())
+    Table::build(entries.filter(|entry| entry.stand != EntryKind::ResidualCutoff).collect())
 }
 
 /// A principal, or all that fit a pattern with `*`, which stands for any text without `/`; a `*` at the end

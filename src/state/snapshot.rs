@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fold::{Feed, Fold, PinName, SourceState};
 use super::people::People;
-use super::revocations::{Entry, OwnerKind, Revocations, Stand};
+use super::revocations::{Entry, EntryKind, OwnerKind, Revocations};
 use crate::domain::event::{Epoch, Event, Exemption, NewEvent, Position, Recorded};
 use crate::domain::key::{Key, Keyer};
 use crate::domain::person::{Person, PersonId};
@@ -92,7 +92,7 @@ fn read_entry(bytes: &[u8]) -> Option<Entry> {
         at: Timestamp::from_millis(word(3)?.cast_signed()),
         effective: Timestamp::from_millis(word(4)?.cast_signed()),
         kind: TargetKind::ALL.into_iter().find(|kind| Some(*kind as u8) == flag(0))?,
-        stand: [Stand::Block, Stand::CutOff, Stand::Leftover]
+        stand: [EntryKind::Block, EntryKind::CutOff, EntryKind::ResidualCutoff]
             .into_iter()
             .find(|stand| Some(*stand as u8) == flag(1))?,
         owner: [OwnerKind::Operator, OwnerKind::Configuration, OwnerKind::Source]

@@ -10,7 +10,7 @@ use crate::domain::event::{EndCause, Event};
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target};
 use crate::domain::time::{Now, Timestamp};
-use crate::state::revocations::{Entry, OwnerKind, Stand, whose};
+use crate::state::revocations::{Entry, EntryKind, OwnerKind, whose};
 
 /// A sign of life is written down this often in the shortest time after which somebody calls the source stale.
 const SIGNS: u32 = 3;
@@ -33,7 +33,7 @@ fn revocation(source: &str, target: &Target, shape: Shape, reason: &str, now: No
 pub(super) fn cut_off(plan: &mut Plan, source: &str, (target, at): (&Target, Timestamp), reason: &str, now: Now) {
     let key = target.key(&plan.state.fold.keyer);
     let covers = |entry: &Entry| {
-        entry.stand != Stand::Block
+        entry.stand != EntryKind::Block
             && entry.owner == OwnerKind::Source
             && entry.kind == target.kind()
             && entry.at >= at
@@ -58,7 +58,7 @@ pub(super) fn block(
     // Each ends only its own: another source that knows the same client may still say no.
     let whose = whose(&plan.state.fold.keyer, &Owner::Source(source.to_owned()));
     let own = |entry: &&Entry| {
-        entry.stand == Stand::Block
+        entry.stand == EntryKind::Block
             && (entry.owner, entry.whose) == (OwnerKind::Source, whose)
             && entry.kind == target.kind()
     };
@@ -85,7 +85,7 @@ pub(super) fn heard(plan: &mut Plan, source: &str, at: Timestamp, cursor: Option
     let due = |last: Timestamp| at != Timestamp::MIN && (last.plus(every) <= at || last > now.wall);
     let due = fold.sources.get(source).is_some_and(|state| due(state.last_heard));
     if moved || due {
-        let event = Event::Heard { source: source.to_owned(), at, cursor: cursor.cloned() };
+        let event = Event::Heartbeat { source: source.to_owned(), at, cursor: cursor.cloned() };
         plan.add(event, now);
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::identifiers;
 use super::operator::end;
 use super::plan::{Outcome, Plan};
+use crate::domain::command::Refused;
 use crate::domain::event::{EndCause, Event};
-use crate::domain::inbox::Refused;
 use crate::domain::name::Match;
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::ConfiguredRevocation;
@@ -15,12 +15,12 @@ use crate::domain::source::Linking;
 use crate::domain::time::Now;
 use crate::log::{Log, LogError};
 use crate::state::State;
-use crate::state::revocations::{OwnerKind, Stand};
+use crate::state::revocations::{EntryKind, OwnerKind};
 
 /// Who acts where the configuration does.
 const ACTOR: &str = "configuration";
 
-/// Notes what stands in `revocations:` for the first time, and ends what no longer does.
+/// KeyValueStore what stands in `revocations:` for the first time, and ends what no longer does.
 pub(super) async fn note<L: Log>(plan: &mut Plan, log: &L, now: Now) -> Result<Result<Outcome, Refused>, LogError> {
     let rules = std::sync::Arc::clone(&plan.state.rules);
     let (fresh, gone) = rules.unnoted(&plan.state.fold, now);
@@ -62,7 +62,7 @@ fn compared_anew(plan: &Plan) -> Vec<String> {
 /// in every spelling. Not where somebody is there whom tokens meant by another one: they were never denied.
 async fn respelt<L: Log>(plan: &Plan, log: &L) -> Result<Vec<Revocation>, LogError> {
     let cut_offs = plan.state.fold.revocations.iter().filter(|entry| {
-        (entry.kind, entry.owner, entry.stand) == (TargetKind::Subject, OwnerKind::Source, Stand::CutOff)
+        (entry.kind, entry.owner, entry.stand) == (TargetKind::Subject, OwnerKind::Source, EntryKind::CutOff)
     });
     let ids: BTreeSet<RevocationId> = cut_offs.map(|entry| RevocationId(entry.id)).collect();
     let mut respelt = Vec::new();
@@ -74,7 +74,7 @@ async fn respelt<L: Log>(plan: &Plan, log: &L) -> Result<Vec<Revocation>, LogErr
     Ok(respelt)
 }
 
-/// Notes how each source is linked, for the day on which it is taken out.
+/// KeyValueStore how each source is linked, for the day on which it is taken out.
 fn link(plan: &mut Plan, now: Now) {
     let policy = std::sync::Arc::clone(&plan.state.rules.policy);
     for source in &policy.sources {

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use super::access;
 use super::identifiers;
+use super::listing::{self, End, OpenListings, STEP, backwards};
 use super::operator::end;
 use super::plan::{Outcome, Plan};
-use super::sweep::{self, End, STEP, Sweeps, backwards};
+use crate::domain::command::{Observation, Refused};
 use crate::domain::event::{EndCause, Event};
-use crate::domain::inbox::{Observation, Refused};
 use crate::domain::key::NameKey;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::policy::Policy;
@@ -21,7 +21,7 @@ use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, 
 use crate::domain::source::SourceRules;
 use crate::domain::time::{Now, Timestamp};
 use crate::state::people::{Known, person_key};
-use crate::state::revocations::{OwnerKind, Stand};
+use crate::state::revocations::{EntryKind, OwnerKind};
 
 /// What our clock and an issuer's may differ by, where we dated the end of access ourselves (design section 2).
 const SKEW: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ pub(super) fn event_id(observation: &Observation) -> Option<String> {
 /// Plans what an observation changes.
 pub(super) fn observe(
     plan: &mut Plan,
-    sweeps: &mut Sweeps,
+    open_listings: &mut OpenListings,
     observation: &Observation,
     id: Option<String>,
     now: Now,
@@ -62,46 +62,46 @@ pub(super) fn observe(
     match observation {
         Observation::Change { person, at, .. } => {
             source_rules(plan, &person.id.source)?;
-            if backwards::counts(plan, sweeps, person) {
+            if backwards::counts(plan, open_listings, person) {
                 change(plan, person.clone(), id, When { now, provider: *at });
             }
-            sweep::seen(plan, sweeps, person, now);
+            listing::seen(plan, open_listings, person, now);
         }
-        Observation::Gone { person, at } => {
+        Observation::Deleted { person, at } => {
             source_rules(plan, &person.source)?;
-            sweeps.touched(&person.source, person_key(&plan.state.fold.keyer, person));
+            open_listings.touched(&person.source, person_key(&plan.state.fold.keyer, person));
             gone(plan, person, *at, When { now, provider: *at });
         }
-        Observation::Vanished { person } => {
+        Observation::UnknownDeleted { person } => {
             source_rules(plan, &person.source)?;
             if plan.state.fold.people.find(&plan.state.fold.keyer, person).is_some() {
-                sweeps.touched(&person.source, person_key(&plan.state.fold.keyer, person));
+                open_listings.touched(&person.source, person_key(&plan.state.fold.keyer, person));
                 gone(plan, person, None, When { now, provider: None });
             }
         }
-        Observation::Out { person, status } => {
+        Observation::PartialDisable { person, status } => {
             source_rules(plan, &person.source)?;
             if out(plan, person, *status, now) {
-                sweeps.touched(&person.source, person_key(&plan.state.fold.keyer, person));
+                open_listings.touched(&person.source, person_key(&plan.state.fold.keyer, person));
             }
         }
-        Observation::Dissolved { source, group } => {
+        Observation::GroupDeleted { source, group } => {
             source_rules(plan, source)?;
-            return Ok(dissolve(plan, sweeps, (source, group), now));
+            return Ok(dissolve(plan, open_listings, (source, group), now));
         }
         Observation::Listing { source, people, complete, at } => {
-            return sweep::listing(plan, sweeps, (source, people, *complete), *at, now);
+            return listing::listing(plan, open_listings, (source, people, *complete), *at, now);
         }
-        Observation::Page { source, sweep, people, doubted, unread } => {
-            return sweep::page(plan, sweeps, (source, *sweep), (people, doubted, unread), now);
+        Observation::ListingPage { source, listing, people, doubted, unread } => {
+            return listing::page(plan, open_listings, (source, *listing), (people, doubted, unread), now);
         }
-        Observation::Swept { source, sweep: id, at, count, verify } => {
+        Observation::ListingEnd { source, listing: id, at, count, verify } => {
             let end = End { source, id: *id, at: *at, count: *count, verify: *verify };
-            return sweep::swept(plan, sweeps, end, now);
+            return listing::swept(plan, open_listings, end, now);
         }
-        Observation::WentBack { source, because } => {
+        Observation::RolledBack { source, because } => {
             source_rules(plan, source)?;
-            backwards::went_back(plan, sweeps, (source, because), now);
+            backwards::went_back(plan, open_listings, (source, because), now);
         }
         Observation::CutOff { source, target, at, reason } => {
             source_rules(plan, source)?;
@@ -115,7 +115,7 @@ pub(super) fn observe(
             let when = When { now, provider: *at };
             access::block(plan, source, (target, *stands, *expires), reason, when);
         }
-        Observation::Heard { source, at, cursor } => {
+        Observation::Heartbeat { source, at, cursor } => {
             source_rules(plan, source)?;
             access::heard(plan, source, *at, cursor.as_ref(), now);
         }
@@ -135,7 +135,7 @@ pub(super) fn out(plan: &mut Plan, id: &PersonId, status: Status, now: Now) -> b
 }
 
 /// Plans a step of what it means that a group is no more: whoever is known to be in it no longer is (law 8).
-fn dissolve(plan: &mut Plan, sweeps: &mut Sweeps, (source, group): (&str, &str), now: Now) -> Outcome {
+fn dissolve(plan: &mut Plan, open_listings: &mut OpenListings, (source, group): (&str, &str), now: Now) -> Outcome {
     let directory = plan.state.fold.people.directory(source);
     let is_it = |name: &str| name == group || directory.is_some_and(|by| by.is_same_group(name, group));
     let is_in = |known: &&Known| known.person.groups.iter().any(|name| is_it(name));
@@ -145,7 +145,7 @@ fn dissolve(plan: &mut Plan, sweeps: &mut Sweeps, (source, group): (&str, &str),
     members.truncate(STEP);
     for mut person in members {
         person.groups.retain(|name| !is_it(name));
-        sweeps.touched(source, person_key(&plan.state.fold.keyer, &person.id));
+        open_listings.touched(source, person_key(&plan.state.fold.keyer, &person.id));
         change(plan, person, None, When { now, provider: None });
     }
     Outcome { more, ..Outcome::default() }
@@ -219,7 +219,7 @@ pub(super) fn gone(plan: &mut Plan, id: &PersonId, at: Option<Timestamp>, when: 
 fn block(plan: &mut Plan, person: &Person, when: When) {
     let key = person_key(&plan.state.fold.keyer, &person.id);
     let own = |entry: &&crate::state::revocations::Entry| {
-        entry.stand == Stand::Block && entry.owner == OwnerKind::Source && entry.kind == TargetKind::Person
+        entry.stand == EntryKind::Block && entry.owner == OwnerKind::Source && entry.kind == TargetKind::Person
     };
     let standing = plan.state.fold.revocations.under(key).iter().find(own).map(|entry| RevocationId(entry.id));
     match (person.status, standing) {
@@ -261,7 +261,7 @@ fn extend(plan: &mut Plan, person: &Person, now: Now) {
         let revocations = &plan.state.fold.revocations;
         let under = revocations.under(name.key).iter().filter(|entry| name.is(entry.rules, entry.whose));
         let new: BTreeSet<RevocationId> = under
-            .filter(|entry| entry.stand != Stand::Leftover && entry.kind == TargetKind::Person)
+            .filter(|entry| entry.stand != EntryKind::ResidualCutoff && entry.kind == TargetKind::Person)
             .map(|entry| RevocationId(entry.id))
             .filter(|id| !revocations.stands(key, *id))
             .collect();

@@ -1,8 +1,8 @@
 //! What operators ask for: revoke, restore, exempt.
 
 use super::plan::{Outcome, Plan};
+use crate::domain::command::{Refused, RevokeRequest};
 use crate::domain::event::{EndCause, Ended, Event, Exemption, Recorded};
-use crate::domain::inbox::{Refused, RevokeRequest};
 use crate::domain::name::Match;
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::Policy;

@@ -15,8 +15,8 @@ use std::time::Duration;
 use super::*;
 use crate::corp::{ISSUER, at, configured, person, policy};
 use crate::decide::decide;
-use crate::domain::credential::{CredentialKind, Identity, LinkKeys, Party, Shown, Verified};
-use crate::domain::inbox::{Inbox, Observation, RevokeRequest};
+use crate::domain::command::{Observation, RevokeRequest, WriterHandle};
+use crate::domain::credential::{CredentialKind, CredentialOutcome, Identity, LinkKeys, Principal, Verified};
 use crate::domain::key::{KeyKind, LinkKey, NameKey};
 use crate::domain::name::Compare;
 use crate::domain::person::{Person, Status};
@@ -29,13 +29,13 @@ use crate::request::Request;
 
 struct Silent;
 
-impl Witness for Silent {
+impl EventObserver for Silent {
     fn enforced(&self, _: &Recorded) {}
 
     fn store_failed(&self) {}
 }
 
-fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {
+fn token(keyer: &Keyer, subject: &str, issued: Now) -> CredentialOutcome {
     let link = LinkKeys {
         source: 0,
         person: LinkKey::of(keyer, "hr", "id", (Compare::Exact, subject)),
@@ -44,7 +44,7 @@ fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {
         value: subject.into(),
     };
     let name = format!("{ISSUER}|{subject}");
-    let owner = Party {
+    let owner = Principal {
         look_ups: vec![
             (TargetKind::Subject, keyer.key(KeyKind::Subject, &[ISSUER, subject])),
             (TargetKind::Session, keyer.key(KeyKind::Session, &[ISSUER, "s1"])),
@@ -53,7 +53,7 @@ fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {
         links: vec![link],
         retired: vec![],
     };
-    Shown::Verified(Arc::new(Verified::attest(Identity {
+    CredentialOutcome::Verified(Arc::new(Verified::attest(Identity {
         kind: CredentialKind::Bearer,
         digest: [0; 32],
         issuer_index: 0,
@@ -82,7 +82,7 @@ fn token(keyer: &Keyer, subject: &str, issued: Now) -> Shown {
 struct Bench {
     log: Arc<Memory>,
     keyer: Keyer,
-    inbox: Inbox,
+    writer: WriterHandle,
     published: Arc<Published>,
 }
 
@@ -97,17 +97,17 @@ impl Bench {
     async fn over(log: Arc<Memory>, policy: Policy) -> Self {
         let keyer = Keyer::new([1; 16]);
         let fold = replay(log.as_ref(), keyer.clone()).await.unwrap();
-        let (writer, published) = Writer::new(Arc::clone(&log), fold, Arc::new(policy), Box::new(Silent));
-        let (inbox, letters) = Inbox::new();
+        let (writer_loop, published) = Writer::new(Arc::clone(&log), fold, Arc::new(policy), Box::new(Silent));
+        let (writer, envelopes) = WriterHandle::new();
         #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
-        tokio::spawn(writer.run(letters, std::future::pending()));
-        Self { log, keyer, inbox, published }
+        tokio::spawn(writer_loop.run(envelopes, std::future::pending()));
+        Self { log, keyer, writer, published }
     }
 
     async fn list(&self, people: &[Person], now: Now) -> Result<Done, Refused> {
         let listing =
             Observation::Listing { source: "hr".into(), people: people.to_vec(), complete: true, at: now.wall };
-        self.inbox.ask(Command::Observe(listing), now).await
+        self.writer.ask(Command::Observe(listing), now).await
     }
 
     async fn revoke(&self, target: Target, now: Now) -> Result<Done, Refused> {
@@ -119,16 +119,16 @@ impl Bench {
             effective: None,
             expires: None,
         };
-        self.inbox.ask(Command::Revoke(request), now).await
+        self.writer.ask(Command::Revoke(request), now).await
     }
 
     async fn restore(&self, id: u64, now: Now) -> Result<Done, Refused> {
         let command = Command::Restore { id: RevocationId(id), reason: "back".into(), actor: "ops".into() };
-        self.inbox.ask(command, now).await
+        self.writer.ask(command, now).await
     }
 
     async fn configure(&self, policy: Policy, now: Now) -> Result<Done, Refused> {
-        self.inbox.ask(Command::Configure(Arc::new(policy)), now).await
+        self.writer.ask(Command::Configure(Arc::new(policy)), now).await
     }
 
     fn ask(&self, subject: &str, issued: Now, now: Now) -> Reason {
@@ -234,13 +234,13 @@ async fn a_future_revocation_denies_by_itself_and_an_expired_one_ends_by_an_even
         effective: Some(at(100).wall),
         expires: Some(at(200).wall),
     };
-    bench.inbox.ask(Command::Revoke(request), at(3)).await.unwrap();
+    bench.writer.ask(Command::Revoke(request), at(3)).await.unwrap();
     assert_eq!(bench.ask("alice", at(1), at(99)), Reason::Allowed);
     assert_eq!(bench.ask("alice", at(1), at(100)), Reason::RevokedPerson);
     let back = Now { wall: at(50).wall, steady: at(100).wall };
     assert_eq!(bench.ask("alice", at(1), back), Reason::RevokedPerson, "a clock set back weakens nothing");
     assert_eq!(bench.ask("alice", at(1), at(201)), Reason::RevokedPerson, "only an event ends it");
-    bench.inbox.ask(Command::Tick, at(201)).await.unwrap();
+    bench.writer.ask(Command::Tick, at(201)).await.unwrap();
     assert_eq!(bench.ask("alice", at(200), at(201)), Reason::IssuedBeforeCutoff);
     assert_eq!(bench.ask("alice", at(201), at(201)), Reason::Allowed);
     bench.folds_agree().await;
@@ -290,14 +290,14 @@ async fn break_glass_lifts_what_a_source_says_and_nothing_else() {
         reason: "directory is wrong".into(),
         actor: "ops".into(),
     };
-    assert!(bench.inbox.ask(exempt(at(9 * 3600)), at(4)).await.is_err(), "longer than exemptions.max");
-    bench.inbox.ask(exempt(at(100)), at(4)).await.unwrap();
+    assert!(bench.writer.ask(exempt(at(9 * 3600)), at(4)).await.is_err(), "longer than exemptions.max");
+    bench.writer.ask(exempt(at(100)), at(4)).await.unwrap();
     assert_eq!(bench.ask("alice", at(1), at(5)), Reason::Exempted);
     assert_eq!(bench.ask("alice", at(1), at(100)), Reason::RevokedPerson, "it ends by itself");
     let done = bench.revoke(alice(), at(6)).await.unwrap();
     assert_eq!(bench.ask("alice", at(1), at(7)), Reason::RevokedPerson, "never an operator's");
     bench.restore(done.position, at(8)).await.unwrap();
-    bench.inbox.ask(Command::Tick, at(101)).await.unwrap();
+    bench.writer.ask(Command::Tick, at(101)).await.unwrap();
     assert!(bench.published.snapshot().fold.exemptions.is_empty());
     bench.folds_agree().await;
 }
@@ -320,10 +320,10 @@ async fn an_identifier_that_passes_to_another_is_cut_off() {
 
 #[tokio::test]
 async fn a_stop_keeps_a_snapshot_from_which_the_next_start_goes_on() {
-    let Bench { log, keyer, inbox, .. } = Bench::start().await;
+    let Bench { log, keyer, writer, .. } = Bench::start().await;
     assert_eq!(replay(log.as_ref(), keyer.clone()).await.unwrap().kept, 0, "none yet");
     let head = log.head().await.unwrap();
-    drop(inbox);
+    drop(writer);
     let kept = loop {
         let replayed = replay(log.as_ref(), keyer.clone()).await.unwrap();
         if replayed.kept > 0 {

@@ -7,18 +7,18 @@
 
 use std::sync::Arc;
 
+use super::listing::OpenListings;
 use super::plan::Plan;
-use super::sweep::Sweeps;
 use super::{Writer, directory};
+use crate::domain::command::{Command, Done, Envelope, Observation, Refused};
 use crate::domain::event::{Event, NewEvent, Position, Recorded};
-use crate::domain::inbox::{Command, Done, Letter, Observation, Refused};
 use crate::domain::person::{Person, Status};
 use crate::domain::revocation::{Owner, Revocation, Shape};
 use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
 use crate::log::{Log, LogError};
 use crate::state::fold::Fold;
-use crate::state::revocations::{OwnerKind, Stand, whose};
+use crate::state::revocations::{EntryKind, OwnerKind, whose};
 use crate::state::rules::Rules;
 use crate::state::{State, StoreState};
 
@@ -47,13 +47,13 @@ impl Volatile {
     /// Takes in what an observation denies; what else it says is left out.
     fn observe(
         &mut self,
-        sweeps: &mut Sweeps,
+        open_listings: &mut OpenListings,
         rules: &Arc<Rules>,
         observation: &Observation,
         now: Now,
     ) -> (Result<Done, Refused>, Vec<Taken>) {
         let mut plan = Plan::new(State { fold: self.fold.clone(), rules: Arc::clone(rules) });
-        let outcome = directory::observe(&mut plan, sweeps, observation, None, now);
+        let outcome = directory::observe(&mut plan, open_listings, observation, None, now);
         let mut taken = Vec::new();
         for new in plan.into_events() {
             if planted(Fault::VolatileGives) {
@@ -125,8 +125,8 @@ fn less(fold: &Fold, new: Person) -> Option<Person> {
 /// moved, so that after a restart it tells everything again.
 fn signs_of_life(fold: &Fold, event: &Event) -> Option<Event> {
     match event {
-        Event::Heard { source, at, .. } if *at != Timestamp::MIN => {
-            Some(Event::Heard { source: source.clone(), at: *at, cursor: None })
+        Event::Heartbeat { source, at, .. } if *at != Timestamp::MIN => {
+            Some(Event::Heartbeat { source: source.clone(), at: *at, cursor: None })
         }
         Event::Synced { source, .. } if fold.sources.contains_key(source) => Some(event.clone()),
         _ => None,
@@ -138,7 +138,7 @@ fn is_told(fold: &Fold, event: &Event) -> bool {
     let Event::Revoked(revocation) = event else { return false };
     let own = whose(&fold.keyer, &revocation.owner);
     let stands = fold.revocations.under(revocation.target.key(&fold.keyer)).iter().any(|entry| {
-        (entry.stand, entry.owner, entry.whose) == (Stand::Block, OwnerKind::Source, own)
+        (entry.stand, entry.owner, entry.whose) == (EntryKind::Block, OwnerKind::Source, own)
             && entry.kind == revocation.target.kind()
     });
     revocation.shape == Shape::Block && stands
@@ -146,13 +146,14 @@ fn is_told(fold: &Fold, event: &Event) -> bool {
 
 impl<L: Log> Writer<L> {
     /// Answers a batch that the log cannot take: what sources deny is in force, and nothing else.
-    pub(super) fn answer_without_log(&mut self, batch: &[Letter], error: &LogError) -> Vec<Result<Done, Refused>> {
+    pub(super) fn answer_without_log(&mut self, batch: &[Envelope], error: &LogError) -> Vec<Result<Done, Refused>> {
         let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.fold.clone()));
         let (mut answers, mut taken) = (Vec::with_capacity(batch.len()), Vec::new());
         for letter in batch {
             answers.push(match &letter.command {
                 Command::Observe(observation) => {
-                    let (answer, more) = volatile.observe(&mut self.sweeps, &self.rules, observation, letter.now);
+                    let (answer, more) =
+                        volatile.observe(&mut self.open_listings, &self.rules, observation, letter.now);
                     taken.extend(more);
                     answer
                 }

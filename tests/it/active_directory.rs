@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use offboard::domain::inbox::Observation;
+use offboard::domain::command::Observation;
 use offboard::domain::person::{Person, Status};
 use offboard::domain::time::{Now, Timestamp};
 use offboard::source::directory::Directory;
@@ -117,9 +117,9 @@ impl Follower {
             self.ldap.taken_in();
             all.extend(changes.observations.iter().map(|observation| match observation {
                 Observation::Change { person, .. } => told(person),
-                Observation::Gone { person, .. } => format!("{} gone", person.key),
-                Observation::Vanished { person } => format!("{} vanished", person.key),
-                Observation::WentBack { because, .. } => because.rsplit(": ").next().unwrap().to_owned(),
+                Observation::Deleted { person, .. } => format!("{} gone", person.key),
+                Observation::UnknownDeleted { person } => format!("{} vanished", person.key),
+                Observation::RolledBack { because, .. } => because.rsplit(": ").next().unwrap().to_owned(),
                 other => panic!("{other:?}"),
             }));
             resync |= changes.resync;
@@ -333,7 +333,9 @@ async fn cookies_of_dirsync() {
     follower.cursor = Some(serde_json::json!({ "dirsync": kept["dirsync"]["cookie"] }).to_string());
     follower.server.state().refuses_cookies = Some(53);
     let answer = follower.ldap.changes(follower.cursor.as_deref()).await.unwrap();
-    assert!(matches!(&answer.observations[..], [Observation::WentBack { because, .. }] if because.contains("refuses")));
+    assert!(
+        matches!(&answer.observations[..], [Observation::RolledBack { because, .. }] if because.contains("refuses"))
+    );
 }
 
 /// After a restart it is not known yet who is a person: the writer knows.

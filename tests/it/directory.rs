@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use offboard::domain::inbox::Observation;
+use offboard::domain::command::Observation;
 use offboard::domain::person::{Person, PersonId, Status};
 use offboard::domain::reason::Reason;
 use offboard::domain::time::Now;
@@ -235,7 +235,7 @@ fn version(person: &Person, now: i64) -> i64 {
 struct Asked(Arc<Mutex<Company>>);
 
 impl Directory for Asked {
-    type Place = usize;
+    type PageToken = usize;
 
     async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
         let mut company = self.0.lock().unwrap();
@@ -252,7 +252,7 @@ impl Directory for Asked {
             company.tell(&key, person.as_ref(), then);
             observations.push(match person {
                 Some(person) => Observation::Change { person, at: None, event_id: None },
-                None => Observation::Gone {
+                None => Observation::Deleted {
                     person: PersonId { source: "hr".into(), key },
                     at: (!again).then(|| corp::at(at).wall),
                 },

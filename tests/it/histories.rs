@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use offboard::domain::inbox::{Command, Observation, RevokeRequest};
+use offboard::domain::command::{Command, Observation, RevokeRequest};
 use offboard::domain::person::Person;
 use offboard::domain::policy::Policy;
 use offboard::domain::revocation::{Shape, Target};
@@ -145,7 +145,7 @@ impl<S: Store> Both<S> {
                 let (who, active) = (usize::from(id % 3), id % 2 == 0);
                 let (person, event_id) = (record(who, active), Some(format!("e{id}")));
                 let change = Observation::Change { person, at: None, event_id };
-                self.real.inbox.ask(Command::Observe(change), now).await.unwrap();
+                self.real.writer.ask(Command::Observe(change), now).await.unwrap();
                 self.model.event(*id, who, active, clocks);
             }
             Step::List { listed, complete } => {
@@ -191,7 +191,7 @@ impl<S: Store> Both<S> {
             expires: expires.map(time),
             ..request(target(about, spelling))
         };
-        let taken = self.real.inbox.ask(Command::Revoke(asked), self.now()).await;
+        let taken = self.real.writer.ask(Command::Revoke(asked), self.now()).await;
         let effective = effective.unwrap_or(self.wall);
         let pointless = expires.is_some_and(|expires| expires <= self.steady || expires <= effective);
         let refused = pointless || !self.model.means_one(about);

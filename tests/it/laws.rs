@@ -90,7 +90,7 @@ laws! {
         law_3_a_link_that_says_nothing_is_a_miss catches [EmptyLinkFallsThrough],
     }
     law_4: {
-        law_4_whatever_a_request_causes_is_a_denial catches [TroubleAllows],
+        law_4_whatever_a_request_causes_is_a_denial catches [FailureAllows],
     }
     law_5: {
         law_5_acknowledged_is_durable_and_enforced catches [AcknowledgedUnwritten, AcknowledgedUnenforced],

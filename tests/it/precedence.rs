@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use offboard::decide::decide;
 use offboard::domain::binding::{Binding, Permission, Role};
-use offboard::domain::credential::{CredentialKind, Foreign, Identity, LinkKeys, Party, Shown, Verified};
+use offboard::domain::credential::{
+    CredentialKind, CredentialOutcome, Foreign, Identity, LinkKeys, Principal, Verified,
+};
 use offboard::domain::event::{Event, Exemption, NewEvent, Recorded};
-use offboard::domain::guard::LeftOut;
+use offboard::domain::guard::Removals;
 use offboard::domain::key::{KeyKind, Keyer, LinkKey, NameKey};
 use offboard::domain::name::Compare;
 use offboard::domain::path::PathPattern;
@@ -48,7 +50,7 @@ struct Scene {
     request: Request,
     alice: Identity,
     /// What is shown beside her token.
-    beside: Vec<Shown>,
+    beside: Vec<CredentialOutcome>,
     caller: Caller,
 }
 
@@ -80,7 +82,7 @@ fn token(subject: &str) -> Identity {
         groups: vec![],
         flaw: None,
         detail: None,
-        owner: Party {
+        owner: Principal {
             look_ups: vec![
                 (TargetKind::Subject, key(KeyKind::Subject, &[ISSUER, subject])),
                 (TargetKind::Client, key(KeyKind::Client, &[ISSUER, "web"])),
@@ -127,7 +129,7 @@ fn scene() -> Scene {
         ..corp::policy()
     };
     let people = ["alice", "bob", "carol"].map(|key| Event::Person(corp::person(key, Status::Active)));
-    let synced = Event::Synced { source: "hr".into(), at: at(0).wall, left_out: LeftOut::default() };
+    let synced = Event::Synced { source: "hr".into(), at: at(0).wall, left_out: Removals::default() };
     Scene {
         policy,
         events: people.into_iter().chain([synced]).collect(),
@@ -138,8 +140,8 @@ fn scene() -> Scene {
     }
 }
 
-fn rejected(reason: Reason) -> Shown {
-    Shown::Rejected { kind: CredentialKind::Bearer, reason, digest: [0; 32], detail: None }
+fn rejected(reason: Reason) -> CredentialOutcome {
+    CredentialOutcome::Rejected { kind: CredentialKind::Bearer, reason, digest: [0; 32], detail: None }
 }
 
 fn revoke(target: Target, shape: Shape, owner: Owner) -> Event {
@@ -242,7 +244,7 @@ fn bring_on_alice(scene: &mut Scene, reason: Reason) -> bool {
             let others = ["bob", "carol"].map(|who| {
                 let mut other = token(who);
                 other.owner.look_ups.clear();
-                Shown::Verified(Arc::new(Verified::attest(other)))
+                CredentialOutcome::Verified(Arc::new(Verified::attest(other)))
             });
             scene.beside.extend(others);
         }
@@ -294,11 +296,11 @@ fn end(reasons: &[Reason]) -> Option<Reason> {
     }
     let shown = match scene.caller {
         Caller::Alice => {
-            let alice = Shown::Verified(Arc::new(Verified::attest(scene.alice)));
+            let alice = CredentialOutcome::Verified(Arc::new(Verified::attest(scene.alice)));
             std::iter::once(alice).chain(scene.beside).collect()
         }
         Caller::Nobody => vec![],
-        Caller::Stranger => vec![Shown::Foreign { what: Foreign::Jwt, issuer: None }],
+        Caller::Stranger => vec![CredentialOutcome::Foreign { what: Foreign::Jwt, issuer: None }],
     };
     let rules = Arc::new(Rules::new(Arc::new(scene.policy), 1, &fold.keyer));
     Some(decide(&State { fold, rules }, &scene.request, &shown, at(100)).reason)

@@ -13,14 +13,14 @@ use crate::support::until;
 use crate::support::upstream::Upstream;
 
 /// Envoy and Offboard for the tokens of one issuer, named `corp`.
-struct Gate {
+struct CheckHandler {
     files: Installation,
     offboard: Offboard,
     upstream: Upstream,
     envoy: Envoy,
 }
 
-impl Gate {
+impl CheckHandler {
     /// `issuer`: what the configuration says of it besides its name and keys. `None` is "skipped".
     async fn start(issuer: &str, people: &[&str]) -> Option<Self> {
         let binary = binary()?;
@@ -77,28 +77,28 @@ async fn people_of_a_real_keycloak() {
     let row = |token: &str, rest: &str| format!("id: {}{rest}", claims(token)["sub"].as_str().unwrap());
     let people = [row(&alices, ", email: alice@example.com"), row(&bobs, "")];
     let issuer = format!("issuer: '{}', audiences: [mesh]", keycloak.issuer);
-    let Some(gate) = Gate::start(&issuer, &[&people[0], &people[1]]).await else { return };
-    gate.offboard.knows("hr", 2).await;
+    let Some(handler) = CheckHandler::start(&issuer, &[&people[0], &people[1]]).await else { return };
+    handler.offboard.knows("hr", 2).await;
 
-    assert_eq!((gate.status(&alices).await, gate.status(&bobs).await), (200, 200));
-    let seen = gate.upstream.seen().pop().unwrap();
+    assert_eq!((handler.status(&alices).await, handler.status(&bobs).await), (200, 200));
+    let seen = handler.upstream.seen().pop().unwrap();
     assert_eq!(seen.headers["x-offboard-person"], format!("hr/{}", claims(&bobs)["sub"].as_str().unwrap()));
-    gate.refused(&text(&alice, "id_token"), 401, "bad_claims").await;
-    gate.refused(&text(&alice, "refresh_token"), 401, "bad_signature").await;
+    handler.refused(&text(&alice, "id_token"), 401, "bad_claims").await;
+    handler.refused(&text(&alice, "refresh_token"), 401, "bad_signature").await;
     let carol = text(&keycloak.sign_in("carol").await, "access_token");
-    gate.refused(&carol, 403, "unknown_person").await;
+    handler.refused(&carol, 403, "unknown_person").await;
 
-    gate.revoke(&["--person", "alice@example.com"]);
-    gate.refused(&alices, 403, "revoked_person").await;
+    handler.revoke(&["--person", "alice@example.com"]);
+    handler.refused(&alices, 403, "revoked_person").await;
     let again = text(&keycloak.sign_in("alice").await, "access_token");
-    gate.refused(&again, 403, "revoked_person").await;
-    gate.files.write_people(&[&people[0], &format!("{}, status: suspended", people[1])]);
-    until("bob is out", async || (gate.status(&bobs).await == 403).then_some(())).await;
+    handler.refused(&again, 403, "revoked_person").await;
+    handler.files.write_people(&[&people[0], &format!("{}, status: suspended", people[1])]);
+    until("bob is out", async || (handler.status(&bobs).await == 403).then_some(())).await;
     let session = claims(&carol)["sid"].as_str().unwrap().to_owned();
     // A Keycloak's session ids are base64url: one in 64 begins with a hyphen.
-    gate.revoke(&["--session", &keycloak.issuer, "-f00"]);
-    gate.revoke(&["--session", &keycloak.issuer, &session]);
-    gate.refused(&carol, 401, "revoked_session").await;
+    handler.revoke(&["--session", &keycloak.issuer, "-f00"]);
+    handler.revoke(&["--session", &keycloak.issuer, &session]);
+    handler.refused(&carol, 401, "revoked_session").await;
 }
 
 #[tokio::test]
@@ -106,20 +106,20 @@ async fn machines_of_a_real_openid_provider() {
     let Some(provider) = OidcProvider::start().await else { return };
     let machine = provider.machine_token(None).await;
     let issuer = format!("issuer: '{}', audiences: ['https://api.example.org']", provider.issuer);
-    let Some(gate) = Gate::start(&issuer, &[]).await else { return };
-    assert_eq!(gate.status(&machine).await, 200, "nobody lists machines");
-    let seen = gate.upstream.seen().pop().unwrap();
+    let Some(handler) = CheckHandler::start(&issuer, &[]).await else { return };
+    assert_eq!(handler.status(&machine).await, 200, "nobody lists machines");
+    let seen = handler.upstream.seen().pop().unwrap();
     assert_eq!(seen.headers["x-offboard-client"], "svc");
     let opaque = provider.machine_token(Some("https://opaque.example.org")).await;
     assert!(!opaque.contains('.'));
-    gate.refused(&opaque, 401, "no_credentials").await;
+    handler.refused(&opaque, 401, "no_credentials").await;
 
-    gate.revoke(&["--token", &provider.issuer, claims(&machine)["jti"].as_str().unwrap()]);
-    gate.refused(&machine, 401, "revoked_token").await;
+    handler.revoke(&["--token", &provider.issuer, claims(&machine)["jti"].as_str().unwrap()]);
+    handler.refused(&machine, 401, "revoked_token").await;
     let next = provider.machine_token(None).await;
-    assert_eq!(gate.status(&next).await, 200, "only that one");
-    gate.revoke(&["--client", &provider.issuer, "svc"]);
-    gate.refused(&next, 403, "revoked_client").await;
+    assert_eq!(handler.status(&next).await, 200, "only that one");
+    handler.revoke(&["--client", &provider.issuer, "svc"]);
+    handler.refused(&next, 403, "revoked_client").await;
 }
 
 #[tokio::test]
@@ -131,15 +131,15 @@ async fn people_of_a_real_openid_provider() {
     // Both audiences are configured: its ID token, which has the client's, is refused for what it is.
     let issuer = format!("issuer: '{}', audiences: ['https://api.example.org', web]", provider.issuer);
     let people = ["id: alice, email: alice@example.org", "id: bob, email: bob@example.org"];
-    let Some(gate) = Gate::start(&issuer, &people).await else { return };
-    gate.offboard.knows("hr", 2).await;
+    let Some(handler) = CheckHandler::start(&issuer, &people).await else { return };
+    handler.offboard.knows("hr", 2).await;
 
-    assert_eq!((gate.status(&alices).await, gate.status(&bobs).await), (200, 200));
-    assert_eq!(gate.upstream.seen().pop().unwrap().headers["x-offboard-person"], "hr/bob");
-    gate.refused(&text(&alice, "id_token"), 401, "bad_claims").await;
-    gate.refused(&text(&alice, "refresh_token"), 401, "no_credentials").await;
-    gate.revoke(&["--person", "alice@example.org"]);
-    gate.refused(&alices, 403, "revoked_person").await;
-    gate.refused(&text(&provider.sign_in("alice").await, "access_token"), 403, "revoked_person").await;
-    assert_eq!(gate.status(&bobs).await, 200, "others go on");
+    assert_eq!((handler.status(&alices).await, handler.status(&bobs).await), (200, 200));
+    assert_eq!(handler.upstream.seen().pop().unwrap().headers["x-offboard-person"], "hr/bob");
+    handler.refused(&text(&alice, "id_token"), 401, "bad_claims").await;
+    handler.refused(&text(&alice, "refresh_token"), 401, "no_credentials").await;
+    handler.revoke(&["--person", "alice@example.org"]);
+    handler.refused(&alices, 403, "revoked_person").await;
+    handler.refused(&text(&provider.sign_in("alice").await, "access_token"), 403, "revoked_person").await;
+    assert_eq!(handler.status(&bobs).await, 200, "others go on");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use offboard::domain::inbox::{Command, Observation};
+use offboard::domain::command::{Command, Observation};
 use offboard::domain::person::{Person, PersonId, Status};
 use offboard::domain::policy::Policy;
 use offboard::domain::reason::Reason;
@@ -63,7 +63,7 @@ impl Bench {
         provider.enable(1, false);
         let world = World::empty(InMemory::new(), corp::policy()).await;
         let directory = keycloak(&provider.url, scratch.path(), None);
-        let source = Polled::start("hr", directory, &world.inbox, Arc::new(|| at(0)));
+        let source = Polled::start("hr", directory, &world.writer, Arc::new(|| at(0)));
         let bench = Self { provider, world, source, _scratch: scratch };
         bench.source.sync(true).await.unwrap();
         bench.is_as_it_was().await;
@@ -160,7 +160,7 @@ async fn doubled_rows_are_one_person_each() {
     let bench = Bench::start().await;
     bench.provider.truncate(200);
     let expect = Command::Expect { source: "hr".into(), share: 9_000, until: at(100).wall, actor: "ops".into() };
-    bench.world.inbox.ask(expect, at(1)).await.unwrap();
+    bench.world.writer.ask(expect, at(1)).await.unwrap();
     bench.source.sync(true).await.unwrap();
     assert_eq!(bench.counts(), [199, 1, PEOPLE - 200], "announced, and looked up one by one");
     bench.provider.set(Trouble::Doubled);
@@ -172,7 +172,7 @@ async fn doubled_rows_are_one_person_each() {
 async fn attempt(url: &str, ca_file: Option<&Path>) -> String {
     let scratch = Scratch::new();
     let world = World::empty(InMemory::new(), corp::policy()).await;
-    let source = Polled::start("hr", keycloak(url, scratch.path(), ca_file), &world.inbox, Arc::new(|| at(0)));
+    let source = Polled::start("hr", keycloak(url, scratch.path(), ca_file), &world.writer, Arc::new(|| at(0)));
     source.sync(true).await.unwrap_err()
 }
 
@@ -227,7 +227,7 @@ impl Crowd {
 }
 
 impl Directory for Crowd {
-    type Place = usize;
+    type PageToken = usize;
 
     async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
         self.answers()?;
@@ -259,7 +259,7 @@ impl Directory for Crowd {
 async fn a_hundred_thousand_people_in_one_listing() {
     let world = World::empty(InMemory::new(), corp::policy()).await;
     let crowd = Crowd { people: 100_000, ..Crowd::default() };
-    let source = Polled::start("hr", crowd, &world.inbox, Arc::new(|| at(0)));
+    let source = Polled::start("hr", crowd, &world.writer, Arc::new(|| at(0)));
     source.sync(true).await.unwrap();
     let state = world.published.snapshot();
     assert_eq!(state.fold.people.counts()["hr"], [100_000, 0, 0]);
@@ -279,7 +279,7 @@ async fn a_day_without_the_provider_changes_no_answer_and_writes_nothing() {
     let clock = Arc::clone(&seconds);
     let time = Arc::new(move || at(clock.load(Ordering::Relaxed)));
     let crowd = Crowd { people: 20, down: Arc::clone(&down), ..Crowd::default() };
-    let source = Polled::start("hr", crowd, &world.inbox, time);
+    let source = Polled::start("hr", crowd, &world.writer, time);
     source.sync(true).await.unwrap();
     world.revoke(Target::Person { reference: "p1@example.com".into() }, at(1)).await.unwrap();
     let (alice, left) = (world.token("p0", at(1)), world.token("p1", at(1)));
@@ -305,7 +305,7 @@ async fn a_day_without_the_provider_changes_no_answer_and_writes_nothing() {
     assert_eq!(answers(&world, 86_400).await, day, "and ready from disk");
 
     let crowd = Crowd { people: 20, ..Crowd::default() };
-    let source = Polled::start("hr", crowd, &world.inbox, Arc::new(|| at(86_410)));
+    let source = Polled::start("hr", crowd, &world.writer, Arc::new(|| at(86_410)));
     source.sync(true).await.unwrap();
     assert_eq!(answers(&world, 86_420).await, (Reason::Allowed, Reason::RevokedPerson, Reason::Allowed));
 }
@@ -314,12 +314,12 @@ async fn a_day_without_the_provider_changes_no_answer_and_writes_nothing() {
 async fn a_restart_in_the_middle_of_a_listing_begins_anew() {
     let world = World::empty(InMemory::new(), corp::policy()).await;
     let whole = Crowd { people: 5_000, ..Crowd::default() };
-    let source = Polled::start("hr", whole, &world.inbox, Arc::new(|| at(0)));
+    let source = Polled::start("hr", whole, &world.writer, Arc::new(|| at(0)));
     source.sync(true).await.unwrap();
     source.stop().await;
     // The provider has nobody behind p2999 any more, and hangs where it would say so.
     let hanging = Crowd { people: 3_000, stops_at: Some(2_000), ..Crowd::default() };
-    let source = Polled::start("hr", hanging, &world.inbox, Arc::new(|| at(10)));
+    let source = Polled::start("hr", hanging, &world.writer, Arc::new(|| at(10)));
     until("two pages were read", async || {
         source.health.borrow().sweep.filter(|sweep| sweep.people == 2_000).map(|_| ())
     })
@@ -330,7 +330,7 @@ async fn a_restart_in_the_middle_of_a_listing_begins_anew() {
     let mut policy = corp::policy();
     policy.sources[0].max_change.share = 0.5;
     let world = world.restart(policy).await;
-    let source = Polled::start("hr", Crowd { people: 3_000, ..Crowd::default() }, &world.inbox, Arc::new(|| at(20)));
+    let source = Polled::start("hr", Crowd { people: 3_000, ..Crowd::default() }, &world.writer, Arc::new(|| at(20)));
     source.sync(true).await.unwrap();
     assert_eq!(world.published.load().fold.people.counts()["hr"], [3_000, 0, 2_000]);
     assert_eq!(world.ask("p4999", at(1), at(21)).await, Reason::RevokedPerson);
@@ -342,18 +342,18 @@ async fn a_source_that_is_started_anew_forgets_the_listing_of_the_one_before() {
     policy.sources[0].max_change.share = 0.5;
     let world = World::empty(InMemory::new(), policy).await;
     let whole = Crowd { people: 5_000, ..Crowd::default() };
-    let source = Polled::start("hr", whole, &world.inbox, Arc::new(|| at(0)));
+    let source = Polled::start("hr", whole, &world.writer, Arc::new(|| at(0)));
     source.sync(true).await.unwrap();
     source.stop().await;
     let hanging = Crowd { people: 5_000, stops_at: Some(4_000), ..Crowd::default() };
-    let source = Polled::start("hr", hanging, &world.inbox, Arc::new(|| at(10)));
+    let source = Polled::start("hr", hanging, &world.writer, Arc::new(|| at(10)));
     until("four pages were read", async || {
         source.health.borrow().sweep.filter(|sweep| sweep.people == 4_000).map(|_| ())
     })
     .await;
     drop(source);
     let less = Crowd { people: 3_000, ..Crowd::default() };
-    let source = Polled::start("hr", less, &world.inbox, Arc::new(|| at(20)));
+    let source = Polled::start("hr", less, &world.writer, Arc::new(|| at(20)));
     source.sync(true).await.unwrap();
     assert_eq!(world.published.load().fold.people.counts()["hr"], [3_000, 0, 2_000]);
 }
@@ -366,7 +366,7 @@ async fn of_two_sources_that_contradict_each_other_the_stricter_holds() {
         let id = PersonId { source: source.into(), key: "alice".into() };
         let people = vec![Person { id, ..corp::person("alice", status) }];
         let listing = Observation::Listing { source: source.into(), people, complete: true, at: at(now).wall };
-        world.inbox.ask(Command::Observe(listing), at(now)).await.unwrap();
+        world.writer.ask(Command::Observe(listing), at(now)).await.unwrap();
     };
     told("hr", Status::Active, 0).await;
     told("idp", Status::Active, 0).await;

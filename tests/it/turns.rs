@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use offboard::app::clock::Clock;
-use offboard::domain::inbox::Observation;
+use offboard::domain::command::Observation;
 use offboard::domain::person::{Person, Status};
 use offboard::domain::reason::Reason;
 use offboard::domain::time::Now;
@@ -49,7 +49,7 @@ impl Once {
 }
 
 impl Directory for Once {
-    type Place = usize;
+    type PageToken = usize;
 
     async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
         let asked = self.note("events");
@@ -86,7 +86,7 @@ async fn events_without_end_keep_neither_a_look_up_nor_a_listing_waiting() {
     let world = World::empty(InMemory::new(), corp::policy()).await;
     let restless = Once { restless: true, ..Once::default() };
     let asked = Arc::clone(&restless.asked);
-    let source = Polled::start("hr", restless, &world.inbox, Arc::new(|| at(0)));
+    let source = Polled::start("hr", restless, &world.writer, Arc::new(|| at(0)));
     let all = async { tokio::join!(source.sync(false), source.look_up("id", "p2"), source.sync(true)) };
     let done = timeout(Duration::from_secs(20), all).await.unwrap();
     assert_eq!(done, (Ok(()), Some(true), Ok(())));
@@ -105,7 +105,7 @@ async fn what_only_a_listing_tells_is_not_known_before_it() {
     let (once, clock) = (Once::default(), Arc::new(AtomicI64::new(0)));
     let (resync, blind) = (Arc::clone(&once.resync), Arc::clone(&once.blind));
     let time = Arc::clone(&clock);
-    let source = Polled::start("hr", once, &world.inbox, Arc::new(move || at(time.load(Ordering::Relaxed))));
+    let source = Polled::start("hr", once, &world.writer, Arc::new(move || at(time.load(Ordering::Relaxed))));
     let heard = || world.published.load().fold.sources["hr"].last_heard;
     source.sync(true).await.unwrap();
     clock.store(1_000, Ordering::Relaxed);
@@ -131,7 +131,7 @@ async fn what_the_log_refuses_is_told_again_before_anything_newer() {
     let world = World::empty(InMemory::new(), corp::policy()).await;
     let once = Once::default();
     let (asked, happened) = (Arc::clone(&once.asked), Arc::clone(&once.happened));
-    let source = Polled::start("hr", once, &world.inbox, Arc::new(|| at(0)));
+    let source = Polled::start("hr", once, &world.writer, Arc::new(|| at(0)));
     assert_eq!(source.look_up("id", "p0").await, Some(true));
     source.sync(true).await.unwrap();
     source.sync(false).await.unwrap();
@@ -184,7 +184,7 @@ async fn an_event_of_okta_is_not_lost_where_the_log_refuses_it() {
     let clock = Clock::start(None);
     let now = move || clock.now();
     let directory = okta::Okta::new(settings, Http::new(Duration::from_secs(5), None), Arc::new(now.clone()));
-    let source = Polled::start("hr", directory, &world.inbox, Arc::new(now.clone()));
+    let source = Polled::start("hr", directory, &world.writer, Arc::new(now.clone()));
     source.sync(true).await.unwrap();
     source.sync(false).await.unwrap();
     let (alice, bob) = (token(&world, "00ualice", now()), token(&world, "00ubob", now()));
@@ -225,7 +225,7 @@ async fn an_event_of_keycloak_is_not_lost_where_the_log_refuses_it() {
     let clock = Clock::start(None);
     let now = move || clock.now();
     let directory = Keycloak::new(settings, Http::new(Duration::from_secs(5), None));
-    let source = Polled::start("hr", directory, &world.inbox, Arc::new(now.clone()));
+    let source = Polled::start("hr", directory, &world.writer, Arc::new(now.clone()));
     source.sync(true).await.unwrap();
     source.sync(false).await.unwrap();
     let (left, back) = (token(&world, "u1", now()), token(&world, "u2", now()));
@@ -256,7 +256,7 @@ struct Strangers {
 }
 
 impl Directory for Strangers {
-    type Place = ();
+    type PageToken = ();
 
     async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
         self.asked[0].fetch_add(1, Ordering::Relaxed);
@@ -288,7 +288,7 @@ async fn strangers_who_are_looked_up_delay_nobodys_departure() {
     let asked = Arc::<[AtomicUsize; 2]>::default();
     let strangers = Strangers { asked: Arc::clone(&asked), busy: false };
     let poll = Duration::from_millis(50);
-    let source = Polled::every(poll, "hr", strangers, &world.inbox, Arc::new(|| at(0)));
+    let source = Polled::every(poll, "hr", strangers, &world.writer, Arc::new(|| at(0)));
     // Always somebody waits: two others are asked for while one is looked up.
     let stream = async || loop {
         source.look_up("id", "x").await;
@@ -304,7 +304,7 @@ async fn a_provider_that_wants_us_to_wait_is_not_asked_for_strangers() {
     let world = World::empty(InMemory::new(), corp::policy()).await;
     let asked = Arc::<[AtomicUsize; 2]>::default();
     let strangers = Strangers { asked: Arc::clone(&asked), busy: true };
-    let source = Polled::every(Duration::from_millis(50), "hr", strangers, &world.inbox, Arc::new(|| at(0)));
+    let source = Polled::every(Duration::from_millis(50), "hr", strangers, &world.writer, Arc::new(|| at(0)));
     source.sync(false).await.unwrap();
     for _ in 0..20 {
         assert_eq!(source.look_up("id", "x").await, None);

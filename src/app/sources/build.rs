@@ -8,7 +8,7 @@ use crate::config::sources::{
     EntraSettings, FileSettings, KeycloakSettings, LdapSettings, LdapSync, OktaCredential, OktaSettings, SourceKind,
     SourceSettings,
 };
-use crate::source::around::Time;
+use crate::source::context::Time;
 use crate::source::directory::Directory;
 use crate::source::entra::{self, Entra};
 use crate::source::file::PeopleFile;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::app::matches::{Matches, OfLink};
 use crate::control::views::FindingView;
-use crate::domain::credential::{Shown, Verified};
+use crate::domain::credential::{CredentialOutcome, Verified};
 use crate::domain::key::fold_name;
 use crate::domain::source::{Link, SourceRules};
 use crate::source::directory::Grade;
@@ -58,14 +58,14 @@ fn of_link(state: &State, source: &SourceRules, link: &Link, known: Option<&OfLi
 }
 
 /// What one token shows, whom it meets, and by which rule it would meet somebody.
-pub(super) fn sample(state: &State, shown: &[Shown], name: &str) -> Vec<FindingView> {
-    let of = |shown: &Shown| match shown {
-        Shown::Verified(credential) => of_sample(state, credential, name),
-        Shown::Rejected { reason, detail, .. } => {
+pub(super) fn sample(state: &State, shown: &[CredentialOutcome], name: &str) -> Vec<FindingView> {
+    let of = |shown: &CredentialOutcome| match shown {
+        CredentialOutcome::Verified(credential) => of_sample(state, credential, name),
+        CredentialOutcome::Rejected { reason, detail, .. } => {
             let why = detail.as_ref().map(|detail| format!(": {}", detail.told())).unwrap_or_default();
             finding(SAMPLE, Grade::Bad, format!("it is refused before anybody is looked for: {}{why}", reason.code()))
         }
-        Shown::Foreign { .. } => {
+        CredentialOutcome::Foreign { .. } => {
             finding(SAMPLE, Grade::Bad, "no configured issuer has this `iss`, or it is no JWT".to_owned())
         }
     };

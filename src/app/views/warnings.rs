@@ -1,6 +1,6 @@
 //! What is said to somebody who is about to revoke something that nobody may have.
 
-use crate::authenticate::seen::Seen;
+use crate::authenticate::seen_identifiers::SeenIdentifiers;
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Target, TargetKind};
 use crate::state::State;
@@ -26,7 +26,7 @@ pub(super) fn unconfigured(policy: &Policy, target: &Target) -> Option<String> {
 }
 
 /// Says so where no verified credential has shown the target of a revocation since the start: nothing may ever have it.
-pub(super) fn unseen(seen: &Seen, state: &State, target: &Target) -> Option<String> {
+pub(super) fn unseen(seen: &SeenIdentifiers, state: &State, target: &Target) -> Option<String> {
     let kind = target.kind();
     let claim = match kind {
         TargetKind::Client => "client",

@@ -132,7 +132,7 @@ async fn one_process_at_a_time_writes() {
     assert!(matches!(open(options(dir.path()), now(0)), Err(AuditError::Locked(_))));
 }
 
-/// The scribe goes on from there after a kill: events are told from decisions, and from what only bears an epoch.
+/// The follower goes on from there after a kill: events are told from decisions, and from what only bears an epoch.
 #[tokio::test]
 async fn the_last_event_of_the_log_is_known_after_a_crash() {
     let dir = tempfile::tempdir().unwrap();

@@ -66,7 +66,7 @@ async fn with_issuer(change: impl FnOnce(&mut IssuerRules), header: Value, chang
     identity(policy(vec![first], vec![]), header, &claims(&changes)).await
 }
 
-fn is_looked_up(parties: &[&crate::domain::credential::Party], target: &Target) -> bool {
+fn is_looked_up(parties: &[&crate::domain::credential::Principal], target: &Target) -> bool {
     parties.iter().any(|party| {
         let key = target.key(&keyer());
         party.look_ups.contains(&(target.kind(), key)) || party.names.iter().any(|name| name.key == key)

@@ -21,14 +21,14 @@ fn by(policy_name: &str) -> Authenticator {
 }
 
 /// Whether authentication alone lets the request go on.
-fn holds(found: &[Shown]) -> bool {
+fn holds(found: &[CredentialOutcome]) -> bool {
     found.iter().all(|shown| match shown {
-        Shown::Verified(verified) => {
+        CredentialOutcome::Verified(verified) => {
             verified.flaw.is_none()
                 && verified.dates(now()).is_none()
                 && verified.required_audiences.as_deref().is_none_or(|required| verified.is_for(required))
         }
-        Shown::Rejected { .. } | Shown::Foreign { .. } => false,
+        CredentialOutcome::Rejected { .. } | CredentialOutcome::Foreign { .. } => false,
     })
 }
 
@@ -64,7 +64,7 @@ async fn the_claims_of_istios_tokens_are_read_as_istio_wrote_them() {
     let by = by("authn-only");
     for (name, token) in file["tokens"].as_object().unwrap() {
         let found = shown(&by, &[("authorization", token["token"].as_str().unwrap())]).await;
-        let [Shown::Verified(verified)] = &found[..] else { panic!("{name}: {found:?}") };
+        let [CredentialOutcome::Verified(verified)] = &found[..] else { panic!("{name}: {found:?}") };
         let payload = &token["payload"];
         assert_eq!(verified.flaw, None, "{name}");
         assert_eq!(payload["iss"], *verified.issuer, "{name}");

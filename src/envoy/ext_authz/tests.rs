@@ -14,32 +14,32 @@ use crate::domain::policy::{Enforcement, ResponseRules};
 use crate::domain::reason::Reason;
 use crate::envoy::fixtures::{decision, of_alice, policy};
 
-/// How the gate of a test behaves, by the path of the request.
+/// How the handler of a test behaves, by the path of the request.
 #[derive(Default)]
 struct Planned {
     observe: bool,
     breaks_books: bool,
-    answered: Mutex<Vec<(Reason, Option<Trouble>, bool)>>,
+    answered: Mutex<Vec<(Reason, Option<CheckFailure>, bool)>>,
 }
 
-fn judged(reason: Reason, observe: bool) -> Judged {
+fn outcome(reason: Reason, observe: bool) -> CheckOutcome {
     let mut decision = if reason.allows() { of_alice(reason) } else { decision(reason) };
     if observe {
         decision.enforcement = Enforcement::Observe;
     }
-    Judged {
+    CheckOutcome {
         decision: decision.into(),
         decision_id: "0123456789abcdef0123456789abcdef".parse().unwrap(),
         policy: policy(ResponseRules::default()),
     }
 }
 
-impl Gate for Planned {
-    async fn judge(&self, request: &Request, _: Option<Instant>) -> Judged {
+impl CheckHandler for Planned {
+    async fn check(&self, request: &Request, _: Option<Instant>) -> CheckOutcome {
         let crate::request::Path::Forms(forms) = &request.path else { panic!("no forms") };
         match forms[0].as_str() {
-            "/allow" => judged(Reason::Allowed, self.observe),
-            "/deny" => judged(Reason::RevokedPerson, self.observe),
+            "/allow" => outcome(Reason::Allowed, self.observe),
+            "/deny" => outcome(Reason::RevokedPerson, self.observe),
             "/slow" => std::future::pending().await,
             "/panic" => panic!("planned"),
             "/late-panic" => {
@@ -50,14 +50,14 @@ impl Gate for Planned {
         }
     }
 
-    fn cannot_judge(&self, trouble: Trouble, _: Option<&Request>) -> Judged {
-        judged(trouble.reason(), self.observe)
+    fn failed(&self, trouble: CheckFailure, _: Option<&Request>) -> CheckOutcome {
+        outcome(trouble.reason(), self.observe)
     }
 
     fn answered(&self, answered: Answered<'_>) {
         assert!(!self.breaks_books, "planned");
-        let reason = answered.judged.decision.reason;
-        self.answered.lock().unwrap().push((reason, answered.trouble, answered.request.is_some()));
+        let reason = answered.outcome.decision.reason;
+        self.answered.lock().unwrap().push((reason, answered.failure, answered.request.is_some()));
     }
 }
 
@@ -112,12 +112,12 @@ fn message(path: &str) -> Vec<u8> {
 }
 
 /// Serves `gate` on a free port while `client` talks to it.
-async fn with_server<T>(gate: &Arc<Planned>, client: impl AsyncFnOnce(Channel) -> T) -> T {
+async fn with_server<T>(handler: &Arc<Planned>, client: impl AsyncFnOnce(Channel) -> T) -> T {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = Endpoint::from_shared(format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
     let server =
-        Server::builder().add_service(AuthorizationService::new(Arc::clone(gate))).serve_with_incoming(incoming);
+        Server::builder().add_service(AuthorizationService::new(Arc::clone(handler))).serve_with_incoming(incoming);
     tokio::select! {
         ended = server => panic!("server ended: {ended:?}"),
         done = async { client(endpoint.connect().await.unwrap()).await } => done,
@@ -140,8 +140,8 @@ async fn call(
 }
 
 /// The HTTP status of the answer to one message.
-async fn ask(gate: &Arc<Planned>, timeout: Option<&str>, message: Vec<u8>) -> i32 {
-    let response = with_server(gate, async |channel| call(channel, CHECK, timeout, message).await.unwrap()).await;
+async fn ask(handler: &Arc<Planned>, timeout: Option<&str>, message: Vec<u8>) -> i32 {
+    let response = with_server(handler, async |channel| call(channel, CHECK, timeout, message).await.unwrap()).await;
     let code = response.status.unwrap().code;
     let status = match response.http_response.unwrap() {
         HttpResponse::OkResponse(_) => 200,
@@ -152,16 +152,16 @@ async fn ask(gate: &Arc<Planned>, timeout: Option<&str>, message: Vec<u8>) -> i3
     status
 }
 
-fn answered(gate: &Planned) -> Vec<(Reason, Option<Trouble>, bool)> {
-    gate.answered.lock().unwrap().clone()
+fn answered(handler: &Planned) -> Vec<(Reason, Option<CheckFailure>, bool)> {
+    handler.answered.lock().unwrap().clone()
 }
 
 #[tokio::test]
 async fn what_the_gate_decides_is_answered_and_counted_once() {
-    let gate = Arc::new(Planned::default());
-    assert_eq!(ask(&gate, None, message("/allow")).await, 200);
-    assert_eq!(ask(&gate, Some("1S"), message("/deny")).await, 403);
-    assert_eq!(answered(&gate), [(Reason::Allowed, None, true), (Reason::RevokedPerson, None, true)]);
+    let handler = Arc::new(Planned::default());
+    assert_eq!(ask(&handler, None, message("/allow")).await, 200);
+    assert_eq!(ask(&handler, Some("1S"), message("/deny")).await, 403);
+    assert_eq!(answered(&handler), [(Reason::Allowed, None, true), (Reason::RevokedPerson, None, true)]);
 }
 
 #[tokio::test]
@@ -169,54 +169,54 @@ async fn what_does_not_decode_is_denied_as_malformed() {
     let bad_utf8 = [&b"\x0a\x08\x22\x06\x12\x04\x22\x02"[..], b"\xff\xfe"].concat();
     assert!(CheckRequest::decode(bad_utf8.as_slice()).is_err(), "CVE-2023-27488: a path that is not UTF-8");
     for bad in [bad_utf8, b"\xff\xff\xff".to_vec(), b"not protobuf at all".to_vec()] {
-        let gate = Arc::new(Planned::default());
-        assert_eq!(ask(&gate, None, bad).await, 400);
-        let trouble = Some(Trouble::Undecodable("message is no CheckRequest"));
-        assert_eq!(answered(&gate), [(Reason::MalformedRequest, trouble, false)]);
+        let handler = Arc::new(Planned::default());
+        assert_eq!(ask(&handler, None, bad).await, 400);
+        let trouble = Some(CheckFailure::Undecodable("message is no CheckRequest"));
+        assert_eq!(answered(&handler), [(Reason::MalformedRequest, trouble, false)]);
     }
 }
 
 #[tokio::test]
 async fn what_is_too_large_is_denied_as_malformed() {
     for size in [LARGEST_MESSAGE + 1, 5 * LARGEST_MESSAGE] {
-        let gate = Arc::new(Planned::default());
-        assert_eq!(ask(&gate, None, vec![0; size]).await, 400);
-        let trouble = Some(Trouble::Undecodable("message is too large"));
-        assert_eq!(answered(&gate), [(Reason::MalformedRequest, trouble, false)]);
+        let handler = Arc::new(Planned::default());
+        assert_eq!(ask(&handler, None, vec![0; size]).await, 400);
+        let trouble = Some(CheckFailure::Undecodable("message is too large"));
+        assert_eq!(answered(&handler), [(Reason::MalformedRequest, trouble, false)]);
     }
 }
 
 #[tokio::test]
 async fn a_panic_is_a_denial_and_the_next_check_is_judged() {
-    let gate = Arc::new(Planned::default());
+    let handler = Arc::new(Planned::default());
     for path in ["/panic", "/late-panic"] {
-        assert_eq!(ask(&gate, Some("1S"), message(path)).await, 503);
+        assert_eq!(ask(&handler, Some("1S"), message(path)).await, 503);
     }
-    assert_eq!(ask(&gate, None, message("/allow")).await, 200);
-    let panicked = (Reason::Internal, Some(Trouble::Panicked), true);
-    assert_eq!(answered(&gate), [panicked, panicked, (Reason::Allowed, None, true)]);
+    assert_eq!(ask(&handler, None, message("/allow")).await, 200);
+    let panicked = (Reason::Internal, Some(CheckFailure::Panicked), true);
+    assert_eq!(answered(&handler), [panicked, panicked, (Reason::Allowed, None, true)]);
 }
 
 #[tokio::test]
 async fn a_gate_slower_than_the_deadline_is_a_denial_before_it() {
-    let gate = Arc::new(Planned::default());
+    let handler = Arc::new(Planned::default());
     let started = Instant::now();
-    assert_eq!(ask(&gate, Some("60m"), message("/slow")).await, 503);
+    assert_eq!(ask(&handler, Some("60m"), message("/slow")).await, 503);
     assert!(started.elapsed() >= Duration::from_millis(50));
-    assert_eq!(answered(&gate), [(Reason::Internal, Some(Trouble::Late), true)]);
+    assert_eq!(answered(&handler), [(Reason::Internal, Some(CheckFailure::Late), true)]);
 }
 
 #[tokio::test]
 async fn a_deadline_shorter_than_the_margin_still_hears_a_gate_that_need_not_wait() {
-    let gate = Planned::default();
+    let handler = Planned::default();
     let arrived = Instant::now();
     let framed = |message: Vec<u8>| {
         let length = u32::try_from(message.len()).unwrap().to_be_bytes();
         Body::new(tonic::body::Body::new(http_body([&[0][..], &length, &message].concat())))
     };
     for (path, reason) in [("/allow", Reason::Allowed), ("/slow", Reason::Internal)] {
-        let _ = check(&gate, framed(message(path)), arrived, Some(arrived)).await;
-        assert_eq!(answered(&gate).last().unwrap().0, reason);
+        let _ = check(&handler, framed(message(path)), arrived, Some(arrived)).await;
+        assert_eq!(answered(&handler).last().unwrap().0, reason);
     }
 }
 
@@ -239,23 +239,23 @@ fn http_body(bytes: Vec<u8>) -> impl tonic::codegen::Body<Data = prost::bytes::B
 
 #[tokio::test]
 async fn an_answer_that_cannot_be_recorded_is_a_denial() {
-    let gate = Arc::new(Planned { breaks_books: true, ..Planned::default() });
-    assert_eq!(ask(&gate, None, message("/allow")).await, 503);
+    let handler = Arc::new(Planned { breaks_books: true, ..Planned::default() });
+    assert_eq!(ask(&handler, None, message("/allow")).await, 503);
 }
 
 #[tokio::test]
 async fn observing_lets_even_the_malformed_through() {
-    let gate = Arc::new(Planned { observe: true, ..Planned::default() });
-    assert_eq!(ask(&gate, None, message("/deny")).await, 200);
-    assert_eq!(ask(&gate, None, b"not protobuf at all".to_vec()).await, 200);
-    assert_eq!(answered(&gate).len(), 2);
+    let handler = Arc::new(Planned { observe: true, ..Planned::default() });
+    assert_eq!(ask(&handler, None, message("/deny")).await, 200);
+    assert_eq!(ask(&handler, None, b"not protobuf at all".to_vec()).await, 200);
+    assert_eq!(answered(&handler).len(), 2);
 }
 
 #[tokio::test]
 async fn an_unknown_method_is_no_check() {
-    let gate = Arc::new(Planned::default());
+    let handler = Arc::new(Planned::default());
     let path = "/envoy.service.auth.v3.Authorization/Other";
-    let status = with_server(&gate, async |channel| call(channel, path, None, message("/allow")).await).await;
+    let status = with_server(&handler, async |channel| call(channel, path, None, message("/allow")).await).await;
     assert_eq!(status.unwrap_err().code(), tonic::Code::Unimplemented);
-    assert!(answered(&gate).is_empty());
+    assert!(answered(&handler).is_empty());
 }

@@ -136,7 +136,7 @@ fn eight_keys_are_tried_and_what_comes_behind_is_named() {
     let keys = set(&with_kid);
     assert!(verify(&keys, &token(&many[8], "EdDSA", Some("k8"))).is_ok(), "by its name");
     assert!(verify(&keys, &token(&many[8], "EdDSA", None)).is_err());
-    assert_eq!(keys.left_out(), [LeftOut { number: 9, kid: Some("k8".into()), why: Unusable::OnlyByName(8) }]);
+    assert_eq!(keys.left_out(), [UnusableKey { number: 9, kid: Some("k8".into()), why: Unusable::OnlyByName(8) }]);
     // The same material again and again is one key.
     let again: Vec<Value> = (0..9).map(|_| nameless(&many[0])).chain([nameless(&many[1])]).collect();
     let keys = set(&again);

@@ -110,7 +110,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// A key that is not used, or not for every token, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct UnusableKey {
     /// Which key of the set it is, counted from 1.
     pub number: usize,
     /// Its `kid`, where it has one.
@@ -119,7 +119,7 @@ pub struct LeftOut {
     pub why: Unusable,
 }
 
-impl LeftOut {
+impl UnusableKey {
     /// What to call the key.
     #[must_use]
     pub fn name(&self) -> String {
@@ -130,7 +130,7 @@ impl LeftOut {
     }
 }
 
-impl fmt::Display for LeftOut {
+impl fmt::Display for UnusableKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name(), self.why)
     }

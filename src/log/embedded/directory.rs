@@ -61,11 +61,11 @@ impl Directory {
 /// log; read at the next start, where it tells a log that lost acknowledged events (its WAL was deleted, an
 /// older file was copied over it, a disk lied about a flush) from one that is whole.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct HighWater {
     file: File,
 }
 
-impl Seen {
+impl HighWater {
     /// The file's name in the store's directory.
     pub(super) const NAME: &'static str = "seen";
 
@@ -86,7 +86,7 @@ impl Seen {
             .map_err(|cause| io("open the mark of how far the log went", &directory.path, &cause))
     }
 
-    /// Notes that positions up to `head` may now be seen.
+    /// KeyValueStore that positions up to `head` may now be seen.
     pub(super) fn mark(&self, head: Epoch) {
         // Fixed width: each mark overwrites the one before whole.
         let text = format!("{:020}.{:020}\n", head.generation, head.position);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::directory::{Directory, Seen};
+use super::directory::{Directory, HighWater};
 use super::error::{failed, unsigned, unusable};
 use crate::domain::event::Epoch;
 use crate::log::LogError;
@@ -76,7 +76,7 @@ pub(super) fn prepare(directory: &Directory, connection: &mut Connection) -> Res
     check_pages(path, connection)?;
     check_positions(path, connection)?;
     let head = head(path, connection)?;
-    match Seen::read(directory)? {
+    match HighWater::read(directory)? {
         Some(seen) if seen > head => Err(unusable(path, lost(seen, head))),
         None if head.position > 0 => raise(path, connection, head),
         _ => Ok(head),
@@ -87,7 +87,7 @@ fn lost(seen: Epoch, head: Epoch) -> String {
     format!(
         "the log went up to {seen} once and ends at {head} now: acknowledged revocations may be missing; restore \
          the whole directory from a backup, or remove the file `{}` in it to go on without them",
-        Seen::NAME
+        HighWater::NAME
     )
 }
 

@@ -68,10 +68,10 @@ async fn a_second_one_is_refused_while_the_first_lives() {
     let log = open(directory.path());
     let error = Embedded::open(directory.path()).unwrap_err();
     assert!(matches!(&error, LogError::Locked { path } if *path == directory.path().display().to_string()), "{error}");
-    let notes = log.notes();
+    let key_values = log.key_values();
     drop(log);
     assert!(matches!(Embedded::open(directory.path()), Err(LogError::Locked { .. })), "notes keep the store open");
-    drop(notes);
+    drop(key_values);
     open(directory.path());
 }
 
@@ -90,16 +90,16 @@ async fn appends_that_chain_are_each_answered() {
 async fn notes_stand_beside_the_log() {
     let directory = tempfile::tempdir().unwrap();
     let log = open(directory.path());
-    let notes = log.notes();
-    assert_eq!(notes.get("secret").await.unwrap(), None);
-    assert_eq!(notes.get_or_put("secret", *b"one").await.unwrap(), b"one");
-    assert_eq!(notes.get_or_put("secret", *b"two").await.unwrap(), b"one", "created once");
-    notes.put("time", *b"5").await.unwrap();
-    notes.put("time", *b"").await.unwrap();
-    drop((log, notes));
+    let key_values = log.key_values();
+    assert_eq!(key_values.get("secret").await.unwrap(), None);
+    assert_eq!(key_values.get_or_put("secret", *b"one").await.unwrap(), b"one");
+    assert_eq!(key_values.get_or_put("secret", *b"two").await.unwrap(), b"one", "created once");
+    key_values.put("time", *b"5").await.unwrap();
+    key_values.put("time", *b"").await.unwrap();
+    drop((log, key_values));
     let log = open(directory.path());
-    assert_eq!(log.notes().get("time").await.unwrap(), Some(vec![]), "empty is not absent");
-    assert_eq!(log.notes().get("secret").await.unwrap(), Some(b"one".to_vec()));
+    assert_eq!(log.key_values().get("time").await.unwrap(), Some(vec![]), "empty is not absent");
+    assert_eq!(log.key_values().get("secret").await.unwrap(), Some(b"one".to_vec()));
     assert_eq!(log.head().await.unwrap().position, 0, "a note is no event");
 }
 

@@ -22,10 +22,10 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::directory::Seen;
+use super::directory::HighWater;
 use super::error::failed;
 use super::group::{Group, Pending};
-use super::place::Place;
+use super::opened_directory::OpenedDirectory;
 use super::schema;
 use super::snapshot::Writing;
 use crate::domain::event::{Epoch, NewEvent};
@@ -61,15 +61,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) type Head = Arc<Mutex<Epoch>>;
 
 /// The writer's side of the log.
-pub(super) struct Writer {
+pub(super) struct LogWriter {
     pub(super) directory: PathBuf,
     pub(super) file: PathBuf,
-    pub(super) place: Place,
+    pub(super) place: OpenedDirectory,
     /// None after a failure: the next group opens a fresh one.
     pub(super) connection: Option<Connection>,
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) head: Head,
-    pub(super) seen: Seen,
+    pub(super) seen: HighWater,
     pub(super) writing: Option<Writing>,
 }
 
@@ -81,7 +81,7 @@ enum Failure {
     Doubt(LogError),
 }
 
-impl Writer {
+impl LogWriter {
     /// Writes until the log is closed.
     pub(super) fn run(mut self) {
         while let Some(group) = self.next_group() {

@@ -12,10 +12,10 @@ use crate::source::error::SourceError;
 
 /// The links of a round, to know one that comes back.
 #[derive(Debug, Default)]
-pub struct Seen(HashSet<u64>);
+pub struct VisitedLinks(HashSet<u64>);
 
-impl Seen {
-    /// Notes a link.
+impl VisitedLinks {
+    /// KeyValueStore a link.
     ///
     /// # Errors
     /// [`SourceError::Malformed`] if it was there before: the round would not end.
@@ -58,14 +58,14 @@ pub struct Feed {
     after: Option<Link>,
     /// Whether `link` is in the middle of a round.
     within: bool,
-    seen: Seen,
+    seen: VisitedLinks,
 }
 
 impl Feed {
     /// A query that has begun nowhere yet.
     #[must_use]
     pub fn new(step: &'static str) -> Self {
-        Self { step, link: None, after: None, within: false, seen: Seen::default() }
+        Self { step, link: None, after: None, within: false, seen: VisitedLinks::default() }
     }
 
     /// Whether a page was read and not passed yet.
@@ -83,7 +83,7 @@ impl Feed {
     /// Begins elsewhere.
     pub fn set(&mut self, link: Option<Url>) {
         (self.link, self.after, self.within) = (link, None, false);
-        self.seen = Seen::default();
+        self.seen = VisitedLinks::default();
     }
 
     /// Reads the page at `link`, or at `first` where there is none; `None` where the provider forgot it.

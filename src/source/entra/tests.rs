@@ -44,7 +44,7 @@ async fn who_does_not_turn_up_is_for_a_listing_to_tell() {
 async fn who_is_said_to_be_deleted_and_is_at_no_address_is_gone() {
     let mut entra = entra();
     let removed = said(json!({ "id": "1", "@removed": { "reason": "changed" } }));
-    let gone = Observation::Gone { person: entra.id("1"), at: None };
+    let gone = Observation::Deleted { person: entra.id("1"), at: None };
     assert_eq!(entra.settle("1", &removed, None).unwrap(), vec![gone.clone()]);
     assert!(entra.doubted.is_empty());
     // Restored, or that is what it looks like.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::api::{GROUPS, USERS};
 use super::wire::{List, Member, User, is_guid};
 use super::{Doubted, Entra};
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::person::{Person, Status};
 use crate::domain::revocation::Target;
 use crate::domain::time::Timestamp;
@@ -141,7 +141,7 @@ impl Entra {
         for row in rows {
             changes.observations.extend(self.sessions(&row));
             if row.is_removed() {
-                changes.observations.push(Observation::Gone { person: self.id(&row.id), at: None });
+                changes.observations.push(Observation::Deleted { person: self.id(&row.id), at: None });
             }
             if is_bad(&row) {
                 self.note(&row);
@@ -191,7 +191,7 @@ impl Entra {
                 self.doubt(Doubted::User(id.to_owned()));
             }
             if hint.said.iter().any(User::is_removed) {
-                return Ok(vec![Observation::Gone { person: self.id(id), at: None }]);
+                return Ok(vec![Observation::Deleted { person: self.id(id), at: None }]);
             }
             // Nobody said that they left. If they do not turn up, a listing tells, and its guard judges it.
             if self.doubted.contains_key(&Doubted::User(id.to_owned())) {

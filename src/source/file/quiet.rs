@@ -40,11 +40,11 @@ pub(super) enum Verdict {
 /// What was seen of one file, and when.
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
-    last: Option<Seen>,
+    last: Option<FileState>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct FileState {
     stamp: Stamp,
     /// Since when it has looked like that.
     since: Instant,
@@ -58,21 +58,21 @@ struct Seen {
 impl Quiet {
     /// Judges what a file looks like now. `placed`: it was put there whole, and not written to since, as far as the
     /// system told. `settled`: it is seen for the first time, and was last touched long ago.
-    pub(super) fn judge(&mut self, stamp: Stamp, placed: bool, settled: bool, now: Instant) -> Verdict {
+    pub(super) fn observe(&mut self, stamp: Stamp, placed: bool, settled: bool, now: Instant) -> Verdict {
         let seen = match self.last.take() {
             Some(seen) if seen.stamp == stamp => seen,
-            Some(seen) => Seen {
+            Some(seen) => FileState {
                 first: seen.stamp.inode != stamp.inode,
                 stamp,
                 since: now,
                 restless: if seen.quiet { now } else { seen.restless },
                 quiet: false,
             },
-            None => Seen { stamp, since: now, restless: now, first: true, quiet: settled },
+            None => FileState { stamp, since: now, restless: now, first: true, quiet: settled },
         };
         let quiet = seen.quiet || seen.first && placed || now.duration_since(seen.since) >= PAUSE;
         let too_long = now.duration_since(seen.restless) >= LONGEST;
-        self.last = Some(Seen { quiet, ..seen });
+        self.last = Some(FileState { quiet, ..seen });
         match (quiet, too_long) {
             (true, _) => Verdict::Quiet,
             (false, true) => Verdict::NeverQuiet,
@@ -111,7 +111,7 @@ mod tests {
 
         fn after(&mut self, millis: u64, stamp: Stamp, placed: bool) -> Verdict {
             self.now += Duration::from_millis(millis);
-            self.quiet.judge(stamp, placed, false, self.now)
+            self.quiet.observe(stamp, placed, false, self.now)
         }
     }
 
@@ -167,7 +167,7 @@ mod tests {
     fn what_was_touched_long_ago_is_whole_at_the_start() {
         let mut quiet = Quiet::default();
         assert!(quiet.is_new());
-        assert_eq!(quiet.judge(stamp(1, 1), false, true, Instant::now()), Verdict::Quiet);
+        assert_eq!(quiet.observe(stamp(1, 1), false, true, Instant::now()), Verdict::Quiet);
         assert!(!quiet.is_new());
     }
 }

@@ -64,7 +64,7 @@ impl Bench {
             people.extend(page.people.into_iter().map(|person| person.id.key));
             match page.next {
                 None => return Ok(Some(people)),
-                Some(Place::Waiting) => {
+                Some(PageToken::Waiting) => {
                     // Nobody goes on with it.
                     self.source.concluded(false);
                     return Ok(None);
@@ -79,7 +79,7 @@ impl Bench {
         self.source.next_look = Instant::now();
         let changes = self.source.changes(None).await.unwrap();
         let out = changes.observations.into_iter().map(|observation| match observation {
-            Observation::Out { person, status } => format!("{} {}", person.key, status.word()),
+            Observation::PartialDisable { person, status } => format!("{} {}", person.key, status.word()),
             other => panic!("{other:?}"),
         });
         (out.collect(), changes.resync)
@@ -152,7 +152,7 @@ async fn until_placed(source: &PeopleFile) {
 async fn a_listing_that_waits_for_the_file_needs_no_second_one() {
     let mut bench = Bench::new(WHOLE);
     let page = bench.source.page(None).await.unwrap();
-    assert_eq!(page.next, Some(Place::Waiting));
+    assert_eq!(page.next, Some(PageToken::Waiting));
     bench.later(2_000);
     assert_eq!(bench.told().await, (vec![], false), "it is on its way, and reads what is quiet now");
     let page = bench.source.page(page.next).await.unwrap();
@@ -237,7 +237,7 @@ async fn a_large_file_comes_in_pieces_and_who_is_missing_needs_no_reading() {
     bench.listed().await.unwrap();
     bench.later(2_000);
     let first = bench.source.page(None).await.unwrap();
-    assert_eq!((first.people.len(), first.next, first.count), (PIECE, Some(Place::After(PIECE)), None));
+    assert_eq!((first.people.len(), first.next, first.count), (PIECE, Some(PageToken::After(PIECE)), None));
     let last = bench.source.page(first.next).await.unwrap();
     assert_eq!((last.people.len(), last.next, last.count), (5, None, Some(PIECE + 5)));
     bench.source.concluded(true);

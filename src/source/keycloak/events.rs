@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shapes::{AdminEvent, UserEvent};
 
-/// Events become visible late, and not in order: so far back they are read again. Seen: 11 ms on one node; the rest
+/// Events become visible late, and not in order: so far back they are read again. EventCursor: 11 ms on one node; the rest
 /// is for the clocks of a cluster.
 pub const OVERLAP: i64 = 5_000;
 
@@ -29,7 +29,7 @@ pub const USER_EVENTS: [&str; 10] = [
 /// The ids are not kept for a restart: what an event points at is read once more then, and cut-offs and blocks are the
 /// same again, at the same times.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct EventCursor {
     /// The newest that was seen.
     pub until: i64,
     /// It is the time of an event, which is to be there as long as older ones are.
@@ -39,7 +39,7 @@ pub struct Seen {
     ids: BTreeMap<String, i64>,
 }
 
-impl Seen {
+impl EventCursor {
     /// Nothing seen before this time.
     #[must_use]
     pub fn from(until: i64) -> Self {
@@ -165,7 +165,7 @@ impl Hints {
     }
 
     /// Takes admin events in; how many were new. `now` is the provider's clock.
-    pub fn admin(&mut self, seen: &mut Seen, events: &[AdminEvent], now: i64) -> usize {
+    pub fn admin(&mut self, seen: &mut EventCursor, events: &[AdminEvent], now: i64) -> usize {
         let mut new = 0;
         for event in events {
             if seen.is_new(event.id.as_ref(), event.time, now) {
@@ -224,7 +224,7 @@ impl Hints {
     }
 
     /// Takes user events in; how many were new. `now` is the provider's clock.
-    pub fn user_events(&mut self, seen: &mut Seen, events: &[UserEvent], now: i64) -> usize {
+    pub fn user_events(&mut self, seen: &mut EventCursor, events: &[UserEvent], now: i64) -> usize {
         let mut new = 0;
         for event in events {
             if seen.is_new(event.id.as_ref(), event.time, now) {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Keycloak;
-use super::events::{Hints, Seen, Touched, USER_EVENTS};
+use super::events::{EventCursor, Hints, Touched, USER_EVENTS};
 use super::groups;
 use super::people::is_service_account;
 use super::shapes::{AdminEvent, Client, EventsConfig, Group, UserEvent};
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::revocation::Target;
 use crate::domain::time::Timestamp;
 use crate::source::error::SourceError;
@@ -36,8 +36,8 @@ impl Keycloak {
     /// The next events of both kinds; whether there are more.
     pub(super) async fn read_events(
         &mut self,
-        admin: &mut Seen,
-        user: &mut Seen,
+        admin: &mut EventCursor,
+        user: &mut EventCursor,
     ) -> Result<(Hints, bool), SourceError> {
         let mut hints = Hints::default();
         if self.config.is_none() {
@@ -92,7 +92,7 @@ impl Keycloak {
 
     /// Whether a page has no room for what comes behind it. One that holds nothing new is asked for anew, larger: its
     /// events are all of the overlap. Past the largest page there is no overlap.
-    fn is_full(&mut self, seen: &mut Seen, (events, new): (usize, usize)) -> bool {
+    fn is_full(&mut self, seen: &mut EventCursor, (events, new): (usize, usize)) -> bool {
         let full = events >= self.events;
         if full && new == 0 {
             if self.events >= MOST_EVENTS {
@@ -187,7 +187,7 @@ impl Keycloak {
         found.extend(
             dissolved
                 .into_iter()
-                .map(|group| Observation::Dissolved { source: self.settings.name.clone(), group: group.clone() }),
+                .map(|group| Observation::GroupDeleted { source: self.settings.name.clone(), group: group.clone() }),
         );
         self.tree = new;
         let is_meant = |groups: &[Arc<str>]| groups.iter().any(|id| changed.contains(id));
@@ -201,7 +201,7 @@ impl Keycloak {
         let time = |millis: Option<i64>| millis.map(Timestamp::from_millis);
         let Some(user) = self.api.user(id).await? else {
             self.memberships.remove(id);
-            return Ok(vec![Observation::Gone { person: self.id(id), at: time(touched.last()) }]);
+            return Ok(vec![Observation::Deleted { person: self.id(id), at: time(touched.last()) }]);
         };
         if is_service_account(&user) {
             return Ok(vec![]);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::Keycloak;
 use super::groups;
-use super::rows::{Listing, ROWS, Read, Rows};
+use super::rows::{ROWS, Read, RowQuery, Rows};
 use super::shapes::{Client, Member, User};
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::source::directory::Page;
 use crate::source::error::SourceError;
 
@@ -17,7 +17,7 @@ const CLIENTS: &str = "10000";
 
 /// Where a listing goes on.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum PageToken {
     /// Members of groups are next.
     Members(Members),
     /// Users are next.
@@ -41,19 +41,19 @@ pub struct Users {
     before: usize,
 }
 
-fn on_the_way(next: Place, observations: Vec<Observation>) -> Page<Place> {
+fn on_the_way(next: PageToken, observations: Vec<Observation>) -> Page<PageToken> {
     Page { observations, ..Page::of(vec![], Some(next)) }
 }
 
 impl Keycloak {
-    pub(super) async fn begin(&mut self) -> Result<Page<Place>, SourceError> {
+    pub(super) async fn begin(&mut self) -> Result<Page<PageToken>, SourceError> {
         self.tree = groups::read(&mut self.api).await?;
         self.fresh = Some(groups::Memberships::new());
         let mut observations = self.list_clients().await?;
         observations.extend(self.api.realm_not_before().await.map(|at| self.realm_not_before(at))?);
         let groups = self.tree.ids().cloned().collect();
         let members = Members { groups, rows: Rows::default(), ids: Vec::new() };
-        Ok(on_the_way(Place::Members(members), observations))
+        Ok(on_the_way(PageToken::Members(members), observations))
     }
 
     /// All clients, and those that were known and are in the listing no more.
@@ -71,13 +71,13 @@ impl Keycloak {
         Ok(found)
     }
 
-    pub(super) async fn read_members(&mut self, mut place: Members) -> Result<Page<Place>, SourceError> {
+    pub(super) async fn read_members(&mut self, mut place: Members) -> Result<Page<PageToken>, SourceError> {
         let (mut groups, mut read) = (0, 0);
         while let Some(group) = place.groups.last().cloned() {
             if groups >= GROUPS || read >= ROWS {
-                return Ok(on_the_way(Place::Members(place), vec![]));
+                return Ok(on_the_way(PageToken::Members(place), vec![]));
             }
-            let listing = Listing {
+            let listing = RowQuery {
                 step: "list members of a group",
                 path: &["groups", &group, "members"],
                 query: &[("briefRepresentation", "true")],
@@ -107,7 +107,7 @@ impl Keycloak {
         // What fails from here on is asked for again: what was read is kept until nothing can.
         let users = Users { rows: Rows::default(), before: self.api.count(&[]).await? };
         self.memberships = self.fresh.take().unwrap_or_default();
-        Ok(on_the_way(Place::Users(users), vec![]))
+        Ok(on_the_way(PageToken::Users(users), vec![]))
     }
 
     fn join(&mut self, group: &Arc<str>, members: Vec<String>) {
@@ -120,13 +120,13 @@ impl Keycloak {
         }
     }
 
-    pub(super) async fn read_users(&mut self, mut place: Users) -> Result<Page<Place>, SourceError> {
+    pub(super) async fn read_users(&mut self, mut place: Users) -> Result<Page<PageToken>, SourceError> {
         let step = "list users";
         let query = [("briefRepresentation", "false")];
-        let listing = Listing { step, path: &["users"], query: &query, id: |user: &User| &user.id };
+        let listing = RowQuery { step, path: &["users"], query: &query, id: |user: &User| &user.id };
         let Read::Page(users, more) = place.rows.next(&mut self.api, &listing).await? else {
             place.before = self.api.count(&[]).await?;
-            return Ok(on_the_way(Place::Users(place), vec![]));
+            return Ok(on_the_way(PageToken::Users(place), vec![]));
         };
         let observations = users.iter().filter_map(|user| self.not_before(user)).collect();
         let mut people = Vec::with_capacity(users.len());
@@ -135,7 +135,7 @@ impl Keycloak {
             people.push(self.person(user));
         }
         if more {
-            return Ok(Page { observations, ..Page::of(people, Some(Place::Users(place))) });
+            return Ok(Page { observations, ..Page::of(people, Some(PageToken::Users(place))) });
         }
         let after = self.api.count(&[]).await?;
         if place.rows.read < after.min(place.before) {

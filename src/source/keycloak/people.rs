@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Keycloak;
 use super::shapes::{Client, User};
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::person::{Person, PersonId, Status, UNVERIFIED_EMAIL};
 use crate::domain::revocation::Target;
 use crate::domain::time::Timestamp;

@@ -14,7 +14,7 @@ pub const ROWS: usize = 500;
 const ATTEMPTS: usize = 3;
 
 /// What is listed.
-pub struct Listing<'a, T> {
+pub struct RowQuery<'a, T> {
     /// What it is for, in errors.
     pub step: &'static str,
     /// Where it is.
@@ -51,9 +51,9 @@ impl Rows {
     pub async fn next<T: DeserializeOwned>(
         &mut self,
         api: &mut Api,
-        listing: &Listing<'_, T>,
+        listing: &RowQuery<'_, T>,
     ) -> Result<Read<T>, SourceError> {
-        let Listing { step, path, query, id } = listing;
+        let RowQuery { step, path, query, id } = listing;
         let overlap = usize::from(self.last.is_some());
         let (first, max) = ((self.read - overlap).to_string(), (ROWS + overlap).to_string());
         let query = [&[("first", first.as_str()), ("max", max.as_str())], *query].concat();

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Keycloak;
-use super::rows::{Listing, Read, Rows};
+use super::rows::{Read, RowQuery, Rows};
 use super::shapes::User;
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::time::Timestamp;
 use crate::source::directory::Changes;
 use crate::source::error::SourceError;
@@ -101,7 +101,7 @@ impl Keycloak {
         // In brief they come without attributes: one that links somebody would be lost.
         let brief = if self.settings.attributes.is_empty() { "true" } else { "false" };
         let query = [("enabled", "false"), ("briefRepresentation", brief)];
-        let listing = Listing { step, path: &["users"], query: &query, id: |user: &User| &user.id };
+        let listing = RowQuery { step, path: &["users"], query: &query, id: |user: &User| &user.id };
         let (users, more) = match round.rows.next(&mut self.api, &listing).await? {
             Read::Page(users, more) => (users, more),
             Read::Moved => return Ok((None, true)),

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::events::{Hints, Seen, Touched};
+use super::events::{EventCursor, Hints, Touched};
 use super::shapes::{AdminEvent, UserEvent};
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::source::SourceErrorKind;
 use crate::source::directory::{Changes, Directory as _};
 use fake::{Fake, Fixture, NOW, group, word, words};
@@ -24,7 +24,7 @@ fn events<T: serde::de::DeserializeOwned>(act: &Value, kind: &str) -> Vec<T> {
 
 /// What the events of one recorded act point at.
 fn hints_of(act: &Value) -> Hints {
-    let (mut hints, mut seen) = (Hints::default(), Seen::from(0));
+    let (mut hints, mut seen) = (Hints::default(), EventCursor::from(0));
     hints.admin(&mut seen, &events::<AdminEvent>(act, "admin_events"), i64::MAX);
     hints.user_events(&mut seen, &events::<UserEvent>(act, "user_events"), i64::MAX);
     hints
@@ -99,7 +99,7 @@ fn update(time: i64, id: &str, sent: Option<Value>) -> Value {
 
 fn touched(events: &[Value]) -> Touched {
     let events: Vec<AdminEvent> = events.iter().map(|event| serde_json::from_value(event.clone()).unwrap()).collect();
-    let (mut hints, mut seen) = (Hints::default(), Seen::from(0));
+    let (mut hints, mut seen) = (Hints::default(), EventCursor::from(0));
     hints.admin(&mut seen, &events, i64::MAX);
     hints.users.into_values().next().unwrap()
 }
@@ -136,7 +136,7 @@ async fn out_and_in_between_two_polls_is_a_cut_off_and_the_same_after_a_restart(
 async fn a_realm_that_was_restored_lacks_an_event_that_older_ones_outlived() {
     let went_back = |changes: &Changes| {
         let first = changes.observations.first();
-        changes.resync && first.is_some_and(|first| matches!(first, Observation::WentBack { .. }))
+        changes.resync && first.is_some_and(|first| matches!(first, Observation::RolledBack { .. }))
     };
     let (old, new) = (|| update(NOW - 90_000, "id-alice", None), || update(NOW + 400, "id-alice", None));
     for (left, older) in [
@@ -242,7 +242,7 @@ async fn members_are_read_in_pages_and_nested_groups_count() {
         realm.asked.clear();
     }
     let changes = one.changes().await;
-    let gone = |group: &str| format!("Dissolved {{ source: \"kc\", group: \"{group}\" }}");
+    let gone = |group: &str| format!("GroupDeleted {{ source: \"kc\", group: \"{group}\" }}");
     assert_eq!(words(&changes), [gone("/eng/leads"), gone("leads"), "id-u1099 active None /eng,eng".into()]);
     assert!(!changes.resync);
     // Too many for that: everybody is listed.

@@ -13,7 +13,7 @@ use ldap3::controls::RawControl;
 use super::entry::{Entry, Key};
 use super::link::Search;
 use super::{Client, Flavor, NOTHING, ber};
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::name::dn::{self, normal};
 use crate::source::error::SourceError;
 
@@ -26,7 +26,7 @@ const NONE: u32 = 32;
 
 /// Where and when somebody was last seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct LastSeen {
     /// A hash of their name.
     pub(super) name: u64,
     /// A hash of the name of the entry above theirs: rights are mostly given by these.
@@ -37,7 +37,7 @@ pub(super) struct Seen {
 
 /// Where somebody was who is not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Place {
+enum LastKnown {
     /// Below the entry of which this is a hash of the name.
     Below(u64),
     /// Among the groups.
@@ -46,8 +46,8 @@ enum Place {
     Anywhere,
 }
 
-impl Seen {
-    /// Seen under this name.
+impl LastSeen {
+    /// LastSeen under this name.
     pub(super) fn at(dn: &str, listing: u64) -> Self {
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
         let spelt = normal(dn);
@@ -92,15 +92,15 @@ impl Client {
     pub(super) async fn hidden(&mut self, found: &[(Key, Option<Entry>)]) -> Result<BTreeSet<Key>, SourceError> {
         let touched: BTreeSet<Key> = found.iter().map(|(key, _)| *key).collect();
         let mut hidden = BTreeSet::new();
-        let mut sights: HashMap<Place, bool> = HashMap::new();
+        let mut sights: HashMap<LastKnown, bool> = HashMap::new();
         for (key, _) in found.iter().filter(|(_, entry)| entry.is_none()) {
             let Some(place) = self.place(*key) else { continue };
             let in_sight = match sights.get(&place) {
                 Some(known) => *known,
                 None => match place {
-                    Place::Groups => self.sees_groups(&touched).await?,
-                    Place::Below(above) => self.sees_people(Some(above), &touched).await?,
-                    Place::Anywhere => self.sees_people(None, &touched).await?,
+                    LastKnown::Groups => self.sees_groups(&touched).await?,
+                    LastKnown::Below(above) => self.sees_people(Some(above), &touched).await?,
+                    LastKnown::Anywhere => self.sees_people(None, &touched).await?,
                 },
             };
             sights.insert(place, in_sight);
@@ -112,11 +112,11 @@ impl Client {
     }
 
     /// Where somebody was who is not found; `None` where that concerns nobody.
-    fn place(&self, key: Key) -> Option<Place> {
+    fn place(&self, key: Key) -> Option<LastKnown> {
         match self.known.get(&key) {
-            Some(seen) => Some(Place::Below(seen.above)),
-            None if self.tree.as_ref().is_some_and(|tree| tree.contains(key)) => Some(Place::Groups),
-            None => (self.whole == 0).then_some(Place::Anywhere),
+            Some(seen) => Some(LastKnown::Below(seen.above)),
+            None if self.tree.as_ref().is_some_and(|tree| tree.contains(key)) => Some(LastKnown::Groups),
+            None => (self.whole == 0).then_some(LastKnown::Anywhere),
         }
     }
 
@@ -127,7 +127,7 @@ impl Client {
         let (beside, elsewhere): (Vec<_>, Vec<_>) = others.partition(|(_, seen)| Some(seen.above) == above);
         // Whom the last listing did not have may be gone for long. But where it had nobody of a place, its place is out
         // of sight as long as nobody of them is found again.
-        let current = |(_, seen): &&(&Key, &Seen)| seen.listing >= self.whole;
+        let current = |(_, seen): &&(&Key, &LastSeen)| seen.listing >= self.whole;
         let mut others: Vec<_> = beside.iter().filter(current).take(OTHERS).collect();
         if others.is_empty() {
             others = beside.iter().take(OTHERS).collect();
@@ -177,7 +177,7 @@ impl Client {
         let person = self.id(key);
         if self.known.remove(&key).is_none() {
             // Keys of whatever else was deleted come too. Before everybody was listed once, who is who is not known.
-            let told = if self.whole > 0 { None } else { Some(Observation::Vanished { person }) };
+            let told = if self.whole > 0 { None } else { Some(Observation::UnknownDeleted { person }) };
             return Ok(told.into_iter().collect());
         }
         let elsewhere = entry.is_some() || self.is_elsewhere(key).await?;
@@ -186,7 +186,7 @@ impl Client {
         }
         let what = if elsewhere { "moved away" } else { "deleted" };
         tracing::info!(source.name = %self.settings.name, person = %key, what, "somebody left the directory");
-        Ok(vec![Observation::Gone { person, at: None }])
+        Ok(vec![Observation::Deleted { person, at: None }])
     }
 
     /// Whether an entry is still there, as anything and anywhere below `base_dn`.
@@ -206,7 +206,7 @@ impl Client {
     }
 
     /// Whether DirSync tells what is deleted. At Microsoft's by the right to it; Samba asks since CVE-2023-4154 for the right to
-    /// the entries as well, and leaves out what may not be read. Asked from the beginning it names what is or was deleted: the
+    /// the entries as well, and leaves out what may not be read. Operation from the beginning it names what is or was deleted: the
     /// container, if nothing else.
     pub(super) async fn hears_deletions(&mut self, context: &str) -> Result<bool, SourceError> {
         let mut hears = self.reads_container(context).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::entry::{Entry, Key};
 use super::groups::Tree;
 use super::link::Link;
-use super::{Client, NOTHING, Place, ROWS, at_base};
+use super::{Client, NOTHING, PageToken, ROWS, at_base};
 use crate::domain::time::Timestamp;
 use crate::source::directory::Page;
 use crate::source::error::SourceError;
@@ -25,7 +25,7 @@ pub(super) struct Next {
 }
 
 impl Client {
-    pub(super) async fn list_on(&mut self, place: Option<Place>) -> Result<Page<Place>, SourceError> {
+    pub(super) async fn list_on(&mut self, place: Option<PageToken>) -> Result<Page<PageToken>, SourceError> {
         if place.is_none() && self.followed && self.link.is_none() {
             // What is wrong with a connection is said first.
             self.link().await?;
@@ -43,7 +43,7 @@ impl Client {
                 self.link().await?.list("see whether the server is the same", probe).await?;
                 self.next = Some(Next::default());
                 self.listings += 1;
-                Place { listing: self.listings, groups: true, cookie: Vec::new() }
+                PageToken { listing: self.listings, groups: true, cookie: Vec::new() }
             }
         };
         let search = if place.groups { self.search_groups() } else { self.search_people(None) };
@@ -60,13 +60,13 @@ impl Client {
             let groups = next.is_some();
             self.next = Some(Next { whole: !groups, ..read });
             taken?;
-            let next = Place { groups, cookie: next.unwrap_or_default(), ..place };
+            let next = PageToken { groups, cookie: next.unwrap_or_default(), ..place };
             return Ok(Page::of(vec![], Some(next)));
         }
         self.list_people(entries, next)
     }
 
-    fn list_people(&mut self, entries: Vec<Entry>, next: Option<Vec<u8>>) -> Result<Page<Place>, SourceError> {
+    fn list_people(&mut self, entries: Vec<Entry>, next: Option<Vec<u8>>) -> Result<Page<PageToken>, SourceError> {
         let (mut people, mut unread, mut observations) = (Vec::with_capacity(entries.len()), Vec::new(), Vec::new());
         let mut trouble = None;
         for entry in entries {
@@ -96,7 +96,7 @@ impl Client {
             (self.whole, self.lister) = (self.listings, None);
             self.next.iter_mut().for_each(|next| next.read = true);
         }
-        let next = next.map(|cookie| Place { listing: self.listings, groups: false, cookie });
+        let next = next.map(|cookie| PageToken { listing: self.listings, groups: false, cookie });
         Ok(Page { unread, observations, ..Page::of(people, next) })
     }
 

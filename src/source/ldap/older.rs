@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::entry::{Entry, Key};
 use super::{Client, Flavor};
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::time::Timestamp;
 use crate::source::directory::went_back;
 use crate::source::error::SourceError;
@@ -201,7 +201,7 @@ mod tests {
             client.disconnect();
             client.conclude(false);
             client.compare(key(), &entry(Some(FIRST), "20261130174711Z"));
-            assert!(matches!(client.tell_older(), Some(Observation::WentBack { .. })));
+            assert!(matches!(client.tell_older(), Some(Observation::RolledBack { .. })));
         }
         client.was_told();
         assert!(client.is_current().is_ok() && client.tell_older().is_none());

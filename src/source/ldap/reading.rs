@@ -6,12 +6,12 @@ use std::time::Duration;
 use ldap3::{Scope, ldap_escape};
 
 use super::entry::{Entry, Key};
-use super::gone::Seen;
+use super::gone::LastSeen;
 use super::groups::{self, Group, Member};
 use super::link::Search;
 use super::status::{self, password_changed, standing};
 use super::{Client, Flavor, ROWS, at_base, failure, gone};
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::name::dn::{is_within, normal};
 use crate::domain::person::{Person, PersonId};
 use crate::domain::revocation::Target;
@@ -182,7 +182,7 @@ impl Client {
             return Err(SourceError::Misconfigured { step: "read an entry", what });
         }
         let now = self.now();
-        let seen = Seen::at(&entry.dn, self.listings);
+        let seen = LastSeen::at(&entry.dn, self.listings);
         let before = self.known.insert(key, seen);
         self.compare(key, entry);
         if before.is_some_and(|before| before.name != seen.name) {

@@ -2,10 +2,10 @@
 
 use tokio::time::{Instant, sleep};
 
-use super::cursor::Place;
+use super::cursor::FeedPosition;
 use super::events::{Touched, time};
 use super::{FOLLOWED, Okta, PAUSE, SETTLED};
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::person::Status;
 use crate::domain::time::Timestamp;
 use crate::source::directory::Changes;
@@ -55,7 +55,7 @@ impl Okta {
             if touched.is_out() {
                 self.gone.add(vec![id.to_owned()]);
                 let at = touched.deleted.map(Timestamp::from_millis);
-                return Ok(Read::Are(Observation::Gone { person: self.id(id), at }));
+                return Ok(Read::Are(Observation::Deleted { person: self.id(id), at }));
             }
             // We may only have lost sight of them: absence is for a listing to tell, and for its guard.
             return Ok(if self.gone.has(id) { Read::Known } else { Read::Unseen });
@@ -81,7 +81,7 @@ impl Okta {
     }
 
     /// Reads those again whom events named, or some of them.
-    pub(super) async fn follow(&mut self, place: &mut Place, found: &mut Changes) -> Result<(), SourceError> {
+    pub(super) async fn follow(&mut self, place: &mut FeedPosition, found: &mut Changes) -> Result<(), SourceError> {
         let until = Instant::now() + FOLLOWED;
         while Instant::now() < until
             && let Some((id, touched)) = place.first()

@@ -7,7 +7,7 @@ use super::Okta;
 use super::again::is_older;
 use super::api::{Listed, Right};
 use super::events::time;
-use super::listing::{Listing, ROWS};
+use super::listing::{ListingState, ROWS};
 use crate::domain::time::Timestamp;
 use crate::source::error::SourceError;
 
@@ -111,7 +111,11 @@ impl Okta {
     }
 
     /// The next piece of those who are assigned, for a listing.
-    pub(super) async fn piece_of_assignments(&mut self, listing: &mut Listing, app: &str) -> Result<(), SourceError> {
+    pub(super) async fn piece_of_assignments(
+        &mut self,
+        listing: &mut ListingState,
+        app: &str,
+    ) -> Result<(), SourceError> {
         let step = "list who is assigned";
         let url = self.page_or(listing.next.as_ref(), &["apps", app, "users"], &[("limit", ROWS)])?;
         let page: Listed<Assignment> = match self.api.list(step, url, Right::Apps).await {

@@ -32,7 +32,7 @@ pub struct Cursor {
 
 /// Where we are, beside what is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct FeedPosition {
     /// What may be kept: everything before it was followed.
     pub kept: Cursor,
     /// Up to where the log was read.
@@ -45,7 +45,7 @@ pub struct Place {
     pub events: Vec<String>,
 }
 
-impl Place {
+impl FeedPosition {
     /// Goes on from what was kept.
     #[must_use]
     pub fn at(kept: Cursor) -> Self {
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn it_is_kept_once_everything_before_it_was_followed() {
-        let mut place = Place::at(new());
+        let mut place = FeedPosition::at(new());
         let begun = place.kept.clone();
         place.ahead.go_on(&Url::parse("https://x.okta.com/api/v1/logs?after=2").unwrap(), None);
         place.touch("00u1".into(), Touched { at: 2, ..Touched::default() });

@@ -126,13 +126,13 @@ struct Event {
     uuid: String,
     published: String,
     event_type: String,
-    actor: Option<Party>,
-    target: Option<Vec<Party>>,
+    actor: Option<Actor>,
+    target: Option<Vec<Actor>>,
     outcome: Option<Outcome>,
 }
 
 #[derive(Deserialize)]
-struct Party {
+struct Actor {
     id: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -146,8 +146,8 @@ struct Outcome {
 impl Event {
     /// Ids of the users whom it is about. Whoever signs out by themselves is the actor.
     fn users(&self) -> Vec<&str> {
-        let user = |party: &'_ &Party| party.kind.as_deref() == Some("User");
-        let targets: Vec<&Party> = self.target.iter().flatten().filter(user).collect();
+        let user = |party: &'_ &Actor| party.kind.as_deref() == Some("User");
+        let targets: Vec<&Actor> = self.target.iter().flatten().filter(user).collect();
         let own = self.event_type == "user.session.end" && targets.is_empty();
         let actor = self.actor.iter().filter(|party| own && user(party));
         targets.into_iter().chain(actor).filter_map(|party| party.id.as_deref()).collect()
@@ -161,7 +161,7 @@ impl Event {
 
     /// Whether it is about this application, or does not say about which.
     fn may_be_about(&self, app: Option<&str>) -> bool {
-        let is_app = |party: &&Party| party.kind.as_deref() == Some("AppInstance");
+        let is_app = |party: &&Actor| party.kind.as_deref() == Some("AppInstance");
         let mut apps = self.target.iter().flatten().filter(is_app).map(|party| party.id.as_deref()).peekable();
         apps.peek().is_none() || apps.any(|id| id.is_none() || id == app)
     }
@@ -254,7 +254,7 @@ pub struct Hints {
 impl Hints {
     /// Takes a page in, without those that were seen before.
     #[must_use]
-    pub fn of(page: Vec<Value>, seen: &Seen, wanted: &Wanted) -> Self {
+    pub fn of(page: Vec<Value>, seen: &DeliveredIds, wanted: &Wanted) -> Self {
         let mut hints = Self::default();
         let mut own = HashSet::new();
         for value in page {
@@ -322,12 +322,12 @@ impl Hints {
 
 /// Ids that were taken in: the last of them.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct DeliveredIds {
     ids: HashSet<String>,
     order: VecDeque<String>,
 }
 
-impl Seen {
+impl DeliveredIds {
     /// Whether this one was.
     #[must_use]
     pub fn has(&self, id: &str) -> bool {

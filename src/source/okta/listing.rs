@@ -28,7 +28,7 @@ pub const STATUSES: [&str; 8] =
 
 /// How far a listing is. It is kept here, and not with the place: what is in which group may be millions of rows.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub(super) struct ListingState {
     /// Which listing: the place.
     number: u64,
     stage: Stage,
@@ -73,7 +73,7 @@ impl Stage {
     }
 }
 
-impl Listing {
+impl ListingState {
     /// One page follows another, and none comes twice.
     pub(super) fn went_on(&mut self, next: Option<Url>, first: Option<&str>) -> Result<bool, SourceError> {
         let step = self.stage.step();
@@ -110,7 +110,7 @@ struct Users {
     doubted: Vec<Person>,
 }
 
-fn piece(users: Users, listing: &Listing) -> Page<u64> {
+fn piece(users: Users, listing: &ListingState) -> Page<u64> {
     let next = (!matches!(listing.stage, Stage::Over)).then_some(listing.number);
     Page { doubted: users.doubted, ..Page::of(users.people, next) }
 }
@@ -120,14 +120,14 @@ impl Okta {
     pub(super) async fn piece(&mut self, place: Option<u64>) -> Result<Page<u64>, SourceError> {
         let mut listing = std::mem::take(&mut self.listing);
         if place != Some(listing.number) {
-            listing = Listing { number: listing.number + 1, ..Listing::default() };
+            listing = ListingState { number: listing.number + 1, ..ListingState::default() };
         }
         let read = self.piece_of(&mut listing).await;
         self.listing = listing;
         read
     }
 
-    async fn piece_of(&mut self, listing: &mut Listing) -> Result<Page<u64>, SourceError> {
+    async fn piece_of(&mut self, listing: &mut ListingState) -> Result<Page<u64>, SourceError> {
         let now = Instant::now();
         let low = self.api.budget.pause(listing.stage.step(), now).map(|pause| now + pause);
         if let Some(until) = listing.rest_until.or(low).filter(|until| *until > now) {
@@ -153,7 +153,7 @@ impl Okta {
         }
     }
 
-    async fn read_piece(&mut self, listing: &mut Listing) -> Result<Users, SourceError> {
+    async fn read_piece(&mut self, listing: &mut ListingState) -> Result<Users, SourceError> {
         match &listing.stage {
             Stage::Groups => self.piece_of_groups(listing).await.map(|()| Users::default()),
             Stage::Members(left) => match left.last().cloned() {
@@ -176,7 +176,7 @@ impl Okta {
         }
     }
 
-    async fn piece_of_groups(&mut self, listing: &mut Listing) -> Result<(), SourceError> {
+    async fn piece_of_groups(&mut self, listing: &mut ListingState) -> Result<(), SourceError> {
         let url = self.page_or(listing.next.as_ref(), &["groups"], &[("limit", ROWS)])?;
         let page: Listed<Group> = self.api.list("list groups", url, Right::Groups).await?;
         let over = listing.went_on(page.next, page.rows.first().map(|group| group.id.as_str()))?;
@@ -188,7 +188,7 @@ impl Okta {
         Ok(())
     }
 
-    async fn piece_of_members(&mut self, listing: &mut Listing, group: &str) -> Result<(), SourceError> {
+    async fn piece_of_members(&mut self, listing: &mut ListingState, group: &str) -> Result<(), SourceError> {
         let url = self.page_or(listing.next.as_ref(), &["groups", group, "users"], &[("limit", ROWS)])?;
         let page: Listed<Member> = match self.api.list("list members of a group", url, Right::Groups).await {
             // It was deleted meanwhile: its event says so.
@@ -210,7 +210,7 @@ impl Okta {
         Ok(())
     }
 
-    async fn piece_of_users(&mut self, listing: &mut Listing) -> Result<Users, SourceError> {
+    async fn piece_of_users(&mut self, listing: &mut ListingState) -> Result<Users, SourceError> {
         let filter = every_status();
         let url = self.page_or(listing.next.as_ref(), &["users"], &[("filter", filter.as_str()), ("limit", ROWS)])?;
         let page: Listed<User> = self.api.list("list users", url, Right::Users).await?;
@@ -264,7 +264,7 @@ impl Okta {
 
     /// All groups, outside of a listing.
     pub(super) async fn read_all_groups(&mut self) -> Result<(), SourceError> {
-        let mut listing = Listing::default();
+        let mut listing = ListingState::default();
         while matches!(listing.stage, Stage::Groups) {
             self.piece_of_groups(&mut listing).await?;
         }

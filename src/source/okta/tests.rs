@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::again::{Times, is_older, since};
-use super::events::{Hints, Seen, Touched, Wanted};
+use super::events::{DeliveredIds, Hints, Touched, Wanted};
 use super::*;
 
 fn event(id: &str, kind: &str, second: u32, targets: &[(&str, &str)]) -> Value {
@@ -16,7 +16,7 @@ fn at(second: i64) -> i64 {
 }
 
 fn hints(page: Vec<Value>) -> Hints {
-    Hints::of(page, &Seen::default(), &Wanted::default())
+    Hints::of(page, &DeliveredIds::default(), &Wanted::default())
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn doubled_and_disordered_events_amount_to_the_same() {
     assert_eq!(forward.ended, backward.ended);
     let touched = forward.users["00u1"];
     assert_eq!((touched.at, touched.still_blocked()), (at(30), None));
-    let mut seen = Seen::default();
+    let mut seen = DeliveredIds::default();
     seen.add(forward.ids);
     assert!(Hints::of(page.to_vec(), &seen, &Wanted::default()).users.is_empty(), "taken in before");
     let again = hints(vec![page[1].clone(), event("4", "user.lifecycle.deactivate", 40, &user)]);
@@ -104,7 +104,7 @@ fn only_assignments_to_the_application_matter() {
     let about =
         |app: &str| event("1", "application.user_membership.remove", 1, &[("AppInstance", app), ("User", "00u1")]);
     let hints = |app: Option<&str>, event: Value| {
-        Hints::of(vec![event], &Seen::default(), &Wanted { app: app.map(str::to_owned) })
+        Hints::of(vec![event], &DeliveredIds::default(), &Wanted { app: app.map(str::to_owned) })
     };
     let found = hints(Some("0oa1"), about("0oa1"));
     assert_eq!(found.users["00u1"].still_unassigned(), Some(at(1)));
@@ -128,7 +128,7 @@ fn only_assignments_to_the_application_matter() {
 
 fn found_in(kind: &str, second: u32) -> Touched {
     let event = event("1", kind, second, &[("AppInstance", "0oa1"), ("User", "00u1")]);
-    Hints::of(vec![event], &Seen::default(), &Wanted { app: Some("0oa1".into()) }).users["00u1"]
+    Hints::of(vec![event], &DeliveredIds::default(), &Wanted { app: Some("0oa1".into()) }).users["00u1"]
 }
 
 #[test]

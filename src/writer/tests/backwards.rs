@@ -2,16 +2,16 @@
 
 use super::listings::{id, in_group, many};
 use super::*;
+use crate::domain::command::Verdict;
 use crate::domain::event::Event;
 use crate::domain::guard::ReleaseCause;
-use crate::domain::inbox::Verdict;
 use crate::log::Log as _;
 
 const WHY: &str = "its counter went from 90 back to 12";
 
 impl Bench {
     async fn goes_back(&self, now: Now) {
-        let went = Observation::WentBack { source: "hr".into(), because: WHY.into() };
+        let went = Observation::RolledBack { source: "hr".into(), because: WHY.into() };
         self.observe(went, now).await.unwrap();
     }
 
@@ -95,7 +95,7 @@ async fn events_give_nothing_either() {
     assert_eq!(blocks(), 1);
     // What is taken away is taken away.
     bench.tells(person("p007", Status::Suspended), at(6)).await;
-    bench.observe(Observation::Gone { person: id("p008"), at: None }, at(6)).await.unwrap();
+    bench.observe(Observation::Deleted { person: id("p008"), at: None }, at(6)).await.unwrap();
     assert_eq!((status("p007"), status("p008")), (Some(Status::Suspended), Some(Status::Departed)));
     bench.folds_agree().await;
 }

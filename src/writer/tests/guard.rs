@@ -2,9 +2,9 @@
 
 use super::listings::{id, in_group, many};
 use super::*;
+use crate::domain::command::Verdict;
 use crate::domain::event::Event;
-use crate::domain::guard::HeldOn;
-use crate::domain::inbox::Verdict;
+use crate::domain::guard::HeldListingUpdate;
 use crate::log::Log as _;
 
 const DAY: i64 = 86_400;
@@ -62,7 +62,7 @@ async fn what_was_announced_does_not_count_afterwards() {
     let all = many(100);
     bench.list(&all, at(0)).await.unwrap();
     let announced = Command::Expect { source: "hr".into(), share: 5_000, until: at(1_000).wall, actor: "ops".into() };
-    bench.inbox.ask(announced, at(1)).await.unwrap();
+    bench.writer.ask(announced, at(1)).await.unwrap();
     bench.list(&all[40..], at(900)).await.unwrap();
     bench.list(&all[45..], at(1_800)).await.unwrap();
     assert_eq!(bench.people(), [55, 0, 45]);
@@ -153,11 +153,11 @@ async fn a_verdict_comes_into_force_in_steps_and_means_one_listing() {
         verdict: Verdict::Confirm,
         actor: "ops".into(),
     };
-    assert!(matches!(bench.inbox.ask(confirm(Some(at(99))), at(101)).await, Err(Refused::Invalid(_))), "another one");
+    assert!(matches!(bench.writer.ask(confirm(Some(at(99))), at(101)).await, Err(Refused::Invalid(_))), "another one");
     let mut left = 0;
     let mut steps = 0;
     loop {
-        let done = bench.inbox.ask(confirm(Some(at(100))), at(101)).await.unwrap();
+        let done = bench.writer.ask(confirm(Some(at(100))), at(101)).await.unwrap();
         (left, steps) = (left + done.persons.len(), steps + 1);
         assert!(done.persons.len() <= 1_000, "others wait no longer than that takes");
         if !done.more {
@@ -168,7 +168,7 @@ async fn a_verdict_comes_into_force_in_steps_and_means_one_listing() {
     }
     assert_eq!((left, steps), (2_500, 3));
     assert_eq!(bench.people(), [1_500, 0, 2_500]);
-    assert!(matches!(bench.inbox.ask(confirm(None), at(102)).await, Err(Refused::NothingHeld(_))));
+    assert!(matches!(bench.writer.ask(confirm(None), at(102)).await, Err(Refused::NothingHeld(_))));
     bench.folds_agree().await;
 }
 
@@ -181,11 +181,11 @@ async fn what_is_held_back_is_written_down_once() {
     bench.list(&all[50..], at(200)).await.unwrap_err();
     bench.list(&[&all[51..], &all[..1]].concat(), at(300)).await.unwrap_err();
     let events = bench.log.read(0, 1_000).await.unwrap();
-    let held = events.iter().filter(|recorded| matches!(recorded.new.event, Event::HeldBack(_))).count();
+    let held = events.iter().filter(|recorded| matches!(recorded.new.event, Event::ListingHeld(_))).count();
     assert_eq!(held, 1);
-    let on: Vec<&HeldOn> = events
+    let on: Vec<&HeldListingUpdate> = events
         .iter()
-        .filter_map(|recorded| if let Event::HeldOn(on) = &recorded.new.event { Some(on) } else { None })
+        .filter_map(|recorded| if let Event::ListingHeldUpdated(on) = &recorded.new.event { Some(on) } else { None })
         .collect();
     assert_eq!(on.len(), 1, "the second was the same");
     assert_eq!((&on[0].more, &on[0].back, on[0].missing), (&vec!["p050".into()], &vec!["p000".into()], 50));
@@ -200,7 +200,7 @@ async fn a_group_that_an_event_says_is_no_more_has_nobody_at_once() {
     bench.list(&grouped(2_500, &[("eng", 2_100)]), at(0)).await.unwrap();
     // A listing that is on its way is older, for whom it concerns.
     bench.page(1, &grouped(2_500, &[("eng", 2_100)])[..1_000], at(1)).await.unwrap();
-    let dissolved = || Observation::Dissolved { source: "hr".into(), group: "eng".into() };
+    let dissolved = || Observation::GroupDeleted { source: "hr".into(), group: "eng".into() };
     let mut steps = 1;
     while bench.observe(dissolved(), at(2)).await.unwrap().more {
         steps += 1;
@@ -250,7 +250,7 @@ async fn departures_that_were_announced_leave_no_group_empty() {
     bench.list(&grouped(200, &[("eng", 150), ("admins", 12)]), at(0)).await.unwrap();
     let announced =
         Command::Expect { source: "hr".into(), share: 3_000, until: at(1_000_000).wall, actor: "ops".into() };
-    bench.inbox.ask(announced, at(0)).await.unwrap();
+    bench.writer.ask(announced, at(0)).await.unwrap();
     bench.list(&grouped(200, &[("eng", 150)]), at(1)).await.unwrap_err();
     assert_eq!(bench.members("admins"), 12);
 }
@@ -280,14 +280,14 @@ async fn a_verdict_that_was_broken_off_means_nobody_later() {
         verdict: Verdict::Confirm,
         actor: "ops".into(),
     };
-    assert!(bench.inbox.ask(confirm(), at(101)).await.unwrap().more);
+    assert!(bench.writer.ask(confirm(), at(101)).await.unwrap().more);
     // Somebody of them is seen; then a listing is in order, and nobody is to be judged any more.
     let seen = Observation::Change { person: all[2_400].clone(), at: None, event_id: None };
     bench.observe(seen, at(102)).await.unwrap();
-    assert_eq!(bench.inbox.ask(confirm(), at(103)).await.unwrap().persons.len(), 1_000);
+    assert_eq!(bench.writer.ask(confirm(), at(103)).await.unwrap().persons.len(), 1_000);
     assert_eq!(bench.status("p2400"), Some(Status::Active));
     bench.list(&all, at(200)).await.unwrap();
-    assert!(matches!(bench.inbox.ask(confirm(), at(300)).await, Err(Refused::NothingHeld(_))));
+    assert!(matches!(bench.writer.ask(confirm(), at(300)).await, Err(Refused::NothingHeld(_))));
     assert_eq!(bench.people(), [4_000, 0, 0]);
     bench.folds_agree().await;
 }
@@ -305,9 +305,9 @@ async fn a_listing_of_many_who_cannot_be_read_is_none() {
     let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
     let all = many(100);
     bench.list(&all, at(0)).await.unwrap();
-    let unread = |sweep, count: usize| Observation::Page {
+    let unread = |listing, count: usize| Observation::ListingPage {
         source: "hr".into(),
-        sweep,
+        listing,
         people: all[count..].to_vec(),
         doubted: vec![],
         unread: all[..count].iter().map(|person| person.id.clone()).collect(),

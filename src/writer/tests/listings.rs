@@ -3,7 +3,7 @@
 mod meanwhile;
 
 use super::*;
-use crate::domain::inbox::Verdict;
+use crate::domain::command::Verdict;
 use crate::domain::person::PersonId;
 
 pub(super) fn id(key: &str) -> PersonId {
@@ -20,12 +20,18 @@ pub(super) fn in_group(key: &str, group: &str) -> Person {
 
 impl Bench {
     pub(super) async fn observe(&self, observation: Observation, now: Now) -> Result<Done, Refused> {
-        self.inbox.ask(Command::Observe(observation), now).await
+        self.writer.ask(Command::Observe(observation), now).await
     }
 
-    pub(super) async fn page(&self, sweep: u64, people: &[Person], now: Now) -> Result<Done, Refused> {
+    pub(super) async fn page(&self, listing: u64, people: &[Person], now: Now) -> Result<Done, Refused> {
         self.observe(
-            Observation::Page { source: "hr".into(), sweep, people: people.to_vec(), doubted: vec![], unread: vec![] },
+            Observation::ListingPage {
+                source: "hr".into(),
+                listing,
+                people: people.to_vec(),
+                doubted: vec![],
+                unread: vec![],
+            },
             now,
         )
         .await
@@ -33,16 +39,16 @@ impl Bench {
 
     pub(super) async fn swept(
         &self,
-        sweep: u64,
+        listing: u64,
         count: Option<usize>,
         verify: bool,
         now: Now,
     ) -> Result<Done, Refused> {
-        self.observe(Observation::Swept { source: "hr".into(), sweep, at: now.wall, count, verify }, now).await
+        self.observe(Observation::ListingEnd { source: "hr".into(), listing, at: now.wall, count, verify }, now).await
     }
 
     pub(super) async fn judge(&self, verdict: Verdict, now: Now) -> Result<Done, Refused> {
-        self.inbox.ask(Command::Judge { source: "hr".into(), listing: None, verdict, actor: "ops".into() }, now).await
+        self.writer.ask(Command::Judge { source: "hr".into(), listing: None, verdict, actor: "ops".into() }, now).await
     }
 
     pub(super) fn status(&self, key: &str) -> Option<Status> {
@@ -78,7 +84,7 @@ async fn what_is_not_whole_yet_says_only_who_is_out() {
     let away = person("bea", Status::Suspended);
     bench.list(&[ann.clone(), away.clone(), person("cy", Status::Active)], at(0)).await.unwrap();
     let epoch = || bench.published.load().fold.epoch;
-    let out = |key: &str, status| Observation::Out { person: id(key), status };
+    let out = |key: &str, status| Observation::PartialDisable { person: id(key), status };
     let before = epoch();
     for (key, status) in [("stranger", Status::Departed), ("bea", Status::Departed), ("cy", Status::Active)] {
         bench.observe(out(key, status), at(1)).await.unwrap();
@@ -155,7 +161,7 @@ async fn what_became_known_meanwhile_is_newer_than_the_listing() {
     bench.page(1, &[renamed, in_group("bob", "x")], at(5)).await.unwrap();
     let event = |person| Observation::Change { person, at: None, event_id: None };
     bench.observe(event(person("alice", Status::Suspended)), at(6)).await.unwrap();
-    bench.observe(Observation::Gone { person: id("bob"), at: None }, at(6)).await.unwrap();
+    bench.observe(Observation::Deleted { person: id("bob"), at: None }, at(6)).await.unwrap();
     bench.observe(event(person("carol", Status::Active)), at(6)).await.unwrap();
     assert!(!bench.swept(1, None, false, at(7)).await.unwrap().more);
     let found = ["alice", "bob", "carol"].map(|key| bench.status(key));
@@ -190,10 +196,10 @@ async fn an_operator_confirms_discards_or_announces() {
 
     let expect =
         |share, until: Now| Command::Expect { source: "hr".into(), share, until: until.wall, actor: "ops".into() };
-    assert!(bench.inbox.ask(expect(5_000, at(11)), at(12)).await.is_err(), "it is over");
-    bench.inbox.ask(expect(5_000, at(20)), at(12)).await.unwrap();
+    assert!(bench.writer.ask(expect(5_000, at(11)), at(12)).await.is_err(), "it is over");
+    bench.writer.ask(expect(5_000, at(20)), at(12)).await.unwrap();
     bench.list(&stay[..15], at(21)).await.unwrap_err();
-    bench.inbox.ask(expect(7_000, at(40)), at(22)).await.unwrap();
+    bench.writer.ask(expect(7_000, at(40)), at(22)).await.unwrap();
     bench.list(&stay[..15], at(23)).await.unwrap();
     assert_eq!((bench.status("p030"), bench.held()), (Some(Status::Departed), None), "and nothing is held any more");
     bench.list(&[], at(24)).await.unwrap_err();
@@ -250,7 +256,7 @@ async fn a_record_that_is_late_gives_nothing_back() {
     assert_eq!(bench.ask("bob", at(40), at(43)), Reason::IssuedBeforeCutoff);
     assert_eq!(bench.ask("bob", at(41), at(43)), Reason::Allowed);
 
-    bench.observe(Observation::Gone { person: id("bob"), at: Some(at(50).wall) }, at(51)).await.unwrap();
+    bench.observe(Observation::Deleted { person: id("bob"), at: Some(at(50).wall) }, at(51)).await.unwrap();
     told(Status::Active, 45, 52).await.unwrap();
     assert_eq!(bench.ask("bob", at(49), at(53)), Reason::RevokedPerson, "an event from before the deletion");
     bench.folds_agree().await;
@@ -285,7 +291,7 @@ async fn cut_offs_sessions_and_clients_of_a_source() {
     bench.observe(block(session(), true, Some(100)), at(40)).await.unwrap();
     bench.observe(block(session(), true, Some(100)), at(41)).await.unwrap();
     assert_eq!(bench.ask("bob", at(39), at(42)), Reason::RevokedSession);
-    bench.inbox.ask(Command::Tick, at(101)).await.unwrap();
+    bench.writer.ask(Command::Tick, at(101)).await.unwrap();
     assert_eq!(bench.ask("bob", at(39), at(102)), Reason::Allowed, "forgotten when nothing of it can be left");
     let subject = || Target::Subject { issuer: ISSUER.into(), subject: "bob".into() };
     bench.observe(block(subject(), true, None), at(110)).await.unwrap();
@@ -303,7 +309,7 @@ async fn signs_of_life_are_written_as_often_as_somebody_asks() {
     let bench = Bench::over(Arc::new(Memory::default()), hasty).await;
     let heard = |time: i64, cursor: Option<&str>| {
         let cursor = cursor.map(str::to_owned);
-        bench.observe(Observation::Heard { source: "hr".into(), at: at(time).wall, cursor }, at(time))
+        bench.observe(Observation::Heartbeat { source: "hr".into(), at: at(time).wall, cursor }, at(time))
     };
     heard(0, None).await.unwrap();
     assert_eq!(bench.published.load().fold.epoch.position, 0, "who never listed anybody is not heard");
@@ -353,7 +359,7 @@ async fn lost_groups_that_were_confirmed_let_no_people_go() {
     bench.list(&with, at(0)).await.unwrap();
     let announced =
         Command::Expect { source: "hr".into(), share: 3_000, until: at(1_000_000).wall, actor: "ops".into() };
-    bench.inbox.ask(announced, at(0)).await.unwrap();
+    bench.writer.ask(announced, at(0)).await.unwrap();
     bench.list(&many(30), at(1)).await.unwrap_err();
     bench.judge(Verdict::Confirm, at(2)).await.unwrap();
     let expected = bench.published.snapshot().fold.feeds["hr"].expected;

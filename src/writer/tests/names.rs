@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::binding::{Binding, Permission, Role};
 use crate::domain::name::Directory;
 use crate::domain::policy::Authorization;
-use crate::state::revocations::Stand;
+use crate::state::revocations::EntryKind;
 
 /// `hr` is a directory of this kind, linked by this attribute.
 pub(super) fn linked(directory: Directory, attribute: &str) -> Policy {
@@ -34,7 +34,7 @@ pub(super) fn departed(person: &Person) -> Person {
 impl Bench {
     pub(super) async fn change(&self, person: &Person, now: Now) {
         let change = Observation::Change { person: person.clone(), at: None, event_id: None };
-        self.inbox.ask(Command::Observe(change), now).await.unwrap();
+        self.writer.ask(Command::Observe(change), now).await.unwrap();
     }
 
     /// Why a token that bears `login` ends as it does, and the roles that it has.
@@ -51,10 +51,10 @@ impl Bench {
             link: 0,
             value: login.into(),
         };
-        let Shown::Verified(verified) = token(&self.keyer, "subject", issued) else { panic!("not proven") };
+        let CredentialOutcome::Verified(verified) = token(&self.keyer, "subject", issued) else { panic!("not proven") };
         let mut identity = Identity::clone(&verified);
         identity.owner.links = vec![keys];
-        let shown = [Shown::Verified(Arc::new(Verified::attest(identity)))];
+        let shown = [CredentialOutcome::Verified(Arc::new(Verified::attest(identity)))];
         decide(&state, &Request::default(), &shown, now)
     }
 
@@ -67,7 +67,7 @@ impl Bench {
         let state = self.published.load();
         let is = |value: &&&str| {
             let key = self.keyer.key(KeyKind::LinkClaim, &[ISSUER, "login", value]);
-            state.fold.revocations.under(key).iter().any(|entry| entry.stand == Stand::CutOff)
+            state.fold.revocations.under(key).iter().any(|entry| entry.stand == EntryKind::CutOff)
         };
         values.iter().filter(is).map(|value| (*value).to_owned()).collect()
     }
@@ -160,7 +160,7 @@ async fn folding_into_an_ascii_letter_denies_and_grants_nothing() {
         reason: "wrong".into(),
         actor: "ops".into(),
     };
-    assert_eq!(bench.inbox.ask(exempt, at(3)).await, Err(Refused::Nobody("\u{212a}IM".into())));
+    assert_eq!(bench.writer.ask(exempt, at(3)).await, Err(Refused::Nobody("\u{212a}IM".into())));
     bench.change(&Person { status: Status::Suspended, ..kim }, at(5)).await;
     for login in ["KIM", "\u{212a}im"] {
         assert_eq!(bench.login(login, at(1), at(6)), Reason::RevokedPerson, "{login:?}");

@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::corp;
+use crate::domain::command::Refused;
 use crate::domain::event::{Event, Recorded};
-use crate::domain::inbox::Refused;
 use crate::domain::source::SourceRules;
 use crate::domain::time::Timestamp;
 use crate::log::Log as _;
 
 impl Bench {
     async fn says(&self, observation: Observation, now: Now) {
-        self.inbox.ask(Command::Observe(observation), now).await.unwrap();
+        self.writer.ask(Command::Observe(observation), now).await.unwrap();
     }
 
     async fn client(&self, source: &str, stands: bool, now: Now) {
@@ -41,7 +41,7 @@ async fn one_source_does_not_end_what_another_says_of_the_same_client() {
         let state = bench.published.snapshot();
         let key = bench.keyer.key(KeyKind::Client, &[ISSUER, "ci"]);
         let entries = state.fold.revocations.under(key);
-        entries.iter().filter(|entry| entry.stand == crate::state::revocations::Stand::Block).count()
+        entries.iter().filter(|entry| entry.stand == crate::state::revocations::EntryKind::Block).count()
     };
     assert_eq!(blocks(&bench), 1, "`other` never said so");
     bench.client("other", true, at(3)).await;

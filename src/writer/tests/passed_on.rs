@@ -87,8 +87,8 @@ async fn an_older_listing_that_is_held_back_moves_no_name() {
     let renamed = called("e1", "username", &["alice.old"]);
     bench.list(&[renamed, called("e2", "username", &["al"])], at(10)).await.unwrap();
     bench.change(&called("e2", "username", &["alice"]), at(20)).await;
-    let back = Observation::WentBack { source: "hr".into(), because: "it was restored".into() };
-    bench.inbox.ask(Command::Observe(back), at(30)).await.unwrap();
+    let back = Observation::RolledBack { source: "hr".into(), because: "it was restored".into() };
+    bench.writer.ask(Command::Observe(back), at(30)).await.unwrap();
     let suspended = Person { status: Status::Suspended, ..one };
     let _held = bench.list(&[suspended, other], at(31)).await;
     assert_eq!(bench.login("alice", at(26), at(32)), Reason::Allowed, "what they are called now");

@@ -11,7 +11,7 @@ fn gone(bench: &Bench, gone: bool) {
 }
 
 async fn see(bench: &Bench, observation: Observation, now: Now) -> Result<Done, Refused> {
-    bench.inbox.ask(Command::Observe(observation), now).await
+    bench.writer.ask(Command::Observe(observation), now).await
 }
 
 fn change(person: Person, id: &str) -> Observation {
@@ -59,7 +59,7 @@ async fn whoever_leaves_is_out_all_the_same_and_it_is_marked() {
 
     // Whole listings say it too, and so do group changes, cut-offs and deletions.
     let bob = person("bob", Status::Active).id;
-    see(&bench, Observation::Gone { person: bob, at: None }, at(5)).await.unwrap();
+    see(&bench, Observation::Deleted { person: bob, at: None }, at(5)).await.unwrap();
     assert_eq!(bench.ask("bob", at(1), at(6)), Reason::RevokedPerson);
     let again = Bench::over(Arc::clone(&bench.log), policy()).await;
     assert_eq!(again.ask("alice", at(1), at(6)), Reason::Allowed, "a restart forgets it, as it was marked to");
@@ -100,7 +100,7 @@ async fn once_it_is_back_the_log_has_it_and_sources_are_heard_again() {
     gone(&bench, true);
     see(&bench, change(person("alice", Status::Suspended), "e1"), at(3)).await.unwrap();
     gone(&bench, false);
-    bench.inbox.ask(Command::Tick, at(5)).await.unwrap();
+    bench.writer.ask(Command::Tick, at(5)).await.unwrap();
     let state = bench.published.store_state().borrow().clone();
     assert_eq!((state.gone, state.volatile.len(), state.returns), (None, 0, 1));
     assert_eq!(bench.ask("alice", at(1), at(6)), Reason::RevokedPerson);

@@ -51,7 +51,7 @@ impl Bench {
     fn ask(world: &World<InMemory>, company: &Arc<Mutex<Company>>) -> Polled {
         let time = Arc::clone(&company.lock().unwrap().time);
         let time = Arc::new(move || corp::at(time.load(Ordering::Relaxed)));
-        Polled::start("hr", Asked(Arc::clone(company)), &world.inbox, time)
+        Polled::start("hr", Asked(Arc::clone(company)), &world.writer, time)
     }
 
     /// Everybody, and in the middle of it what happens meanwhile.

@@ -69,14 +69,14 @@ pub async fn law_1_a_revocation_wins_the_race_with_verifying<S: Store>(store: S)
 /// `false`: the check gave up waiting before the revocation was acknowledged.
 async fn race<S: Store>(world: &World<S>, signer: &Signer) -> bool {
     let scratch = Scratch::new();
-    let Doors { gate, rings, .. } = world.gate(scratch.path());
-    let now = gate.clock.now();
+    let Doors { handler, rings, .. } = world.handler(scratch.path());
+    let now = handler.clock.now();
     let seconds = now.wall.as_millis() / 1000;
     let claims = json!({ "iss": ISSUER, "aud": "mesh", "sub": "alice", "iat": seconds, "exp": seconds + 600 });
     let bearer = format!("Bearer {}", signer.sign(&claims));
     let headers = [("authorization", bearer.as_bytes())];
     let asked = Request::synthetic("GET", "orders.example.com", "/v1/orders", headers);
-    let mut check = pin!(gate.decide(&asked, None));
+    let mut check = pin!(handler.decide(&asked, None));
     let ended = poll_fn(|context| Poll::Ready(check.as_mut().poll(context).is_ready())).await;
     assert!(!ended, "it waits for the new key");
     let done = world.revoke(alice(), now).await.unwrap();

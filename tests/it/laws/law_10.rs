@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use offboard::domain::time::Now;
-use offboard::envoy::{Answered, Gate};
+use offboard::envoy::{Answered, CheckHandler};
 use offboard::request::Request;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
@@ -52,21 +52,21 @@ pub async fn law_10_no_secret_leaves<S: Store>(store: S) {
     let _logging = tracing::subscriber::set_default(subscriber);
     let world = World::start(store).await;
     let scratch = Scratch::new();
-    let Doors { gate, audit, .. } = world.gate(scratch.path());
-    let now = gate.clock.now();
+    let Doors { handler, audit, .. } = world.handler(scratch.path());
+    let now = handler.clock.now();
 
     let tokens = tokens(&world, now);
     for token in &tokens {
-        ask(&gate, token).await;
+        ask(&handler, token).await;
     }
     world.revoke(alice(), now).await.unwrap();
     for token in &tokens {
-        ask(&gate, token).await;
+        ask(&handler, token).await;
     }
 
-    let metrics = gate.metrics.render();
+    let metrics = handler.metrics.render();
     let writing = std::thread::spawn(move || audit.run());
-    gate.recorder.close(now).await;
+    handler.recorder.close(now).await;
     writing.join().unwrap().unwrap();
     let mut trail = String::new();
     for file in std::fs::read_dir(scratch.path()).unwrap() {
@@ -101,13 +101,13 @@ fn tokens<S: Store>(world: &World<S>, now: Now) -> Vec<String> {
 }
 
 /// Once as a request that is judged to its end, and once as one that is refused for its form.
-async fn ask(gate: &impl Gate, token: &str) {
+async fn ask(handler: &impl CheckHandler, token: &str) {
     for path in [format!("/v1/orders?token={SECRET}"), format!("/v1/orders?token={SECRET}#{SECRET}")] {
-        ask_for(gate, token, &path).await;
+        ask_for(handler, token, &path).await;
     }
 }
 
-async fn ask_for(gate: &impl Gate, token: &str, path: &str) {
+async fn ask_for(handler: &impl CheckHandler, token: &str, path: &str) {
     let bearer = format!("Bearer {token}");
     let cookie = format!("session={SECRET}");
     let headers = [
@@ -118,7 +118,7 @@ async fn ask_for(gate: &impl Gate, token: &str, path: &str) {
     ];
     let request = Request::synthetic("GET", "orders.example.com", path, headers);
     let started = Instant::now();
-    let judged = gate.judge(&request, None).await;
+    let judged = handler.check(&request, None).await;
     let took: Duration = started.elapsed();
-    gate.answered(Answered { judged: &judged, request: Some(&request), trouble: None, took });
+    handler.answered(Answered { outcome: &judged, request: Some(&request), failure: None, took });
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use offboard::domain::inbox::Command;
+use offboard::domain::command::Command;
 use offboard::domain::person::Status;
 use offboard::domain::reason::Reason;
 use offboard::domain::revocation::Target;
@@ -22,18 +22,18 @@ pub async fn law_11_one_order_of_events_for_all<S: Store>(store: S) {
     let mut world = World::start(store).await;
     let (other, beside) = world.beside().await;
     for round in 0..10 {
-        let here = (0..3).map(|number| world.inbox.ask(session(format!("a{round}-{number}")), at(1)));
+        let here = (0..3).map(|number| world.writer.ask(session(format!("a{round}-{number}")), at(1)));
         let there = (0..3).map(|number| other.ask(session(format!("b{round}-{number}")), at(1)));
         let (here, there) = futures_util::future::join(join_all(here), join_all(there)).await;
         let done: Vec<_> = here.into_iter().chain(there).map(Result::unwrap).collect();
         assert!(done.iter().all(|done| done.position > 0));
     }
     // Whoever writes last has read everything; the other reads on when it next writes.
-    world.inbox.ask(session("last".into()), at(2)).await.unwrap();
+    world.writer.ask(session("last".into()), at(2)).await.unwrap();
     other.ask(session("very last".into()), at(2)).await.unwrap();
     let at_the_end = digest(&beside);
     same(&world.refold_digest().await, &at_the_end, "a writer's state is the fold of the log");
-    world.inbox.ask(session("after it".into()), at(2)).await.unwrap();
+    world.writer.ask(session("after it".into()), at(2)).await.unwrap();
     same(&world.refold_digest().await, &digest(&world.published), "and so is the other's");
 }
 
@@ -58,7 +58,7 @@ pub async fn law_11_without_a_store_only_what_denies_is_enforced<S: Store>(store
     same(&reason("carol", 7).await, &Reason::UnknownPerson, "whoever joins waits");
     same(&world.published.load().fold.epoch, &before, "the epoch says what the log holds");
     world.store.take_away(false);
-    world.inbox.ask(Command::Tick, at(8)).await.unwrap();
+    world.writer.ask(Command::Tick, at(8)).await.unwrap();
     let [live, anew, _] = world.digests().await;
     same(&anew, &live, "a writer's state is the fold of the log");
     let world = world.restart(corp::policy()).await;

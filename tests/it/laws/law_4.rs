@@ -6,9 +6,9 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Attributes};
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
-use offboard::app::gate::CheckGate;
+use offboard::app::check_handler::LiveCheckHandler;
 use offboard::domain::policy::Enforcement;
-use offboard::envoy::{Answered, AuthorizationService, Gate, Judged, Trouble};
+use offboard::envoy::{Answered, AuthorizationService, CheckFailure, CheckHandler, CheckOutcome};
 use offboard::request::Request;
 use prost::Message as _;
 use tokio::time::Instant;
@@ -20,19 +20,19 @@ use crate::corp;
 use crate::support::Scratch;
 
 /// The real gate, but for those who bring trouble.
-struct Troubled(CheckGate);
+struct Troubled(LiveCheckHandler);
 
-impl Gate for Troubled {
-    async fn judge(&self, request: &Request, due: Option<Instant>) -> Judged {
+impl CheckHandler for Troubled {
+    async fn check(&self, request: &Request, due: Option<Instant>) -> CheckOutcome {
         match request.headers.get("x-trouble") {
             Some(b"hangs") => std::future::pending().await,
             Some(_) => panic!("planned"),
-            None => self.0.judge(request, due).await,
+            None => self.0.check(request, due).await,
         }
     }
 
-    fn cannot_judge(&self, trouble: Trouble, request: Option<&Request>) -> Judged {
-        self.0.cannot_judge(trouble, request)
+    fn failed(&self, failure: CheckFailure, request: Option<&Request>) -> CheckOutcome {
+        self.0.failed(failure, request)
     }
 
     fn answered(&self, answered: Answered<'_>) {
@@ -90,8 +90,8 @@ fn framed(message: &[u8]) -> Vec<u8> {
 pub async fn law_4_whatever_a_request_causes_is_a_denial<S: Store>(store: S) {
     let world = World::start(store).await;
     let scratch = Scratch::new();
-    let Doors { gate, .. } = world.gate(scratch.path());
-    let service = AuthorizationService::new(Arc::new(Troubled(gate)));
+    let Doors { handler, .. } = world.handler(scratch.path());
+    let service = AuthorizationService::new(Arc::new(Troubled(handler)));
 
     for (message, timeout, status, what) in [
         (framed(&message(&[])), None, 401, "nobody"),

@@ -1,7 +1,7 @@
 //! Law 5: acknowledged means durable and enforced.
 
 use futures_util::future::join_all;
-use offboard::domain::inbox::Refused;
+use offboard::domain::command::Refused;
 use offboard::domain::reason::Reason;
 use offboard::domain::revocation::Target;
 use offboard::log::Log as _;

@@ -1,6 +1,6 @@
 //! Law 6: nothing weakens a revocation by accident.
 
-use offboard::domain::inbox::{Command, Observation};
+use offboard::domain::command::{Command, Observation};
 use offboard::domain::person::Person;
 use offboard::domain::policy::Policy;
 use offboard::domain::reason::Reason;
@@ -31,11 +31,12 @@ async fn revoked<S: Store>(store: S) -> World<S> {
     world.list(&everybody(), at(0)).await.unwrap();
     world.revoke(alice(), at(1)).await.unwrap();
     let carol = Target::Subject { issuer: ISSUER.into(), subject: "carol".into() };
-    let cut_off = offboard::domain::inbox::RevokeRequest { shape: Shape::CutOff { at: at(2).wall }, ..request(carol) };
-    world.inbox.ask(Command::Revoke(cut_off), at(2)).await.unwrap();
+    let cut_off =
+        offboard::domain::command::RevokeRequest { shape: Shape::CutOff { at: at(2).wall }, ..request(carol) };
+    world.writer.ask(Command::Revoke(cut_off), at(2)).await.unwrap();
     let p0 = Target::Subject { issuer: ISSUER.into(), subject: "p0".into() };
-    let later = offboard::domain::inbox::RevokeRequest { effective: Some(at(50).wall), ..request(p0) };
-    world.inbox.ask(Command::Revoke(later), at(2)).await.unwrap();
+    let later = offboard::domain::command::RevokeRequest { effective: Some(at(50).wall), ..request(p0) };
+    world.writer.ask(Command::Revoke(later), at(2)).await.unwrap();
     world.configure(with_dave(), at(3)).await.unwrap();
     all_denied(&world, at(60), "at first").await;
     world
@@ -106,7 +107,7 @@ async fn listings<S: Store>(world: &World<S>) {
 async fn deliveries<S: Store>(world: &World<S>) {
     let event = async |person: Person, id: &str, time: i64| {
         let change = Observation::Change { person, at: Some(at(time).wall), event_id: Some(id.to_owned()) };
-        world.inbox.ask(Command::Observe(change), at(time)).await.unwrap();
+        world.writer.ask(Command::Observe(change), at(time)).await.unwrap();
     };
     event(person(BOB), "e1", 75).await;
     event(suspended(BOB), "e2", 76).await;

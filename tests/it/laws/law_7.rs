@@ -1,6 +1,6 @@
 //! Law 7: when a block on somebody who outlives their credentials ends, a cut-off at that time stays.
 
-use offboard::domain::inbox::{Command, RevokeRequest};
+use offboard::domain::command::{Command, RevokeRequest};
 use offboard::domain::policy::{ConfiguredRevocation, Policy};
 use offboard::domain::reason::Reason;
 use offboard::domain::revocation::{Shape, Target};
@@ -39,7 +39,7 @@ pub async fn law_7_a_block_that_ends_leaves_a_cut_off<S: Store>(store: S) {
         world.restore(done.position, at(start + 10)).await.unwrap();
         over(&world, start + 10, &format!("restored ({target})")).await;
         let expiring = RevokeRequest { expires: Some(at(start + 30).wall), ..request(target.clone()) };
-        world.inbox.ask(Command::Revoke(expiring), at(start + 20)).await.unwrap();
+        world.writer.ask(Command::Revoke(expiring), at(start + 20)).await.unwrap();
         world.tick(at(start + 40)).await;
         over(&world, start + 30, &format!("expired ({target})")).await;
     }
@@ -79,7 +79,7 @@ async fn lifted<S: Store>(world: &World<S>) {
     }
     // A cut-off that somebody ends is ended: it was no block.
     let cut_off = RevokeRequest { shape: Shape::CutOff { at: at(700).wall }, ..request(alice()) };
-    let done = world.inbox.ask(Command::Revoke(cut_off), at(700)).await.unwrap();
+    let done = world.writer.ask(Command::Revoke(cut_off), at(700)).await.unwrap();
     same(&world.check(&token(world, 551), at(701)).await.reason, &Reason::IssuedBeforeCutoff, "a cut-off stands");
     world.restore(done.position, at(702)).await.unwrap();
     same(&world.check(&token(world, 551), at(703)).await.reason, &Reason::Allowed, "and is restored");

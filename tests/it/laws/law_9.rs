@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use offboard::app::gate::Active;
+use offboard::app::check_handler::Active;
 use offboard::decide::decide;
+use offboard::domain::command::Command;
 use offboard::domain::decision::Determining;
-use offboard::domain::inbox::Command;
 use offboard::domain::issuer::KeySource;
 use offboard::domain::policy::Policy;
 use offboard::domain::reason::Reason;
@@ -80,26 +80,26 @@ pub async fn law_9_a_check_is_judged_by_the_configuration_that_it_reports<S: Sto
     let world = World::with(store, trusts(issuer.clone())).await;
     let (known, new) = (Signer::new("a", 1), Signer::new("b", 2));
     std::fs::write(&file, jwks(&[&known, &new])).unwrap();
-    let Doors { gate, .. } = world.gate(scratch.path());
-    let now = gate.clock.now();
+    let Doors { handler, .. } = world.handler(scratch.path());
+    let now = handler.clock.now();
     let seconds = now.wall.as_millis() / 1000;
     let claims = json!({ "iss": ISSUER, "aud": "mesh", "sub": "alice", "iat": seconds, "exp": seconds + 600 });
     let bearer = format!("Bearer {}", new.sign(&claims));
     let asked = Request::synthetic("GET", "orders.example.com", "/v1/orders", [("authorization", bearer.as_bytes())]);
 
-    let mut check = pin!(gate.decide(&asked, None));
+    let mut check = pin!(handler.decide(&asked, None));
     let ended = poll_fn(|context| Poll::Ready(check.as_mut().poll(context).is_ready())).await;
     assert!(!ended, "it waits for the new key");
     issuer.issuer = "https://other.example.com".into();
     let policy = Arc::new(Policy { hash: "other".into(), ..trusts(issuer) });
-    let before = Arc::clone(&gate.published.load().rules.policy);
+    let before = Arc::clone(&handler.published.load().rules.policy);
     let authenticator = authenticator(&policy, &world.cache, &[&known]);
-    gate.authenticators.add(Active { policy: Arc::clone(&policy), authenticator }, &before);
-    world.inbox.ask(Command::Configure(Arc::clone(&policy)), now).await.unwrap();
+    handler.authenticators.add(Active { policy: Arc::clone(&policy), authenticator }, &before);
+    world.writer.ask(Command::Configure(Arc::clone(&policy)), now).await.unwrap();
 
     let (state, _, _, raced) = check.await.unwrap();
     holds(Arc::ptr_eq(&state.rules.policy, &policy), "it is judged on the newest state");
-    let (_, _, _, after) = gate.decide(&asked, None).await.unwrap();
+    let (_, _, _, after) = handler.decide(&asked, None).await.unwrap();
     same(&raced, &after, "judged while the configuration changed, and afterwards");
     same(&after.reason, &Reason::UnknownIssuer, "nobody trusts the issuer any more");
 }

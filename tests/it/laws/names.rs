@@ -1,8 +1,8 @@
 //! Law 6, where two systems write a name differently: a leaver is out under every spelling that their directory takes for
 //! the same, of each of their names, and so is whoever was called so before.
 
+use offboard::domain::command::Command;
 use offboard::domain::decision::Decision;
-use offboard::domain::inbox::Command;
 use offboard::domain::name::Directory;
 use offboard::domain::person::{Person, Status};
 use offboard::domain::policy::Policy;
@@ -179,8 +179,8 @@ async fn out_under_every_spelling<S: Store>(store: S, names: Spelt) {
 async fn cut_off_by_ref<S: Store>(scene: &Scene<S>) {
     let target = Target::Person { reference: scene.names.first[0].into() };
     let cut_off =
-        offboard::domain::inbox::RevokeRequest { shape: Shape::CutOff { at: at(105).wall }, ..request(target) };
-    scene.world.inbox.ask(Command::Revoke(cut_off), at(106)).await.unwrap();
+        offboard::domain::command::RevokeRequest { shape: Shape::CutOff { at: at(105).wall }, ..request(target) };
+    scene.world.writer.ask(Command::Revoke(cut_off), at(106)).await.unwrap();
     scene.all(104, 107, Reason::IssuedBeforeCutoff, "after a cut-off").await;
     scene.all(106, 107, Reason::Allowed, "issued after it").await;
 }

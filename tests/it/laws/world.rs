@@ -6,18 +6,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use offboard::app::alarms::Mixed;
+use offboard::app::check_handler::{Active, Authenticators, LiveCheckHandler};
 use offboard::app::clock::Clock;
-use offboard::app::gate::{Active, Authenticators, CheckGate};
-use offboard::app::joiners::Joiners;
 use offboard::app::matches::Matches;
+use offboard::app::on_demand_lookup::OnDemandLookup;
 use offboard::app::sources::Sources;
 use offboard::audit;
 use offboard::authenticate::Authenticator;
 use offboard::authenticate::cache::CacheCounters;
 use offboard::decide::decide;
+use offboard::domain::command::{Command, Done, Observation, Refused, RevokeRequest, WriterHandle};
 use offboard::domain::decision::Decision;
 use offboard::domain::event::Recorded;
-use offboard::domain::inbox::{Command, Done, Inbox, Observation, Refused, RevokeRequest};
 use offboard::domain::key::Keyer;
 use offboard::domain::person::{Person, Status};
 use offboard::domain::policy::Policy;
@@ -33,7 +33,7 @@ use offboard::request::Request;
 use offboard::state::fold::Fold;
 use offboard::state::{Published, snapshot};
 use offboard::telemetry::metrics::Metrics;
-use offboard::writer::{Witness, Writer, replay};
+use offboard::writer::{EventObserver, Writer, replay};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -98,7 +98,7 @@ impl Store for OnDisk {
 
 struct Silent;
 
-impl Witness for Silent {
+impl EventObserver for Silent {
     fn enforced(&self, _: &Recorded) {}
 
     fn store_failed(&self) {}
@@ -109,7 +109,7 @@ pub struct World<S: Store> {
     pub store: S,
     pub log: Arc<S::Log>,
     pub keyer: Keyer,
-    pub inbox: Inbox,
+    pub writer: WriterHandle,
     pub published: Arc<Published>,
     pub authenticator: Authenticator,
     pub cache: Arc<CacheCounters>,
@@ -119,9 +119,9 @@ pub struct World<S: Store> {
 
 /// A gate, and what is behind it.
 pub struct Doors {
-    pub gate: CheckGate,
+    pub handler: LiveCheckHandler,
     /// Writes the trail once it is run.
-    pub audit: audit::writer::Writer,
+    pub audit: audit::writer::TrailWriter,
     /// The keys by which it verifies.
     pub rings: KeyRings,
 }
@@ -161,32 +161,32 @@ impl<S: Store> World<S> {
         let log = store.open();
         let fold = replay(log.as_ref(), keyer()).await.unwrap();
         let policy = Arc::new(Policy { retired: fold.fold.retired(&policy.sources), ..policy });
-        let (writer, published) = Writer::new(Arc::clone(&log), fold, Arc::clone(&policy), Box::new(Silent));
-        let (inbox, letters) = Inbox::new();
+        let (writer_loop, published) = Writer::new(Arc::clone(&log), fold, Arc::clone(&policy), Box::new(Silent));
+        let (writer, envelopes) = WriterHandle::new();
         let mut writers = JoinSet::new();
-        writers.spawn(writer.run(letters, std::future::pending()));
+        writers.spawn(writer_loop.run(envelopes, std::future::pending()));
         let cache = Arc::default();
         let authenticator = authenticator(&policy, &cache, &[&signer()]);
-        Self { store, log, keyer: keyer(), inbox, published, authenticator, cache, signer: signer(), writers }
+        Self { store, log, keyer: keyer(), writer, published, authenticator, cache, signer: signer(), writers }
     }
 
     /// Stops, as on SIGTERM, and starts again with this policy.
     pub async fn restart(self, policy: Policy) -> Self {
-        let Self { store, log, inbox, mut writers, .. } = self;
-        drop(inbox);
+        let Self { store, log, writer, mut writers, .. } = self;
+        drop(writer);
         while writers.join_next().await.is_some() {}
         drop(log);
         Self::empty(store, policy).await
     }
 
     /// A second writer over the same log, as another replica has it.
-    pub async fn beside(&mut self) -> (Inbox, Arc<Published>) {
+    pub async fn beside(&mut self) -> (WriterHandle, Arc<Published>) {
         let policy = Arc::clone(&self.published.load().rules.policy);
         let fold = replay(self.log.as_ref(), keyer()).await.unwrap();
-        let (writer, published) = Writer::new(Arc::clone(&self.log), fold, policy, Box::new(Silent));
-        let (inbox, letters) = Inbox::new();
-        self.writers.spawn(writer.run(letters, std::future::pending()));
-        (inbox, published)
+        let (writer_loop, published) = Writer::new(Arc::clone(&self.log), fold, policy, Box::new(Silent));
+        let (writer, envelopes) = WriterHandle::new();
+        self.writers.spawn(writer_loop.run(envelopes, std::future::pending()));
+        (writer, published)
     }
 
     /// A reload.
@@ -194,7 +194,7 @@ impl<S: Store> World<S> {
         let retired = self.published.load().fold.retired(&policy.sources);
         let policy = Arc::new(Policy { retired, ..policy });
         self.authenticator = authenticator(&policy, &self.cache, &[&signer()]);
-        self.inbox.ask(Command::Configure(policy), now).await
+        self.writer.ask(Command::Configure(policy), now).await
     }
 
     /// As after a start that found no keys anywhere.
@@ -212,30 +212,30 @@ impl<S: Store> World<S> {
     pub async fn observe(&self, people: &[Person], complete: bool, now: Now) -> Result<Done, Refused> {
         let people = people.to_vec();
         let listing = Observation::Listing { source: "hr".into(), people, complete, at: now.wall };
-        self.inbox.ask(Command::Observe(listing), now).await
+        self.writer.ask(Command::Observe(listing), now).await
     }
 
     /// `offboard revoke`, for ever.
     pub async fn revoke(&self, target: Target, now: Now) -> Result<Done, Refused> {
-        self.inbox.ask(Command::Revoke(request(target)), now).await
+        self.writer.ask(Command::Revoke(request(target)), now).await
     }
 
     /// `offboard restore`.
     pub async fn restore(&self, id: u64, now: Now) -> Result<Done, Refused> {
         let command = Command::Restore { id: RevocationId(id), reason: "back".into(), actor: "ops".into() };
-        self.inbox.ask(command, now).await
+        self.writer.ask(command, now).await
     }
 
     /// `offboard exempt`.
     pub async fn exempt(&self, reference: &str, expires: Now, now: Now) -> Result<Done, Refused> {
         let (reference, expires) = (reference.to_owned(), expires.wall);
         let command = Command::Exempt { reference, expires, reason: "wrong".into(), actor: "ops".into() };
-        self.inbox.ask(command, now).await
+        self.writer.ask(command, now).await
     }
 
     /// Time goes on.
     pub async fn tick(&self, now: Now) {
-        self.inbox.ask(Command::Tick, now).await.unwrap();
+        self.writer.ask(Command::Tick, now).await.unwrap();
     }
 
     /// A token of the issuer with these claims, over those that every one has.
@@ -276,7 +276,7 @@ impl<S: Store> World<S> {
 
     /// The gate of this process, as the proxies ask it, with an audit trail in `audit`. It goes by the clock of the
     /// machine.
-    pub fn gate(&self, audit: &Path) -> Doors {
+    pub fn handler(&self, audit: &Path) -> Doors {
         let clock = Clock::start(None);
         let policy = Arc::clone(&self.published.load().rules.policy);
         let authenticator = authenticator(&policy, &self.cache, &[&signer()]);
@@ -293,13 +293,13 @@ impl<S: Store> World<S> {
         let authenticators = Arc::new(Authenticators::new(Active { policy, authenticator }));
         let metrics = Arc::new(Metrics::new().unwrap());
         Doors {
-            gate: CheckGate {
+            handler: LiveCheckHandler {
                 published,
                 authenticators,
                 clock,
                 recorder,
                 metrics,
-                joiners: Joiners::new(Sources::default()),
+                lookup: OnDemandLookup::new(Sources::default()),
                 mixed: Mixed::default(),
                 matches: Matches::default(),
             },

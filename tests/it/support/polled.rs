@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use offboard::domain::inbox::Inbox;
-use offboard::source::around::{Order, Rhythm, Surroundings, Time};
+use offboard::domain::command::WriterHandle;
+use offboard::source::context::{Schedule, SourceContext, SourceRequest, Time};
 use offboard::source::directory::Directory;
 use offboard::source::health::Health;
 use offboard::source::poller::Poller;
@@ -12,24 +12,24 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 pub struct Polled {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<SourceRequest>,
     pub health: watch::Receiver<Health>,
     tasks: JoinSet<()>,
 }
 
 impl Polled {
     /// The source `name`, which tells this inbox.
-    pub fn start(name: &str, directory: impl Directory, inbox: &Inbox, time: Time) -> Self {
-        Self::every(Duration::from_secs(86_400), name, directory, inbox, time)
+    pub fn start(name: &str, directory: impl Directory, writer: &WriterHandle, time: Time) -> Self {
+        Self::every(Duration::from_secs(86_400), name, directory, writer, time)
     }
 
     /// The same, asked for events so often.
-    pub fn every(poll: Duration, name: &str, directory: impl Directory, inbox: &Inbox, time: Time) -> Self {
+    pub fn every(poll: Duration, name: &str, directory: impl Directory, writer: &WriterHandle, time: Time) -> Self {
         let (orders, received) = mpsc::channel(1);
         let (sender, health) = watch::channel(Health::default());
         let reports = Arc::new(|_: &str, _| {});
-        let around = Surroundings { inbox: inbox.clone(), time, reports, health: sender, orders: received };
-        let rhythm = Rhythm { poll, reconcile: Duration::from_secs(86_400) };
+        let around = SourceContext { writer: writer.clone(), time, reports, health: sender, orders: received };
+        let rhythm = Schedule { poll, reconcile: Duration::from_secs(86_400) };
         let mut tasks = JoinSet::new();
         tasks.spawn(Poller::new(name.into(), directory, rhythm, None, around).run());
         Self { orders, health, tasks }
@@ -38,7 +38,7 @@ impl Polled {
     /// Asks for events, or for everybody.
     pub async fn sync(&self, full: bool) -> Result<(), String> {
         let (reply, answer) = oneshot::channel();
-        self.orders.send(Order::Sync { full, reply }).await.unwrap();
+        self.orders.send(SourceRequest::Sync { full, reply }).await.unwrap();
         answer.await.unwrap()
     }
 
@@ -46,7 +46,7 @@ impl Polled {
     pub async fn look_up(&self, attribute: &str, value: &str) -> Option<bool> {
         let (reply, answer) = oneshot::channel();
         let (attribute, value) = (attribute.to_owned(), value.to_owned());
-        self.orders.send(Order::LookUp { attribute, value, reply }).await.unwrap();
+        self.orders.send(SourceRequest::LookUp { attribute, value, reply }).await.unwrap();
         answer.await.unwrap()
     }
 

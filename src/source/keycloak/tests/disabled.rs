@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::super::status;
 use super::fake::{Fake, Fixture, NOW, word};
 use super::update;
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::person::Status;
 
 #[tokio::test]

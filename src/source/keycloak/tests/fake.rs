@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::super::*;
-use crate::domain::inbox::Observation;
+use crate::domain::command::Observation;
 use crate::domain::revocation::Target;
 
 /// A realm, as it is behind the API.
@@ -31,7 +31,7 @@ pub(super) struct Fake {
     pub(super) admin_events_off: bool,
     /// Without `view-users`.
     pub(super) blind: bool,
-    /// Shown as locked out while they sign in.
+    /// CredentialOutcome as locked out while they sign in.
     pub(super) signing_in: bool,
     /// Taken out when the second page of users is asked for.
     pub(super) leaves: Option<String>,
@@ -216,7 +216,7 @@ pub(super) fn word(observation: &Observation) -> String {
             let at = at.map(|at| at.as_millis() - NOW);
             format!("{} {} {at:?} {}", person.id.key, person.status.word(), person.groups.join(","))
         }
-        Observation::Gone { person, at } => format!("{} gone {:?}", person.key, at.map(|at| at.as_millis() - NOW)),
+        Observation::Deleted { person, at } => format!("{} gone {:?}", person.key, at.map(|at| at.as_millis() - NOW)),
         Observation::CutOff { target, at, .. } => {
             let whom = match target {
                 Target::DirectoryPerson { person } => person.key.clone(),

@@ -23,7 +23,7 @@ async fn who_was_missing_once_comes_back_with_the_record_that_never_changed() {
 #[tokio::test]
 async fn a_new_cursor_alone_makes_nothing_older() {
     let bench = Bench::start().await;
-    let heard = |at, cursor: &str| Observation::Heard { source: "hr".into(), at, cursor: Some(cursor.into()) };
+    let heard = |at, cursor: &str| Observation::Heartbeat { source: "hr".into(), at, cursor: Some(cursor.into()) };
     bench.observe(heard(at(1_000).wall, "a"), at(1_000)).await.unwrap();
     bench.observe(heard(crate::domain::time::Timestamp::MIN, "b"), at(999)).await.unwrap();
     let state = bench.published.snapshot();
@@ -35,7 +35,7 @@ async fn a_new_cursor_alone_makes_nothing_older() {
 async fn who_is_deleted_during_a_listing_is_no_row_of_it() {
     let bench = Bench::start().await;
     bench.page(1, &[], at(1)).await.unwrap();
-    bench.observe(Observation::Gone { person: id("bob"), at: None }, at(2)).await.unwrap();
+    bench.observe(Observation::Deleted { person: id("bob"), at: None }, at(2)).await.unwrap();
     bench.page(1, &[person("alice", Status::Active)], at(3)).await.unwrap();
     assert!(!bench.swept(1, Some(1), true, at(4)).await.unwrap().more);
     assert_eq!((bench.status("alice"), bench.status("bob")), (Some(Status::Active), Some(Status::Departed)));
@@ -81,9 +81,9 @@ async fn the_first_listing_gives_nothing_back_that_an_event_took() {
 #[tokio::test]
 async fn whom_another_list_leaves_out_the_guard_judges() {
     let out = |people: Vec<Person>| people.into_iter().map(|person| Person { status: Status::Suspended, ..person });
-    let doubted = |sweep, people| Observation::Page {
+    let doubted = |listing, people| Observation::ListingPage {
         source: "hr".into(),
-        sweep,
+        listing,
         people: vec![],
         doubted: people,
         unread: vec![],

@@ -9,19 +9,19 @@ use tokio::time::Instant;
 use super::alarms::Mixed;
 use super::clock::Clock;
 use super::explain::named_by;
-use super::joiners::Joiners;
 use super::matches::Matches;
+use super::on_demand_lookup::OnDemandLookup;
 use crate::audit::entry::{Facts, Form};
 use crate::audit::sink::Recorder;
 use crate::authenticate::Authenticator;
 use crate::decide::decide;
-use crate::domain::credential::Shown;
+use crate::domain::credential::CredentialOutcome;
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::person::PersonId;
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceErrorKind;
 use crate::domain::time::Now;
-use crate::envoy::{Answered, Gate, Judged, Trouble};
+use crate::envoy::{Answered, CheckFailure, CheckHandler, CheckOutcome};
 use crate::faults::{Fault, planted};
 use crate::request::{Path, Request};
 use crate::state::{Published, State};
@@ -62,8 +62,8 @@ impl Authenticators {
     }
 }
 
-/// The gate between the proxies and everything that is known.
-pub struct CheckGate {
+/// Checks requests against everything that is known now.
+pub struct LiveCheckHandler {
     /// The state in force.
     pub published: Arc<Published>,
     /// Who verifies credentials.
@@ -75,7 +75,7 @@ pub struct CheckGate {
     /// Where they are counted.
     pub metrics: Arc<Metrics>,
     /// Who looks people up whom nobody knows yet.
-    pub joiners: Joiners,
+    pub lookup: OnDemandLookup,
     /// Who says that a credential belongs to several people.
     pub mixed: Mixed,
     /// What credentials met of people.
@@ -86,7 +86,7 @@ pub struct CheckGate {
 /// check takes microseconds.
 const ATTEMPTS: usize = 5;
 
-impl CheckGate {
+impl LiveCheckHandler {
     /// Decides with what is known now, by `due`; also for `explain`.
     ///
     /// # Errors
@@ -95,43 +95,43 @@ impl CheckGate {
         &self,
         request: &Request,
         due: Option<Instant>,
-    ) -> Option<(Arc<State>, Vec<Shown>, Now, Decision)> {
+    ) -> Option<(Arc<State>, Vec<CredentialOutcome>, Now, Decision)> {
         let mut may_look_up = true;
         for _ in 0..ATTEMPTS {
             let before = self.published.snapshot();
             let Some(active) = self.authenticators.of(&before) else { continue };
-            let shown = active.authenticator.authenticate(request, self.clock.now()).await;
+            let outcomes = active.authenticator.authenticate(request, self.clock.now()).await;
             // Loaded after the last await: a revocation that came meanwhile wins (law 1).
             let state = if planted(Fault::StateBeforeAwait) { before } else { self.published.snapshot() };
             if Arc::ptr_eq(&state.rules.policy, &active.policy) || planted(Fault::JudgedByOldRules) {
                 let now = self.clock.now();
-                let decision = decide(&state, request, &shown, now);
+                let decision = decide(&state, request, &outcomes, now);
                 // Somebody was found: judged again, on a state that knows them.
                 let rules = &state.rules.policy;
-                if std::mem::take(&mut may_look_up) && self.joiners.look_up(&decision, rules, now, due).await {
+                if std::mem::take(&mut may_look_up) && self.lookup.look_up(&decision, rules, now, due).await {
                     continue;
                 }
-                self.matches.saw(&state, &shown);
-                return Some((state, shown, now, decision));
+                self.matches.saw(&state, &outcomes);
+                return Some((state, outcomes, now, decision));
             }
         }
         None
     }
 }
 
-impl Gate for CheckGate {
-    async fn judge(&self, request: &Request, due: Option<Instant>) -> Judged {
+impl CheckHandler for LiveCheckHandler {
+    async fn check(&self, request: &Request, due: Option<Instant>) -> CheckOutcome {
         match self.decide(request, due).await {
-            Some((state, _, _, decision)) => Judged {
+            Some((state, _, _, decision)) => CheckOutcome {
                 decision: Arc::new(decision),
                 decision_id: self.recorder.draw_id(),
                 policy: Arc::clone(&state.rules.policy),
             },
-            None => self.cannot_judge(Trouble::Late, Some(request)),
+            None => self.failed(CheckFailure::Late, Some(request)),
         }
     }
 
-    fn cannot_judge(&self, trouble: Trouble, request: Option<&Request>) -> Judged {
+    fn failed(&self, failure: CheckFailure, request: Option<&Request>) -> CheckOutcome {
         let state = self.published.load();
         let nowhere = Request::default();
         let chosen = state.rules.service(&request.unwrap_or(&nowhere).destination);
@@ -141,7 +141,7 @@ impl Gate for CheckGate {
             None => state.rules.strictest_enforcement(),
         };
         let decision = Decision {
-            reason: trouble.reason(),
+            reason: failure.reason(),
             detail: None,
             determining: Determining::None,
             service: Arc::clone(&chosen.service.name),
@@ -153,7 +153,7 @@ impl Gate for CheckGate {
             epoch: state.fold.epoch,
             configuration: Arc::clone(&state.rules.policy.hash),
         };
-        Judged {
+        CheckOutcome {
             decision: Arc::new(decision),
             decision_id: self.recorder.draw_id(),
             policy: Arc::clone(&state.rules.policy),
@@ -161,13 +161,13 @@ impl Gate for CheckGate {
     }
 
     fn answered(&self, answered: Answered<'_>) {
-        let judged = answered.judged;
-        if let Some(detail) = &judged.decision.detail {
-            tracing::debug!({ REASON } = judged.decision.reason.code(), { DETAIL } = detail.words(),
-                { SERVICE } = &*judged.decision.service, decision.id = %judged.decision_id, "why a check says no");
+        let outcome = answered.outcome;
+        if let Some(detail) = &outcome.decision.detail {
+            tracing::debug!({ REASON } = outcome.decision.reason.code(), { DETAIL } = detail.words(),
+                { SERVICE } = &*outcome.decision.service, decision.id = %outcome.decision_id, "why a check says no");
         }
-        self.metrics.answered(&judged.decision, answered.took);
-        if let Some(people) = self.mixed.raised(&judged.decision) {
+        self.metrics.answered(&outcome.decision, answered.took);
+        if let Some(people) = self.mixed.raised(&outcome.decision) {
             self.say_mixed(people);
         }
         let path = answered.request.map_or("", |request| match &request.path {
@@ -175,17 +175,17 @@ impl Gate for CheckGate {
             Path::Odd(_) => "",
         });
         let facts = Facts {
-            id: judged.decision_id,
+            id: outcome.decision_id,
             time: self.clock.now().wall,
             method: answered.request.map_or("", |request| request.method.as_str()),
             path,
             form: answered.request.map(form).unwrap_or_default(),
         };
-        self.recorder.decision(&judged.decision, facts);
+        self.recorder.decision(&outcome.decision, facts);
     }
 }
 
-impl CheckGate {
+impl LiveCheckHandler {
     /// One of them is let in nowhere, until their source tells them apart.
     fn say_mixed(&self, people: &[PersonId]) {
         for source in people.iter().map(|person| &person.source).collect::<BTreeSet<_>>() {

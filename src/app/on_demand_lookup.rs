@@ -1,4 +1,4 @@
-//! Joiners: somebody whom the last listing did not have yet is looked up at their source before they are refused as
+//! OnDemandLookup: somebody whom the last listing did not have yet is looked up at their source before they are refused as
 //! unknown.
 //!
 //! The look-up goes through the source's task and the writer like everything else that a source says: what it finds is
@@ -40,7 +40,7 @@ const RATE: u32 = 5;
 type LookUp = Shared<BoxFuture<'static, Option<bool>>>;
 
 /// Asks sources for people whom nobody knows yet.
-pub struct Joiners {
+pub struct OnDemandLookup {
     sources: Sources,
     /// When a source said that it does not know whoever has this link key.
     nobodies: Cache<Key, Timestamp>,
@@ -78,7 +78,7 @@ impl Budget {
     }
 }
 
-impl Joiners {
+impl OnDemandLookup {
     /// Asks these sources.
     #[must_use]
     pub fn new(sources: Sources) -> Self {

@@ -17,9 +17,9 @@ pub(super) use verdict::{expect, judge};
 
 use super::directory::{When, change, gone, out, source_rules};
 use super::plan::{Outcome, Plan};
+use crate::domain::command::{ListingId, Refused};
 use crate::domain::event::Event;
-use crate::domain::guard::{HeldBack, LeftOut, ReleaseCause};
-use crate::domain::inbox::{Refused, SweepId};
+use crate::domain::guard::{HeldListing, ReleaseCause, Removals};
 use crate::domain::key::Key;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::time::{Now, Timestamp};
@@ -31,8 +31,8 @@ pub(super) const STEP: usize = 1_000;
 
 /// One listing on its way.
 #[derive(Debug, Default)]
-pub(super) struct Sweep {
-    id: SweepId,
+pub(super) struct OpenListing {
+    id: ListingId,
     /// How many people were known when it began.
     known: usize,
     /// Who is in it.
@@ -48,7 +48,7 @@ pub(super) struct Sweep {
     /// How many are in it who cannot be read.
     unread: usize,
     /// What counts of that for the next ones.
-    left_out: LeftOut,
+    left_out: Removals,
     /// What the last step took, until the log has it.
     step: Vec<Taken>,
 }
@@ -61,38 +61,38 @@ enum Taken {
 
 /// The listings of all sources that are on their way. They are nowhere but here: after a restart a source begins anew.
 #[derive(Debug, Default)]
-pub(super) struct Sweeps {
-    under_way: HashMap<String, Sweep>,
+pub(super) struct OpenListings {
+    under_way: HashMap<String, OpenListing>,
     /// The listings that an operator confirmed, and that are not in force as a whole yet.
-    judged: HashMap<String, Arc<HeldBack>>,
+    judged: HashMap<String, Arc<HeldListing>>,
 }
 
-impl Sweeps {
+impl OpenListings {
     /// The log has what was planned.
     pub(super) fn kept(&mut self) {
-        self.under_way.values_mut().for_each(|sweep| sweep.step.clear());
-        self.under_way.retain(|_, sweep| !sweep.is_done());
+        self.under_way.values_mut().for_each(|open| open.step.clear());
+        self.under_way.retain(|_, open| !open.is_done());
     }
 
     /// The log has nothing of it: it is planned again.
     pub(super) fn lost(&mut self) {
-        self.under_way.values_mut().for_each(Sweep::undo);
+        self.under_way.values_mut().for_each(OpenListing::undo);
     }
 
     /// One person became known in another way since the listing began: what it says of them is out of date.
     pub(super) fn touched(&mut self, source: &str, key: Key) {
-        if let Some(sweep) = self.under_way.get_mut(source) {
-            sweep.waiting.remove(&key);
-            sweep.touched.insert(key);
-            if sweep.seen.insert(key) {
-                sweep.unlisted.insert(key);
+        if let Some(open) = self.under_way.get_mut(source) {
+            open.waiting.remove(&key);
+            open.touched.insert(key);
+            if open.seen.insert(key) {
+                open.unlisted.insert(key);
             }
         }
     }
 }
 
-impl Sweep {
-    fn begin(plan: &Plan, source: &str, id: SweepId) -> Self {
+impl OpenListing {
+    fn begin(plan: &Plan, source: &str, id: ListingId) -> Self {
         let [active, suspended, _] = plan.state.fold.people.counts().get(source).copied().unwrap_or_default();
         Self { id, known: active + suspended, ..Self::default() }
     }
@@ -185,7 +185,7 @@ fn present(person: &Person) -> bool {
     person.status != Status::Departed
 }
 
-fn complete(plan: &mut Plan, source: &str, (at, left_out): (Timestamp, LeftOut), now: Now) {
+fn complete(plan: &mut Plan, source: &str, (at, left_out): (Timestamp, Removals), now: Now) {
     if plan.state.fold.feeds.get(source).is_some_and(|feed| feed.held.is_some()) {
         let (source, actor) = (source.to_owned(), source.to_owned());
         plan.add(Event::Released { source, cause: ReleaseCause::Superseded, actor }, now);
@@ -196,70 +196,70 @@ fn complete(plan: &mut Plan, source: &str, (at, left_out): (Timestamp, LeftOut),
 /// Plans a listing in one piece.
 pub(super) fn listing(
     plan: &mut Plan,
-    sweeps: &mut Sweeps,
+    open_listings: &mut OpenListings,
     (source, people, whole): (&str, &[Person], bool),
     at: Timestamp,
     now: Now,
 ) -> Result<Outcome, Refused> {
     let rules = source_rules(plan, source)?;
     // Newer than any piece of a listing that is on its way.
-    people.iter().for_each(|person| sweeps.touched(source, person_key(&plan.state.fold.keyer, &person.id)));
+    people.iter().for_each(|person| open_listings.touched(source, person_key(&plan.state.fold.keyer, &person.id)));
     let when = When { now, provider: None };
-    let mut sweep = Sweep::begin(plan, source, 0);
+    let mut open = OpenListing::begin(plan, source, 0);
     let first = !plan.state.fold.sources.contains_key(source);
-    sweep.take(plan, people, first, when);
+    open.take(plan, people, first, when);
     if !whole {
         if backwards::reason(plan, source).is_some() {
-            sweep.waiting.clear();
+            open.waiting.clear();
         }
-        sweep.missing = Some(Vec::new());
-        while !sweep.step(plan, when) {
-            sweep.step.clear();
+        open.missing = Some(Vec::new());
+        while !open.step(plan, when) {
+            open.step.clear();
         }
         return Ok(Outcome::default());
     }
-    let passed = sweep.judged(plan, &rules, at, now).map_err(|held| hold(plan, *held, now))?;
-    sweep.missing = Some(passed.missing);
-    while !sweep.step(plan, when) {
-        sweep.step.clear();
+    let passed = open.judged(plan, &rules, at, now).map_err(|held| hold(plan, *held, now))?;
+    open.missing = Some(passed.missing);
+    while !open.step(plan, when) {
+        open.step.clear();
     }
     complete(plan, source, (at, passed.left_out), now);
-    sweeps.judged.remove(source);
+    open_listings.judged.remove(source);
     Ok(Outcome::default())
 }
 
 /// Plans a piece of a listing.
 pub(super) fn page(
     plan: &mut Plan,
-    sweeps: &mut Sweeps,
-    (source, id): (&str, SweepId),
+    open_listings: &mut OpenListings,
+    (source, id): (&str, ListingId),
     (people, doubted, unread): (&[Person], &[Person], &[PersonId]),
     now: Now,
 ) -> Result<Outcome, Refused> {
     source_rules(plan, source)?;
     let first = !plan.state.fold.sources.contains_key(source);
     // A source that was replaced may still be in the middle of a request.
-    if sweeps.under_way.get(source).is_some_and(|sweep| sweep.id > id) {
+    if open_listings.under_way.get(source).is_some_and(|open| open.id > id) {
         return Err(void(source, "a newer one has begun"));
     }
-    let begun = || Sweep::begin(plan, source, id);
-    let sweep = sweeps.under_way.entry(source.to_owned()).and_modify(|sweep| {
-        if sweep.id != id {
-            *sweep = begun();
+    let begun = || OpenListing::begin(plan, source, id);
+    let open = open_listings.under_way.entry(source.to_owned()).and_modify(|open| {
+        if open.id != id {
+            *open = begun();
         }
     });
-    let sweep = sweep.or_insert_with(begun);
-    if sweep.missing.is_some() {
+    let open = open.or_insert_with(begun);
+    if open.missing.is_some() {
         return Err(void(source, "a piece came behind its end"));
     }
     let when = When { now, provider: None };
-    sweep.take(plan, people, first, when);
+    open.take(plan, people, first, when);
     let doubted: Vec<Person> = doubted.iter().filter(|person| !is_active(plan, person)).cloned().collect();
-    sweep.take(plan, &doubted, first, when);
-    sweep.unread += unread.len();
+    open.take(plan, &doubted, first, when);
+    open.unread += unread.len();
     for key in unread.iter().map(|id| person_key(&plan.state.fold.keyer, id)) {
-        sweep.seen.insert(key);
-        sweep.unlisted.remove(&key);
+        open.seen.insert(key);
+        open.unlisted.remove(&key);
     }
     Ok(Outcome::default())
 }
@@ -274,48 +274,53 @@ fn is_active(plan: &Plan, person: &Person) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End<'a> {
     pub(super) source: &'a str,
-    pub(super) id: SweepId,
+    pub(super) id: ListingId,
     pub(super) at: Timestamp,
     pub(super) count: Option<usize>,
     pub(super) verify: bool,
 }
 
 /// Plans the end of a listing in pieces, a step at a time.
-pub(super) fn swept(plan: &mut Plan, sweeps: &mut Sweeps, end: End<'_>, now: Now) -> Result<Outcome, Refused> {
+pub(super) fn swept(
+    plan: &mut Plan,
+    open_listings: &mut OpenListings,
+    end: End<'_>,
+    now: Now,
+) -> Result<Outcome, Refused> {
     let rules = source_rules(plan, end.source)?;
-    let Some(sweep) = sweeps.under_way.get_mut(end.source).filter(|sweep| sweep.id == end.id) else {
+    let Some(open) = open_listings.under_way.get_mut(end.source).filter(|open| open.id == end.id) else {
         return Err(void(end.source, "nothing of it is here any more: begin anew"));
     };
-    if sweep.missing.is_none() {
-        let rows = sweep.seen.len() - sweep.unlisted.len();
+    if open.missing.is_none() {
+        let rows = open.seen.len() - open.unlisted.len();
         if let Some(count) = end.count.filter(|count| *count != rows) {
             let what = format!("it has {rows} people, and the provider counts {count}");
-            sweeps.under_way.remove(end.source);
+            open_listings.under_way.remove(end.source);
             return Err(void(end.source, what));
         }
         // Of many who cannot be read nothing is known: that is no listing.
-        if sweep.unread > 0 && (sweep.unread >= rows || rules.max_change.is_passed(sweep.unread, rows)) {
-            let what = format!("{} of {rows} people cannot be read: a right is missing", sweep.unread);
-            sweeps.under_way.remove(end.source);
+        if open.unread > 0 && (open.unread >= rows || rules.max_change.is_passed(open.unread, rows)) {
+            let what = format!("{} of {rows} people cannot be read: a right is missing", open.unread);
+            open_listings.under_way.remove(end.source);
             return Err(void(end.source, what));
         }
-        match sweep.judged(plan, &rules, end.at, now) {
+        match open.judged(plan, &rules, end.at, now) {
             Ok(Passed { missing, doubtful, .. }) if end.verify && !(missing.is_empty() && doubtful.is_empty()) => {
                 let persons = missing.into_iter().chain(doubtful).collect();
                 return Ok(Outcome { persons, ..Outcome::default() });
             }
-            Ok(Passed { missing, left_out, .. }) => (sweep.missing, sweep.left_out) = (Some(missing), left_out),
+            Ok(Passed { missing, left_out, .. }) => (open.missing, open.left_out) = (Some(missing), left_out),
             Err(held) => {
-                sweeps.under_way.remove(end.source);
+                open_listings.under_way.remove(end.source);
                 return Err(hold(plan, *held, now));
             }
         }
     }
-    let done = sweep.step(plan, When { now, provider: None });
+    let done = open.step(plan, When { now, provider: None });
     if done {
-        complete(plan, end.source, (end.at, sweep.left_out), now);
+        complete(plan, end.source, (end.at, open.left_out), now);
         // What was to be concluded from an older one is over.
-        sweeps.judged.remove(end.source);
+        open_listings.judged.remove(end.source);
     }
     Ok(Outcome { more: !done, ..Outcome::default() })
 }

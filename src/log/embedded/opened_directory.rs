@@ -20,14 +20,14 @@ type Identity = (u64, u64);
 
 /// The place where a store was opened.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct OpenedDirectory {
     directory: PathBuf,
     marks: Vec<(PathBuf, Identity)>,
     /// Keeps the directory's inode from being given to another. The files are open anyhow.
     _directory: File,
 }
 
-impl Place {
+impl OpenedDirectory {
     /// Takes note of a store that has just been opened: its connections hold its files.
     ///
     /// # Errors

@@ -4,9 +4,9 @@
 //! listings and by events, until an operator confirms the listing that is held back for it, or until one says again
 //! what is known. The log has it as a listing held back with a reason, so a restart does not forget it.
 
-use super::Sweeps;
+use super::OpenListings;
 use crate::domain::event::Event;
-use crate::domain::guard::HeldBack;
+use crate::domain::guard::HeldListing;
 use crate::domain::person::{Person, Status};
 use crate::domain::time::Now;
 use crate::state::people::person_key;
@@ -18,7 +18,12 @@ pub(in crate::writer) fn reason<'a>(plan: &'a Plan, source: &str) -> Option<&'a 
 }
 
 /// Plans that a provider went back. Said again, it is the same.
-pub(in crate::writer) fn went_back(plan: &mut Plan, sweeps: &mut Sweeps, (source, because): (&str, &str), now: Now) {
+pub(in crate::writer) fn went_back(
+    plan: &mut Plan,
+    open_listings: &mut OpenListings,
+    (source, because): (&str, &str),
+    now: Now,
+) {
     if reason(plan, source).is_some() {
         return;
     }
@@ -27,20 +32,20 @@ pub(in crate::writer) fn went_back(plan: &mut Plan, sweeps: &mut Sweeps, (source
         because,
         "the provider went back: what gives access waits for `source confirm`"
     );
-    plan.add(Event::HeldBack(HeldBack::unlisted(source, now.wall, because.to_owned())), now);
+    plan.add(Event::ListingHeld(HeldListing::unlisted(source, now.wall, because.to_owned())), now);
     // Neither a listing that was let pass, nor what an operator said to an earlier one, goes on.
-    sweeps.judged.remove(source);
-    if sweeps.under_way.get(source).is_some_and(|sweep| sweep.missing.is_some()) {
-        sweeps.under_way.remove(source);
+    open_listings.judged.remove(source);
+    if open_listings.under_way.get(source).is_some_and(|open| open.missing.is_some()) {
+        open_listings.under_way.remove(source);
     }
 }
 
 /// Whether a record that came by itself counts: of somebody who is active it says what it gives and what it does not, and
 /// both wait. What a listing says of them stays, since that is all that an operator will see of it.
-pub(in crate::writer) fn counts(plan: &Plan, sweeps: &mut Sweeps, person: &Person) -> bool {
+pub(in crate::writer) fn counts(plan: &Plan, open_listings: &mut OpenListings, person: &Person) -> bool {
     if person.status == Status::Active && reason(plan, &person.id.source).is_some() {
         return false;
     }
-    sweeps.touched(&person.id.source, person_key(&plan.state.fold.keyer, &person.id));
+    open_listings.touched(&person.id.source, person_key(&plan.state.fold.keyer, &person.id));
     true
 }

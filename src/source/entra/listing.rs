@@ -11,7 +11,7 @@ use reqwest::Url;
 use serde::de::DeserializeOwned;
 
 use super::api::{Delta, GROUPS, USERS};
-use super::feed::{Link, Seen, link};
+use super::feed::{Link, VisitedLinks, link};
 use super::graph::Graph;
 use super::users::Hint;
 use super::wire::{Group, User};
@@ -21,7 +21,7 @@ use crate::source::error::SourceError;
 
 /// Where a listing goes on. What was read so far is kept apart: a piece that failed is asked for again.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum PageToken {
     /// Groups are next.
     Groups(Url),
     /// Users are next.
@@ -45,7 +45,7 @@ pub struct Listed {
     dirty: BTreeSet<String>,
     /// Who was told of since, by the groups that count until then.
     told: BTreeSet<String>,
-    seen: Seen,
+    seen: VisitedLinks,
     /// Hashes of the ids of the users who were in it.
     users: HashSet<u64>,
     hasher: RandomState,
@@ -112,7 +112,7 @@ impl Listed {
 
 impl Entra {
     /// Begins, at the groups.
-    pub(super) async fn begin(&mut self) -> Result<Page<Place>, SourceError> {
+    pub(super) async fn begin(&mut self) -> Result<Page<PageToken>, SourceError> {
         // Copies of the directory may be late by that much.
         self.lost.retain(|_, at| at.elapsed() < DOUBT);
         self.lost_groups.retain(|_, at| at.elapsed() < DOUBT);
@@ -138,21 +138,21 @@ impl Entra {
         }
     }
 
-    pub(super) async fn list_groups(&mut self, url: Url) -> Result<Page<Place>, SourceError> {
+    pub(super) async fn list_groups(&mut self, url: Url) -> Result<Page<PageToken>, SourceError> {
         let step = "list groups";
         let (rows, link) = self.rows::<Group>(step, url, GROUPS).await?;
         rows.into_iter().for_each(|row| self.listed.take(row));
         let next = match link {
             Link::Next(next) => {
                 self.listed.seen.note(step, &next)?;
-                Place::Groups(next)
+                PageToken::Groups(next)
             }
             Link::Over(link) => {
                 let (gone, over) = (std::mem::take(&mut self.listed.gone), std::mem::take(&mut self.listed.over));
                 // The listing may not have heard of what was lost lately either.
                 self.listed.lose(gone.iter().chain(self.lost_groups.keys()), over.iter().chain(self.lost.keys()));
                 self.listed.link = Some(link);
-                Place::Users(self.users_url(false)?)
+                PageToken::Users(self.users_url(false)?)
             }
         };
         Ok(Page::of(vec![], Some(next)))
@@ -174,7 +174,7 @@ impl Entra {
         }
     }
 
-    pub(super) async fn list_users(&mut self, url: Url) -> Result<Page<Place>, SourceError> {
+    pub(super) async fn list_users(&mut self, url: Url) -> Result<Page<PageToken>, SourceError> {
         let step = "list users";
         let (rows, link) = self.rows::<User>(step, url, USERS).await?;
         let mut users: BTreeMap<String, User> = BTreeMap::new();
@@ -224,7 +224,7 @@ impl Entra {
         let next = match link {
             Link::Next(next) => {
                 self.listed.seen.note(step, &next)?;
-                Some(Place::Users(next))
+                Some(PageToken::Users(next))
             }
             Link::Over(link) => {
                 self.fresh = Some(link);

@@ -20,7 +20,7 @@ pub const HELLO: Duration = Duration::from_secs(10);
 const PREFACE: usize = 24;
 
 /// A connection, counted, that must say hello in time.
-pub struct Prompt {
+pub struct PrefaceTimeout {
     stream: TcpStream,
     /// How much of the hello is still missing, and until when; `None`: it was said.
     missing: Option<(usize, Pin<Box<Sleep>>)>,
@@ -33,7 +33,7 @@ pub struct Prompt {
 pub fn prompt(
     stream: impl Stream<Item = io::Result<TcpStream>> + Send,
     many: usize,
-) -> impl Stream<Item = io::Result<Prompt>> + Send {
+) -> impl Stream<Item = io::Result<PrefaceTimeout>> + Send {
     let places = Arc::new(Semaphore::new(many.min(Semaphore::MAX_PERMITS)));
     stream.then(move |accepted| {
         let places = Arc::clone(&places);
@@ -42,12 +42,12 @@ pub fn prompt(
             let _ = stream.set_nodelay(true);
             let hello = Box::pin(sleep(HELLO));
             let place = places.acquire_owned().await.ok();
-            Ok(Prompt { stream, missing: Some((PREFACE, hello)), _place: place })
+            Ok(PrefaceTimeout { stream, missing: Some((PREFACE, hello)), _place: place })
         }
     })
 }
 
-impl AsyncRead for Prompt {
+impl AsyncRead for PrefaceTimeout {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = pin!(&mut self.stream).poll_read(cx, buf);
@@ -62,7 +62,7 @@ impl AsyncRead for Prompt {
     }
 }
 
-impl AsyncWrite for Prompt {
+impl AsyncWrite for PrefaceTimeout {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         pin!(&mut self.stream).poll_write(cx, buf)
     }
@@ -88,7 +88,7 @@ impl AsyncWrite for Prompt {
     }
 }
 
-impl Connected for Prompt {
+impl Connected for PrefaceTimeout {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {

@@ -12,7 +12,7 @@ use super::clock::Clock;
 use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
 use crate::audit::sink::{Recorder, Stopped};
-use crate::control::guard::{Call, Ledger};
+use crate::control::guard::{Call, CallAudit};
 use crate::control::rights::{Right, needed};
 use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::revocation::Owner;
@@ -20,7 +20,7 @@ use crate::domain::time::Timestamp;
 use crate::log::Log;
 use crate::state::Published;
 use crate::telemetry::metrics::{Began, Metrics};
-use crate::writer::Witness;
+use crate::writer::EventObserver;
 
 /// Events that may wait to be written down: several full batches of the writer. What finds no room is read from the
 /// log again, so that nothing is left out.
@@ -40,15 +40,15 @@ pub struct Enforced {
 }
 
 /// Tells of enforced events; the writer does not wait for the audit trail.
-pub struct Herald {
+pub struct EventForwarder {
     events: mpsc::Sender<Enforced>,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
     alarms: Arc<Alarms>,
 }
 
-impl Herald {
-    /// A herald, and the end that [`Scribe`] reads.
+impl EventForwarder {
+    /// A forwarder, and the end that [`AuditFollower`] reads.
     #[must_use]
     pub fn new(clock: Arc<Clock>, metrics: Arc<Metrics>, alarms: Arc<Alarms>) -> (Self, mpsc::Receiver<Enforced>) {
         let (events, receiver) = mpsc::channel(WAITING);
@@ -56,7 +56,7 @@ impl Herald {
     }
 }
 
-impl Witness for Herald {
+impl EventObserver for EventForwarder {
     fn enforced(&self, recorded: &Recorded) {
         let at = self.clock.now().wall;
         measure(&self.metrics, recorded, at);
@@ -64,7 +64,7 @@ impl Witness for Herald {
             self.metrics.left(source);
         }
         self.alarms.enforced(recorded);
-        // Without room for it, the scribe finds the gap.
+        // Without room for it, the follower finds the gap.
         let _ = self.events.try_send(Enforced { recorded: recorded.clone(), at });
     }
 
@@ -92,7 +92,7 @@ fn measure(metrics: &Metrics, recorded: &Recorded, at: Timestamp) {
 
 /// Writes every event of the log down, in order and once: those that it is told of, and those that it is not, because
 /// the process before was killed between the log and the trail, or because there were too many at once.
-pub struct Scribe<L> {
+pub struct AuditFollower<L> {
     /// The log.
     pub log: Arc<L>,
     /// Up to where it is enforced here.
@@ -105,7 +105,7 @@ pub struct Scribe<L> {
     pub done: Position,
 }
 
-impl<L: Log> Scribe<L> {
+impl<L: Log> AuditFollower<L> {
     /// Works until the writer is gone and all is written down.
     ///
     /// # Errors
@@ -166,7 +166,7 @@ impl<L: Log> Scribe<L> {
 }
 
 /// Records what operators call, durably, before it is carried out.
-pub struct Book {
+pub struct CallRecorder {
     /// Where.
     pub recorder: Recorder,
     /// When.
@@ -176,7 +176,7 @@ pub struct Book {
 }
 
 #[async_trait]
-impl Ledger for Book {
+impl CallAudit for CallRecorder {
     fn bootstrap_used(&self) {
         self.metrics.bootstrap_used();
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{STEP, Sweeps, present};
+use super::{OpenListings, STEP, present};
+use crate::domain::command::{Refused, Verdict};
 use crate::domain::event::Event;
-use crate::domain::guard::{Confirmed, HeldBack, ReleaseCause};
-use crate::domain::inbox::{Refused, Verdict};
+use crate::domain::guard::{Confirmed, HeldListing, ReleaseCause};
 use crate::domain::person::PersonId;
 use crate::domain::time::{Now, Timestamp};
 use crate::writer::directory::{When, gone, source_rules};
@@ -19,13 +19,13 @@ const CONFIRMED_FOR: Duration = Duration::from_secs(3_600);
 /// two steps changes nothing in whom they mean.
 pub(in crate::writer) fn judge(
     plan: &mut Plan,
-    sweeps: &mut Sweeps,
+    open_listings: &mut OpenListings,
     (source, listing): (&str, Option<Timestamp>),
     (verdict, actor): (Verdict, &str),
     now: Now,
 ) -> Result<Outcome, Refused> {
     let (source, actor) = (source.to_owned(), actor.to_owned());
-    let (held, began) = match sweeps.judged.remove(&source) {
+    let (held, began) = match open_listings.judged.remove(&source) {
         Some(held) if verdict == Verdict::Confirm && listing == Some(held.at) => (held, true),
         _ => (held(plan, &source, listing)?, false),
     };
@@ -49,7 +49,7 @@ pub(in crate::writer) fn judge(
     }
     if more {
         // Kept whole: what the log does not take of this step is asked for again.
-        sweeps.judged.insert(source, held);
+        open_listings.judged.insert(source, held);
         return Ok(Outcome { persons: left, more });
     }
     if held.memberships > 0 {
@@ -65,7 +65,7 @@ pub(in crate::writer) fn judge(
 }
 
 /// The listing that is held back, if it is the one that is meant.
-fn held(plan: &Plan, source: &str, listing: Option<Timestamp>) -> Result<Arc<HeldBack>, Refused> {
+fn held(plan: &Plan, source: &str, listing: Option<Timestamp>) -> Result<Arc<HeldListing>, Refused> {
     let held = plan.state.fold.feeds.get(source).and_then(|feed| feed.held.clone());
     let held = held.ok_or_else(|| Refused::NothingHeld(source.to_owned()))?;
     if listing.is_some_and(|listing| listing != held.at) {

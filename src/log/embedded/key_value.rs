@@ -14,11 +14,11 @@ use crate::log::LogError;
 ///
 /// A handle: clones share the store, and keep it open.
 #[derive(Clone, Debug)]
-pub struct Notes {
+pub struct KeyValueStore {
     pub(super) threads: Arc<Threads>,
 }
 
-impl Notes {
+impl KeyValueStore {
     /// What is noted under `key`.
     ///
     /// # Errors
@@ -28,7 +28,7 @@ impl Notes {
         self.threads.ask(Question::Note { key: key.to_owned(), reply }, answer, "read a note").await
     }
 
-    /// Notes `value` under `key`, in place of what was there. Returns when it is durable.
+    /// KeyValueStore `value` under `key`, in place of what was there. Returns when it is durable.
     ///
     /// # Errors
     /// [`LogError::Io`] if that is not certain; what was there before then still stands.
@@ -37,7 +37,7 @@ impl Notes {
         self.threads.tell(Job::Note { key: key.to_owned(), value: value.into(), reply }, answer, "keep a note").await
     }
 
-    /// Notes `value` under `key` unless something is there already; returns what stands, durably.
+    /// KeyValueStore `value` under `key` unless something is there already; returns what stands, durably.
     ///
     /// # Errors
     /// [`LogError::Io`] if that is not certain.

@@ -8,13 +8,13 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tower::ServiceBuilder;
 
+use super::check_handler::LiveCheckHandler;
 use super::checks::spread;
-use super::gate::CheckGate;
 use super::listeners::{Socket, handshakes};
 use super::ops::serve;
-use super::prompt::prompt;
+use super::preface_timeout::prompt;
 use super::supervisor::Supervisor;
-use crate::control::guard::Guard;
+use crate::control::guard::CallGuard;
 use crate::control::proto::DESCRIPTORS;
 use crate::control::service::Operator;
 use crate::envoy::AuthorizationService;
@@ -29,11 +29,11 @@ const OPERATORS: usize = 128;
 /// proxies of eight threads each.
 const PROXIES: usize = 8_192;
 
-pub(super) fn serve_ops(edge: &mut Supervisor, on: &Handle, socket: Socket, router: axum::Router) {
-    let stop = edge.stop_token();
+pub(super) fn serve_ops(servers: &mut Supervisor, on: &Handle, socket: Socket, router: axum::Router) {
+    let stop = servers.stop_token();
     // It never has TLS: nothing on it is secret.
     let (_, listener) = socket.into_parts();
-    edge.spawn("listener.ops", on, async move {
+    servers.spawn("listener.ops", on, async move {
         serve(listener, router, stop).await;
         Ok(())
     });
@@ -57,12 +57,18 @@ fn server() -> Server {
         .initial_connection_window_size(4 * 1024 * 1024)
 }
 
-pub(super) fn serve_control(edge: &mut Supervisor, on: &Handle, socket: Socket, guard: Guard, operator: Operator) {
-    let stop = edge.stop_token();
-    follow_certificates(edge, on, &socket, "tls.control");
+pub(super) fn serve_control(
+    servers: &mut Supervisor,
+    on: &Handle,
+    socket: Socket,
+    guard: CallGuard,
+    operator: Operator,
+) {
+    let stop = servers.stop_token();
+    follow_certificates(servers, on, &socket, "tls.control");
     let (tls, listener) = socket.into_parts();
     let incoming = prompt(TcpListenerStream::new(listener), OPERATORS);
-    edge.spawn("listener.control", on, async move {
+    servers.spawn("listener.control", on, async move {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .build_v1()
@@ -74,15 +80,15 @@ pub(super) fn serve_control(edge: &mut Supervisor, on: &Handle, socket: Socket, 
 }
 
 pub(super) fn serve_authz(
-    edge: &mut Supervisor,
+    servers: &mut Supervisor,
     (checks, work): (&[Handle], &Handle),
     socket: Socket,
-    gate: &Arc<CheckGate>,
+    handler: &Arc<LiveCheckHandler>,
     readiness: Readiness,
 ) {
     let (reporter, health) = tonic_health::server::health_reporter();
-    follow_certificates(edge, work, &socket, "tls.authz");
-    edge.spawn_until_stop("health", work, async move {
+    follow_certificates(servers, work, &socket, "tls.authz");
+    servers.spawn_until_stop("health", work, async move {
         let mut ready = readiness.watch();
         loop {
             let serving = match *ready.borrow_and_update() {
@@ -98,19 +104,19 @@ pub(super) fn serve_authz(
     });
     let (tls, listener) = socket.into_parts();
     let (accepting, shares) = spread(listener, checks.len());
-    edge.spawn_until_stop("listener.authz", work, accepting);
+    servers.spawn_until_stop("listener.authz", work, accepting);
     for (thread, incoming) in checks.iter().zip(shares) {
         let incoming = prompt(incoming, PROXIES);
-        let router = server().add_service(AuthorizationService::new(Arc::clone(gate))).add_service(health.clone());
-        let (tls, stop) = (tls.clone(), edge.stop_token());
-        edge.spawn("checks", thread, async move {
+        let router = server().add_service(AuthorizationService::new(Arc::clone(handler))).add_service(health.clone());
+        let (tls, stop) = (tls.clone(), servers.stop_token());
+        servers.spawn("checks", thread, async move {
             serve_on!(router, incoming, tls, stop.cancelled_owned()).map_err(|error| error.to_string())
         });
     }
 }
 
-fn follow_certificates(edge: &mut Supervisor, on: &Handle, socket: &Socket, name: &'static str) {
+fn follow_certificates(servers: &mut Supervisor, on: &Handle, socket: &Socket, name: &'static str) {
     if let Some(tls) = socket.tls() {
-        edge.spawn_until_stop(name, on, tls.reload_forever());
+        servers.spawn_until_stop(name, on, tls.reload_forever());
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::{Sweep, Sweeps, backwards, present};
+use super::{OpenListing, OpenListings, backwards, present};
+use crate::domain::command::Refused;
 use crate::domain::event::Event;
-use crate::domain::guard::{Confirmed, HeldBack, HeldOn, LeftOut, is_lately};
-use crate::domain::inbox::Refused;
+use crate::domain::guard::{Confirmed, HeldListing, HeldListingUpdate, Removals, is_lately};
 use crate::domain::name::Directory;
 use crate::domain::person::{Person, PersonId};
 use crate::domain::source::{MaxChange, SourceRules};
@@ -20,7 +20,7 @@ pub(super) struct Passed {
     /// Who is there, and leaves a group without anybody: as little to be believed of one look as a missing person.
     pub(super) doubtful: Vec<PersonId>,
     /// What counts for the next listings.
-    pub(super) left_out: LeftOut,
+    pub(super) left_out: Removals,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ fn not_among<'a>(directory: Option<Directory>, these: &'a [String], those: &[Str
     left
 }
 
-impl Sweep {
+impl OpenListing {
     /// What the listing does to memberships in groups. Those of people who are missing go with them.
     fn memberships(&self, plan: &Plan, source: &str) -> Memberships {
         let people = &plan.state.fold.people;
@@ -118,7 +118,7 @@ impl Sweep {
         rules: &SourceRules,
         at: Timestamp,
         now: Now,
-    ) -> Result<Passed, Box<HeldBack>> {
+    ) -> Result<Passed, Box<HeldListing>> {
         let source = rules.name.as_str();
         let missing: Vec<PersonId> = self.absent(plan, source).map(|known| known.person.id.clone()).collect();
         let mut groups = self.memberships(plan, source);
@@ -126,8 +126,8 @@ impl Sweep {
         let (renamed, emptied): (Vec<Emptied<'_>>, Vec<Emptied<'_>>) =
             self.emptied(plan, source).into_iter().partition(|group| !group.instead.is_empty());
         groups.lost = groups.lost.saturating_sub(renamed.iter().map(|group| group.members.len()).sum());
-        let guard = Guard::of(rules, plan, now);
-        let left_out = LeftOut {
+        let guard = RemovalGuard::of(rules, plan, now);
+        let left_out = Removals {
             people: missing.len(),
             known: self.known,
             // What was confirmed is not missing any more.
@@ -151,7 +151,7 @@ impl Sweep {
             doubtful.sort_unstable();
             doubtful.dedup();
             // What was announced is not added to what happens afterwards.
-            let left_out = if guard.announced { LeftOut::default() } else { left_out };
+            let left_out = if guard.announced { Removals::default() } else { left_out };
             return Ok(Passed { missing, doubtful, left_out });
         }
         let mut missing: Vec<String> = missing.into_iter().map(|id| id.key).collect();
@@ -159,13 +159,13 @@ impl Sweep {
         let (memberships, all_memberships) = (groups.lost, groups.known);
         let (known, source) = (self.known, source.to_owned());
         let unlisted = false;
-        let held = HeldBack { source, at, missing, known, memberships, all_memberships, emptied, because, unlisted };
+        let held = HeldListing { source, at, missing, known, memberships, all_memberships, emptied, because, unlisted };
         Err(Box::new(held))
     }
 }
 
 /// How much may be missing.
-struct Guard {
+struct RemovalGuard {
     limit: MaxChange,
     /// It was announced that many will leave.
     announced: bool,
@@ -176,10 +176,10 @@ struct Guard {
     /// Memberships that may be missing beside.
     confirmed_memberships: usize,
     /// What listings left out lately.
-    lately: LeftOut,
+    lately: Removals,
 }
 
-impl Guard {
+impl RemovalGuard {
     fn of(rules: &SourceRules, plan: &Plan, now: Now) -> Self {
         let feed = plan.state.fold.feeds.get(&rules.name);
         // What was announced is over as soon as either clock says so.
@@ -203,7 +203,7 @@ impl Guard {
     }
 
     /// Whether that is too much, together with what was left out lately.
-    fn is_passed(&self, left_out: LeftOut) -> bool {
+    fn is_passed(&self, left_out: Removals) -> bool {
         let sum = self.lately.and(left_out);
         (left_out.people > 0 && self.limit.is_passed(sum.people, sum.known))
             || (left_out.memberships > 0 && self.limit.is_passed(sum.memberships, sum.all_memberships))
@@ -211,12 +211,12 @@ impl Guard {
 }
 
 /// Plans what is known of a listing that the guard holds back, and says so.
-pub(super) fn hold(plan: &mut Plan, held: HeldBack, now: Now) -> Refused {
+pub(super) fn hold(plan: &mut Plan, held: HeldListing, now: Now) -> Refused {
     let feed = plan.state.fold.feeds.get(&held.source);
     let lately = feed.and_then(|feed| feed.left_out).filter(|(since, _)| is_lately(*since, now.wall));
     let mut beside = held.emptied.iter().map(|group| format!(", nobody is left in `{group}`")).collect::<String>();
     if let Some((since, lately)) = lately {
-        let LeftOut { people, memberships, .. } = lately;
+        let Removals { people, memberships, .. } = lately;
         beside +=
             &format!(", beside {people} people and {memberships} memberships that listings left out since {since}");
     }
@@ -231,10 +231,10 @@ pub(super) fn hold(plan: &mut Plan, held: HeldBack, now: Now) -> Refused {
         memberships: held.memberships,
     };
     match plan.state.fold.feeds.get(&held.source).and_then(|feed| feed.held.clone()) {
-        None => plan.add(Event::HeldBack(held), now),
+        None => plan.add(Event::ListingHeld(held), now),
         Some(before) => {
             if let Some(on) = before.until(&held) {
-                plan.add(Event::HeldOn(on), now);
+                plan.add(Event::ListingHeldUpdated(on), now);
             }
         }
     }
@@ -242,23 +242,23 @@ pub(super) fn hold(plan: &mut Plan, held: HeldBack, now: Now) -> Refused {
 }
 
 /// Somebody is there after all: whoever confirms the listing that is held back does not mean them.
-pub(in crate::writer) fn seen(plan: &mut Plan, sweeps: &mut Sweeps, person: &Person, now: Now) {
+pub(in crate::writer) fn seen(plan: &mut Plan, open_listings: &mut OpenListings, person: &Person, now: Now) {
     if !present(person) {
         return;
     }
-    let is_missing = |held: &HeldBack| held.missing.binary_search(&person.id.key).ok();
-    if let Some(judged) = sweeps.judged.get_mut(&person.id.source)
+    let is_missing = |held: &HeldListing| held.missing.binary_search(&person.id.key).ok();
+    if let Some(judged) = open_listings.judged.get_mut(&person.id.source)
         && let Some(at) = is_missing(judged)
     {
         Arc::make_mut(judged).missing.remove(at);
     }
     let feed = plan.state.fold.feeds.get(&person.id.source);
     let Some(held) = feed.and_then(|feed| feed.held.clone()).filter(|held| is_missing(held).is_some()) else { return };
-    let on = HeldOn {
+    let on = HeldListingUpdate {
         missing: held.missing.len() - 1,
         more: Vec::new(),
         back: vec![person.id.key.clone()],
         held: held.without_missing(),
     };
-    plan.add(Event::HeldOn(on), now);
+    plan.add(Event::ListingHeldUpdated(on), now);
 }

@@ -20,22 +20,22 @@ const BITS: u64 = 4;
 
 /// What verified tokens have shown so far.
 #[derive(Debug)]
-pub struct Seen {
+pub struct SeenIdentifiers {
     subjects: Filter,
     sessions: Filter,
     tokens: Filter,
     clients: Filter,
 }
 
-impl Default for Seen {
+impl Default for SeenIdentifiers {
     fn default() -> Self {
         let many = || Filter::of(MANY);
         Self { subjects: many(), sessions: many(), tokens: many(), clients: Filter::of(FEW) }
     }
 }
 
-impl Seen {
-    /// Notes everything under which a verified credential and its actors may be revoked.
+impl SeenIdentifiers {
+    /// KeyValueStore everything under which a verified credential and its actors may be revoked.
     pub fn note(&self, identity: &Identity) {
         for party in std::iter::once(&identity.owner).chain(&identity.actors) {
             for (kind, key) in &party.look_ups {

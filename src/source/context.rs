@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::SourceError;
 use super::health::{Health, Reports};
-use crate::domain::inbox::{Command, Inbox, Observation, Refused};
+use crate::domain::command::{Command, Observation, Refused, WriterHandle};
 use crate::domain::time::Now;
 
 /// Observations that are asked for at once: they share a commit.
@@ -17,7 +17,7 @@ pub type Time = Arc<dyn Fn() -> Now + Send + Sync>;
 
 /// What somebody wants of a source, apart from its schedule.
 #[derive(Debug)]
-pub enum Order {
+pub enum SourceRequest {
     /// Ask at once; with `full`, a whole listing. Answered when it is done.
     Sync {
         /// A whole listing too.
@@ -37,9 +37,9 @@ pub enum Order {
 }
 
 /// What a source needs of the rest.
-pub struct Surroundings {
+pub struct SourceContext {
     /// Where observations go.
-    pub inbox: Inbox,
+    pub writer: WriterHandle,
     /// What time it is.
     pub time: Time,
     /// Where failures and events are counted.
@@ -47,12 +47,12 @@ pub struct Surroundings {
     /// How it fares.
     pub health: watch::Sender<Health>,
     /// What is wanted of it.
-    pub orders: mpsc::Receiver<Order>,
+    pub orders: mpsc::Receiver<SourceRequest>,
 }
 
 /// How often a source is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rhythm {
+pub struct Schedule {
     /// For events.
     pub poll: Duration,
     /// For a full listing.
@@ -60,27 +60,27 @@ pub struct Rhythm {
 }
 
 /// Hands observations to the writer, in their order, and waits until they are enforced.
-pub(super) async fn observe<I>(around: &Surroundings, observations: I) -> Result<(), SourceError>
+pub(super) async fn observe<I>(context: &SourceContext, observations: I) -> Result<(), SourceError>
 where
     I: IntoIterator<Item = Observation, IntoIter: Send>,
 {
     let mut rest = observations.into_iter().peekable();
     while rest.peek().is_some() {
-        let now = (around.time)();
+        let now = (context.time)();
         let (mut answers, mut in_steps) = (Vec::new(), None);
         for next in rest.by_ref().take(TOGETHER) {
-            if matches!(next, Observation::Dissolved { .. }) {
+            if matches!(next, Observation::GroupDeleted { .. }) {
                 in_steps = Some(next);
                 break;
             }
-            answers.push(around.inbox.put(Command::Observe(next), now).await?);
+            answers.push(context.writer.put(Command::Observe(next), now).await?);
         }
         for answer in answers {
             answer.await.map_err(|_| Refused::Stopped)??;
         }
         // To its end, before what comes behind it.
         while let Some(next) = &in_steps {
-            if !around.inbox.ask(Command::Observe(next.clone()), now).await?.more {
+            if !context.writer.ask(Command::Observe(next.clone()), now).await?.more {
                 in_steps = None;
             }
         }

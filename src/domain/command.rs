@@ -21,27 +21,27 @@ pub enum Observation {
         event_id: Option<String>,
     },
     /// The source no longer has this person.
-    Gone {
+    Deleted {
         /// Who.
         person: PersonId,
         /// The provider's own time of the deletion.
         at: Option<Timestamp>,
     },
     /// Something of this key is gone, and the source cannot tell what it was: a person that is known by it has departed.
-    Vanished {
+    UnknownDeleted {
         /// Who, if anybody.
         person: PersonId,
     },
     /// Somebody is out, says what is not whole yet: nothing else of their record may be believed. Of somebody who is not
     /// known, or is out already, that says nothing.
-    Out {
+    PartialDisable {
         /// Who.
         person: PersonId,
         /// How.
         status: Status,
     },
     /// A group is no more: an event said so, and nobody is in it. Asked again as long as [`Done::more`] says so.
-    Dissolved {
+    GroupDeleted {
         /// Name of the source.
         source: String,
         /// What the group was called.
@@ -59,11 +59,11 @@ pub enum Observation {
         at: Timestamp,
     },
     /// Some of a listing that comes in many pieces. A source has one at a time: the first piece of the next one ends it.
-    Page {
+    ListingPage {
         /// Name of the source.
         source: String,
         /// Which listing.
-        sweep: SweepId,
+        listing: ListingId,
         /// Who is in this piece.
         people: Vec<Person>,
         /// Who is in it, and out only because another list leaves them out. Of somebody who is known to be active that
@@ -73,11 +73,11 @@ pub enum Observation {
         unread: Vec<PersonId>,
     },
     /// All pieces were sent. Asked again as long as [`Done::more`] says so: a large listing comes into force in steps.
-    Swept {
+    ListingEnd {
         /// Name of the source.
         source: String,
         /// Which listing.
-        sweep: SweepId,
+        listing: ListingId,
         /// When it was begun.
         at: Timestamp,
         /// How many people the provider counts, where it does: a listing of another length is none.
@@ -88,7 +88,7 @@ pub enum Observation {
     },
     /// The provider went back to an older state: a backup was restored, or one answers that lags behind. Until an operator
     /// says that it is right, or a listing says again what is known, nothing that it says gives access.
-    WentBack {
+    RolledBack {
         /// Name of the source.
         source: String,
         /// How that is known, in words.
@@ -121,7 +121,7 @@ pub enum Observation {
         reason: String,
     },
     /// The source lives, and everything that happened there up to a time was sent.
-    Heard {
+    Heartbeat {
         /// Name of the source.
         source: String,
         /// Up to when.
@@ -132,7 +132,7 @@ pub enum Observation {
 }
 
 /// One listing of one source, among those of this process.
-pub type SweepId = u64;
+pub type ListingId = u64;
 
 /// What an operator says to a listing that is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,7 +302,7 @@ pub enum Refused {
 
 /// One command on its way, with the time it was received and the way back.
 #[derive(Debug)]
-pub struct Letter {
+pub struct Envelope {
     /// What is asked.
     pub command: Command,
     /// What time it is for the writer.
@@ -316,15 +316,15 @@ pub type Answer = oneshot::Receiver<Result<Done, Refused>>;
 
 /// Where commands are put in. Bounded: who asks waits, nothing is dropped.
 #[derive(Clone, Debug)]
-pub struct Inbox(mpsc::Sender<Letter>);
+pub struct WriterHandle(mpsc::Sender<Envelope>);
 
 /// Commands that may wait: two full group commits (`writer` takes up to 1024 at once).
 const WAITING: usize = 2048;
 
-impl Inbox {
-    /// An inbox, and the end that the writer reads.
+impl WriterHandle {
+    /// A handle, and the end that the writer reads.
     #[must_use]
-    pub fn new() -> (Self, mpsc::Receiver<Letter>) {
+    pub fn new() -> (Self, mpsc::Receiver<Envelope>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         (Self(sender), receiver)
     }
@@ -343,7 +343,7 @@ impl Inbox {
     /// [`Refused::Stopped`].
     pub async fn put(&self, command: Command, now: Now) -> Result<Answer, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.0.send(Letter { command, now, reply }).await.map_err(|_| Refused::Stopped)?;
+        self.0.send(Envelope { command, now, reply }).await.map_err(|_| Refused::Stopped)?;
         Ok(answer)
     }
 }
