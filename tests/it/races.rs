@@ -1,10 +1,9 @@
-//! Reloads between two configurations with opposite verdicts, ten times a second, under load: each answer is right for
-//! the configuration that it reports.
+//! Reloads between two configurations with opposite verdicts, one upon the other, under load: each answer is right for the
+//! configuration that it reports.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -90,10 +89,13 @@ async fn each_answer_is_right_for_the_configuration_that_it_reports() {
             }
         });
     }
-    let mut tenths = tokio::time::interval(Duration::from_millis(100));
     for version in ["deny", "allow"].into_iter().cycle().take(RELOADS) {
-        tenths.tick().await;
+        let expected = if version == "deny" { &denies } else { &allows };
         swap(&config, version);
+        until("a check goes by the new configuration", async || {
+            (seen.lock().unwrap().last() == Some(expected)).then_some(())
+        })
+        .await;
     }
     stop.store(true, Ordering::Release);
     callers.join_all().await;
@@ -101,14 +103,6 @@ async fn each_answer_is_right_for_the_configuration_that_it_reports() {
     let seen = seen.lock().unwrap();
     let wrong: Vec<&Answer> = seen.iter().filter(|answer| **answer != denies && **answer != allows).collect();
     assert!(wrong.is_empty(), "{} of {} answers are wrong, the first: {:?}", wrong.len(), seen.len(), wrong[0]);
-    for answer in [&denies, &allows] {
-        let many = seen.iter().filter(|other| *other == answer).count();
-        assert!(
-            many > RELOADS,
-            "both were in force under load, but only {many} answers of {} are {answer:?}",
-            seen.len()
-        );
-    }
     let in_force = offboard.process.output().matches("configuration is in force").count();
-    assert!(in_force > RELOADS / 3, "they were reloads: {in_force}");
+    assert!(in_force >= RELOADS, "they were reloads: {in_force}");
 }
