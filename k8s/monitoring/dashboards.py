@@ -62,8 +62,8 @@ OVERVIEW = [
          and the log names each error by file and line; `offboard validate --config DIR` does the same.""",
          query("min(offboard_config_last_reload_successful)"),
          says=words(v0=("refused", RED), v1=("in force", GREEN)), size=(3, 4)),
-    stat("Sources in trouble", """Sources that are stale, held back or were never listed: who leaves there may still get
-         in. The dashboard "Sources and keys" says which and why; `offboard source show NAME` has the error.""",
+    stat("Sources in trouble", """Sources that are stale, held back or were never listed: who leaves there may still
+         get in. The dashboard "Sources and keys" says which and why; `offboard source show NAME` has the error.""",
          query(f"count(({SOURCE_STATES}) > 0) or vector(0)"), levels=ONE_IS_BAD, size=(3, 4)),
     stat("Exemptions", """People who are let in although a source says that they left. It should be 0 after an
          incident: `offboard people` and the audit trail say who and why; `offboard exempt REF --end` ends one.""",
@@ -102,9 +102,11 @@ OVERVIEW = [
            (observe). A service that should be green and is not: look at `enforcement` in the configuration, and who
            changed it.""",
            query("min by (service) (offboard_service_enforcement)", "{{service}}"), says=ENFORCED),
-    states("Ready, by replica", """When each replica was ready. Gaps are restarts: for each, the previous log of the
-           pod (kubectl logs -p) says why it ended. With one replica, a gap is an outage.""",
-           query("max by (pod) (offboard_ready)", "{{pod}}"), says=YES_NO),
+    states("Ready, and configuration in force", """When each replica was ready. Gaps are restarts: for each, the
+           previous log of the pod (kubectl logs -p) says why it ended. With one replica, a gap is an outage.
+           "configuration: no": a reload was refused, and the log names each error.""",
+           query("max by (pod) (offboard_ready)", "{{pod}}: ready"),
+           query("min by (pod) (offboard_config_last_reload_successful)", "{{pod}}: configuration"), says=YES_NO),
     stat("Since the last reload and start", """How long the configuration and the process are in force. If a change
          does not arrive, compare: kubelet takes up to a minute. A start that nobody planned: read the previous
          log.""",
@@ -113,9 +115,9 @@ OVERVIEW = [
     stat("Replicas by version", """The builds that run. More than one, except during an upgrade: finish it or go
          back.""",
          query("count by (version) (offboard_build_info)", "{{version}}"), size=(4, 8)),
-    stat("Should stay 0", """Counted in the time shown. Emergency token: unless your team used it, replace it at once. Audit
-         lost or refused: free the disk; what is lost is not to be had again. Store: the volume is full or was replaced.
-         Clock: repair the node's time, else expiry and propagation are wrong.""",
+    stat("Should stay 0", """Counted in the time shown. Emergency token: unless your team used it, replace it at once.
+         Audit lost or refused: free the disk; what is lost is not to be had again. Store: the volume is full or was
+         replaced. Clock: repair the node's time, else expiry and propagation are wrong.""",
          query(happened("offboard_control_bootstrap_uses_total"), "emergency token"),
          query(happened("offboard_audit_lost_total"), "audit records lost"),
          query(happened("offboard_audit_failures_total"), "audit disk refused"),
@@ -140,9 +142,9 @@ OVERVIEW = [
 
 OFFBOARDING = [
     row("The last 24 hours"),
-    stat("People who left", """People whom a source newly said to be suspended or gone, within 24 hours. Compare with HR's list.
-         Far too many: see "Mass changes" below. None, although somebody left: see the dashboard "Sources and
-         keys".""",
+    stat("People who left", """People whom a source newly said to be suspended or gone, within 24 hours. Compare with
+         HR's list. Far too many: see "Mass changes" below. None, although somebody left: see the dashboard "Sources
+         and keys".""",
          query("round(max by (source) (increase(offboard_leavers_total[24h])))", "{{source}}"), size=(5, 5)),
     stat("Attempts after leaving, refused", """Requests of people who left, within 24 hours, that were refused, as it
          should be. Many of one service: see below who still holds a credential, and take it from them.""",
@@ -223,8 +225,8 @@ SOURCES = [
            run `offboard source check NAME`.""",
            query(SOURCE_STATES, "{{source}}"), says=SOURCE_STATE),
     lines("Age of what is known", """Time since everything that happened at a source was known. It should stay far
-          below `max_staleness`. A line that climbs is a source that fails: who leaves there now is not noticed. See its errors
-          below.""",
+          below `max_staleness`. A line that climbs is a source that fails: who leaves there now is not noticed. See
+          its errors below.""",
           query(since("(max by (source) (offboard_source_last_success_timestamp_seconds) > 0)"), "{{source}}"),
           unit="s"),
     lines("Changes told", """Changes that the provider told of each minute. At 0 for a day, in a company that hires:
@@ -307,8 +309,8 @@ ENVOY = [
          `failOpen`), in the time shown. It must be 0: find the proxy below, and set it to false.""",
          query(happened("envoy_http_ext_authz_failure_mode_allowed")), levels=ONE_IS_BAD),
     stat("Check switched off", """Requests that a proxy did not ask about, as its filter is disabled
-         (`filter_enabled`), in the time shown. It must be 0, but in
-         Istio for what no rule of the policy names (`notPaths`, `notPorts`). The proxy is named below.""",
+         (`filter_enabled`), in the time shown. It must be 0, but in Istio for what no rule of the policy names
+         (`notPaths`, `notPorts`). The proxy is named below.""",
          query(happened("envoy_http_ext_authz_disabled")), levels=ONE_IS_BAD),
     stat("Timeouts", """Checks that took longer than the timeout (250 ms), in the time shown. With a low latency
          inside Offboard it is the network or the proxy's CPU.""",

@@ -214,6 +214,8 @@ async fn every_expression_has_data_from_a_run_in_which_everything_happened() {
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+    let lowest = run.prometheus.now("min_over_time(offboard_config_last_reload_successful[1h])").await;
+    assert_eq!(lowest[0].values[0].1, 0.0, "a reload was refused");
     let scraped: BTreeSet<String> = run.prometheus.names().await.into_iter().collect();
     let missing: Vec<_> = shown.difference(&scraped).collect();
     assert!(missing.is_empty(), "no such metric: {missing:?}");

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Draws each dashboard from its own queries, in its own layout, to look at where no Grafana is: DIR/overview.png and so on.
+"""Draws each dashboard from its own queries, in its own layout, to look at where no Grafana is: DIR/overview.png …
 
-    OFFBOARD_DRAW=DIR cargo test --locked --features faults --test it -- monitoring::every     # what Prometheus saw stays in DIR
+    OFFBOARD_DRAW=DIR cargo test --locked --features faults --test it -- monitoring::every   # Prometheus' data stays
     python3 -m venv DIR/venv && DIR/venv/bin/pip install matplotlib==3.10.8
     DIR/venv/bin/python tests/monitoring/draw.py DIR
 
@@ -27,8 +27,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-COLORS = {"green": "#56a64b", "yellow": "#e0a800", "red": "#e02f44", "blue": "#3274d9", "purple": "#8f3bb8", "text": "#999999"}
-WIDE, HIGH, CAPTION = 1.05, 0.42, 1.0  # inches for a column and a row, and what a caption takes of a panel, below
+COLORS = {"green": "#56a64b", "yellow": "#e0a800", "red": "#e02f44", "blue": "#3274d9", "purple": "#8f3bb8",
+          "text": "#999999"}
+COLUMN, ROW = 0.84, 0.525  # inches
 
 
 class Prometheus:
@@ -94,8 +95,8 @@ def shown(value, unit, decimals=None):
         return "0 s"
     if unit == "bytes":
         return f"{value / 2**20:.3g} MiB"
-    after = unit.removeprefix("suffix:") if unit.startswith("suffix:") else {"reqps": " req/s", "ops": " ops/s"}.get(unit, "")
-    return f"{value:.3g}{after}"
+    known = {"reqps": " req/s", "ops": " ops/s", "short": ""}
+    return f"{value:.3g}{known[unit] if unit in known else unit.removeprefix('suffix:')}"
 
 
 def mapped(value, defaults):
@@ -105,7 +106,8 @@ def mapped(value, defaults):
             return one["options"][f"{value:g}"]["text"], one["options"][f"{value:g}"]["color"]
         if one["type"] == "range" and one["options"]["from"] <= value <= one["options"]["to"]:
             return one["options"]["result"]["text"], one["options"]["result"]["color"]
-    color = [step["color"] for step in defaults["thresholds"]["steps"] if step["value"] is None or value >= step["value"]][-1]
+    steps = defaults["thresholds"]["steps"]
+    color = [step["color"] for step in steps if step["value"] is None or value >= step["value"]][-1]
     return shown(value, defaults["unit"], defaults.get("decimals")), color
 
 
@@ -130,7 +132,8 @@ def draw_stat(axes, panel, series):
 
 def draw_lines(axes, panel, series):
     defaults, custom = panel["fieldConfig"]["defaults"], panel["fieldConfig"]["defaults"]["custom"]
-    fixed = {one["matcher"]["options"]: one["properties"][0]["value"]["fixedColor"] for one in panel["fieldConfig"]["overrides"]}
+    fixed = {one["matcher"]["options"]: one["properties"][0]["value"]["fixedColor"]
+             for one in panel["fieldConfig"]["overrides"]}
     base = {}
     for number, (name, times, values) in enumerate(series):
         color = COLORS.get(fixed.get(name), f"C{number % 10}")
@@ -175,29 +178,34 @@ def draw_states(axes, panel, series):
     axes.tick_params(labelsize=6.5)
 
 
+KINDS = {"stat": draw_stat, "timeseries": draw_lines, "state-timeline": draw_states}
+
+
+def draw_panel(figure, panel, rows, series):
+    """At its place in the grid: title, picture, legend, and the description below. `rows`: of the whole dashboard."""
+    place = panel["gridPos"]
+    left, top, bottom = place["x"] / 24, 1 - place["y"] / rows, 1 - (place["y"] + place["h"]) / rows
+    figure.text(left + 0.005, top - 0.35 / rows, panel["title"], fontsize=8.5, weight="bold", va="center")
+    caption = textwrap.fill(panel["description"], place["w"] * 15)
+    figure.text(left + 0.005, bottom + 0.1 / rows, caption, fontsize=5.6, color="#555555", va="bottom")
+    low = bottom + (0.3 + 0.25 * (caption.count("\n") + 1)) / rows
+    if panel["type"] == "timeseries":
+        low += (0.35 + 0.3 * math.ceil(len(series) / 2)) / rows
+    inset = 0.008 if panel["type"] == "stat" else 0.035
+    high = max(0.5 / rows, top - 0.75 / rows - low)
+    KINDS[panel["type"]](figure.add_axes([left + inset, low, place["w"] / 24 - inset - 0.008, high]), panel, series)
+
+
 def draw(dashboard, prometheus, file):
-    panels = dashboard["panels"]
+    panels, variables = dashboard["panels"], dashboard["templating"]["list"]
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
-    width, height = 24 * WIDE * 0.8, rows * HIGH * 1.25
-    figure = plt.figure(figsize=(width, height))
-    kinds = {"stat": draw_stat, "timeseries": draw_lines, "state-timeline": draw_states}
+    figure = plt.figure(figsize=(24 * COLUMN, rows * ROW))
     for panel in panels:
-        place = panel["gridPos"]
-        left, top = place["x"] / 24, 1 - place["y"] / rows
         if panel["type"] == "row":
-            figure.text(left + 0.005, top - 0.7 / rows, panel["title"], fontsize=13, weight="bold")
-            continue
-        series = [one for target in panel["targets"] for one in prometheus.series(target, dashboard["templating"]["list"])]
-        inset, w, h = 0.035 if panel["type"] != "stat" else 0.008, place["w"] / 24, place["h"] / rows
-        figure.text(left + 0.005, top - 0.35 / rows, panel["title"], fontsize=8.5, weight="bold", va="center")
-        letters = int(place["w"] * 15)
-        caption = textwrap.fill(panel["description"], letters)
-        high = 0.25 * (caption.count("\n") + 1) / rows
-        bottom = top - h + high + (0.3 / rows)
-        legends = 0 if panel["type"] != "timeseries" else (0.35 + 0.3 * math.ceil(len(series) / 2)) / rows
-        axes = figure.add_axes([left + inset, bottom + legends, w - inset - 0.008, max(0.5 / rows, top - 0.75 / rows - bottom - legends)])
-        kinds[panel["type"]](axes, panel, series)
-        figure.text(left + 0.005, top - h + 0.1 / rows, caption, fontsize=5.6, color="#555555", va="bottom")
+            figure.text(0.005, 1 - (panel["gridPos"]["y"] + 0.7) / rows, panel["title"], fontsize=13, weight="bold")
+        else:
+            series = [one for target in panel["targets"] for one in prometheus.series(target, variables)]
+            draw_panel(figure, panel, rows, series)
     figure.savefig(file, dpi=110)
     plt.close(figure)
     print(file)

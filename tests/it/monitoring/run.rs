@@ -16,6 +16,8 @@ use crate::support::troubled::{Trouble, Troubled};
 use crate::support::upstream::Upstream;
 use crate::support::{Scratch, ports, until};
 
+/// How often a proxy adds up its histograms; by default they are older than the run is long.
+const HISTOGRAMS: &str = "0.5s";
 const AUTHZ_SERVICE: &str = "offboard-authz.offboard.svc";
 const SERVICES: [&str; 3] = ["payments", "orders", "wiki"];
 
@@ -262,6 +264,7 @@ fn edge(authz: u16, application: u16) -> String {
     manager["stat_prefix"] = "off".into();
     manager["http_filters"][0]["typed_config"]["filter_enabled"] = json!({ "default_value": { "numerator": 0 } });
     listeners.push(off);
+    config["stats_flush_interval"] = HISTOGRAMS.into();
     config.to_string()
 }
 
@@ -270,6 +273,7 @@ fn sidecar(authz: u16, application: u16) -> String {
     let chain = envoy::mesh_chain("istio-sidecar", authz, application).replace("offboard.offboard.svc", AUTHZ_SERVICE);
     let lenient = r#""failure_mode_allow":true,"status_on_error""#;
     let mut config: Value = serde_json::from_str(&chain.replace(r#""status_on_error""#, lenient)).unwrap();
+    config["stats_flush_interval"] = HISTOGRAMS.into();
     config["stats_config"] = json!({ "use_all_default_tags": false, "stats_tags": [
         { "tag_name": "cluster_name", "regex": r"^cluster\.((.+);\.)" },
         { "tag_name": "http_conn_manager_prefix", "regex": r"^http\.((.+);\.)" } ] });
