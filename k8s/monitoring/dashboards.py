@@ -11,6 +11,8 @@ import json
 import pathlib
 import sys
 
+sys.dont_write_bytecode = True  # nothing but the dashboards is written here
+
 from grafana import BLUE, GREEN, RED, YELLOW, Board, lines, row, stat, states, typed, values_of, words
 from grafana import happened, per_minute, quantile, query, rate, since
 
@@ -49,7 +51,7 @@ OVERVIEW = [
          query("""(sum(rate(offboard_checks_total{decision="deny"}[$__rate_interval])) or vector(0))
                / (sum(rate(offboard_checks_total[$__rate_interval])) > 0)"""),
          unit="percentunit", levels=(GREEN, (0.2, YELLOW), (0.5, RED)), decimals=1, size=(3, 4), none="no checks"),
-    stat("Could not judge", f"""Share of checks that Offboard could not judge, and answered with 503. Above 0: see
+    stat("Could not judge", f"""Share of checks that Offboard could not judge: 503 where it enforces. Above 0: see
          "Could not judge, by reason" below; it names what is missing.""",
          query(f"""(sum(rate(offboard_checks_total{{{FAILED}}}[$__rate_interval])) or vector(0))
                / (sum(rate(offboard_checks_total[$__rate_interval])) > 0)"""),
@@ -66,7 +68,8 @@ OVERVIEW = [
          get in. The dashboard "Sources and keys" says which and why; `offboard source show NAME` has the error.""",
          query(f"count(({SOURCE_STATES}) > 0) or vector(0)"), levels=ONE_IS_BAD, size=(3, 4)),
     stat("Exemptions", """People who are let in although a source says that they left. It should be 0 after an
-         incident: `offboard people` and the audit trail say who and why; `offboard exempt REF --end` ends one.""",
+         incident: `offboard status` says who, why and until when; `offboard revoke --person REF` puts somebody out
+         before that.""",
          query("max(offboard_exemptions)"), levels=ONE_IS_ODD, size=(3, 4)),
     row("Checks"),
     lines("Checks by decision", """Green is allowed, red refused, yellow would be refused once its service enforces.
@@ -79,15 +82,15 @@ OVERVIEW = [
           query(rate(CHECKS, "reason", 'decision="deny"'), "{{reason}}"),
           unit="reqps"),
     lines("Would be refused", """Checks of services that only observe, which enforcement would refuse. Bring each line
-          to 0 before you enforce, but for leavers: `offboard observed --service S` says what to add to the
-          configuration.""",
+          to 0 before you enforce, but for leavers: `offboard audit tail --kind decision` shows, as they come, who
+          asks for what.""",
           query(rate(CHECKS, "service, reason", 'decision="observed_deny"') + " > 0",
                 "{{service}}: {{reason}}"), unit="reqps"),
     lines("Latency of checks", """How long a check takes inside Offboard. If it rises with the load, give the pod more
           CPU; if only p99 rises, look for look-ups of unknown people and for a slow disk.""",
           *(query(quantile(q, "offboard_check_duration_seconds_bucket"), name)
             for q, name in ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"))), unit="s", level=(0.25, RED), log=True),
-    lines("Could not judge, by reason", """Checks answered with 503. `not_ready`: an issuer has no keys or a required
+    lines("Could not judge, by reason", """503 where it enforces. `not_ready`: an issuer has no keys or a required
           source was never listed. `stale_source`: a source is silent for too long. `scheme_unavailable`: what judges
           a credential does not answer. `internal`: read the log, and report it.""",
           query(f"""sum by (reason) (rate(offboard_checks_total{{{FAILED}}}[$__rate_interval]))
@@ -131,7 +134,7 @@ OVERVIEW = [
           listing comes in); if it nears the limit of the pod, raise the limit.""",
           query("max by (pod) (process_resident_memory_bytes)", "{{pod}}"), unit="bytes", size=(5, 8)),
     lines("CPU", """Processors in use. If it nears what the node has left, latency rises for every request in the
-          mesh: raise the request of the pod.""",
+          mesh: raise the pod's CPU request.""",
           query(rate("process_cpu_seconds_total", "pod"), "{{pod}}"), unit="short", size=(5, 8)),
     lines("Tokens found in the cache", """Share of tokens whose signature was verified before. Low, with high CPU:
           clients fetch a new token for each request; let them keep it until it expires.""",
@@ -163,8 +166,9 @@ OFFBOARDING = [
          Until somebody decides, absence does not block anybody: `offboard source show NAME`, then `confirm` or
          `discard`.""",
          query("sum(max by (source) (offboard_source_guarded))"), levels=ONE_IS_BAD, size=(3, 5)),
-    stat("Exemptions", """People who are let in although a source says that they left. Each must have a reason and an
-         end: `offboard audit query` shows who granted it; `offboard exempt REF --end` ends it.""",
+    stat("Exemptions", """People who are let in although a source says that they left. Each must have a reason:
+         `offboard status` says who, why, by whom and until when; `offboard revoke --person REF` puts somebody out
+         before that.""",
          query("max(offboard_exemptions)"), levels=ONE_IS_ODD, size=(3, 5)),
     row("Who left, and how soon it counted"),
     lines("Left, by source", """People who left within the hour before each moment. A peak that HR did not announce is
@@ -181,8 +185,8 @@ OFFBOARDING = [
                 "{{source}} p99"), unit="s", level=(1, RED)),
     row("Who still tries"),
     lines("Attempts after leaving, refused", """Requests of people who left, by service that they wanted. A few are
-          open browsers and scripts; a steady line is a job that runs as a person: find it, and give it a key of its
-          own.""",
+          open browsers and scripts; a steady line is a job that runs as a person: find it, and give it a client of
+          its own at the issuer.""",
           query(rate(CHECKS, "service", LEFT_REFUSED), "{{service}}"), unit="reqps"),
     lines("Attempts after leaving, let through", """The same where a service only observes: these people still got in.
           Any line above 0 is an open door: set `enforcement: enforce` for that service.""",
@@ -327,8 +331,8 @@ ENVOY = [
           unit="reqps", size=(12, 8),
           colors={"ok": GREEN, "denied": YELLOW, "error": RED, "failure mode": "purple", "disabled": BLUE}),
     lines("Asked and answered", """Requests that proxies got an answer to, and checks that Offboard answered, in all
-          namespaces. The two lines lie on each other. Answered alone: proxies that Prometheus does not scrape. Asked
-          alone: Offboard is not scraped, or answers come too late.""",
+          namespaces. The two lines lie on each other. Offboard's is higher: Prometheus does not scrape every proxy,
+          or answers come too late. Offboard's is missing: it is not scraped.""",
           query(f"{outcome('ok')} + {outcome('denied')}", "answers that proxies got"),
           query(rate(CHECKS), "answers that Offboard gave"),
           unit="reqps", size=(12, 8)),
