@@ -31,6 +31,7 @@ mod links;
 mod manifests;
 mod mesh;
 mod model;
+mod monitoring;
 mod mtls;
 mod okta;
 mod outage;

