@@ -80,6 +80,19 @@ fn what_was_revoked_is_never_deleted_by_argo_cd() {
     assert_eq!(ours, theirs, "otherwise the base as it is");
 }
 
+/// The schema of Argo CD lets a field pass that it does not know.
+fn misspelt(spec: &Value) -> Vec<&str> {
+    let keys = |value: &'static str, known: &'static [&'static str]| {
+        let members = spec.pointer(value).and_then(Value::as_object).into_iter().flatten();
+        members.map(|(key, _)| key.as_str()).filter(|key| !known.contains(key))
+    };
+    let top = keys("", &["project", "source", "destination", "syncPolicy", "ignoreDifferences"]);
+    let source = keys("/source", &["repoURL", "targetRevision", "path", "chart", "helm"]);
+    let destination = keys("/destination", &["server", "namespace"]);
+    let policy = keys("/syncPolicy", &["automated"]).chain(keys("/syncPolicy/automated", &["prune", "selfHeal"]));
+    top.chain(source).chain(destination).chain(policy).chain(keys("/source/helm", &["valuesObject"])).collect()
+}
+
 /// One repository, one revision, one project: where they are changed, they are changed everywhere.
 #[test]
 fn every_application_is_read_from_one_place() {
@@ -93,6 +106,7 @@ fn every_application_is_read_from_one_place() {
             _ => &resource["spec"],
         };
         assert_eq!(spec["project"], "offboard");
+        assert_eq!(misspelt(spec), Vec::<&str>::new(), "{resource}");
         assert!(allowed.contains(&spec["source"]["repoURL"]), "{resource}");
         if let Some(path) = spec["source"]["path"].as_str() {
             ours.push((spec["source"]["repoURL"].clone(), spec["source"]["targetRevision"].clone()));
