@@ -113,9 +113,14 @@ install_samba() {
   done
 }
 
+# What tests/it/image.rs makes a root file system of, and the tools for its namespaces.
+IMAGE=(base-files ca-certificates libc6 libgcc-s1 libgomp1 libstdc++6 netbase tzdata)
+
 install_debian() {
   debian promtool prometheus
   debian fiu-run fiu-utils
+  debian ip iproute2
+  if command -v dpkg >/dev/null && ! dpkg --status "${IMAGE[@]}" >/dev/null 2>&1; then apt_install "${IMAGE[@]}"; fi
 }
 
 for peer in "${@:-all}"; do
