@@ -20,6 +20,7 @@ mod gate;
 mod help;
 mod imports;
 mod histories;
+mod image;
 mod ipv6;
 mod jwks;
 mod jwks_odd;

@@ -73,7 +73,9 @@ impl Mesh {
         let mut client = reqwest::Client::builder();
         if tls {
             let mesh = Authority::new();
-            let names = vec![dns("localhost"), uri("spiffe://cluster.local/ns/payments/sa/app")];
+            // A sidecar shows who the workload is; a gateway, towards the outside, which site it is.
+            let workload = (chain == "istio-sidecar").then(|| uri("spiffe://cluster.local/ns/payments/sa/app"));
+            let names = [dns("localhost")].into_iter().chain(workload).collect();
             mesh.issue_to(&files.path(""), "sidecar", names);
             config = terminate_tls(&config, &files);
             client = client.tls_certs_only([reqwest::Certificate::from_pem(mesh.pem().as_bytes()).unwrap()]);
@@ -95,11 +97,13 @@ impl Mesh {
     }
 }
 
-/// The sidecar as it is under STRICT mTLS: it shows a certificate of the workload's own.
+/// The proxy as it is under STRICT mTLS, or towards browsers: it shows a certificate of its own.
 fn terminate_tls(config: &str, files: &Installation) -> String {
     let mut config: Value = serde_json::from_str(config).unwrap();
     let chain = &mut config["static_resources"]["listeners"][0]["filter_chains"][0];
-    chain["filter_chain_match"].as_object_mut().unwrap().remove("transport_protocol");
+    if let Some(only) = chain["filter_chain_match"].as_object_mut() {
+        only.remove("transport_protocol");
+    }
     chain["transport_socket"] = json!({
         "name": "envoy.transport_sockets.tls",
         "typed_config": {

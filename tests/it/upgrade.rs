@@ -10,7 +10,7 @@ use crate::support::installation::Installation;
 use crate::support::offboard::Offboard;
 use crate::support::provider::{Signer, jwks};
 use crate::support::proxy::Proxy;
-use crate::support::until;
+use crate::support::{root, until};
 
 pub const ISSUER: &str = "https://idp.example.com";
 /// Before anything that the store tells of, in seconds.
@@ -144,4 +144,30 @@ async fn what_the_version_before_denied_is_denied_still_and_nobody_else() {
     caller.is_denied("after the first listing").await;
     caller.works("after the first listing").await;
     assert_eq!(standing(&offboard, &files), before, "nothing new stands");
+}
+
+/// A start on the store of [`installation`] after it was edited: exit code and what was said.
+fn refused(edit: impl FnOnce(&rusqlite::Connection)) -> (Option<i32>, String) {
+    let files = installation(&Signer::new("k1", 7));
+    edit(&rusqlite::Connection::open(files.path("store/log.db")).unwrap());
+    let done = Offboard::command().args(["serve", "--config"]).arg(files.path("config")).output().unwrap();
+    (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+}
+
+/// Each message stands in `k8s/upgrade.md`, where whoever goes back looks for it.
+#[test]
+fn what_a_later_version_wrote_is_refused_as_the_page_says() {
+    let page = std::fs::read_to_string(root().join("k8s/upgrade.md")).unwrap();
+    let schema = refused(|store| store.execute_batch("PRAGMA user_version = 2").unwrap());
+    let event = refused(|store| {
+        let last: i64 = store.query_row("SELECT max(position) FROM events", [], |row| row.get(0)).unwrap();
+        let event = "INSERT INTO events (position, time, event) VALUES (?1, 0, '{\"invented\": {}}')";
+        store.execute(event, [last + 1]).unwrap();
+    });
+    let schema_says = "it has schema version 2, this offboard knows up to 1: use a later one";
+    for ((code, said), expected) in [(schema, schema_says), (event, "the event at 30 cannot be read")] {
+        assert_eq!(code, Some(3), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert!(page.contains(&format!("`{expected}`")), "k8s/upgrade.md does not say: {expected}");
+    }
 }

