@@ -71,7 +71,7 @@ fn allow(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, 
 /// The request goes on as if we were not there; only what pretends to be ours is removed.
 fn observe(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> Wire {
     let mut wire = ok(&[], &remove::on_observe(rules, request));
-    metadata::bare(&mut wire, decision, decision_id);
+    metadata::observed(&mut wire, decision, decision_id);
     wire
 }
 

@@ -47,9 +47,12 @@ pub(super) fn full(wire: &mut Wire, decision: &Decision, decision_id: &str) {
     });
 }
 
-/// Nothing about the caller.
-pub(super) fn bare(wire: &mut Wire, decision: &Decision, decision_id: &str) {
-    file(wire, |fields| common(fields, decision, decision_id));
+/// Nothing about the caller, and what it would have been: for the proxy's access log.
+pub(super) fn observed(wire: &mut Wire, decision: &Decision, decision_id: &str) {
+    file(wire, |fields| {
+        common(fields, decision, decision_id);
+        string(fields, "observed_reason", decision.reason.code());
+    });
 }
 
 /// Nothing about the caller, and why: for the proxy's access log, which the caller does not see.

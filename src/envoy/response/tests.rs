@@ -160,6 +160,7 @@ fn observing_changes_nothing_but_what_pretends_to_be_ours() {
             metadata(&response),
             json!({"offboard": {
                 "decision_id": "d-1", "service": "payments", "epoch": "1.7", "configuration": "01234567",
+                "observed_reason": reason.code(),
             }})
         );
     }
