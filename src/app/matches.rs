@@ -268,7 +268,7 @@ mod tests {
         let (matches, state) = (Matches::default(), synced(state(corp::policy(), 1)));
         for number in 0..999 {
             matches.saw(&state, &[token(&state, number, "GWEN", false), token(&state, 70_000 + number, "bot", true)]);
-            // CredentialOutcome again and again, it is one.
+            // Shown again and again, it is one.
             matches.saw(&state, &[token(&state, number, "GWEN", false)]);
             matches.saw(&state, &[token(&state, 0, "GWEN", false)]);
         }

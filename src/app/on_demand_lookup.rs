@@ -1,4 +1,4 @@
-//! OnDemandLookup: somebody whom the last listing did not have yet is looked up at their source before they are refused as
+//! Joiners: somebody whom the last listing did not have yet is looked up at their source before they are refused as
 //! unknown.
 //!
 //! The look-up goes through the source's task and the writer like everything else that a source says: what it finds is

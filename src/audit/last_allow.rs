@@ -96,7 +96,7 @@ impl LastAllows {
         (key, self.shards.get(index).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// KeyValueStore that this person was let through. Answers whom that pushed out of the table.
+    /// Notes that this person was let through. Answers whom that pushed out of the table.
     #[must_use]
     pub fn touch(&self, person: &PersonId, service: &Arc<str>, time: Timestamp) -> Vec<LastAllow> {
         let (key, Some(mut shard)) = self.find(person) else { return Vec::new() };

@@ -106,7 +106,7 @@ impl Repeats {
         self.shards.get(index).map(lock)
     }
 
-    /// KeyValueStore a decision about somebody or something known.
+    /// Notes a decision about somebody or something known.
     pub fn note(&self, like: &AggregationKey, time: Timestamp, entry: impl FnOnce() -> Entry) -> Noted {
         let Some(mut shard) = self.shard(like) else { return Noted::Full(Box::new(entry())) };
         if let Some(count) = shard.get_mut(like) {

@@ -35,7 +35,7 @@ impl Default for SeenIdentifiers {
 }
 
 impl SeenIdentifiers {
-    /// KeyValueStore everything under which a verified credential and its actors may be revoked.
+    /// Notes everything under which a verified credential and its actors may be revoked.
     pub fn note(&self, identity: &Identity) {
         for party in std::iter::once(&identity.owner).chain(&identity.actors) {
             for (kind, key) in &party.look_ups {

@@ -28,12 +28,12 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// KeyValueStore a finding.
+    /// Notes a finding.
     pub(super) fn add(&mut self, reason: Reason, determining: Determining, credential: Option<&Arc<Verified>>) {
         self.note(reason, determining, credential, None);
     }
 
-    /// KeyValueStore what is wrong with a credential itself, and the words that came with it.
+    /// Notes what is wrong with a credential itself, and the words that came with it.
     pub(super) fn add_told(
         &mut self,
         reason: Reason,

@@ -162,7 +162,7 @@ pub enum Foreign {
 pub enum CredentialOutcome {
     /// Proven. It may be expired, flawed or revoked all the same.
     Verified(Arc<Verified>),
-    /// CredentialOutcome, but not proven: nothing that it claims may be looked up.
+    /// Shown, but not proven: nothing that it claims may be looked up.
     Rejected {
         /// The scheme.
         kind: CredentialKind,

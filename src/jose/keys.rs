@@ -286,7 +286,7 @@ impl KeyRing {
         self.keys.store(Some(Arc::new(keys)));
     }
 
-    /// KeyValueStore which keys are not used, and says so in the log of those that were not left out so before.
+    /// Notes which keys are not used, and says so in the log of those that were not left out so before.
     fn leave_out(&self, left_out: &[UnusableKey]) {
         let before = std::mem::replace(&mut self.progress().status.left_out, left_out.to_vec());
         let said = |one: &&UnusableKey| before.iter().any(|known| known.kid == one.kid && known.why == one.why);

@@ -46,7 +46,7 @@ pub async fn suite<L: Log, F: AsyncFn() -> L>(empty: F) {
     a_snapshot_takes_the_place_of_the_one_before(&empty().await).await;
 }
 
-/// SourceRequest and gaplessness.
+/// Order and gaplessness.
 pub async fn events_are_read_in_the_order_they_were_appended(log: &dyn Log) {
     let start = log.head().await.expect("head");
     assert_eq!(start.position, 0, "a new log is empty");

@@ -1,5 +1,6 @@
 //! A log that forgets when the process ends: for tests, which it can also make fail on purpose.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +13,7 @@ use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 #[derive(Debug, Default)]
 pub struct Memory {
     events: Mutex<Vec<NewEvent>>,
+    ids: Mutex<BTreeMap<String, Position>>,
     snapshot: Mutex<Option<Snapshot>>,
     /// Appending fails, and nothing is appended.
     pub refuses: AtomicBool,
@@ -27,7 +29,8 @@ impl Memory {
     /// A log with the same events and no snapshot.
     #[must_use]
     pub fn without_snapshot(&self) -> Self {
-        Self { events: Mutex::new(held(&self.events).clone()), ..Self::default() }
+        let (events, ids) = (held(&self.events).clone(), held(&self.ids).clone());
+        Self { events: Mutex::new(events), ids: Mutex::new(ids), ..Self::default() }
     }
 }
 
@@ -54,6 +57,16 @@ impl Log for Memory {
         if head != after {
             return Err(LogError::Conflict { head });
         }
+        // All or nothing: also of ids that one batch has twice.
+        let mut ids = BTreeMap::new();
+        for (position, event) in (head.position + 1..).zip(&new) {
+            let Some(id) = &event.id else { continue };
+            let known = held(&self.ids).get(id).copied().or_else(|| ids.insert(id.clone(), position));
+            if let Some(position) = known {
+                return Err(LogError::Duplicate { id: id.clone(), position });
+            }
+        }
+        held(&self.ids).append(&mut ids);
         events.extend(new);
         Ok(Epoch { generation: 1, position: events.len() as u64 })
     }
@@ -66,8 +79,7 @@ impl Log for Memory {
     }
 
     async fn find(&self, id: &str) -> Result<Option<Position>, LogError> {
-        let events = held(&self.events);
-        Ok((1..).zip(events.iter()).find(|(_, event)| event.id.as_deref() == Some(id)).map(|(position, _)| position))
+        Ok(held(&self.ids).get(id).copied())
     }
 
     async fn snapshot(&self) -> Result<Option<Snapshot>, LogError> {
@@ -77,5 +89,16 @@ impl Log for Memory {
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), LogError> {
         *held(&self.snapshot) = Some(snapshot);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Memory;
+    use crate::log::conformance;
+
+    #[tokio::test]
+    async fn it_keeps_every_promise_of_a_log() {
+        conformance::suite(async || Memory::default()).await;
     }
 }

@@ -188,7 +188,7 @@ impl Entra {
         recent.then(|| Observation::CutOff { source: self.settings.name.clone(), target, at, reason })
     }
 
-    /// KeyValueStore whether somebody is there.
+    /// Notes whether somebody is there.
     fn note(&mut self, user: &User) {
         if user.enabled() == Some(true) {
             self.out.remove(&user.id);

@@ -325,7 +325,7 @@ impl People {
         self.known.insert(Known { key, person: Arc::new(person), names: indexed.names.into() });
     }
 
-    /// KeyValueStore how the groups of a person are compared, once for each group.
+    /// Notes how the groups of a person are compared, once for each group.
     fn name_groups(&mut self, keyer: &Keyer, person: &Person) {
         let Some(directory) = self.directory(&person.id.source) else { return };
         for name in &person.groups {

@@ -20,7 +20,7 @@ use crate::state::revocations::{EntryKind, OwnerKind};
 /// Who acts where the configuration does.
 const ACTOR: &str = "configuration";
 
-/// KeyValueStore what stands in `revocations:` for the first time, and ends what no longer does.
+/// Notes what stands in `revocations:` for the first time, and ends what no longer does.
 pub(super) async fn note<L: Log>(plan: &mut Plan, log: &L, now: Now) -> Result<Result<Outcome, Refused>, LogError> {
     let rules = std::sync::Arc::clone(&plan.state.rules);
     let (fresh, gone) = rules.unnoted(&plan.state.fold, now);
@@ -74,7 +74,7 @@ async fn respelt<L: Log>(plan: &Plan, log: &L) -> Result<Vec<Revocation>, LogErr
     Ok(respelt)
 }
 
-/// KeyValueStore how each source is linked, for the day on which it is taken out.
+/// Notes how each source is linked, for the day on which it is taken out.
 fn link(plan: &mut Plan, now: Now) {
     let policy = std::sync::Arc::clone(&plan.state.rules.policy);
     for source in &policy.sources {

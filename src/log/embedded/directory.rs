@@ -86,7 +86,7 @@ impl HighWater {
             .map_err(|cause| io("open the mark of how far the log went", &directory.path, &cause))
     }
 
-    /// KeyValueStore that positions up to `head` may now be seen.
+    /// Notes that positions up to `head` may now be seen.
     pub(super) fn mark(&self, head: Epoch) {
         // Fixed width: each mark overwrites the one before whole.
         let text = format!("{:020}.{:020}\n", head.generation, head.position);

@@ -28,7 +28,7 @@ impl KeyValueStore {
         self.threads.ask(Question::Note { key: key.to_owned(), reply }, answer, "read a note").await
     }
 
-    /// KeyValueStore `value` under `key`, in place of what was there. Returns when it is durable.
+    /// Notes `value` under `key`, in place of what was there. Returns when it is durable.
     ///
     /// # Errors
     /// [`LogError::Io`] if that is not certain; what was there before then still stands.
@@ -37,7 +37,7 @@ impl KeyValueStore {
         self.threads.tell(Job::Note { key: key.to_owned(), value: value.into(), reply }, answer, "keep a note").await
     }
 
-    /// KeyValueStore `value` under `key` unless something is there already; returns what stands, durably.
+    /// Notes `value` under `key` unless something is there already; returns what stands, durably.
     ///
     /// # Errors
     /// [`LogError::Io`] if that is not certain.

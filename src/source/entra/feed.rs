@@ -15,7 +15,7 @@ use crate::source::error::SourceError;
 pub struct VisitedLinks(HashSet<u64>);
 
 impl VisitedLinks {
-    /// KeyValueStore a link.
+    /// Notes a link.
     ///
     /// # Errors
     /// [`SourceError::Malformed`] if it was there before: the round would not end.

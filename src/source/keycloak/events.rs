@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shapes::{AdminEvent, UserEvent};
 
-/// Events become visible late, and not in order: so far back they are read again. EventCursor: 11 ms on one node; the rest
+/// Events become visible late, and not in order: so far back they are read again. Seen: 11 ms on one node; the rest
 /// is for the clocks of a cluster.
 pub const OVERLAP: i64 = 5_000;
 

@@ -47,7 +47,7 @@ enum LastKnown {
 }
 
 impl LastSeen {
-    /// LastSeen under this name.
+    /// Seen under this name.
     pub(super) fn at(dn: &str, listing: u64) -> Self {
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
         let spelt = normal(dn);
@@ -206,7 +206,7 @@ impl Client {
     }
 
     /// Whether DirSync tells what is deleted. At Microsoft's by the right to it; Samba asks since CVE-2023-4154 for the right to
-    /// the entries as well, and leaves out what may not be read. Operation from the beginning it names what is or was deleted: the
+    /// the entries as well, and leaves out what may not be read. Asked from the beginning it names what is or was deleted: the
     /// container, if nothing else.
     pub(super) async fn hears_deletions(&mut self, context: &str) -> Result<bool, SourceError> {
         let mut hears = self.reads_container(context).await?;

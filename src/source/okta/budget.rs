@@ -46,7 +46,7 @@ fn to_reset(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
 }
 
 impl Budget {
-    /// KeyValueStore what an answer says of this step; it came at `date` by Okta's clock, and at `now` by ours.
+    /// Notes what an answer says of this step; it came at `date` by Okta's clock, and at `now` by ours.
     pub fn note(&mut self, step: &'static str, headers: &HeaderMap, date: Option<Timestamp>, now: Instant) {
         let rate = number(headers, "x-rate-limit-limit").zip(number(headers, "x-rate-limit-remaining"));
         if let (Some((limit, remaining)), Some(reset)) = (rate, to_reset(headers, date)) {

@@ -31,7 +31,7 @@ pub(super) struct Fake {
     pub(super) admin_events_off: bool,
     /// Without `view-users`.
     pub(super) blind: bool,
-    /// CredentialOutcome as locked out while they sign in.
+    /// Shown as locked out while they sign in.
     pub(super) signing_in: bool,
     /// Taken out when the second page of users is asked for.
     pub(super) leaves: Option<String>,
