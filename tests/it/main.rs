@@ -41,6 +41,7 @@ mod proxies;
 mod races;
 mod reload;
 mod restart;
+mod rules;
 mod samba;
 mod silent;
 mod sources;
