@@ -45,6 +45,7 @@ mod races;
 mod recorded;
 mod reload;
 mod restart;
+mod rules;
 mod samba;
 mod silent;
 mod sources;
