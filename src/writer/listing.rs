@@ -15,6 +15,8 @@ pub(super) mod drain;
 mod held;
 mod judgement;
 mod verdict;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
