@@ -19,6 +19,7 @@ mod verdict;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 pub(super) use held::seen;
 pub(super) use verdict::{expect, judge};
@@ -48,7 +49,7 @@ pub(super) struct OpenListing {
     /// Who is in it, or became known in another way since it began.
     seen: HashSet<Key>,
     /// What differs from what is known, and waits for the guard.
-    waiting: BTreeMap<Key, Person>,
+    waiting: BTreeMap<Key, Arc<Person>>,
     /// Who became known in another way since it began.
     touched: HashSet<Key>,
     /// Those of them whom no page named: they do not count as rows.
@@ -79,7 +80,7 @@ pub(super) enum Effect {
         /// How many people are known, where this begins it.
         known: usize,
         /// Who is in it, and what of them waits.
-        rows: Vec<(Key, Option<Person>)>,
+        rows: Vec<(Key, Option<Arc<Person>>)>,
         /// Who cannot be read.
         unread: Vec<Key>,
     },
@@ -185,7 +186,7 @@ impl Listings {
 }
 
 impl OpenListing {
-    fn take(&mut self, rows: Vec<(Key, Option<Person>)>, unread: Vec<Key>) {
+    fn take(&mut self, rows: Vec<(Key, Option<Arc<Person>>)>, unread: Vec<Key>) {
         for (key, waits) in rows {
             self.seen.insert(key);
             self.unlisted.remove(&key);
@@ -222,7 +223,7 @@ fn known_people(plan: &Plan, source: &str) -> usize {
 }
 
 /// Plans what a row says at once; what of it waits for the end of the listing, if anything does.
-fn row(plan: &mut Plan, person: &Person, key: Key, (first, fresh): (bool, bool), when: When) -> Option<Person> {
+fn row(plan: &mut Plan, person: &Person, key: Key, (first, fresh): (bool, bool), when: When) -> Option<Arc<Person>> {
     let known = plan.state.fold.people.get(key);
     let is_same = known.is_some_and(|known| same(&known.person, person));
     // Of an older provider nothing counts but that somebody is out: what they were called may be another's by now.
@@ -235,7 +236,7 @@ fn row(plan: &mut Plan, person: &Person, key: Key, (first, fresh): (bool, bool),
         change(plan, person.clone(), None, when);
         return None;
     }
-    (!is_same && fresh).then(|| person.clone())
+    (!is_same && fresh).then(|| Arc::new(person.clone()))
 }
 
 /// Plans a listing in one piece.
@@ -258,7 +259,7 @@ pub(super) fn listing(
     }
     if !whole {
         if backwards::reason(plan, source).is_none() {
-            open.waiting.into_values().for_each(|person| change(plan, person, None, when));
+            open.waiting.values().for_each(|person| change(plan, Person::clone(person), None, when));
         }
         return Ok(Outcome::default());
     }

@@ -1,6 +1,7 @@
 //! What a listing changes of what is known. Pure: the same listing and the same people give the same diff.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use super::OpenListing;
 use crate::domain::key::Key;
@@ -20,7 +21,7 @@ pub(in crate::writer) struct ListingDiff {
     /// How many people were known when it began.
     pub(super) known: usize,
     /// Who is new, or differs from what is known.
-    pub(super) changed: BTreeMap<Key, Person>,
+    pub(super) changed: BTreeMap<Key, Arc<Person>>,
     /// Who is known to be there, and is not in it.
     pub(super) missing: BTreeMap<Key, PersonId>,
     /// How many are in it who cannot be read.
@@ -56,11 +57,11 @@ pub(in crate::writer) fn diff(
     open: &OpenListing,
     touched: &HashSet<Key>,
 ) -> ListingDiff {
-    let is_news = |(key, new): &(&Key, &Person)| {
+    let is_news = |(key, new): &(&Key, &Arc<Person>)| {
         !touched.contains(key) && people.get(**key).is_none_or(|known| !same(&known.person, new))
     };
-    let changed: BTreeMap<Key, Person> =
-        open.waiting.iter().filter(is_news).map(|(key, new)| (*key, new.clone())).collect();
+    let changed: BTreeMap<Key, Arc<Person>> =
+        open.waiting.iter().filter(is_news).map(|(key, new)| (*key, Arc::clone(new))).collect();
     let known = people.of_source(source);
     let absent = known
         .filter(|known| present(&known.person) && !open.seen.contains(&known.key) && !touched.contains(&known.key));
@@ -82,7 +83,7 @@ pub(in crate::writer) fn diff(
 struct Compared<'a> {
     people: &'a People,
     source: &'a str,
-    changed: &'a BTreeMap<Key, Person>,
+    changed: &'a BTreeMap<Key, Arc<Person>>,
     open: &'a OpenListing,
 }
 

@@ -30,7 +30,7 @@ pub(super) type Reply = oneshot::Sender<Result<Done, Refused>>;
 pub(in crate::writer) struct Drain {
     /// Name of the source.
     pub(super) source: String,
-    changed: BTreeMap<Key, Person>,
+    changed: BTreeMap<Key, Arc<Person>>,
     missing: BTreeMap<Key, PersonId>,
     of: Of,
     /// It is in force as a whole.
@@ -81,7 +81,7 @@ impl Drain {
         Self::new(source, (BTreeMap::new(), missing), Of::Confirmed { held, actor })
     }
 
-    fn new(source: &str, (changed, missing): (BTreeMap<Key, Person>, BTreeMap<Key, PersonId>), of: Of) -> Self {
+    fn new(source: &str, (changed, missing): (BTreeMap<Key, Arc<Person>>, BTreeMap<Key, PersonId>), of: Of) -> Self {
         let (persons, waiting) = (Vec::new(), Vec::new());
         Self { source: source.to_owned(), changed, missing, of, over: false, persons, waiting }
     }
@@ -128,7 +128,7 @@ impl Drain {
         let when = When { now, provider: None };
         let mut step = Step::default();
         for (key, person) in self.changed.iter().take(most) {
-            change(plan, person.clone(), None, when);
+            change(plan, Person::clone(person), None, when);
             step.changed.push(*key);
         }
         for (key, id) in self.missing.iter().take(most - step.changed.len()) {

@@ -1,6 +1,7 @@
 //! The guard over random companies: what `diff` and `judge` say, against a naive reading of the same listing.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -72,9 +73,15 @@ fn listing(company: &Company, changes: &[Change]) -> BTreeMap<String, BTreeSet<S
             }
             Change::Rename(number) => {
                 let members = listed.values_mut().filter_map(|groups| groups.remove(&named(number)).then_some(groups));
-                members.for_each(|groups| drop(groups.insert(format!("{} renamed", named(number)))));
+                for groups in members {
+                    groups.insert(format!("{} renamed", named(number)));
+                }
             }
-            Change::Empty(number) => listed.values_mut().for_each(|groups| drop(groups.remove(&named(number)))),
+            Change::Empty(number) => {
+                for groups in listed.values_mut() {
+                    groups.remove(&named(number));
+                }
+            }
             Change::Move(who, number) if !keys.is_empty() => {
                 for key in who.iter().map(|index| index.get(&keys)) {
                     if let Some(groups) = listed.get_mut(key) {
@@ -116,13 +123,13 @@ impl Stage {
             let new = person(key, Some(groups));
             let key = person_key(&self.0.keyer, &new.id);
             let is_same = self.0.people.get(key).is_some_and(|known| same(&known.person, &new));
-            open.take(vec![(key, (!is_same).then_some(new))], vec![]);
+            open.take(vec![(key, (!is_same).then(|| Arc::new(new)))], vec![]);
         }
         diff(&self.0.people, "hr", &open, &HashSet::new())
     }
 
     fn accept(&mut self, diff: ListingDiff) {
-        diff.changed.into_values().for_each(|person| self.put(person));
+        diff.changed.into_values().for_each(|person| self.put(Person::clone(&person)));
         for id in diff.missing.into_values() {
             self.put(Person::new(id, Status::Departed));
         }
@@ -260,7 +267,7 @@ proptest! {
             }
             prop_assert!(!key.is_empty());
         }
-        let most = FROM.max(usize::try_from(known / 5).unwrap() + 1);
+        let most = FROM.max(known / 5 + 1);
         prop_assert!(lately.people < most || known <= 1, "{} of {known}", lately.people);
     }
 }
