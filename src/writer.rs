@@ -23,16 +23,18 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc;
 
-use crate::domain::command::{Command, Done, Envelope, Refused};
+use crate::domain::command::{Command, Done, Envelope, ListingId, Refused};
 use crate::domain::event::{NewEvent, Position, Recorded};
 use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
+use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
 use crate::log::{Log, LogError, Snapshot};
 use crate::state::fold::Fold;
 use crate::state::rules::Rules;
 use crate::state::{Published, State, snapshot};
-use listing::OpenListings;
+use listing::Effect;
+use listing::Listings;
 use plan::{Outcome, Plan};
 use volatile::Volatile;
 
@@ -62,13 +64,26 @@ pub struct Writer<L> {
     fold: Fold,
     rules: Arc<Rules>,
     witness: Box<dyn EventObserver>,
-    open_listings: OpenListings,
+    listings: Listings,
+    /// The time that the last command brought: what comes into force in steps goes by it.
+    latest: Now,
     /// What is enforced from memory while the store is gone.
     volatile: Option<Volatile>,
     /// The newest snapshot stands here.
     kept: u64,
     snapshot_at: u64,
 }
+
+/// What a command came to.
+#[derive(Clone, Debug, Default)]
+struct Answer {
+    done: Done,
+    /// The answer comes later, see [`Outcome::waits`].
+    waits: Option<(String, Option<ListingId>)>,
+}
+
+/// The events of a batch, what becomes of listings with them, and what each command came to.
+type Planned = (Vec<NewEvent>, Vec<Effect>, Vec<Result<Answer, Refused>>);
 
 /// What a start makes of the log.
 #[derive(Clone, Debug)]
@@ -147,9 +162,20 @@ impl<L: Log> Writer<L> {
         let published = Published::new(State { fold: fold.clone(), rules: Arc::clone(&rules) });
         // Counted from the snapshot, not from here: whoever is killed again and again keeps one all the same.
         let snapshot_at = kept + SNAPSHOT_EVERY;
-        let open_listings = OpenListings::default();
-        let (writer, volatile) = (Arc::clone(&published), None);
-        (Self { log, published: writer, fold, rules, witness, open_listings, volatile, kept, snapshot_at }, published)
+        let (listings, volatile, latest) = (Listings::default(), None, Now::at(fold.witnessed));
+        let writer = Self {
+            log,
+            published: Arc::clone(&published),
+            fold,
+            rules,
+            witness,
+            listings,
+            latest,
+            volatile,
+            kept,
+            snapshot_at,
+        };
+        (writer, published)
     }
 
     /// Works until every handle is gone, or until `stop`, when it answers what waits and takes no more; then keeps
@@ -161,16 +187,20 @@ impl<L: Log> Writer<L> {
         let mut keeping: Option<BoxFuture<'static, ()>> = None;
         loop {
             tokio::select! {
+                biased;
                 () = async { if let Some(keeping) = &mut keeping { keeping.await } }, if keeping.is_some() => keeping = None,
                 received = envelopes.recv_many(&mut batch, BATCH) => if received == 0 { break },
                 () = &mut stop, if !stopping => {
                     stopping = true;
                     envelopes.close();
                 }
+                // Others get their turn first.
+                () = tokio::task::yield_now(), if self.is_draining() => {}
             }
             if !batch.is_empty() {
                 self.settle(std::mem::take(&mut batch)).await;
             }
+            self.drain().await;
             if self.fold.epoch.position >= self.snapshot_at && keeping.is_none() {
                 keeping = Some(self.keep_snapshot());
             }
@@ -190,25 +220,26 @@ impl<L: Log> Writer<L> {
                 self.install(policy);
             }
         }
+        self.latest = batch.last().map_or(self.latest, |letter| letter.now);
         let outcome = self.make_true(&batch).await;
-        if outcome.is_ok() {
-            self.open_listings.kept()
-        } else {
-            self.open_listings.lost()
-        }
         for (index, letter) in batch.into_iter().enumerate() {
             let answer = match &outcome {
                 Ok(outcomes) => outcomes.get(index).cloned().unwrap_or(Err(Refused::Stopped)),
                 Err(error) => Err(Refused::Log(error.to_string())),
             };
-            let answer = answer.map(|done| Done { epoch: self.fold.epoch, ..done });
-            // Whoever asked may have gone: what they asked for is true all the same.
-            let _ = letter.reply.send(answer);
+            match answer {
+                Ok(Answer { waits: Some(waits), .. }) => self.listings.wait(&waits, letter.reply),
+                // Whoever asked may have gone: what they asked for is true all the same.
+                answer => {
+                    let answer = answer.map(|answer| Done { epoch: self.fold.epoch, ..answer.done });
+                    let _ = letter.reply.send(answer);
+                }
+            }
         }
     }
 
     /// By the log; where the store is gone, what can be without it.
-    async fn make_true(&mut self, batch: &[Envelope]) -> Result<Vec<Result<Done, Refused>>, LogError> {
+    async fn make_true(&mut self, batch: &[Envelope]) -> Result<Vec<Result<Answer, Refused>>, LogError> {
         let outcome = match self.rejoin().await {
             Ok(()) => self.commit(batch).await,
             Err(error) => Err(error),
@@ -216,10 +247,7 @@ impl<L: Log> Writer<L> {
         outcome.or_else(|error| {
             self.witness.store_failed();
             match error {
-                LogError::Moved { .. } => {
-                    self.open_listings.lost();
-                    Ok(self.answer_without_log(batch, &error))
-                }
+                LogError::Moved { .. } => Ok(self.answer_without_log(batch, &error)),
                 error => {
                     tracing::error!(error = %error, "the log took nothing: nothing was changed");
                     Err(error)
@@ -229,12 +257,13 @@ impl<L: Log> Writer<L> {
     }
 
     /// Plans, appends, reads back. If the log has moved on, compares and plans again.
-    async fn commit(&mut self, batch: &[Envelope]) -> Result<Vec<Result<Done, Refused>>, LogError> {
+    async fn commit(&mut self, batch: &[Envelope]) -> Result<Vec<Result<Answer, Refused>>, LogError> {
         loop {
-            let (events, outcomes) = self.plan(batch).await?;
+            let (events, effects, outcomes) = self.plan(batch).await?;
             if events.is_empty() {
                 // It is true already; whether it stays so depends on the store all the same (law 5).
                 self.log.standing().await?;
+                self.listings.carry_out(effects);
                 return Ok(outcomes);
             }
             if planted(Fault::AcknowledgedUnwritten) {
@@ -250,13 +279,12 @@ impl<L: Log> Writer<L> {
                     return Ok(outcomes);
                 }
                 Ok(_) => {
+                    self.listings.carry_out(effects);
                     self.catch_up().await?;
                     return Ok(outcomes);
                 }
-                Err(LogError::Conflict { .. }) => {
-                    self.open_listings.lost();
-                    self.catch_up().await?;
-                }
+                // Planned again, with what somebody else appended.
+                Err(LogError::Conflict { .. }) => self.catch_up().await?,
                 Err(LogError::Moved { .. }) if planted(Fault::StoreUnseen) => {
                     self.fold_unread(own);
                     return Ok(outcomes);
@@ -267,24 +295,32 @@ impl<L: Log> Writer<L> {
     }
 
     /// What the batch amounts to: each command is compared with what those before it will have made true.
-    async fn plan(&mut self, batch: &[Envelope]) -> Result<(Vec<NewEvent>, Vec<Result<Done, Refused>>), LogError> {
-        let mut plan = Plan::new(State { fold: self.fold.clone(), rules: Arc::clone(&self.rules) });
+    async fn plan(&self, batch: &[Envelope]) -> Result<Planned, LogError> {
+        let mut plan = self.new_plan();
         let mut outcomes = Vec::with_capacity(batch.len());
         for letter in batch {
             let before = plan.len();
             let outcome = self.plan_one(&mut plan, letter).await?;
             let position = if plan.len() > before { self.fold.epoch.position + 1 + before as u64 } else { 0 };
-            let done = |Outcome { persons, more }| Done { position, persons, more, ..Done::default() };
-            outcomes.push(outcome.map(done));
+            let answer = |Outcome { persons, more, waits }| Answer {
+                done: Done { position, persons, more, ..Done::default() },
+                waits,
+            };
+            outcomes.push(outcome.map(answer));
         }
         let configured = batch.iter().any(|letter| matches!(letter.command, Command::Configure(_)));
         if let Some(last) = batch.last().filter(|_| configured || plan.people_changed) {
             configured::pin(&mut plan, last.now);
         }
-        Ok((plan.into_events(), outcomes))
+        let (events, effects) = plan.into_parts();
+        Ok((events, effects, outcomes))
     }
 
-    async fn plan_one(&mut self, plan: &mut Plan, letter: &Envelope) -> Result<Result<Outcome, Refused>, LogError> {
+    fn new_plan(&self) -> Plan {
+        Plan::new(State { fold: self.fold.clone(), rules: Arc::clone(&self.rules) })
+    }
+
+    async fn plan_one(&self, plan: &mut Plan, letter: &Envelope) -> Result<Result<Outcome, Refused>, LogError> {
         let now = letter.now;
         Ok(match &letter.command {
             Command::Observe(observation) => {
@@ -296,7 +332,7 @@ impl<L: Log> Writer<L> {
                 if known {
                     Ok(Outcome::default())
                 } else {
-                    directory::observe(plan, &mut self.open_listings, observation, id, now)
+                    directory::observe(plan, &self.listings, observation, id, now)
                 }
             }
             Command::Revoke(request) => operator::revoke(plan, request, now),
@@ -311,7 +347,7 @@ impl<L: Log> Writer<L> {
                 operator::exempt(plan, reference, *expires, (reason, actor), now)
             }
             Command::Judge { source, listing, verdict, actor } => {
-                listing::judge(plan, &mut self.open_listings, (source, *listing), (*verdict, actor), now)
+                listing::judge(plan, &self.listings, (source, *listing), (*verdict, actor), now)
             }
             Command::Expect { source, share, until, actor } => {
                 listing::expect(plan, (source, *share, *until), actor, now)

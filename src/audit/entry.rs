@@ -145,6 +145,7 @@ impl Entry {
             Event::Ended(end) => ended(end, time),
             Event::Person(person) => changed(person, time),
             Event::Synced { source, at, .. } => said(source, "synced", Some(*at), time),
+            Event::ListingAccepted { source, at, .. } => said(source, "listing accepted", Some(*at), time),
             Event::Linked { source, linking } => {
                 let links: Vec<String> =
                     linking.link.iter().map(|link| format!("{}={}", link.claim, link.attribute)).collect();

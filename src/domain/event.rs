@@ -116,6 +116,16 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Removals::is_nothing")]
         left_out: Removals,
     },
+    /// A listing was accepted whose removals come into force in steps. [`Event::Synced`] says when all of them are.
+    ListingAccepted {
+        /// Name of its source.
+        source: String,
+        /// When it was taken.
+        at: Timestamp,
+        /// What it leaves out, unless that was announced.
+        #[serde(default, skip_serializing_if = "Removals::is_nothing")]
+        left_out: Removals,
+    },
     /// The configuration says how a source is linked; after it is taken out, its blocks are matched so.
     Linked {
         /// Its name.

@@ -35,6 +35,16 @@ impl Removals {
         self.people == 0 && self.memberships == 0
     }
 
+    /// This without some of it.
+    #[must_use]
+    pub fn less(self, some: Self) -> Self {
+        Self {
+            people: self.people.saturating_sub(some.people),
+            memberships: self.memberships.saturating_sub(some.memberships),
+            ..self
+        }
+    }
+
     /// Both, of what was known before either.
     #[must_use]
     pub fn and(self, later: Self) -> Self {

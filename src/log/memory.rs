@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{Log, LogError, Snapshot};
-use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
+use crate::domain::event::{Epoch, Event, NewEvent, Position, Recorded};
+use crate::domain::time::Timestamp;
 
 /// Events in memory.
 #[derive(Debug, Default)]
@@ -19,6 +20,10 @@ pub struct Memory {
     pub refuses: AtomicBool,
     /// The store is no longer where it was opened.
     pub moved: AtomicBool,
+    /// Somebody else appends something right before each append, so that it is a conflict the first time.
+    pub overtaken: AtomicBool,
+    /// … which has just happened.
+    conflicted: AtomicBool,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -53,6 +58,10 @@ impl Log for Memory {
             return Err(LogError::Io { step: "append", cause: "told to refuse".to_owned() });
         }
         let mut events = held(&self.events);
+        if self.overtaken.load(Ordering::Acquire) && !self.conflicted.fetch_xor(true, Ordering::AcqRel) {
+            let event = Event::Heartbeat { source: "elsewhere".to_owned(), at: Timestamp::MIN, cursor: None };
+            events.push(NewEvent { time: Timestamp::MIN, happened: None, id: None, event });
+        }
         let head = Epoch { generation: 1, position: events.len() as u64 };
         if head != after {
             return Err(LogError::Conflict { head });

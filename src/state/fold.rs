@@ -14,7 +14,7 @@ use super::table::{Keyed, Table};
 use crate::domain::event::{Ended, Epoch, Event, Exemption, Position, Recorded};
 use crate::domain::guard::{Confirmed, HeldListing, HeldListingUpdate, ReleaseCause, Removals, is_lately};
 use crate::domain::key::{Key, Keyer, RefKey};
-use crate::domain::person::PersonId;
+use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
 use crate::domain::source::{Linking, Retired, SourceRules};
 use crate::domain::time::{Now, Timestamp};
@@ -47,6 +47,18 @@ pub struct Feed {
     /// What its listings left out since a time; it counts as long as [`is_lately`] says so.
     #[serde(default)]
     pub left_out: Option<(Timestamp, Removals)>,
+    /// What of that is still to come: the rest of an accepted listing that comes into force in steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_come: Option<Removals>,
+}
+
+impl Feed {
+    /// What its listings left out, less what never came into force because the process ended in the middle of it.
+    #[must_use]
+    pub fn left_out_for_good(&self) -> Option<(Timestamp, Removals)> {
+        let rest = self.to_come.unwrap_or_default();
+        self.left_out.map(|(since, sum)| (since, sum.less(rest)))
+    }
 }
 
 impl SourceState {
@@ -160,10 +172,23 @@ impl Fold {
             Event::Revoked(revocation) => self.revoke(recorded.position, revocation, recorded.new.happened),
             Event::Extended { revocation, target, person } => self.extend(*revocation, target, person),
             Event::Ended(ended) => self.end(ended),
-            Event::Person(person) => self.people.put(&self.keyer, person.clone()),
+            Event::Person(person) => {
+                self.come(person);
+                self.people.put(&self.keyer, person.clone());
+            }
             Event::Synced { source, at, left_out } => {
                 self.synced(source, *at, recorded.new.time);
+                // What was accepted is in force as a whole, and was counted then; a newer one takes the place of the rest.
+                let counted = self.feed(source).to_come.is_some() && left_out.is_nothing();
+                if counted {
+                    self.feed(source).to_come = None;
+                } else {
+                    self.add_up(source, *left_out, recorded.new.time);
+                }
+            }
+            Event::ListingAccepted { source, left_out, .. } => {
                 self.add_up(source, *left_out, recorded.new.time);
+                self.feed(source).to_come = Some(*left_out);
             }
             Event::Linked { source, linking } => {
                 self.feed(source).linking = Some(Arc::new(linking.clone()));
@@ -282,6 +307,8 @@ impl Fold {
     fn add_up(&mut self, source: &str, left_out: Removals, now: Timestamp) {
         let feed = self.feed(source);
         feed.confirmed = None;
+        feed.left_out = feed.left_out_for_good();
+        feed.to_come = None;
         if left_out.is_nothing() {
             return;
         }
@@ -289,6 +316,22 @@ impl Fold {
             Some((since, before)) if is_lately(since, now) => (since, before.and(left_out)),
             _ => (now, left_out),
         });
+    }
+
+    /// A record comes into force, perhaps one of an accepted listing.
+    fn come(&mut self, new: &Person) {
+        let Some(rest) = self.feeds.get(&new.id.source).and_then(|feed| feed.to_come) else { return };
+        let Some(known) = self.people.find(&self.keyer, &new.id).map(|known| &known.person) else { return };
+        let is_gone = |person: &Person| person.status == Status::Departed;
+        let came = Removals {
+            people: usize::from(is_gone(new) && !is_gone(known)),
+            memberships: match is_gone(new) {
+                true => 0,
+                false => known.groups.iter().filter(|group| !new.groups.contains(group)).count(),
+            },
+            ..Removals::default()
+        };
+        self.feed(&new.id.source).to_come = Some(rest.less(came));
     }
 
     fn hold_on(&mut self, on: &HeldListingUpdate) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::access;
 use super::identifiers;
-use super::listing::{self, End, OpenListings, STEP, backwards};
+use super::listing::{self, End, Listings, STEP, backwards};
 use super::operator::end;
 use super::plan::{Outcome, Plan};
 use crate::domain::command::{Observation, Refused};
@@ -54,7 +54,7 @@ pub(super) fn event_id(observation: &Observation) -> Option<String> {
 /// Plans what an observation changes.
 pub(super) fn observe(
     plan: &mut Plan,
-    open_listings: &mut OpenListings,
+    listings: &Listings,
     observation: &Observation,
     id: Option<String>,
     now: Now,
@@ -62,46 +62,46 @@ pub(super) fn observe(
     match observation {
         Observation::Change { person, at, .. } => {
             source_rules(plan, &person.id.source)?;
-            if backwards::counts(plan, open_listings, person) {
+            if backwards::counts(plan, person) {
                 change(plan, person.clone(), id, When { now, provider: *at });
             }
-            listing::seen(plan, open_listings, person, now);
+            listing::seen(plan, person, now);
         }
         Observation::Deleted { person, at } => {
             source_rules(plan, &person.source)?;
-            open_listings.touched(&person.source, person_key(&plan.state.fold.keyer, person));
+            touch(plan, person);
             gone(plan, person, *at, When { now, provider: *at });
         }
         Observation::UnknownDeleted { person } => {
             source_rules(plan, &person.source)?;
             if plan.state.fold.people.find(&plan.state.fold.keyer, person).is_some() {
-                open_listings.touched(&person.source, person_key(&plan.state.fold.keyer, person));
+                touch(plan, person);
                 gone(plan, person, None, When { now, provider: None });
             }
         }
         Observation::PartialDisable { person, status } => {
             source_rules(plan, &person.source)?;
             if out(plan, person, *status, now) {
-                open_listings.touched(&person.source, person_key(&plan.state.fold.keyer, person));
+                touch(plan, person);
             }
         }
         Observation::GroupDeleted { source, group } => {
             source_rules(plan, source)?;
-            return Ok(dissolve(plan, open_listings, (source, group), now));
+            return Ok(dissolve(plan, (source, group), now));
         }
         Observation::Listing { source, people, complete, at } => {
-            return listing::listing(plan, open_listings, (source, people, *complete), *at, now);
+            return listing::listing(plan, (source, people, *complete), *at, now);
         }
         Observation::ListingPage { source, listing, people, doubted, unread } => {
-            return listing::page(plan, open_listings, (source, *listing), (people, doubted, unread), now);
+            return listing::page(plan, listings, (source, *listing), (people, doubted, unread), now);
         }
         Observation::ListingEnd { source, listing: id, at, count, verify } => {
             let end = End { source, id: *id, at: *at, count: *count, verify: *verify };
-            return listing::swept(plan, open_listings, end, now);
+            return listing::end(plan, listings, end, now);
         }
         Observation::RolledBack { source, because } => {
             source_rules(plan, source)?;
-            backwards::went_back(plan, open_listings, (source, because), now);
+            backwards::went_back(plan, (source, because), now);
         }
         Observation::CutOff { source, target, at, reason } => {
             source_rules(plan, source)?;
@@ -123,6 +123,11 @@ pub(super) fn observe(
     Ok(Outcome::default())
 }
 
+/// What a listing on its way says of somebody is out of date.
+fn touch(plan: &mut Plan, id: &PersonId) {
+    plan.touch(&id.source, person_key(&plan.state.fold.keyer, id));
+}
+
 /// Plans that somebody who is known to be here is out, and changes nothing else of them; whether they were here.
 pub(super) fn out(plan: &mut Plan, id: &PersonId, status: Status, now: Now) -> bool {
     let known = plan.state.fold.people.find(&plan.state.fold.keyer, id);
@@ -135,7 +140,7 @@ pub(super) fn out(plan: &mut Plan, id: &PersonId, status: Status, now: Now) -> b
 }
 
 /// Plans a step of what it means that a group is no more: whoever is known to be in it no longer is (law 8).
-fn dissolve(plan: &mut Plan, open_listings: &mut OpenListings, (source, group): (&str, &str), now: Now) -> Outcome {
+fn dissolve(plan: &mut Plan, (source, group): (&str, &str), now: Now) -> Outcome {
     let directory = plan.state.fold.people.directory(source);
     let is_it = |name: &str| name == group || directory.is_some_and(|by| by.is_same_group(name, group));
     let is_in = |known: &&Known| known.person.groups.iter().any(|name| is_it(name));
@@ -145,7 +150,7 @@ fn dissolve(plan: &mut Plan, open_listings: &mut OpenListings, (source, group): 
     members.truncate(STEP);
     for mut person in members {
         person.groups.retain(|name| !is_it(name));
-        open_listings.touched(source, person_key(&plan.state.fold.keyer, &person.id));
+        touch(plan, &person.id);
         change(plan, person, None, When { now, provider: None });
     }
     Outcome { more, ..Outcome::default() }

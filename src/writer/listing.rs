@@ -1,266 +1,310 @@
 //! Listings: what is in them, and what they leave out.
 //!
-//! A large one comes in pieces. What says that somebody is disabled applies at once; whatever else differs from
-//! what is known waits for the end, because only then the guard can judge what is missing (`max_change`). In
-//! memory there is a key for each person listed, and a record for each that differs.
+//! ```text
+//! ListingPage ─▶ page: disables at once; the rest is taken in ─▶ OpenListing (a key for each row, a record for each that differs)
+//! ListingEnd  ─▶ diff (what it changes) ─▶ judge (how much may be missing) ─▶ accepted ─▶ Drain: a thousand at a time
+//!                                                                          └▶ held back, or rejected
+//! ```
+//!
+//! Planning reads what was taken in and changes nothing of it: what it comes to is an [`Effect`], which is carried out once
+//! the log has the events. So a plan that the log did not take is simply made again.
 
 pub(super) mod backwards;
-mod guard;
+pub(super) mod diff;
+pub(super) mod drain;
+mod held;
+mod judgement;
 mod verdict;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-pub(super) use guard::seen;
-use guard::{Passed, hold};
+pub(super) use held::seen;
 pub(super) use verdict::{expect, judge};
 
-use super::directory::{When, change, gone, out, source_rules};
+use self::diff::{diff, same};
+use self::drain::{Drain, Reply};
+use self::judgement::{Judgement, Limits};
+use super::directory::{When, change, out, source_rules};
 use super::plan::{Outcome, Plan};
 use crate::domain::command::{ListingId, Refused};
 use crate::domain::event::Event;
-use crate::domain::guard::{HeldListing, ReleaseCause, Removals};
 use crate::domain::key::Key;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
-use crate::state::people::{Known, person_key};
+use crate::state::people::person_key;
 
 /// Records that a listing brings into force at once: others wait no longer for their turn than that takes.
 pub(super) const STEP: usize = 1_000;
 
-/// One listing on its way.
+/// What was taken in of one listing.
 #[derive(Debug, Default)]
 pub(super) struct OpenListing {
     id: ListingId,
     /// How many people were known when it began.
     known: usize,
-    /// Who is in it.
+    /// Who is in it, or became known in another way since it began.
     seen: HashSet<Key>,
     /// What differs from what is known, and waits for the guard.
-    waiting: BTreeMap<Key, Person>,
+    waiting: BTreeMap<Key, Arc<Person>>,
     /// Who became known in another way since it began.
     touched: HashSet<Key>,
-    /// Those of them whom no piece named: they do not count as rows.
+    /// Those of them whom no page named: they do not count as rows.
     unlisted: HashSet<Key>,
-    /// Who is missing from it, once the guard let it pass.
-    missing: Option<Vec<PersonId>>,
-    /// How many are in it who cannot be read.
-    unread: usize,
-    /// What counts of that for the next ones.
-    left_out: Removals,
-    /// What the last step took, until the log has it.
-    step: Vec<Taken>,
+    /// Who is in it and cannot be read.
+    unread: HashSet<Key>,
 }
 
-#[derive(Debug)]
-enum Taken {
-    Changed(Key, Person),
-    Missing(PersonId),
-}
-
-/// The listings of all sources that are on their way. They are nowhere but here: after a restart a source begins anew.
+/// What was taken in of all sources. It is nowhere but here: after a restart a source begins anew.
 #[derive(Debug, Default)]
-pub(super) struct OpenListings {
-    under_way: HashMap<String, OpenListing>,
-    /// The listings that an operator confirmed, and that are not in force as a whole yet.
-    judged: HashMap<String, Arc<HeldListing>>,
+pub(super) struct Listings {
+    open: HashMap<String, OpenListing>,
+    /// What was accepted, and is not in force as a whole yet.
+    draining: VecDeque<Drain>,
+    /// The last one of each source that is in force as a whole: whoever asks once more hears so.
+    in_force: HashMap<String, ListingId>,
 }
 
-impl OpenListings {
-    /// The log has what was planned.
-    pub(super) fn kept(&mut self) {
-        self.under_way.values_mut().for_each(|open| open.step.clear());
-        self.under_way.retain(|_, open| !open.is_done());
-    }
+/// What becomes of what was taken in, once the log has the events that were planned with it.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// A page is taken in.
+    Page {
+        /// Name of the source.
+        source: String,
+        /// Which listing; another one before it is over.
+        id: ListingId,
+        /// How many people are known, where this begins it.
+        known: usize,
+        /// Who is in it, and what of them waits.
+        rows: Vec<(Key, Option<Arc<Person>>)>,
+        /// Who cannot be read.
+        unread: Vec<Key>,
+    },
+    /// One person became known in another way: what a listing says of them is out of date.
+    Touched {
+        /// Name of the source.
+        source: String,
+        /// Who.
+        key: Key,
+    },
+    /// Somebody is there after all: whoever confirmed that they are missing does not mean them.
+    Back {
+        /// Name of the source.
+        source: String,
+        /// Who.
+        key: Key,
+    },
+    /// The listing is over: it was held back, or is none.
+    Closed {
+        /// Name of the source.
+        source: String,
+    },
+    /// Something was accepted, and comes into force in steps.
+    Accepted {
+        /// What is to come.
+        drain: Box<Drain>,
+    },
+    /// What was accepted goes on no more.
+    Cancelled {
+        /// Name of the source.
+        source: String,
+        /// Only what an operator confirmed.
+        confirmed: bool,
+    },
+}
 
-    /// The log has nothing of it: it is planned again.
-    pub(super) fn lost(&mut self) {
-        self.under_way.values_mut().for_each(OpenListing::undo);
-    }
-
-    /// One person became known in another way since the listing began: what it says of them is out of date.
-    pub(super) fn touched(&mut self, source: &str, key: Key) {
-        if let Some(open) = self.under_way.get_mut(source) {
-            open.waiting.remove(&key);
-            open.touched.insert(key);
-            if open.seen.insert(key) {
-                open.unlisted.insert(key);
+impl Listings {
+    /// Carries out what a plan came to.
+    pub(super) fn carry_out(&mut self, effects: impl IntoIterator<Item = Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Page { source, id, known, rows, unread } => {
+                    let open = self.open.entry(source).or_default();
+                    if open.id != id {
+                        *open = OpenListing { id, known, ..OpenListing::default() };
+                    }
+                    open.take(rows, unread);
+                }
+                Effect::Touched { source, key } => {
+                    if let Some(open) = self.open.get_mut(&source) {
+                        open.touch(key);
+                    }
+                    self.draining.iter_mut().filter(|drain| drain.source == source).for_each(|drain| drain.forget(key));
+                }
+                Effect::Back { source, key } => {
+                    self.draining.iter_mut().filter(|drain| drain.source == source).for_each(|drain| drain.back(key));
+                }
+                Effect::Closed { source } => drop(self.open.remove(&source)),
+                Effect::Accepted { drain } => self.accept(*drain),
+                Effect::Cancelled { source, confirmed } => self.cancel(&source, confirmed),
             }
         }
+    }
+
+    fn accept(&mut self, drain: Drain) {
+        if let Some(id) = drain.listing() {
+            self.open.remove(&drain.source);
+            // What was to be concluded from an older one is over.
+            self.cancel(&drain.source, false);
+            if drain.is_over() {
+                self.in_force.insert(drain.source, id);
+                return;
+            }
+        }
+        if !drain.is_over() {
+            self.draining.push_back(drain);
+        }
+    }
+
+    fn cancel(&mut self, source: &str, confirmed: bool) {
+        let is_it = |drain: &Drain| drain.source == source && (!confirmed || drain.listing().is_none());
+        for drain in std::mem::take(&mut self.draining) {
+            if is_it(&drain) { drain.cancelled() } else { self.draining.push_back(drain) }
+        }
+    }
+
+    /// Waits for what was accepted of a source: a listing, or `None` for what an operator confirmed.
+    pub(super) fn wait(&mut self, (source, id): &(String, Option<ListingId>), reply: Reply) {
+        match self.draining.iter_mut().find(|drain| drain.source == *source && drain.listing() == *id) {
+            Some(drain) => drain.wait(reply),
+            // Something in the same batch took its place.
+            None => drop(reply.send(Err(drain::no_more(source, *id)))),
+        }
+    }
+
+    fn is_draining(&self, source: &str, id: ListingId) -> bool {
+        self.draining.iter().any(|drain| drain.source == source && drain.listing() == Some(id))
+    }
+
+    fn is_confirming(&self, source: &str) -> bool {
+        self.draining.iter().any(|drain| drain.source == source && drain.listing().is_none())
     }
 }
 
 impl OpenListing {
-    fn begin(plan: &Plan, source: &str, id: ListingId) -> Self {
-        let [active, suspended, _] = plan.state.fold.people.counts().get(source).copied().unwrap_or_default();
-        Self { id, known: active + suspended, ..Self::default() }
-    }
-
-    fn is_done(&self) -> bool {
-        self.waiting.is_empty() && self.missing.as_ref().is_some_and(Vec::is_empty)
-    }
-
-    fn undo(&mut self) {
-        for taken in std::mem::take(&mut self.step) {
-            match taken {
-                Taken::Changed(key, person) => {
-                    self.waiting.insert(key, person);
-                }
-                Taken::Missing(id) => self.missing.get_or_insert_default().push(id),
-            }
-        }
-    }
-
-    /// Takes some people in.
-    fn take(&mut self, plan: &mut Plan, people: &[Person], first: bool, when: When) {
-        for person in people {
-            let key = person_key(&plan.state.fold.keyer, &person.id);
+    fn take(&mut self, rows: Vec<(Key, Option<Arc<Person>>)>, unread: Vec<Key>) {
+        for (key, waits) in rows {
             self.seen.insert(key);
             self.unlisted.remove(&key);
-            let known = plan.state.fold.people.get(key);
-            let same = known.is_some_and(|known| same(&known.person, person));
-            let fresh = !self.touched.contains(&key);
-            // Of an older provider nothing counts but that somebody is out: what they were called may be another's by now.
-            if person.status != Status::Active
-                && known.is_some()
-                && backwards::reason(plan, &person.id.source).is_some()
-            {
-                self.waiting.remove(&key);
-                out(plan, &person.id, person.status, when.now);
-                continue;
+            // What an earlier page said of somebody is older.
+            match waits {
+                Some(person) => drop(self.waiting.insert(key, person)),
+                None => drop(self.waiting.remove(&key)),
             }
-            // Nobody can be missing from the first listing: there is nothing to wait for.
-            if person.status != Status::Active || (first && fresh) || planted(Fault::GuardedListingRestores) {
-                self.waiting.remove(&key);
-                change(plan, person.clone(), None, when);
-            } else if same {
-                // What an earlier piece said of them is older.
-                self.waiting.remove(&key);
-            } else if fresh {
-                self.waiting.insert(key, person.clone());
-            }
+        }
+        for key in unread {
+            self.seen.insert(key);
+            self.unlisted.remove(&key);
+            self.unread.insert(key);
         }
     }
 
-    /// Everybody of the source who is known to be there, and not in the listing.
-    fn absent<'a>(&'a self, plan: &'a Plan, source: &'a str) -> impl Iterator<Item = &'a Known> {
-        let known = plan.state.fold.people.of_source(source);
-        known.filter(|known| present(&known.person) && !self.seen.contains(&known.key))
-    }
-
-    /// Plans the next step of a listing that the guard let pass; whether that was the last.
-    fn step(&mut self, plan: &mut Plan, when: When) -> bool {
-        while self.step.len() < STEP
-            && let Some((key, person)) = self.waiting.pop_first()
-        {
-            change(plan, person.clone(), None, when);
-            self.step.push(Taken::Changed(key, person));
+    fn touch(&mut self, key: Key) {
+        self.waiting.remove(&key);
+        self.touched.insert(key);
+        if self.seen.insert(key) {
+            self.unlisted.insert(key);
         }
-        let missing = self.missing.get_or_insert_default();
-        while self.step.len() < STEP
-            && let Some(id) = missing.pop()
-        {
-            if self.touched.contains(&person_key(&plan.state.fold.keyer, &id)) {
-                continue;
-            }
-            gone(plan, &id, None, When { provider: None, ..when });
-            self.step.push(Taken::Missing(id));
-        }
-        self.is_done()
+    }
+
+    /// How many rows it has.
+    fn rows(&self) -> usize {
+        self.seen.len() - self.unlisted.len()
     }
 }
 
-/// What is the same to us, however the record is written.
-fn same(known: &Person, new: &Person) -> bool {
-    let mut groups: Vec<&String> = new.groups.iter().collect();
-    groups.sort_unstable();
-    groups.dedup();
-    known.groups.iter().eq(groups)
-        && (known.status, &known.email, &known.username, &known.attributes, &known.more, known.changed)
-            == (new.status, &new.email, &new.username, &new.attributes, &new.more, new.changed)
+fn known_people(plan: &Plan, source: &str) -> usize {
+    let [active, suspended, _] = plan.state.fold.people.counts().get(source).copied().unwrap_or_default();
+    active + suspended
 }
 
-fn present(person: &Person) -> bool {
-    person.status != Status::Departed
-}
-
-fn complete(plan: &mut Plan, source: &str, (at, left_out): (Timestamp, Removals), now: Now) {
-    if plan.state.fold.feeds.get(source).is_some_and(|feed| feed.held.is_some()) {
-        let (source, actor) = (source.to_owned(), source.to_owned());
-        plan.add(Event::Released { source, cause: ReleaseCause::Superseded, actor }, now);
+/// Plans what a row says at once; what of it waits for the end of the listing, if anything does.
+fn row(plan: &mut Plan, person: &Person, key: Key, (first, fresh): (bool, bool), when: When) -> Option<Arc<Person>> {
+    let known = plan.state.fold.people.get(key);
+    let is_same = known.is_some_and(|known| same(&known.person, person));
+    // Of an older provider nothing counts but that somebody is out: what they were called may be another's by now.
+    if person.status != Status::Active && known.is_some() && backwards::reason(plan, &person.id.source).is_some() {
+        out(plan, &person.id, person.status, when.now);
+        return None;
     }
-    plan.add(Event::Synced { source: source.to_owned(), at, left_out }, now);
+    // Nobody can be missing from the first listing: there is nothing to wait for.
+    if person.status != Status::Active || (first && fresh) || planted(Fault::GuardedListingRestores) {
+        change(plan, person.clone(), None, when);
+        return None;
+    }
+    (!is_same && fresh).then(|| Arc::new(person.clone()))
 }
 
 /// Plans a listing in one piece.
 pub(super) fn listing(
     plan: &mut Plan,
-    open_listings: &mut OpenListings,
     (source, people, whole): (&str, &[Person], bool),
     at: Timestamp,
     now: Now,
 ) -> Result<Outcome, Refused> {
     let rules = source_rules(plan, source)?;
-    // Newer than any piece of a listing that is on its way.
-    people.iter().for_each(|person| open_listings.touched(source, person_key(&plan.state.fold.keyer, &person.id)));
-    let when = When { now, provider: None };
-    let mut open = OpenListing::begin(plan, source, 0);
     let first = !plan.state.fold.sources.contains_key(source);
-    open.take(plan, people, first, when);
+    let when = When { now, provider: None };
+    let mut open = OpenListing { known: known_people(plan, source), ..OpenListing::default() };
+    for person in people {
+        let key = person_key(&plan.state.fold.keyer, &person.id);
+        // Newer than any page of a listing that is on its way.
+        plan.touch(source, key);
+        let waits = row(plan, person, key, (first, true), when);
+        open.take(vec![(key, waits)], vec![]);
+    }
     if !whole {
-        if backwards::reason(plan, source).is_some() {
-            open.waiting.clear();
-        }
-        open.missing = Some(Vec::new());
-        while !open.step(plan, when) {
-            open.step.clear();
+        if backwards::reason(plan, source).is_none() {
+            open.waiting.values().for_each(|person| change(plan, Person::clone(person), None, when));
         }
         return Ok(Outcome::default());
     }
-    let passed = open.judged(plan, &rules, at, now).map_err(|held| hold(plan, *held, now))?;
-    open.missing = Some(passed.missing);
-    while !open.step(plan, when) {
-        open.step.clear();
+    let diff = diff(&plan.state.fold.people, source, &open, &HashSet::new());
+    match judgement::judge(&diff, &Limits::of(&rules, plan, now), at) {
+        Judgement::Accept { removed, .. } => {
+            Drain::of_listing((source, 0), diff, (at, removed)).plan_step(plan, usize::MAX, now);
+            plan.effects.push(Effect::Cancelled { source: source.to_owned(), confirmed: true });
+            Ok(Outcome::default())
+        }
+        Judgement::Block(held) => Err(held::hold(plan, *held, now)),
+        Judgement::Reject(what) => Err(void(source, what)),
     }
-    complete(plan, source, (at, passed.left_out), now);
-    open_listings.judged.remove(source);
-    Ok(Outcome::default())
 }
 
-/// Plans a piece of a listing.
+/// Plans a page of a listing.
 pub(super) fn page(
     plan: &mut Plan,
-    open_listings: &mut OpenListings,
+    listings: &Listings,
     (source, id): (&str, ListingId),
     (people, doubted, unread): (&[Person], &[Person], &[PersonId]),
     now: Now,
 ) -> Result<Outcome, Refused> {
     source_rules(plan, source)?;
     let first = !plan.state.fold.sources.contains_key(source);
+    let open = listings.open.get(source);
     // A source that was replaced may still be in the middle of a request.
-    if open_listings.under_way.get(source).is_some_and(|open| open.id > id) {
+    if open.is_some_and(|open| open.id > id) {
         return Err(void(source, "a newer one has begun"));
     }
-    let begun = || OpenListing::begin(plan, source, id);
-    let open = open_listings.under_way.entry(source.to_owned()).and_modify(|open| {
-        if open.id != id {
-            *open = begun();
-        }
-    });
-    let open = open.or_insert_with(begun);
-    if open.missing.is_some() {
-        return Err(void(source, "a piece came behind its end"));
+    if listings.is_draining(source, id) || listings.in_force.get(source) == Some(&id) {
+        return Err(void(source, "a page came behind its end"));
     }
+    let known = known_people(plan, source);
+    let open = open.filter(|open| open.id == id);
     let when = When { now, provider: None };
-    open.take(plan, people, first, when);
-    let doubted: Vec<Person> = doubted.iter().filter(|person| !is_active(plan, person)).cloned().collect();
-    open.take(plan, &doubted, first, when);
-    open.unread += unread.len();
-    for key in unread.iter().map(|id| person_key(&plan.state.fold.keyer, id)) {
-        open.seen.insert(key);
-        open.unlisted.remove(&key);
+    let doubted: Vec<&Person> = doubted.iter().filter(|person| !is_active(plan, person)).collect();
+    let mut rows = Vec::with_capacity(people.len() + doubted.len());
+    for person in people.iter().chain(doubted) {
+        let key = person_key(&plan.state.fold.keyer, &person.id);
+        let fresh = !plan.touched.contains(&key) && open.is_none_or(|open| !open.touched.contains(&key));
+        rows.push((key, row(plan, person, key, (first, fresh), when)));
     }
+    let unread = unread.iter().map(|id| person_key(&plan.state.fold.keyer, id)).collect();
+    plan.effects.push(Effect::Page { source: source.to_owned(), id, known, rows, unread });
     Ok(Outcome::default())
 }
 
@@ -270,7 +314,7 @@ fn is_active(plan: &Plan, person: &Person) -> bool {
     known.is_some_and(|known| known.person.status == Status::Active)
 }
 
-/// The end of a listing in pieces.
+/// The end of a listing in pages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End<'a> {
     pub(super) source: &'a str,
@@ -280,49 +324,51 @@ pub(super) struct End<'a> {
     pub(super) verify: bool,
 }
 
-/// Plans the end of a listing in pieces, a step at a time.
-pub(super) fn swept(
-    plan: &mut Plan,
-    open_listings: &mut OpenListings,
-    end: End<'_>,
-    now: Now,
-) -> Result<Outcome, Refused> {
+/// Plans the end of a listing in pages.
+pub(super) fn end(plan: &mut Plan, listings: &Listings, end: End<'_>, now: Now) -> Result<Outcome, Refused> {
     let rules = source_rules(plan, end.source)?;
-    let Some(open) = open_listings.under_way.get_mut(end.source).filter(|open| open.id == end.id) else {
+    let source = end.source.to_owned();
+    if listings.is_draining(end.source, end.id) {
+        return Ok(Outcome { waits: Some((source, Some(end.id))), ..Outcome::default() });
+    }
+    if listings.in_force.get(end.source) == Some(&end.id) {
+        return Ok(Outcome::default());
+    }
+    let Some(open) = listings.open.get(end.source).filter(|open| open.id == end.id) else {
         return Err(void(end.source, "nothing of it is here any more: begin anew"));
     };
-    if open.missing.is_none() {
-        let rows = open.seen.len() - open.unlisted.len();
-        if let Some(count) = end.count.filter(|count| *count != rows) {
-            let what = format!("it has {rows} people, and the provider counts {count}");
-            open_listings.under_way.remove(end.source);
-            return Err(void(end.source, what));
+    let rows = open.rows();
+    if let Some(count) = end.count.filter(|count| *count != rows) {
+        plan.effects.push(Effect::Closed { source });
+        return Err(void(end.source, format!("it has {rows} people, and the provider counts {count}")));
+    }
+    let diff = diff(&plan.state.fold.people, end.source, open, &plan.touched);
+    match judgement::judge(&diff, &Limits::of(&rules, plan, now), end.at) {
+        Judgement::Accept { verify, .. } if end.verify && !verify.is_empty() => {
+            Ok(Outcome { persons: verify, ..Outcome::default() })
         }
-        // Of many who cannot be read nothing is known: that is no listing.
-        if open.unread > 0 && (open.unread >= rows || rules.max_change.is_passed(open.unread, rows)) {
-            let what = format!("{} of {rows} people cannot be read: a right is missing", open.unread);
-            open_listings.under_way.remove(end.source);
-            return Err(void(end.source, what));
+        Judgement::Accept { removed, .. } => {
+            let mut drain = Drain::of_listing((end.source, end.id), diff, (end.at, removed));
+            if drain.len() > plan.step {
+                // Written down before anybody goes: a crash in the middle forgets nothing of what counts for the next.
+                plan.add(Event::ListingAccepted { source, at: end.at, left_out: removed }, now);
+                drain.is_counted();
+            }
+            let done = drain.plan_step(plan, plan.step, now);
+            drain.advance(&done);
+            let outcome = Outcome { more: !drain.is_over(), ..Outcome::default() };
+            plan.effects.push(Effect::Accepted { drain: Box::new(drain) });
+            Ok(outcome)
         }
-        match open.judged(plan, &rules, end.at, now) {
-            Ok(Passed { missing, doubtful, .. }) if end.verify && !(missing.is_empty() && doubtful.is_empty()) => {
-                let persons = missing.into_iter().chain(doubtful).collect();
-                return Ok(Outcome { persons, ..Outcome::default() });
-            }
-            Ok(Passed { missing, left_out, .. }) => (open.missing, open.left_out) = (Some(missing), left_out),
-            Err(held) => {
-                open_listings.under_way.remove(end.source);
-                return Err(hold(plan, *held, now));
-            }
+        Judgement::Block(held) => {
+            plan.effects.push(Effect::Closed { source });
+            Err(held::hold(plan, *held, now))
+        }
+        Judgement::Reject(what) => {
+            plan.effects.push(Effect::Closed { source });
+            Err(void(end.source, what))
         }
     }
-    let done = open.step(plan, When { now, provider: None });
-    if done {
-        complete(plan, end.source, (end.at, open.left_out), now);
-        // What was to be concluded from an older one is over.
-        open_listings.judged.remove(end.source);
-    }
-    Ok(Outcome { more: !done, ..Outcome::default() })
 }
 
 fn void(source: &str, what: impl Into<String>) -> Refused {

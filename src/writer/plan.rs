@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::listing::{Effect, STEP};
+use crate::domain::command::ListingId;
 use crate::domain::event::{Event, NewEvent, Recorded};
+use crate::domain::key::Key;
 use crate::domain::person::PersonId;
 use crate::domain::time::{Now, Timestamp};
 use crate::state::State;
@@ -14,6 +17,9 @@ pub(super) struct Outcome {
     pub(super) persons: Vec<PersonId>,
     /// There is another step to take.
     pub(super) more: bool,
+    /// The answer comes when more of this is in force: what was accepted of a source, by which listing or, `None`, by an
+    /// operator.
+    pub(super) waits: Option<(String, Option<ListingId>)>,
 }
 
 /// Events that are going to be appended, and the state with them.
@@ -25,12 +31,30 @@ pub(super) struct Plan {
     ids: HashSet<String>,
     /// Somebody became known, or changed: names may mean somebody else.
     pub(super) people_changed: bool,
+    /// How many records of a listing come into force at once.
+    pub(super) step: usize,
+    /// What becomes of listings, once the log has the events.
+    pub(super) effects: Vec<Effect>,
+    /// Who became known otherwise than by a listing in pages.
+    pub(super) touched: HashSet<Key>,
 }
 
 impl Plan {
     /// Nothing planned yet.
     pub(super) fn new(state: State) -> Self {
-        Self { state, events: Vec::new(), ids: HashSet::new(), people_changed: false }
+        let (events, ids, effects, touched) = (Vec::new(), HashSet::new(), Vec::new(), HashSet::new());
+        Self { state, events, ids, people_changed: false, step: STEP, effects, touched }
+    }
+
+    /// What a listing on its way says of somebody is out of date.
+    pub(super) fn touch(&mut self, source: &str, key: Key) {
+        self.touched.insert(key);
+        self.effects.push(Effect::Touched { source: source.to_owned(), key });
+    }
+
+    /// Somebody is there after all.
+    pub(super) fn back(&mut self, source: &str, key: Key) {
+        self.effects.push(Effect::Back { source: source.to_owned(), key });
     }
 
     /// How many events are planned.
@@ -60,5 +84,10 @@ impl Plan {
     /// The events, in order.
     pub(super) fn into_events(self) -> Vec<NewEvent> {
         self.events
+    }
+
+    /// The events, in order, and what becomes of listings with them.
+    pub(super) fn into_parts(self) -> (Vec<NewEvent>, Vec<Effect>) {
+        (self.events, self.effects)
     }
 }

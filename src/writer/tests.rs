@@ -1,6 +1,7 @@
 //! Tests of the writer and of what decisions make of its work.
 
 mod backwards;
+mod conflict;
 mod guard;
 mod listings;
 mod names;

@@ -7,9 +7,10 @@
 
 use std::sync::Arc;
 
-use super::listing::OpenListings;
+use super::listing::Listings;
+use super::listing::drain::Drain;
 use super::plan::Plan;
-use super::{Writer, directory};
+use super::{Answer, Writer, directory};
 use crate::domain::command::{Command, Done, Envelope, Observation, Refused};
 use crate::domain::event::{Event, NewEvent, Position, Recorded};
 use crate::domain::person::{Person, Status};
@@ -47,15 +48,36 @@ impl Volatile {
     /// Takes in what an observation denies; what else it says is left out.
     fn observe(
         &mut self,
-        open_listings: &mut OpenListings,
+        listings: &mut Listings,
         rules: &Arc<Rules>,
         observation: &Observation,
         now: Now,
     ) -> (Result<Done, Refused>, Vec<Taken>) {
-        let mut plan = Plan::new(State { fold: self.fold.clone(), rules: Arc::clone(rules) });
-        let outcome = directory::observe(&mut plan, open_listings, observation, None, now);
+        let mut plan = self.plan(rules);
+        let outcome = directory::observe(&mut plan, listings, observation, None, now);
+        let (events, effects) = plan.into_parts();
+        listings.carry_out(effects);
+        let done = |outcome: super::plan::Outcome| Done {
+            persons: outcome.persons,
+            more: outcome.more,
+            volatile: true,
+            ..Done::default()
+        };
+        (outcome.map(done), self.take_in(events))
+    }
+
+    /// A plan that brings a listing into force at once: there is no log that it keeps waiting.
+    fn plan(&self, rules: &Arc<Rules>) -> Plan {
+        let state = State { fold: self.fold.clone(), rules: Arc::clone(rules) };
+        let mut plan = Plan::new(state);
+        plan.step = usize::MAX;
+        plan
+    }
+
+    /// Takes in what events deny.
+    fn take_in(&mut self, events: Vec<NewEvent>) -> Vec<Taken> {
         let mut taken = Vec::new();
-        for new in plan.into_events() {
+        for new in events {
             if planted(Fault::VolatileGives) {
                 self.apply(new);
             } else if let Some(event) = signs_of_life(&self.fold, &new.event) {
@@ -70,13 +92,7 @@ impl Volatile {
                 self.apply(new);
             }
         }
-        let done = |outcome: super::plan::Outcome| Done {
-            persons: outcome.persons,
-            more: outcome.more,
-            volatile: true,
-            ..Done::default()
-        };
-        (outcome.map(done), taken)
+        taken
     }
 
     /// The epoch stays: it says up to where the log is enforced.
@@ -146,23 +162,37 @@ fn is_told(fold: &Fold, event: &Event) -> bool {
 
 impl<L: Log> Writer<L> {
     /// Answers a batch that the log cannot take: what sources deny is in force, and nothing else.
-    pub(super) fn answer_without_log(&mut self, batch: &[Envelope], error: &LogError) -> Vec<Result<Done, Refused>> {
+    pub(super) fn answer_without_log(&mut self, batch: &[Envelope], error: &LogError) -> Vec<Result<Answer, Refused>> {
         let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.fold.clone()));
         let (mut answers, mut taken) = (Vec::with_capacity(batch.len()), Vec::new());
         for letter in batch {
             answers.push(match &letter.command {
                 Command::Observe(observation) => {
-                    let (answer, more) =
-                        volatile.observe(&mut self.open_listings, &self.rules, observation, letter.now);
+                    let (answer, more) = volatile.observe(&mut self.listings, &self.rules, observation, letter.now);
                     taken.extend(more);
-                    answer
+                    answer.map(|done| Answer { done, waits: None })
                 }
                 // It asks for nothing; what it would have ended stands.
-                Command::Tick => Ok(Done::default()),
+                Command::Tick => Ok(Answer::default()),
                 _ => Err(Refused::Gone(error.to_string())),
             });
         }
         self.volatile = Some(volatile);
+        self.enforce_from_memory(taken, error);
+        answers
+    }
+
+    /// The rest of what was accepted, where the store went in the middle of it.
+    pub(super) fn drain_without_log(&mut self, drain: &Drain, error: &LogError) {
+        let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.fold.clone()));
+        let mut plan = volatile.plan(&self.rules);
+        drain.plan_step(&mut plan, usize::MAX, self.latest);
+        let taken = volatile.take_in(plan.into_events());
+        self.volatile = Some(volatile);
+        self.enforce_from_memory(taken, error);
+    }
+
+    fn enforce_from_memory(&mut self, taken: Vec<Taken>, error: &LogError) {
         self.publish();
         for (_, revocation) in &taken {
             tracing::error!(
@@ -178,7 +208,6 @@ impl<L: Log> Writer<L> {
             state.volatile.extend(taken);
             news
         });
-        answers
     }
 
     /// Where the store is back, the log gets what was enforced without it, before anything else.

@@ -4,7 +4,7 @@
 //! listings and by events, until an operator confirms the listing that is held back for it, or until one says again
 //! what is known. The log has it as a listing held back with a reason, so a restart does not forget it.
 
-use super::OpenListings;
+use super::Effect;
 use crate::domain::event::Event;
 use crate::domain::guard::HeldListing;
 use crate::domain::person::{Person, Status};
@@ -18,12 +18,7 @@ pub(in crate::writer) fn reason<'a>(plan: &'a Plan, source: &str) -> Option<&'a 
 }
 
 /// Plans that a provider went back. Said again, it is the same.
-pub(in crate::writer) fn went_back(
-    plan: &mut Plan,
-    open_listings: &mut OpenListings,
-    (source, because): (&str, &str),
-    now: Now,
-) {
+pub(in crate::writer) fn went_back(plan: &mut Plan, (source, because): (&str, &str), now: Now) {
     if reason(plan, source).is_some() {
         return;
     }
@@ -34,18 +29,15 @@ pub(in crate::writer) fn went_back(
     );
     plan.add(Event::ListingHeld(HeldListing::unlisted(source, now.wall, because.to_owned())), now);
     // Neither a listing that was let pass, nor what an operator said to an earlier one, goes on.
-    open_listings.judged.remove(source);
-    if open_listings.under_way.get(source).is_some_and(|open| open.missing.is_some()) {
-        open_listings.under_way.remove(source);
-    }
+    plan.effects.push(Effect::Cancelled { source: source.to_owned(), confirmed: false });
 }
 
 /// Whether a record that came by itself counts: of somebody who is active it says what it gives and what it does not, and
 /// both wait. What a listing says of them stays, since that is all that an operator will see of it.
-pub(in crate::writer) fn counts(plan: &Plan, open_listings: &mut OpenListings, person: &Person) -> bool {
+pub(in crate::writer) fn counts(plan: &mut Plan, person: &Person) -> bool {
     if person.status == Status::Active && reason(plan, &person.id.source).is_some() {
         return false;
     }
-    open_listings.touched(&person.id.source, person_key(&plan.state.fold.keyer, &person.id));
+    plan.touch(&person.id.source, person_key(&plan.state.fold.keyer, &person.id));
     true
 }

@@ -170,16 +170,20 @@ async fn what_was_under_way_goes_no_further() {
     let mut all = many(3_000);
     bench.list(&all, at(0)).await.unwrap();
     bench.list(&all[..1_000], at(1)).await.unwrap_err();
-    assert!(bench.judge(Verdict::Confirm, at(2)).await.unwrap().more);
+    let confirm = Command::Judge { source: "hr".into(), listing: None, verdict: Verdict::Confirm, actor: "ops".into() };
+    let answer = bench.put(confirm, at(2)).await;
     bench.goes_back(at(3)).await;
+    assert!(matches!(answer.await.unwrap(), Err(Refused::NothingHeld(_))));
     assert!(matches!(bench.judge(Verdict::Confirm, at(4)).await, Err(Refused::Invalid(_))));
 
     let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
     bench.list(&all, at(0)).await.unwrap();
     all.iter_mut().for_each(|person| person.groups = vec!["new".into()]);
     bench.page(1, &all, at(1)).await.unwrap();
-    assert!(bench.swept(1, None, false, at(1)).await.unwrap().more);
+    let end = Observation::ListingEnd { source: "hr".into(), listing: 1, at: at(1).wall, count: None, verify: false };
+    let answer = bench.put(Command::Observe(end), at(1)).await;
     bench.goes_back(at(2)).await;
+    assert!(answer.await.unwrap().unwrap().more);
     assert!(matches!(bench.swept(1, None, false, at(3)).await, Err(Refused::Void { .. })));
     let named = |bench: &Bench| {
         let state = bench.published.snapshot();

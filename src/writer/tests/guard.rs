@@ -154,19 +154,13 @@ async fn a_verdict_comes_into_force_in_steps_and_means_one_listing() {
         actor: "ops".into(),
     };
     assert!(matches!(bench.writer.ask(confirm(Some(at(99))), at(101)).await, Err(Refused::Invalid(_))), "another one");
-    let mut left = 0;
-    let mut steps = 0;
-    loop {
-        let done = bench.writer.ask(confirm(Some(at(100))), at(101)).await.unwrap();
-        (left, steps) = (left + done.persons.len(), steps + 1);
-        assert!(done.persons.len() <= 1_000, "others wait no longer than that takes");
-        if !done.more {
-            break;
-        }
-        // One that comes between two steps is another, and changes nothing in what was judged.
-        bench.list(&all[3_900..], at(101)).await.unwrap_err();
-    }
-    assert_eq!((left, steps), (2_500, 3));
+    let answer = bench.put(confirm(Some(at(100))), at(101)).await;
+    // One that comes between two steps is another, and changes nothing in what was judged.
+    bench.list(&all[3_900..], at(101)).await.unwrap_err();
+    let left = bench.people()[2];
+    assert!((1_000..2_500).contains(&left), "others wait no longer than a step takes: {left}");
+    let done = answer.await.unwrap().unwrap();
+    assert_eq!((done.persons.len(), done.more), (2_500, false), "the operator hears once all of them are out");
     assert_eq!(bench.people(), [1_500, 0, 2_500]);
     assert!(matches!(bench.writer.ask(confirm(None), at(102)).await, Err(Refused::NothingHeld(_))));
     bench.folds_agree().await;
@@ -280,15 +274,30 @@ async fn a_verdict_that_was_broken_off_means_nobody_later() {
         verdict: Verdict::Confirm,
         actor: "ops".into(),
     };
-    assert!(bench.writer.ask(confirm(), at(101)).await.unwrap().more);
+    let answer = bench.put(confirm(), at(101)).await;
     // Somebody of them is seen; then a listing is in order, and nobody is to be judged any more.
     let seen = Observation::Change { person: all[2_400].clone(), at: None, event_id: None };
-    bench.observe(seen, at(102)).await.unwrap();
-    assert_eq!(bench.writer.ask(confirm(), at(103)).await.unwrap().persons.len(), 1_000);
-    assert_eq!(bench.status("p2400"), Some(Status::Active));
+    let seen = bench.put(Command::Observe(seen), at(102)).await;
     bench.list(&all, at(200)).await.unwrap();
+    seen.await.unwrap().unwrap();
+    assert!(matches!(answer.await.unwrap(), Err(Refused::NothingHeld(_))));
     assert!(matches!(bench.writer.ask(confirm(), at(300)).await, Err(Refused::NothingHeld(_))));
     assert_eq!(bench.people(), [4_000, 0, 0]);
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn a_verdict_does_not_mean_whom_an_event_names_while_it_comes_into_force() {
+    let bench = Bench::over(Arc::new(Memory::default()), policy()).await;
+    let all = many(4_000);
+    bench.list(&all, at(0)).await.unwrap();
+    bench.list(&all[2_500..], at(100)).await.unwrap_err();
+    let confirm = Command::Judge { source: "hr".into(), listing: None, verdict: Verdict::Confirm, actor: "ops".into() };
+    let answer = bench.put(confirm, at(101)).await;
+    let seen = Observation::Change { person: all[2_400].clone(), at: None, event_id: None };
+    bench.observe(seen, at(102)).await.unwrap();
+    assert_eq!(answer.await.unwrap().unwrap().persons.len(), 2_499);
+    assert_eq!((bench.status("p2400"), bench.people()), (Some(Status::Active), [1_501, 0, 2_499]));
     bench.folds_agree().await;
 }
 

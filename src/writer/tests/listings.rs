@@ -3,7 +3,8 @@
 mod meanwhile;
 
 use super::*;
-use crate::domain::command::Verdict;
+use crate::domain::command::{Answer, Verdict};
+use crate::domain::event::Event;
 use crate::domain::person::PersonId;
 
 pub(super) fn id(key: &str) -> PersonId {
@@ -21,6 +22,11 @@ pub(super) fn in_group(key: &str, group: &str) -> Person {
 impl Bench {
     pub(super) async fn observe(&self, observation: Observation, now: Now) -> Result<Done, Refused> {
         self.writer.ask(Command::Observe(observation), now).await
+    }
+
+    /// Asks behind what was asked before, without waiting: the writer takes both in at once.
+    pub(super) async fn put(&self, command: Command, now: Now) -> Answer {
+        self.writer.put(command, now).await.unwrap()
     }
 
     pub(super) async fn page(&self, listing: u64, people: &[Person], now: Now) -> Result<Done, Refused> {
@@ -118,16 +124,28 @@ async fn a_listing_in_pieces_comes_into_force_step_by_step() {
     let first = bench.swept(2, None, true, at(10)).await.unwrap();
     assert_eq!(first.persons, [id("p000")], "who is missing is looked up first");
     assert_eq!(bench.status("p000"), Some(Status::Active));
-    let mut steps = 0;
-    while bench.swept(2, None, false, at(10)).await.unwrap().more {
-        steps += 1;
-    }
-    assert_eq!(steps, 2, "2,500 records in steps of 1,000");
+    assert!(bench.swept(2, None, false, at(10)).await.unwrap().more, "2,500 records in steps of 1,000");
+    let moved = |bench: &Bench| {
+        let state = bench.published.snapshot();
+        state.fold.people.iter().filter(|known| known.person.email.as_ref().unwrap().contains("new")).count()
+    };
+    assert!((1_000..2_499).contains(&moved(&bench)), "others get their turn: {}", moved(&bench));
+    while bench.swept(2, None, false, at(10)).await.unwrap().more {}
+    assert_eq!(moved(&bench), 2_499);
+    let events = bench.log.read(0, 20_000).await.unwrap();
+    let place = |is_it: &dyn Fn(&Event) -> bool| events.iter().rposition(|recorded| is_it(&recorded.new.event));
+    let accepted = place(&|event| matches!(event, Event::ListingAccepted { left_out, .. } if left_out.people == 1));
+    let gone = place(&|event| matches!(event, Event::Person(person) if person.status == Status::Departed));
+    let synced = place(&|event| matches!(event, Event::Synced { left_out, .. } if left_out.is_nothing()));
+    assert!(accepted < gone && gone < synced, "{accepted:?} {gone:?} {synced:?}");
+    assert_eq!(bench.published.snapshot().fold.feeds["hr"].left_out_for_good().unwrap().1.people, 1, "counted once");
     assert_eq!(bench.status("p000"), Some(Status::Departed));
     assert!(bench.published.load().fold.people.iter().all(|known| {
         known.person.status == Status::Departed || known.person.email.as_ref().unwrap().ends_with("@new.example")
     }));
-    assert!(matches!(bench.swept(2, None, false, at(11)).await, Err(Refused::Void { .. })), "it is over");
+    assert!(!bench.swept(2, None, false, at(11)).await.unwrap().more, "whoever asks once more hears that it is over");
+    let late = bench.page(2, &next[..1], at(12)).await;
+    assert!(matches!(late, Err(Refused::Void { .. })), "and nothing comes behind it: {late:?}");
     bench.folds_agree().await;
 }
 
