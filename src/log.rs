@@ -124,3 +124,26 @@ pub trait Log: Send + Sync + 'static {
     /// [`LogError::Io`].
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), LogError>;
 }
+
+/// Small values by name, durable when acknowledged, beside the log and no part of it: the installation's secret, the last
+/// good configuration, keys of issuers, checkpoints of time. Implementations: [`embedded`] and [`memory`].
+#[async_trait]
+pub trait KeyValues: std::fmt::Debug + Send + Sync + 'static {
+    /// What is kept under `key`.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] or [`LogError::Unusable`] if it could not be read; never because nothing is there.
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, LogError>;
+
+    /// Keeps `value` under `key`, in place of what was there. Returns when it is durable.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] if that is not certain; what was there before then still stands.
+    async fn put(&self, key: &str, value: Vec<u8>) -> Result<(), LogError>;
+
+    /// Keeps `value` under `key` unless something is there already; returns what stands, durably.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] if that is not certain.
+    async fn get_or_put(&self, key: &str, value: Vec<u8>) -> Result<Vec<u8>, LogError>;
+}

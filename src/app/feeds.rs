@@ -15,7 +15,7 @@ use crate::audit::sink::Recorder;
 use crate::domain::command::{Command, WriterHandle};
 use crate::domain::source::SourceErrorKind;
 use crate::jose::keys::{FreshKeys, KeyRings};
-use crate::log::embedded::KeyValueStore;
+use crate::log::KeyValues;
 use crate::state::{Published, StoreState};
 use crate::telemetry::health::Readiness;
 use crate::telemetry::metrics::Metrics;
@@ -46,9 +46,9 @@ pub async fn signing_keys(mut rings: watch::Receiver<KeyRings>, clock: Arc<Clock
 }
 
 /// Keeps every new key set for the next start.
-pub async fn keep_keys(mut fresh: mpsc::Receiver<FreshKeys>, key_values: KeyValueStore) {
+pub async fn keep_keys(mut fresh: mpsc::Receiver<FreshKeys>, key_values: Arc<dyn KeyValues>) {
     while let Some(keys) = fresh.recv().await {
-        if let Err(error) = store::keep_keys(&key_values, &keys).await {
+        if let Err(error) = store::keep_keys(key_values.as_ref(), &keys).await {
             tracing::warn!(issuer.name = %keys.issuer, error = %error, "signing keys were not kept for a restart");
         }
     }
@@ -105,7 +105,7 @@ pub async fn alarms(alarms: Arc<Alarms>, (published, metrics): (Arc<Published>, 
 }
 
 /// Every second: compares the clocks, ends what expired, lets the audit trail know the time.
-pub async fn time(clock: Arc<Clock>, writer: WriterHandle, recorder: Recorder, key_values: KeyValueStore) {
+pub async fn time(clock: Arc<Clock>, writer: WriterHandle, recorder: Recorder, key_values: Arc<dyn KeyValues>) {
     let mut timer = interval(COMPARE);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ticks = 0_u32;
@@ -119,7 +119,7 @@ pub async fn time(clock: Arc<Clock>, writer: WriterHandle, recorder: Recorder, k
         }
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(KEEP_CLOCK)
-            && let Err(error) = store::keep_clock(&key_values, now.steady).await
+            && let Err(error) = store::keep_clock(key_values.as_ref(), now.steady).await
         {
             tracing::warn!(error = %error, "the time was not kept");
         }

@@ -23,7 +23,7 @@ use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
 use crate::jose::fetch::Fetcher;
 use crate::jose::keys::{FreshKeys, KeyRings, origin};
-use crate::log::embedded::KeyValueStore;
+use crate::log::KeyValues;
 use crate::state::Published;
 use crate::telemetry::metrics::Metrics;
 
@@ -59,7 +59,7 @@ pub struct Reloader {
     /// Settings in force; tells whoever reads source files.
     pub settings: watch::Sender<Settings>,
     /// What is kept beside the log.
-    pub key_values: KeyValueStore,
+    pub key_values: Arc<dyn KeyValues>,
     /// Audit.
     pub recorder: Recorder,
     /// Metrics.
@@ -79,7 +79,7 @@ pub async fn rings(
     before: &KeyRings,
     fetcher: &Fetcher,
     fresh: &mpsc::Sender<FreshKeys>,
-    key_values: &KeyValueStore,
+    key_values: &dyn KeyValues,
 ) -> Result<KeyRings, crate::log::LogError> {
     let mut kept = BTreeMap::new();
     for issuer in &policy.issuers {
@@ -157,7 +157,7 @@ impl Reloader {
         configuration.settings = settings.clone();
         let policy = store::policy(&configuration, &self.published.load().fold);
         let before = self.rings.borrow().clone();
-        let rings = rings(&policy, &before, &self.fetcher, &self.fresh, &self.key_values)
+        let rings = rings(&policy, &before, &self.fetcher, &self.fresh, self.key_values.as_ref())
             .await
             .map_err(|error| error.to_string())?;
         let counters = Arc::clone(&self.cache);
@@ -175,7 +175,7 @@ impl Reloader {
         self.record("allow", format!("configuration {} in force", policy.hash)).await;
         // It is in force; what is missing is the log's note of it, and the copy for a restart.
         noted.map_err(|refused| refused.to_string())?;
-        store::keep_configuration(&self.key_values, inputs).await.map_err(|error| error.to_string())?;
+        store::keep_configuration(self.key_values.as_ref(), inputs).await.map_err(|error| error.to_string())?;
         self.metrics.reloaded(Some(now.wall));
         Ok(())
     }

@@ -176,14 +176,14 @@ async fn spawn_all(
     let (readiness, rings, settings) = (parts.readiness.clone(), parts.rings.clone(), parts.settings.clone());
     let metrics = Arc::clone(&handler.metrics);
     let (writer, clock, key_values) =
-        (reloader.writer.clone(), Arc::clone(&handler.clock), reloader.key_values.clone());
+        (reloader.writer.clone(), Arc::clone(&handler.clock), Arc::clone(&reloader.key_values));
     let stop = core.stop_token();
     let running = parts.writer_loop.run(parts.envelopes, stop.clone().cancelled_owned());
     core.spawn("writer", work, async move {
         running.await;
         if stop.is_cancelled() { Ok(()) } else { Err("it ended on its own".to_owned()) }
     });
-    let time = feeds::time(Arc::clone(&clock), writer.clone(), handler.recorder.clone(), key_values.clone());
+    let time = feeds::time(Arc::clone(&clock), writer.clone(), handler.recorder.clone(), Arc::clone(&key_values));
     core.spawn_until_stop("clock", work, time);
     let watched = (Arc::clone(&handler.published), Arc::clone(&metrics));
     core.spawn_until_stop("alarms", work, feeds::alarms(parts.alarms, watched, Arc::clone(&clock)));
@@ -207,7 +207,7 @@ async fn spawn_all(
     let watcher = Watcher::new(parts.paths, parts.in_force.as_ref(), POLL);
     metrics.reloaded(parts.in_force.as_ref().map(|_| clock.now().wall));
     if let Some(inputs) = &parts.in_force
-        && let Err(error) = super::store::keep_configuration(&reloader.key_values, inputs).await
+        && let Err(error) = super::store::keep_configuration(reloader.key_values.as_ref(), inputs).await
     {
         tracing::error!(error = %error, "the configuration was not kept for a restart");
     }

@@ -86,7 +86,7 @@ async fn choose(start: &Start) -> Result<(Chosen, Embedded), StartError> {
                 return Err(StartError::Configuration(invalid));
             }
             let log = open_log(path).await?;
-            match store::last_good(&log.key_values(), &start.environment).await? {
+            match store::last_good(log.key_values().as_ref(), &start.environment).await? {
                 Some((inputs, configuration)) => Ok((Chosen { inputs, configuration, instead_of: Some(invalid) }, log)),
                 None => Err(StartError::Configuration(invalid)),
             }
@@ -149,10 +149,10 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let key_values = log.key_values();
     let log = Arc::new(log);
 
-    let keyer = store::keyer(&key_values).await?;
+    let keyer = store::keyer(key_values.as_ref()).await?;
     let start_from = replay(log.as_ref(), keyer.clone()).await?;
     let policy = store::policy(&configuration, &start_from.fold);
-    let floor = store::clock(&key_values).await?.max(Some(start_from.fold.witnessed));
+    let floor = store::clock(key_values.as_ref()).await?.max(Some(start_from.fold.witnessed));
     let clock = Clock::start(floor);
     let (recorder, audit) = open_audit(&settings, &clock)?;
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::File(error.to_string()))?);
@@ -160,7 +160,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
 
     let fetcher = Fetcher::new();
     let (fresh, fresh_keys) = mpsc::channel(64);
-    let rings = reload::rings(&policy, &KeyRings::default(), &fetcher, &fresh, &key_values).await?;
+    let rings = reload::rings(&policy, &KeyRings::default(), &fetcher, &fresh, key_values.as_ref()).await?;
     let cache = Arc::new(CacheCounters::default());
     let seen = Arc::<SeenIdentifiers>::default();
     let authenticator = Authenticator::new(Arc::clone(&policy), keyer.clone(), rings.clone(), Arc::clone(&cache));

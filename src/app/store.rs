@@ -9,8 +9,7 @@ use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::jose::keys::FreshKeys;
-use crate::log::LogError;
-use crate::log::embedded::KeyValueStore;
+use crate::log::{KeyValues, LogError};
 use crate::state::fold::Fold;
 
 const SECRET: &str = "look-up secret";
@@ -21,7 +20,7 @@ const CLOCK: &str = "clock";
 ///
 /// # Errors
 /// [`LogError`] if it can be neither read nor kept.
-pub async fn keyer(key_values: &KeyValueStore) -> Result<Keyer, LogError> {
+pub async fn keyer(key_values: &dyn KeyValues) -> Result<Keyer, LogError> {
     let io = |cause: &str| LogError::Io { step: "draw the look-up secret", cause: cause.to_owned() };
     let kept = match key_values.get(SECRET).await? {
         Some(kept) => kept,
@@ -29,7 +28,7 @@ pub async fn keyer(key_values: &KeyValueStore) -> Result<Keyer, LogError> {
             // Only now: the first random bytes of a process cost 30 ms, in which aws-lc tests the jitter of the clock.
             let mut fresh = [0_u8; 16];
             aws_lc_rs::rand::fill(&mut fresh).map_err(|_| io("no random bytes"))?;
-            key_values.get_or_put(SECRET, fresh).await?
+            key_values.get_or_put(SECRET, fresh.to_vec()).await?
         }
     };
     let secret = kept.as_slice().try_into().map_err(|_| io("what is kept has another length"))?;
@@ -40,7 +39,7 @@ pub async fn keyer(key_values: &KeyValueStore) -> Result<Keyer, LogError> {
 ///
 /// # Errors
 /// [`LogError`].
-pub async fn clock(key_values: &KeyValueStore) -> Result<Option<Timestamp>, LogError> {
+pub async fn clock(key_values: &dyn KeyValues) -> Result<Option<Timestamp>, LogError> {
     let kept = key_values.get(CLOCK).await?;
     let millis = kept.and_then(|bytes| bytes.as_slice().try_into().ok()).map(i64::from_le_bytes);
     Ok(millis.map(Timestamp::from_millis))
@@ -50,15 +49,15 @@ pub async fn clock(key_values: &KeyValueStore) -> Result<Option<Timestamp>, LogE
 ///
 /// # Errors
 /// [`LogError`].
-pub async fn keep_clock(key_values: &KeyValueStore, steady: Timestamp) -> Result<(), LogError> {
-    key_values.put(CLOCK, steady.as_millis().to_le_bytes()).await
+pub async fn keep_clock(key_values: &dyn KeyValues, steady: Timestamp) -> Result<(), LogError> {
+    key_values.put(CLOCK, steady.as_millis().to_le_bytes().to_vec()).await
 }
 
 /// Keeps a configuration that came into force, for a start at which the files are bad.
 ///
 /// # Errors
 /// [`LogError`].
-pub async fn keep_configuration(key_values: &KeyValueStore, inputs: &Inputs) -> Result<(), LogError> {
+pub async fn keep_configuration(key_values: &dyn KeyValues, inputs: &Inputs) -> Result<(), LogError> {
     key_values.put(LAST_GOOD, inputs.to_bytes()).await
 }
 
@@ -67,7 +66,7 @@ pub async fn keep_configuration(key_values: &KeyValueStore, inputs: &Inputs) -> 
 /// # Errors
 /// [`LogError`].
 pub async fn last_good(
-    key_values: &KeyValueStore,
+    key_values: &dyn KeyValues,
     environment: &BTreeMap<String, String>,
 ) -> Result<Option<(Inputs, Configuration)>, LogError> {
     let Some(bytes) = key_values.get(LAST_GOOD).await? else { return Ok(None) };
@@ -83,7 +82,7 @@ fn keys_entry(issuer: &str, origin: &str) -> String {
 ///
 /// # Errors
 /// [`LogError`].
-pub async fn keep_keys(key_values: &KeyValueStore, fresh: &FreshKeys) -> Result<(), LogError> {
+pub async fn keep_keys(key_values: &dyn KeyValues, fresh: &FreshKeys) -> Result<(), LogError> {
     key_values.put(&keys_entry(&fresh.issuer, &fresh.origin), fresh.document.to_vec()).await
 }
 
@@ -91,7 +90,7 @@ pub async fn keep_keys(key_values: &KeyValueStore, fresh: &FreshKeys) -> Result<
 ///
 /// # Errors
 /// [`LogError`].
-pub async fn kept_keys(key_values: &KeyValueStore, issuer: &str, origin: &str) -> Result<Option<Vec<u8>>, LogError> {
+pub async fn kept_keys(key_values: &dyn KeyValues, issuer: &str, origin: &str) -> Result<Option<Vec<u8>>, LogError> {
     key_values.get(&keys_entry(issuer, origin)).await
 }
 

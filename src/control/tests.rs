@@ -32,10 +32,10 @@ use super::views::{
 const TOKEN: &str = "sealed-in-the-safe";
 
 #[derive(Default)]
-struct KeyValueStore(Mutex<Vec<Call>>, AtomicUsize);
+struct Calls(Mutex<Vec<Call>>, AtomicUsize);
 
 #[async_trait]
-impl CallAudit for KeyValueStore {
+impl CallAudit for Calls {
     fn bootstrap_used(&self) {
         self.1.fetch_add(1, Ordering::Relaxed);
     }
@@ -130,7 +130,7 @@ impl Views for Known {
 }
 
 /// A service whose writer answers everything with `answer`, and what the writer was asked.
-fn operator(answer: Result<Done, Refused>) -> (Operator, Arc<KeyValueStore>, Arc<Mutex<Vec<String>>>) {
+fn operator(answer: Result<Done, Refused>) -> (Operator, Arc<Calls>, Arc<Mutex<Vec<String>>>) {
     let (writer, mut envelopes) = WriterHandle::new();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let seen = asked.clone();
@@ -144,7 +144,7 @@ fn operator(answer: Result<Done, Refused>) -> (Operator, Arc<KeyValueStore>, Arc
         }
     });
     drop(thread);
-    let notes = Arc::new(KeyValueStore::default());
+    let notes = Arc::new(Calls::default());
     (Operator::new(writer, Arc::new(Known), notes.clone()), notes, asked)
 }
 
@@ -168,7 +168,7 @@ fn hash_of(token: &str) -> String {
 }
 
 /// What becomes of a call of `path` with these `authorization` headers.
-async fn called(path: &str, shown: &[&str], bootstrap: bool, notes: &Arc<KeyValueStore>) -> Code {
+async fn called(path: &str, shown: &[&str], bootstrap: bool, notes: &Arc<Calls>) -> Code {
     let hash = format!("{}\n", hash_of(TOKEN));
     let guard = CallGuard::new(bootstrap.then(|| Bootstrap::from_hex(&hash).unwrap()), notes.clone());
     let inner = tower::service_fn(|request: http::Request<()>| async move {
@@ -232,7 +232,7 @@ async fn the_matrix_of_callers_and_methods_is_golden() {
         let right = needed(path).map_or("-", super::rights::Right::word);
         writeln!(found, "{path} {right}").unwrap();
         for (name, shown, bootstrap) in &callers {
-            let notes = Arc::new(KeyValueStore::default());
+            let notes = Arc::new(Calls::default());
             let code = called(path, shown, *bootstrap, &notes).await;
             let calls = notes.0.lock().unwrap();
             let alarm = if calls.iter().any(|call| call.alarm) { " (alarmed)" } else { "" };
@@ -258,7 +258,7 @@ fn a_hash_is_64_hex_digits() {
 
 #[tokio::test]
 async fn each_use_of_the_bootstrap_token_counts_and_no_guess_does() {
-    let notes = Arc::new(KeyValueStore::default());
+    let notes = Arc::new(Calls::default());
     let good = format!("Bearer {TOKEN}");
     for path in ["/offboard.v1.Control/Status", "/offboard.v1.Control/NoSuchMethod"] {
         called(path, &[&good], true, &notes).await;

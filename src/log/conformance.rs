@@ -2,7 +2,7 @@
 //!
 //! They panic where a log breaks a promise, as tests do. Each wants a log of its own that is empty.
 
-use super::{Log, LogError, Snapshot};
+use super::{KeyValues, Log, LogError, Snapshot};
 use crate::domain::event::{Epoch, Event, NewEvent};
 use crate::domain::guard::Removals;
 use crate::domain::time::Timestamp;
@@ -153,4 +153,15 @@ pub async fn a_snapshot_takes_the_place_of_the_one_before(log: &dyn Log) {
         assert!(log.snapshot().await.expect("snapshot") == Some(snapshot), "{length} bytes read back");
     }
     assert_eq!(all(log).await.len(), 4, "a snapshot takes nothing out of the log");
+}
+
+/// What every [`KeyValues`] must do; it is empty at first.
+pub async fn values_are_kept(values: &dyn KeyValues) {
+    assert_eq!(values.get("secret").await.expect("get"), None);
+    assert_eq!(values.get_or_put("secret", b"one".to_vec()).await.expect("get or put"), b"one");
+    assert_eq!(values.get_or_put("secret", b"two".to_vec()).await.expect("get or put"), b"one", "created once");
+    values.put("time", b"5".to_vec()).await.expect("put");
+    values.put("time", vec![]).await.expect("put");
+    assert_eq!(values.get("time").await.expect("get"), Some(vec![]), "empty is not absent");
+    assert_eq!(values.get("secret").await.expect("get"), Some(b"one".to_vec()));
 }

@@ -33,13 +33,13 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::key_value::KeyValueStore;
+use self::key_value::EmbeddedValues;
 
 use self::directory::{Directory, HighWater};
 use self::opened_directory::OpenedDirectory;
 use self::reader::{Question, Questions, Reader};
 use self::writer::{Head, Job, LogWriter};
-use super::{Log, LogError, Snapshot};
+use super::{KeyValues, Log, LogError, Snapshot};
 use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 
 /// Jobs that may wait for the writer: two groups. Whoever finds it full waits.
@@ -49,7 +49,7 @@ const QUESTIONS: usize = 64;
 /// Connections that read: one may be busy with a long page while the other answers short questions.
 const READERS: usize = 2;
 
-/// The log of one process. Dropping the last handle (this one and all [`KeyValueStore`]) writes what waits, closes the
+/// The log of one process. Dropping the last handle (this one and all that [`Embedded::key_values`] gave) writes what waits, closes the
 /// database and frees the lock.
 #[derive(Debug)]
 pub struct Embedded {
@@ -106,8 +106,8 @@ impl Embedded {
 
     /// Local facts beside the log.
     #[must_use]
-    pub fn key_values(&self) -> KeyValueStore {
-        KeyValueStore { threads: Arc::clone(&self.threads) }
+    pub fn key_values(&self) -> Arc<dyn KeyValues> {
+        Arc::new(EmbeddedValues { threads: Arc::clone(&self.threads) })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Log, LogError, Snapshot};
+use super::{KeyValues, Log, LogError, Snapshot};
 use crate::domain::event::{Epoch, Event, NewEvent, Position, Recorded};
 use crate::domain::time::Timestamp;
 
@@ -101,13 +101,38 @@ impl Log for Memory {
     }
 }
 
+/// Values in memory.
+#[derive(Debug, Default)]
+pub struct MemoryValues(Mutex<BTreeMap<String, Vec<u8>>>);
+
+#[async_trait]
+impl KeyValues for MemoryValues {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, LogError> {
+        Ok(held(&self.0).get(key).cloned())
+    }
+
+    async fn put(&self, key: &str, value: Vec<u8>) -> Result<(), LogError> {
+        held(&self.0).insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    async fn get_or_put(&self, key: &str, value: Vec<u8>) -> Result<Vec<u8>, LogError> {
+        Ok(held(&self.0).entry(key.to_owned()).or_insert(value).clone())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Memory;
+    use super::{Memory, MemoryValues};
     use crate::log::conformance;
 
     #[tokio::test]
     async fn it_keeps_every_promise_of_a_log() {
         conformance::suite(async || Memory::default()).await;
+    }
+
+    #[tokio::test]
+    async fn it_keeps_values_as_any_does() {
+        conformance::values_are_kept(&MemoryValues::default()).await;
     }
 }

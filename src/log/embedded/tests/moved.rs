@@ -10,8 +10,8 @@ async fn refuses(log: &Embedded, what: &str) {
     let errors = [
         log.standing().await.map(drop),
         log.append(head, batch(0..1)).await.map(drop),
-        log.key_values().put("key", "value").await,
-        log.key_values().get_or_put("other", "value").await.map(drop),
+        log.key_values().put("key", b"value".to_vec()).await,
+        log.key_values().get_or_put("other", b"value".to_vec()).await.map(drop),
         log.keep_snapshot(Snapshot { epoch: head, bytes: vec![1] }).await,
     ];
     for error in errors {
