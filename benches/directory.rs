@@ -126,7 +126,7 @@ async fn listing(orders: &mpsc::Sender<SourceRequest>, what: &str) {
 async fn measure(dir: &Path, people: usize) {
     let log = Arc::new(Embedded::open(dir).unwrap());
     let replayed = replay(log.as_ref(), Keyer::new([3; 16])).await.unwrap();
-    let (writer_loop, published) = Writer::new(log, replayed, Arc::new(corp::policy()), Box::new(Silent));
+    let (writer_loop, published) = Writer::new(log, replayed, Arc::new(corp::policy()), vec![Box::new(Silent)]);
     let (writer, envelopes) = WriterHandle::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(writer_loop.run(envelopes, std::future::pending()));

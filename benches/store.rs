@@ -147,7 +147,7 @@ fn decisions(published: Arc<Published>, stop: Arc<AtomicBool>) -> std::thread::J
 async fn commands(dir: &Path) {
     let log = Arc::new(Embedded::open(dir).unwrap());
     let fold = replay(log.as_ref(), keyer()).await.unwrap();
-    let (writer_loop, published) = Writer::new(log, fold, Arc::new(corp::policy()), Box::new(Silent));
+    let (writer_loop, published) = Writer::new(log, fold, Arc::new(corp::policy()), vec![Box::new(Silent)]);
     let (writer, envelopes) = WriterHandle::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(writer_loop.run(envelopes, std::future::pending()));

@@ -11,6 +11,7 @@ pub mod embedded;
 pub mod memory;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 
@@ -83,6 +84,9 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// [`LogError::Io`].
     async fn head(&self) -> Result<Epoch, LogError>;
+
+    /// Tells where it ends, each time that it has grown, whoever appended.
+    fn heads(&self) -> watch::Receiver<Epoch>;
 
     /// Whether the log is still where it was opened, so that what it takes is there after a restart.
     ///

@@ -7,6 +7,7 @@ mod access;
 mod clock;
 mod configured;
 mod directory;
+mod follower;
 mod identifiers;
 mod operator;
 mod plan;
@@ -20,33 +21,24 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc;
 
 use crate::domain::command::{Command, Done, Envelope, ListingId, Refused};
-use crate::domain::event::{NewEvent, Position, Recorded};
-use crate::domain::key::Keyer;
+use crate::domain::event::{Epoch, NewEvent, Recorded};
 use crate::domain::policy::Policy;
 use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
-use crate::log::{Log, LogError, Snapshot};
-use crate::state::fold::Fold;
-use crate::state::rules::Rules;
-use crate::state::{Published, State, snapshot};
-use listing::Effect;
-use listing::Listings;
+use crate::log::{Log, LogError};
+use crate::state::{Published, State};
+use follower::Follower;
+use listing::{Effect, Listings};
 use plan::{Outcome, Plan};
 use volatile::Volatile;
 
+pub use follower::{Replayed, replay};
+
 /// Commands that are committed together at most: bounds how long the first of them waits for the last.
 const BATCH: usize = 1024;
-/// Events that are read at once.
-const PAGE: usize = 4096;
-/// Pages that are read before they are wanted, at a start.
-const AHEAD: usize = 3;
-/// Events after which a new snapshot is kept, so that a start reads few. Where there is more to write down than that, half
-/// of it: each snapshot writes all.
-const SNAPSHOT_EVERY: u64 = 100_000;
 
 /// Is told of every event once it is enforced here: for audit records and metrics.
 pub trait EventObserver: Send + Sync + 'static {
@@ -60,18 +52,13 @@ pub trait EventObserver: Send + Sync + 'static {
 /// Writes. There is one in a process.
 pub struct Writer<L> {
     log: Arc<L>,
+    follower: Follower<L>,
     published: Arc<Published>,
-    fold: Fold,
-    rules: Arc<Rules>,
-    witness: Box<dyn EventObserver>,
     listings: Listings,
     /// The time that the last command brought: what comes into force in steps goes by it.
     latest: Now,
     /// What is enforced from memory while the store is gone.
     volatile: Option<Volatile>,
-    /// The newest snapshot stands here.
-    kept: u64,
-    snapshot_at: u64,
 }
 
 /// What a command came to.
@@ -85,97 +72,19 @@ struct Answer {
 /// The events of a batch, what becomes of listings with them, and what each command came to.
 type Planned = (Vec<NewEvent>, Vec<Effect>, Vec<Result<Answer, Refused>>);
 
-/// What a start makes of the log.
-#[derive(Clone, Debug)]
-pub struct Replayed {
-    /// The whole of it.
-    pub fold: Fold,
-    /// Up to where a snapshot holds it; 0 without one.
-    pub kept: Position,
-}
-
-/// Folds the whole log: from its snapshot, where there is a readable one, else from its beginning.
-///
-/// # Errors
-/// [`LogError`] if the log cannot be read.
-pub async fn replay<L: Log>(log: &L, keyer: Keyer) -> Result<Replayed, LogError> {
-    let head = log.head().await?;
-    let snapshot = log.snapshot().await?.and_then(|kept| match snapshot::read(&kept.bytes, keyer.clone()) {
-        Ok(fold) if fold.epoch <= head => Some(fold),
-        Ok(_) => None,
-        Err(error) => {
-            tracing::warn!(error = %error, "the snapshot is not used: the log is read from its beginning");
-            None
-        }
-    });
-    let mut fold = snapshot.unwrap_or_else(|| Fold::empty(keyer, head.generation));
-    let kept = fold.epoch.position;
-    fold.epoch.generation = head.generation;
-    read_ahead(log, &mut fold, head.position).await?;
-    read_on(log, &mut fold, |_| {}).await?;
-    Ok(Replayed { fold, kept })
-}
-
-/// Folds what the log holds up to `head`. The next pages are read while one is folded: most of the time is theirs.
-async fn read_ahead<L: Log>(log: &L, fold: &mut Fold, head: Position) -> Result<(), LogError> {
-    let firsts = (fold.epoch.position..head).step_by(PAGE);
-    let mut pages = pin!(stream::iter(firsts).map(|after| log.read(after, PAGE)).buffered(AHEAD));
-    while let Some(page) = pages.next().await {
-        page?.iter().for_each(|recorded| fold.apply(recorded));
-    }
-    Ok(())
-}
-
-/// Folds what the log holds behind the fold.
-async fn read_on<L: Log>(log: &L, fold: &mut Fold, mut seen: impl FnMut(&Recorded)) -> Result<(), LogError> {
-    loop {
-        let page = log.read(fold.epoch.position, PAGE).await?;
-        for recorded in &page {
-            fold.apply(recorded);
-            seen(recorded);
-        }
-        if page.len() < PAGE {
-            return Ok(());
-        }
-    }
-}
-
-/// Names compare by the rules of the configuration in force, as tokens do, whatever another one wrote into the log: that
-/// counts for sources which are configured no more.
-fn compare_as_configured(fold: &mut Fold, policy: &Policy) {
-    let sources = policy.sources.iter().map(|source| (source.name.as_str(), Some(source.directory)));
-    fold.people.compare_by(&fold.keyer, sources);
-}
-
 impl<L: Log> Writer<L> {
     /// A writer that goes on from what was replayed, and the state that it publishes.
     #[must_use]
     pub fn new(
         log: Arc<L>,
-        Replayed { fold, kept }: Replayed,
+        replayed: Replayed,
         policy: Arc<Policy>,
-        witness: Box<dyn EventObserver>,
+        observers: Vec<Box<dyn EventObserver>>,
     ) -> (Self, Arc<Published>) {
-        let mut fold = fold;
-        compare_as_configured(&mut fold, &policy);
-        let rules = Arc::new(Rules::new(policy, 1, &fold.keyer));
-        let published = Published::new(State { fold: fold.clone(), rules: Arc::clone(&rules) });
-        // Counted from the snapshot, not from here: whoever is killed again and again keeps one all the same.
-        let snapshot_at = kept + SNAPSHOT_EVERY;
-        let (listings, volatile, latest) = (Listings::default(), None, Now::at(fold.witnessed));
-        let writer = Self {
-            log,
-            published: Arc::clone(&published),
-            fold,
-            rules,
-            witness,
-            listings,
-            latest,
-            volatile,
-            kept,
-            snapshot_at,
-        };
-        (writer, published)
+        let latest = Now::at(replayed.fold.witnessed);
+        let (follower, published) = Follower::new(Arc::clone(&log), replayed, policy, observers);
+        let (listings, volatile) = (Listings::default(), None);
+        (Self { log, follower, published: Arc::clone(&published), listings, latest, volatile }, published)
     }
 
     /// Works until every handle is gone, or until `stop`, when it answers what waits and takes no more; then keeps
@@ -185,14 +94,22 @@ impl<L: Log> Writer<L> {
         let (mut batch, mut stopping) = (Vec::new(), false);
         // Nobody waits for a snapshot: it is written beside what comes next.
         let mut keeping: Option<BoxFuture<'static, ()>> = None;
+        let mut heads = self.log.heads();
+        // What came since it was replayed counts too.
+        heads.mark_changed();
         loop {
             tokio::select! {
                 biased;
                 () = async { if let Some(keeping) = &mut keeping { keeping.await } }, if keeping.is_some() => keeping = None,
-                received = envelopes.recv_many(&mut batch, BATCH) => if received == 0 { break },
                 () = &mut stop, if !stopping => {
                     stopping = true;
                     envelopes.close();
+                }
+                received = envelopes.recv_many(&mut batch, BATCH) => if received == 0 { break },
+                Ok(()) = heads.changed() => {
+                    let head = *heads.borrow_and_update();
+                    self.follow(head).await;
+                    continue;
                 }
                 // Others get their turn first.
                 () = tokio::task::yield_now(), if self.is_draining() => {}
@@ -201,15 +118,15 @@ impl<L: Log> Writer<L> {
                 self.settle(std::mem::take(&mut batch)).await;
             }
             self.drain().await;
-            if self.fold.epoch.position >= self.snapshot_at && keeping.is_none() {
-                keeping = Some(self.keep_snapshot());
+            if self.follower.is_snapshot_due() && keeping.is_none() {
+                keeping = Some(self.follower.keep_snapshot());
             }
         }
         if let Some(keeping) = keeping {
             keeping.await;
         }
-        if self.fold.epoch.position > self.kept {
-            self.keep_snapshot().await;
+        if self.follower.is_snapshot_old() {
+            self.follower.keep_snapshot().await;
         }
     }
 
@@ -231,7 +148,7 @@ impl<L: Log> Writer<L> {
                 Ok(Answer { waits: Some(waits), .. }) => self.listings.wait(&waits, letter.reply),
                 // Whoever asked may have gone: what they asked for is true all the same.
                 answer => {
-                    let answer = answer.map(|answer| Done { epoch: self.fold.epoch, ..answer.done });
+                    let answer = answer.map(|answer| Done { epoch: self.follower.fold.epoch, ..answer.done });
                     let _ = letter.reply.send(answer);
                 }
             }
@@ -245,7 +162,7 @@ impl<L: Log> Writer<L> {
             Err(error) => Err(error),
         };
         outcome.or_else(|error| {
-            self.witness.store_failed();
+            self.follower.store_failed();
             match error {
                 LogError::Moved { .. } => Ok(self.answer_without_log(batch, &error)),
                 error => {
@@ -272,15 +189,15 @@ impl<L: Log> Writer<L> {
             }
             let own =
                 if planted(Fault::FoldsItsOwn) || planted(Fault::StoreUnseen) { events.clone() } else { Vec::new() };
-            match self.log.append(self.fold.epoch, events).await {
+            match self.log.append(self.follower.fold.epoch, events).await {
                 Err(LogError::Conflict { head }) if planted(Fault::FoldsItsOwn) => {
                     self.log.append(head, own.clone()).await?;
                     self.fold_unread(own);
                     return Ok(outcomes);
                 }
-                Ok(_) => {
+                Ok(head) => {
                     self.listings.carry_out(effects);
-                    self.catch_up().await?;
+                    self.catch_up_to(head).await?;
                     return Ok(outcomes);
                 }
                 // Planned again, with what somebody else appended.
@@ -301,7 +218,7 @@ impl<L: Log> Writer<L> {
         for letter in batch {
             let before = plan.len();
             let outcome = self.plan_one(&mut plan, letter).await?;
-            let position = if plan.len() > before { self.fold.epoch.position + 1 + before as u64 } else { 0 };
+            let position = if plan.len() > before { self.follower.fold.epoch.position + 1 + before as u64 } else { 0 };
             let answer = |Outcome { persons, more, waits }| Answer {
                 done: Done { position, persons, more, ..Done::default() },
                 waits,
@@ -317,7 +234,7 @@ impl<L: Log> Writer<L> {
     }
 
     fn new_plan(&self) -> Plan {
-        Plan::new(State { fold: self.fold.clone(), rules: Arc::clone(&self.rules) })
+        Plan::new(State { fold: self.follower.fold.clone(), rules: Arc::clone(&self.follower.rules) })
     }
 
     async fn plan_one(&self, plan: &mut Plan, letter: &Envelope) -> Result<Result<Outcome, Refused>, LogError> {
@@ -357,32 +274,45 @@ impl<L: Log> Writer<L> {
         })
     }
 
-    /// Folds what the log holds by now, and puts it in force.
+    /// Takes in what the log holds by now, and puts it in force.
     async fn catch_up(&mut self) -> Result<(), LogError> {
-        let mut seen = Vec::new();
-        let read = read_on(self.log.as_ref(), &mut self.fold, |recorded| seen.push(recorded.clone())).await;
-        compare_as_configured(&mut self.fold, &self.rules.policy);
+        let (read, result) = self.follower.read().await;
         self.publish();
-        for recorded in &seen {
-            self.witness.enforced(recorded);
+        self.follower.tell(&read);
+        result
+    }
+
+    /// The same, where it is known how far the log goes: nothing is acknowledged that was not read back.
+    async fn catch_up_to(&mut self, head: Epoch) -> Result<(), LogError> {
+        self.catch_up().await?;
+        let read = self.follower.fold.epoch.position;
+        if read < head.position {
+            let cause = format!("it ends at {read}, and {} was appended", head.position);
+            return Err(LogError::Io { step: "read the log", cause });
         }
-        read
+        Ok(())
+    }
+
+    /// Somebody else appended something.
+    async fn follow(&mut self, head: Epoch) {
+        if head.position > self.follower.fold.epoch.position
+            && let Err(error) = self.catch_up().await
+        {
+            tracing::error!(error = %error, "what the log holds could not be taken in; it is tried again");
+        }
     }
 
     /// What a writer must never do: takes events in that nobody has read from the log. Only faults call it.
     fn fold_unread(&mut self, events: Vec<NewEvent>) {
-        for new in events {
-            self.fold.apply(&Recorded { position: self.fold.epoch.position + 1, new });
-        }
+        self.follower.fold_unread(events);
         self.publish();
     }
 
     fn install(&mut self, policy: &Arc<Policy>) {
-        compare_as_configured(&mut self.fold, policy);
+        self.follower.install(policy);
         if let Some(volatile) = &mut self.volatile {
-            compare_as_configured(&mut volatile.fold, policy);
+            follower::compare_as_configured(&mut volatile.fold, policy);
         }
-        self.rules = Arc::new(Rules::new(Arc::clone(policy), self.rules.generation + 1, &self.fold.keyer));
         self.publish();
     }
 
@@ -390,27 +320,6 @@ impl<L: Log> Writer<L> {
         if planted(Fault::AcknowledgedUnenforced) {
             return;
         }
-        let fold = self.volatile.as_ref().map_or(&self.fold, |volatile| &volatile.fold);
-        self.published.publish(State { fold: fold.clone(), rules: Arc::clone(&self.rules) });
-    }
-
-    /// Begins to keep a snapshot of what is enforced now.
-    fn keep_snapshot(&mut self) -> BoxFuture<'static, ()> {
-        let (fold, log) = (self.fold.clone(), Arc::clone(&self.log));
-        let size = (fold.revocations.len() + fold.people.len()) as u64;
-        (self.kept, self.snapshot_at) = (fold.epoch.position, fold.epoch.position + SNAPSHOT_EVERY.max(size / 2));
-        Box::pin(async move {
-            let failed = |cause: String| LogError::Io { step: "write a snapshot", cause };
-            let epoch = fold.epoch;
-            let written = tokio::task::spawn_blocking(move || snapshot::write(&fold)).await;
-            let kept = match written.map_err(|error| failed(error.to_string())) {
-                Ok(Ok(bytes)) => log.keep_snapshot(Snapshot { epoch, bytes }).await,
-                Ok(Err(error)) => Err(failed(error.to_string())),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = kept {
-                tracing::warn!(error = %error, "no snapshot was kept: the next start reads more of the log");
-            }
-        })
+        self.follower.publish(self.volatile.as_ref().map(|volatile| &volatile.fold));
     }
 }

@@ -169,7 +169,8 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
 
     let alarms = Arc::<Alarms>::default();
     let (forwarder, enforced) = EventForwarder::new(Arc::clone(&clock), Arc::clone(&metrics), Arc::clone(&alarms));
-    let (writer_loop, published) = Writer::new(Arc::clone(&log), start_from, Arc::clone(&policy), Box::new(forwarder));
+    let (writer_loop, published) =
+        Writer::new(Arc::clone(&log), start_from, Arc::clone(&policy), vec![Box::new(forwarder)]);
     let head = published.load().fold.epoch.position;
     let audit_follower = AuditFollower {
         log: Arc::clone(&log),

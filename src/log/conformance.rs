@@ -51,7 +51,7 @@ pub async fn events_are_read_in_the_order_they_were_appended(log: &dyn Log) {
     let start = log.head().await.expect("head");
     assert_eq!(start.position, 0, "a new log is empty");
     assert_eq!(log.append(start, vec![]).await.expect("append nothing"), start);
-    let mut head = start;
+    let (mut head, mut heads) = (start, log.heads());
     let mut expected = Vec::new();
     for batch in [1_u64..2, 2..6, 6..11] {
         let events: Vec<_> = batch.map(|number| event(number, None)).collect();
@@ -59,6 +59,7 @@ pub async fn events_are_read_in_the_order_they_were_appended(log: &dyn Log) {
         head = log.append(head, events).await.expect("append");
         assert_eq!(head, Epoch { position: expected.len() as u64, ..start });
         assert_eq!(log.head().await.expect("head"), head);
+        assert_eq!(*heads.borrow_and_update(), head, "whoever follows is told");
     }
     assert_eq!(all(log).await, expected);
 }

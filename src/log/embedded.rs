@@ -27,11 +27,11 @@ mod tests;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::key_value::EmbeddedValues;
 
@@ -82,7 +82,7 @@ impl Embedded {
         let head = schema::prepare(&directory, &mut connection)?;
         let seen = HighWater::open(&directory)?;
         seen.mark(head);
-        let head: Head = Arc::new(Mutex::new(head));
+        let head: Head = Arc::new(watch::Sender::new(head));
 
         let (questions, waiting) = mpsc::channel(QUESTIONS);
         let waiting: Questions = Arc::new(Mutex::new(waiting));
@@ -163,7 +163,11 @@ fn join(thread: JoinHandle<()>) {
 #[async_trait]
 impl Log for Embedded {
     async fn head(&self) -> Result<Epoch, LogError> {
-        Ok(*self.threads.head.lock().unwrap_or_else(PoisonError::into_inner))
+        Ok(*self.threads.head.borrow())
+    }
+
+    fn heads(&self) -> watch::Receiver<Epoch> {
+        self.threads.head.subscribe()
     }
 
     async fn standing(&self) -> Result<(), LogError> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use super::{KeyValues, Log, LogError, Snapshot};
 use crate::domain::event::{Epoch, Event, NewEvent, Position, Recorded};
@@ -16,6 +17,7 @@ pub struct Memory {
     events: Mutex<Vec<NewEvent>>,
     ids: Mutex<BTreeMap<String, Position>>,
     snapshot: Mutex<Option<Snapshot>>,
+    heads: watch::Sender<Epoch>,
     /// Appending fails, and nothing is appended.
     pub refuses: AtomicBool,
     /// The store is no longer where it was opened.
@@ -24,6 +26,8 @@ pub struct Memory {
     pub overtaken: AtomicBool,
     /// … which has just happened.
     conflicted: AtomicBool,
+    /// Reading leaves out the first event.
+    pub leaves_out: AtomicBool,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -43,6 +47,10 @@ impl Memory {
 impl Log for Memory {
     async fn head(&self) -> Result<Epoch, LogError> {
         Ok(Epoch { generation: 1, position: held(&self.events).len() as u64 })
+    }
+
+    fn heads(&self) -> watch::Receiver<Epoch> {
+        self.heads.subscribe()
     }
 
     async fn standing(&self) -> Result<(), LogError> {
@@ -77,14 +85,20 @@ impl Log for Memory {
         }
         held(&self.ids).append(&mut ids);
         events.extend(new);
-        Ok(Epoch { generation: 1, position: events.len() as u64 })
+        let head = Epoch { generation: 1, position: events.len() as u64 };
+        self.heads.send_replace(head);
+        Ok(head)
     }
 
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let behind = usize::try_from(after).unwrap_or(usize::MAX);
         let events = held(&self.events);
         let page = events.iter().skip(behind).take(limit).cloned();
-        Ok((after + 1..).zip(page).map(|(position, new)| Recorded { position, new }).collect())
+        let mut page: Vec<_> = (after + 1..).zip(page).map(|(position, new)| Recorded { position, new }).collect();
+        if self.leaves_out.load(Ordering::Acquire) && !page.is_empty() {
+            page.remove(0);
+        }
+        Ok(page)
     }
 
     async fn find(&self, id: &str) -> Result<Option<Position>, LogError> {

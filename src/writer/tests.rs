@@ -2,6 +2,7 @@
 
 mod backwards;
 mod conflict;
+mod followed;
 mod guard;
 mod listings;
 mod names;
@@ -18,7 +19,8 @@ use crate::corp::{ISSUER, at, configured, person, policy};
 use crate::decide::decide;
 use crate::domain::command::{Observation, RevokeRequest, WriterHandle};
 use crate::domain::credential::{CredentialKind, CredentialOutcome, Identity, LinkKeys, Principal, Verified};
-use crate::domain::key::{KeyKind, LinkKey, NameKey};
+use crate::domain::event::Position;
+use crate::domain::key::{KeyKind, Keyer, LinkKey, NameKey};
 use crate::domain::name::Compare;
 use crate::domain::person::{Person, Status};
 use crate::domain::reason::Reason;
@@ -27,6 +29,7 @@ use crate::domain::source::Link;
 use crate::domain::time::Now;
 use crate::log::memory::Memory;
 use crate::request::Request;
+use crate::state::snapshot;
 
 struct Silent;
 
@@ -98,7 +101,7 @@ impl Bench {
     async fn over(log: Arc<Memory>, policy: Policy) -> Self {
         let keyer = Keyer::new([1; 16]);
         let fold = replay(log.as_ref(), keyer.clone()).await.unwrap();
-        let (writer_loop, published) = Writer::new(Arc::clone(&log), fold, Arc::new(policy), Box::new(Silent));
+        let (writer_loop, published) = Writer::new(Arc::clone(&log), fold, Arc::new(policy), vec![Box::new(Silent)]);
         let (writer, envelopes) = WriterHandle::new();
         #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
         tokio::spawn(writer_loop.run(envelopes, std::future::pending()));

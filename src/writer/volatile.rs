@@ -163,12 +163,13 @@ fn is_told(fold: &Fold, event: &Event) -> bool {
 impl<L: Log> Writer<L> {
     /// Answers a batch that the log cannot take: what sources deny is in force, and nothing else.
     pub(super) fn answer_without_log(&mut self, batch: &[Envelope], error: &LogError) -> Vec<Result<Answer, Refused>> {
-        let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.fold.clone()));
+        let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.follower.fold.clone()));
         let (mut answers, mut taken) = (Vec::with_capacity(batch.len()), Vec::new());
         for letter in batch {
             answers.push(match &letter.command {
                 Command::Observe(observation) => {
-                    let (answer, more) = volatile.observe(&mut self.listings, &self.rules, observation, letter.now);
+                    let (answer, more) =
+                        volatile.observe(&mut self.listings, &self.follower.rules, observation, letter.now);
                     taken.extend(more);
                     answer.map(|done| Answer { done, waits: None })
                 }
@@ -184,8 +185,8 @@ impl<L: Log> Writer<L> {
 
     /// The rest of what was accepted, where the store went in the middle of it.
     pub(super) fn drain_without_log(&mut self, drain: &Drain, error: &LogError) {
-        let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.fold.clone()));
-        let mut plan = volatile.plan(&self.rules);
+        let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.follower.fold.clone()));
+        let mut plan = volatile.plan(&self.follower.rules);
         drain.plan_step(&mut plan, usize::MAX, self.latest);
         let taken = volatile.take_in(plan.into_events());
         self.volatile = Some(volatile);
@@ -219,10 +220,10 @@ impl<L: Log> Writer<L> {
         loop {
             let waiting = self.volatile.as_ref().map_or(&[][..], |volatile| &volatile.waiting);
             let events: Vec<NewEvent> =
-                waiting.iter().filter(|new| !is_told(&self.fold, &new.event)).cloned().collect();
+                waiting.iter().filter(|new| !is_told(&self.follower.fold, &new.event)).cloned().collect();
             let appended = match events.is_empty() {
-                true => Ok(self.fold.epoch),
-                false => self.log.append(self.fold.epoch, events).await,
+                true => Ok(self.follower.fold.epoch),
+                false => self.log.append(self.follower.fold.epoch, events).await,
             };
             match appended {
                 Ok(_) => break,

@@ -16,11 +16,11 @@
 //! after the restart, as those of any process that is killed between flush and answer.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::directory::HighWater;
 use super::error::failed;
@@ -58,7 +58,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the log ends, for everybody who asks.
-pub(super) type Head = Arc<Mutex<Epoch>>;
+pub(super) type Head = Arc<watch::Sender<Epoch>>;
 
 /// The writer's side of the log.
 pub(super) struct LogWriter {
@@ -250,13 +250,13 @@ impl LogWriter {
     }
 
     fn current(&self) -> Epoch {
-        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.head.borrow()
     }
 
     fn publish(&self, head: Epoch) {
         if head != self.current() {
             self.seen.mark(head);
-            *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
+            self.head.send_replace(head);
         }
     }
 }

@@ -229,7 +229,7 @@ impl<L: Log> Writer<L> {
         match step {
             Ok(step) => {
                 drain.advance(&step);
-                drain.advanced(self.fold.epoch);
+                drain.advanced(self.follower.fold.epoch);
                 match drain.listing().filter(|_| drain.over) {
                     Some(id) => drop(self.listings.in_force.insert(drain.source, id)),
                     None if drain.over => {}
@@ -237,7 +237,7 @@ impl<L: Log> Writer<L> {
                 }
             }
             Err(error) => {
-                self.witness.store_failed();
+                self.follower.store_failed();
                 if let LogError::Moved { .. } = error {
                     self.drain_without_log(&drain, &error);
                 } else {
@@ -255,9 +255,9 @@ impl<L: Log> Writer<L> {
             if plan.people_changed {
                 configured::pin(&mut plan, self.latest);
             }
-            match self.log.append(self.fold.epoch, plan.into_events()).await {
-                Ok(_) => {
-                    self.catch_up().await?;
+            match self.log.append(self.follower.fold.epoch, plan.into_events()).await {
+                Ok(head) => {
+                    self.catch_up_to(head).await?;
                     return Ok(step);
                 }
                 // Planned again: what somebody else appended may say otherwise.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use offboard::app::alarms::Mixed;
 use offboard::app::check_handler::{Active, Authenticators, LiveCheckHandler};
@@ -26,9 +26,9 @@ use offboard::domain::revocation::{RevocationId, Shape, Target};
 use offboard::domain::time::Now;
 use offboard::jose::fetch::Fetcher;
 use offboard::jose::keys::KeyRings;
-use offboard::log::Log;
 use offboard::log::embedded::Embedded;
 use offboard::log::memory::Memory;
+use offboard::log::{Log, LogError};
 use offboard::request::Request;
 use offboard::state::fold::Fold;
 use offboard::state::{Published, snapshot};
@@ -85,8 +85,16 @@ impl Store for OnDisk {
         Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
     }
 
+    /// Another test of this process may be starting a child: between fork and exec it holds a copy of the lock of a store
+    /// that was closed meanwhile. No service has children.
     fn open(&self) -> Arc<Embedded> {
-        Arc::new(Embedded::open(self.0.path()).unwrap())
+        let patience = Instant::now() + Duration::from_secs(10);
+        loop {
+            match Embedded::open(self.0.path()) {
+                Err(LogError::Locked { .. }) if Instant::now() < patience => std::thread::yield_now(),
+                opened => return Arc::new(opened.unwrap()),
+            }
+        }
     }
 
     fn take_away(&self, away: bool) {
@@ -161,7 +169,7 @@ impl<S: Store> World<S> {
         let log = store.open();
         let fold = replay(log.as_ref(), keyer()).await.unwrap();
         let policy = Arc::new(Policy { retired: fold.fold.retired(&policy.sources), ..policy });
-        let (writer_loop, published) = Writer::new(Arc::clone(&log), fold, Arc::clone(&policy), Box::new(Silent));
+        let (writer_loop, published) = Writer::new(Arc::clone(&log), fold, Arc::clone(&policy), vec![Box::new(Silent)]);
         let (writer, envelopes) = WriterHandle::new();
         let mut writers = JoinSet::new();
         writers.spawn(writer_loop.run(envelopes, std::future::pending()));
@@ -183,7 +191,7 @@ impl<S: Store> World<S> {
     pub async fn beside(&mut self) -> (WriterHandle, Arc<Published>) {
         let policy = Arc::clone(&self.published.load().rules.policy);
         let fold = replay(self.log.as_ref(), keyer()).await.unwrap();
-        let (writer_loop, published) = Writer::new(Arc::clone(&self.log), fold, policy, Box::new(Silent));
+        let (writer_loop, published) = Writer::new(Arc::clone(&self.log), fold, policy, vec![Box::new(Silent)]);
         let (writer, envelopes) = WriterHandle::new();
         self.writers.spawn(writer_loop.run(envelopes, std::future::pending()));
         (writer, published)

@@ -1,0 +1,200 @@
+//! Reads the log and folds what it brings, whoever appended it, and puts it in force (law 11).
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _};
+
+use super::EventObserver;
+use crate::domain::event::{NewEvent, Position, Recorded};
+use crate::domain::key::Keyer;
+use crate::domain::policy::Policy;
+use crate::log::{Log, LogError, Snapshot};
+use crate::state::fold::Fold;
+use crate::state::rules::Rules;
+use crate::state::{Published, State, snapshot};
+
+/// Events that are read at once.
+const PAGE: usize = 4096;
+/// Pages that are read before they are wanted, at a start.
+const AHEAD: usize = 3;
+/// Events after which a new snapshot is kept, so that a start reads few. Where there is more to write down than that, half
+/// of it: each snapshot writes all.
+const SNAPSHOT_EVERY: u64 = 100_000;
+
+/// What a start makes of the log.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// The whole of it.
+    pub fold: Fold,
+    /// Up to where a snapshot holds it; 0 without one.
+    pub kept: Position,
+}
+
+/// Folds the whole log: from its snapshot, where there is a readable one, else from its beginning.
+///
+/// # Errors
+/// [`LogError`] if the log cannot be read.
+pub async fn replay<L: Log>(log: &L, keyer: Keyer) -> Result<Replayed, LogError> {
+    let head = log.head().await?;
+    let snapshot = log.snapshot().await?.and_then(|kept| match snapshot::read(&kept.bytes, keyer.clone()) {
+        Ok(fold) if fold.epoch <= head => Some(fold),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::warn!(error = %error, "the snapshot is not used: the log is read from its beginning");
+            None
+        }
+    });
+    let mut fold = snapshot.unwrap_or_else(|| Fold::empty(keyer, head.generation));
+    let kept = fold.epoch.position;
+    fold.epoch.generation = head.generation;
+    read_ahead(log, &mut fold, head.position).await?;
+    read_on(log, &mut fold, |_| {}).await?;
+    Ok(Replayed { fold, kept })
+}
+
+/// Folds what the log holds up to `head`. The next pages are read while one is folded: most of the time is theirs.
+async fn read_ahead<L: Log>(log: &L, fold: &mut Fold, head: Position) -> Result<(), LogError> {
+    let firsts = (fold.epoch.position..head).step_by(PAGE);
+    let mut pages = pin!(stream::iter(firsts).map(|after| log.read(after, PAGE)).buffered(AHEAD));
+    while let Some(page) = pages.next().await {
+        page?.iter().try_for_each(|recorded| take(fold, recorded))?;
+    }
+    Ok(())
+}
+
+/// Folds what the log holds behind the fold.
+async fn read_on<L: Log>(log: &L, fold: &mut Fold, mut seen: impl FnMut(&Recorded)) -> Result<(), LogError> {
+    loop {
+        let page = log.read(fold.epoch.position, PAGE).await?;
+        for recorded in &page {
+            take(fold, recorded)?;
+            seen(recorded);
+        }
+        if page.len() < PAGE {
+            return Ok(());
+        }
+    }
+}
+
+/// Folds the next event.
+///
+/// # Errors
+/// [`LogError::Io`] if it is not the next one: whoever went on behind a gap would not know what they do not know.
+fn take(fold: &mut Fold, recorded: &Recorded) -> Result<(), LogError> {
+    let expected = fold.epoch.position + 1;
+    if recorded.position != expected {
+        let cause = format!("event {expected} is missing, {} came in its place", recorded.position);
+        return Err(LogError::Io { step: "read the log", cause });
+    }
+    fold.apply(recorded);
+    Ok(())
+}
+
+/// Names compare by the rules of the configuration in force, as tokens do, whatever another one wrote into the log: that
+/// counts for sources which are configured no more.
+pub(super) fn compare_as_configured(fold: &mut Fold, policy: &Policy) {
+    let sources = policy.sources.iter().map(|source| (source.name.as_str(), Some(source.directory)));
+    fold.people.compare_by(&fold.keyer, sources);
+}
+
+/// Follows the log: holds the fold of it, and tells who wants to know.
+pub(super) struct Follower<L> {
+    log: Arc<L>,
+    published: Arc<Published>,
+    /// What the log says, as far as it was read.
+    pub(super) fold: Fold,
+    /// The configuration in force.
+    pub(super) rules: Arc<Rules>,
+    observers: Vec<Box<dyn EventObserver>>,
+    /// The newest snapshot stands here.
+    kept: Position,
+    snapshot_at: Position,
+}
+
+impl<L: Log> Follower<L> {
+    /// Goes on from what was replayed.
+    pub(super) fn new(
+        log: Arc<L>,
+        Replayed { mut fold, kept }: Replayed,
+        policy: Arc<Policy>,
+        observers: Vec<Box<dyn EventObserver>>,
+    ) -> (Self, Arc<Published>) {
+        compare_as_configured(&mut fold, &policy);
+        let rules = Arc::new(Rules::new(policy, 1, &fold.keyer));
+        let published = Published::new(State { fold: fold.clone(), rules: Arc::clone(&rules) });
+        // Counted from the snapshot, not from here: whoever is killed again and again keeps one all the same.
+        let snapshot_at = kept + SNAPSHOT_EVERY;
+        (Self { log, published: Arc::clone(&published), fold, rules, observers, kept, snapshot_at }, published)
+    }
+
+    /// Folds what the log holds by now; what that was, also where reading broke off.
+    pub(super) async fn read(&mut self) -> (Vec<Recorded>, Result<(), LogError>) {
+        let mut seen = Vec::new();
+        let read = read_on(self.log.as_ref(), &mut self.fold, |recorded| seen.push(recorded.clone())).await;
+        compare_as_configured(&mut self.fold, &self.rules.policy);
+        (seen, read)
+    }
+
+    /// Puts what was folded in force, or what is enforced from memory in its place.
+    pub(super) fn publish(&self, volatile: Option<&Fold>) {
+        let fold = volatile.unwrap_or(&self.fold).clone();
+        self.published.publish(State { fold, rules: Arc::clone(&self.rules) });
+    }
+
+    /// Tells everybody of events that are in force.
+    pub(super) fn tell(&self, events: &[Recorded]) {
+        for observer in &self.observers {
+            events.iter().for_each(|recorded| observer.enforced(recorded));
+        }
+    }
+
+    /// The log took nothing.
+    pub(super) fn store_failed(&self) {
+        self.observers.iter().for_each(|observer| observer.store_failed());
+    }
+
+    /// Another configuration is in force once this is published.
+    pub(super) fn install(&mut self, policy: &Arc<Policy>) {
+        compare_as_configured(&mut self.fold, policy);
+        self.rules = Arc::new(Rules::new(Arc::clone(policy), self.rules.generation + 1, &self.fold.keyer));
+    }
+
+    /// What it must never do: takes in what nobody has read from the log. Only faults call it.
+    pub(super) fn fold_unread(&mut self, events: Vec<NewEvent>) {
+        for new in events {
+            self.fold.apply(&Recorded { position: self.fold.epoch.position + 1, new });
+        }
+    }
+
+    /// Whether the log has grown much since the newest snapshot.
+    pub(super) fn is_snapshot_due(&self) -> bool {
+        self.fold.epoch.position >= self.snapshot_at
+    }
+
+    /// Whether the log has grown since the newest snapshot.
+    pub(super) fn is_snapshot_old(&self) -> bool {
+        self.fold.epoch.position > self.kept
+    }
+
+    /// Begins to keep a snapshot of what is enforced now.
+    pub(super) fn keep_snapshot(&mut self) -> BoxFuture<'static, ()> {
+        let (fold, log) = (self.fold.clone(), Arc::clone(&self.log));
+        let size = (fold.revocations.len() + fold.people.len()) as u64;
+        (self.kept, self.snapshot_at) = (fold.epoch.position, fold.epoch.position + SNAPSHOT_EVERY.max(size / 2));
+        Box::pin(async move {
+            let failed = |cause: String| LogError::Io { step: "write a snapshot", cause };
+            let epoch = fold.epoch;
+            let written = tokio::task::spawn_blocking(move || snapshot::write(&fold)).await;
+            let kept = match written.map_err(|error| failed(error.to_string())) {
+                Ok(Ok(bytes)) => log.keep_snapshot(Snapshot { epoch, bytes }).await,
+                Ok(Err(error)) => Err(failed(error.to_string())),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = kept {
+                tracing::warn!(error = %error, "no snapshot was kept: the next start reads more of the log");
+            }
+        })
+    }
+}
