@@ -131,6 +131,23 @@ fn an_image_goes_by_its_digest_first() {
     }
 }
 
+/// Kubelet's gRPC probe speaks no TLS: with it, a pod that has TLS would never be ready.
+#[test]
+fn a_listener_with_tls_is_probed_beside_it() {
+    let tls = "tls: { cert_file: /etc/offboard/secrets/tls.crt, key_file: /etc/offboard/secrets/tls.key }";
+    for (values, expected) in [
+        ("".to_owned(), json!({ "grpc": { "port": 9191 } })),
+        ("server: null,".to_owned(), json!({ "grpc": { "port": 9191 } })),
+        (format!("server: {{ authz: {{ {tls} }} }},"), json!({ "httpGet": { "path": "/readyz", "port": "ops" } })),
+    ] {
+        let values = REQUIRED.replace("config: {", &format!("config: {{ {values}"));
+        let Some(rendered) = Rendered::of(&chart(), &values, "offboard", "offboard") else { return };
+        let mut probe = rendered.unwrap().pod()["spec"]["containers"][0]["readinessProbe"].take();
+        probe.as_object_mut().unwrap().retain(|key, _| ["grpc", "httpGet"].contains(&key.as_str()));
+        assert_eq!(probe, expected, "{values}");
+    }
+}
+
 /// Further volumes, no list of people of its own, no policy, another name: together.
 #[test]
 fn what_is_left_out_or_added_fits_together() {
