@@ -38,6 +38,12 @@ SOURCE_STATES = """max by (source) (offboard_source_stale) + 2 * max by (source)
 ONE_IS_BAD = (GREEN, (0.5, RED))
 ONE_IS_ODD = (GREEN, (0.5, YELLOW))
 
+
+def leavers(span):
+    """By source. Each replica counts each of them; a pod that was replaced counts on as another instance."""
+    return f"round(max by (source) (sum by (source, pod) (increase(offboard_leavers_total[{span}]))))"
+
+
 OVERVIEW = [
     row("Now"),
     stat("Ready replicas", """Replicas that answer checks. At 0 every request in the mesh gets 503: look at the pod
@@ -111,9 +117,9 @@ OVERVIEW = [
            query("max by (pod) (offboard_ready)", "{{pod}}: ready"),
            query("min by (pod) (offboard_config_last_reload_successful)", "{{pod}}: configuration"), says=YES_NO),
     stat("Since the last reload and start", """How long the configuration and the process are in force. If a change
-         does not arrive, compare: kubelet takes up to a minute. A start that nobody planned: read the previous
-         log.""",
-         query(since("max(offboard_config_last_reload_success_timestamp_seconds)"), "reload"),
+         does not arrive, compare: kubelet takes up to a minute. Only "start": the files are wrong since then, and the
+         last good configuration holds. A start that nobody planned: read the previous log.""",
+         query(since("(max(offboard_config_last_reload_success_timestamp_seconds) > 0)"), "reload"),
          query(since("max(process_start_time_seconds)"), "start"), unit="s", decimals=0, size=(4, 8)),
     stat("Replicas by version", """The builds that run. More than one, except during an upgrade: finish it or go
          back.""",
@@ -148,7 +154,7 @@ OFFBOARDING = [
     stat("People who left", """People whom a source newly said to be suspended or gone, within 24 hours. Compare with
          HR's list. Far too many: see "Mass changes" below. None, although somebody left: see the dashboard "Sources
          and keys".""",
-         query("round(max by (source) (increase(offboard_leavers_total[24h])))", "{{source}}"), size=(5, 5)),
+         query(leavers("24h"), "{{source}}"), size=(5, 5)),
     stat("Attempts after leaving, refused", """Requests of people who left, within 24 hours, that were refused, as it
          should be. Many of one service: see below who still holds a credential, and take it from them.""",
          query(happened(f"{CHECKS}{{{LEFT_REFUSED}}}", "24h")), size=(4, 5)),
@@ -173,7 +179,7 @@ OFFBOARDING = [
     row("Who left, and how soon it counted"),
     lines("Left, by source", """People who left within the hour before each moment. A peak that HR did not announce is
           a mistake at the provider, or an attack on it: see "Mass changes".""",
-          query("round(max by (source) (increase(offboard_leavers_total[1h])))", "{{source}}")),
+          query(leavers("1h"), "{{source}}")),
     lines("Provider to enforced", """From the provider's own time of a departure until it was refused here, over the
           hour before; empty while nobody leaves. Far above the source's `poll`: look at its errors, rate limits and
           clock ("Sources and keys").""",

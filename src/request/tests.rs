@@ -161,6 +161,14 @@ fn a_preflight_is_options_with_both_headers() {
         headers.remove(missing);
         assert!(!read(HttpRequest { headers, ..preflight.clone() }).is_preflight());
     }
+    for other in ["x-http-method-override", "X_HTTP_Method_Override", "x-http-method", "x-method-override"] {
+        let mut headers = headers.clone();
+        headers.insert(other.into(), "GET".into());
+        assert!(
+            !read(HttpRequest { headers, ..preflight.clone() }).is_preflight(),
+            "to the service it is a GET: {other}"
+        );
+    }
 }
 
 #[test]

@@ -170,6 +170,21 @@ fn a_reload_takes_away_what_is_configured_no_longer_and_keeps_what_was_counted()
 }
 
 #[test]
+fn errors_of_an_issuer_that_comes_back_are_counted_from_0() {
+    let metrics = Metrics::new().unwrap();
+    let (with, mut without) = (policy(), policy());
+    without.issuers.clear();
+    let issuer = &with.issuers[0].name;
+    metrics.know(&with);
+    metrics.set_jwks_errors(issuer, 5);
+    metrics.know(&without);
+    metrics.know(&with);
+    metrics.set_jwks_errors(issuer, 1);
+    let errors = format!("offboard_jwks_errors_total{{issuer=\"{issuer}\"}}");
+    assert!((value(&metrics, &errors) - 1.0).abs() < f64::EPSILON);
+}
+
+#[test]
 fn a_provider_whose_clock_is_ahead_is_an_error_and_took_no_time() {
     let metrics = Metrics::new().unwrap();
     metrics.propagated("hr", Began::Provider, Timestamp::from_secs(9), Timestamp::from_secs(5));

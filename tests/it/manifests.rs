@@ -281,6 +281,35 @@ fn istios_gateway_is_asked_about_everything_and_nothing_else_is() {
     assert_eq!(find(&gateway, "DestinationRule")["spec"], find(&sidecars, "DestinationRule")["spec"]);
 }
 
+/// At a waypoint a policy without `targetRefs` is passed over, in silence.
+#[test]
+fn istios_waypoint_is_named_and_asked_about_everything() {
+    let of = |dir: &str| built(root().join("k8s/enforce").join(dir).to_str().unwrap()).map(|yaml| resources(&yaml));
+    let (Some(sidecars), Some(waypoint)) = (of("istio"), of("istio-waypoint")) else { return };
+    let find = |among: &[Value], kind: &str| among.iter().find(|resource| resource["kind"] == kind).cloned().unwrap();
+    let policy = find(&waypoint, "AuthorizationPolicy")["spec"].take();
+    let named = serde_json::json!({ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "waypoint" });
+    let provider = find(&sidecars, "AuthorizationPolicy")["spec"]["provider"].take();
+    let expected =
+        serde_json::json!({ "targetRefs": [named], "action": "CUSTOM", "provider": provider, "rules": [{}] });
+    assert_eq!(policy, expected);
+    assert_eq!(find(&waypoint, "DestinationRule")["spec"], find(&sidecars, "DestinationRule")["spec"]);
+}
+
+/// README's policy that closes the ways past a waypoint: it is ztunnel's to keep, so it has no `targetRefs`.
+#[test]
+fn readmes_policy_admits_only_the_waypoint() {
+    let readme = std::fs::read_to_string(root().join("k8s/README.md")).unwrap();
+    let section = readme.split("\n## Ambient mesh\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let indented = section.lines().filter_map(|line| line.strip_prefix("      "));
+    let policy = resources(&indented.map(|line| format!("{line}\n")).collect::<String>()).remove(0);
+    let spec = &policy["spec"];
+    assert_eq!((&spec["action"], spec.get("targetRefs"), spec.get("selector")), (&"ALLOW".into(), None, None));
+    let principals = serde_json::json!(["cluster.local/ns/payments/sa/waypoint"]);
+    assert_eq!(spec["rules"], serde_json::json!([{ "from": [{ "source": { "principals": principals } }] }]));
+    passes_its_own_schema(&policy);
+}
+
 #[test]
 fn no_overlay_has_two_replicas_on_the_embedded_store() {
     for dir in kustomizations() {

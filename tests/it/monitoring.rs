@@ -16,18 +16,12 @@ use run::Run;
 const BOARDS: [&str; 4] = ["overview", "offboarding", "sources", "envoy"];
 
 /// What must not happen, and does not in the run: by what their legend, or else their panel, is called.
-const NEVER: [&str; 9] = [
-    "audit records lost",
-    "audit disk refused",
-    "store failed",
-    "clock stepped",
-    "waiting",
-    "Owners of its tokens",
-    // Whole seconds of it, and the run is short.
-    "CPU",
-    "no endpoint",
-    "overflow",
-];
+const NEVER: [&str; 6] =
+    ["audit records lost", "audit disk refused", "store failed", "clock stepped", "Owners of its tokens", "overflow"];
+
+/// What happens on a machine that is busy: the run is longer, its CPU counts in whole seconds, and health checks and the audit
+/// trail are slower.
+const EITHER: [&str; 3] = ["waiting", "CPU", "no endpoint"];
 
 fn text(board: &str) -> String {
     std::fs::read_to_string(root().join(format!("k8s/monitoring/dashboards/{board}.json"))).unwrap()
@@ -162,37 +156,42 @@ fn substituted(dashboard: &Value, expr: &str, seconds: f64) -> String {
 
 async fn answered(run: &Run, dashboard: &Value, target: &Value) -> Vec<Series> {
     let expr = substituted(dashboard, word(target, "expr"), seconds() - run.began);
-    if target["instant"] == true {
+    // A rate of now is over soon, and the last thing that happened may be longer ago on a machine that is busy.
+    if target["instant"] == true && !word(target, "expr").contains("$__rate_interval") {
         run.prometheus.now(&expr).await
     } else {
         run.prometheus.since(run.began, &expr).await
     }
 }
 
-/// What is wrong with an answer.
-fn fault(series: &[Series], never: bool) -> Option<&'static str> {
+/// What is wrong with an answer, if this was to `happen`.
+fn fault(series: &[Series], happen: Option<bool>) -> Option<&'static str> {
     let values = || series.iter().flat_map(|series| &series.values).map(|(_, value)| *value);
+    let happened = values().any(|value| value != 0.0 && !value.is_nan());
     if values().all(f64::is_nan) {
         Some("has no data")
     } else if values().any(f64::is_infinite) {
         Some("is infinite")
-    } else if never == values().any(|value| value != 0.0 && !value.is_nan()) {
-        Some(if never { "happened" } else { "is 0, though it happened" })
     } else {
-        None
+        match (happen, happened) {
+            (Some(false), true) => Some("happened"),
+            (Some(true), false) => Some("is 0, though it happened"),
+            _ => None,
+        }
     }
 }
 
 /// What is wrong with the answer to one expression of a panel.
 fn faults(panel: &Value, target: &Value, series: &[Series]) -> Option<String> {
     let (title, legend, expr) = (word(panel, "title"), word(target, "legendFormat"), word(target, "expr"));
-    let never = NEVER.contains(&legend) || NEVER.contains(&title);
+    let one_of = |names: &[&str]| names.contains(&legend) || names.contains(&title);
+    let happen = (!one_of(&EITHER)).then(|| !one_of(&NEVER));
     let named = |series: &Series| {
         let mut names = legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next());
         names.all(|name| series.labels.get(name).is_some() || name.ends_with("cluster_name"))
     };
     let nameless = (!series.iter().all(named)).then_some("has a legend of labels that are not there");
-    let fault = fault(series, never).or(nameless)?;
+    let fault = fault(series, happen).or(nameless)?;
     Some(format!("{title}: {legend}: {fault}: {expr}"))
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::root;
 
 /// What others count, as a real Envoy 1.40 and Istio's sidecars show it: `k8s/README.md` has how to get them.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "envoy_cluster_ext_authz_error",
     "envoy_cluster_ext_authz_failure_mode_allowed",
     "envoy_http_downstream_rq_total",
@@ -18,6 +18,7 @@ const OTHERS: [&str; 8] = [
     "envoy_http_ext_authz_error",
     "envoy_http_ext_authz_failure_mode_allowed",
     "envoy_http_ext_authz_ok",
+    "envoy_http_no_route",
     "istio_requests_total",
 ];
 /// A label, not a metric.

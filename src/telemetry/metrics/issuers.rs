@@ -44,9 +44,10 @@ impl Issuers {
         self.errors.with_label_values(&[issuer]);
     }
 
-    /// An issuer is configured no longer.
+    /// An issuer is configured no longer. Its errors are counted elsewhere, and begin anew if it comes back.
     pub(super) fn remove(&self, issuer: &str) {
         let _gone = self.success.remove_label_values(&[issuer]);
+        let _gone = self.errors.remove_label_values(&[issuer]);
         for gauges in [&self.unmatched, &self.keys] {
             let _gone = gauges.remove_label_values(&[issuer]);
         }

@@ -131,6 +131,23 @@ fn an_image_goes_by_its_digest_first() {
     }
 }
 
+/// Kubelet's gRPC probe speaks no TLS: with it, a pod that has TLS would never be ready.
+#[test]
+fn a_listener_with_tls_is_probed_beside_it() {
+    let tls = "tls: { cert_file: /etc/offboard/secrets/tls.crt, key_file: /etc/offboard/secrets/tls.key }";
+    for (values, expected) in [
+        ("".to_owned(), json!({ "grpc": { "port": 9191 } })),
+        ("server: null,".to_owned(), json!({ "grpc": { "port": 9191 } })),
+        (format!("server: {{ authz: {{ {tls} }} }},"), json!({ "httpGet": { "path": "/readyz", "port": "ops" } })),
+    ] {
+        let values = REQUIRED.replace("config: {", &format!("config: {{ {values}"));
+        let Some(rendered) = Rendered::of(&chart(), &values, "offboard", "offboard") else { return };
+        let mut probe = rendered.unwrap().pod()["spec"]["containers"][0]["readinessProbe"].take();
+        probe.as_object_mut().unwrap().retain(|key, _| ["grpc", "httpGet"].contains(&key.as_str()));
+        assert_eq!(probe, expected, "{values}");
+    }
+}
+
 /// Further volumes, no list of people of its own, no policy, another name: together.
 #[test]
 fn what_is_left_out_or_added_fits_together() {
@@ -179,6 +196,8 @@ fn people_arrive_to_the_letter() {
     assert_eq!(found, expected, "{text}");
     let empty = Rendered::with("").unwrap().file("people", "people.yaml");
     assert_eq!(serde_saphyr::from_str::<Value>(&empty).unwrap(), json!({ "people": [] }));
+    let null = Rendered::with("people: { list: null }").unwrap().file("people", "people.yaml");
+    assert_eq!(serde_saphyr::from_str::<Value>(&null).unwrap(), json!({ "people": [] }), "null is none");
 }
 
 /// What README shows is what Helm takes.
@@ -193,7 +212,31 @@ fn the_values_in_the_readme_are_rendered_and_valid() {
     assert_eq!(rendered.objects().len(), 8, "all of it is in the example:\n{values}");
     rendered.is_valid();
     valid(&values, &rendered.manifests());
+    let configuration: Value = serde_saphyr::from_str(&rendered.file("config", "offboard.yaml")).unwrap();
+    let mut services = configuration["services"].as_array().unwrap().iter();
+    assert!(services.any(|service| service["name"] == *service_of_the_gateway()), "{configuration}");
     for named in section.split([' ', '`', ';']).filter(|word| word.starts_with("k8s/")) {
         assert!(root().join(named).exists(), "{named}");
+    }
+}
+
+/// The one that Envoy Gateway's overlay names. A name that the configuration lacks is `no_permission`, for everybody.
+fn service_of_the_gateway() -> String {
+    let text = std::fs::read_to_string(root().join("k8s/enforce/envoy-gateway/securitypolicy.yaml")).unwrap();
+    let policy = serde_saphyr::from_str::<Value>(&text).unwrap();
+    let named = policy["spec"]["extAuth"]["contextExtensions"].as_array().unwrap();
+    named.iter().find(|one| one["name"] == "service").unwrap()["value"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_notes_tell_what_a_gateways_policy_names_where_it_is_missing() {
+    let edge = service_of_the_gateway();
+    for (services, told) in [("", true), ("services: [{ name: payments }],", true), ("EDGE", false)] {
+        let services = services.replace("EDGE", &format!("services: [{{ name: payments }}, {{ name: {edge} }}],"));
+        let values = REQUIRED.replace("config: {", &format!("config: {{ {services}"));
+        let Some(rendered) = Rendered::of(&chart(), &values, "offboard", "offboard") else { return };
+        let rendered = rendered.unwrap();
+        let notes = rendered.notes();
+        assert_eq!(notes.contains(&format!("it names the service `{edge}`")), told, "{services}:\n{notes}");
     }
 }

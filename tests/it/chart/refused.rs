@@ -61,3 +61,21 @@ fn what_is_required_is_named() {
         assert!(error.contains(told), "{told}: {error}");
     }
 }
+
+/// A release may have a dot in its name or begin with a digit; no Service may, and the API server would say so half-way.
+#[test]
+fn a_release_that_no_service_can_be_called_after_is_refused() {
+    for (release, values, expected) in [
+        ("my.release", "", Some("\"my.release-offboard\"")),
+        ("1st", "", Some("\"1st-offboard\"")),
+        ("my.release", "fullnameOverride: offboard", None),
+        ("my-release", "", None),
+    ] {
+        let Some(answer) = Rendered::of(&chart(), &format!("{REQUIRED}{values}"), release, "offboard") else { return };
+        let error = answer.err();
+        assert_eq!(error.is_some(), expected.is_some(), "{release}: {error:?}");
+        for told in expected.into_iter().chain(expected.map(|_| "fullnameOverride")) {
+            assert!(error.as_ref().is_some_and(|error| error.contains(told)), "{told}: {error:?}");
+        }
+    }
+}

@@ -36,7 +36,7 @@ fn offboard_comes_first_then_the_provider_then_the_policies() {
     let values = &istiod["spec"]["source"]["helm"]["valuesObject"]["meshConfig"];
     assert_eq!(values["extensionProviders"], resources(&mesh)[0]["extensionProviders"]);
     // The statistics that README asks MeshConfig for.
-    let matcher = serde_json::json!({ "inclusionRegexps": [".*ext_authz.*"] });
+    let matcher = serde_json::json!({ "inclusionRegexps": [".*ext_authz.*", ".*offboard-authz.*", ".*downstream_rq_total", ".*no_route"] });
     assert_eq!(values["defaultConfig"]["proxyStatsMatcher"], matcher);
 }
 

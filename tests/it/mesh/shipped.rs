@@ -52,9 +52,13 @@ fn as_istios_policy_says(chain: &mut Value) {
     leave_out(chain, &policy["spec"]["rules"][0]["to"][0]["operation"]["notPorts"]);
 }
 
-/// A gateway asks about everything, as istiod writes down a rule that names nothing.
+/// A gateway asks about everything, as istiod writes down a rule that names nothing; so does a waypoint.
 fn as_the_gateways_policy_says(chain: &mut Value) {
-    let policy = overlay("istio-gateway/authorizationpolicy.yaml");
+    ask_about_everything(chain, "istio-gateway");
+}
+
+fn ask_about_everything(chain: &mut Value, asking: &str) {
+    let policy = overlay(&format!("{asking}/authorizationpolicy.yaml"));
     assert_eq!(policy["spec"]["rules"], json!([{}]), "no path, host or port is left out");
     select(chain, json!({ "any": true }));
 }
@@ -94,6 +98,11 @@ async fn behind(overlay: &str, changes: &[(&str, &str, &str)]) -> Option<Mesh> {
         "istio-gateway" => {
             Mesh::with("istio-gateway", true, configure, |chain, _| as_the_gateways_policy_says(chain)).await
         }
+        // The tunnel ends before the filters of a waypoint: they see no TLS, so that no check has a principal.
+        "istio-waypoint" => {
+            Mesh::with("istio-sidecar", false, configure, |chain, _| ask_about_everything(chain, "istio-waypoint"))
+                .await
+        }
         "envoy-gateway" => {
             Mesh::with("envoy-gateway", false, configure, |chain, _| as_the_security_policy_says(chain)).await
         }
@@ -120,7 +129,8 @@ async fn every_overlay_as_shipped_and_enforced_refuses_whom_it_should() {
         let Some(mesh) = behind(&name, &[]).await else { return };
         assert_eq!(answers(&mesh).await, [200; 5], "{name}: the first day, observed");
         let Some(mesh) = behind(&name, &[ENFORCED]).await else { return };
-        // Inside a mesh, calls that only mTLS protects go on until that is taken back. At an edge never.
+        // Behind a sidecar, calls that only mTLS protects go on until that is taken back. At an edge never, nor at a waypoint,
+        // which does not say that it stands before `payments`.
         let expected = if name == "istio" { [200, 200, 200, 403, 200] } else { [401, 401, 401, 403, 200] };
         assert_eq!(answers(&mesh).await, expected, "{name}: enforced");
         let reached = mesh.upstream.seen().len();

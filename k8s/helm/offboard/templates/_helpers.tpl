@@ -70,6 +70,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if and .Values.people.list .Values.people.existingConfigMap -}}
 {{- $problems = append $problems "people: give a list or the name of an existingConfigMap, not both" -}}
 {{- end -}}
+{{- $name := include "offboard.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- $problems = append $problems (printf "fullnameOverride: no Service may be called %q, so give a name of small letters, digits and dashes that begins with a letter" $name) -}}
+{{- end -}}
 {{- if $problems -}}
 {{- fail (printf "\n  %s" (join "\n  " $problems)) -}}
 {{- end -}}
