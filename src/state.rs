@@ -2,6 +2,7 @@
 //!
 //! One value, immutable, swapped whole: a check that has loaded it sees one epoch and one configuration.
 
+pub mod feed;
 pub mod fold;
 pub mod people;
 pub mod revocations;

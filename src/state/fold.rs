@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use imbl::OrdMap;
 
+use super::feed::Feed;
 use super::people::{People, person_key};
 use super::revocations::{Entry, Of, Revocations, entry, entry_of_ref, whose};
 use super::table::{Keyed, Table};
 use crate::domain::event::{Ended, Epoch, Event, Exemption, Position, Recorded};
-use crate::domain::guard::{Confirmed, HeldListing, HeldListingUpdate, ReleaseCause, Removals, is_lately};
+use crate::domain::guard::{HeldListingUpdate, ReleaseCause, Removals};
 use crate::domain::key::{Key, Keyer, RefKey};
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
@@ -28,37 +29,6 @@ pub struct SourceState {
     pub last_synced: Timestamp,
     /// Everything that happened there up to then is known: by a listing, or because its events were read.
     pub last_heard: Timestamp,
-}
-
-/// Where a source stands between two listings.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Feed {
-    /// How its people were last linked with credentials.
-    pub linking: Option<Arc<Linking>>,
-    /// From where its events are read on.
-    pub cursor: Option<String>,
-    /// The listing that the guard holds back.
-    pub held: Option<Arc<HeldListing>>,
-    /// How many of ten thousand may be missing, until when.
-    pub expected: Option<(u32, Timestamp)>,
-    /// What was confirmed of memberships.
-    #[serde(default)]
-    pub confirmed: Option<Confirmed>,
-    /// What its listings left out since a time; it counts as long as [`is_lately`] says so.
-    #[serde(default)]
-    pub left_out: Option<(Timestamp, Removals)>,
-    /// What of that is still to come: the rest of an accepted listing that comes into force in steps.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to_come: Option<Removals>,
-}
-
-impl Feed {
-    /// What its listings left out, less what never came into force because the process ended in the middle of it.
-    #[must_use]
-    pub fn left_out_for_good(&self) -> Option<(Timestamp, Removals)> {
-        let rest = self.to_come.unwrap_or_default();
-        self.left_out.map(|(since, sum)| (since, sum.less(rest)))
-    }
 }
 
 impl SourceState {
@@ -183,11 +153,11 @@ impl Fold {
                 if counted {
                     self.feed(source).to_come = None;
                 } else {
-                    self.add_up(source, *left_out, recorded.new.time);
+                    self.feed(source).add_up(*left_out, recorded.new.time);
                 }
             }
             Event::ListingAccepted { source, left_out, .. } => {
-                self.add_up(source, *left_out, recorded.new.time);
+                self.feed(source).add_up(*left_out, recorded.new.time);
                 self.feed(source).to_come = Some(*left_out);
             }
             Event::Linked { source, linking } => {
@@ -301,21 +271,6 @@ impl Fold {
         if let Some(cursor) = cursor {
             self.feed(source).cursor = Some(cursor.clone());
         }
-    }
-
-    /// What a listing that was taken left out. What was confirmed is used up by it.
-    fn add_up(&mut self, source: &str, left_out: Removals, now: Timestamp) {
-        let feed = self.feed(source);
-        feed.confirmed = None;
-        feed.left_out = feed.left_out_for_good();
-        feed.to_come = None;
-        if left_out.is_nothing() {
-            return;
-        }
-        feed.left_out = Some(match feed.left_out {
-            Some((since, before)) if is_lately(since, now) => (since, before.and(left_out)),
-            _ => (now, left_out),
-        });
     }
 
     /// A record comes into force, perhaps one of an accepted listing.

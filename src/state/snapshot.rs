@@ -8,7 +8,8 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-use super::fold::{Feed, Fold, PinName, SourceState};
+use super::feed::Feed;
+use super::fold::{Fold, PinName, SourceState};
 use super::people::People;
 use super::revocations::{Entry, EntryKind, OwnerKind, Revocations};
 use crate::domain::event::{Epoch, Event, Exemption, NewEvent, Position, Recorded};
