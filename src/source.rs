@@ -16,3 +16,4 @@ mod listing;
 pub mod okta;
 mod pace;
 pub mod poller;
+pub mod report;
