@@ -3,6 +3,7 @@
 //! A source sends observations and never compares them with anything: the writer does. One module for each
 //! kind; those that are asked ([`directory::Directory`]) share one machinery, [`poller`].
 
+mod address;
 pub mod context;
 pub mod directory;
 pub mod entra;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::refusal;
 use super::wire::{List, Page};
 use crate::domain::time::Timestamp;
+use crate::source::address::{below, followed};
 use crate::source::directory::Finding;
 use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
@@ -93,7 +94,7 @@ impl Api {
             ("client_secret", password.as_str()),
             ("scope", scope.as_str()),
         ]);
-        let url = extended(login_url, &[tenant, "oauth2", "v2.0", "token"])?;
+        let url = below(login_url, &[tenant, "oauth2", "v2.0", "token"], &[])?;
         let answer = self.http.ask(Call::post(step, url, form)).await?;
         self.date = answer.date().or(self.date);
         if matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
@@ -215,11 +216,7 @@ impl Api {
     /// # Errors
     /// [`SourceError::Malformed`] where `graph_url` can have no path.
     pub fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, SourceError> {
-        let mut url = extended(&self.tenant.graph_url, &[&["v1.0"], path].concat())?;
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        Ok(url)
+        below(&self.tenant.graph_url, &[&["v1.0"], path].concat(), query)
     }
 
     /// An address that an answer gave us, whole as it is. It gets our token: it must be the configured Graph's.
@@ -227,18 +224,9 @@ impl Api {
     /// # Errors
     /// [`SourceError::Malformed`].
     pub fn followed(&self, step: &'static str, link: &str) -> Result<Url, SourceError> {
-        let elsewhere = || SourceError::Malformed { step, what: "it leads to somewhere else than `graph_url`".into() };
-        let url = Url::parse(link).map_err(|_| elsewhere())?;
-        let own = url.origin() == self.tenant.graph_url.origin() && url.username().is_empty();
-        own.then_some(url).ok_or_else(elsewhere)
+        let what = || "it leads to somewhere else than `graph_url`".to_owned();
+        followed(link, &self.tenant.graph_url).map_err(|_| SourceError::Malformed { step, what: what() })
     }
-}
-
-fn extended(url: &Url, parts: &[&str]) -> Result<Url, SourceError> {
-    let mut url = url.clone();
-    let malformed = || SourceError::Malformed { step: "make an address", what: "the URL cannot have a path".into() };
-    url.path_segments_mut().map_err(|()| malformed())?.pop_if_empty().extend(parts);
-    Ok(url)
 }
 
 /// How long to wait before the next call: the provider says how much of our share is used up, once it is much.
@@ -266,26 +254,14 @@ mod tests {
 
     #[test]
     fn our_token_goes_nowhere_else() {
-        let api = api("https://graph.microsoft.com");
-        let link = "https://graph.microsoft.com/v1.0/users/delta?$deltatoken=a_b-C%3d";
+        let api = api("https://graph.microsoft.us/");
+        let link = "https://graph.microsoft.us/v1.0/users/delta?$deltatoken=a_b-C%3d";
         assert_eq!(api.followed("x", link).unwrap().as_str(), link, "whole, and as it is");
-        assert!(api.followed("x", "https://graph.microsoft.com:443/v1.0/users/delta?$skiptoken=a").is_ok());
-        for other in [
-            "http://graph.microsoft.com/v1.0/users/delta?$skiptoken=a",
-            "https://graph.microsoft.com:8443/v1.0/users/delta",
-            "https://graph.microsoft.com.example.com/v1.0/users/delta",
-            "https://me@graph.microsoft.com/v1.0/users/delta",
-            "/v1.0/users/delta?$skiptoken=a",
-            "",
-        ] {
+        for other in ["https://login.microsoftonline.com/users", "/v1.0/users/delta?$skiptoken=a"] {
             assert!(api.followed("x", other).is_err(), "{other}");
         }
-    }
-
-    #[test]
-    fn an_address_takes_any_value() {
-        let url = api("https://graph.microsoft.us/").url(&["users", "a/b?c"], &[("$select", "id,mail")]).unwrap();
-        assert_eq!(url.as_str(), "https://graph.microsoft.us/v1.0/users/a%2Fb%3Fc?%24select=id%2Cmail");
+        let url = api.url(&["users", "a/b"], &[]).unwrap();
+        assert_eq!(url.as_str(), "https://graph.microsoft.us/v1.0/users/a%2Fb");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::shapes::{PublicRealm, Token, TokenRefused, User};
 use crate::domain::time::Timestamp;
+use crate::source::address::below;
 use crate::source::directory::Finding;
 use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
@@ -73,14 +74,6 @@ impl Api {
         self.http.proxies([&self.realm.url])
     }
 
-    fn url(&self, parts: &[&str]) -> Result<Url, SourceError> {
-        let mut url = self.realm.url.clone();
-        let malformed =
-            || SourceError::Malformed { step: "make an address", what: "the `url` cannot have a path".into() };
-        url.path_segments_mut().map_err(|()| malformed())?.pop_if_empty().extend(parts);
-        Ok(url)
-    }
-
     /// Gets a token: by that it is known whether the client and its secret are right.
     ///
     /// # Errors
@@ -88,7 +81,7 @@ impl Api {
     pub async fn sign_in(&mut self) -> Result<(), SourceError> {
         let Realm { realm, client_id, client_secret_file, .. } = self.realm.clone();
         let password = secret(&client_secret_file).await?;
-        let url = self.url(&["realms", &realm, "protocol", "openid-connect", "token"])?;
+        let url = below(&self.realm.url, &["realms", &realm, "protocol", "openid-connect", "token"], &[])?;
         let user = encoded([("", client_id.as_str())]).split_off(1);
         let password = encoded([("", password.as_str())]).split_off(1);
         let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
@@ -177,8 +170,8 @@ impl Api {
         query: &[(&str, &str)],
         right: &str,
     ) -> Result<T, SourceError> {
-        let mut url = self.url(&[&["admin", "realms", self.realm.realm.as_str()], path].concat())?;
-        url.query_pairs_mut().extend_pairs(query);
+        let Realm { url, realm, .. } = &self.realm;
+        let url = below(url, &[&["admin", "realms", realm.as_str()], path].concat(), query)?;
         self.answer(step, url, right).await?.json()
     }
 
@@ -187,7 +180,7 @@ impl Api {
     /// # Errors
     /// [`SourceError`].
     pub async fn realm_not_before(&mut self) -> Result<i64, SourceError> {
-        let url = self.url(&["realms", &self.realm.realm.clone()])?;
+        let url = below(&self.realm.url, &["realms", &self.realm.realm], &[])?;
         let answer = self.http.ask(Call::get("read the realm", url)).await?;
         let realm: PublicRealm = answer.checked(|_| "the realm is not public".to_owned())?.json()?;
         Ok(realm.not_before)

@@ -14,6 +14,7 @@ use super::assertion::{Claims, signed};
 use super::budget::Budget;
 use super::links;
 use crate::domain::time::Timestamp;
+use crate::source::address::below;
 use crate::source::directory::Finding;
 use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
@@ -162,14 +163,7 @@ impl Api {
     /// # Errors
     /// [`SourceError::Malformed`] where the configured one cannot have a path.
     pub fn address(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, SourceError> {
-        let mut url = self.url.clone();
-        let malformed =
-            || SourceError::Malformed { step: "make an address", what: "the `url` cannot have a path".into() };
-        url.path_segments_mut().map_err(|()| malformed())?.pop_if_empty().extend(path);
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        Ok(url)
+        below(&self.url, path, query)
     }
 
     /// Which proxies are asked, for `source check`.
