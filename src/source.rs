@@ -18,3 +18,4 @@ pub mod okta;
 mod pace;
 pub mod poller;
 pub mod report;
+mod token;

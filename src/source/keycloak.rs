@@ -33,6 +33,7 @@ use status::Status;
 use super::directory::{Changes, Directory, Finding, Page, went_back};
 use super::error::SourceError;
 use super::http::Http;
+use super::token::SignsIn as _;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
 

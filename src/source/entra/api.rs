@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use reqwest::{StatusCode, Url};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::refusal;
 use super::wire::{List, Page};
@@ -16,8 +15,9 @@ use crate::source::address::{below, followed};
 use crate::source::directory::Finding;
 use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
+use crate::source::token::{self, AccessToken, SignsIn};
 
-/// A token is renewed this long before it ends, or at half of its life if that is shorter.
+/// A token is renewed this long before it ends.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
 /// The pause before the next call, once this much of what we may ask is used up.
 const SLOW: [(f64, Duration); 2] = [(1.0, Duration::from_secs(5)), (0.8, Duration::from_secs(1))];
@@ -54,23 +54,17 @@ pub enum Delta<T> {
 pub struct Api {
     http: Http,
     tenant: Tenant,
-    token: Option<(String, Instant)>,
+    token: AccessToken,
     /// What time it was there when it last answered.
     pub date: Option<Timestamp>,
     pause: Duration,
-}
-
-#[derive(Deserialize)]
-struct Token {
-    access_token: String,
-    expires_in: u64,
 }
 
 impl Api {
     /// Asks `tenant` by `http`.
     #[must_use]
     pub fn new(http: Http, tenant: Tenant) -> Self {
-        Self { http, tenant, token: None, date: None, pause: Duration::ZERO }
+        Self { http, tenant, token: AccessToken::default(), date: None, pause: Duration::ZERO }
     }
 
     /// Which proxies are asked, for `source check`.
@@ -79,62 +73,17 @@ impl Api {
         self.http.proxies([&self.tenant.login_url, &self.tenant.graph_url])
     }
 
-    /// Gets a token: by that it is known whether tenant, application and secret are right.
-    ///
-    /// # Errors
-    /// [`SourceError`].
-    pub async fn sign_in(&mut self) -> Result<(), SourceError> {
-        let step = "get a token for the application";
-        let Tenant { login_url, graph_url, tenant, client_id, client_secret_file } = &self.tenant;
-        let password = secret(client_secret_file).await?;
-        let scope = format!("{}/.default", graph_url.as_str().trim_end_matches('/'));
-        let form = encoded([
-            ("grant_type", "client_credentials"),
-            ("client_id", client_id.as_str()),
-            ("client_secret", password.as_str()),
-            ("scope", scope.as_str()),
-        ]);
-        let url = below(login_url, &[tenant, "oauth2", "v2.0", "token"], &[])?;
-        let answer = self.http.ask(Call::post(step, url, form)).await?;
-        self.date = answer.date().or(self.date);
-        if matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
-            let advice = refusal::of_token(&answer, &self.tenant);
-            return Err(SourceError::Forbidden { step, advice });
-        }
-        let token: Token = answer.checked(|_| "the sign-in service does not let us in".to_owned())?.json()?;
-        let life = Duration::from_secs(token.expires_in);
-        let renew = life.saturating_sub(RENEW_BEFORE.min(life / 2));
-        self.token = Some((format!("Bearer {}", token.access_token), Instant::now() + renew));
-        Ok(())
-    }
-
     /// An answer of whatever status, with a token that was accepted.
     async fn answer(&mut self, step: &'static str, url: Url) -> Result<Answer, SourceError> {
-        let mut again = true;
-        loop {
-            if !self.pause.is_zero() {
-                sleep(self.pause).await;
-            }
-            if self.token.as_ref().is_none_or(|(_, renew)| *renew <= Instant::now()) {
-                self.sign_in().await?;
-            }
-            let token = self.token.as_ref().map(|(token, _)| token.clone()).unwrap_or_default();
-            let answer = self.http.ask(Call::get(step, url.clone()).authorized(token)).await?;
-            self.date = answer.date().or(self.date);
-            self.pause = pause(&answer.headers);
-            match answer.status {
-                StatusCode::UNAUTHORIZED => self.token = None,
-                // A permission that is granted from now on is only in a new token.
-                StatusCode::FORBIDDEN => {
-                    self.token = None;
-                    return Ok(answer);
-                }
-                _ => return Ok(answer),
-            }
-            if !std::mem::take(&mut again) {
-                return Ok(answer);
-            }
+        if !self.pause.is_zero() {
+            sleep(self.pause).await;
         }
+        let answer = token::get(self, step, url).await?;
+        if answer.status == StatusCode::FORBIDDEN {
+            // A permission that is granted from now on is only in a new token.
+            self.token.forget();
+        }
+        Ok(answer)
     }
 
     fn accepted(&self, answer: Answer, right: &str) -> Result<Answer, SourceError> {
@@ -226,6 +175,44 @@ impl Api {
     pub fn followed(&self, step: &'static str, link: &str) -> Result<Url, SourceError> {
         let what = || "it leads to somewhere else than `graph_url`".to_owned();
         followed(link, &self.tenant.graph_url).map_err(|_| SourceError::Malformed { step, what: what() })
+    }
+}
+
+impl SignsIn for Api {
+    fn http(&self) -> &Http {
+        &self.http
+    }
+
+    fn token(&mut self) -> &mut AccessToken {
+        &mut self.token
+    }
+
+    /// Gets a token: by that it is known whether tenant, application and secret are right.
+    async fn sign_in(&mut self) -> Result<(), SourceError> {
+        let step = "get a token for the application";
+        let Tenant { login_url, graph_url, tenant, client_id, client_secret_file } = &self.tenant;
+        let password = secret(client_secret_file).await?;
+        let scope = format!("{}/.default", graph_url.as_str().trim_end_matches('/'));
+        let form = encoded([
+            ("grant_type", "client_credentials"),
+            ("client_id", client_id.as_str()),
+            ("client_secret", password.as_str()),
+            ("scope", scope.as_str()),
+        ]);
+        let url = below(login_url, &[tenant, "oauth2", "v2.0", "token"], &[])?;
+        let answer = self.http.ask(Call::post(step, url, form)).await?;
+        self.date = answer.date().or(self.date);
+        if matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
+            let advice = refusal::of_token(&answer, &self.tenant);
+            return Err(SourceError::Forbidden { step, advice });
+        }
+        let answer = answer.checked(|_| "the sign-in service does not let us in".to_owned())?;
+        self.token.take(&answer, RENEW_BEFORE).map(drop)
+    }
+
+    fn note(&mut self, answer: &Answer) {
+        self.date = answer.date().or(self.date);
+        self.pause = pause(&answer.headers);
     }
 }
 

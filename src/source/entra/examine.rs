@@ -6,6 +6,7 @@ use super::wire::{Group, Member, User};
 use crate::source::directory::Finding;
 use crate::source::error::SourceError;
 use crate::source::report::CheckReport;
+use crate::source::token::SignsIn as _;
 
 /// Tries everything.
 pub(super) async fn examine(entra: &mut Entra) -> Vec<Finding> {

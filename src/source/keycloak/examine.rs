@@ -7,6 +7,7 @@ use super::shapes::{Client, EventsConfig, User};
 use crate::source::directory::Finding;
 use crate::source::error::chain;
 use crate::source::report::CheckReport;
+use crate::source::token::SignsIn as _;
 
 /// Tries everything.
 pub(super) async fn examine(api: &mut Api, settings: &Settings) -> Vec<Finding> {

@@ -9,6 +9,7 @@ use super::listing::every_status;
 use crate::source::directory::{Finding, Grade};
 use crate::source::error::SourceError;
 use crate::source::report::CheckReport;
+use crate::source::token::SignsIn as _;
 
 /// Clocks may differ by that much before it is worth a word, in seconds: what we cut off ourselves allows for as much.
 const SKEW: i64 = 5;
