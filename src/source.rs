@@ -19,3 +19,4 @@ mod pace;
 pub mod poller;
 pub mod report;
 mod token;
+mod visited;

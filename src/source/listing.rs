@@ -3,8 +3,6 @@
 //! A step that fails leaves it where it is, so that one page too many for a rate limit does not begin a listing of a
 //! million people anew.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,6 +12,7 @@ use super::context::{SourceContext, observe};
 use super::directory::Directory;
 use super::error::SourceError;
 use super::health::Progress;
+use super::visited::Visited;
 use crate::domain::command::{Command, Done, ListingId, Observation};
 use crate::domain::person::{Person, PersonId};
 use crate::domain::time::Timestamp;
@@ -41,7 +40,7 @@ pub(super) struct ListingRun<P> {
     /// How many people it cannot read.
     unread: usize,
     /// How often a piece with exactly these people came.
-    came: HashMap<u64, usize>,
+    came: Visited,
     failures: usize,
 }
 
@@ -60,7 +59,7 @@ impl<P: Clone> ListingRun<P> {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let stage = Stage::Pieces(None);
         let works = Instant::now();
-        Self { source, id, began, works, stage, pieces: 0, people: 0, unread: 0, came: HashMap::new(), failures: 0 }
+        Self { source, id, began, works, stage, pieces: 0, people: 0, unread: 0, came: Visited::default(), failures: 0 }
     }
 
     /// How far it is.
@@ -184,18 +183,10 @@ impl<P: Clone> ListingRun<P> {
     /// [`SourceError::Malformed`] if it came so often that this listing will not end.
     fn count<'a>(&mut self, people: impl Iterator<Item = &'a Person>) -> Result<(), SourceError> {
         self.pieces += 1;
-        let (mut hasher, mut rows) = (DefaultHasher::new(), 0);
-        for person in people {
-            person.id.key.hash(&mut hasher);
-            rows += 1;
-        }
+        let keys: Vec<&str> = people.map(|person| person.id.key.as_str()).collect();
+        let rows = keys.len();
         self.people += rows;
-        if rows == 0 {
-            return Ok(());
-        }
-        let came = self.came.entry(hasher.finish()).or_default();
-        *came += 1;
-        if *came > REPEATS {
+        if rows > 0 && self.came.count(&keys) > REPEATS {
             let what = format!("the same {rows} people came {REPEATS} times");
             return Err(SourceError::Malformed { step: "list people", what });
         }

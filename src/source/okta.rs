@@ -33,6 +33,7 @@ use super::context::Time;
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::SourceError;
 use super::http::Http;
+use super::visited::Visited;
 use crate::domain::command::Observation;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::Target;
@@ -46,6 +47,8 @@ const FOLLOWED: Duration = Duration::from_secs(1);
 const MOST: usize = 5000;
 /// So long after an event its record may still be the one from before.
 const SETTLED: Duration = Duration::from_secs(60);
+/// Groups of one person.
+const MOST_GROUPS: usize = 100_000;
 /// Ids are 20 characters long. So many would be looked up.
 const ID: usize = 64;
 /// A pause of the last tenth of a window is at most this long where events are followed.
@@ -160,16 +163,17 @@ impl Okta {
     async fn groups_of(&mut self, id: &str) -> Result<Vec<String>, SourceError> {
         let step = "read the groups of a user";
         let mut url = self.api.address(&["api", "v1", "users", id, "groups"], &[])?;
-        let mut groups: Vec<Group> = Vec::new();
+        let (mut groups, mut visited) = (Vec::<Group>::new(), Visited::default());
         loop {
+            visited.note(step, &url)?;
             let Listed { rows, next } = match self.api.list(step, url.clone(), Right::Groups).await {
                 Err(SourceError::NotFound { .. }) => break,
                 found => found?,
             };
             groups.extend(rows);
             let Some(next) = next else { break };
-            if next == url || groups.len() > 100_000 {
-                return Err(SourceError::Malformed { step, what: "a page repeats".to_owned() });
+            if groups.len() > MOST_GROUPS {
+                return Err(SourceError::Malformed { step, what: "it does not end".to_owned() });
             }
             url = next;
         }

@@ -16,6 +16,7 @@ use crate::source::directory::Finding;
 use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
 use crate::source::token::{self, AccessToken, SignsIn};
+use crate::source::visited::Visited;
 
 /// A token is renewed this long before it ends.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
@@ -124,8 +125,9 @@ impl Api {
         (right, limit): (&str, usize),
     ) -> Result<Vec<T>, SourceError> {
         let mut next = Some(self.url(path, query)?);
-        let mut rows = Vec::new();
+        let (mut rows, mut visited) = (Vec::new(), Visited::default());
         while let Some(url) = next {
+            visited.note(step, &url)?;
             let answer = self.answer(step, url).await?;
             let page: List<T> = self.accepted(answer, right)?.json()?;
             rows.extend(page.value);

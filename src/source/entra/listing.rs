@@ -11,13 +11,14 @@ use reqwest::Url;
 use serde::de::DeserializeOwned;
 
 use super::api::{Delta, GROUPS, USERS};
-use super::feed::{Link, VisitedLinks, link};
+use super::feed::{Link, link};
 use super::graph::Graph;
 use super::users::Hint;
 use super::wire::{Group, User};
 use super::{DOUBT, Entra};
 use crate::source::directory::Page;
 use crate::source::error::SourceError;
+use crate::source::visited::Visited;
 
 /// Where a listing goes on. What was read so far is kept apart: a piece that failed is asked for again.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ pub struct Listed {
     dirty: BTreeSet<String>,
     /// Who was told of since, by the groups that count until then.
     told: BTreeSet<String>,
-    seen: VisitedLinks,
+    seen: Visited,
     /// Hashes of the ids of the users who were in it.
     users: HashSet<u64>,
     hasher: RandomState,

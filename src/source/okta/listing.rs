@@ -1,7 +1,7 @@
 //! A full listing: groups, who is in each, who is assigned to the application, and all users. One request for each
 //! piece.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::groups::Groups;
 use crate::domain::person::{Person, Status};
 use crate::source::directory::Page;
 use crate::source::error::SourceError;
+use crate::source::visited::Visited;
 
 /// Rows that are asked for at once: more is not given with users.
 pub(super) const ROWS: &str = "200";
@@ -35,7 +36,7 @@ pub(super) struct ListingState {
     /// The next page of the stage; `None`: its first.
     pub(super) next: Option<Url>,
     /// What the pages of the stage began with, and where they were.
-    seen: HashSet<String>,
+    seen: Visited,
     groups: Vec<Group>,
     /// What each user is in.
     members: HashMap<String, Vec<Arc<str>>>,
@@ -77,11 +78,8 @@ impl ListingState {
     /// One page follows another, and none comes twice.
     pub(super) fn went_on(&mut self, next: Option<Url>, first: Option<&str>) -> Result<bool, SourceError> {
         let step = self.stage.step();
-        let addresses = next.as_ref().map(Url::to_string);
-        for sign in addresses.into_iter().chain(first.map(str::to_owned)) {
-            if !self.seen.insert(sign) {
-                return Err(SourceError::Malformed { step, what: "a page repeats".to_owned() });
-            }
+        for sign in next.as_ref().map(Url::as_str).into_iter().chain(first) {
+            self.seen.note(step, sign)?;
         }
         self.next = next;
         Ok(self.next.is_none())
@@ -97,7 +95,7 @@ impl ListingState {
 
     fn turn_to(&mut self, stage: Stage) {
         self.stage = stage;
-        self.seen.clear();
+        self.seen = Visited::default();
     }
 }
 
@@ -205,7 +203,7 @@ impl Okta {
             && over
         {
             left.pop();
-            listing.seen.clear();
+            listing.seen = Visited::default();
         }
         Ok(())
     }
