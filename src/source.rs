@@ -15,6 +15,7 @@ pub mod keycloak;
 pub mod ldap;
 mod listing;
 pub mod okta;
+mod names;
 mod pace;
 pub mod poller;
 pub mod report;

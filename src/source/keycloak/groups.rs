@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::api::Api;
 use super::shapes::{Count, Group};
 use crate::source::error::SourceError;
+use crate::source::names::Names;
 
 /// How often a tree that changes under our hands is read.
 const ATTEMPTS: usize = 3;
@@ -26,13 +27,11 @@ impl Tree {
     #[must_use]
     pub fn of(groups: &[Group]) -> Self {
         let by_id: HashMap<&str, &Group> = groups.iter().map(|group| (group.id.as_str(), group)).collect();
-        let mut holders: HashMap<&str, BTreeSet<&str>> = HashMap::new();
+        let mut called: Names<&str, &str> = Names::default();
         for group in groups {
-            for name in [&group.path, &group.name] {
-                holders.entry(name).or_default().insert(&group.id);
-            }
+            called.add(&group.path, &group.id);
+            called.add(&group.name, &group.id);
         }
-        let is_its_own = |name: &&String| holders.get(name.as_str()).is_some_and(|holders| holders.len() == 1);
         let mut tree = BTreeMap::new();
         for group in groups {
             let mut names = BTreeSet::new();
@@ -40,7 +39,9 @@ impl Tree {
             // A tree that bites its own tail has no more levels than groups.
             for _ in 0..groups.len() {
                 let Some(group) = next else { break };
-                names.extend([&group.path, &group.name].into_iter().filter(is_its_own).cloned());
+                names.extend(
+                    [&group.path, &group.name].into_iter().filter(|name| called.is_unique(name.as_str())).cloned(),
+                );
                 next = group.parent_id.as_ref().and_then(|id| by_id.get(id.as_str()).copied());
             }
             tree.insert(Arc::from(group.id.as_str()), names.into_iter().collect());
