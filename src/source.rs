@@ -19,5 +19,6 @@ mod names;
 mod pace;
 pub mod poller;
 pub mod report;
+mod staged;
 mod token;
 mod visited;

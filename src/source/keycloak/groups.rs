@@ -18,6 +18,30 @@ const ATTEMPTS: usize = 3;
 /// Who is in which groups, by their ids.
 pub type Memberships = HashMap<Box<str>, Vec<Arc<str>>>;
 
+/// What is known of the groups of a realm.
+#[derive(Clone, Debug, Default)]
+pub struct Groups {
+    /// What there is.
+    pub tree: Tree,
+    /// Who is in which, by a listing and what was read since.
+    pub memberships: Memberships,
+}
+
+impl Groups {
+    /// What a user is in.
+    #[must_use]
+    pub fn of(&self, user: &str) -> Vec<String> {
+        self.memberships.get(user).map(|ids| self.tree.flat(ids)).unwrap_or_default()
+    }
+
+    /// The groups are these by now. Whose groups are others by that.
+    pub fn replace(&mut self, new: &Tree) -> impl Iterator<Item = &str> {
+        let changed = std::mem::replace(&mut self.tree, new.clone()).changed(new);
+        let moved = self.memberships.iter().filter(move |(_, ids)| ids.iter().any(|id| changed.contains(id)));
+        moved.map(|(user, _)| &**user)
+    }
+}
+
 /// The groups of a realm: what being in each amounts to, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree(BTreeMap<Arc<str>, Vec<String>>);
@@ -77,6 +101,13 @@ impl Tree {
         // Whoever is in one of theirs is in them too, and so has their names.
         let below = self.0.iter().filter(|(id, names)| gone(&&***id) && names.iter().any(|name| own.contains(name)));
         below.flat_map(|(id, _)| lost(id)).collect()
+    }
+
+    /// Takes in what is not known yet. What is known stays: by that it is seen what an event changed.
+    pub fn learn(&mut self, new: &Self) {
+        for (id, names) in &new.0 {
+            self.0.entry(Arc::clone(id)).or_insert_with(|| names.clone());
+        }
     }
 
     /// Groups that are gone in `new`, or amount to something else there. New ones have no members that no event names.
