@@ -39,6 +39,11 @@ impl<G, K: Ord> Staged<G, K> {
         self.next = Some(Next { groups, complete: false, told: BTreeSet::new() });
     }
 
+    /// Whether a listing is on its way.
+    pub fn is_listing(&self) -> bool {
+        self.next.is_some()
+    }
+
     /// The groups of the listing that is on its way, as far as they were read.
     pub fn reading(&self) -> Option<&G> {
         self.next.as_ref().map(|next| &next.groups)
@@ -71,6 +76,11 @@ impl<G, K: Ord> Staged<G, K> {
         }
     }
 
+    /// What was read is of no use.
+    pub fn give_up(&mut self) {
+        self.next = None;
+    }
+
     /// The listing is over, and its groups are those that count from now on, if all were read and it `counts`. Whether
     /// they do, and who was told of meanwhile: whoever was is to be read again.
     pub fn conclude(&mut self, counts: bool) -> (bool, BTreeSet<K>) {
@@ -100,7 +110,7 @@ mod tests {
         groups.complete();
         assert_eq!((groups.counting(), groups.listed()), (Some(&"old"), Some(&"new")));
         assert_eq!(groups.conclude(true), (true, [2].into()), "nobody was told of during the listing but 2");
-        assert_eq!((groups.counting(), groups.reading().is_some()), (Some(&"new"), false));
+        assert_eq!((groups.counting(), groups.is_listing()), (Some(&"new"), false));
         assert_eq!(groups.conclude(true), (false, [].into()), "once");
     }
 
@@ -117,5 +127,9 @@ mod tests {
             assert_eq!(groups.conclude(counts), (false, [3].into()));
             assert_eq!((groups.counting(), groups.reading()), (None, None));
         }
+        let mut groups = Groups::default();
+        groups.begin("new");
+        groups.give_up();
+        assert_eq!(groups.conclude(true), (false, [].into()));
     }
 }

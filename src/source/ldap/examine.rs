@@ -135,7 +135,7 @@ impl Locks {
 
 async fn groups(client: &mut Client, report: &mut CheckReport) -> Outcome {
     client.know_groups().await.map_err(|error| ("groups", error))?;
-    let count = client.tree.as_ref().map_or(0, super::Tree::len);
+    let count = client.groups.counting().map_or(0, super::Tree::len);
     let grade = if count == 0 { Grade::Warning } else { Grade::Good };
     report.say(grade, "groups", format!("{count} groups can be listed below `{}`", client.settings.base_dn));
     Ok(())
