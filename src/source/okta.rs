@@ -17,6 +17,7 @@ mod listing;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -33,6 +34,7 @@ use super::context::Time;
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::SourceError;
 use super::http::Http;
+use super::staged::Staged;
 use super::visited::Visited;
 use crate::domain::command::Observation;
 use crate::domain::person::{Person, PersonId, Status};
@@ -78,7 +80,7 @@ pub struct Okta {
     api: Api,
     time: Time,
     wanted: Wanted,
-    groups: Groups,
+    groups: Staged<Groups, String>,
     seen: DeliveredIds,
     place: FeedPosition,
     listing: ListingState,
@@ -107,7 +109,7 @@ impl Okta {
             settings,
             api,
             time,
-            groups: Groups::default(),
+            groups: Staged::default(),
             seen: DeliveredIds::default(),
             place: FeedPosition::default(),
             listing: ListingState::default(),
@@ -177,10 +179,14 @@ impl Okta {
             }
             url = next;
         }
-        if groups.iter().any(|group| !self.groups.knows(group)) {
-            self.read_all_groups().await?;
+        let knows = |known: &Groups| groups.iter().all(|group| known.knows(group));
+        if self.groups.counting().is_none() || !self.groups.all_mut().all(|known| knows(known)) {
+            let new = self.read_all_groups().await?;
+            self.groups.counting_mut().get_or_insert_default();
+            self.groups.all_mut().for_each(|known| known.learn(&new));
         }
-        Ok(groups.iter().filter_map(|group| self.groups.name(&group.id)).map(|name| name.to_string()).collect())
+        let name = |group: &Group| self.groups.counting()?.name(&group.id);
+        Ok(groups.iter().filter_map(name).map(|name| name.to_string()).collect())
     }
 
     /// A user with groups, and how they stand to the application. Whoever is blocked has nothing that matters.
@@ -227,13 +233,11 @@ impl Okta {
         read.resync |= hints.resync;
         read.observations.extend(hints.ended.into_iter().map(|ended| self.cut_off(ended)));
         // A listing tells the rest of it; what the group gave ends at once.
-        let dissolved = hints.dissolved.iter().filter_map(|id| self.groups.name(id));
-        read.observations.extend(
-            dissolved.map(|group| Observation::GroupDeleted {
-                source: self.settings.name.clone(),
-                group: group.to_string(),
-            }),
-        );
+        let names = |groups: &mut Groups| hints.dissolved.iter().filter_map(|id| groups.name(id)).collect::<Vec<_>>();
+        let dissolved: BTreeSet<Arc<str>> = self.groups.all_mut().flat_map(names).collect();
+        let source = || self.settings.name.clone();
+        let deleted = |group: Arc<str>| Observation::GroupDeleted { source: source(), group: group.to_string() };
+        read.observations.extend(dissolved.into_iter().map(deleted));
         hints.users.into_iter().for_each(|(user, touched)| place.touch(user, touched));
         place.events = hints.ids;
         Ok(full)
@@ -324,6 +328,11 @@ impl Directory for Okta {
             Some(user) => self.complete(user).await.map(|(person, _)| Some(person)),
             None => Ok(None),
         }
+    }
+
+    fn concluded(&mut self, taken: bool) {
+        // Before the first one nothing was known that could count in its place.
+        self.groups.conclude(taken || self.groups.counting().is_none());
     }
 
     async fn examine(&mut self) -> Vec<Finding> {

@@ -95,10 +95,11 @@ async fn users(okta: &mut Okta, report: &mut CheckReport) {
 }
 
 async fn groups(okta: &mut Okta, report: &mut CheckReport) {
-    if let Err(error) = okta.read_all_groups().await {
-        return report.failed("groups", &error);
-    }
-    let mut ask = okta.groups.to_ask();
+    let all = match okta.read_all_groups().await {
+        Ok(all) => all,
+        Err(error) => return report.failed("groups", &error),
+    };
+    let mut ask = all.to_ask();
     let members = match ask.pop() {
         Some(group) => {
             let path = ["groups", group.as_str(), "users"];
@@ -108,7 +109,7 @@ async fn groups(okta: &mut Okta, report: &mut CheckReport) {
     };
     match members {
         Ok(()) => {
-            let many = okta.groups.many();
+            let many = all.many();
             report.good("groups", format!("{many} can be listed, with one request or more for each"));
         }
         Err(error) => report.failed("groups", &error),

@@ -42,6 +42,16 @@ impl Groups {
         found
     }
 
+    /// Takes in what is not known yet, and other names. What is gone in `new` stays until an event, or a listing, says so.
+    pub fn learn(&mut self, new: &Self) {
+        for (id, (name, goes_by)) in &new.names {
+            if self.names.get(id).is_none_or(|(known, _)| known != name) {
+                self.names.insert(id.clone(), (name.clone(), Arc::clone(goes_by)));
+            }
+        }
+        self.everyone = new.everyone.clone().or(self.everyone.take());
+    }
+
     /// What being in the group of this id amounts to.
     #[must_use]
     pub fn name(&self, id: &str) -> Option<Arc<str>> {
