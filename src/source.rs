@@ -6,6 +6,7 @@
 mod address;
 pub mod context;
 pub mod directory;
+pub mod dyn_directory;
 pub mod entra;
 pub mod error;
 pub mod file;

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use build::{With, build};
+use build::build;
 
 use super::clock::Clock;
 use crate::config::settings::Settings;
@@ -21,7 +20,7 @@ use crate::domain::person::{Person, Status};
 use crate::domain::source::{Link, SourceErrorKind};
 use crate::domain::time::Timestamp;
 use crate::source::context::{Schedule, SourceContext, SourceRequest, Time};
-use crate::source::directory::{Directory, Finding, Grade};
+use crate::source::directory::{Finding, Grade};
 use crate::source::error::{SourceError, chain};
 use crate::source::file::Found;
 use crate::source::health::{Health, Report, Reports};
@@ -97,10 +96,13 @@ impl Sources {
 /// Tries everything that a source of these settings will need.
 pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
     let time = time(&Clock::start(None));
-    match build(&settings, Arc::clone(&time), Examine(time)) {
-        Ok(found) => found.await,
-        Err(text) => vec![Finding { grade: Grade::Bad, what: "configuration", text }],
-    }
+    let mut directory = match build(&settings, Arc::clone(&time)) {
+        Ok(directory) => directory,
+        Err(text) => return vec![Finding { grade: Grade::Bad, what: "configuration", text }],
+    };
+    let mut found = directory.examine().await;
+    found.extend(directory.date().map(|there| clock(there, time().wall)));
+    found
 }
 
 /// Every group that somebody in a file of people is in; `None` where the source is none, or it cannot be read here.
@@ -114,14 +116,14 @@ pub async fn groups_in_file(settings: &SourceSettings) -> Option<BTreeSet<String
 /// Looks for whomever a token's claim names, as a source of these settings will.
 pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> Finding {
     let time = time(&Clock::start(None));
-    let look_up = LookUp { attribute: link.attribute.clone(), value: value.to_owned() };
+    let look_up = LookUp { attribute: &link.attribute };
     let (grade, text) = match &settings.kind {
         // Whether it is being written matters to a listing.
         SourceKind::File(file) => {
             look_up.told_of_file(build::file(&settings, file, time).find(&link.attribute, value).await)
         }
-        _ => match build(&settings, time, look_up) {
-            Ok(found) => found.await,
+        _ => match build(&settings, time) {
+            Ok(mut directory) => look_up.told(directory.look_up(&link.attribute, value).await),
             Err(text) => (Grade::Bad, text),
         },
     };
@@ -129,13 +131,12 @@ pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> F
     Finding { grade, what: "token sample", text: format!("{shown}: {text}") }
 }
 
-/// Looks somebody up in a directory once.
-struct LookUp {
-    attribute: String,
-    value: String,
+/// What looking somebody up came to, in words.
+struct LookUp<'a> {
+    attribute: &'a str,
 }
 
-impl LookUp {
+impl LookUp<'_> {
     fn told(&self, found: Result<Option<Person>, SourceError>) -> (Grade, String) {
         match found {
             Ok(Some(person)) => (Grade::Good, format!("that is {}, {}", person.id, person.status.word())),
@@ -146,7 +147,7 @@ impl LookUp {
 
     /// A file tells nobody from several, and who nearly has it.
     fn told_of_file(&self, found: Result<Found, SourceError>) -> (Grade, String) {
-        let attribute = &self.attribute;
+        let attribute = self.attribute;
         let text = match found {
             Ok(Found::One(person)) => return self.told(Ok(Some(*person))),
             Err(error) => return self.told(Err(error)),
@@ -169,17 +170,6 @@ impl LookUp {
     }
 }
 
-impl With for LookUp {
-    type Made = BoxFuture<'static, (Grade, String)>;
-
-    fn with<D: Directory>(self, mut directory: D) -> Self::Made {
-        Box::pin(async move {
-            let found = directory.look_up(&self.attribute, &self.value).await;
-            self.told(found)
-        })
-    }
-}
-
 /// A provider's clock that is further off than this makes cut-offs too early or too late.
 const CLOCK: Duration = Duration::from_secs(5);
 
@@ -188,21 +178,6 @@ fn clock(there: Timestamp, here: Timestamp) -> Finding {
     let off = here.since(there).max(there.since(here));
     let (grade, what) = if off <= CLOCK { (Grade::Good, "") } else { (Grade::Warning, ": set one of them right") };
     Finding { grade, what: "clock", text: format!("the provider's is {} s from ours{what}", off.as_secs()) }
-}
-
-/// Examines a directory once.
-struct Examine(Time);
-
-impl With for Examine {
-    type Made = BoxFuture<'static, Vec<Finding>>;
-
-    fn with<D: Directory>(self, mut directory: D) -> Self::Made {
-        Box::pin(async move {
-            let mut found = directory.examine().await;
-            found.extend(directory.date().map(|there| clock(there, (self.0)().wall)));
-            found
-        })
-    }
 }
 
 /// The tasks at work, and whose they are.
@@ -310,14 +285,14 @@ impl Manager {
             };
             let cursor = self.published.load().fold.feeds.get(&settings.name).and_then(|feed| feed.cursor.clone());
             let schedule = Schedule { poll: settings.poll, reconcile: settings.reconcile };
-            let start = Start { name: settings.name.clone(), schedule, cursor, context, tasks: &mut tasks.all };
-            let task = match build(settings, time(&self.clock), start) {
-                Ok(task) => task,
+            let directory = match build(settings, time(&self.clock)) {
+                Ok(directory) => directory,
                 Err(error) => {
                     tracing::error!(source.name = %settings.name, error, "the source cannot be asked");
                     continue;
                 }
             };
+            let task = tasks.all.spawn(Poller::new(settings.name.clone(), directory, schedule, cursor, context).run());
             tasks.names.insert(task.id(), (settings.name.clone(), task));
             handles.insert(settings.name.clone(), Handle { orders, health: shown, settings: settings.clone() });
         }
@@ -337,22 +312,4 @@ impl Manager {
 fn time(clock: &Arc<Clock>) -> Time {
     let clock = Arc::clone(clock);
     Arc::new(move || clock.now())
-}
-
-/// Asks a directory from now on.
-struct Start<'a> {
-    name: String,
-    schedule: Schedule,
-    cursor: Option<String>,
-    context: SourceContext,
-    tasks: &'a mut JoinSet<()>,
-}
-
-impl With for Start<'_> {
-    type Made = AbortHandle;
-
-    fn with<D: Directory>(self, directory: D) -> AbortHandle {
-        let Self { name, schedule, cursor, context, tasks } = self;
-        tasks.spawn(Poller::new(name, directory, schedule, cursor, context).run())
-    }
 }

@@ -248,7 +248,9 @@ fn one(people: Vec<Person>, attribute: &str, value: &str) -> Option<Person> {
 impl Directory for PeopleFile {
     type PageToken = PageToken;
 
-    const WAITS: bool = true;
+    fn waits(&self) -> bool {
+        true
+    }
 
     async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
         if std::mem::take(&mut self.first) {

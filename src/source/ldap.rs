@@ -91,8 +91,8 @@ pub struct Settings {
     pub attributes: BTreeSet<String>,
 }
 
-/// A directory that speaks LDAP. `WAITS`: the server tells what changed, and is waited for.
-pub struct Ldap<const WAITS: bool>(Client);
+/// A directory that speaks LDAP.
+pub struct Ldap(Client);
 
 /// Where a listing goes on. It is bound to its connection.
 #[derive(Clone, Debug)]
@@ -152,7 +152,7 @@ struct Client {
     followed: bool,
 }
 
-impl<const WAITS: bool> Ldap<WAITS> {
+impl Ldap {
     /// The directory of these settings, which is told the time by `time`.
     #[must_use]
     pub fn new(settings: Settings, time: Time) -> Self {
@@ -347,11 +347,17 @@ fn at_base(base: &str, attributes: &[&str]) -> Search {
     }
 }
 
-impl<const WAITS: bool> Directory for Ldap<WAITS> {
+impl Directory for Ldap {
     type PageToken = PageToken;
 
-    const WAITS: bool = WAITS;
-    const GOES_BACK: bool = true;
+    /// Where the server tells what changed it is waited for.
+    fn waits(&self) -> bool {
+        self.0.settings.sync == Sync::Syncrepl
+    }
+
+    fn goes_back(&self) -> bool {
+        true
+    }
 
     async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
         let changes = Box::pin(self.0.follow(cursor)).await;

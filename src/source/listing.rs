@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::context::{SourceContext, observe};
-use super::directory::Directory;
+use super::dyn_directory::{AnyPageToken, DynDirectory};
 use super::error::SourceError;
 use super::health::Progress;
 use super::visited::Visited;
@@ -28,13 +28,13 @@ const FAILURES: usize = 3;
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// One listing on its way.
-pub(super) struct ListingRun<P> {
+pub(super) struct ListingRun {
     source: String,
     id: ListingId,
     began: Timestamp,
     /// Since when there is something to list.
     works: Instant,
-    stage: Stage<P>,
+    stage: Stage,
     pieces: usize,
     people: usize,
     /// How many people it cannot read.
@@ -44,16 +44,16 @@ pub(super) struct ListingRun<P> {
     failures: usize,
 }
 
-enum Stage<P> {
+enum Stage {
     /// Reading pieces; this one is next.
-    Pieces(Option<P>),
+    Pieces(Option<AnyPageToken>),
     /// Looking up who is missing.
     Missing(Vec<PersonId>),
     /// Coming into force.
     Ending,
 }
 
-impl<P: Clone> ListingRun<P> {
+impl ListingRun {
     /// A new listing of a source, begun at this time.
     pub(super) fn begin(source: String, began: Timestamp) -> Self {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -86,10 +86,11 @@ impl<P: Clone> ListingRun<P> {
     ///
     /// # Errors
     /// [`SourceError`]; [`ListingRun::is_lost`] says whether the step may be tried again.
-    pub(super) async fn step<D>(&mut self, directory: &mut D, context: &SourceContext) -> Result<bool, SourceError>
-    where
-        D: Directory<PageToken = P>,
-    {
+    pub(super) async fn step(
+        &mut self,
+        directory: &mut dyn DynDirectory,
+        context: &SourceContext,
+    ) -> Result<bool, SourceError> {
         let over = match &self.stage {
             Stage::Pieces(place) => {
                 let place = place.clone();
@@ -114,15 +115,12 @@ impl<P: Clone> ListingRun<P> {
         }
     }
 
-    async fn read_piece<D>(
+    async fn read_piece(
         &mut self,
-        directory: &mut D,
+        directory: &mut dyn DynDirectory,
         context: &SourceContext,
-        place: Option<P>,
-    ) -> Result<bool, SourceError>
-    where
-        D: Directory<PageToken = P>,
-    {
+        place: Option<AnyPageToken>,
+    ) -> Result<bool, SourceError> {
         let page = directory.page(place).await?;
         self.count(page.people.iter().chain(&page.doubted))?;
         self.unread += page.unread.len();
@@ -143,10 +141,11 @@ impl<P: Clone> ListingRun<P> {
     }
 
     /// Looks some of those up who are missing: rows get lost between pages.
-    async fn read_missing<D>(&mut self, directory: &mut D, context: &SourceContext) -> Result<bool, SourceError>
-    where
-        D: Directory<PageToken = P>,
-    {
+    async fn read_missing(
+        &mut self,
+        directory: &mut dyn DynDirectory,
+        context: &SourceContext,
+    ) -> Result<bool, SourceError> {
         let Stage::Missing(missing) = &self.stage else { return Ok(false) };
         let mut left = missing.len();
         let mut people = Vec::new();

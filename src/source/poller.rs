@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::context::{Schedule, SourceContext, SourceRequest, observe};
-use super::directory::{Changes, Directory};
+use super::directory::Changes;
+use super::dyn_directory::DynDirectory;
 use super::error::{SourceError, chain};
 use super::health::{Operation, Report, SyncError};
 use super::listing::ListingRun;
@@ -27,9 +28,9 @@ const TURN: Duration = Duration::from_millis(200);
 const REST: Duration = Duration::from_secs(60);
 
 /// Asks one provider for as long as it runs.
-pub struct Poller<D: Directory> {
+pub struct Poller {
     name: String,
-    directory: D,
+    directory: Box<dyn DynDirectory>,
     schedule: Schedule,
     context: SourceContext,
     cursor: Option<String>,
@@ -40,7 +41,7 @@ pub struct Poller<D: Directory> {
     heard: bool,
     /// There are more events, and a listing that is due has its turn before them.
     yields: bool,
-    listing: Option<ListingRun<D::PageToken>>,
+    listing: Option<ListingRun>,
     /// The provider does not want to be asked before.
     not_before: Instant,
     /// Once the listing on its way is over, another is due.
@@ -59,10 +60,16 @@ pub struct Poller<D: Directory> {
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
 }
 
-impl<D: Directory> Poller<D> {
+impl Poller {
     /// A poller that goes on from `cursor`.
     #[must_use]
-    pub fn new(name: String, directory: D, schedule: Schedule, cursor: Option<String>, context: SourceContext) -> Self {
+    pub fn new(
+        name: String,
+        directory: Box<dyn DynDirectory>,
+        schedule: Schedule,
+        cursor: Option<String>,
+        context: SourceContext,
+    ) -> Self {
         let now = Instant::now();
         Self {
             name,
@@ -131,7 +138,7 @@ impl<D: Directory> Poller<D> {
     /// Where events tell that a provider is older than it was, they are asked before everybody is listed. What is out of
     /// reach is not listed either; where only they cannot be asked, for want of a right, a listing is all that there is.
     async fn ask_before_listing(&mut self) -> Result<(), SourceError> {
-        if !D::GOES_BACK || self.listing.is_some() {
+        if !self.directory.goes_back() || self.listing.is_some() {
             return Ok(());
         }
         let mut polled = self.poll().await;
@@ -158,7 +165,7 @@ impl<D: Directory> Poller<D> {
         }
         // One that waits for events by itself is asked without a pause, unless a listing wants its turns.
         let lists = self.listing.is_some() || self.next_sweep <= Instant::now();
-        let every = match (D::WAITS, lists) {
+        let every = match (self.directory.waits(), lists) {
             (true, false) => Duration::ZERO,
             (true, true) => self.schedule.poll.min(TURN),
             (false, _) => jittered(self.schedule.poll),
@@ -328,7 +335,7 @@ impl<D: Directory> Poller<D> {
         self.tell().await?;
         let Self { listing, directory, context, name, .. } = self;
         let listing = listing.get_or_insert_with(|| ListingRun::begin(name.clone(), (context.time)().wall));
-        listing.step(directory, context).await
+        listing.step(directory.as_mut(), context).await
     }
 
     fn tell_listing(&mut self, listed: &Result<bool, SourceError>) {
