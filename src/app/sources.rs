@@ -9,8 +9,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 
-use build::build;
+pub use build::build;
 
 use super::clock::Clock;
 use crate::config::settings::Settings;
@@ -21,6 +22,7 @@ use crate::domain::source::{Link, SourceErrorKind};
 use crate::domain::time::Timestamp;
 use crate::source::context::{Schedule, SourceContext, SourceRequest, Time};
 use crate::source::directory::{Finding, Grade};
+use crate::source::dyn_directory::DynDirectory;
 use crate::source::error::{SourceError, chain};
 use crate::source::file::Found;
 use crate::source::health::{Health, Report, Reports};
@@ -185,7 +187,20 @@ fn clock(there: Timestamp, here: Timestamp) -> Finding {
 struct Tasks {
     all: JoinSet<()>,
     names: BTreeMap<Id, (String, AbortHandle)>,
+    /// Who has failed, and until when they are not started again.
+    resting: BTreeMap<String, Instant>,
 }
+
+/// Waits until this time; for ever without one.
+async fn rest(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Builds the directory that settings describe; those that need the time are told it.
+pub type Build = fn(&SourceSettings, Time) -> Result<Box<dyn DynDirectory>, String>;
 
 /// Keeps the sources of the configuration in force at work.
 pub struct Manager {
@@ -199,6 +214,8 @@ pub struct Manager {
     pub clock: Arc<Clock>,
     /// Where failures and events are counted.
     pub metrics: Arc<Metrics>,
+    /// How a source is asked.
+    pub build: Build,
 }
 
 impl Manager {
@@ -211,6 +228,7 @@ impl Manager {
             let wanted = settings.borrow_and_update().sources.clone();
             self.stop_unwanted(&wanted, &mut tasks).await;
             self.start_missing(&wanted, &mut tasks);
+            let rested = tasks.resting.values().min().copied();
             tokio::select! {
                 changed = settings.changed() => if changed.is_err() { return },
                 changed = store.changed() => {
@@ -221,11 +239,8 @@ impl Manager {
                         self.stop_unwanted(&[], &mut tasks).await;
                     }
                 }
-                Some(ended) = tasks.all.join_next_with_id() => {
-                    if self.ended(ended, &mut tasks) {
-                        tokio::time::sleep(AGAIN).await;
-                    }
-                }
+                Some(ended) = tasks.all.join_next_with_id() => self.ended(ended, &mut tasks),
+                () = rest(rested) => {}
             }
         }
     }
@@ -246,19 +261,19 @@ impl Manager {
         }
     }
 
-    /// Takes note that a task has ended; whether it failed.
-    fn ended(&self, ended: Result<(Id, ()), JoinError>, tasks: &mut Tasks) -> bool {
+    /// Takes note that a task has ended. One that failed has a rest; nothing else waits for that.
+    fn ended(&self, ended: Result<(Id, ()), JoinError>, tasks: &mut Tasks) {
         let id = match &ended {
             Ok((id, ())) => *id,
             Err(error) => error.id(),
         };
         let name = tasks.names.remove(&id).map(|(name, _)| name).unwrap_or_default();
-        let Some(error) = ended.err().filter(|error| !error.is_cancelled()) else { return false };
+        let Some(error) = ended.err().filter(|error| !error.is_cancelled()) else { return };
         // A malformed answer that its decoder panics on, say. What is known stays as it is.
         self.metrics.source_error(&name, SourceErrorKind::Internal);
         tracing::error!(source.name = name, error = %error, "the source failed and is started again");
         self.forget(&name);
-        true
+        tasks.resting.insert(name, Instant::now() + AGAIN);
     }
 
     fn forget(&self, name: &str) {
@@ -269,9 +284,10 @@ impl Manager {
 
     /// Starts those that are not at work.
     fn start_missing(&self, wanted: &[SourceSettings], tasks: &mut Tasks) {
-        let mut handles = BTreeMap::clone(&self.sources.0.load());
+        let (mut handles, now) = (BTreeMap::clone(&self.sources.0.load()), Instant::now());
+        tasks.resting.retain(|_, until| *until > now);
         for settings in wanted {
-            if handles.contains_key(&settings.name) {
+            if handles.contains_key(&settings.name) || tasks.resting.contains_key(&settings.name) {
                 continue;
             }
             let (orders, received) = mpsc::channel(WAITING);
@@ -285,7 +301,7 @@ impl Manager {
             };
             let cursor = self.published.load().fold.feeds.get(&settings.name).and_then(|feed| feed.cursor.clone());
             let schedule = Schedule { poll: settings.poll, reconcile: settings.reconcile };
-            let directory = match build(settings, time(&self.clock)) {
+            let directory = match (self.build)(settings, time(&self.clock)) {
                 Ok(directory) => directory,
                 Err(error) => {
                     tracing::error!(source.name = %settings.name, error, "the source cannot be asked");

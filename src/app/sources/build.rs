@@ -21,7 +21,7 @@ use crate::source::okta::{self, Okta};
 ///
 /// # Errors
 /// Why it cannot be built.
-pub(super) fn build(settings: &SourceSettings, time: Time) -> Result<Box<dyn DynDirectory>, String> {
+pub fn build(settings: &SourceSettings, time: Time) -> Result<Box<dyn DynDirectory>, String> {
     Ok(match &settings.kind {
         SourceKind::File(own) => Box::new(file(settings, own, time)),
         SourceKind::Keycloak(own) => Box::new(keycloak(settings, own)?),
