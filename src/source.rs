@@ -20,6 +20,7 @@ mod names;
 mod pace;
 pub mod poller;
 pub mod report;
+mod schedule;
 mod staged;
 mod token;
 mod visited;
