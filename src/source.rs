@@ -1,7 +1,10 @@
 //! Where people come from, and how we learn that they left.
 //!
 //! A source sends observations and never compares them with anything: the writer does. One module for each
-//! kind; those that are asked ([`directory::Directory`]) share one machinery, [`poller`].
+//! kind. Those that are asked ([`directory::Directory`]) share one machinery: [`poller`] asks, tells and reports, and
+//! `schedule` says when; `listing` is one full listing. What they need besides exists once: `http`, `token` (sign in,
+//! renew), `address` (make, follow), `visited` (pages that come again), `names` (shared ones), `staged` (groups of a
+//! listing, until it was taken), `pace` (pauses), `report` (of `source check`).
 
 mod address;
 pub mod context;

@@ -28,7 +28,6 @@ use gone::LastSeen;
 use groups::{Group, Member, Tree};
 pub use link::Server;
 use link::{Link, Search, Stream};
-
 use listing::Listed;
 use older::Age;
 use reading::Again;
@@ -350,7 +349,6 @@ fn at_base(base: &str, attributes: &[&str]) -> Search {
 impl Directory for Ldap {
     type PageToken = PageToken;
 
-    /// Where the server tells what changed it is waited for.
     fn waits(&self) -> bool {
         self.0.settings.sync == Sync::Syncrepl
     }

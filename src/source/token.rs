@@ -56,11 +56,8 @@ impl AccessToken {
 
 /// Whoever asks with an access token.
 pub trait SignsIn: Send {
-    /// By what it asks.
-    fn http(&self) -> &Http;
-
-    /// The token that it has.
-    fn token(&mut self) -> &mut AccessToken;
+    /// By what it asks, and the token that it has.
+    fn session(&mut self) -> (&Http, &mut AccessToken);
 
     /// Gets a new one.
     fn sign_in(&mut self) -> impl Future<Output = Result<(), SourceError>> + Send;
@@ -79,17 +76,17 @@ pub trait SignsIn: Send {
 pub async fn get<C: SignsIn>(client: &mut C, step: &'static str, url: Url) -> Result<Answer, SourceError> {
     let mut again = true;
     loop {
-        if client.token().is_due() {
+        if client.session().1.is_due() {
             client.sign_in().await?;
         }
-        let held = client.token().0.as_ref().map(|held| held.authorization.clone());
-        let call = Call::get(step, url.clone()).authorized(held.unwrap_or_default());
-        let answer = client.http().ask(call).await?;
+        let (http, token) = client.session();
+        let authorization = token.0.as_ref().map(|held| held.authorization.clone()).unwrap_or_default();
+        let answer = http.ask(Call::get(step, url.clone()).authorized(authorization)).await?;
         client.note(&answer);
         if answer.status != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
-        client.token().forget();
+        client.session().1.forget();
         if !std::mem::take(&mut again) {
             return Ok(answer);
         }
@@ -153,12 +150,8 @@ mod tests {
     }
 
     impl SignsIn for Client {
-        fn http(&self) -> &Http {
-            &self.http
-        }
-
-        fn token(&mut self) -> &mut AccessToken {
-            &mut self.token
+        fn session(&mut self) -> (&Http, &mut AccessToken) {
+            (&self.http, &mut self.token)
         }
 
         async fn sign_in(&mut self) -> Result<(), SourceError> {

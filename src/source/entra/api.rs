@@ -181,12 +181,8 @@ impl Api {
 }
 
 impl SignsIn for Api {
-    fn http(&self) -> &Http {
-        &self.http
-    }
-
-    fn token(&mut self) -> &mut AccessToken {
-        &mut self.token
+    fn session(&mut self) -> (&Http, &mut AccessToken) {
+        (&self.http, &mut self.token)
     }
 
     /// Gets a token: by that it is known whether tenant, application and secret are right.

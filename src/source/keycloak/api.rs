@@ -185,12 +185,8 @@ impl Api {
 }
 
 impl SignsIn for Api {
-    fn http(&self) -> &Http {
-        &self.http
-    }
-
-    fn token(&mut self) -> &mut AccessToken {
-        &mut self.token
+    fn session(&mut self) -> (&Http, &mut AccessToken) {
+        (&self.http, &mut self.token)
     }
 
     /// Gets a token: by that it is known whether the client and its secret are right.

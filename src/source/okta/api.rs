@@ -260,12 +260,8 @@ impl Api {
 }
 
 impl SignsIn for Api {
-    fn http(&self) -> &Http {
-        &self.http
-    }
-
-    fn token(&mut self) -> &mut AccessToken {
-        &mut self.token
+    fn session(&mut self) -> (&Http, &mut AccessToken) {
+        (&self.http, &mut self.token)
     }
 
     /// Gets an access token, where a service app is configured: by that it is known whether its key is right.
