@@ -152,7 +152,7 @@ async fn measure(dir: &Path, people: usize) {
     let before = memory("VmRSS:");
     let stop = Arc::new(AtomicBool::new(false));
     let during = decisions(Arc::clone(&published), Arc::clone(&stop));
-    tasks.spawn(Poller::new("hr".into(), directory, rhythm, None, around).run());
+    tasks.spawn(Poller::new("hr".into(), Box::new(directory), rhythm, None, around).run());
     listing(&orders, "the first listing of everybody").await;
     #[expect(clippy::cast_precision_loss, reason = "some millions")]
     let each = |bytes: f64| (bytes - before) / people as f64;

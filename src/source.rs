@@ -1,10 +1,15 @@
 //! Where people come from, and how we learn that they left.
 //!
 //! A source sends observations and never compares them with anything: the writer does. One module for each
-//! kind; those that are asked ([`directory::Directory`]) share one machinery, [`poller`].
+//! kind. Those that are asked ([`directory::Directory`]) share one machinery: [`poller`] asks, tells and reports, and
+//! `schedule` says when; `listing` is one full listing. What they need besides exists once: `http`, `token` (sign in,
+//! renew), `address` (make, follow), `visited` (pages that come again), `names` (shared ones), `staged` (groups of a
+//! listing, until it was taken), `pace` (pauses), `report` (of `source check`).
 
+mod address;
 pub mod context;
 pub mod directory;
+pub mod dyn_directory;
 pub mod entra;
 pub mod error;
 pub mod file;
@@ -14,5 +19,11 @@ pub mod keycloak;
 pub mod ldap;
 mod listing;
 pub mod okta;
+mod names;
 mod pace;
 pub mod poller;
+pub mod report;
+mod schedule;
+mod staged;
+mod token;
+mod visited;

@@ -16,7 +16,7 @@ use super::feeds;
 use super::listeners::Socket;
 use super::reload::Reloader;
 use super::servers::{serve_authz, serve_control, serve_ops};
-use super::sources::{Manager, Sources};
+use super::sources::{Manager, Sources, build};
 use super::start::InForce;
 use super::supervisor::Supervisor;
 use super::views::LiveViews;
@@ -197,6 +197,7 @@ async fn spawn_all(
         published: Arc::clone(&handler.published),
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
+        build,
     };
     core.spawn_until_stop("sources", work, manager.run(settings));
 

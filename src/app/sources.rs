@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 
-use build::{With, build};
+pub use build::build;
 
 use super::clock::Clock;
 use crate::config::settings::Settings;
@@ -21,7 +21,8 @@ use crate::domain::person::{Person, Status};
 use crate::domain::source::{Link, SourceErrorKind};
 use crate::domain::time::Timestamp;
 use crate::source::context::{Schedule, SourceContext, SourceRequest, Time};
-use crate::source::directory::{Directory, Finding, Grade};
+use crate::source::directory::{Finding, Grade};
+use crate::source::dyn_directory::DynDirectory;
 use crate::source::error::{SourceError, chain};
 use crate::source::file::Found;
 use crate::source::health::{Health, Report, Reports};
@@ -97,10 +98,13 @@ impl Sources {
 /// Tries everything that a source of these settings will need.
 pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
     let time = time(&Clock::start(None));
-    match build(&settings, Arc::clone(&time), Examine(time)) {
-        Ok(found) => found.await,
-        Err(text) => vec![Finding { grade: Grade::Bad, what: "configuration", text }],
-    }
+    let mut directory = match build(&settings, Arc::clone(&time)) {
+        Ok(directory) => directory,
+        Err(text) => return vec![Finding { grade: Grade::Bad, what: "configuration", text }],
+    };
+    let mut found = directory.examine().await;
+    found.extend(directory.date().map(|there| clock(there, time().wall)));
+    found
 }
 
 /// Every group that somebody in a file of people is in; `None` where the source is none, or it cannot be read here.
@@ -114,14 +118,14 @@ pub async fn groups_in_file(settings: &SourceSettings) -> Option<BTreeSet<String
 /// Looks for whomever a token's claim names, as a source of these settings will.
 pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> Finding {
     let time = time(&Clock::start(None));
-    let look_up = LookUp { attribute: link.attribute.clone(), value: value.to_owned() };
+    let look_up = LookUp { attribute: &link.attribute };
     let (grade, text) = match &settings.kind {
         // Whether it is being written matters to a listing.
         SourceKind::File(file) => {
             look_up.told_of_file(build::file(&settings, file, time).find(&link.attribute, value).await)
         }
-        _ => match build(&settings, time, look_up) {
-            Ok(found) => found.await,
+        _ => match build(&settings, time) {
+            Ok(mut directory) => look_up.told(directory.look_up(&link.attribute, value).await),
             Err(text) => (Grade::Bad, text),
         },
     };
@@ -129,13 +133,12 @@ pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> F
     Finding { grade, what: "token sample", text: format!("{shown}: {text}") }
 }
 
-/// Looks somebody up in a directory once.
-struct LookUp {
-    attribute: String,
-    value: String,
+/// What looking somebody up came to, in words.
+struct LookUp<'a> {
+    attribute: &'a str,
 }
 
-impl LookUp {
+impl LookUp<'_> {
     fn told(&self, found: Result<Option<Person>, SourceError>) -> (Grade, String) {
         match found {
             Ok(Some(person)) => (Grade::Good, format!("that is {}, {}", person.id, person.status.word())),
@@ -146,7 +149,7 @@ impl LookUp {
 
     /// A file tells nobody from several, and who nearly has it.
     fn told_of_file(&self, found: Result<Found, SourceError>) -> (Grade, String) {
-        let attribute = &self.attribute;
+        let attribute = self.attribute;
         let text = match found {
             Ok(Found::One(person)) => return self.told(Ok(Some(*person))),
             Err(error) => return self.told(Err(error)),
@@ -169,17 +172,6 @@ impl LookUp {
     }
 }
 
-impl With for LookUp {
-    type Made = BoxFuture<'static, (Grade, String)>;
-
-    fn with<D: Directory>(self, mut directory: D) -> Self::Made {
-        Box::pin(async move {
-            let found = directory.look_up(&self.attribute, &self.value).await;
-            self.told(found)
-        })
-    }
-}
-
 /// A provider's clock that is further off than this makes cut-offs too early or too late.
 const CLOCK: Duration = Duration::from_secs(5);
 
@@ -190,27 +182,25 @@ fn clock(there: Timestamp, here: Timestamp) -> Finding {
     Finding { grade, what: "clock", text: format!("the provider's is {} s from ours{what}", off.as_secs()) }
 }
 
-/// Examines a directory once.
-struct Examine(Time);
-
-impl With for Examine {
-    type Made = BoxFuture<'static, Vec<Finding>>;
-
-    fn with<D: Directory>(self, mut directory: D) -> Self::Made {
-        Box::pin(async move {
-            let mut found = directory.examine().await;
-            found.extend(directory.date().map(|there| clock(there, (self.0)().wall)));
-            found
-        })
-    }
-}
-
 /// The tasks at work, and whose they are.
 #[derive(Default)]
 struct Tasks {
     all: JoinSet<()>,
     names: BTreeMap<Id, (String, AbortHandle)>,
+    /// Who has failed, and until when they are not started again.
+    resting: BTreeMap<String, Instant>,
 }
+
+/// Waits until this time; for ever without one.
+async fn rest(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Builds the directory that settings describe; those that need the time are told it.
+pub type Build = fn(&SourceSettings, Time) -> Result<Box<dyn DynDirectory>, String>;
 
 /// Keeps the sources of the configuration in force at work.
 pub struct Manager {
@@ -224,6 +214,8 @@ pub struct Manager {
     pub clock: Arc<Clock>,
     /// Where failures and events are counted.
     pub metrics: Arc<Metrics>,
+    /// How a source is asked.
+    pub build: Build,
 }
 
 impl Manager {
@@ -236,6 +228,7 @@ impl Manager {
             let wanted = settings.borrow_and_update().sources.clone();
             self.stop_unwanted(&wanted, &mut tasks).await;
             self.start_missing(&wanted, &mut tasks);
+            let rested = tasks.resting.values().min().copied();
             tokio::select! {
                 changed = settings.changed() => if changed.is_err() { return },
                 changed = store.changed() => {
@@ -246,11 +239,8 @@ impl Manager {
                         self.stop_unwanted(&[], &mut tasks).await;
                     }
                 }
-                Some(ended) = tasks.all.join_next_with_id() => {
-                    if self.ended(ended, &mut tasks) {
-                        tokio::time::sleep(AGAIN).await;
-                    }
-                }
+                Some(ended) = tasks.all.join_next_with_id() => self.ended(ended, &mut tasks),
+                () = rest(rested) => {}
             }
         }
     }
@@ -271,19 +261,19 @@ impl Manager {
         }
     }
 
-    /// Takes note that a task has ended; whether it failed.
-    fn ended(&self, ended: Result<(Id, ()), JoinError>, tasks: &mut Tasks) -> bool {
+    /// Takes note that a task has ended. One that failed has a rest; nothing else waits for that.
+    fn ended(&self, ended: Result<(Id, ()), JoinError>, tasks: &mut Tasks) {
         let id = match &ended {
             Ok((id, ())) => *id,
             Err(error) => error.id(),
         };
         let name = tasks.names.remove(&id).map(|(name, _)| name).unwrap_or_default();
-        let Some(error) = ended.err().filter(|error| !error.is_cancelled()) else { return false };
+        let Some(error) = ended.err().filter(|error| !error.is_cancelled()) else { return };
         // A malformed answer that its decoder panics on, say. What is known stays as it is.
         self.metrics.source_error(&name, SourceErrorKind::Internal);
         tracing::error!(source.name = name, error = %error, "the source failed and is started again");
         self.forget(&name);
-        true
+        tasks.resting.insert(name, Instant::now() + AGAIN);
     }
 
     fn forget(&self, name: &str) {
@@ -294,9 +284,10 @@ impl Manager {
 
     /// Starts those that are not at work.
     fn start_missing(&self, wanted: &[SourceSettings], tasks: &mut Tasks) {
-        let mut handles = BTreeMap::clone(&self.sources.0.load());
+        let (mut handles, now) = (BTreeMap::clone(&self.sources.0.load()), Instant::now());
+        tasks.resting.retain(|_, until| *until > now);
         for settings in wanted {
-            if handles.contains_key(&settings.name) {
+            if handles.contains_key(&settings.name) || tasks.resting.contains_key(&settings.name) {
                 continue;
             }
             let (orders, received) = mpsc::channel(WAITING);
@@ -310,14 +301,14 @@ impl Manager {
             };
             let cursor = self.published.load().fold.feeds.get(&settings.name).and_then(|feed| feed.cursor.clone());
             let schedule = Schedule { poll: settings.poll, reconcile: settings.reconcile };
-            let start = Start { name: settings.name.clone(), schedule, cursor, context, tasks: &mut tasks.all };
-            let task = match build(settings, time(&self.clock), start) {
-                Ok(task) => task,
+            let directory = match (self.build)(settings, time(&self.clock)) {
+                Ok(directory) => directory,
                 Err(error) => {
                     tracing::error!(source.name = %settings.name, error, "the source cannot be asked");
                     continue;
                 }
             };
+            let task = tasks.all.spawn(Poller::new(settings.name.clone(), directory, schedule, cursor, context).run());
             tasks.names.insert(task.id(), (settings.name.clone(), task));
             handles.insert(settings.name.clone(), Handle { orders, health: shown, settings: settings.clone() });
         }
@@ -337,22 +328,4 @@ impl Manager {
 fn time(clock: &Arc<Clock>) -> Time {
     let clock = Arc::clone(clock);
     Arc::new(move || clock.now())
-}
-
-/// Asks a directory from now on.
-struct Start<'a> {
-    name: String,
-    schedule: Schedule,
-    cursor: Option<String>,
-    context: SourceContext,
-    tasks: &'a mut JoinSet<()>,
-}
-
-impl With for Start<'_> {
-    type Made = AbortHandle;
-
-    fn with<D: Directory>(self, directory: D) -> AbortHandle {
-        let Self { name, schedule, cursor, context, tasks } = self;
-        tasks.spawn(Poller::new(name, directory, schedule, cursor, context).run())
-    }
 }

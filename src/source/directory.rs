@@ -54,6 +54,12 @@ impl<P> Page<P> {
     pub fn of(people: Vec<Person>, next: Option<P>) -> Self {
         Self { people, doubted: vec![], unread: vec![], observations: vec![], next, count: None }
     }
+
+    /// The same, with the place of the next piece as something else.
+    pub fn with_token<Q>(self, token: impl FnOnce(P) -> Q) -> Page<Q> {
+        let Self { people, doubted, unread, observations, next, count } = self;
+        Page { people, doubted, unread, observations, next: next.map(token), count }
+    }
 }
 
 /// What was found where a source was examined.
@@ -93,17 +99,21 @@ impl Grade {
 /// A provider that is asked: events for speed, a full listing for truth.
 ///
 /// It keeps a connection and what it needs to make sense of answers, never what is known of people: the writer
-/// compares.
+/// compares. Whoever works with any of them does by [`DynDirectory`](super::dyn_directory::DynDirectory).
 pub trait Directory: Send + 'static {
     /// Where a listing goes on. Cloned, so that a piece that failed can be asked for again.
     type PageToken: Clone + Send + Sync + 'static;
 
     /// Whether [`Directory::changes`] waits by itself until something happens, for a second at most.
-    const WAITS: bool = false;
+    fn waits(&self) -> bool {
+        false
+    }
 
     /// Whether it is the events that tell that the provider is an older one (a restored backup). Then nobody is listed before
     /// they were asked: a listing of an older one would give back what was taken.
-    const GOES_BACK: bool = false;
+    fn goes_back(&self) -> bool {
+        false
+    }
 
     /// What happened since `cursor`; without one, from now on.
     ///

@@ -33,6 +33,7 @@ use wire::{PROPERTIES, User};
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::SourceError;
 use super::http::Http;
+use super::staged::Staged;
 use crate::domain::command::Observation;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::Target;
@@ -80,9 +81,9 @@ pub struct Entra {
     /// Groups that changed.
     groups: Feed,
     dirty: BTreeMap<String, Dirty>,
-    /// Who is in which group; `None` before the first listing.
-    graph: Option<Graph>,
-    /// The listing that is on its way.
+    /// Who is in which group; none count before the first listing.
+    graphs: Staged<Graph, String>,
+    /// What else was read of the listing that is on its way.
     listed: Listed,
     /// What groups lost a short while ago, or since the listing began that is on its way: it may not have heard of it.
     lost: BTreeMap<(String, String), Instant>,
@@ -138,7 +139,7 @@ impl Entra {
             fresh: None,
             groups: Feed::new("read changes of groups"),
             dirty: BTreeMap::new(),
-            graph: None,
+            graphs: Staged::default(),
             listed: Listed::default(),
             lost: BTreeMap::new(),
             lost_groups: BTreeMap::new(),
@@ -175,7 +176,7 @@ impl Entra {
     }
 
     fn groups_of(&self, id: &str) -> Vec<String> {
-        self.graph.as_ref().map(|graph| graph.flat(id)).unwrap_or_default()
+        self.graphs.counting().map(|graph| graph.flat(id)).unwrap_or_default()
     }
 
     /// What was issued before somebody's sessions were ended is dead.
@@ -300,13 +301,13 @@ impl Directory for Entra {
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
         let Some(user) = self.find(attribute, value).await? else { return Ok(None) };
         self.note(&user);
-        self.listed.told(&user.id);
-        let groups = match &self.graph {
-            Some(graph) if self.listed.groups().is_none() => graph.flat(&user.id),
+        self.graphs.told(user.id.clone());
+        let groups = match self.graphs.counting() {
+            Some(graph) if self.graphs.listed().is_none() => graph.flat(&user.id),
             // A listing that doubts somebody is not asked of itself, but for what groups are called.
             _ => {
                 let ids = self.transitive(&user.id).await?;
-                let names = self.listed.groups().or(self.graph.as_ref());
+                let names = self.graphs.listed().or(self.graphs.counting());
                 let names = ids.iter().filter_map(|id| names?.goes_by(id)).map(str::to_owned).collect::<Vec<_>>();
                 ids.into_iter().chain(names).collect()
             }

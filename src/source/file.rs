@@ -16,8 +16,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::context::Time;
-use super::directory::{Changes, Directory, Finding, Grade, Page};
-use super::error::{SourceError, chain};
+use super::directory::{Changes, Directory, Finding, Page};
+use super::error::SourceError;
+use super::report::CheckReport;
 use crate::domain::command::Observation;
 use crate::domain::name::Directory as NameRules;
 use crate::domain::person::Person;
@@ -247,7 +248,9 @@ fn one(people: Vec<Person>, attribute: &str, value: &str) -> Option<Person> {
 impl Directory for PeopleFile {
     type PageToken = PageToken;
 
-    const WAITS: bool = true;
+    fn waits(&self) -> bool {
+        true
+    }
 
     async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
         if std::mem::take(&mut self.first) {
@@ -332,32 +335,28 @@ impl Directory for PeopleFile {
     }
 
     async fn examine(&mut self) -> Vec<Finding> {
-        let finding = |grade, text| Finding { grade, what: "people file", text };
+        let (what, mut report) = ("people file", CheckReport::default());
         let reading = match self.look().await {
             Ok((snapshot, _)) => self.parse(snapshot.bytes, false).await,
             Err(error) => Err(error),
         };
         let reading = match reading {
             Ok(reading) => reading,
-            Err(error) => return vec![finding(Grade::Bad, chain(&error))],
+            Err(error) => {
+                report.failed(what, &error);
+                return report.findings();
+            }
         };
-        let mut findings: Vec<Finding> = reading
-            .flaws
-            .iter()
-            .take(TOLD)
-            .map(|flaw| finding(Grade::Bad, chain(&self.malformed(self.at(flaw)))))
-            .collect();
+        for flaw in reading.flaws.iter().take(TOLD) {
+            report.failed(what, &self.malformed(self.at(flaw)));
+        }
         match (reading.flaws.len(), reading.people.len()) {
-            (0, 0) => {
-                findings.push(finding(Grade::Warning, "it lists nobody: an empty listing is held back".to_owned()));
-            }
-            (0, people) => findings.push(finding(Grade::Good, format!("it lists {people} people"))),
-            (flaws, _) if flaws > TOLD => {
-                findings.push(finding(Grade::Bad, format!("and {} more", flaws - TOLD)));
-            }
+            (0, 0) => report.warn(what, "it lists nobody: an empty listing is held back"),
+            (0, people) => report.good(what, format!("it lists {people} people")),
+            (flaws, _) if flaws > TOLD => report.bad(what, format!("and {} more", flaws - TOLD)),
             _ => {}
         }
-        findings
+        report.findings()
     }
 }
 

@@ -9,16 +9,13 @@ use serde::de::DeserializeOwned;
 
 use super::directory::{Finding, Grade};
 use super::error::{SourceError, chain};
+use super::pace::{LONGEST_WAIT, UNTOLD};
 use crate::domain::time::Timestamp;
 use crate::http::proxy::Way;
 use crate::http::{Client, ClientError};
 
 /// A page of a directory is at most this long: 10,000 people with long records.
 const MAX_BODY: usize = 64 << 20;
-/// Where a provider says that we ask too often, and not for how long.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// A provider that wants us to wait for longer is asked again after this all the same.
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// What is asked. No `Debug`: it holds the credential.
 #[derive(Clone)]
@@ -87,7 +84,7 @@ impl Answer {
             }
             StatusCode::NOT_FOUND => Err(SourceError::NotFound { step }),
             StatusCode::TOO_MANY_REQUESTS => {
-                Err(SourceError::RateLimited { step, wait: retry_after(&self.headers).unwrap_or(PATIENCE) })
+                Err(SourceError::RateLimited { step, wait: retry_after(&self.headers).unwrap_or(UNTOLD) })
             }
             status => match retry_after(&self.headers) {
                 // Overloaded, and it says for how long: to be obeyed likewise.

@@ -22,9 +22,9 @@ use tokio::time::Instant;
 
 use api::Api;
 pub use api::Realm;
-use events::{EventCursor, Hints};
+use events::{EventCursor, Hints, Touched};
 use follow::EVENTS;
-use groups::{Memberships, Tree};
+use groups::Groups;
 pub use listing::PageToken;
 use people::is_service_account;
 use shapes::{EventsConfig, User};
@@ -33,6 +33,8 @@ use status::Status;
 use super::directory::{Changes, Directory, Finding, Page, went_back};
 use super::error::SourceError;
 use super::http::Http;
+use super::staged::Staged;
+use super::token::SignsIn as _;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
 
@@ -59,12 +61,8 @@ pub struct Settings {
 pub struct Keycloak {
     settings: Settings,
     api: Api,
-    tree: Tree,
-    /// Groups of each user, by the last listing and what was read since.
-    memberships: Memberships,
-    /// The same by the listing that is on its way.
-    fresh: Option<Memberships>,
-    /// A listing came to its end.
+    groups: Staged<Groups, String>,
+    /// The groups that count are those of a listing, and not only of who was read.
     listed: bool,
     /// `clientId` by id.
     clients: BTreeMap<String, String>,
@@ -93,9 +91,7 @@ impl Keycloak {
         Self {
             settings,
             api,
-            tree: Tree::default(),
-            memberships: Memberships::new(),
-            fresh: None,
+            groups: Staged::default(),
             listed: false,
             clients: BTreeMap::new(),
             config: None,
@@ -201,8 +197,23 @@ impl Directory for Keycloak {
         };
         let Some(user) = user.filter(|user| !is_service_account(user)) else { return Ok(None) };
         let user = self.api.settled(user).await?;
-        self.read_groups(&user.id.clone()).await?;
-        Ok(Some(self.person(user)))
+        self.read_groups(&user.id).await?;
+        self.groups.told(user.id.clone());
+        // A listing that asks for whom it misses has names of groups that others do not have yet.
+        let groups = self.groups.listed().or(self.groups.counting());
+        Ok(Some(self.person(user, groups)))
+    }
+
+    fn concluded(&mut self, taken: bool) {
+        // Before the first one nothing was known that could count in its place.
+        let tree = |groups| Option::map(groups, |groups: &Groups| &groups.tree);
+        let differ = tree(self.groups.counting()) != tree(self.groups.reading());
+        let (counts, told) = self.groups.conclude(taken || !self.listed);
+        self.listed |= counts;
+        if differ && !told.is_empty() {
+            let users = told.into_iter().map(|id| (id, Touched::default())).collect();
+            self.once_more.push_front((Instant::now(), Hints { users, ..Hints::default() }));
+        }
     }
 
     async fn examine(&mut self) -> Vec<Finding> {

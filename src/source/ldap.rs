@@ -28,14 +28,14 @@ use gone::LastSeen;
 use groups::{Group, Member, Tree};
 pub use link::Server;
 use link::{Link, Search, Stream};
-
-use listing::Next;
+use listing::Listed;
 use older::Age;
 use reading::Again;
 
 use super::context::Time;
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::{SourceError, chain};
+use super::staged::Staged;
 use crate::domain::name::dn;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
@@ -90,8 +90,8 @@ pub struct Settings {
     pub attributes: BTreeSet<String>,
 }
 
-/// A directory that speaks LDAP. `WAITS`: the server tells what changed, and is waited for.
-pub struct Ldap<const WAITS: bool>(Client);
+/// A directory that speaks LDAP.
+pub struct Ldap(Client);
 
 /// Where a listing goes on. It is bound to its connection.
 #[derive(Clone, Debug)]
@@ -120,9 +120,9 @@ struct Client {
     refreshed: bool,
     /// What the stream says of entries is not needed: a full listing follows.
     draining: bool,
-    tree: Option<Tree>,
-    /// The groups of the listing that is on its way.
-    next: Option<Next>,
+    groups: Staged<Tree, Key>,
+    /// What was read of the people of the listing that is on its way.
+    listed: Listed,
     /// Listings that were begun.
     listings: u64,
     /// The last of them that came to its end; 0: none, so not everybody is known.
@@ -151,7 +151,7 @@ struct Client {
     followed: bool,
 }
 
-impl<const WAITS: bool> Ldap<WAITS> {
+impl Ldap {
     /// The directory of these settings, which is told the time by `time`.
     #[must_use]
     pub fn new(settings: Settings, time: Time) -> Self {
@@ -171,8 +171,8 @@ impl Client {
             stream: None,
             refreshed: false,
             draining: false,
-            tree: None,
-            next: None,
+            groups: Staged::default(),
+            listed: Listed::default(),
             listings: 0,
             whole: 0,
             known: HashMap::new(),
@@ -206,7 +206,9 @@ impl Client {
         self.disconnect();
         self.broken = Some(chain(error)).filter(|_| self.lister.is_some()).or_else(|| self.broken.take());
         self.lister = None;
-        self.next = self.next.take().filter(|next| next.read);
+        if !self.listed.all {
+            self.groups.give_up();
+        }
     }
 
     /// The connection; a new one is made where there is none.
@@ -224,11 +226,12 @@ impl Client {
     /// Takes in what became of a group; whose groups are others by that. A listing that is on its way may have read it
     /// before.
     fn take_group(&mut self, key: Key, group: Option<Group>) -> Vec<Member> {
-        let mut concerned = self.tree.get_or_insert_default().change(key, group.clone());
-        match (&mut self.next, group) {
-            (Some(Next { tree, whole: true, .. }), group) => concerned.extend(tree.change(key, group)),
-            (Some(next), Some(group)) => next.tree.put(key, group),
-            (Some(next), None) => next.tree.remove(key),
+        let mut concerned = self.groups.counting_mut().get_or_insert_default().change(key, group.clone());
+        let complete = self.groups.listed().is_some();
+        match (self.groups.reading_mut(), group) {
+            (Some(tree), group) if complete => concerned.extend(tree.change(key, group)),
+            (Some(tree), Some(group)) => tree.put(key, group),
+            (Some(tree), None) => tree.remove(key),
             (None, _) => {}
         }
         concerned
@@ -236,7 +239,7 @@ impl Client {
 
     /// Reads all groups, where none were read so far.
     async fn know_groups(&mut self) -> Result<(), SourceError> {
-        if self.tree.is_some() {
+        if self.groups.counting().is_some() {
             return Ok(());
         }
         let (mut tree, mut cookie) = (Tree::default(), Vec::new());
@@ -247,7 +250,7 @@ impl Client {
             let Some(next) = next else { break };
             cookie = next;
         }
-        self.tree = Some(tree);
+        *self.groups.counting_mut() = Some(tree);
         Ok(())
     }
 
@@ -319,14 +322,14 @@ impl Client {
         let mut found = self.link().await?.list("look somebody up", search).await?.into_iter();
         let (Some(entry), None) = (found.next(), found.next()) else { return Ok(None) };
         let key = self.key(&entry)?;
-        if self.next.as_ref().is_none_or(|next| !next.whole) {
+        if self.groups.listed().is_none() {
             // Nobody was listed yet by whom this could be for the listing.
             let person = self.person(key, &entry)?;
             return self.is_current().map(|()| person);
         }
         // It may be for the listing; whoever it is for otherwise is read again once that is over.
         let person = self.listed(key, &entry)?;
-        self.next.iter_mut().for_each(|next| _ = next.told.insert(key));
+        self.groups.told(key);
         self.is_current().map(|()| person)
     }
 }
@@ -343,11 +346,16 @@ fn at_base(base: &str, attributes: &[&str]) -> Search {
     }
 }
 
-impl<const WAITS: bool> Directory for Ldap<WAITS> {
+impl Directory for Ldap {
     type PageToken = PageToken;
 
-    const WAITS: bool = WAITS;
-    const GOES_BACK: bool = true;
+    fn waits(&self) -> bool {
+        self.0.settings.sync == Sync::Syncrepl
+    }
+
+    fn goes_back(&self) -> bool {
+        true
+    }
 
     async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
         let changes = Box::pin(self.0.follow(cursor)).await;

@@ -3,17 +3,16 @@
 //! A step that fails leaves it where it is, so that one page too many for a rate limit does not begin a listing of a
 //! million people anew.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::context::{SourceContext, observe};
-use super::directory::Directory;
+use super::dyn_directory::{AnyPageToken, DynDirectory};
 use super::error::SourceError;
 use super::health::Progress;
+use super::visited::Visited;
 use crate::domain::command::{Command, Done, ListingId, Observation};
 use crate::domain::person::{Person, PersonId};
 use crate::domain::time::Timestamp;
@@ -29,38 +28,38 @@ const FAILURES: usize = 3;
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// One listing on its way.
-pub(super) struct ListingRun<P> {
+pub(super) struct ListingRun {
     source: String,
     id: ListingId,
     began: Timestamp,
     /// Since when there is something to list.
     works: Instant,
-    stage: Stage<P>,
+    stage: Stage,
     pieces: usize,
     people: usize,
     /// How many people it cannot read.
     unread: usize,
     /// How often a piece with exactly these people came.
-    came: HashMap<u64, usize>,
+    came: Visited,
     failures: usize,
 }
 
-enum Stage<P> {
+enum Stage {
     /// Reading pieces; this one is next.
-    Pieces(Option<P>),
+    Pieces(Option<AnyPageToken>),
     /// Looking up who is missing.
     Missing(Vec<PersonId>),
     /// Coming into force.
     Ending,
 }
 
-impl<P: Clone> ListingRun<P> {
+impl ListingRun {
     /// A new listing of a source, begun at this time.
     pub(super) fn begin(source: String, began: Timestamp) -> Self {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let stage = Stage::Pieces(None);
         let works = Instant::now();
-        Self { source, id, began, works, stage, pieces: 0, people: 0, unread: 0, came: HashMap::new(), failures: 0 }
+        Self { source, id, began, works, stage, pieces: 0, people: 0, unread: 0, came: Visited::default(), failures: 0 }
     }
 
     /// How far it is.
@@ -87,10 +86,11 @@ impl<P: Clone> ListingRun<P> {
     ///
     /// # Errors
     /// [`SourceError`]; [`ListingRun::is_lost`] says whether the step may be tried again.
-    pub(super) async fn step<D>(&mut self, directory: &mut D, context: &SourceContext) -> Result<bool, SourceError>
-    where
-        D: Directory<PageToken = P>,
-    {
+    pub(super) async fn step(
+        &mut self,
+        directory: &mut dyn DynDirectory,
+        context: &SourceContext,
+    ) -> Result<bool, SourceError> {
         let over = match &self.stage {
             Stage::Pieces(place) => {
                 let place = place.clone();
@@ -115,15 +115,12 @@ impl<P: Clone> ListingRun<P> {
         }
     }
 
-    async fn read_piece<D>(
+    async fn read_piece(
         &mut self,
-        directory: &mut D,
+        directory: &mut dyn DynDirectory,
         context: &SourceContext,
-        place: Option<P>,
-    ) -> Result<bool, SourceError>
-    where
-        D: Directory<PageToken = P>,
-    {
+        place: Option<AnyPageToken>,
+    ) -> Result<bool, SourceError> {
         let page = directory.page(place).await?;
         self.count(page.people.iter().chain(&page.doubted))?;
         self.unread += page.unread.len();
@@ -144,10 +141,11 @@ impl<P: Clone> ListingRun<P> {
     }
 
     /// Looks some of those up who are missing: rows get lost between pages.
-    async fn read_missing<D>(&mut self, directory: &mut D, context: &SourceContext) -> Result<bool, SourceError>
-    where
-        D: Directory<PageToken = P>,
-    {
+    async fn read_missing(
+        &mut self,
+        directory: &mut dyn DynDirectory,
+        context: &SourceContext,
+    ) -> Result<bool, SourceError> {
         let Stage::Missing(missing) = &self.stage else { return Ok(false) };
         let mut left = missing.len();
         let mut people = Vec::new();
@@ -184,18 +182,10 @@ impl<P: Clone> ListingRun<P> {
     /// [`SourceError::Malformed`] if it came so often that this listing will not end.
     fn count<'a>(&mut self, people: impl Iterator<Item = &'a Person>) -> Result<(), SourceError> {
         self.pieces += 1;
-        let (mut hasher, mut rows) = (DefaultHasher::new(), 0);
-        for person in people {
-            person.id.key.hash(&mut hasher);
-            rows += 1;
-        }
+        let keys: Vec<&str> = people.map(|person| person.id.key.as_str()).collect();
+        let rows = keys.len();
         self.people += rows;
-        if rows == 0 {
-            return Ok(());
-        }
-        let came = self.came.entry(hasher.finish()).or_default();
-        *came += 1;
-        if *came > REPEATS {
+        if rows > 0 && self.came.count(&keys) > REPEATS {
             let what = format!("the same {rows} people came {REPEATS} times");
             return Err(SourceError::Malformed { step: "list people", what });
         }

@@ -17,6 +17,7 @@ mod listing;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -33,6 +34,8 @@ use super::context::Time;
 use super::directory::{Changes, Directory, Finding, Page};
 use super::error::SourceError;
 use super::http::Http;
+use super::staged::Staged;
+use super::visited::Visited;
 use crate::domain::command::Observation;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::Target;
@@ -46,6 +49,8 @@ const FOLLOWED: Duration = Duration::from_secs(1);
 const MOST: usize = 5000;
 /// So long after an event its record may still be the one from before.
 const SETTLED: Duration = Duration::from_secs(60);
+/// Groups of one person.
+const MOST_GROUPS: usize = 100_000;
 /// Ids are 20 characters long. So many would be looked up.
 const ID: usize = 64;
 /// A pause of the last tenth of a window is at most this long where events are followed.
@@ -75,7 +80,7 @@ pub struct Okta {
     api: Api,
     time: Time,
     wanted: Wanted,
-    groups: Groups,
+    groups: Staged<Groups, String>,
     seen: DeliveredIds,
     place: FeedPosition,
     listing: ListingState,
@@ -104,7 +109,7 @@ impl Okta {
             settings,
             api,
             time,
-            groups: Groups::default(),
+            groups: Staged::default(),
             seen: DeliveredIds::default(),
             place: FeedPosition::default(),
             listing: ListingState::default(),
@@ -160,23 +165,28 @@ impl Okta {
     async fn groups_of(&mut self, id: &str) -> Result<Vec<String>, SourceError> {
         let step = "read the groups of a user";
         let mut url = self.api.address(&["api", "v1", "users", id, "groups"], &[])?;
-        let mut groups: Vec<Group> = Vec::new();
+        let (mut groups, mut visited) = (Vec::<Group>::new(), Visited::default());
         loop {
+            visited.note(step, &url)?;
             let Listed { rows, next } = match self.api.list(step, url.clone(), Right::Groups).await {
                 Err(SourceError::NotFound { .. }) => break,
                 found => found?,
             };
             groups.extend(rows);
             let Some(next) = next else { break };
-            if next == url || groups.len() > 100_000 {
-                return Err(SourceError::Malformed { step, what: "a page repeats".to_owned() });
+            if groups.len() > MOST_GROUPS {
+                return Err(SourceError::Malformed { step, what: "it does not end".to_owned() });
             }
             url = next;
         }
-        if groups.iter().any(|group| !self.groups.knows(group)) {
-            self.read_all_groups().await?;
+        let knows = |known: &Groups| groups.iter().all(|group| known.knows(group));
+        if self.groups.counting().is_none() || !self.groups.all_mut().all(|known| knows(known)) {
+            let new = self.read_all_groups().await?;
+            self.groups.counting_mut().get_or_insert_default();
+            self.groups.all_mut().for_each(|known| known.learn(&new));
         }
-        Ok(groups.iter().filter_map(|group| self.groups.name(&group.id)).map(|name| name.to_string()).collect())
+        let name = |group: &Group| self.groups.counting()?.name(&group.id);
+        Ok(groups.iter().filter_map(name).map(|name| name.to_string()).collect())
     }
 
     /// A user with groups, and how they stand to the application. Whoever is blocked has nothing that matters.
@@ -223,13 +233,11 @@ impl Okta {
         read.resync |= hints.resync;
         read.observations.extend(hints.ended.into_iter().map(|ended| self.cut_off(ended)));
         // A listing tells the rest of it; what the group gave ends at once.
-        let dissolved = hints.dissolved.iter().filter_map(|id| self.groups.name(id));
-        read.observations.extend(
-            dissolved.map(|group| Observation::GroupDeleted {
-                source: self.settings.name.clone(),
-                group: group.to_string(),
-            }),
-        );
+        let names = |groups: &mut Groups| hints.dissolved.iter().filter_map(|id| groups.name(id)).collect::<Vec<_>>();
+        let dissolved: BTreeSet<Arc<str>> = self.groups.all_mut().flat_map(names).collect();
+        let source = || self.settings.name.clone();
+        let deleted = |group: Arc<str>| Observation::GroupDeleted { source: source(), group: group.to_string() };
+        read.observations.extend(dissolved.into_iter().map(deleted));
         hints.users.into_iter().for_each(|(user, touched)| place.touch(user, touched));
         place.events = hints.ids;
         Ok(full)
@@ -320,6 +328,11 @@ impl Directory for Okta {
             Some(user) => self.complete(user).await.map(|(person, _)| Some(person)),
             None => Ok(None),
         }
+    }
+
+    fn concluded(&mut self, taken: bool) {
+        // Before the first one nothing was known that could count in its place.
+        self.groups.conclude(taken || self.groups.counting().is_none());
     }
 
     async fn examine(&mut self) -> Vec<Finding> {

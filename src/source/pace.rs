@@ -11,6 +11,11 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Failures after which the pause grows no more.
 const DOUBLINGS: u32 = 6;
 
+/// How long to wait where a provider says that we ask too often, and not for how long.
+pub const UNTOLD: Duration = Duration::from_secs(30);
+/// A provider that wants us to wait for longer is asked again after this all the same: its clock may be wrong.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
 /// A number from 0 to 99 that nobody can foresee.
 fn percent() -> u32 {
     u32::try_from(RandomState::new().build_hasher().finish() % 100).unwrap_or(0)

@@ -23,7 +23,7 @@ const CAROL: u32 = 13;
 /// A domain controller with three people, and whoever follows it.
 struct Follower {
     server: DomainController,
-    ldap: Ldap<false>,
+    ldap: Ldap,
     settings: Settings,
     cursor: Option<String>,
     clock: Arc<Mutex<Timestamp>>,
@@ -80,7 +80,7 @@ impl Follower {
         follower
     }
 
-    fn of(settings: &Settings, clock: &Arc<Mutex<Timestamp>>) -> Ldap<false> {
+    fn of(settings: &Settings, clock: &Arc<Mutex<Timestamp>>) -> Ldap {
         let clock = Arc::clone(clock);
         Ldap::new(
             settings.clone(),

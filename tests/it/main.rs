@@ -36,6 +36,7 @@ mod monitoring;
 mod mtls;
 mod okta;
 mod outage;
+mod panics;
 mod paths;
 mod people;
 mod precedence;

@@ -9,7 +9,7 @@ use crate::config::sources::{
     SourceSettings,
 };
 use crate::source::context::Time;
-use crate::source::directory::Directory;
+use crate::source::dyn_directory::DynDirectory;
 use crate::source::entra::{self, Entra};
 use crate::source::file::PeopleFile;
 use crate::source::http::Http;
@@ -17,29 +17,17 @@ use crate::source::keycloak::{self, Keycloak};
 use crate::source::ldap::{self, Ldap};
 use crate::source::okta::{self, Okta};
 
-/// What is done with a directory, of whatever kind it is.
-pub(super) trait With {
-    /// What comes of it.
-    type Made;
-
-    /// Does it.
-    fn with<D: Directory>(self, directory: D) -> Self::Made;
-}
-
 /// Builds the directory that these settings describe. `time` tells those the time that need it.
 ///
 /// # Errors
 /// Why it cannot be built.
-pub(super) fn build<W: With>(settings: &SourceSettings, time: Time, with: W) -> Result<W::Made, String> {
+pub fn build(settings: &SourceSettings, time: Time) -> Result<Box<dyn DynDirectory>, String> {
     Ok(match &settings.kind {
-        SourceKind::File(own) => with.with(file(settings, own, time)),
-        SourceKind::Keycloak(own) => with.with(keycloak(settings, own)?),
-        SourceKind::Entra(own) => with.with(entra(settings, own)?),
-        SourceKind::Okta(own) => with.with(okta(settings, own, time)?),
-        SourceKind::Ldap(own) if own.sync == LdapSync::Syncrepl => {
-            with.with(Ldap::<true>::new(ldap(settings, own), time))
-        }
-        SourceKind::Ldap(own) => with.with(Ldap::<false>::new(ldap(settings, own), time)),
+        SourceKind::File(own) => Box::new(file(settings, own, time)),
+        SourceKind::Keycloak(own) => Box::new(keycloak(settings, own)?),
+        SourceKind::Entra(own) => Box::new(entra(settings, own)?),
+        SourceKind::Okta(own) => Box::new(okta(settings, own, time)?),
+        SourceKind::Ldap(own) => Box::new(Ldap::new(ldap(settings, own), time)),
     })
 }
 

@@ -1,31 +1,12 @@
 //! One delta query, followed round after round.
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 
 use super::api::{Api, Delta};
 use super::wire::Page;
 use crate::source::error::SourceError;
-
-/// The links of a round, to know one that comes back.
-#[derive(Debug, Default)]
-pub struct VisitedLinks(HashSet<u64>);
-
-impl VisitedLinks {
-    /// Notes a link.
-    ///
-    /// # Errors
-    /// [`SourceError::Malformed`] if it was there before: the round would not end.
-    pub fn note(&mut self, step: &'static str, link: &Url) -> Result<(), SourceError> {
-        let mut hasher = DefaultHasher::new();
-        link.as_str().hash(&mut hasher);
-        let new = self.0.insert(hasher.finish());
-        new.then_some(()).ok_or_else(|| SourceError::Malformed { step, what: "a page repeats".to_owned() })
-    }
-}
+use crate::source::visited::Visited;
 
 /// Where a page leads: within the round, or to the next one.
 #[derive(Debug)]
@@ -58,14 +39,15 @@ pub struct Feed {
     after: Option<Link>,
     /// Whether `link` is in the middle of a round.
     within: bool,
-    seen: VisitedLinks,
+    /// The links of the round.
+    seen: Visited,
 }
 
 impl Feed {
     /// A query that has begun nowhere yet.
     #[must_use]
     pub fn new(step: &'static str) -> Self {
-        Self { step, link: None, after: None, within: false, seen: VisitedLinks::default() }
+        Self { step, link: None, after: None, within: false, seen: Visited::default() }
     }
 
     /// Whether a page was read and not passed yet.
@@ -83,7 +65,7 @@ impl Feed {
     /// Begins elsewhere.
     pub fn set(&mut self, link: Option<Url>) {
         (self.link, self.after, self.within) = (link, None, false);
-        self.seen = VisitedLinks::default();
+        self.seen = Visited::default();
     }
 
     /// Reads the page at `link`, or at `first` where there is none; `None` where the provider forgot it.

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::wire::is_guid;
+use crate::source::names::Names;
 
 /// An id, by its number here.
 type Number = u32;
@@ -21,7 +22,7 @@ pub struct Graph {
     /// The groups that somebody, or a group, is a direct member of.
     parents: HashMap<Number, Vec<Number>>,
     /// The groups that have a name.
-    names: HashMap<String, Vec<Number>>,
+    names: Names<String, Number>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -67,21 +68,9 @@ impl Graph {
         let known = self.groups.entry(number).or_default();
         if known.name != name {
             let before = std::mem::replace(&mut known.name, name.to_owned());
-            self.unname(&before, number);
+            self.names.remove(&before, number);
         }
-        let named = self.names.entry(name.to_owned()).or_default();
-        if !named.contains(&number) {
-            named.push(number);
-        }
-    }
-
-    fn unname(&mut self, name: &str, number: Number) {
-        if let Some(named) = self.names.get_mut(name) {
-            named.retain(|known| *known != number);
-            if named.is_empty() {
-                self.names.remove(name);
-            }
-        }
+        self.names.add(name.to_owned(), number);
     }
 
     /// Somebody, or a group, is a direct member. Members may be told before their group is.
@@ -133,7 +122,7 @@ impl Graph {
     pub fn drop_group(&mut self, group: &str) {
         let Some(number) = self.numbers.get(group).copied() else { return };
         let Some(known) = self.groups.remove(&number) else { return };
-        self.unname(&known.name, number);
+        self.names.remove(&known.name, number);
         for member in known.members {
             self.orphan(member, number);
         }
@@ -151,8 +140,7 @@ impl Graph {
     }
 
     fn own_name<'a>(&self, group: &'a Group) -> Option<&'a str> {
-        let alone = || self.names.get(&group.name).is_some_and(|named| named.len() == 1);
-        Some(group.name.as_str()).filter(|name| !name.is_empty() && !is_guid(name) && alone())
+        Some(group.name.as_str()).filter(|name| !name.is_empty() && !is_guid(name) && self.names.is_unique(*name))
     }
 
     /// What somebody's memberships amount to: ids and names of the groups that they are in, directly or by another
@@ -179,8 +167,7 @@ impl Graph {
         names: impl IntoIterator<Item = &'a str>,
         change: impl FnOnce(&mut Self),
     ) -> Vec<String> {
-        let namesakes = names.into_iter().filter_map(|name| self.names.get(name)).flatten().copied();
-        let mut next: Vec<Number> = namesakes.collect();
+        let mut next: Vec<Number> = names.into_iter().flat_map(|name| self.names.holders(name)).collect();
         // A group that nobody is in yet has nobody to move; somebody who is in no group yet may come into one.
         next.extend(touched.into_iter().map(|id| self.number(id)));
         let (mut seen, mut people) = (HashSet::new(), Vec::new());

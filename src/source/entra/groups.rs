@@ -39,7 +39,7 @@ struct Named {
 impl Entra {
     /// The next page of changes, or what is left of the last one. Before the first listing there is nothing to change.
     pub(super) async fn follow_groups(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
-        if self.graph.is_none() {
+        if self.graphs.counting().is_none() {
             self.dirty.clear();
             return Ok(());
         }
@@ -92,7 +92,7 @@ impl Entra {
     }
 
     fn lose_group(&mut self, id: &str) {
-        let Some(name) = self.graph.as_ref().and_then(|graph| graph.name(id)).map(str::to_owned) else { return };
+        let Some(name) = self.graphs.counting().and_then(|graph| graph.name(id)).map(str::to_owned) else { return };
         self.lost_groups.insert(id.to_owned(), Instant::now());
         self.change_groups([id], [name.as_str()], |graph| graph.drop_group(id));
     }
@@ -104,7 +104,8 @@ impl Entra {
         names: impl IntoIterator<Item = &'a str>,
         change: impl FnOnce(&mut super::Graph),
     ) {
-        let moved = self.graph.as_mut().map(|graph| graph.moved(touched, names, change)).unwrap_or_default();
+        let graph = self.graphs.counting_mut().as_mut();
+        let moved = graph.map(|graph| graph.moved(touched, names, change)).unwrap_or_default();
         for person in moved {
             self.hints.entry(person).or_insert_with(Hint::moved);
         }
@@ -122,7 +123,7 @@ impl Entra {
         };
         let dirty = self.dirty.get(id).cloned().unwrap_or_default();
         let name = named.display_name.unwrap_or_default();
-        let before = self.graph.as_ref().and_then(|graph| graph.name(id)).map(str::to_owned);
+        let before = self.graphs.counting().and_then(|graph| graph.name(id)).map(str::to_owned);
         if before.as_ref() != Some(&name) {
             let names = before.as_deref().into_iter().chain([name.as_str()]);
             self.change_groups([id], names, |graph| graph.put(id, &name));
@@ -140,7 +141,8 @@ impl Entra {
         if members.len() < named || dirty.joined.iter().any(|joined| !members.contains(joined)) {
             self.doubt(Doubted::Group(id.to_owned()));
         }
-        let known: HashSet<String> = self.graph.iter().flat_map(|graph| graph.members(id)).map(str::to_owned).collect();
+        let known: HashSet<String> =
+            self.graphs.counting().into_iter().flat_map(|graph| graph.members(id)).map(str::to_owned).collect();
         let touched = members.symmetric_difference(&known).map(String::as_str);
         self.change_groups(touched, [], |graph| graph.set_members(id, &members));
         Ok(())

@@ -11,13 +11,14 @@ use reqwest::Url;
 use serde::de::DeserializeOwned;
 
 use super::api::{Delta, GROUPS, USERS};
-use super::feed::{Link, VisitedLinks, link};
+use super::feed::{Link, link};
 use super::graph::Graph;
 use super::users::Hint;
 use super::wire::{Group, User};
 use super::{DOUBT, Entra};
 use crate::source::directory::Page;
 use crate::source::error::SourceError;
+use crate::source::visited::Visited;
 
 /// Where a listing goes on. What was read so far is kept apart: a piece that failed is asked for again.
 #[derive(Clone, Debug)]
@@ -28,13 +29,11 @@ pub enum PageToken {
     Users(Url),
 }
 
-/// What a listing has read so far.
+/// What a listing has read so far, beside its groups.
 #[derive(Debug, Default)]
 pub struct Listed {
-    begun: bool,
     /// How many people could be read.
     readable: usize,
-    graph: Graph,
     /// Groups that are said to be gone.
     gone: Vec<String>,
     /// Memberships that are said to be over.
@@ -43,28 +42,26 @@ pub struct Listed {
     link: Option<Url>,
     /// Groups to be read again once these count.
     dirty: BTreeSet<String>,
-    /// Who was told of since, by the groups that count until then.
-    told: BTreeSet<String>,
-    seen: VisitedLinks,
+    seen: Visited,
     /// Hashes of the ids of the users who were in it.
     users: HashSet<u64>,
     hasher: RandomState,
 }
 
 impl Listed {
-    fn take(&mut self, row: Group) {
+    fn take(&mut self, graph: &mut Graph, row: Group) {
         if row.is_removed() {
             self.gone.push(row.id);
             return;
         }
         if let Some(name) = &row.display_name {
-            self.graph.put(&row.id, name);
+            graph.put(&row.id, name);
         }
         for member in row.members.iter().flatten().filter(|member| member.counts()) {
             if member.is_removed() {
                 self.over.push((row.id.clone(), member.id.clone()));
             } else {
-                self.graph.join(&row.id, &member.id);
+                graph.join(&row.id, &member.id);
             }
         }
     }
@@ -72,31 +69,20 @@ impl Listed {
     /// Takes out what is said to be lost. Who is in what is left of these groups is to be read again.
     fn lose<'a>(
         &mut self,
+        graph: &mut Graph,
         gone: impl IntoIterator<Item = &'a String>,
         over: impl IntoIterator<Item = &'a (String, String)>,
     ) {
         // Most that are said to be gone were so long ago.
-        for id in gone.into_iter().filter(|id| self.graph.has(id)).cloned().collect::<Vec<_>>() {
-            self.graph.drop_group(&id);
+        for id in gone.into_iter().filter(|id| graph.has(id)).cloned().collect::<Vec<_>>() {
+            graph.drop_group(&id);
             self.dirty.insert(id);
         }
         for (group, member) in over {
-            if self.graph.is_in(group, member) {
-                self.graph.part(group, member);
+            if graph.is_in(group, member) {
+                graph.part(group, member);
                 self.dirty.insert(group.clone());
             }
-        }
-    }
-
-    /// Its groups, once they are known; they do not count yet.
-    pub(super) fn groups(&self) -> Option<&Graph> {
-        self.link.as_ref().map(|_| &self.graph)
-    }
-
-    /// Somebody was told of by older groups than these.
-    pub(super) fn told(&mut self, user: &str) {
-        if self.begun {
-            self.told.insert(user.to_owned());
         }
     }
 
@@ -116,7 +102,8 @@ impl Entra {
         // Copies of the directory may be late by that much.
         self.lost.retain(|_, at| at.elapsed() < DOUBT);
         self.lost_groups.retain(|_, at| at.elapsed() < DOUBT);
-        self.listed = Listed { begun: true, ..Listed::default() };
+        self.graphs.begin(Graph::default());
+        self.listed = Listed::default();
         let first = self.groups_url()?;
         self.list_groups(first).await
     }
@@ -141,7 +128,9 @@ impl Entra {
     pub(super) async fn list_groups(&mut self, url: Url) -> Result<Page<PageToken>, SourceError> {
         let step = "list groups";
         let (rows, link) = self.rows::<Group>(step, url, GROUPS).await?;
-        rows.into_iter().for_each(|row| self.listed.take(row));
+        if let Some(graph) = self.graphs.reading_mut() {
+            rows.into_iter().for_each(|row| self.listed.take(graph, row));
+        }
         let next = match link {
             Link::Next(next) => {
                 self.listed.seen.note(step, &next)?;
@@ -150,7 +139,11 @@ impl Entra {
             Link::Over(link) => {
                 let (gone, over) = (std::mem::take(&mut self.listed.gone), std::mem::take(&mut self.listed.over));
                 // The listing may not have heard of what was lost lately either.
-                self.listed.lose(gone.iter().chain(self.lost_groups.keys()), over.iter().chain(self.lost.keys()));
+                if let Some(graph) = self.graphs.reading_mut() {
+                    let gone = gone.iter().chain(self.lost_groups.keys());
+                    self.listed.lose(graph, gone, over.iter().chain(self.lost.keys()));
+                }
+                self.graphs.complete();
                 self.listed.link = Some(link);
                 PageToken::Users(self.users_url(false)?)
             }
@@ -162,14 +155,18 @@ impl Entra {
     /// one that was not never counted, unless there are none before it: after a restart nobody could be followed.
     pub(super) fn adopt(&mut self, taken: bool) {
         let mut listed = std::mem::take(&mut self.listed);
-        let Some(link) = listed.link.take().filter(|_| taken || self.graph.is_none()) else { return };
-        listed.lose(self.lost_groups.keys(), self.lost.keys());
-        for group in listed.dirty {
-            self.dirty.entry(group).or_default().members = true;
+        if let Some(graph) = self.graphs.reading_mut() {
+            listed.lose(graph, self.lost_groups.keys(), self.lost.keys());
         }
-        self.graph = Some(listed.graph);
-        self.groups.set(Some(link));
-        for user in listed.told {
+        let (counts, told) = self.graphs.conclude(taken || self.graphs.counting().is_none());
+        if counts {
+            for group in listed.dirty {
+                self.dirty.entry(group).or_default().members = true;
+            }
+            self.groups.set(listed.link);
+        }
+        // Whoever was looked up for the listing may have been told by its groups.
+        for user in told {
             self.hints.entry(user).or_insert_with(Hint::moved);
         }
     }
@@ -203,7 +200,7 @@ impl Entra {
         let mut trouble = None;
         for user in users.values() {
             observations.extend(self.sessions(user));
-            match self.person(user, self.listed.graph.flat(&user.id)) {
+            match self.person(user, self.graphs.reading().map(|graph| graph.flat(&user.id)).unwrap_or_default()) {
                 Ok(person) => people.push(person),
                 Err(error) => {
                     unread.push(self.id(&user.id));

@@ -211,9 +211,9 @@ impl Entra {
             observations.push(change(Person { status: Status::Suspended, ..person.clone() }));
         }
         self.note(user);
-        self.listed.told(id);
+        self.graphs.told(id.to_owned());
         // Without groups nobody gets anything: the listing that is on its way tells.
-        if self.graph.is_some() || person.status != Status::Active {
+        if self.graphs.counting().is_some() || person.status != Status::Active {
             observations.push(change(person));
         }
         Ok(observations)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::person::Status;
 use crate::domain::time::{Now, Timestamp};
+use crate::source::directory::Grade;
 
 thread_local! {
     static LATER: Cell<Duration> = const { Cell::new(Duration::ZERO) };

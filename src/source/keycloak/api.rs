@@ -10,13 +10,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::shapes::{PublicRealm, Token, TokenRefused, User};
+use super::shapes::{PublicRealm, TokenRefused, User};
 use crate::domain::time::Timestamp;
+use crate::source::address::below;
 use crate::source::directory::Finding;
 use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
+use crate::source::token::{self, AccessToken, SignsIn};
 
-/// A token is renewed this long before it ends, or at half of its life if that is shorter.
+/// A token is renewed this long before it ends.
 const RENEW_BEFORE: Duration = Duration::from_secs(30);
 
 /// Which realm, and as whom.
@@ -36,7 +38,7 @@ pub struct Realm {
 pub struct Api {
     http: Http,
     realm: Realm,
-    token: Option<(String, Instant)>,
+    token: AccessToken,
     /// What time it was there, and here, when it last gave a token. Keycloak's answers bear no `Date`.
     clock: Option<(Timestamp, Instant)>,
 }
@@ -58,7 +60,7 @@ impl Api {
     /// Asks `realm` by `http`.
     #[must_use]
     pub fn new(http: Http, realm: Realm) -> Self {
-        Self { http, realm, token: None, clock: None }
+        Self { http, realm, token: AccessToken::default(), clock: None }
     }
 
     /// What time it is there, to the second; not before it gave a token.
@@ -71,42 +73,6 @@ impl Api {
     #[must_use]
     pub fn proxies(&self) -> Vec<Finding> {
         self.http.proxies([&self.realm.url])
-    }
-
-    fn url(&self, parts: &[&str]) -> Result<Url, SourceError> {
-        let mut url = self.realm.url.clone();
-        let malformed =
-            || SourceError::Malformed { step: "make an address", what: "the `url` cannot have a path".into() };
-        url.path_segments_mut().map_err(|()| malformed())?.pop_if_empty().extend(parts);
-        Ok(url)
-    }
-
-    /// Gets a token: by that it is known whether the client and its secret are right.
-    ///
-    /// # Errors
-    /// [`SourceError`].
-    pub async fn sign_in(&mut self) -> Result<(), SourceError> {
-        let Realm { realm, client_id, client_secret_file, .. } = self.realm.clone();
-        let password = secret(&client_secret_file).await?;
-        let url = self.url(&["realms", &realm, "protocol", "openid-connect", "token"])?;
-        let user = encoded([("", client_id.as_str())]).split_off(1);
-        let password = encoded([("", password.as_str())]).split_off(1);
-        let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-        let form = encoded([("grant_type", "client_credentials")]);
-        let call = Call::post("get a token for the service account", url, form).authorized(basic);
-        let answer = self.http.ask(call).await?;
-        let advice = self.missing(&answer);
-        let step = answer.step;
-        let answer = match answer.status {
-            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => return Err(SourceError::Forbidden { step, advice }),
-            _ => answer.checked(|_| advice)?,
-        };
-        let token: Token = answer.json()?;
-        let life = Duration::from_secs(token.expires_in);
-        let renew = life.saturating_sub(RENEW_BEFORE.min(life / 2));
-        self.clock = issued(&token.access_token).map(|there| (there, Instant::now())).or(self.clock);
-        self.token = Some((format!("Bearer {}", token.access_token), Instant::now() + renew));
-        Ok(())
     }
 
     /// What is missing where there is no token, in words.
@@ -132,23 +98,11 @@ impl Api {
     }
 
     async fn answer(&mut self, step: &'static str, url: Url, right: &str) -> Result<Answer, SourceError> {
-        for last in [false, true] {
-            if self.token.as_ref().is_none_or(|(_, renew)| *renew <= Instant::now()) {
-                self.sign_in().await?;
-            }
-            let token = self.token.as_ref().map(|(token, _)| token.clone()).unwrap_or_default();
-            let answer = self.http.ask(Call::get(step, url.clone()).authorized(token)).await?;
-            // A `notBefore` of the realm ends our own token too.
-            if answer.status == StatusCode::UNAUTHORIZED && !last {
-                self.token = None;
-                continue;
-            }
-            return answer.own()?.checked(|status| match status {
-                StatusCode::FORBIDDEN => self.lacks(right),
-                _ => "its token is not accepted".to_owned(),
-            });
-        }
-        Err(SourceError::Forbidden { step, advice: "its token is not accepted".to_owned() })
+        // A `notBefore` of the realm ends our own token too.
+        token::get(self, step, url).await?.own()?.checked(|status| match status {
+            StatusCode::FORBIDDEN => self.lacks(right),
+            _ => "its token is not accepted".to_owned(),
+        })
     }
 
     fn lacks(&self, right: &str) -> String {
@@ -177,8 +131,8 @@ impl Api {
         query: &[(&str, &str)],
         right: &str,
     ) -> Result<T, SourceError> {
-        let mut url = self.url(&[&["admin", "realms", self.realm.realm.as_str()], path].concat())?;
-        url.query_pairs_mut().extend_pairs(query);
+        let Realm { url, realm, .. } = &self.realm;
+        let url = below(url, &[&["admin", "realms", realm.as_str()], path].concat(), query)?;
         self.answer(step, url, right).await?.json()
     }
 
@@ -187,7 +141,7 @@ impl Api {
     /// # Errors
     /// [`SourceError`].
     pub async fn realm_not_before(&mut self) -> Result<i64, SourceError> {
-        let url = self.url(&["realms", &self.realm.realm.clone()])?;
+        let url = below(&self.realm.url, &["realms", &self.realm.realm], &[])?;
         let answer = self.http.ask(Call::get("read the realm", url)).await?;
         let realm: PublicRealm = answer.checked(|_| "the realm is not public".to_owned())?.json()?;
         Ok(realm.not_before)
@@ -227,5 +181,33 @@ impl Api {
             Err(SourceError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl SignsIn for Api {
+    fn session(&mut self) -> (&Http, &mut AccessToken) {
+        (&self.http, &mut self.token)
+    }
+
+    /// Gets a token: by that it is known whether the client and its secret are right.
+    async fn sign_in(&mut self) -> Result<(), SourceError> {
+        let Realm { realm, client_id, client_secret_file, .. } = self.realm.clone();
+        let password = secret(&client_secret_file).await?;
+        let url = below(&self.realm.url, &["realms", &realm, "protocol", "openid-connect", "token"], &[])?;
+        let user = encoded([("", client_id.as_str())]).split_off(1);
+        let password = encoded([("", password.as_str())]).split_off(1);
+        let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        let form = encoded([("grant_type", "client_credentials")]);
+        let call = Call::post("get a token for the service account", url, form).authorized(basic);
+        let answer = self.http.ask(call).await?;
+        let advice = self.missing(&answer);
+        let step = answer.step;
+        let answer = match answer.status {
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => return Err(SourceError::Forbidden { step, advice }),
+            _ => answer.checked(|_| advice)?,
+        };
+        let token = self.token.take(&answer, RENEW_BEFORE)?;
+        self.clock = issued(&token).map(|there| (there, Instant::now())).or(self.clock);
+        Ok(())
     }
 }

@@ -1,11 +1,10 @@
 //! What happened since it was last asked: events are read, and whoever they point at.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::Keycloak;
 use super::events::{EventCursor, Hints, Touched, USER_EVENTS};
-use super::groups;
+use super::groups::{self, Groups, Tree};
 use super::people::is_service_account;
 use super::shapes::{AdminEvent, Client, EventsConfig, Group, UserEvent};
 use crate::domain::command::Observation;
@@ -179,20 +178,17 @@ impl Keycloak {
         &mut self,
         dissolved: &BTreeSet<String>,
         found: &mut Vec<Observation>,
-    ) -> Result<Option<Vec<String>>, SourceError> {
+    ) -> Result<Option<BTreeSet<String>>, SourceError> {
         let new = groups::read(&mut self.api).await?;
-        let changed = self.tree.changed(&new);
+        let (mut gone, mut members) = (BTreeSet::new(), BTreeSet::new());
+        // A listing that is on its way may have told somebody of what ends here, or have read it before it ended.
+        for groups in self.groups.all_mut() {
+            gone.extend(groups.tree.dissolved(dissolved, &new).into_iter().cloned());
+            members.extend(groups.replace(&new).take(AT_ONCE + 1).map(str::to_owned));
+        }
         // However many were in a group that was deleted: what it gave ends at once.
-        let dissolved = self.tree.dissolved(dissolved, &new);
-        found.extend(
-            dissolved
-                .into_iter()
-                .map(|group| Observation::GroupDeleted { source: self.settings.name.clone(), group: group.clone() }),
-        );
-        self.tree = new;
-        let is_meant = |groups: &[Arc<str>]| groups.iter().any(|id| changed.contains(id));
-        let meant = self.memberships.iter().filter(|(_, groups)| is_meant(groups)).map(|(id, _)| id.to_string());
-        let members: Vec<String> = meant.take(AT_ONCE + 1).collect();
+        let source = || self.settings.name.clone();
+        found.extend(gone.into_iter().map(|group| Observation::GroupDeleted { source: source(), group }));
         Ok((self.listed && members.len() <= AT_ONCE).then_some(members))
     }
 
@@ -200,7 +196,7 @@ impl Keycloak {
     async fn read_again(&mut self, id: &str, touched: &Touched) -> Result<Vec<Observation>, SourceError> {
         let time = |millis: Option<i64>| millis.map(Timestamp::from_millis);
         let Some(user) = self.api.user(id).await? else {
-            self.memberships.remove(id);
+            self.groups.all_mut().for_each(|groups| drop(groups.memberships.remove(id)));
             return Ok(vec![Observation::Deleted { person: self.id(id), at: time(touched.last()) }]);
         };
         if is_service_account(&user) {
@@ -216,7 +212,8 @@ impl Keycloak {
         found.extend(ended.map(|at| self.cut_off(target(), at, "signed out or credential changed")));
         found.extend(self.not_before(&user));
         let at = time(if user.enabled { touched.enabled_at() } else { touched.disabled_at() });
-        found.push(Observation::Change { person: self.person(user), at, event_id: None });
+        self.groups.told(user.id.clone());
+        found.push(Observation::Change { person: self.person(user, self.groups.counting()), at, event_id: None });
         Ok(found)
     }
 
@@ -228,14 +225,15 @@ impl Keycloak {
             Err(SourceError::NotFound { .. }) => vec![],
             found => found?,
         };
-        if groups.iter().any(|group| self.tree.id(&group.id).is_none()) {
-            self.tree = groups::read(&mut self.api).await?;
+        self.groups.counting_mut().get_or_insert_default();
+        let knows = |tree: &Tree| groups.iter().all(|group| tree.id(&group.id).is_some());
+        if !self.groups.all_mut().all(|groups| knows(&groups.tree)) {
+            let new = groups::read(&mut self.api).await?;
+            self.groups.all_mut().for_each(|groups| groups.tree.learn(&new));
         }
-        let ids: Vec<Arc<str>> = groups.iter().filter_map(|group| self.tree.id(&group.id)).collect();
-        if let Some(fresh) = &mut self.fresh {
-            fresh.insert(id.into(), ids.clone());
+        for Groups { tree, memberships } in self.groups.all_mut() {
+            memberships.insert(id.into(), groups.iter().filter_map(|group| tree.id(&group.id)).collect());
         }
-        self.memberships.insert(id.into(), ids);
         Ok(())
     }
 }

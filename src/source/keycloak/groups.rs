@@ -10,12 +10,37 @@ use std::sync::Arc;
 use super::api::Api;
 use super::shapes::{Count, Group};
 use crate::source::error::SourceError;
+use crate::source::names::Names;
 
 /// How often a tree that changes under our hands is read.
 const ATTEMPTS: usize = 3;
 
 /// Who is in which groups, by their ids.
 pub type Memberships = HashMap<Box<str>, Vec<Arc<str>>>;
+
+/// What is known of the groups of a realm.
+#[derive(Clone, Debug, Default)]
+pub struct Groups {
+    /// What there is.
+    pub tree: Tree,
+    /// Who is in which, by a listing and what was read since.
+    pub memberships: Memberships,
+}
+
+impl Groups {
+    /// What a user is in.
+    #[must_use]
+    pub fn of(&self, user: &str) -> Vec<String> {
+        self.memberships.get(user).map(|ids| self.tree.flat(ids)).unwrap_or_default()
+    }
+
+    /// The groups are these by now. Whose groups are others by that.
+    pub fn replace(&mut self, new: &Tree) -> impl Iterator<Item = &str> {
+        let changed = std::mem::replace(&mut self.tree, new.clone()).changed(new);
+        let moved = self.memberships.iter().filter(move |(_, ids)| ids.iter().any(|id| changed.contains(id)));
+        moved.map(|(user, _)| &**user)
+    }
+}
 
 /// The groups of a realm: what being in each amounts to, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,13 +51,11 @@ impl Tree {
     #[must_use]
     pub fn of(groups: &[Group]) -> Self {
         let by_id: HashMap<&str, &Group> = groups.iter().map(|group| (group.id.as_str(), group)).collect();
-        let mut holders: HashMap<&str, BTreeSet<&str>> = HashMap::new();
+        let mut called: Names<&str, &str> = Names::default();
         for group in groups {
-            for name in [&group.path, &group.name] {
-                holders.entry(name).or_default().insert(&group.id);
-            }
+            called.add(&group.path, &group.id);
+            called.add(&group.name, &group.id);
         }
-        let is_its_own = |name: &&String| holders.get(name.as_str()).is_some_and(|holders| holders.len() == 1);
         let mut tree = BTreeMap::new();
         for group in groups {
             let mut names = BTreeSet::new();
@@ -40,7 +63,9 @@ impl Tree {
             // A tree that bites its own tail has no more levels than groups.
             for _ in 0..groups.len() {
                 let Some(group) = next else { break };
-                names.extend([&group.path, &group.name].into_iter().filter(is_its_own).cloned());
+                names.extend(
+                    [&group.path, &group.name].into_iter().filter(|name| called.is_unique(name.as_str())).cloned(),
+                );
                 next = group.parent_id.as_ref().and_then(|id| by_id.get(id.as_str()).copied());
             }
             tree.insert(Arc::from(group.id.as_str()), names.into_iter().collect());
@@ -76,6 +101,13 @@ impl Tree {
         // Whoever is in one of theirs is in them too, and so has their names.
         let below = self.0.iter().filter(|(id, names)| gone(&&***id) && names.iter().any(|name| own.contains(name)));
         below.flat_map(|(id, _)| lost(id)).collect()
+    }
+
+    /// Takes in what is not known yet. What is known stays: by that it is seen what an event changed.
+    pub fn learn(&mut self, new: &Self) {
+        for (id, names) in &new.0 {
+            self.0.entry(Arc::clone(id)).or_insert_with(|| names.clone());
+        }
     }
 
     /// Groups that are gone in `new`, or amount to something else there. New ones have no members that no event names.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Keycloak;
-use super::groups;
+use super::groups::{self, Groups};
 use super::rows::{ROWS, Read, RowQuery, Rows};
 use super::shapes::{Client, Member, User};
 use crate::domain::command::Observation;
@@ -47,11 +47,11 @@ fn on_the_way(next: PageToken, observations: Vec<Observation>) -> Page<PageToken
 
 impl Keycloak {
     pub(super) async fn begin(&mut self) -> Result<Page<PageToken>, SourceError> {
-        self.tree = groups::read(&mut self.api).await?;
-        self.fresh = Some(groups::Memberships::new());
+        let tree = groups::read(&mut self.api).await?;
+        let groups = tree.ids().cloned().collect();
+        self.groups.begin(Groups { tree, ..Groups::default() });
         let mut observations = self.list_clients().await?;
         observations.extend(self.api.realm_not_before().await.map(|at| self.realm_not_before(at))?);
-        let groups = self.tree.ids().cloned().collect();
         let members = Members { groups, rows: Rows::default(), ids: Vec::new() };
         Ok(on_the_way(PageToken::Members(members), observations))
     }
@@ -104,16 +104,15 @@ impl Keycloak {
                 place.rows = Rows::default();
             }
         }
-        // What fails from here on is asked for again: what was read is kept until nothing can.
+        self.groups.complete();
         let users = Users { rows: Rows::default(), before: self.api.count(&[]).await? };
-        self.memberships = self.fresh.take().unwrap_or_default();
         Ok(on_the_way(PageToken::Users(users), vec![]))
     }
 
     fn join(&mut self, group: &Arc<str>, members: Vec<String>) {
-        let fresh = self.fresh.get_or_insert_default();
+        let Some(Groups { memberships, .. }) = self.groups.reading_mut() else { return };
         for member in members {
-            let of = fresh.entry(member.into()).or_default();
+            let of = memberships.entry(member.into()).or_default();
             if !of.contains(group) {
                 of.push(Arc::clone(group));
             }
@@ -132,7 +131,7 @@ impl Keycloak {
         let mut people = Vec::with_capacity(users.len());
         for user in users {
             let user = self.api.settled(user).await?;
-            people.push(self.person(user));
+            people.push(self.person(user, self.groups.reading()));
         }
         if more {
             return Ok(Page { observations, ..Page::of(people, Some(PageToken::Users(place))) });
@@ -141,7 +140,6 @@ impl Keycloak {
         if place.rows.read < after.min(place.before) {
             return Err(self.api.void(step, place.rows.read, after));
         }
-        self.listed = true;
         Ok(Page { observations, count: (after == place.before).then_some(after), ..Page::of(people, None) })
     }
 }

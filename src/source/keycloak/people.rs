@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Keycloak;
+use super::groups::Groups;
 use super::shapes::{Client, User};
 use crate::domain::command::Observation;
 use crate::domain::person::{Person, PersonId, Status, UNVERIFIED_EMAIL};
@@ -25,7 +26,8 @@ impl Keycloak {
     }
 
     /// What a user amounts to. Keycloak does not say when a record last changed; the order in which it was read counts.
-    pub(super) fn person(&self, user: User) -> Person {
+    /// By these groups, or by none where nothing is known of them.
+    pub(super) fn person(&self, user: User, groups: Option<&Groups>) -> Person {
         let status = if user.enabled { Status::Active } else { Status::Suspended };
         let mut person = Person::new(self.id(&user.id), status);
         for (name, values) in user.attributes.into_iter().filter(|(name, _)| self.settings.attributes.contains(name)) {
@@ -34,8 +36,7 @@ impl Keycloak {
         let email = user.email.filter(|email| !email.is_empty());
         person.set_values(if user.email_verified { "email" } else { UNVERIFIED_EMAIL }, email);
         person.username = Some(user.username).filter(|name| !name.is_empty());
-        let groups = self.memberships.get(user.id.as_str());
-        person.groups = groups.map(|ids| self.tree.flat(ids)).unwrap_or_default();
+        person.groups = groups.map(|groups| groups.of(&user.id)).unwrap_or_default();
         person
     }
 

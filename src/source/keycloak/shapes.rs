@@ -124,15 +124,7 @@ pub struct EventsConfig {
     pub enabled_event_types: Vec<String>,
 }
 
-/// What the token endpoint answers.
-#[derive(Deserialize)]
-pub struct Token {
-    pub access_token: String,
-    /// Seconds.
-    pub expires_in: u64,
-}
-
-/// What the token endpoint answers instead.
+/// What the token endpoint answers in place of a token.
 #[derive(Debug, Default, Deserialize)]
 pub struct TokenRefused {
     #[serde(default)]

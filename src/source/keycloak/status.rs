@@ -106,7 +106,8 @@ impl Keycloak {
             Read::Page(users, more) => (users, more),
             Read::Moved => return Ok((None, true)),
         };
-        let people: Vec<_> = users.into_iter().filter(|user| !user.enabled).map(|user| self.person(user)).collect();
+        let disabled = users.into_iter().filter(|user| !user.enabled);
+        let people: Vec<_> = disabled.map(|user| self.person(user, self.groups.counting())).collect();
         round.found |= !people.is_empty();
         if !round.found && !more {
             let count = self.api.count(&[("enabled", "false")]).await?;

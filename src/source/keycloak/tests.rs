@@ -2,6 +2,7 @@
 
 mod disabled;
 mod fake;
+mod listing;
 
 use std::collections::BTreeSet;
 

@@ -4,7 +4,8 @@ use super::entry::Entry;
 use super::link::Link;
 use super::{Client, Flavor, ROWS, Sync};
 use crate::source::directory::{Finding, Grade};
-use crate::source::error::{SourceError, chain};
+use crate::source::error::SourceError;
+use crate::source::report::CheckReport;
 
 /// The control of RFC 4533.
 const SYNC: &str = "1.3.6.1.4.1.4203.1.9.1.1";
@@ -15,49 +16,39 @@ const PAGES: usize = 2_000;
 const FRESH: &str = ", and what is known is as old as the last one: `max_staleness` must be longer than `reconcile`, \
                      best twice as long";
 
-struct Report(Vec<Finding>);
-
-impl Report {
-    fn say(&mut self, grade: Grade, what: &'static str, text: impl Into<String>) {
-        self.0.push(Finding { grade, what, text: text.into() });
-    }
-}
-
 /// Tries everything.
 pub(super) async fn examine(client: &mut Client) -> Vec<Finding> {
-    let mut report = Report(Vec::new());
+    let mut report = CheckReport::default();
     let server = client.settings.server.clone();
     let safe = server.start_tls || server.url.starts_with("ldaps:");
     match Link::open(&server).await {
-        Ok(_) if safe => report.say(Grade::Good, "connection", "TLS, and the bind succeeds"),
-        Ok(_) => report.say(
-            Grade::Warning,
-            "connection",
-            "the bind succeeds, in clear text: whoever is on the way reads the password",
-        ),
+        Ok(_) if safe => report.good("connection", "TLS, and the bind succeeds"),
+        Ok(_) => {
+            report.warn("connection", "the bind succeeds, in clear text: whoever is on the way reads the password")
+        }
         Err(error) => {
-            report.say(Grade::Bad, "connection", chain(&error));
-            return report.0;
+            report.failed("connection", &error);
+            return report.findings();
         }
     }
     if let Err(error) = client.link().await {
-        report.say(Grade::Bad, "base", chain(&error));
-        return report.0;
+        report.failed("base", &error);
+        return report.findings();
     }
-    report.say(Grade::Good, "base", format!("`{}` is there", client.settings.base_dn));
+    report.good("base", format!("`{}` is there", client.settings.base_dn));
     for outcome in
         [people(client, &mut report).await, groups(client, &mut report).await, changes(client, &mut report).await]
     {
         if let Err((what, error)) = outcome {
-            report.say(Grade::Bad, what, chain(&error));
+            report.failed(what, &error);
         }
     }
-    report.0
+    report.findings()
 }
 
 type Outcome = Result<(), (&'static str, SourceError)>;
 
-async fn people(client: &mut Client, report: &mut Report) -> Outcome {
+async fn people(client: &mut Client, report: &mut CheckReport) -> Outcome {
     let failed = |error| ("people", error);
     let (mut count, mut cookie, mut named) = (0_usize, Vec::new(), 0_usize);
     let mut locks = Locks::default();
@@ -77,13 +68,13 @@ async fn people(client: &mut Client, report: &mut Report) -> Outcome {
     }
     if count == 0 {
         let what = format!("nobody is found below `{}`: an empty listing is held back", client.settings.people_dn);
-        report.say(Grade::Bad, "people", what);
+        report.bad("people", what);
         return Ok(());
     }
-    report.say(Grade::Good, "people", format!("{count} people can be listed"));
+    report.good("people", format!("{count} people can be listed"));
     let name = client.called("username");
     if named < count {
-        report.say(Grade::Warning, "names", format!("{} of {count} have no `{name}` that can be read", count - named));
+        report.warn("names", format!("{} of {count} have no `{name}` that can be read", count - named));
     }
     locks.report(client.settings.flavor, count, report);
     Ok(())
@@ -111,54 +102,51 @@ impl Locks {
         self.controlled += has("userAccountControl");
     }
 
-    fn report(&self, flavor: Flavor, count: usize, report: &mut Report) {
+    fn report(&self, flavor: Flavor, count: usize, report: &mut CheckReport) {
         let lacking = |name: &str, has: usize| format!("{} of {count} have no `{name}` that can be read", count - has);
         match flavor {
             Flavor::OpenLdap if self.stamped < count => {
                 let what = lacking("modifyTimestamp", self.stamped);
                 let what = format!("{what}: `bind_dn` needs the right to read operational attributes, of every entry");
-                report.say(Grade::Bad, "locks", what);
+                report.bad("locks", what);
             }
             Flavor::OpenLdap if self.locked > 0 => {
                 let what = format!("`pwdAccountLockedTime` can be read: {} of {count} have one", self.locked);
-                report.say(Grade::Good, "locks", what);
+                report.good("locks", what);
             }
-            Flavor::OpenLdap if self.changed == 0 => report.say(
-                Grade::Warning,
+            Flavor::OpenLdap if self.changed == 0 => report.warn(
                 "locks",
                 "nobody has a `pwdChangedTime`: ppolicy is off, or `bind_dn` may not read it; locks and new passwords \
                  are then not noticed",
             ),
-            Flavor::OpenLdap => report.say(
-                Grade::Warning,
+            Flavor::OpenLdap => report.warn(
                 "locks",
                 "operational attributes can be read, but nobody has a `pwdAccountLockedTime`: nobody is locked, or \
                  `bind_dn` may not read it, which the server does not tell apart: lock an account and check again",
             ),
             Flavor::Ad if self.controlled < count => {
                 let what = lacking("userAccountControl", self.controlled);
-                report.say(Grade::Bad, "locks", format!("{what}: who is disabled is not noticed"));
+                report.bad("locks", format!("{what}: who is disabled is not noticed"));
             }
-            Flavor::Ad => report.say(Grade::Good, "locks", "`userAccountControl` can be read, of everybody"),
+            Flavor::Ad => report.good("locks", "`userAccountControl` can be read, of everybody"),
         }
     }
 }
 
-async fn groups(client: &mut Client, report: &mut Report) -> Outcome {
+async fn groups(client: &mut Client, report: &mut CheckReport) -> Outcome {
     client.know_groups().await.map_err(|error| ("groups", error))?;
-    let count = client.tree.as_ref().map_or(0, super::Tree::len);
+    let count = client.groups.counting().map_or(0, super::Tree::len);
     let grade = if count == 0 { Grade::Warning } else { Grade::Good };
     report.say(grade, "groups", format!("{count} groups can be listed below `{}`", client.settings.base_dn));
     Ok(())
 }
 
-async fn changes(client: &mut Client, report: &mut Report) -> Outcome {
+async fn changes(client: &mut Client, report: &mut CheckReport) -> Outcome {
     let failed = |error| ("changes", error);
     let root = client.root(&["supportedControl", "currentTime", "highestCommittedUSN"]).await.map_err(failed)?;
     let knows = |control: &str| root.texts("supportedControl").any(|known| known == control);
     match (client.settings.sync, client.settings.flavor) {
-        (Sync::Syncrepl, _) if !knows(SYNC) => report.say(
-            Grade::Bad,
+        (Sync::Syncrepl, _) if !knows(SYNC) => report.bad(
             "changes",
             "the server does not offer to tell of changes: load the overlay syncprov for this database, or say \
              `sync: poll`",
@@ -166,28 +154,24 @@ async fn changes(client: &mut Client, report: &mut Report) -> Outcome {
         (Sync::Syncrepl, _) => {
             // Not paged: another limit holds for it.
             client.hear(None).await.map_err(failed)?;
-            report.say(Grade::Good, "changes", "the server tells of changes (syncrepl)");
+            report.good("changes", "the server tells of changes (syncrepl)");
         }
         (Sync::DirSync, _) if !knows(super::ber::DIRSYNC) => {
-            report.say(
-                Grade::Bad,
-                "changes",
-                "the server does not know DirSync: it is no domain controller; say `sync: poll`",
-            );
+            report.bad("changes", "the server does not know DirSync: it is no domain controller; say `sync: poll`");
         }
         (Sync::DirSync, _) => {
             client.ask_dirsync(None).await.map_err(failed)?;
-            report.say(Grade::Good, "changes", "the server says what changed (DirSync)");
+            report.good("changes", "the server says what changed (DirSync)");
         }
         (Sync::Poll, Flavor::Ad) if root.number("highestCommittedUSN").is_none() => {
-            report.say(Grade::Bad, "changes", "the server has no `highestCommittedUSN`: it is no domain controller");
+            report.bad("changes", "the server has no `highestCommittedUSN`: it is no domain controller");
         }
         (Sync::Poll, Flavor::Ad) => {
             let context = client.naming_context().await.map_err(failed)?;
             client.sees_deletions(&context).await.map_err(failed)?;
-            report.say(Grade::Good, "changes", "the server is asked what changed");
+            report.good("changes", "the server is asked what changed");
         }
-        (Sync::Poll, Flavor::OpenLdap) => report.say(Grade::Good, "changes", "the server is asked what changed"),
+        (Sync::Poll, Flavor::OpenLdap) => report.good("changes", "the server is asked what changed"),
     }
     if !client.tells_deletions() {
         let right = match client.settings.flavor {
@@ -195,7 +179,7 @@ async fn changes(client: &mut Client, report: &mut Report) -> Outcome {
             Flavor::OpenLdap => "with `sync: poll` no deletion is told",
         };
         let what = format!("{right}: who is deleted is noticed by a full listing only{FRESH}");
-        report.say(Grade::Warning, "deletions", what);
+        report.warn("deletions", what);
     }
     match root.time("currentTime") {
         Some(theirs) => {
@@ -204,7 +188,7 @@ async fn changes(client: &mut Client, report: &mut Report) -> Outcome {
             let grade = if off.as_secs() > 5 { Grade::Warning } else { Grade::Good };
             report.say(grade, "clock", format!("the clocks are {} s apart", off.as_secs()));
         }
-        None => report.say(Grade::Good, "clock", "the server does not tell the time: compare its clock by hand"),
+        None => report.good("clock", "the server does not tell the time: compare its clock by hand"),
     }
     Ok(())
 }

@@ -78,7 +78,7 @@ impl Client {
             };
             self.begin_stream(cookie, &mut hints).await?;
         }
-        let mut wait = if self.next.is_some() { TOGETHER } else { WAIT };
+        let mut wait = if self.groups.is_listing() { TOGETHER } else { WAIT };
         for _ in 0..COUNTED {
             let patience = if self.refreshed { wait } else { self.settings.server.timeout };
             match self.told(patience).await? {

@@ -115,7 +115,7 @@ impl Client {
     fn place(&self, key: Key) -> Option<LastKnown> {
         match self.known.get(&key) {
             Some(seen) => Some(LastKnown::Below(seen.above)),
-            None if self.tree.as_ref().is_some_and(|tree| tree.contains(key)) => Some(LastKnown::Groups),
+            None if self.groups.counting().is_some_and(|tree| tree.contains(key)) => Some(LastKnown::Groups),
             None => (self.whole == 0).then_some(LastKnown::Anywhere),
         }
     }
@@ -143,7 +143,7 @@ impl Client {
 
     /// Whether a group is seen that was not touched, if there is one.
     async fn sees_groups(&mut self, touched: &BTreeSet<Key>) -> Result<bool, SourceError> {
-        let keys = self.tree.iter().flat_map(super::Tree::keys).filter(|key| !touched.contains(key));
+        let keys = self.groups.counting().into_iter().flat_map(super::Tree::keys).filter(|key| !touched.contains(key));
         let filter: String = keys.take(OTHERS).map(|key| self.by_key(key)).collect();
         if filter.is_empty() {
             return Ok(true);

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::Flavor;
 use super::entry::{Entry, Key};
 use crate::domain::name::Compare;
+use crate::source::names::Names;
 
 /// Classes of entries that are groups.
 pub(super) const CLASSES: [&str; 6] =
@@ -89,7 +90,7 @@ pub(super) struct Tree {
     groups: HashMap<Key, Group>,
     by_dn: HashMap<String, Key>,
     by_sid: HashMap<Vec<u8>, Key>,
-    by_name: HashMap<String, BTreeSet<Key>>,
+    by_name: Names<String, Key>,
     of: HashMap<Member, BTreeSet<Key>>,
 }
 
@@ -117,7 +118,7 @@ impl Tree {
             self.by_sid.insert(sid.clone(), key);
         }
         if let Some(name) = &group.name {
-            self.by_name.entry(spelt(name)).or_default().insert(key);
+            self.by_name.add(spelt(name), key);
         }
         for member in &group.members {
             self.of.entry(member.clone()).or_default().insert(key);
@@ -135,13 +136,8 @@ impl Tree {
         if let Some(sid) = group.sid.filter(|sid| self.by_sid.get(sid) == Some(&key)) {
             self.by_sid.remove(&sid);
         }
-        if let Some(name) = group.name.map(|name| spelt(&name))
-            && let Some(keys) = self.by_name.get_mut(&name)
-        {
-            keys.remove(&key);
-            if keys.is_empty() {
-                self.by_name.remove(&name);
-            }
+        if let Some(name) = group.name {
+            self.by_name.remove(&spelt(&name), key);
         }
         for member in group.members {
             if let Some(keys) = self.of.get_mut(&member) {
@@ -168,7 +164,7 @@ impl Tree {
         while let Some(key) = next.pop() {
             let Some(group) = self.groups.get(&key).filter(|_| seen.insert(key)) else { continue };
             names.insert(group.dn.clone());
-            let alone = |name: &&String| self.by_name.get(&spelt(name)).is_some_and(|keys| keys.len() == 1);
+            let alone = |name: &&String| self.by_name.is_unique(&spelt(name));
             names.extend(group.name.as_ref().filter(alone).cloned());
             next.extend(self.of.get(&Member::called(&group.dn)).into_iter().flatten());
         }
@@ -184,7 +180,7 @@ impl Tree {
         let old = self.groups.get(&key);
         // A name that two groups have is nobody's: whoever is in the other one gains or loses it.
         for name in [old, group.as_ref()].into_iter().flatten().filter_map(|group| group.name.as_ref()) {
-            touched.extend(self.by_name.get(&spelt(name)).into_iter().flatten());
+            touched.extend(self.by_name.holders(&spelt(name)));
         }
         let arriving = group.iter().flat_map(Group::concerned);
         let mut concerned = self.below(touched, arriving.collect());

@@ -1,8 +1,6 @@
 //! A full listing: groups, then people, on a connection of its own; and what its groups count for.
 
-use std::collections::BTreeSet;
-
-use super::entry::{Entry, Key};
+use super::entry::Entry;
 use super::groups::Tree;
 use super::link::Link;
 use super::{Client, NOTHING, PageToken, ROWS, at_base};
@@ -10,18 +8,13 @@ use crate::domain::time::Timestamp;
 use crate::source::directory::Page;
 use crate::source::error::SourceError;
 
-/// The groups of a listing that is on its way. They count for it, and for all once it was taken.
-#[derive(Debug, Default)]
-pub(super) struct Next {
-    pub(super) tree: Tree,
-    /// All of them were read.
-    pub(super) whole: bool,
-    /// And all people.
-    pub(super) read: bool,
-    /// How many people could be read.
-    pub(super) readable: usize,
-    /// Who was told of since, by other groups than those that will count.
-    pub(super) told: BTreeSet<Key>,
+/// What was read of the people of a listing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Listed {
+    /// All of them.
+    pub(super) all: bool,
+    /// How many could be read.
+    readable: usize,
 }
 
 impl Client {
@@ -41,7 +34,8 @@ impl Client {
                 // Its changes were followed on the other connection: as long as that lives, it is the same server.
                 let probe = at_base(&self.settings.base_dn, &[NOTHING]);
                 self.link().await?.list("see whether the server is the same", probe).await?;
-                self.next = Some(Next::default());
+                self.groups.begin(Tree::default());
+                self.listed = Listed::default();
                 self.listings += 1;
                 PageToken { listing: self.listings, groups: true, cookie: Vec::new() }
             }
@@ -55,11 +49,14 @@ impl Client {
         };
         let (entries, next) = lister.page(step, search, (ROWS, place.cookie)).await?;
         if place.groups {
-            let mut read = self.next.take().unwrap_or_default();
-            let taken = self.take_groups(&mut read.tree, entries).await;
-            let groups = next.is_some();
-            self.next = Some(Next { whole: !groups, ..read });
+            let mut tree = self.groups.reading_mut().map(std::mem::take).unwrap_or_default();
+            let taken = self.take_groups(&mut tree, entries).await;
+            self.groups.reading_mut().into_iter().for_each(|reading| std::mem::swap(reading, &mut tree));
             taken?;
+            let groups = next.is_some();
+            if !groups {
+                self.groups.complete();
+            }
             let next = PageToken { groups, cookie: next.unwrap_or_default(), ..place };
             return Ok(Page::of(vec![], Some(next)));
         }
@@ -81,20 +78,17 @@ impl Client {
             }
             observations.extend(self.password(key, &entry));
         }
-        let readable = self.next.as_mut().map_or(0, |next| {
-            next.readable += people.len();
-            next.readable
-        });
+        self.listed.readable += people.len();
         if let Some(error) = trouble {
             // One alone is nobody else's trouble; where nobody can be read a right is missing.
-            if readable == 0 && next.is_none() {
+            if self.listed.readable == 0 && next.is_none() {
                 return Err(error);
             }
             tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error = %error, "somebody cannot be read");
         }
         if next.is_none() {
             (self.whole, self.lister) = (self.listings, None);
-            self.next.iter_mut().for_each(|next| next.read = true);
+            self.listed.all = true;
         }
         let next = next.map(|cookie| PageToken { listing: self.listings, groups: false, cookie });
         Ok(Page { unread, observations, ..Page::of(people, next) })
@@ -103,10 +97,9 @@ impl Client {
     /// The groups of a listing that was taken are those that count from now on. Those of one that was not never did.
     pub(super) fn conclude(&mut self, taken: bool) {
         self.older &= !taken;
-        let Some(next) = self.next.take() else { return };
-        self.timers.extend(next.told.into_iter().map(|key| (Timestamp::MIN, key)));
-        if taken && next.whole {
-            self.tree = Some(next.tree);
+        let (counts, told) = self.groups.conclude(taken);
+        self.timers.extend(told.into_iter().map(|key| (Timestamp::MIN, key)));
+        if counts {
             // Whom a listing that was taken did not have has left; others are no witness for them any more.
             let whole = self.whole;
             self.known.retain(|_, seen| seen.is_from(whole));

@@ -149,8 +149,8 @@ impl Client {
     /// # Errors
     /// [`SourceError::Misconfigured`] where it cannot be seen whether an account is disabled: that has no default.
     pub(super) fn person(&mut self, key: Key, entry: &Entry) -> Result<Option<Person>, SourceError> {
-        self.next.iter_mut().for_each(|next| _ = next.told.insert(key));
-        let groups = self.tree.as_ref().map(|tree| tree.flat(self.named(entry))).unwrap_or_default();
+        self.groups.told(key);
+        let groups = self.groups.counting().map(|tree| tree.flat(self.named(entry))).unwrap_or_default();
         Ok(self.without_groups(key, entry)?.map(|person| Person { groups, ..person }))
     }
 
@@ -159,7 +159,7 @@ impl Client {
     /// # Errors
     /// As for [`Client::person`].
     pub(super) fn listed(&mut self, key: Key, entry: &Entry) -> Result<Option<Person>, SourceError> {
-        let groups = self.next.as_ref().map(|next| next.tree.flat(self.named(entry))).unwrap_or_default();
+        let groups = self.groups.reading().map(|tree| tree.flat(self.named(entry))).unwrap_or_default();
         Ok(self.without_groups(key, entry)?.map(|person| Person { groups, ..person }))
     }
 
@@ -262,7 +262,7 @@ impl Client {
                 Some(entry) => self.group(entry.clone()).await?,
                 None => None,
             };
-            let was_group = self.tree.as_ref().is_some_and(|tree| tree.contains(key));
+            let was_group = self.groups.counting().is_some_and(|tree| tree.contains(key));
             let is_group = group.is_some();
             if was_group && entry.is_none() {
                 self.age.deleted(key);

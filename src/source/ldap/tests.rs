@@ -153,7 +153,7 @@ fn a_person_of_active_directory() {
     group.attributes.insert("objectsid".to_owned(), vec![[&domain[..], &513_u32.to_le_bytes()].concat()]);
     let mut tree = Tree::default();
     tree.put(Key::of_uuid(&[9; 16]).unwrap(), Group::read(&group).unwrap());
-    client.tree = Some(tree);
+    *client.groups.counting_mut() = Some(tree);
     let mut alice = entry(
         "CN=Alice,OU=Staff,DC=example,DC=org",
         &[

@@ -14,11 +14,13 @@ use super::assertion::{Claims, signed};
 use super::budget::Budget;
 use super::links;
 use crate::domain::time::Timestamp;
+use crate::source::address::below;
 use crate::source::directory::Finding;
 use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
+use crate::source::token::{self, AccessToken, SignsIn};
 
-/// A token is renewed this long before it ends, or at half of its life if that is shorter.
+/// A token is renewed this long before it ends.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
 
 /// By what Okta knows us.
@@ -123,12 +125,6 @@ pub struct GroupProfile {
     pub name: String,
 }
 
-#[derive(Deserialize)]
-struct Token {
-    access_token: String,
-    expires_in: u64,
-}
-
 /// Why there is no token.
 #[derive(Default, Deserialize)]
 struct NoToken {
@@ -143,7 +139,7 @@ pub struct Api {
     pub url: Url,
     credential: Credential,
     rights: &'static [Right],
-    token: Option<(String, Instant)>,
+    token: AccessToken,
     date: Option<(Timestamp, Instant)>,
     /// How often it may be asked.
     pub budget: Budget,
@@ -154,7 +150,7 @@ impl Api {
     #[must_use]
     pub fn new(http: Http, url: Url, credential: Credential, apps: bool) -> Self {
         let rights = Right::ALL.get(..if apps { 4 } else { 3 }).unwrap_or(&[]);
-        Self { http, url, credential, rights, token: None, date: None, budget: Budget::default() }
+        Self { http, url, credential, rights, token: AccessToken::default(), date: None, budget: Budget::default() }
     }
 
     /// An address of the organization.
@@ -162,14 +158,7 @@ impl Api {
     /// # Errors
     /// [`SourceError::Malformed`] where the configured one cannot have a path.
     pub fn address(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, SourceError> {
-        let mut url = self.url.clone();
-        let malformed =
-            || SourceError::Malformed { step: "make an address", what: "the `url` cannot have a path".into() };
-        url.path_segments_mut().map_err(|()| malformed())?.pop_if_empty().extend(path);
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        Ok(url)
+        below(&self.url, path, query)
     }
 
     /// Which proxies are asked, for `source check`.
@@ -201,52 +190,6 @@ impl Api {
         known.ok_or_else(|| SourceError::Malformed { step: "read the time", what: "no answer had a `Date`".into() })
     }
 
-    fn note(&mut self, answer: &Answer) {
-        self.date = answer.date().map(|date| (date, Instant::now())).or(self.date);
-        self.budget.note(answer.step, &answer.headers, answer.date(), Instant::now());
-    }
-
-    /// Gets an access token, where a service app is configured: by that it is known whether its key is right.
-    ///
-    /// # Errors
-    /// [`SourceError`].
-    pub async fn sign_in(&mut self) -> Result<(), SourceError> {
-        let Credential::App { client_id, private_key_file, key_id } = self.credential.clone() else { return Ok(()) };
-        let step = "get a token for the service app";
-        let pem = secret(&private_key_file).await?;
-        let (url, now) = (self.address(&["oauth2", "v1", "token"], &[])?, self.now().await?);
-        let claims = Claims { client_id: &client_id, key_id: key_id.as_deref(), audience: url.as_str(), now };
-        let unsigned = |what: &str| SourceError::Secret { path: private_key_file.clone(), cause: what.to_owned() };
-        let assertion = signed(&pem, claims).map_err(unsigned)?;
-        let form = encoded([
-            ("grant_type", "client_credentials"),
-            ("scope", &scopes(self.rights, "", " ")),
-            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
-            ("client_assertion", &assertion),
-        ]);
-        let answer = self.http.ask(Call::post(step, url, form)).await?;
-        self.note(&answer);
-        let refused = answer.json::<NoToken>().unwrap_or_default().error;
-        if matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(SourceError::Forbidden { step, advice: no_token(&client_id, &refused, self.rights) });
-        }
-        let token: Token = self.checked(answer, |_| String::new())?.json()?;
-        let life = Duration::from_secs(token.expires_in);
-        let renew = life.saturating_sub(RENEW_BEFORE.min(life / 2));
-        self.token = Some((format!("Bearer {}", token.access_token), Instant::now() + renew));
-        Ok(())
-    }
-
-    async fn authorization(&mut self) -> Result<String, SourceError> {
-        if let Credential::Token { file } = &self.credential {
-            return Ok(format!("SSWS {}", secret(file).await?));
-        }
-        if self.token.as_ref().is_none_or(|(_, renew)| *renew <= Instant::now()) {
-            self.sign_in().await?;
-        }
-        Ok(self.token.as_ref().map(|(token, _)| token.clone()).unwrap_or_default())
-    }
-
     fn checked(&mut self, answer: Answer, advice: impl FnOnce(StatusCode) -> String) -> Result<Answer, SourceError> {
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             let wait = self.budget.refused(&answer.headers, answer.date());
@@ -257,21 +200,20 @@ impl Api {
     }
 
     async fn answer(&mut self, step: &'static str, url: Url, right: Right) -> Result<Answer, SourceError> {
-        let mut anew = matches!(self.credential, Credential::App { .. });
-        loop {
-            let call = Call::get(step, url.clone()).authorized(self.authorization().await?);
-            let answer = self.http.ask(call).await?;
-            self.note(&answer);
-            if answer.status == StatusCode::UNAUTHORIZED && std::mem::take(&mut anew) {
-                self.token = None;
-                continue;
+        let answer = match &self.credential {
+            Credential::Token { file } => {
+                let call = Call::get(step, url).authorized(format!("SSWS {}", secret(file).await?));
+                let answer = self.http.ask(call).await?;
+                self.note(&answer);
+                answer
             }
-            let advice = advice(&self.credential, right);
-            return self.checked(answer, |status| match status {
-                StatusCode::FORBIDDEN => advice.1,
-                _ => advice.0,
-            });
-        }
+            Credential::App { .. } => token::get(self, step, url).await?,
+        };
+        let advice = advice(&self.credential, right);
+        self.checked(answer, |status| match status {
+            StatusCode::FORBIDDEN => advice.1,
+            _ => advice.0,
+        })
     }
 
     /// Reads one thing.
@@ -314,6 +256,42 @@ impl Api {
             Err(SourceError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl SignsIn for Api {
+    fn session(&mut self) -> (&Http, &mut AccessToken) {
+        (&self.http, &mut self.token)
+    }
+
+    /// Gets an access token, where a service app is configured: by that it is known whether its key is right.
+    async fn sign_in(&mut self) -> Result<(), SourceError> {
+        let Credential::App { client_id, private_key_file, key_id } = self.credential.clone() else { return Ok(()) };
+        let step = "get a token for the service app";
+        let pem = secret(&private_key_file).await?;
+        let (url, now) = (self.address(&["oauth2", "v1", "token"], &[])?, self.now().await?);
+        let claims = Claims { client_id: &client_id, key_id: key_id.as_deref(), audience: url.as_str(), now };
+        let unsigned = |what: &str| SourceError::Secret { path: private_key_file.clone(), cause: what.to_owned() };
+        let assertion = signed(&pem, claims).map_err(unsigned)?;
+        let form = encoded([
+            ("grant_type", "client_credentials"),
+            ("scope", &scopes(self.rights, "", " ")),
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ("client_assertion", &assertion),
+        ]);
+        let answer = self.http.ask(Call::post(step, url, form)).await?;
+        self.note(&answer);
+        let refused = answer.json::<NoToken>().unwrap_or_default().error;
+        if matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(SourceError::Forbidden { step, advice: no_token(&client_id, &refused, self.rights) });
+        }
+        let answer = self.checked(answer, |_| String::new())?;
+        self.token.take(&answer, RENEW_BEFORE).map(drop)
+    }
+
+    fn note(&mut self, answer: &Answer) {
+        self.date = answer.date().map(|date| (date, Instant::now())).or(self.date);
+        self.budget.note(answer.step, &answer.headers, answer.date(), Instant::now());
     }
 }
 

@@ -7,12 +7,8 @@ use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
 use crate::domain::time::Timestamp;
-use crate::source::pace::{back_off, jittered};
+use crate::source::pace::{LONGEST_WAIT, UNTOLD, back_off, jittered};
 
-/// Where Okta refuses and does not say until when.
-const UNTOLD: Duration = Duration::from_secs(30);
-/// No window is longer: a time that lies further off is a clock that is wrong.
-const LONGEST: Duration = Duration::from_secs(600);
 /// So much is added where Okta said until when: others wait for the same moment.
 const JITTER: Duration = Duration::from_millis(500);
 
@@ -42,7 +38,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
 /// From the answer's own time to the beginning of the next window.
 fn to_reset(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let reset = i64::try_from(number(headers, "x-rate-limit-reset")?).ok()?;
-    Some(Timestamp::from_secs(reset).since(date?).min(LONGEST))
+    Some(Timestamp::from_secs(reset).since(date?).min(LONGEST_WAIT))
 }
 
 impl Budget {
@@ -122,7 +118,7 @@ mod tests {
         let wait = budget.refused(&headers(600, 0, 20), Some(NOW));
         assert!(wait > Duration::from_secs(20) && wait < Duration::from_secs(21), "{wait:?}");
         let wait = budget.refused(&headers(600, 0, 1_000_000), Some(NOW));
-        assert!(wait < LONGEST + Duration::from_secs(1), "{wait:?}");
+        assert!(wait < LONGEST_WAIT + Duration::from_secs(1), "{wait:?}");
         assert!(budget.refused(&HeaderMap::new(), None) >= UNTOLD);
         assert!(budget.refused(&headers(600, 0, -5), Some(NOW)) < Duration::from_secs(1), "it is over");
     }

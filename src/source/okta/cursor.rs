@@ -7,8 +7,8 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::events::{Touched, Wanted};
-use super::links::same_origin;
 use crate::domain::time::Timestamp;
+use crate::source::address::followed;
 
 /// Where the log is begun anew, events from so far back are read again. They may become visible late.
 const OVERLAP: Duration = Duration::from_secs(300);
@@ -88,8 +88,7 @@ impl Cursor {
     #[must_use]
     pub fn kept(text: &str, url: &Url, now: Timestamp, wanted: &Wanted) -> (Self, bool) {
         let Ok(mut kept) = serde_json::from_str::<Self>(text) else { return (Self::new(now, wanted), true) };
-        let next = kept.next.as_deref().map(Url::parse);
-        if next.is_some_and(|next| !next.is_ok_and(|next| same_origin(&next, url))) {
+        if kept.next.as_deref().is_some_and(|next| followed(next, url).is_err()) {
             return (Self::new(now, wanted), true);
         }
         if kept.filter != wanted.name() {

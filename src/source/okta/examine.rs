@@ -7,7 +7,9 @@ use super::api::{Credential, Listed, Right, User};
 use super::count::Counted;
 use super::listing::every_status;
 use crate::source::directory::{Finding, Grade};
-use crate::source::error::{SourceError, chain};
+use crate::source::error::SourceError;
+use crate::source::report::CheckReport;
+use crate::source::token::SignsIn as _;
 
 /// Clocks may differ by that much before it is worth a word, in seconds: what we cut off ourselves allows for as much.
 const SKEW: i64 = 5;
@@ -15,32 +17,20 @@ const SKEW: i64 = 5;
 /// If more than one in so many is not assigned, it may be the wrong application: as many would be held back.
 const FEW: usize = 5;
 
-struct Report(Vec<Finding>);
-
-impl Report {
-    fn say(&mut self, grade: Grade, what: &'static str, text: impl Into<String>) {
-        self.0.push(Finding { grade, what, text: text.into() });
-    }
-
-    fn failed(&mut self, what: &'static str, error: &SourceError) {
-        self.say(Grade::Bad, what, chain(error));
-    }
-}
-
 /// Tries everything.
 pub(super) async fn examine(okta: &mut Okta) -> Vec<Finding> {
-    let mut report = Report(okta.api.proxies());
+    let mut report = CheckReport::new(okta.api.proxies());
     if let Err(error) = reach(okta, &mut report).await {
         report.failed("connection", &error);
-        return report.0;
+        return report.findings();
     }
     if let Credential::App { client_id, .. } = &okta.settings.credential {
         let client_id = client_id.clone();
         match okta.api.sign_in().await {
-            Ok(()) => report.say(Grade::Good, "credential", format!("service app `{client_id}` gets a token")),
+            Ok(()) => report.good("credential", format!("service app `{client_id}` gets a token")),
             Err(error) => {
                 report.failed("credential", &error);
-                return report.0;
+                return report.findings();
             }
         }
     }
@@ -51,19 +41,19 @@ pub(super) async fn examine(okta: &mut Okta) -> Vec<Finding> {
         assigned(okta, &app, &mut report).await;
     }
     rates(okta, &mut report);
-    report.0
+    report.findings()
 }
 
-async fn reach(okta: &mut Okta, report: &mut Report) -> Result<(), SourceError> {
+async fn reach(okta: &mut Okta, report: &mut CheckReport) -> Result<(), SourceError> {
     let answer = okta.api.reach().await?.checked(|_| "no Okta organization answers there".to_owned())?;
     answer.json::<Value>()?;
-    report.say(Grade::Good, "connection", format!("{} is an Okta organization", okta.api.url));
+    report.good("connection", format!("{} is an Okta organization", okta.api.url));
     let there = okta.api.now().await?;
     clock(report, there.as_millis() - (okta.time)().wall.as_millis());
     Ok(())
 }
 
-fn clock(report: &mut Report, ahead: i64) {
+fn clock(report: &mut CheckReport, ahead: i64) {
     let seconds = ahead / 1000;
     let text = match seconds {
         0 => "its clock and ours agree to the second".to_owned(),
@@ -71,25 +61,25 @@ fn clock(report: &mut Report, ahead: i64) {
         _ => format!("its clock is {} s behind ours", -seconds),
     };
     if seconds.abs() <= SKEW {
-        return report.say(Grade::Good, "clock", text);
+        return report.good("clock", text);
     }
-    report.say(Grade::Warning, "clock", format!("{text}: one of them is wrong, and what is cut off depends on it"));
+    report.warn("clock", format!("{text}: one of them is wrong, and what is cut off depends on it"));
 }
 
-async fn logs(okta: &mut Okta, report: &mut Report) {
+async fn logs(okta: &mut Okta, report: &mut CheckReport) {
     let filter = okta.wanted.filter();
     let found = match okta.api.address(&["api", "v1", "logs"], &[("filter", filter.as_str()), ("limit", "1")]) {
         Ok(url) => okta.api.list::<Value>("read the System Log", url, Right::Logs).await,
         Err(error) => Err(error),
     };
     match found {
-        Ok(Listed { next: Some(_), .. }) => report.say(Grade::Good, "logs", "the System Log can be followed"),
-        Ok(_) => report.say(Grade::Bad, "logs", "the System Log has no next page, by which it could be followed"),
+        Ok(Listed { next: Some(_), .. }) => report.good("logs", "the System Log can be followed"),
+        Ok(_) => report.bad("logs", "the System Log has no next page, by which it could be followed"),
         Err(error) => report.failed("logs", &error),
     }
 }
 
-async fn users(okta: &mut Okta, report: &mut Report) {
+async fn users(okta: &mut Okta, report: &mut CheckReport) {
     let filter = every_status();
     let found = match okta.api.address(&["api", "v1", "users"], &[("filter", filter.as_str()), ("limit", "1")]) {
         Ok(url) => okta.api.list::<User>("list users", url, Right::Users).await,
@@ -97,18 +87,19 @@ async fn users(okta: &mut Okta, report: &mut Report) {
     };
     match found {
         Ok(page) if page.rows.is_empty() => {
-            report.say(Grade::Warning, "users", "none can be seen: an empty listing is held back");
+            report.warn("users", "none can be seen: an empty listing is held back");
         }
-        Ok(_) => report.say(Grade::Good, "users", "they can be listed"),
+        Ok(_) => report.good("users", "they can be listed"),
         Err(error) => report.failed("users", &error),
     }
 }
 
-async fn groups(okta: &mut Okta, report: &mut Report) {
-    if let Err(error) = okta.read_all_groups().await {
-        return report.failed("groups", &error);
-    }
-    let mut ask = okta.groups.to_ask();
+async fn groups(okta: &mut Okta, report: &mut CheckReport) {
+    let all = match okta.read_all_groups().await {
+        Ok(all) => all,
+        Err(error) => return report.failed("groups", &error),
+    };
+    let mut ask = all.to_ask();
     let members = match ask.pop() {
         Some(group) => {
             let path = ["groups", group.as_str(), "users"];
@@ -118,14 +109,14 @@ async fn groups(okta: &mut Okta, report: &mut Report) {
     };
     match members {
         Ok(()) => {
-            let many = okta.groups.many();
-            report.say(Grade::Good, "groups", format!("{many} can be listed, with one request or more for each"));
+            let many = all.many();
+            report.good("groups", format!("{many} can be listed, with one request or more for each"));
         }
         Err(error) => report.failed("groups", &error),
     }
 }
 
-async fn assigned(okta: &mut Okta, id: &str, report: &mut Report) {
+async fn assigned(okta: &mut Okta, id: &str, report: &mut CheckReport) {
     let app = match okta.app(id).await {
         Ok(app) => app,
         Err(error) => return report.failed("app", &error),
@@ -135,13 +126,13 @@ async fn assigned(okta: &mut Okta, id: &str, report: &mut Report) {
         return report.failed("app", &error);
     }
     if app.status != "ACTIVE" {
-        report.say(Grade::Warning, "app", format!("{name} is not active in Okta: nobody can sign in to it"));
+        report.warn("app", format!("{name} is not active in Okta: nobody can sign in to it"));
     }
     match okta.count_unassigned(id).await {
         Err(error) => report.failed("app", &error),
         Ok(None) => {
             let text = "more people are assigned to it than are counted here; who is not counts as suspended";
-            report.say(Grade::Good, "app", format!("{name}: {text}"));
+            report.good("app", format!("{name}: {text}"));
         }
         Ok(Some(counted)) => {
             let (grade, text) = in_words(counted, &name);
@@ -164,16 +155,16 @@ fn in_words(Counted { active, unassigned, whole }: Counted, name: &str) -> (Grad
     (grade, format!("{unassigned} of {active} {of} are not assigned to {name}, and count as suspended{hint}"))
 }
 
-fn rates(okta: &Okta, report: &mut Report) {
+fn rates(okta: &Okta, report: &mut CheckReport) {
     match okta.api.budget.scarcest() {
         Some((step, rate)) if rate.remaining.saturating_mul(10) < rate.limit => {
             let text = format!("to {step}, only {} of {} requests are left in this window", rate.remaining, rate.limit);
-            report.say(Grade::Warning, "rate limit", text);
+            report.warn("rate limit", text);
         }
         Some((step, rate)) => {
-            report.say(Grade::Good, "rate limit", format!("at least {} requests in a window ({step})", rate.limit));
+            report.good("rate limit", format!("at least {} requests in a window ({step})", rate.limit));
         }
-        None => report.say(Grade::Warning, "rate limit", "no answer told it: 429 is obeyed all the same"),
+        None => report.warn("rate limit", "no answer told it: 429 is obeyed all the same"),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Groups of an organization, and what being in one amounts to. Okta's groups are not nested.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::api::Group;
+use crate::source::names::Names;
 
 /// The group that everybody is in.
 const EVERYONE: &str = "Everyone";
@@ -23,17 +24,13 @@ impl Groups {
     /// All groups of an organization.
     #[must_use]
     pub fn of(groups: &[Group]) -> Self {
-        let own: HashSet<&str> =
-            groups.iter().filter(|group| is_own(group)).map(|group| group.profile.name.as_str()).collect();
-        let mut many: BTreeMap<&str, usize> = BTreeMap::new();
-        for group in groups.iter().filter(|group| !is_own(group)) {
-            *many.entry(&group.profile.name).or_default() += 1;
-        }
+        let called: Names<&str, &str> =
+            groups.iter().map(|group| (group.profile.name.as_str(), group.id.as_str())).collect();
         let ids: HashSet<&str> = groups.iter().map(|group| group.id.as_str()).collect();
         let mut found = Self::default();
         for group in groups {
             let name = group.profile.name.as_str();
-            let taken = !is_own(group) && (own.contains(name) || many.get(name).is_some_and(|many| *many > 1));
+            let taken = !is_own(group) && !called.is_unique(name);
             // Nor does one that is called like the id by which another goes.
             let taken = taken || ids.contains(name);
             let goes_by: Arc<str> = Arc::from(if taken { &group.id } else { name });
@@ -43,6 +40,16 @@ impl Groups {
             found.names.insert(group.id.clone(), (name.to_owned(), goes_by));
         }
         found
+    }
+
+    /// Takes in what is not known yet, and other names. What is gone in `new` stays until an event, or a listing, says so.
+    pub fn learn(&mut self, new: &Self) {
+        for (id, (name, goes_by)) in &new.names {
+            if self.names.get(id).is_none_or(|(known, _)| known != name) {
+                self.names.insert(id.clone(), (name.clone(), Arc::clone(goes_by)));
+            }
+        }
+        self.everyone = new.everyone.clone().or(self.everyone.take());
     }
 
     /// What being in the group of this id amounts to.

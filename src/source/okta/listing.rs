@@ -1,7 +1,7 @@
 //! A full listing: groups, who is in each, who is assigned to the application, and all users. One request for each
 //! piece.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::groups::Groups;
 use crate::domain::person::{Person, Status};
 use crate::source::directory::Page;
 use crate::source::error::SourceError;
+use crate::source::visited::Visited;
 
 /// Rows that are asked for at once: more is not given with users.
 pub(super) const ROWS: &str = "200";
@@ -35,7 +36,7 @@ pub(super) struct ListingState {
     /// The next page of the stage; `None`: its first.
     pub(super) next: Option<Url>,
     /// What the pages of the stage began with, and where they were.
-    seen: HashSet<String>,
+    seen: Visited,
     groups: Vec<Group>,
     /// What each user is in.
     members: HashMap<String, Vec<Arc<str>>>,
@@ -77,11 +78,8 @@ impl ListingState {
     /// One page follows another, and none comes twice.
     pub(super) fn went_on(&mut self, next: Option<Url>, first: Option<&str>) -> Result<bool, SourceError> {
         let step = self.stage.step();
-        let addresses = next.as_ref().map(Url::to_string);
-        for sign in addresses.into_iter().chain(first.map(str::to_owned)) {
-            if !self.seen.insert(sign) {
-                return Err(SourceError::Malformed { step, what: "a page repeats".to_owned() });
-            }
+        for sign in next.as_ref().map(Url::as_str).into_iter().chain(first) {
+            self.seen.note(step, sign)?;
         }
         self.next = next;
         Ok(self.next.is_none())
@@ -97,7 +95,7 @@ impl ListingState {
 
     fn turn_to(&mut self, stage: Stage) {
         self.stage = stage;
-        self.seen.clear();
+        self.seen = Visited::default();
     }
 }
 
@@ -155,7 +153,14 @@ impl Okta {
 
     async fn read_piece(&mut self, listing: &mut ListingState) -> Result<Users, SourceError> {
         match &listing.stage {
-            Stage::Groups => self.piece_of_groups(listing).await.map(|()| Users::default()),
+            Stage::Groups => {
+                if let Some(groups) = self.piece_of_groups(listing).await? {
+                    listing.turn_to(Stage::Members(groups.to_ask()));
+                    self.groups.begin(groups);
+                    self.groups.complete();
+                }
+                Ok(Users::default())
+            }
             Stage::Members(left) => match left.last().cloned() {
                 Some(group) => self.piece_of_members(listing, &group).await.map(|()| Users::default()),
                 None => {
@@ -176,16 +181,13 @@ impl Okta {
         }
     }
 
-    async fn piece_of_groups(&mut self, listing: &mut ListingState) -> Result<(), SourceError> {
+    /// The next piece of all groups; what they are once all were read.
+    async fn piece_of_groups(&mut self, listing: &mut ListingState) -> Result<Option<Groups>, SourceError> {
         let url = self.page_or(listing.next.as_ref(), &["groups"], &[("limit", ROWS)])?;
         let page: Listed<Group> = self.api.list("list groups", url, Right::Groups).await?;
         let over = listing.went_on(page.next, page.rows.first().map(|group| group.id.as_str()))?;
         listing.groups.extend(page.rows);
-        if over {
-            self.groups = Groups::of(&std::mem::take(&mut listing.groups));
-            listing.turn_to(Stage::Members(self.groups.to_ask()));
-        }
-        Ok(())
+        Ok(over.then(|| Groups::of(&std::mem::take(&mut listing.groups))))
     }
 
     async fn piece_of_members(&mut self, listing: &mut ListingState, group: &str) -> Result<(), SourceError> {
@@ -196,7 +198,7 @@ impl Okta {
             found => found?,
         };
         let over = listing.went_on(page.next, page.rows.first().map(|member| member.id.as_str()))?;
-        if let Some(name) = self.groups.name(group) {
+        if let Some(name) = self.groups.reading().and_then(|groups| groups.name(group)) {
             for member in page.rows {
                 listing.members.entry(member.id).or_default().push(Arc::clone(&name));
             }
@@ -205,7 +207,7 @@ impl Okta {
             && over
         {
             left.pop();
-            listing.seen.clear();
+            listing.seen = Visited::default();
         }
         Ok(())
     }
@@ -217,7 +219,7 @@ impl Okta {
         if listing.went_on(page.next, page.rows.first().map(|user| user.id.as_str()))? {
             listing.turn_to(Stage::Over);
         }
-        let everyone = self.groups.everyone();
+        let everyone = self.groups.reading().and_then(Groups::everyone);
         let mut users = Users::default();
         for user in page.rows {
             let groups = listing.members.remove(&user.id).unwrap_or_default();
@@ -263,12 +265,13 @@ impl Okta {
     }
 
     /// All groups, outside of a listing.
-    pub(super) async fn read_all_groups(&mut self) -> Result<(), SourceError> {
+    pub(super) async fn read_all_groups(&mut self) -> Result<Groups, SourceError> {
         let mut listing = ListingState::default();
-        while matches!(listing.stage, Stage::Groups) {
-            self.piece_of_groups(&mut listing).await?;
+        loop {
+            if let Some(groups) = self.piece_of_groups(&mut listing).await? {
+                return Ok(groups);
+            }
         }
-        Ok(())
     }
 }
 

@@ -1,3 +1,5 @@
+mod listing;
+
 use serde_json::{Value, json};
 
 use super::again::{Times, is_older, since};

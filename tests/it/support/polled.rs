@@ -31,7 +31,7 @@ impl Polled {
         let around = SourceContext { writer: writer.clone(), time, reports, health: sender, orders: received };
         let rhythm = Schedule { poll, reconcile: Duration::from_secs(86_400) };
         let mut tasks = JoinSet::new();
-        tasks.spawn(Poller::new(name.into(), directory, rhythm, None, around).run());
+        tasks.spawn(Poller::new(name.into(), Box::new(directory), rhythm, None, around).run());
         Self { orders, health, tasks }
     }
 

@@ -194,8 +194,15 @@ impl Fixture {
         self.source.changes(None).await.unwrap()
     }
 
-    /// Everybody in a listing, and what is said beside.
+    /// Everybody in a listing, and what is said beside. It is taken.
     pub(super) async fn list(&mut self) -> Result<(Vec<Person>, Vec<Observation>, Option<usize>), SourceError> {
+        let listed = self.read_listing().await;
+        self.source.concluded(listed.is_ok());
+        listed
+    }
+
+    /// The same, before it is known whether it is taken.
+    pub(super) async fn read_listing(&mut self) -> Result<(Vec<Person>, Vec<Observation>, Option<usize>), SourceError> {
         let (mut people, mut beside, mut place) = (Vec::new(), Vec::new(), None);
         loop {
             let page = self.source.page(place).await?;

@@ -1,0 +1,135 @@
+//! Groups that count, and those of a listing that is on its way: these count for the listing alone, and for all once it
+//! was taken. Until then they give nobody anything.
+
+use std::collections::BTreeSet;
+
+/// Groups of a directory, `G`, with what each person of key `K` is in.
+#[derive(Debug)]
+pub struct Staged<G, K> {
+    counting: Option<G>,
+    next: Option<Next<G, K>>,
+}
+
+#[derive(Debug)]
+struct Next<G, K> {
+    groups: G,
+    complete: bool,
+    told: BTreeSet<K>,
+}
+
+impl<G, K> Default for Staged<G, K> {
+    fn default() -> Self {
+        Self { counting: None, next: None }
+    }
+}
+
+impl<G, K: Ord> Staged<G, K> {
+    /// The groups that count; `None` before the first.
+    pub fn counting(&self) -> Option<&G> {
+        self.counting.as_ref()
+    }
+
+    /// The same, to be changed by what happens.
+    pub fn counting_mut(&mut self) -> &mut Option<G> {
+        &mut self.counting
+    }
+
+    /// A listing begins, with these groups. What another one read is forgotten.
+    pub fn begin(&mut self, groups: G) {
+        self.next = Some(Next { groups, complete: false, told: BTreeSet::new() });
+    }
+
+    /// Whether a listing is on its way.
+    pub fn is_listing(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// The groups of the listing that is on its way, as far as they were read.
+    pub fn reading(&self) -> Option<&G> {
+        self.next.as_ref().map(|next| &next.groups)
+    }
+
+    /// The same, to be read on, and changed by what happens.
+    pub fn reading_mut(&mut self) -> Option<&mut G> {
+        self.next.as_mut().map(|next| &mut next.groups)
+    }
+
+    /// All groups that are known: what happens concerns those that count, and those of the listing on its way.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut G> {
+        self.counting.iter_mut().chain(self.next.iter_mut().map(|next| &mut next.groups))
+    }
+
+    /// All of them were read.
+    pub fn complete(&mut self) {
+        self.next.iter_mut().for_each(|next| next.complete = true);
+    }
+
+    /// The groups of the listing that is on its way, once all of them were read.
+    pub fn listed(&self) -> Option<&G> {
+        self.next.as_ref().filter(|next| next.complete).map(|next| &next.groups)
+    }
+
+    /// Somebody was told of while a listing is on its way: by other groups than will count, perhaps.
+    pub fn told(&mut self, person: K) {
+        if let Some(next) = &mut self.next {
+            next.told.insert(person);
+        }
+    }
+
+    /// What was read is of no use.
+    pub fn give_up(&mut self) {
+        self.next = None;
+    }
+
+    /// The listing is over, and its groups are those that count from now on, if all were read and it `counts`. Whether
+    /// they do, and who was told of meanwhile: whoever was is to be read again.
+    pub fn conclude(&mut self, counts: bool) -> (bool, BTreeSet<K>) {
+        let Some(next) = self.next.take() else { return (false, BTreeSet::new()) };
+        let counts = counts && next.complete;
+        if counts {
+            self.counting = Some(next.groups);
+        }
+        (counts, next.told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Groups = Staged<&'static str, u32>;
+
+    #[test]
+    fn groups_count_once_their_listing_was_taken() {
+        let mut groups = Groups::default();
+        *groups.counting_mut() = Some("old");
+        groups.told(1);
+        groups.begin("new");
+        groups.told(2);
+        assert_eq!((groups.counting(), groups.reading(), groups.listed()), (Some(&"old"), Some(&"new"), None));
+        groups.complete();
+        assert_eq!((groups.counting(), groups.listed()), (Some(&"old"), Some(&"new")));
+        assert_eq!(groups.conclude(true), (true, [2].into()), "nobody was told of during the listing but 2");
+        assert_eq!((groups.counting(), groups.is_listing()), (Some(&"new"), false));
+        assert_eq!(groups.conclude(true), (false, [].into()), "once");
+    }
+
+    #[test]
+    fn groups_of_a_listing_that_was_not_taken_never_count() {
+        for (complete, counts) in [(true, false), (false, true), (false, false)] {
+            let mut groups = Groups::default();
+            groups.begin("lost");
+            groups.begin("new");
+            if complete {
+                groups.complete();
+            }
+            groups.told(3);
+            assert_eq!(groups.conclude(counts), (false, [3].into()));
+            assert_eq!((groups.counting(), groups.reading()), (None, None));
+        }
+        let mut groups = Groups::default();
+        groups.begin("new");
+        groups.give_up();
+        assert_eq!(groups.conclude(true), (false, [].into()));
+    }
+}
