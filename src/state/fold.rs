@@ -151,14 +151,18 @@ impl Fold {
                 // What was accepted is in force as a whole, and was counted then; a newer one takes the place of the rest.
                 let counted = self.feed(source).to_come.is_some() && left_out.is_nothing();
                 if counted {
-                    self.feed(source).to_come = None;
+                    let feed = self.feed(source);
+                    (feed.to_come, feed.confirmed) = (None, None);
                 } else {
                     self.feed(source).add_up(*left_out, recorded.new.time);
                 }
             }
             Event::ListingAccepted { source, left_out, .. } => {
-                self.feed(source).add_up(*left_out, recorded.new.time);
-                self.feed(source).to_come = Some(*left_out);
+                let feed = self.feed(source);
+                // What was confirmed counts until all of it is in force: the next listing says the rest again.
+                let confirmed = feed.confirmed.take();
+                feed.add_up(*left_out, recorded.new.time);
+                (feed.to_come, feed.confirmed) = (Some(*left_out), confirmed);
             }
             Event::Linked { source, linking } => {
                 self.feed(source).linking = Some(Arc::new(linking.clone()));

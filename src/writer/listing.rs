@@ -30,7 +30,6 @@ use self::judgement::{Judgement, Limits};
 use super::directory::{When, change, out, source_rules};
 use super::plan::{Outcome, Plan};
 use crate::domain::command::{ListingId, Refused};
-use crate::domain::event::Event;
 use crate::domain::key::Key;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::time::{Now, Timestamp};
@@ -123,6 +122,9 @@ impl Listings {
         for effect in effects {
             match effect {
                 Effect::Page { source, id, known, rows, unread } => {
+                    // Newer than a listing that was accepted before.
+                    let keys = rows.iter().map(|(key, _)| key).chain(&unread);
+                    keys.for_each(|key| self.forget(&source, *key));
                     let open = self.open.entry(source).or_default();
                     if open.id != id {
                         *open = OpenListing { id, known, ..OpenListing::default() };
@@ -133,7 +135,7 @@ impl Listings {
                     if let Some(open) = self.open.get_mut(&source) {
                         open.touch(key);
                     }
-                    self.draining.iter_mut().filter(|drain| drain.source == source).for_each(|drain| drain.forget(key));
+                    self.forget(&source, key);
                 }
                 Effect::Back { source, key } => {
                     self.draining.iter_mut().filter(|drain| drain.source == source).for_each(|drain| drain.back(key));
@@ -143,6 +145,10 @@ impl Listings {
                 Effect::Cancelled { source, confirmed } => self.cancel(&source, confirmed),
             }
         }
+    }
+
+    fn forget(&mut self, source: &str, key: Key) {
+        self.draining.iter_mut().filter(|drain| drain.source == source).for_each(|drain| drain.forget(key));
     }
 
     fn accept(&mut self, drain: Drain) {
@@ -178,6 +184,13 @@ impl Listings {
 
     fn is_draining(&self, source: &str, id: ListingId) -> bool {
         self.draining.iter().any(|drain| drain.source == source && drain.listing() == Some(id))
+    }
+
+    /// The newest listing of a source that is known here, wherever it stands.
+    fn newest(&self, source: &str) -> Option<ListingId> {
+        let draining = self.draining.iter().filter(|drain| drain.source == source).filter_map(Drain::listing);
+        let open = self.open.get(source).map(|open| open.id);
+        draining.chain(open).chain(self.in_force.get(source).copied()).max()
     }
 
     fn is_confirming(&self, source: &str) -> bool {
@@ -266,7 +279,9 @@ pub(super) fn listing(
     let diff = diff(&plan.state.fold.people, source, &open, &HashSet::new());
     match judgement::judge(&diff, &Limits::of(&rules, plan, now), at) {
         Judgement::Accept { removed, .. } => {
-            Drain::of_listing((source, 0), diff, (at, removed)).plan_step(plan, usize::MAX, now);
+            let mut drain = Drain::of_listing((source, 0), diff, (at, removed));
+            drain.count(plan, usize::MAX, now);
+            drain.plan_step(plan, usize::MAX, now);
             plan.effects.push(Effect::Cancelled { source: source.to_owned(), confirmed: true });
             Ok(Outcome::default())
         }
@@ -287,7 +302,7 @@ pub(super) fn page(
     let first = !plan.state.fold.sources.contains_key(source);
     let open = listings.open.get(source);
     // A source that was replaced may still be in the middle of a request.
-    if open.is_some_and(|open| open.id > id) {
+    if listings.newest(source).is_some_and(|newest| newest > id) || is_overtaken(plan, source, id) {
         return Err(void(source, "a newer one has begun"));
     }
     if listings.is_draining(source, id) || listings.in_force.get(source) == Some(&id) {
@@ -306,6 +321,13 @@ pub(super) fn page(
     let unread = unread.iter().map(|id| person_key(&plan.state.fold.keyer, id)).collect();
     plan.effects.push(Effect::Page { source: source.to_owned(), id, known, rows, unread });
     Ok(Outcome::default())
+}
+
+/// Whether a newer listing begins in the same batch.
+fn is_overtaken(plan: &Plan, source: &str, listing: ListingId) -> bool {
+    let is_newer =
+        |effect: &Effect| matches!(effect, Effect::Page { source: of, id, .. } if of == source && *id > listing);
+    plan.effects.iter().any(is_newer)
 }
 
 /// Whether somebody is known to be active, so that a list that leaves them out takes something from them.
@@ -334,7 +356,8 @@ pub(super) fn end(plan: &mut Plan, listings: &Listings, end: End<'_>, now: Now) 
     if listings.in_force.get(end.source) == Some(&end.id) {
         return Ok(Outcome::default());
     }
-    let Some(open) = listings.open.get(end.source).filter(|open| open.id == end.id) else {
+    let open = listings.open.get(end.source).filter(|open| open.id == end.id);
+    let Some(open) = open.filter(|_| !is_overtaken(plan, end.source, end.id)) else {
         return Err(void(end.source, "nothing of it is here any more: begin anew"));
     };
     let rows = open.rows();
@@ -349,11 +372,7 @@ pub(super) fn end(plan: &mut Plan, listings: &Listings, end: End<'_>, now: Now) 
         }
         Judgement::Accept { removed, .. } => {
             let mut drain = Drain::of_listing((end.source, end.id), diff, (end.at, removed));
-            if drain.len() > plan.step {
-                // Written down before anybody goes: a crash in the middle forgets nothing of what counts for the next.
-                plan.add(Event::ListingAccepted { source, at: end.at, left_out: removed }, now);
-                drain.is_counted();
-            }
+            drain.count(plan, plan.step, now);
             let done = drain.plan_step(plan, plan.step, now);
             drain.advance(&done);
             let outcome = Outcome { more: !drain.is_over(), ..Outcome::default() };

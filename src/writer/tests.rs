@@ -4,6 +4,7 @@ mod backwards;
 mod conflict;
 mod followed;
 mod guard;
+mod in_steps;
 mod listings;
 mod names;
 mod owners;

@@ -103,17 +103,26 @@ impl Drain {
         self.over
     }
 
-    /// What it leaves out is counted already.
-    pub(super) fn is_counted(&mut self) {
-        if let Of::Listing { removed, .. } = &mut self.of {
-            *removed = Removals::default();
+    /// Plans that a listing is accepted which does not come into force at once. Written down before anybody goes: a crash in
+    /// the middle forgets nothing of what counts for the next. What never came into force of an older one counts no more.
+    pub(super) fn count(&mut self, plan: &mut Plan, most: usize, now: Now) {
+        let is_rest_open = plan.state.fold.feeds.get(&self.source).is_some_and(|feed| feed.to_come.is_some());
+        let is_in_steps = self.len() > most;
+        if let Of::Listing { at, removed, .. } = &mut self.of
+            && (is_in_steps || is_rest_open)
+        {
+            let left_out = std::mem::take(removed);
+            plan.add(Event::ListingAccepted { source: self.source.clone(), at: *at, left_out }, now);
         }
     }
 
-    /// Somebody became known in another way: what it says of them is out of date.
+    /// Somebody became known in another way: what a listing says of them is out of date. An operator means whom they
+    /// confirmed, until they are [`Drain::back`].
     pub(super) fn forget(&mut self, key: Key) {
-        self.changed.remove(&key);
-        self.missing.remove(&key);
+        if self.listing().is_some() {
+            self.changed.remove(&key);
+            self.missing.remove(&key);
+        }
     }
 
     /// Somebody is there after all, whether what was said of them counts or not.
@@ -222,6 +231,12 @@ impl<L: Log> Writer<L> {
     /// Brings the next step of what was accepted into force. Each takes its turn.
     pub(in crate::writer) async fn drain(&mut self) {
         let Some(mut drain) = self.listings.draining.pop_front() else { return };
+        // A source that was taken out has no more say.
+        if drain.listing().is_some()
+            && !self.follower.rules.policy.sources.iter().any(|rules| rules.name == drain.source)
+        {
+            return drain.cancelled();
+        }
         let step = match self.rejoin().await {
             Ok(()) => self.append_step(&drain).await,
             Err(error) => Err(error),

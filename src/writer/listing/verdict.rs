@@ -32,6 +32,8 @@ pub(in crate::writer) fn judge(
     }
     if verdict == Verdict::Discard {
         plan.add(Event::Released { source: source.to_owned(), cause: ReleaseCause::Discarded, actor }, now);
+        // Nor does what was confirmed of it go on.
+        plan.effects.push(Effect::Cancelled { source: source.to_owned(), confirmed: true });
         return Ok(Outcome::default());
     }
     if listings.is_confirming(source) {
