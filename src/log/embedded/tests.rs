@@ -6,6 +6,7 @@ mod moved;
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -14,12 +15,24 @@ use crate::domain::event::{Epoch, NewEvent};
 use crate::log::conformance::{self, all, event};
 use crate::log::{Log, LogError, Snapshot};
 
+/// Opens a store that this test has closed. Another test may be starting a child just now, which holds a copy of the lock
+/// between fork and exec: that is waited for.
+fn reopened(directory: &Path) -> Result<Embedded, LogError> {
+    let patience = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Embedded::open(directory) {
+            Err(LogError::Locked { .. }) if Instant::now() < patience => std::thread::yield_now(),
+            opened => return opened,
+        }
+    }
+}
+
 fn open(directory: &Path) -> Embedded {
-    Embedded::open(directory).expect("open")
+    reopened(directory).expect("open")
 }
 
 fn refused(directory: &Path) -> String {
-    Embedded::open(directory).expect_err("it must not open").to_string()
+    reopened(directory).expect_err("it must not open").to_string()
 }
 
 fn batch(numbers: std::ops::Range<u64>) -> Vec<NewEvent> {
