@@ -26,7 +26,7 @@ pub use api::Credential;
 use api::{Api, Group, Listed, Right, User};
 use app::Standing;
 use cursor::{Cursor, FeedPosition};
-use events::{DeliveredIds, Ended, Hints, Wanted, time};
+use events::{DeliveredIds, Ended, Hints, Touched, Wanted, time};
 use groups::Groups;
 use listing::ListingState;
 
@@ -81,6 +81,8 @@ pub struct Okta {
     time: Time,
     wanted: Wanted,
     groups: Staged<Groups, String>,
+    /// Who was told of during a listing by what groups were called before it: to be read again.
+    told: BTreeSet<String>,
     seen: DeliveredIds,
     place: FeedPosition,
     listing: ListingState,
@@ -110,6 +112,7 @@ impl Okta {
             api,
             time,
             groups: Staged::default(),
+            told: BTreeSet::new(),
             seen: DeliveredIds::default(),
             place: FeedPosition::default(),
             listing: ListingState::default(),
@@ -199,6 +202,7 @@ impl Okta {
         }
         if person.status == Status::Active {
             person.groups = self.groups_of(&id).await?;
+            self.groups.told(id);
         }
         Ok((person, standing))
     }
@@ -233,7 +237,8 @@ impl Okta {
         read.resync |= hints.resync;
         read.observations.extend(hints.ended.into_iter().map(|ended| self.cut_off(ended)));
         // A listing tells the rest of it; what the group gave ends at once.
-        let names = |groups: &mut Groups| hints.dissolved.iter().filter_map(|id| groups.name(id)).collect::<Vec<_>>();
+        let names =
+            |groups: &mut Groups| hints.dissolved.iter().flat_map(|id| groups.all_names(id)).collect::<Vec<_>>();
         let dissolved: BTreeSet<Arc<str>> = self.groups.all_mut().flat_map(names).collect();
         let source = || self.settings.name.clone();
         let deleted = |group: Arc<str>| Observation::GroupDeleted { source: source(), group: group.to_string() };
@@ -276,7 +281,10 @@ impl Directory for Okta {
         let mut changes = Changes { resync, ..Changes::default() };
         let mut more = false;
         if place.users.len() < MOST {
-            for (user, touched) in std::mem::take(&mut place.doubted) {
+            let now = (self.time)().wall.as_millis();
+            let told = std::mem::take(&mut self.told).into_iter();
+            let told = told.map(|user| (user, Touched { at: now, ..Touched::default() }));
+            for (user, touched) in std::mem::take(&mut place.doubted).into_iter().chain(told) {
                 place.touch(user, touched);
             }
             match self.read_log(&mut place, &mut changes).await {
@@ -332,7 +340,12 @@ impl Directory for Okta {
 
     fn concluded(&mut self, taken: bool) {
         // Before the first one nothing was known that could count in its place.
-        self.groups.conclude(taken || self.groups.counting().is_none());
+        let first = self.groups.counting().is_none();
+        let differ = self.groups.counting().zip(self.groups.reading()).is_some_and(|(old, new)| old.differs(new));
+        let (counts, told) = self.groups.conclude(taken || first);
+        if counts && differ {
+            self.told.extend(told);
+        }
     }
 
     async fn examine(&mut self) -> Vec<Finding> {

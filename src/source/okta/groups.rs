@@ -17,6 +17,8 @@ const EVERYONE: &str = "Everyone";
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
     names: HashMap<String, (String, Arc<str>)>,
+    /// Whose name another has by now: whoever comes to be in them gets their id alone.
+    taken: HashSet<String>,
     everyone: Option<Arc<str>>,
 }
 
@@ -48,6 +50,11 @@ impl Groups {
             if self.names.get(id).is_none_or(|(known, _)| known != name) {
                 self.names.insert(id.clone(), (name.clone(), Arc::clone(goes_by)));
             }
+            if **goes_by == **id {
+                self.taken.insert(id.clone());
+            } else {
+                self.taken.remove(id);
+            }
         }
         self.everyone = new.everyone.clone().or(self.everyone.take());
     }
@@ -55,7 +62,20 @@ impl Groups {
     /// What being in the group of this id amounts to.
     #[must_use]
     pub fn name(&self, id: &str) -> Option<Arc<str>> {
-        self.names.get(id).map(|(_, goes_by)| Arc::clone(goes_by))
+        let (_, goes_by) = self.names.get(id)?;
+        Some(if self.taken.contains(id) { Arc::from(id) } else { Arc::clone(goes_by) })
+    }
+
+    /// What being in the group of this id amounts to for anybody.
+    pub fn all_names(&self, id: &str) -> impl Iterator<Item = Arc<str>> {
+        self.names.get(id).map(|(_, goes_by)| Arc::clone(goes_by)).into_iter().chain(self.name(id))
+    }
+
+    /// Whether being in some group amounts to something else in `other`.
+    #[must_use]
+    pub fn differs(&self, other: &Self) -> bool {
+        let same = |id: &String| self.name(id) == other.name(id);
+        self.everyone != other.everyone || !self.names.keys().chain(other.names.keys()).all(same)
     }
 
     /// What the group that everybody is in is called.

@@ -27,7 +27,8 @@ type Shared = Arc<Mutex<Fake>>;
 
 async fn answer(State(org): State<Shared>, uri: Uri) -> Response {
     let org = org.lock().unwrap();
-    let group = |(id, name): &(&str, &str)| json!({ "id": id, "type": "OKTA_GROUP", "profile": { "name": name } });
+    let kind = |id: &str| if id.starts_with("00gapp") { "APP_GROUP" } else { "OKTA_GROUP" };
+    let group = |(id, name): &(&str, &str)| json!({ "id": id, "type": kind(id), "profile": { "name": name } });
     let groups = || org.groups.iter().map(group).collect::<Value>();
     let alice = json!({ "id": "00ualice", "status": "ACTIVE", "profile": { "login": "alice" } });
     let path: Vec<&str> = uri.path().split('/').skip(3).collect();
@@ -94,6 +95,17 @@ impl Fixture {
         deleted.collect()
     }
 
+    /// In which groups those are who are said to have changed.
+    async fn read_again(&mut self) -> Vec<Vec<String>> {
+        let cursor = self.okta.handed.clone();
+        let changes = self.okta.changes(cursor.as_deref()).await.unwrap();
+        let people = changes.observations.into_iter().filter_map(|seen| match seen {
+            Observation::Change { person, .. } => Some(person.groups),
+            _ => None,
+        });
+        people.collect()
+    }
+
     async fn read_listing(&mut self) -> Vec<Person> {
         let (mut people, mut place) = (Vec::new(), None);
         loop {
@@ -133,4 +145,41 @@ async fn a_group_that_is_deleted_before_somebody_is_looked_up_ends_by_its_event(
     assert!(alice.groups.contains(&"new".to_owned()), "{alice:?}");
     one.org.lock().unwrap().log.push(event);
     assert_eq!(one.changes().await, ["eng"]);
+}
+
+/// Names of groups that come with an application are anybody's choice.
+#[tokio::test]
+async fn a_name_that_an_own_group_takes_gives_nobody_else_anything() {
+    let mut one = Fixture::start().await;
+    one.org.lock().unwrap().groups.push(("00gapp", "admins"));
+    one.read_listing().await;
+    one.okta.concluded(true);
+    let of = async |one: &mut Fixture| one.okta.look_up("id", "00ualice").await.unwrap().unwrap().groups;
+    assert!(of(&mut one).await.contains(&"admins".to_owned()), "nobody else is called so");
+    one.org.lock().unwrap().groups.push(("00gown", "admins"));
+    of(&mut one).await;
+    // Whoever is in the other one alone.
+    one.org.lock().unwrap().groups.pop();
+    let groups = of(&mut one).await;
+    assert!(!groups.contains(&"admins".to_owned()), "{groups:?}");
+}
+
+/// Who is read while a listing is on its way is in what groups were called before it.
+#[tokio::test]
+async fn who_is_read_during_a_listing_is_read_again_once_it_was_taken() {
+    let mut one = Fixture::start().await;
+    one.org.lock().unwrap().groups.extend([("00gapp", "admins"), ("00gapp2", "admins")]);
+    one.read_listing().await;
+    one.okta.concluded(true);
+    one.org.lock().unwrap().groups.pop();
+    let admins = |groups: &[String]| groups.contains(&"admins".to_owned());
+    assert!(admins(&one.read_listing().await[0].groups), "one alone is called so by now");
+    let event = event("7", "group.user_membership.add", 1, &[("UserGroup", "00gapp"), ("User", "00ualice")]);
+    one.org.lock().unwrap().log.push(event);
+    assert!(!admins(&one.read_again().await[0]), "the listing was not taken yet");
+    one.okta.concluded(true);
+    one.org.lock().unwrap().log.clear();
+    let again = one.read_again().await;
+    assert!(again.len() == 1 && admins(&again[0]), "{again:?}");
+    assert!(one.read_again().await.is_empty(), "once");
 }
