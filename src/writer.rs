@@ -298,7 +298,7 @@ impl<L: Log> Writer<L> {
         if head.position > self.follower.fold.epoch.position
             && let Err(error) = self.catch_up().await
         {
-            tracing::error!(error = %error, "what the log holds could not be taken in; it is tried again");
+            tracing::error!(error = %error, "what the log holds could not be taken in; it is read again with what is appended next");
         }
     }
 
