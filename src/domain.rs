@@ -1,7 +1,7 @@
 //! The vocabulary: plain values that every other module speaks in.
 //!
 //! Nothing here waits, reads a file or looks at a clock. Reading order:
-//! [`time`] → [`key`] → [`person`] → [`credential`] → [`revocation`] → [`guard`] → [`event`] → [`policy`] →
+//! [`time`] → [`key`] → [`person`] → [`credential`] → [`id`] → [`revocation`] → [`guard`] → [`event`] → [`policy`] →
 //! [`issuer`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] → [`command`].
 
 pub mod binding;
@@ -13,6 +13,7 @@ pub mod detail;
 pub mod event;
 pub mod guard;
 pub mod command;
+pub mod id;
 pub mod issuer;
 pub mod key;
 pub mod name;
