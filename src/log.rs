@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 use crate::domain::id::RevocationId;
 
-/// Why a log did not do what it was asked. Nothing was changed.
+/// Why a log did not do what it was asked. Nothing was changed, but for [`LogError::Unknown`].
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// Somebody else appended first: read on from what you know, compare again, try again.
@@ -32,6 +32,15 @@ pub enum LogError {
         id: String,
         /// Where it stands; or would have stood, when one batch held it twice.
         position: Position,
+    },
+    /// Nobody answered: they may stand, or come to stand, or not. Offered again as they are behind the same epoch, they stand
+    /// at most once. Who re-plans instead may do everything twice.
+    #[error("nobody knows whether the log took it: {cause}")]
+    Unknown {
+        /// What was offered, to be offered again.
+        events: Vec<NewEvent>,
+        /// Why nobody knows.
+        cause: String,
     },
     /// Another process has the store.
     #[error("store `{path}` is in use by another process")]
@@ -101,7 +110,7 @@ pub trait Log: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`LogError::Conflict`] if the log does not end at `after`; [`LogError::Duplicate`] if it holds an id
-    /// already; [`LogError::Moved`] if the store is not where it was opened; [`LogError::Io`] if it is not certain
+    /// already; [`LogError::Unknown`] if nobody knows; [`LogError::Moved`] if the store is not where it was opened; [`LogError::Io`] if it is not certain
     /// that they are durable: then none of them will ever be read.
     async fn append(&self, after: Epoch, events: Vec<NewEvent>) -> Result<Epoch, LogError>;
 
@@ -138,7 +147,8 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// [`LogError::Io`].
     async fn revocations(&self, before: Position, limit: usize) -> Result<(Vec<Recorded>, Option<Position>), LogError> {
-        let (mut found, mut end) = (Vec::new(), before);
+        let head = self.head().await?.position;
+        let (mut found, mut end) = (Vec::new(), before.min(head.saturating_add(1)));
         while end > 1 && found.len() < limit {
             let begin = end.saturating_sub(limit as u64).max(1);
             let page = self.read(begin - 1, usize::try_from(end - begin).unwrap_or(usize::MAX)).await?;

@@ -115,7 +115,7 @@ impl<L: Log> LiveViews<L> {
                 state.fold.revocations.stands(revocation.target.key(&state.fold.keyer), id)
             })
         };
-        let mut end = Some(before.unwrap_or(Position::MAX).min(state.fold.epoch.position + 1));
+        let mut end = Some(before.unwrap_or(Position::MAX));
         while let Some(before) = end.filter(|_| views.len() < limit)
             && let Ok((page, next)) = self.log.revocations(before, READ).await
         {
@@ -251,6 +251,12 @@ fn issuer_view(name: &str, status: RingStatus) -> IssuerView {
 impl<L: Log> Views for LiveViews<L> {
     fn now(&self) -> Now {
         self.handler.clock.now()
+    }
+
+    async fn outcome(&self, key: &str) -> Option<bool> {
+        let position = self.log.find(key).await.ok()?;
+        // Read and folded, not only durable.
+        Some(position.is_some_and(|position| position <= self.state().fold.epoch.position))
     }
 
     async fn revocations(&self, filter: &RevocationFilter) -> Vec<RevocationView> {

@@ -11,6 +11,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::Failure;
+use crate::control::convert::OUTCOME_KEY;
+use crate::control::proto::GetOutcomeRequest;
 use crate::control::proto::control_client::ControlClient;
 use crate::domain::time::Timestamp;
 
@@ -47,6 +49,9 @@ impl Interceptor for ShowToken {
 
 pub(super) type Client = ControlClient<InterceptedService<Channel, ShowToken>>;
 
+/// How often, and how long apart, an unknown outcome is asked for.
+const ASKED: u64 = 10;
+const BETWEEN: Duration = Duration::from_secs(1);
 /// A call takes at most this long; an answer waits for one fsync.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -60,7 +65,13 @@ impl Server {
         let runtime = runtime.map_err(|error| Failure::Unreachable(format!("start: {error}")))?;
         runtime.block_on(async {
             let client = self.connect().await?;
-            what(client).await.map_err(|status| self.failure(&status))
+            let asking = client.clone();
+            match what(client).await {
+                Err(status) if status.code() == Code::Unknown && status.metadata().contains_key(OUTCOME_KEY) => {
+                    Err(outcome(asking, &status).await)
+                }
+                answer => answer.map_err(|status| self.failure(&status)),
+            }
         })
     }
 
@@ -97,6 +108,23 @@ impl Server {
             _ => Failure::Unreachable(format!("{}: {text}", self.server)),
         }
     }
+}
+
+/// Asks what became of a call whose outcome is unknown, for a while.
+async fn outcome(mut client: Client, status: &Status) -> Failure {
+    let key = status.metadata().get(OUTCOME_KEY).and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned();
+    for _ in 0..ASKED {
+        let asked = client.get_outcome(GetOutcomeRequest { key: key.clone() }).await;
+        if let Ok(found) = asked.map(tonic::Response::into_inner)
+            && found.stands
+        {
+            return Failure::No(format!(
+                "the answer was late: `{key}` is durable and enforced; look before asking again"
+            ));
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+    Failure::Unreachable(format!("{}; it was not in force after {} s", status.message(), ASKED * BETWEEN.as_secs()))
 }
 
 /// A time: RFC 3339, or a span such as `15m` from now, forwards for `ahead`, else backwards.

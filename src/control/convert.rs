@@ -11,6 +11,9 @@ use crate::domain::time::Timestamp;
 use super::proto;
 use super::views::{Explanation, IssuerView, PersonView, PreviewView, RevocationView, StatusView, UnusableKeyView};
 
+/// Metadata of an answer whose outcome is unknown: the key to ask for it with.
+pub const OUTCOME_KEY: &str = "offboard-outcome-key";
+
 /// A refusal in words for whoever asked, under the code that belongs to it.
 #[must_use]
 pub fn refused(refused: &Refused) -> Status {
@@ -19,6 +22,13 @@ pub fn refused(refused: &Refused) -> Status {
         Refused::NotFound(_) | Refused::Nobody(_) | Refused::NothingHeld(_) => Status::not_found(text),
         Refused::NotYours { .. } | Refused::Ambiguous { .. } | Refused::Guarded { .. } | Refused::Void { .. } => {
             Status::failed_precondition(text)
+        }
+        Refused::Unknown { key } => {
+            let mut status = Status::unknown(text);
+            if let Ok(key) = key.parse() {
+                status.metadata_mut().insert(OUTCOME_KEY, key);
+            }
+            status
         }
         Refused::Invalid(_) => Status::invalid_argument(text),
         Refused::Log(_) | Refused::Gone(_) | Refused::Stopped => Status::unavailable(text),

@@ -142,6 +142,17 @@ impl Control for Operator {
         }))
     }
 
+    async fn get_outcome(
+        &self,
+        request: Request<proto::GetOutcomeRequest>,
+    ) -> Result<Response<proto::GetOutcomeResponse>, Status> {
+        self.enter(&request, None).await?;
+        let stands = self.views.outcome(&request.get_ref().key).await;
+        let stands = stands.ok_or_else(|| Status::unavailable("the log cannot be read: ask again"))?;
+        let epoch = Some(convert::epoch(self.views.status().await.epoch));
+        Ok(Response::new(proto::GetOutcomeResponse { stands, epoch }))
+    }
+
     async fn list_revocations(
         &self,
         request: Request<proto::ListRevocationsRequest>,

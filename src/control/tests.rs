@@ -75,6 +75,10 @@ fn view(source: &str, key: &str) -> PersonView {
 
 #[async_trait]
 impl Views for Known {
+    async fn outcome(&self, key: &str) -> Option<bool> {
+        Some(key == "r17")
+    }
+
     fn now(&self) -> Now {
         Now::at(Timestamp::from_secs(100))
     }
@@ -204,7 +208,7 @@ fn methods() -> Vec<String> {
 #[test]
 fn every_method_has_a_right_and_every_right_a_method() {
     let methods = methods();
-    assert_eq!(methods.len(), 14);
+    assert_eq!(methods.len(), 15);
     for method in &methods {
         assert!(needed(method).is_some(), "{method} needs a row in RIGHTS");
     }
@@ -363,8 +367,19 @@ fn refusals_have_their_codes() {
         (convert::refused(&Refused::Log("disk".into())), Code::Unavailable),
         (convert::refused(&Refused::Gone("store".into())), Code::Unavailable),
         (convert::refused(&Refused::Stopped), Code::Unavailable),
+        (convert::refused(&Refused::Unknown { key: "r8".into() }), Code::Unknown),
     ];
     for (status, code) in table {
         assert_eq!(status.code(), code, "{status}");
     }
+}
+
+#[tokio::test]
+async fn whoever_hears_that_the_outcome_is_unknown_can_ask() {
+    let (asked, _, _) = operator(Err(Refused::Unknown { key: "r17".into() }));
+    let status = asked.revoke(from_operator(on_person("x"))).await.unwrap_err();
+    let key = status.metadata().get(convert::OUTCOME_KEY).unwrap().to_str().unwrap().to_owned();
+    let ask = async |key: String| asked.get_outcome(from_operator(proto::GetOutcomeRequest { key })).await.unwrap();
+    assert!(ask(key).await.into_inner().stands);
+    assert!(!ask("r18".into()).await.into_inner().stands);
 }

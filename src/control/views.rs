@@ -243,6 +243,8 @@ pub type Lines = Pin<Box<dyn Stream<Item = String> + Send>>;
 pub trait Views: Send + Sync + 'static {
     /// What time it is.
     fn now(&self) -> Now;
+    /// Whether what has this key is in force; `None` if the log cannot be asked.
+    async fn outcome(&self, key: &str) -> Option<bool>;
     /// Revocations, newest first.
     async fn revocations(&self, filter: &RevocationFilter) -> Vec<RevocationView>;
     /// Everybody whom a REF may mean, one or several per source.

@@ -292,6 +292,12 @@ pub enum Refused {
     /// There is no listing that is held back.
     #[error("no listing of source `{0}` is held back")]
     NothingHeld(String),
+    /// Nobody knows yet whether the log took it. It is offered again until it stands or cannot.
+    #[error("outcome unknown: it may be in force, or come into force; ask for its outcome with the key `{key}`")]
+    Unknown {
+        /// The name of the first event that it is.
+        key: String,
+    },
     /// The log did not take it: nothing was changed.
     #[error("log did not take it: {0}")]
     Log(String),

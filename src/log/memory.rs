@@ -1,7 +1,7 @@
 //! A log that forgets when the process ends: for tests, which it can also make fail on purpose.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -26,6 +26,10 @@ pub struct Memory {
     pub overtaken: AtomicBool,
     /// … which has just happened.
     conflicted: AtomicBool,
+    /// So many appends from now on go unanswered: nobody knows what became of them.
+    pub unanswered: AtomicUsize,
+    /// … and what they bring is not taken.
+    pub unanswered_lost: AtomicBool,
     /// Reading leaves out the first event.
     pub leaves_out: AtomicBool,
 }
@@ -40,6 +44,33 @@ impl Memory {
     pub fn without_snapshot(&self) -> Self {
         let (events, ids) = (held(&self.events).clone(), held(&self.ids).clone());
         Self { events: Mutex::new(events), ids: Mutex::new(ids), ..Self::default() }
+    }
+
+    /// Takes events, as [`Log::append`] says.
+    fn take(&self, after: Epoch, new: Vec<NewEvent>) -> Result<Epoch, LogError> {
+        let mut events = held(&self.events);
+        if self.overtaken.load(Ordering::Acquire) && !self.conflicted.fetch_xor(true, Ordering::AcqRel) {
+            let event = Event::Heartbeat { source: "elsewhere".to_owned(), at: Timestamp::MIN, cursor: None };
+            events.push(NewEvent { time: Timestamp::MIN, happened: None, id: None, event });
+        }
+        let head = Epoch { generation: 1, position: events.len() as u64 };
+        if head != after {
+            return Err(LogError::Conflict { head });
+        }
+        // All or nothing: also of ids that one batch has twice.
+        let mut ids = BTreeMap::new();
+        for (position, event) in (head.position + 1..).zip(&new) {
+            let Some(id) = &event.id else { continue };
+            let known = held(&self.ids).get(id).copied().or_else(|| ids.insert(id.clone(), position));
+            if let Some(position) = known {
+                return Err(LogError::Duplicate { id: id.clone(), position });
+            }
+        }
+        held(&self.ids).append(&mut ids);
+        events.extend(new);
+        let head = Epoch { generation: 1, position: events.len() as u64 };
+        self.heads.send_replace(head);
+        Ok(head)
     }
 }
 
@@ -65,29 +96,16 @@ impl Log for Memory {
         if self.refuses.load(Ordering::Acquire) {
             return Err(LogError::Io { step: "append", cause: "told to refuse".to_owned() });
         }
-        let mut events = held(&self.events);
-        if self.overtaken.load(Ordering::Acquire) && !self.conflicted.fetch_xor(true, Ordering::AcqRel) {
-            let event = Event::Heartbeat { source: "elsewhere".to_owned(), at: Timestamp::MIN, cursor: None };
-            events.push(NewEvent { time: Timestamp::MIN, happened: None, id: None, event });
+        let less = |left: usize| left.checked_sub(1);
+        let unanswered = self.unanswered.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok();
+        if !unanswered {
+            return self.take(after, new);
         }
-        let head = Epoch { generation: 1, position: events.len() as u64 };
-        if head != after {
-            return Err(LogError::Conflict { head });
+        let unknown = LogError::Unknown { events: new.clone(), cause: "told not to answer".to_owned() };
+        if !self.unanswered_lost.load(Ordering::Acquire) {
+            let _unheard = self.take(after, new);
         }
-        // All or nothing: also of ids that one batch has twice.
-        let mut ids = BTreeMap::new();
-        for (position, event) in (head.position + 1..).zip(&new) {
-            let Some(id) = &event.id else { continue };
-            let known = held(&self.ids).get(id).copied().or_else(|| ids.insert(id.clone(), position));
-            if let Some(position) = known {
-                return Err(LogError::Duplicate { id: id.clone(), position });
-            }
-        }
-        held(&self.ids).append(&mut ids);
-        events.extend(new);
-        let head = Epoch { generation: 1, position: events.len() as u64 };
-        self.heads.send_replace(head);
-        Ok(head)
+        Err(unknown)
     }
 
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
