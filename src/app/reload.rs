@@ -11,11 +11,11 @@ use super::clock::Clock;
 use super::store;
 use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
-use crate::audit::sink::{self, Recorder};
+use crate::audit::sink::Recorder;
 use crate::authenticate::Authenticator;
 use crate::authenticate::cache::CacheCounters;
 use crate::authenticate::seen_identifiers::SeenIdentifiers;
-use crate::config::settings::{Decisions, Settings};
+use crate::config::settings::Settings;
 use crate::config::watch::Watcher;
 use crate::config::{self, Configuration, Inputs};
 use crate::domain::command::{Command, WriterHandle};
@@ -92,16 +92,6 @@ pub async fn rings(
     Ok(KeyRings::build(&policy.issuers, before, fetcher, fresh, of))
 }
 
-/// The audit trail's word for `audit.decisions`.
-#[must_use]
-pub fn decisions(decisions: Decisions) -> sink::Decisions {
-    match decisions {
-        Decisions::Denied => sink::Decisions::Denied,
-        Decisions::All => sink::Decisions::All,
-        Decisions::Sampled(share) => sink::Decisions::Sampled(share),
-    }
-}
-
 impl Reloader {
     /// Reloads whenever the files change, for ever.
     pub async fn follow(self: Arc<Self>, mut watcher: Watcher) {
@@ -167,7 +157,7 @@ impl Reloader {
         self.authenticators.add(Active { policy: Arc::clone(&policy), authenticator }, &in_force);
         self.rings.send_replace(rings);
         self.metrics.know(&policy);
-        self.recorder.set_decisions(decisions(settings.audit.decisions));
+        self.recorder.set_decisions(settings.audit.decisions);
         self.settings.send_replace(settings);
         let now = self.clock.now();
         let noted = self.writer.ask(Command::Configure(Arc::clone(&policy)), now).await;

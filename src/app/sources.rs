@@ -20,7 +20,7 @@ use crate::domain::command::WriterHandle;
 use crate::domain::person::{Person, Status};
 use crate::domain::source::{Link, SourceErrorKind};
 use crate::domain::time::Timestamp;
-use crate::source::context::{Schedule, SourceContext, SourceRequest, Time};
+use crate::source::context::{SourceContext, SourceRequest, Time};
 use crate::source::directory::{Finding, Grade};
 use crate::source::dyn_directory::DynDirectory;
 use crate::source::error::{SourceError, chain};
@@ -98,10 +98,7 @@ impl Sources {
 /// Tries everything that a source of these settings will need.
 pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
     let time = time(&Clock::start(None));
-    let mut directory = match build(&settings, Arc::clone(&time)) {
-        Ok(directory) => directory,
-        Err(text) => return vec![Finding { grade: Grade::Bad, what: "configuration", text }],
-    };
+    let mut directory = build(&settings, Arc::clone(&time));
     let mut found = directory.examine().await;
     found.extend(directory.date().map(|there| clock(there, time().wall)));
     found
@@ -109,8 +106,8 @@ pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
 
 /// Every group that somebody in a file of people is in; `None` where the source is none, or it cannot be read here.
 pub async fn groups_in_file(settings: &SourceSettings) -> Option<BTreeSet<String>> {
-    let SourceKind::File(file) = &settings.kind else { return None };
-    let people = build::file(settings, file, time(&Clock::start(None))).now().await.ok()?;
+    let SourceKind::File { path } = &settings.kind else { return None };
+    let people = build::file(settings, path, time(&Clock::start(None))).now().await.ok()?;
     let here = people.into_iter().filter(|person| person.status != Status::Departed);
     Some(here.flat_map(|person| person.groups).collect())
 }
@@ -121,13 +118,10 @@ pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> F
     let look_up = LookUp { attribute: &link.attribute };
     let (grade, text) = match &settings.kind {
         // Whether it is being written matters to a listing.
-        SourceKind::File(file) => {
-            look_up.told_of_file(build::file(&settings, file, time).find(&link.attribute, value).await)
+        SourceKind::File { path } => {
+            look_up.told_of_file(build::file(&settings, path, time).find(&link.attribute, value).await)
         }
-        _ => match build(&settings, time) {
-            Ok(mut directory) => look_up.told(directory.look_up(&link.attribute, value).await),
-            Err(text) => (Grade::Bad, text),
-        },
+        _ => look_up.told(build(&settings, time).look_up(&link.attribute, value).await),
     };
     let shown = format!("`{}` is `{}` (its signature was not looked at)", link.claim, value.escape_debug());
     Finding { grade, what: "token sample", text: format!("{shown}: {text}") }
@@ -200,7 +194,7 @@ async fn rest(until: Option<Instant>) {
 }
 
 /// Builds the directory that settings describe; those that need the time are told it.
-pub type Build = fn(&SourceSettings, Time) -> Result<Box<dyn DynDirectory>, String>;
+pub type Build = fn(&SourceSettings, Time) -> Box<dyn DynDirectory>;
 
 /// Keeps the sources of the configuration in force at work.
 pub struct Manager {
@@ -300,15 +294,9 @@ impl Manager {
                 orders: received,
             };
             let cursor = self.published.load().fold.feeds.get(&settings.name).and_then(|feed| feed.cursor.clone());
-            let schedule = Schedule { poll: settings.poll, reconcile: settings.reconcile };
-            let directory = match (self.build)(settings, time(&self.clock)) {
-                Ok(directory) => directory,
-                Err(error) => {
-                    tracing::error!(source.name = %settings.name, error, "the source cannot be asked");
-                    continue;
-                }
-            };
-            let task = tasks.all.spawn(Poller::new(settings.name.clone(), directory, schedule, cursor, context).run());
+            let directory = (self.build)(settings, time(&self.clock));
+            let poller = Poller::new(settings.name.clone(), directory, settings.schedule, cursor, context);
+            let task = tasks.all.spawn(poller.run());
             tasks.names.insert(task.id(), (settings.name.clone(), task));
             handles.insert(settings.name.clone(), Handle { orders, health: shown, settings: settings.clone() });
         }

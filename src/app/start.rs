@@ -100,13 +100,7 @@ async fn open_log(path: PathBuf) -> Result<Embedded, LogError> {
 }
 
 fn open_audit(settings: &Settings, clock: &Clock) -> Result<(Recorder, TrailWriter), AuditError> {
-    let options = Options {
-        dir: settings.audit.path.clone(),
-        replica: replica(),
-        decisions: reload::decisions(settings.audit.decisions),
-        retention: settings.audit.retention,
-        salt: None,
-    };
+    let options = Options { settings: settings.audit.clone(), replica: replica(), salt: None };
     open(options, clock.now())
 }
 

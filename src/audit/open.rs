@@ -20,17 +20,24 @@ use super::record::{Kind, Record};
 use super::sink::{Decisions, Recorder, Shared, WAITING};
 use super::writer::TrailWriter;
 
-/// How a trail is kept.
-#[derive(Clone, Debug)]
-pub struct Options {
+/// How a trail is kept, as it is configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrailSettings {
     /// The directory; one process at a time may write it.
-    pub dir: PathBuf,
-    /// Name of this replica, in every record.
-    pub replica: String,
+    pub path: PathBuf,
     /// What is recorded beyond what is always kept.
     pub decisions: Decisions,
     /// Files of days longer ago than this are deleted.
     pub retention: Duration,
+}
+
+/// How a trail is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What is configured.
+    pub settings: TrailSettings,
+    /// Name of this replica, in every record.
+    pub replica: String,
     /// Salt of the credential hashes; `None`: drawn once, and kept in the directory.
     pub salt: Option<[u8; 32]>,
 }
@@ -55,13 +62,13 @@ pub(super) struct Resumed {
 /// # Errors
 /// [`AuditError`]: nothing can be recorded, so nothing should be served.
 pub fn open(options: Options, now: Now) -> Result<(Recorder, TrailWriter), AuditError> {
-    let dir = &options.dir;
+    let dir = &options.settings.path;
     let lock = files::lock(dir)?;
     let salt = match options.salt {
         Some(salt) => salt,
         None => salt_of(dir)?,
     };
-    let shared = Arc::new(Shared::new(salt, process_number(), options.decisions));
+    let shared = Arc::new(Shared::new(salt, process_number(), options.settings.decisions));
     let mut notes = Vec::new();
     if let Some(lines) = files::read(dir, Side::LastAllows)?
         && !shared.last_allows.take_lines(&lines)

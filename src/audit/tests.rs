@@ -17,7 +17,7 @@ use super::AuditError;
 use super::chain::Head;
 use super::entry::{Entry, Facts, Form};
 use super::files::{self, Side};
-use super::open::{Options, Resumed, open};
+use super::open::{Options, Resumed, TrailSettings, open};
 use super::read::{Filter, query};
 use super::record::{DecisionId, Kind, Record};
 use super::sink::{Decisions, Recorder, Shared, Stopped, WAITING};
@@ -40,13 +40,13 @@ fn now(seconds: i64) -> Now {
 }
 
 fn options(dir: &Path) -> Options {
-    Options {
-        dir: dir.to_owned(),
-        replica: "r-0".to_owned(),
-        decisions: Decisions::Denied,
-        retention: Duration::from_secs(400 * 86_400),
-        salt: None,
-    }
+    options_with(dir, Decisions::Denied, 400)
+}
+
+fn options_with(dir: &Path, decisions: Decisions, days: u64) -> Options {
+    let retention = Duration::from_secs(days * 86_400);
+    let settings = TrailSettings { path: dir.to_owned(), decisions, retention };
+    Options { settings, replica: "r-0".to_owned(), salt: None }
 }
 
 fn started(dir: &Path, seconds: i64) -> (Recorder, TrailWriter) {
@@ -285,7 +285,7 @@ async fn observed_denials_say_so() {
 async fn all_adds_every_decision_and_a_sample_adds_its_share() {
     for (decisions, least, most) in [(Decisions::All, 1000, 1000), (Decisions::Sampled(0.1), 90, 110)] {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { decisions, ..options(dir.path()) };
+        let options = options_with(dir.path(), decisions, 400);
         let (recorder, writer) = open(options, now(0)).unwrap();
         for _ in 0..1000 {
             decide(&recorder, decided(Reason::Allowed, Some(1)), 0).await;
@@ -300,7 +300,7 @@ async fn all_adds_every_decision_and_a_sample_adds_its_share() {
 #[tokio::test]
 async fn a_full_channel_loses_samples_but_no_denial() {
     let dir = tempfile::tempdir().unwrap();
-    let (recorder, writer) = open(Options { decisions: Decisions::All, ..options(dir.path()) }, now(0)).unwrap();
+    let (recorder, writer) = open(options_with(dir.path(), Decisions::All, 400), now(0)).unwrap();
     for _ in 0..WAITING + 3 {
         decide(&recorder, decided(Reason::Allowed, Some(1)), 0).await;
     }

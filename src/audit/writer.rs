@@ -170,7 +170,8 @@ impl TrailWriter {
     /// If that fails, the old file serves on.
     fn roll(&mut self, time: Timestamp) {
         let Some(day) = files::day(time).filter(|day| *day > self.day) else { return };
-        let next = self.write().and_then(|()| self.sync()).and_then(|()| files::append_to(&self.options.dir, &day));
+        let next =
+            self.write().and_then(|()| self.sync()).and_then(|()| files::append_to(&self.options.settings.path, &day));
         match next {
             Ok((file, length)) => {
                 (self.file, self.length, self.day) = (file, length, day);
@@ -183,8 +184,8 @@ impl TrailWriter {
     /// Deletes files that are too old, oldest first. Each deletion is recorded before it is done, with the seq
     /// and hash of the last record that goes, which the first one that stays is chained to.
     pub(super) fn retire(&mut self) {
-        let Some(keep) = files::day(self.now.wall.minus(self.options.retention)) else { return };
-        let Ok(files) = files::list(&self.options.dir) else { return };
+        let Some(keep) = files::day(self.now.wall.minus(self.options.settings.retention)) else { return };
+        let Ok(files) = files::list(&self.options.settings.path) else { return };
         let old: Vec<_> =
             files.into_iter().filter(|path| files::day_of(path).is_some_and(|day| day < keep.as_str())).collect();
         let Some(newest) = old.last() else { return };
@@ -249,7 +250,7 @@ impl TrailWriter {
         if !self.shared.last_allows.take_changed() {
             return Ok(());
         }
-        files::replace(&self.options.dir, Side::LastAllows, &self.shared.last_allows.to_lines())
+        files::replace(&self.options.settings.path, Side::LastAllows, &self.shared.last_allows.to_lines())
     }
 
     /// Brings what is pending into the file, and onto the disk if something is urgent or has waited enough.
@@ -279,7 +280,7 @@ impl TrailWriter {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let path = files::path(&self.options.dir, &self.day);
+        let path = files::path(&self.options.settings.path, &self.day);
         if let Err(error) = self.file.write_all(&self.pending) {
             // A part of it may be in the file: whatever is tried next must begin behind a whole line.
             self.file.set_len(self.length).map_err(AuditError::io("cut half-written audit file", &path))?;
@@ -296,7 +297,7 @@ impl TrailWriter {
         if !self.unsynced {
             return Ok(());
         }
-        let path = files::path(&self.options.dir, &self.day);
+        let path = files::path(&self.options.settings.path, &self.day);
         self.file.sync_data().map_err(AuditError::io("sync audit file", path))?;
         self.unsynced = false;
         Ok(())
@@ -314,7 +315,7 @@ impl TrailWriter {
         }
         let Head { seq, hash } = self.head.clone();
         let mark = Mark { seq, hash, position: self.audited, day: self.day.clone(), length: self.length };
-        files::write_mark(&self.options.dir, &mark)?;
+        files::write_mark(&self.options.settings.path, &mark)?;
         self.marked = seq;
         Ok(())
     }

@@ -256,16 +256,19 @@ impl Check {
     }
 
     fn examine_here(&self) -> Result<Vec<(String, String, String)>, Failure> {
-        let (_, configuration) = config::load(&self.config, &std::env::vars().collect())
-            .map_err(|invalid| Failure::No(invalid.to_string()))?;
-        let mut sources = configuration.settings.sources;
+        let (_, config::Configuration { settings, policy, .. }) =
+            config::load(&self.config, &std::env::vars().collect())
+                .map_err(|invalid| Failure::No(invalid.to_string()))?;
+        let mut sources = settings.sources;
         let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
         sources.retain(|source| source.name == self.name);
         let unknown = || Failure::No(format!("no source is called `{}`; there are: {}", self.name, names.join(", ")));
         let source = sources.pop().ok_or_else(unknown)?;
-        let rules = configuration.policy.sources.iter().find(|rules| rules.name == self.name);
+        let rules = policy.sources.iter().find(|rules| rules.name == self.name);
         let link = rules.map(|rules| rules.link.clone()).unwrap_or_default();
-        let sample = self.sample()?.map(|token| sample::read(&token, &source.issuer, &link));
+        let issuer = rules.and_then(|rules| policy.issuers.get(usize::from(rules.issuer)));
+        let issuer = issuer.map(|issuer| issuer.issuer.to_string()).unwrap_or_default();
+        let sample = self.sample()?.map(|token| sample::read(&token, &issuer, &link));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Unreachable(format!("start: {error}")))?;
         let mut found = runtime.block_on(examine(source.clone()));

@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::fields::Fields;
 use super::sources::SourceSettings;
 use super::text;
+use crate::audit::open::TrailSettings;
+use crate::audit::sink::Decisions;
 
 /// Everything of the configuration that is not policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +18,7 @@ pub struct Settings {
     /// Where the log is kept.
     pub store: StoreSettings,
     /// The audit trail.
-    pub audit: AuditSettings,
+    pub audit: TrailSettings,
     /// What asking the sources needs.
     pub sources: Vec<SourceSettings>,
 }
@@ -66,28 +68,6 @@ pub enum StoreSettings {
     },
 }
 
-/// The audit trail.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AuditSettings {
-    /// Which decisions are recorded.
-    pub decisions: Decisions,
-    /// Its directory.
-    pub path: PathBuf,
-    /// How long records are kept.
-    pub retention: Duration,
-}
-
-/// Which decisions are recorded, beyond what always is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Decisions {
-    /// Denials.
-    Denied,
-    /// All.
-    All,
-    /// This share of the rest, above 0 and up to 1.
-    Sampled(f64),
-}
-
 /// What a reload would change although it needs a restart, by name.
 #[must_use]
 pub fn restart_required(old: &Settings, new: &Settings) -> Vec<&'static str> {
@@ -123,7 +103,7 @@ impl Settings {
         let path = store.text("path").unwrap_or("/var/lib/offboard");
         let path = PathBuf::from(path);
         let audit = root.section("audit");
-        let audit = AuditSettings {
+        let audit = TrailSettings {
             decisions: audit.read("decisions", text::decisions).unwrap_or(Decisions::Denied),
             path: audit.text("path").map_or_else(|| path.join("audit"), PathBuf::from),
             retention: audit.read("retention", text::duration).unwrap_or(Duration::from_secs(400 * 86_400)),

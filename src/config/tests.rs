@@ -15,10 +15,11 @@ use crate::domain::revocation::{Shape, Target};
 use crate::domain::source::WhenStale;
 
 use super::read::{Input, MAX_FILE};
-use super::settings::{Decisions, StoreSettings};
-use super::sources::{FileSettings, SourceKind};
+use super::settings::StoreSettings;
+use super::sources::SourceKind;
 use super::table::{Kind, Need, Section};
 use super::*;
+use crate::audit::sink::Decisions;
 
 /// The contract's example without what is not built yet, and every other key that is.
 const EXAMPLE: &str = include_str!("../../tests/golden/config-example.yaml");
@@ -74,7 +75,7 @@ fn the_example_of_the_contract_is_read() {
     assert!(matches!(revocations[2].shape, Shape::CutOff { .. }));
     assert!(revocations[0].place.starts_with("c.yaml:"));
     let path = "/etc/offboard/people.yaml".into();
-    assert_eq!(configuration.settings.sources[0].kind, SourceKind::File(FileSettings { path }));
+    assert_eq!(configuration.settings.sources[0].kind, SourceKind::File { path });
     assert_eq!(configuration.settings.audit.decisions, Decisions::Sampled(0.01));
     assert_eq!(policy.hash, configuration.hash);
     assert_eq!(policy.bearer_largest, 48 * 1024);

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::audit::sink::Decisions;
 use crate::domain::issuer::Algorithm;
 use crate::domain::path::PathPattern;
 use crate::domain::time::Timestamp;
 
 use super::problem::quoted;
-use super::settings::Decisions;
 
 /// A way of writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

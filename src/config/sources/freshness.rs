@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
-use super::{LdapSync, SourceKind, SourceSettings};
+use super::{SourceKind, SourceSettings};
 use crate::config::fields::Fields;
 use crate::domain::policy::Service;
 use crate::domain::source::{SourceRules, WhenStale};
+use crate::source::context::Schedule;
+use crate::source::ldap::{Flavor, Sync};
 
 /// Where nothing but a full listing tells everything. (With Active Directory and Keycloak that depends on rights and
 /// settings there: `source check` says it.)
 fn is_only_listed(kind: &SourceKind) -> bool {
-    matches!(kind, SourceKind::Ldap(own) if own.sync == LdapSync::Poll && !own.active_directory)
+    matches!(kind, SourceKind::Ldap(own) if own.sync == Sync::Poll && own.flavor == Flavor::OpenLdap)
 }
 
 /// What is known is older than `reconcile` before the next listing is over: that one comes up to a tenth later, takes
 /// its time, and counts from its beginning.
 fn is_comfortable(span: Duration, settings: &SourceSettings) -> bool {
-    span >= settings.reconcile * 3 / 2
+    span >= settings.schedule.reconcile * 3 / 2
 }
 
 /// Warns of each source that is stale between two listings, and of each service that denies people for that.
@@ -46,7 +48,7 @@ pub fn warn_of_gaps(
 }
 
 fn gap(span: Duration, settings: &SourceSettings, when_stale: WhenStale) -> String {
-    let SourceSettings { name, reconcile, .. } = settings;
+    let SourceSettings { name, schedule: Schedule { reconcile, .. }, .. } = settings;
     let [span, reconcile, twice] =
         [span, *reconcile, *reconcile * 2].map(|span| humantime::format_duration(span).to_string());
     let denied = if when_stale == WhenStale::Deny { ", and its people are denied until then" } else { "" };

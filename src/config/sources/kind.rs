@@ -1,28 +1,49 @@
 //! The kinds of sources: what each needs, may have beside, and defaults to.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::entra::{ENTRA, EntraSettings};
-use super::file::{FILE, FileSettings};
-use super::keycloak::{KEYCLOAK, KeycloakSettings};
-use super::ldap::{LDAP, LdapSettings};
-use super::okta::{OKTA, OktaSettings};
+use reqwest::Url;
+
+use super::entra::ENTRA;
+use super::file::FILE;
+use super::keycloak::KEYCLOAK;
+use super::ldap::LDAP;
+use super::okta::OKTA;
 use crate::config::fields::Fields;
 use crate::domain::name::Directory;
+use crate::source::{entra, keycloak, ldap, okta};
 
-/// What speaks there, and what asking it needs.
+/// What speaks there, and what asking it needs: the settings of the source itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceKind {
     /// A file of people.
-    File(FileSettings),
+    File {
+        /// The file.
+        path: PathBuf,
+    },
     /// A realm of a Keycloak.
-    Keycloak(KeycloakSettings),
+    Keycloak(keycloak::Settings),
     /// A tenant of Microsoft Entra ID.
-    Entra(EntraSettings),
+    Entra(entra::Settings),
     /// A directory that speaks LDAP.
-    Ldap(LdapSettings),
+    Ldap(ldap::Settings),
     /// An Okta organization.
-    Okta(OktaSettings),
+    Okta(okta::Settings),
+}
+
+/// What every kind has.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    pub(super) name: String,
+    /// `iss` of its people's tokens.
+    pub(super) issuer: String,
+    /// Attributes that `link` names beside id, e-mail and user name.
+    pub(super) attributes: BTreeSet<String>,
+    pub(super) poll: Duration,
+    pub(super) timeout: Duration,
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 /// What a kind needs, may have beside, and defaults to.
@@ -41,7 +62,7 @@ pub(super) struct Kind {
     /// Whether `link` may name attributes beside id, e-mail and user name.
     pub(super) any_attribute: bool,
     /// Reads what only this kind has; `None` where something is missing, which is said elsewhere.
-    pub(super) read: fn(&Fields<'_>) -> Option<SourceKind>,
+    pub(super) read: fn(&Fields<'_>, &Common) -> Option<SourceKind>,
 }
 
 const KINDS: [&Kind; 5] = [&FILE, &KEYCLOAK, &LDAP, &OKTA, &ENTRA];
@@ -53,7 +74,7 @@ pub(super) fn named(name: &str) -> Option<&'static Kind> {
 
 impl Kind {
     /// What this kind needs; says what is missing, and what belongs to another kind.
-    pub(super) fn settings(&self, fields: &Fields<'_>) -> Option<SourceKind> {
+    pub(super) fn settings(&self, fields: &Fields<'_>, common: &Common) -> Option<SourceKind> {
         let mut keys: Vec<&str> = KINDS.iter().flat_map(|kind| kind.needs.iter().chain(kind.may)).copied().collect();
         keys.sort_unstable();
         keys.dedup();
@@ -65,6 +86,35 @@ impl Kind {
             };
             fields.wrong(key, format!("{wrong} (`kind: {}`)", self.name));
         }
-        (self.read)(fields)
+        (self.read)(fields, common)
     }
+}
+
+/// The address under `key`, where a provider is asked over HTTP. Says so where it is none, and where whoever is on the
+/// way can read the `secret`.
+pub(super) fn http_url(
+    fields: &Fields<'_>,
+    key: &'static str,
+    default: Option<&str>,
+    secret: &'static str,
+) -> Option<Url> {
+    let url = match Url::parse(fields.text(key).or(default)?) {
+        Ok(url) => url,
+        Err(error) => {
+            fields.wrong(key, format!("is not a URL: {error}"));
+            return None;
+        }
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" => {
+            fields.warn(key, format!("is http://: whoever is on the way reads the {secret}, and says who works here"));
+        }
+        _ => {
+            let kind = fields.text("kind").unwrap_or_default();
+            fields.wrong(key, format!("must be http:// or https:// (`kind: {kind}`)"));
+            return None;
+        }
+    }
+    Some(url)
 }
