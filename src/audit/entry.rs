@@ -13,14 +13,14 @@ use super::record::{CredentialRef, DecisionId, Kind, Record};
 /// Longest text kept of what a caller chooses (method, path), in characters.
 const LONGEST: usize = 1024;
 
-/// A record without its place: [`Record`] without `seq`, `replica`, `prev` and `hash`.
+/// A record without its place: [`Record`] without `seq`, `replica`, `prev` and `hash`. `persons` are all whom it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the members of `Record`")]
 pub struct Entry {
     pub time: Timestamp,
     pub kind: Kind,
     pub actor: Option<String>,
-    pub person: Option<String>,
+    pub persons: Vec<PersonId>,
     pub target: Option<String>,
     pub service: Option<String>,
     pub method: Option<String>,
@@ -91,7 +91,7 @@ impl Entry {
             time,
             kind,
             actor: None,
-            person: None,
+            persons: Vec::new(),
             target: None,
             service: None,
             method: None,
@@ -114,7 +114,10 @@ impl Entry {
         let shown = decision.credential.as_deref();
         Self {
             actor: shown.and_then(|shown| shown.subject.as_ref().map(|subject| format!("{}|{subject}", shown.issuer))),
-            person: decision.person.as_ref().map(ToString::to_string),
+            persons: match (&decision.person, &decision.determining) {
+                (None, Determining::People(people)) => people.to_vec(),
+                (person, _) => person.iter().cloned().collect(),
+            },
             target: determining(&decision.determining),
             service: Some(decision.service.to_string()),
             method: bounded(facts.method),
@@ -199,12 +202,17 @@ impl Entry {
     /// The record, not yet sealed.
     #[must_use]
     pub fn into_record(self, replica: &str) -> Record {
+        let (person, persons) = match <[PersonId; 1]>::try_from(self.persons) {
+            Ok([person]) => (Some(person), Vec::new()),
+            Err(persons) => (None, persons),
+        };
         Record {
             seq: 0,
             time: self.time,
             kind: self.kind,
             actor: self.actor,
-            person: self.person,
+            person,
+            persons,
             target: self.target,
             service: self.service,
             method: self.method,
@@ -212,10 +220,10 @@ impl Entry {
             decision: self.decision.map(str::to_owned),
             reason: self.reason,
             detail: self.detail,
-            decision_id: self.decision_id.map(|id| id.to_string()),
+            decision_id: self.decision_id,
             credential: self.credential,
             source: self.source,
-            epoch: self.epoch.map(|epoch| epoch.to_string()),
+            epoch: self.epoch,
             count: self.count,
             since: self.since,
             replica: replica.to_owned(),
@@ -226,7 +234,7 @@ impl Entry {
 }
 
 fn about(kind: Kind, person: &PersonId, time: Timestamp) -> Entry {
-    Entry { person: Some(person.to_string()), source: Some(person.source.clone()), ..Entry::new(kind, time) }
+    Entry { persons: vec![person.clone()], source: Some(person.source.clone()), ..Entry::new(kind, time) }
 }
 
 /// What the guard did.
@@ -262,7 +270,7 @@ fn listed(people: &[PersonId]) -> String {
     people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The persons that an event concerns, one of whom can be named in its record.
+/// Everybody whom an event denies something.
 #[must_use]
 pub fn concerned(event: &Event) -> Vec<PersonId> {
     match event {
@@ -273,37 +281,38 @@ pub fn concerned(event: &Event) -> Vec<PersonId> {
     }
 }
 
-/// Where a record names one person: only if there is one to name.
-fn only<'a>(target: &'a Target, persons: &'a [PersonId]) -> Option<&'a PersonId> {
-    match (target, persons) {
-        (Target::DirectoryPerson { person }, _) | (_, [person]) => Some(person),
+/// Everybody whom a revocation means.
+fn meant(target: &Target, persons: &[PersonId]) -> Vec<PersonId> {
+    match target {
+        Target::DirectoryPerson { person } => vec![person.clone()],
+        _ => persons.to_vec(),
+    }
+}
+
+/// The source of the one person whom a record is about.
+fn source_of(persons: &[PersonId]) -> Option<String> {
+    match persons {
+        [person] => Some(person.source.clone()),
         _ => None,
     }
 }
 
-/// `r17 block on person a@example.com`, and whom it means where that is not one person.
-fn described(id: RevocationId, shape: Shape, target: &Target, persons: &[PersonId]) -> String {
-    let shape = match shape {
-        Shape::Block => "block".to_owned(),
-        Shape::CutOff { at } => format!("cut-off at {at}"),
-    };
-    match persons {
-        [] | [_] => format!("{id} {shape} on {target}"),
-        several => {
-            let names: Vec<String> = several.iter().map(ToString::to_string).collect();
-            format!("{id} {shape} on {target} ({})", names.join(", "))
-        }
+/// `r17 block on person a@example.com`
+fn described(id: RevocationId, shape: Shape, target: &Target) -> String {
+    match shape {
+        Shape::Block => format!("{id} block on {target}"),
+        Shape::CutOff { at } => format!("{id} cut-off at {at} on {target}"),
     }
 }
 
 fn revoked(revocation: &Revocation, position: Position, time: Timestamp) -> Entry {
-    let person = only(&revocation.target, &revocation.persons);
+    let persons = meant(&revocation.target, &revocation.persons);
     Entry {
         actor: Some(revocation.actor.clone()),
-        person: person.map(ToString::to_string),
-        target: Some(described(RevocationId(position), revocation.shape, &revocation.target, &revocation.persons)),
+        target: Some(described(RevocationId(position), revocation.shape, &revocation.target)),
         reason: Some(revocation.reason.clone()),
-        source: person.map(|person| person.source.clone()),
+        source: source_of(&persons),
+        persons,
         // The time from which the source or the operator wants it to hold.
         since: Some(revocation.effective),
         ..Entry::new(Kind::Revocation, time)
@@ -311,13 +320,13 @@ fn revoked(revocation: &Revocation, position: Position, time: Timestamp) -> Entr
 }
 
 fn ended(end: &Ended, time: Timestamp) -> Entry {
-    let person = only(&end.target, &end.persons);
+    let persons = meant(&end.target, &end.persons);
     Entry {
         actor: Some(end.actor.clone()),
-        person: person.map(ToString::to_string),
-        target: Some(described(end.revocation, end.shape, &end.target, &end.persons)),
+        target: Some(described(end.revocation, end.shape, &end.target)),
         reason: Some(format!("{}: {}", cause_word(end.cause), end.reason)),
-        source: person.map(|person| person.source.clone()),
+        source: source_of(&persons),
+        persons,
         since: Some(end.at),
         ..Entry::new(Kind::RevocationEnded, time)
     }
@@ -328,13 +337,9 @@ fn changed(person: &Person, time: Timestamp) -> Entry {
 }
 
 fn exempted(exemption: &Exemption, position: Position, time: Timestamp) -> Entry {
-    let person = match exemption.persons.as_slice() {
-        [person] => Some(person.to_string()),
-        _ => None,
-    };
     Entry {
         actor: Some(exemption.actor.clone()),
-        person,
+        persons: exemption.persons.clone(),
         target: Some(format!("exemption {position} of {} until {}", exemption.reference, exemption.expires)),
         reason: Some(exemption.reason.clone()),
         ..Entry::new(Kind::Exemption, time)

@@ -38,7 +38,7 @@ impl LastAllow {
     #[must_use]
     pub fn entry(&self, time: Timestamp) -> Entry {
         Entry {
-            person: Some(self.person.to_string()),
+            persons: vec![self.person.clone()],
             service: Some(self.service.to_string()),
             decision: Some("allow"),
             source: Some(self.person.source.clone()),

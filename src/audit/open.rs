@@ -1,10 +1,8 @@
 //! Taking up a trail where the last process left it.
 
-use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -17,19 +15,8 @@ use super::entry::Entry;
 use super::files::{self, Mark, Side};
 use super::read::Lines;
 use super::record::{Kind, Record};
-use super::sink::{Decisions, Recorder, Shared, WAITING};
-use super::writer::TrailWriter;
-
-/// How a trail is kept, as it is configured.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrailSettings {
-    /// The directory; one process at a time may write it.
-    pub path: PathBuf,
-    /// What is recorded beyond what is always kept.
-    pub decisions: Decisions,
-    /// Files of days longer ago than this are deleted.
-    pub retention: Duration,
-}
+use super::sink::{Recorder, Shared, WAITING};
+use super::writer::{Resumed, TrailSettings, TrailWriter};
 
 /// How a trail is kept.
 #[derive(Clone, Debug)]
@@ -42,17 +29,6 @@ pub struct Options {
     pub salt: Option<[u8; 32]>,
 }
 
-/// Where the next record goes.
-#[derive(Debug)]
-pub(super) struct Resumed {
-    pub(super) lock: File,
-    pub(super) head: Head,
-    pub(super) audited: Option<Position>,
-    pub(super) day: String,
-    pub(super) file: File,
-    pub(super) length: u64,
-}
-
 /// Takes the directory, repairs what a crash left, and writes the `start` record.
 ///
 /// A last line that was not finished was never acknowledged: it is cut off, and a `recovered` record says so.
@@ -62,13 +38,14 @@ pub(super) struct Resumed {
 /// # Errors
 /// [`AuditError`]: nothing can be recorded, so nothing should be served.
 pub fn open(options: Options, now: Now) -> Result<(Recorder, TrailWriter), AuditError> {
-    let dir = &options.settings.path;
+    let Options { settings, replica, salt } = options;
+    let dir = &settings.path;
     let lock = files::lock(dir)?;
-    let salt = match options.salt {
+    let salt = match salt {
         Some(salt) => salt,
         None => salt_of(dir)?,
     };
-    let shared = Arc::new(Shared::new(salt, process_number(), options.settings.decisions));
+    let shared = Arc::new(Shared::new(salt, process_number(), settings.decisions));
     let mut notes = Vec::new();
     if let Some(lines) = files::read(dir, Side::LastAllows)?
         && !shared.last_allows.take_lines(&lines)
@@ -89,7 +66,7 @@ pub fn open(options: Options, now: Now) -> Result<(Recorder, TrailWriter), Audit
     let (file, length) = files::append_to(dir, &day)?;
     let resumed = Resumed { lock, head, audited, day, file, length };
     let (sender, receiver) = mpsc::channel(WAITING);
-    let mut writer = TrailWriter::new(options, resumed, shared.clone(), receiver, now);
+    let mut writer = TrailWriter::new((settings, replica), resumed, shared.clone(), receiver, now);
     for note in notes {
         writer.append(Entry { reason: Some(note), ..Entry::new(Kind::Recovered, now.wall) });
     }
@@ -107,14 +84,9 @@ fn last_event(dir: &Path, mark: &Mark) -> Result<Option<Position>, AuditError> {
     let mut last = mark.position;
     for line in Lines::from(files, if in_first { mark.length } else { 0 })? {
         let event = line?.record().filter(|record| record.kind.is_event());
-        last = event.and_then(|record| position(record.epoch.as_deref()?)).or(last);
+        last = event.and_then(|record| record.epoch).map(|epoch| epoch.position).or(last);
     }
     Ok(last)
-}
-
-/// The position in an epoch as it is written, `1.17`.
-fn position(epoch: &str) -> Option<Position> {
-    epoch.split_once('.').and_then(|(_, position)| position.parse().ok())
 }
 
 /// A number that no other process has: it keeps decision ids apart, and is no secret.

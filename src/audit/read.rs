@@ -1,10 +1,13 @@
 //! Reading records back, in order, over all files.
 
+mod older;
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::domain::person::PersonId;
 use crate::domain::time::Timestamp;
 
 use super::AuditError;
@@ -28,7 +31,7 @@ impl Line {
     /// The record, if the line is one.
     #[must_use]
     pub fn record(&self) -> Option<Record> {
-        serde_json::from_str(&self.text).ok()
+        serde_json::from_str(&self.text).ok().map(older::with_persons)
     }
 }
 
@@ -93,8 +96,8 @@ impl Iterator for Lines {
 /// Which records are wanted; what is `None` does not narrow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Those of this person, written `source/key`, also where they are one of several in the target.
-    pub person: Option<String>,
+    /// Those that are about this person, alone or with others.
+    pub person: Option<PersonId>,
     /// Those of this kind.
     pub kind: Option<Kind>,
     /// Those at or after this time.
@@ -110,7 +113,7 @@ impl Filter {
         self.kind.is_none_or(|kind| record.kind == kind)
             && self.since.is_none_or(|since| record.time >= since)
             && self.until.is_none_or(|until| record.time < until)
-            && self.person.as_deref().is_none_or(|person| concerns(record, person))
+            && self.person.as_ref().is_none_or(|person| record.concerns(person))
     }
 
     /// Whether a file can hold such records: one of a day before `since` cannot. One day is left for clocks
@@ -120,14 +123,6 @@ impl Filter {
         let first = self.since.and_then(|since| files::day(since.minus(DAY)));
         first.is_none_or(|first| files::day_of(path).is_none_or(|day| day >= first.as_str()))
     }
-}
-
-fn concerns(record: &Record, person: &str) -> bool {
-    let named = |text: &str| {
-        let inner = text.rsplit_once(" (").and_then(|(_, list)| list.strip_suffix(')'));
-        inner.is_some_and(|list| list.split(", ").any(|name| name == person))
-    };
-    record.person.as_deref() == Some(person) || record.target.as_deref().is_some_and(named)
 }
 
 /// The records of a directory that are wanted, oldest first. Lines that are no records are passed over: it is

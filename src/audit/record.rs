@@ -1,11 +1,15 @@
 //! One record: its members, its kinds, its ids.
 
+mod as_text;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
+use crate::domain::event::Epoch;
+use crate::domain::person::PersonId;
 use crate::domain::time::Timestamp;
 
 /// What a record is about.
@@ -145,22 +149,25 @@ pub struct CredentialRef {
 
 /// One record. The order of the members is the canonical one; an absent member is left out.
 ///
-/// Two members are beyond the list of the contract: `count` and `since`, which a record has when it stands
-/// for several like ones; `time` is then the time of the last of them.
+/// Three members are beyond the list of the contract: `persons`, where a record is about several; `count` and `since`, where
+/// it stands for several like ones: `time` is then the time of the last of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the members are the contract's, section 8")]
 pub struct Record {
     /// Starts at 1, without gaps.
     pub seq: u64,
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub time: Timestamp,
     pub kind: Kind,
     /// Who did it: an operator, a source, `configuration`; of a decision `ISS|SUB`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// `source/key`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub person: Option<String>,
+    /// Whom it is about, if it is one person: `source/key`.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional")]
+    pub person: Option<PersonId>,
+    /// Whom it is about, if there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_text::list")]
+    pub persons: Vec<PersonId>,
     /// What it was done to; of a decision what determined it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
@@ -180,20 +187,20 @@ pub struct Record {
     /// Of a denial the claim, limit or key behind the reason; it quotes what is configured, nothing of the caller's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decision_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional")]
+    pub decision_id: Option<DecisionId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// `generation.position`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epoch: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional")]
+    pub epoch: Option<Epoch>,
     /// How many like ones it stands for; absent: it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// The time of the first of them.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339_opt")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional")]
     pub since: Option<Timestamp>,
     pub replica: String,
     /// `hash` of the record before; 64 zeros in the first.
@@ -203,32 +210,11 @@ pub struct Record {
     pub hash: String,
 }
 
-mod rfc3339 {
-    use super::{Deserialize, Deserializer, Serializer, Timestamp};
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(time)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-mod rfc3339_opt {
-    use super::{Deserializer, Serializer, Timestamp, rfc3339};
-
-    #[expect(clippy::ref_option, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-        match time {
-            Some(time) => serializer.collect_str(time),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-        rfc3339::deserialize(deserializer).map(Some)
+impl Record {
+    /// Whether it is about this person, alone or with others.
+    #[must_use]
+    pub fn concerns(&self, person: &PersonId) -> bool {
+        self.person.as_ref() == Some(person) || self.persons.contains(person)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,9 +16,8 @@ use super::AuditError;
 use super::chain::Head;
 use super::entry::Entry;
 use super::files::{self, Mark, Side};
-use super::open::{Options, Resumed};
 use super::record::Kind;
-use super::sink::{Message, Shared};
+use super::sink::{Decisions, Message, Shared};
 use super::verify::vouch;
 
 /// Messages taken before the disk is asked: what they wrote becomes durable together. At 5 µs each well below
@@ -29,10 +29,33 @@ const PATIENCE_BYTES: usize = 8 * 1024 * 1024;
 const LAZY: Duration = Duration::from_secs(1);
 const MINUTE: i64 = 60_000;
 
+/// How a trail is kept, as it is configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrailSettings {
+    /// The directory; one process at a time may write it.
+    pub path: PathBuf,
+    /// What is recorded beyond what is always kept.
+    pub decisions: Decisions,
+    /// Files of days longer ago than this are deleted.
+    pub retention: Duration,
+}
+
+/// Where the next record goes.
+#[derive(Debug)]
+pub(super) struct Resumed {
+    pub(super) lock: File,
+    pub(super) head: Head,
+    pub(super) audited: Option<Position>,
+    pub(super) day: String,
+    pub(super) file: File,
+    pub(super) length: u64,
+}
+
 /// Seals records and appends them. [`TrailWriter::run`] is the whole of its life.
 #[derive(Debug)]
 pub struct TrailWriter {
-    options: Options,
+    settings: TrailSettings,
+    replica: String,
     shared: Arc<Shared>,
     receiver: mpsc::Receiver<Message>,
     /// Held while it lives: no other process writes this directory.
@@ -60,14 +83,15 @@ pub struct TrailWriter {
 
 impl TrailWriter {
     pub(super) fn new(
-        options: Options,
+        (settings, replica): (TrailSettings, String),
         resumed: Resumed,
         shared: Arc<Shared>,
         receiver: mpsc::Receiver<Message>,
         now: Now,
     ) -> Self {
         Self {
-            options,
+            settings,
+            replica,
             shared,
             receiver,
             _lock: resumed.lock,
@@ -153,7 +177,7 @@ impl TrailWriter {
         if let (true, Some(epoch)) = (entry.kind.is_event(), entry.epoch) {
             self.audited = Some(epoch.position);
         }
-        let mut record = entry.into_record(&self.options.replica);
+        let mut record = entry.into_record(&self.replica);
         let Ok(line) = self.head.seal(&mut record) else {
             self.shared.lose(1);
             return;
@@ -170,8 +194,7 @@ impl TrailWriter {
     /// If that fails, the old file serves on.
     fn roll(&mut self, time: Timestamp) {
         let Some(day) = files::day(time).filter(|day| *day > self.day) else { return };
-        let next =
-            self.write().and_then(|()| self.sync()).and_then(|()| files::append_to(&self.options.settings.path, &day));
+        let next = self.write().and_then(|()| self.sync()).and_then(|()| files::append_to(&self.settings.path, &day));
         match next {
             Ok((file, length)) => {
                 (self.file, self.length, self.day) = (file, length, day);
@@ -184,8 +207,8 @@ impl TrailWriter {
     /// Deletes files that are too old, oldest first. Each deletion is recorded before it is done, with the seq
     /// and hash of the last record that goes, which the first one that stays is chained to.
     pub(super) fn retire(&mut self) {
-        let Some(keep) = files::day(self.now.wall.minus(self.options.settings.retention)) else { return };
-        let Ok(files) = files::list(&self.options.settings.path) else { return };
+        let Some(keep) = files::day(self.now.wall.minus(self.settings.retention)) else { return };
+        let Ok(files) = files::list(&self.settings.path) else { return };
         let old: Vec<_> =
             files.into_iter().filter(|path| files::day_of(path).is_some_and(|day| day < keep.as_str())).collect();
         let Some(newest) = old.last() else { return };
@@ -250,7 +273,7 @@ impl TrailWriter {
         if !self.shared.last_allows.take_changed() {
             return Ok(());
         }
-        files::replace(&self.options.settings.path, Side::LastAllows, &self.shared.last_allows.to_lines())
+        files::replace(&self.settings.path, Side::LastAllows, &self.shared.last_allows.to_lines())
     }
 
     /// Brings what is pending into the file, and onto the disk if something is urgent or has waited enough.
@@ -280,7 +303,7 @@ impl TrailWriter {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let path = files::path(&self.options.settings.path, &self.day);
+        let path = files::path(&self.settings.path, &self.day);
         if let Err(error) = self.file.write_all(&self.pending) {
             // A part of it may be in the file: whatever is tried next must begin behind a whole line.
             self.file.set_len(self.length).map_err(AuditError::io("cut half-written audit file", &path))?;
@@ -297,7 +320,7 @@ impl TrailWriter {
         if !self.unsynced {
             return Ok(());
         }
-        let path = files::path(&self.options.settings.path, &self.day);
+        let path = files::path(&self.settings.path, &self.day);
         self.file.sync_data().map_err(AuditError::io("sync audit file", path))?;
         self.unsynced = false;
         Ok(())
@@ -315,7 +338,7 @@ impl TrailWriter {
         }
         let Head { seq, hash } = self.head.clone();
         let mark = Mark { seq, hash, position: self.audited, day: self.day.clone(), length: self.length };
-        files::write_mark(&self.options.settings.path, &mark)?;
+        files::write_mark(&self.settings.path, &mark)?;
         self.marked = seq;
         Ok(())
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::fields::Fields;
 use super::sources::SourceSettings;
 use super::text;
-use crate::audit::open::TrailSettings;
 use crate::audit::sink::Decisions;
+use crate::audit::writer::TrailSettings;
 
 /// Everything of the configuration that is not policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +96,7 @@ impl Settings {
         if open(&server.authz) {
             let what = "is not a loopback address and has no `tls`: credentials cross the network in plain text";
             let authz = root.section("server").section("authz");
-            if authz.place().is_some() { authz.warn("listen", what) } else { root.warn("server.authz.listen", what) }
+            if authz.location().is_some() { authz.warn("listen", what) } else { root.warn("server.authz.listen", what) }
         }
         let store = root.section("store");
         let _ = store.text("kind");

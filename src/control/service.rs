@@ -14,7 +14,7 @@ use crate::domain::revocation::{RevocationId, Target};
 use super::guard::{CallAudit, Caller, note};
 use super::proto::control_server::{Control, ControlServer};
 use super::views::{PeopleFilter, PersonView, Question, RevocationFilter, Views};
-use super::{convert, proto, sources};
+use super::{convert, input, proto, sources};
 
 /// People on a page where the caller does not say, and at most.
 const PAGE: usize = 1000;
@@ -84,13 +84,13 @@ impl Control for Operator {
     type TailAuditStream = Pin<Box<dyn Stream<Item = Result<proto::AuditRecord, Status>> + Send>>;
 
     async fn revoke(&self, request: Request<proto::RevokeRequest>) -> Result<Response<proto::RevokeResponse>, Status> {
-        let described = convert::target(request.get_ref().target.as_ref()).ok().map(|target: Target| {
+        let described = input::target(request.get_ref().target.as_ref()).ok().map(|target: Target| {
             let dry = if request.get_ref().dry_run { " (dry run)" } else { "" };
             format!("{target}{dry}")
         });
         let caller = self.enter(&request, described).await?;
         let request = request.into_inner();
-        let asked = convert::revoke(&request, &caller.actor)?;
+        let asked = input::revoke(&request, &caller.actor)?;
         let found = self.views.preview(&asked.target).await;
         let warnings = found.unseen.clone().into_iter().collect();
         let preview = Some(convert::preview(found));
@@ -110,8 +110,8 @@ impl Control for Operator {
     ) -> Result<Response<proto::RestoreResponse>, Status> {
         let caller = self.enter(&request, Some(request.get_ref().id.clone())).await?;
         let request = request.into_inner();
-        let id = convert::revocation_id(&request.id)?;
-        let reason = convert::reason(&request.reason)?;
+        let id = input::revocation_id(&request.id)?;
+        let reason = input::reason(&request.reason)?;
         let done = self.ask(Command::Restore { id, reason, actor: caller.actor.to_string() }).await?;
         let mut warnings = Vec::new();
         for person in &done.persons {
@@ -126,11 +126,11 @@ impl Control for Operator {
     async fn exempt(&self, request: Request<proto::ExemptRequest>) -> Result<Response<proto::ExemptResponse>, Status> {
         let caller = self.enter(&request, Some(request.get_ref().person.clone())).await?;
         let request = request.into_inner();
-        let expires = convert::time("expires", Some(&request.expires))?;
+        let expires = input::time("expires", Some(&request.expires))?;
         let command = Command::Exempt {
-            reference: convert::reference(&request.person)?,
+            reference: input::reference(&request.person)?,
             expires: expires.ok_or_else(|| Status::invalid_argument("expires is missing"))?,
-            reason: convert::reason(&request.reason)?,
+            reason: input::reason(&request.reason)?,
             actor: caller.actor.to_string(),
         };
         let done = self.ask(command).await?;
@@ -165,7 +165,7 @@ impl Control for Operator {
         request: Request<proto::GetPersonRequest>,
     ) -> Result<Response<proto::GetPersonResponse>, Status> {
         self.enter(&request, Some(request.get_ref().person.clone())).await?;
-        let found = self.resolve(&convert::reference(&request.get_ref().person)?).await?;
+        let found = self.resolve(&input::reference(&request.get_ref().person)?).await?;
         Ok(Response::new(proto::GetPersonResponse { people: found.into_iter().map(convert::person).collect() }))
     }
 
@@ -295,7 +295,9 @@ impl Control for Operator {
         let wanted = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let (person, kind) = (wanted(&request.get_ref().person), wanted(&request.get_ref().kind));
         self.enter(&request, person.clone()).await?;
-        let lines = self.views.tail(person, kind);
+        let person = person.map(|person| person.parse::<PersonId>()).transpose();
+        let person = person.map_err(|error| Status::invalid_argument(format!("person: {error}")))?;
+        let lines = self.views.tail(person, kind.as_deref()).map_err(Status::invalid_argument)?;
         Ok(Response::new(Box::pin(lines.map(|json| Ok(proto::AuditRecord { json })))))
     }
 }
@@ -312,11 +314,7 @@ fn people_filter(request: &proto::ListPeopleRequest) -> Result<PeopleFilter, Sta
     };
     let after = match request.page_token.as_str() {
         "" => None,
-        token => {
-            let (source, key) =
-                token.split_once('/').ok_or_else(|| Status::invalid_argument("page_token is none of ours"))?;
-            Some(PersonId { source: source.to_owned(), key: key.to_owned() })
-        }
+        token => Some(token.parse().map_err(|_| Status::invalid_argument("page_token is none of ours"))?),
     };
     let limit = match usize::try_from(request.page_size) {
         Ok(0) | Err(_) => PAGE,

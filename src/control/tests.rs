@@ -124,8 +124,8 @@ impl Views for Known {
         matches!(question, Question::Request { .. }).then(Explanation::default)
     }
 
-    fn tail(&self, _: Option<String>, _: Option<String>) -> Lines {
-        Box::pin(tokio_stream::iter(["{}".to_owned()]))
+    fn tail(&self, _: Option<PersonId>, _: Option<&str>) -> Result<Lines, String> {
+        Ok(Box::pin(tokio_stream::iter(["{}".to_owned()])))
     }
 }
 

@@ -288,7 +288,7 @@ impl<S: Store> World<S> {
         let clock = Clock::start(None);
         let policy = Arc::clone(&self.published.load().rules.policy);
         let authenticator = authenticator(&policy, &self.cache, &[&signer()]);
-        let settings = audit::open::TrailSettings {
+        let settings = audit::writer::TrailSettings {
             path: audit.to_owned(),
             decisions: audit::sink::Decisions::All,
             retention: Duration::from_secs(86_400),
