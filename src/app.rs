@@ -24,6 +24,7 @@ pub mod reload;
 mod serve;
 pub mod sources;
 mod start;
+mod start_error;
 pub mod store;
 pub mod supervisor;
 mod tasks;
@@ -32,4 +33,5 @@ pub mod views;
 
 pub use checks::{CheckThreads, take_all_descriptors};
 pub use serve::{Addresses, Bound, stop_signals};
-pub use start::{Start, StartError, bind};
+pub use start::{Start, bind};
+pub use start_error::StartError;

@@ -9,6 +9,7 @@
 //! directory and are not opened here. `~` and empty values are errors. A configuration in which nothing stands
 //! is an error, as is a directory without a `*.yaml` file: that is what a half-written one looks like.
 
+pub mod location;
 pub mod problem;
 pub mod text;
 pub mod table;
@@ -43,7 +44,8 @@ pub use read::{Inputs, read};
 pub use settings::{Settings, restart_required};
 
 use fields::{Fields, Findings};
-use tree::{Node, SourceLocation, Value};
+use location::SourceLocation;
+use tree::{Node, Value};
 
 /// A valid configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,7 +123,7 @@ fn tree(inputs: &Inputs, overrides: &BTreeMap<String, String>) -> Result<(Node, 
     if root.value == Value::Map(vec![]) && problems.is_empty() {
         let file = inputs.files.first().map_or_else(|| "configuration".into(), |file| Arc::clone(&file.name));
         let what = "nothing is configured".to_owned();
-        return Err(Invalid(vec![Problem { place: SourceLocation::whole(&file), key: String::new(), what }]));
+        return Err(Invalid(vec![Problem { location: SourceLocation::whole(&file), key: String::new(), what }]));
     }
     Ok((root, problems))
 }

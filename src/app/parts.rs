@@ -1,5 +1,6 @@
 //! What the service is made of, in the groups in which it is built and started. Nothing works yet: [`super::tasks`] starts it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::matches::Matches;
 use super::on_demand_lookup::OnDemandLookup;
 use super::reload::Reloader;
 use super::sources::Sources;
-use super::start::{Start, StartError};
+use super::start_error::StartError;
 use super::store;
 use super::verifiers::Verifiers;
 use super::views::LiveViews;
@@ -239,7 +240,7 @@ impl Reloads {
         base: &Base,
         verification: &Verification,
         leave: &LeavePath,
-        Start { paths, environment }: Start,
+        (paths, environment): (Vec<PathBuf>, BTreeMap<String, String>),
         in_force: Option<Inputs>,
     ) -> Self {
         let (sender, settings) = watch::channel(base.settings.clone());

@@ -3,36 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::listeners::ListenError;
 use super::parts::{AuditPath, Base, ControlPlane, LeavePath, Parts, ReadyWhen, Reloads, Sockets, Verification};
 use super::serve::Bound;
+use super::start_error::StartError;
 use super::store::{self, Chosen};
-use crate::audit::AuditError;
 use crate::config::settings::{Settings, StoreSettings};
 use crate::config::{self, Invalid};
 use crate::log::LogError;
 use crate::log::embedded::Embedded;
 use crate::telemetry::health::Readiness;
-
-/// Why the service did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The configuration is invalid, and no good one is kept.
-    #[error("{0}")]
-    Configuration(Invalid),
-    /// The store cannot be used.
-    #[error(transparent)]
-    Store(#[from] LogError),
-    /// The audit trail cannot be written.
-    #[error("open the audit trail")]
-    Audit(#[from] AuditError),
-    /// A listener does not listen.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// A file that the configuration names cannot be used.
-    #[error("{0}")]
-    File(String),
-}
 
 /// What the process was started with.
 #[derive(Clone, Debug)]
@@ -102,7 +81,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let handler = leave.check_handler(&base, &verification);
     let control = ControlPlane::build(&base, &verification, &leave, &handler, &ready.readiness)?;
     let in_force = instead_of.is_none().then_some(inputs);
-    let reloads = Reloads::build(&base, &verification, &leave, start, in_force);
+    let reloads = Reloads::build(&base, &verification, &leave, (start.paths, start.environment), in_force);
     let sockets = Sockets::bind(&base.settings.server)?;
     Ok(Bound::new(Parts { base, verification, leave, audit, ready, handler, control, reloads, sockets }))
 }

@@ -326,7 +326,7 @@ async fn a_disk_that_refuses_is_counted_and_asked_again() {
     let lock = files::lock(dir.path()).unwrap();
     let resumed =
         Resumed { lock, head: Head::default(), audited: None, day: "2026-03-01".into(), file: full, length: 0 };
-    let writer = TrailWriter::new(options(dir.path()), resumed, shared, receiver, now(0));
+    let writer = TrailWriter::new((options(dir.path()).settings, "r-0".to_owned()), resumed, shared, receiver, now(0));
     let thread = std::thread::spawn(move || writer.run());
     reload(&recorder, 1, "one").await;
     reload(&recorder, 2, "two").await;

@@ -3,10 +3,11 @@
 //! What refers to something else is for the typed stage ([`super::fields`]); it looks only at what passed here
 //! and says nothing again about what did not.
 
+use super::location::SourceLocation;
 use super::problem::{Problem, quoted};
 use super::table::{Key, Kind, Need, Section, Words};
 use super::text::Format;
-use super::tree::{Entry, Node, SourceLocation, Value};
+use super::tree::{Entry, Node, Value};
 
 /// Checks a whole tree.
 #[must_use]
@@ -27,13 +28,13 @@ struct Check {
 }
 
 impl Check {
-    fn say(&mut self, place: &SourceLocation, path: &str, what: impl Into<String>) {
-        self.problems.push(Problem { place: place.clone(), key: path.to_owned(), what: what.into() });
+    fn say(&mut self, location: &SourceLocation, path: &str, what: impl Into<String>) {
+        self.problems.push(Problem { location: location.clone(), key: path.to_owned(), what: what.into() });
     }
 
     fn node(&mut self, node: &Node, kind: &Kind, path: &str) {
         if node.value == Value::Null {
-            return self.say(&node.place, path, "has no value: give it one or leave the key out");
+            return self.say(&node.location, path, "has no value: give it one or leave the key out");
         }
         match (kind, &node.value) {
             (Kind::Section(section), _) => self.section(node, section, path),
@@ -41,7 +42,7 @@ impl Check {
                 for entry in entries {
                     let path = join(path, &entry.key);
                     if let Err(what) = format.check(&entry.key) {
-                        self.say(&entry.place, &path, what);
+                        self.say(&entry.location, &path, what);
                     }
                     self.node(&entry.node, kind, &path);
                 }
@@ -54,11 +55,11 @@ impl Check {
                 self.items(items, &Kind::Text(Format::Plain), path);
             }
             (Kind::List(_) | Kind::ListOr(..) | Kind::Claim, Value::List(_)) => {
-                self.say(&node.place, path, "an empty list: leave the key out or name something");
+                self.say(&node.location, path, "an empty list: leave the key out or name something");
             }
             (Kind::ListOr(_, word), Value::Scalar { text, .. }) if text == word => {}
             (_, Value::Scalar { text, plain }) => self.scalar(node, kind, text, *plain, path),
-            (_, other) => self.say(&node.place, path, format!("must be {}, not {}", noun(kind), other.noun())),
+            (_, other) => self.say(&node.location, path, format!("must be {}, not {}", noun(kind), other.noun())),
         }
     }
 
@@ -80,35 +81,35 @@ impl Check {
             _ => Err(format!("must be {}, not a scalar", noun(kind))),
         };
         if let Err(what) = wrong {
-            self.say(&node.place, path, what);
+            self.say(&node.location, path, what);
         }
     }
 
     fn section(&mut self, node: &Node, section: &'static Section, path: &str) {
         let Value::Map(entries) = &node.value else {
-            return self.say(&node.place, path, format!("must be a map, not {}", node.value.noun()));
+            return self.say(&node.location, path, format!("must be a map, not {}", node.value.noun()));
         };
         if let Some((entry, word)) = not_built(section, entries) {
             // Its other keys are of a kind that is not known yet: nothing useful can be said of them.
             let what = format!("{} is not built yet in this version", quoted(word));
-            return self.say(&entry.node.place, &join(path, &entry.key), what);
+            return self.say(&entry.node.location, &join(path, &entry.key), what);
         }
         for entry in entries {
             let path = join(path, &entry.key);
             match section.key(&entry.key) {
                 Some(key) if key.need == Need::NotBuilt => {
-                    self.say(&entry.place, &path, "is not built yet in this version");
+                    self.say(&entry.location, &path, "is not built yet in this version");
                 }
                 Some(key) => self.node(&entry.node, &key.kind, &path),
                 None => {
                     let what = unknown(section, &entry.key);
-                    self.say(&entry.place, &path, what);
+                    self.say(&entry.location, &path, what);
                 }
             }
         }
         for key in section.keys.iter().filter(|key| key.need == Need::Required) {
             if !entries.iter().any(|entry| entry.key == key.name) {
-                self.say(&node.place, &join(path, key.name), "is missing");
+                self.say(&node.location, &join(path, key.name), "is missing");
             }
         }
     }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use config::{Environment, Source};
 
+use super::location::SourceLocation;
 use super::problem::Problem;
-use super::tree::{Entry, Node, SourceLocation, Value};
+use super::tree::{Entry, Node, Value};
 
 const PREFIX: &str = "OFFBOARD";
 const SEPARATOR: &str = "__";
@@ -25,9 +26,10 @@ pub fn lay_over(root: &mut Node, overrides: &BTreeMap<String, String>) -> Vec<Pr
     let mut problems = vec![];
     let mut laid = BTreeMap::new();
     for (name, value) in overrides {
-        let place = SourceLocation::whole(&format!("environment {name}").into());
-        let mut say =
-            |what: &str| problems.push(Problem { place: place.clone(), key: String::new(), what: what.to_owned() });
+        let location = SourceLocation::whole(&format!("environment {name}").into());
+        let mut say = |what: &str| {
+            problems.push(Problem { location: location.clone(), key: String::new(), what: what.to_owned() })
+        };
         let Some(key) = key(name) else {
             say("names no key");
             continue;
@@ -38,7 +40,7 @@ pub fn lay_over(root: &mut Node, overrides: &BTreeMap<String, String>) -> Vec<Pr
         }
         let node = Node {
             value: Value::Scalar { text: value.clone(), plain: true },
-            place: SourceLocation::whole(&place.file),
+            location: SourceLocation::whole(&location.file),
         };
         if let Err(what) = put(root, &key, node) {
             say(what);
@@ -83,12 +85,12 @@ fn put(node: &mut Node, key: &[String], value: Node) -> Result<(), &'static str>
 
 /// A key that the files do not have, with the sections on the way to it.
 fn planted(first: &str, rest: &[String], value: Node) -> Entry {
-    let place = SourceLocation::whole(&Arc::clone(&value.place.file));
+    let location = SourceLocation::whole(&Arc::clone(&value.location.file));
     let node = match rest.split_first() {
         None => value,
-        Some((next, rest)) => Node { value: Value::Map(vec![planted(next, rest, value)]), place: place.clone() },
+        Some((next, rest)) => Node { value: Value::Map(vec![planted(next, rest, value)]), location: location.clone() },
     };
-    Entry { key: first.to_owned(), place, node }
+    Entry { key: first.to_owned(), location, node }
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::join;
+use super::location::SourceLocation;
 use super::problem::Problem;
 use super::table::{Key, Kind, Need, Section};
 use super::text::Format;
-use super::tree::{Entry, Node, SourceLocation, Value};
+use super::tree::{Entry, Node, Value};
 use crate::domain::claim::ClaimName;
 
 /// What reading gathers besides values.
@@ -41,7 +42,7 @@ pub struct Item<'a> {
     /// Its path.
     pub path: String,
     /// Where it stands.
-    pub place: &'a SourceLocation,
+    pub location: &'a SourceLocation,
 }
 
 impl<'a> Fields<'a> {
@@ -53,14 +54,14 @@ impl<'a> Fields<'a> {
 
     /// Where the section stands, if it does.
     #[must_use]
-    pub fn place(&self) -> Option<&'a SourceLocation> {
-        self.node.map(|node| &node.place)
+    pub fn location(&self) -> Option<&'a SourceLocation> {
+        self.node.map(|node| &node.location)
     }
 
     /// Where the section stands, in words.
     #[must_use]
     pub fn stands_at(&self) -> String {
-        self.place().map(SourceLocation::to_string).unwrap_or_default()
+        self.location().map(SourceLocation::to_string).unwrap_or_default()
     }
 
     fn key(&self, name: &'static str) -> Option<&'static Key> {
@@ -142,7 +143,7 @@ impl<'a> Fields<'a> {
         let Value::List(items) = &self.entry(name)?.node.value else { return None };
         let path = join(&self.path, name);
         let item = |(index, node): (usize, &'a Node)| {
-            scalar(node, kind).map(|text| Item { text, path: format!("{path}[{index}]"), place: &node.place })
+            scalar(node, kind).map(|text| Item { text, path: format!("{path}[{index}]"), location: &node.location })
         };
         Some(items.iter().enumerate().filter_map(item).collect())
     }
@@ -191,15 +192,15 @@ impl<'a> Fields<'a> {
         let item = |entry: &'a Entry| {
             format.check(&entry.key).ok()?;
             let text = scalar(&entry.node, kind)?;
-            Some((entry.key.as_str(), Item { text, path: join(&path, &entry.key), place: &entry.place }))
+            Some((entry.key.as_str(), Item { text, path: join(&path, &entry.key), location: &entry.location }))
         };
         entries.iter().filter_map(item).collect()
     }
 
     fn problem(&self, name: &str, what: String) -> Option<Problem> {
-        let place = self.entry(name).map(|entry| &entry.node.place).or(self.place())?;
+        let location = self.entry(name).map(|entry| &entry.node.location).or(self.location())?;
         let key = if name.is_empty() { self.path.clone() } else { join(&self.path, name) };
-        Some(Problem { place: place.clone(), key, what })
+        Some(Problem { location: location.clone(), key, what })
     }
 
     /// Says that a key is wrong, or the section itself where `name` is empty.
@@ -209,7 +210,7 @@ impl<'a> Fields<'a> {
 
     /// Says that an item of a list is wrong.
     pub fn wrong_item(&self, item: &Item<'_>, what: impl Into<String>) {
-        let problem = Problem { place: item.place.clone(), key: item.path.clone(), what: what.into() };
+        let problem = Problem { location: item.location.clone(), key: item.path.clone(), what: what.into() };
         self.findings.problems.borrow_mut().push(problem);
     }
 
@@ -220,7 +221,7 @@ impl<'a> Fields<'a> {
 
     /// Says that an item of a list is dangerous.
     pub fn warn_item(&self, item: &Item<'_>, what: impl Into<String>) {
-        let warning = Problem { place: item.place.clone(), key: item.path.clone(), what: what.into() };
+        let warning = Problem { location: item.location.clone(), key: item.path.clone(), what: what.into() };
         self.findings.warnings.borrow_mut().push(warning);
     }
 
@@ -228,13 +229,13 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn indices(sections: &[Self], first: u16) -> BTreeMap<&'a str, u16> {
         let mut indices = BTreeMap::new();
-        let mut places: BTreeMap<&str, &SourceLocation> = BTreeMap::new();
+        let mut locations: BTreeMap<&str, &SourceLocation> = BTreeMap::new();
         for (section, index) in sections.iter().zip(first..=u16::MAX) {
-            let (Some(name), Some(place)) = (section.text("name"), section.place()) else { continue };
-            match places.get(name) {
+            let (Some(name), Some(location)) = (section.text("name"), section.location()) else { continue };
+            match locations.get(name) {
                 Some(first) => section.wrong("name", format!("`{name}` is given twice, first at {first}")),
                 None => {
-                    places.insert(name, place);
+                    locations.insert(name, location);
                     indices.insert(name, index);
                 }
             }

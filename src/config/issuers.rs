@@ -71,7 +71,7 @@ fn issuer(fields: &Fields<'_>, keycloaks: &[&str]) -> Option<IssuerRules> {
 
 fn keys(fields: &Fields<'_>) -> Option<KeySource> {
     let jwks = fields.section("jwks");
-    jwks.place()?;
+    jwks.location()?;
     let given = (jwks.has("discovery"), jwks.has("uri"), jwks.has("file"));
     let source = match given {
         (true, false, false) => {
@@ -139,10 +139,10 @@ fn claims(fields: &Fields<'_>) -> ClaimNames {
 fn machines(fields: &Fields<'_>, keycloak: bool) -> MachineRule {
     let given = (fields.has("when"), fields.has("username_prefix"), fields.has("claim"), fields.has("equals"));
     match given {
-        (false, false, false, false) if keycloak && fields.place().is_none() => {
+        (false, false, false, false) if keycloak && fields.location().is_none() => {
             return MachineRule::UsernamePrefix("service-account-".to_owned());
         }
-        (_, false, false, false) if given.0 || fields.place().is_none() => {}
+        (_, false, false, false) if given.0 || fields.location().is_none() => {}
         (false, true, false, false) => {
             return MachineRule::UsernamePrefix(fields.owned("username_prefix").unwrap_or_default());
         }

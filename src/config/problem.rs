@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::tree::SourceLocation;
+use super::location::SourceLocation;
 
 /// One thing that is wrong, or dangerous: `file:line: key: what`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where.
-    pub place: SourceLocation,
+    pub location: SourceLocation,
     /// The key, from the root: `issuers[0].audiences`. Empty where the whole file is meant.
     pub key: String,
     /// What is wrong.
@@ -18,10 +18,10 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A variable of the environment names its key itself.
-        if self.key.is_empty() || self.place.is_environment() {
-            write!(f, "{}: {}", self.place, self.what)
+        if self.key.is_empty() || self.location.is_environment() {
+            write!(f, "{}: {}", self.location, self.what)
         } else {
-            write!(f, "{}: {}: {}", self.place, self.key, self.what)
+            write!(f, "{}: {}: {}", self.location, self.key, self.what)
         }
     }
 }
@@ -41,7 +41,9 @@ impl Invalid {
 
 /// Orders by file and line; what stands on one line stays as found.
 pub fn sort(problems: &mut Vec<Problem>) {
-    problems.sort_by(|one, other| (&*one.place.file, one.place.line).cmp(&(&*other.place.file, other.place.line)));
+    problems.sort_by(|one, other| {
+        (&*one.location.file, one.location.line).cmp(&(&*other.location.file, other.location.line))
+    });
     problems.dedup();
 }
 

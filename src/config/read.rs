@@ -12,8 +12,8 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
+use super::location::SourceLocation;
 use super::problem::{Invalid, Problem};
-use super::tree::SourceLocation;
 
 /// A file of the configuration is at most this long. A ConfigMap holds 1 MiB, all keys together.
 pub const MAX_FILE: u64 = 1024 * 1024;
@@ -125,8 +125,8 @@ impl Reading {
     }
 
     fn say(&mut self, name: &Path, what: impl Into<String>) {
-        let place = SourceLocation::whole(&name.to_string_lossy().as_ref().into());
-        self.problems.push(Problem { place, key: String::new(), what: what.into() });
+        let location = SourceLocation::whole(&name.to_string_lossy().as_ref().into());
+        self.problems.push(Problem { location, key: String::new(), what: what.into() });
     }
 
     fn fail(&mut self, name: &Path, error: &io::Error) {

@@ -43,7 +43,7 @@ pub fn response(root: &Fields<'_>, bearer_header: &str) -> ResponseRules {
     let mut headers = vec![];
     for (name, item) in fields.names("headers") {
         let Ok(header) = text::header(name) else { continue };
-        if let Some(first) = seen.insert(folded(&header), item.place.to_string()) {
+        if let Some(first) = seen.insert(folded(&header), item.location.to_string()) {
             fields.wrong_item(&item, format!("{} is given twice, first at {first}", quoted(&header)));
         }
         if folded(&header) == folded(bearer_header) {
@@ -54,7 +54,7 @@ pub fn response(root: &Fields<'_>, bearer_header: &str) -> ResponseRules {
     let mut remove_headers = vec![];
     for item in fields.items("remove_headers").unwrap_or_default() {
         let Ok(header) = text::header(item.text) else { continue };
-        if let Some(first) = seen.insert(folded(&header), item.place.to_string()) {
+        if let Some(first) = seen.insert(folded(&header), item.location.to_string()) {
             // Envoy removes after it sets: a header in both lists would be gone.
             fields.wrong_item(&item, format!("{} is given twice, first at {first}", quoted(&header)));
         }

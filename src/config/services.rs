@@ -115,9 +115,9 @@ fn listed(
 ) -> Vec<String> {
     let items = fields.items(key).unwrap_or_default();
     let pattern = |item| {
-        let super::fields::Item { text, place, .. } = &item;
+        let super::fields::Item { text, location, .. } = &item;
         let pattern = read(text);
-        if let Some(first) = seen.insert(pattern.clone(), place.to_string()) {
+        if let Some(first) = seen.insert(pattern.clone(), location.to_string()) {
             fields.wrong_item(&item, format!("{} is given twice, first at {first}", quoted(&pattern)));
         }
         pattern

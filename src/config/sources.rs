@@ -6,6 +6,7 @@ mod file;
 mod freshness;
 mod keycloak;
 mod kind;
+mod kinds;
 mod ldap;
 mod okta;
 
@@ -68,7 +69,7 @@ fn source(
     indices: &BTreeMap<&str, u16>,
     issuers: &[Arc<IssuerRules>],
 ) -> Option<(SourceRules, SourceSettings)> {
-    let kind = fields.text("kind").and_then(kind::named);
+    let kind = fields.text("kind").and_then(kinds::named);
     let issuer = issuer_index(fields, indices);
     let (max_change, when_stale) = (max_change(fields), reaction(fields));
     let required = fields.flag("required").unwrap_or(false);
@@ -94,7 +95,7 @@ fn source(
         timeout,
         ca_file: ca_file.clone(),
     };
-    let asked = kind.settings(fields, &common);
+    let asked = kinds::settings(kind, fields, &common);
     let supplies = Supplies { people: true, groups: true };
     let (name, issuer, directory) = (name?, issuer?, kind.directory);
     let settings = SourceSettings { name: name.clone(), schedule, timeout, ca_file, kind: asked? };

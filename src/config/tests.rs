@@ -225,8 +225,8 @@ fn several_files_are_one_configuration() {
     let configuration = configured(&files, &[]).unwrap();
     assert_eq!(configuration.settings.server.drain, Duration::from_secs(5));
     assert_eq!(configuration.settings.server.ops.port(), 0);
-    let places: Vec<_> = configuration.policy.revocations.unwrap().into_iter().map(|entry| entry.place).collect();
-    assert_eq!(places, ["a.yaml:3", "b.yaml:3"]);
+    let locations: Vec<_> = configuration.policy.revocations.unwrap().into_iter().map(|entry| entry.place).collect();
+    assert_eq!(locations, ["a.yaml:3", "b.yaml:3"]);
 
     let twice = [("a.yaml", "server:\n  drain: 5s\n"), ("b.yaml", "\nserver:\n  drain: 5s\n")];
     assert_eq!(configured(&twice, &[]).unwrap_err(), "b.yaml:3: server.drain: given twice, first at a.yaml:2");

@@ -10,45 +10,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
+use super::location::SourceLocation;
 use super::problem::Problem;
-
-/// Where something stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceLocation {
-    /// Name of the file, or `environment NAME`.
-    pub file: Arc<str>,
-    /// Line from 1; 0 where there are no lines.
-    pub line: u64,
-    /// Column from 1, in characters; 0 where there are no columns.
-    pub column: u64,
-}
-
-impl SourceLocation {
-    /// A whole file, or a variable of the environment.
-    #[must_use]
-    pub fn whole(file: &Arc<str>) -> Self {
-        Self { file: Arc::clone(file), line: 0, column: 0 }
-    }
-
-    /// Whether it is a variable of the environment.
-    #[must_use]
-    pub fn is_environment(&self) -> bool {
-        self.line == 0 && self.file.starts_with("environment ")
-    }
-
-    fn at(file: &Arc<str>, location: Location) -> Self {
-        Self { file: Arc::clone(file), line: location.line(), column: location.column() }
-    }
-}
-
-impl fmt::Display for SourceLocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => f.write_str(&self.file),
-            line => write!(f, "{}:{line}", self.file),
-        }
-    }
-}
 
 /// One value and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +19,11 @@ pub struct Node {
     /// The value.
     pub value: Value,
     /// Where it stands; for an alias, where it is used.
-    pub place: SourceLocation,
+    pub location: SourceLocation,
+}
+
+fn located(file: &Arc<str>, location: Location) -> SourceLocation {
+    SourceLocation { file: Arc::clone(file), line: location.line(), column: location.column() }
 }
 
 /// What a node holds.
@@ -96,7 +63,7 @@ pub struct Entry {
     /// The key.
     pub key: String,
     /// Where the key stands.
-    pub place: SourceLocation,
+    pub location: SourceLocation,
     /// Its value.
     pub node: Node,
 }
@@ -116,9 +83,9 @@ pub fn parse(file: &Arc<str>, text: &str) -> Result<Node, Vec<Problem>> {
     };
     let raw = match serde_saphyr::from_str_with_options::<Option<Spanned<Raw>>>(text, options) {
         Ok(Some(raw)) => raw,
-        Ok(None) => return Ok(Node { value: Value::Map(vec![]), place: SourceLocation::whole(file) }),
+        Ok(None) => return Ok(Node { value: Value::Map(vec![]), location: SourceLocation::whole(file) }),
         Err(serde_saphyr::Error::Eof { .. }) if blank(text) => {
-            return Ok(Node { value: Value::Map(vec![]), place: SourceLocation::whole(file) });
+            return Ok(Node { value: Value::Map(vec![]), location: SourceLocation::whole(file) });
         }
         Err(error) => return Err(vec![not_yaml(file, &error)]),
     };
@@ -140,8 +107,7 @@ fn blank(text: &str) -> bool {
 }
 
 fn not_yaml(file: &Arc<str>, error: &serde_saphyr::Error) -> Problem {
-    let place =
-        error.location().map_or_else(|| SourceLocation::whole(file), |location| SourceLocation::at(file, location));
+    let location = error.location().map_or_else(|| SourceLocation::whole(file), |location| located(file, location));
     let what = match error {
         serde_saphyr::Error::MultipleDocuments { .. } => "more than one document in a file".to_owned(),
         other => {
@@ -150,7 +116,7 @@ fn not_yaml(file: &Arc<str>, error: &serde_saphyr::Error) -> Problem {
             format!("not readable as YAML: {}", text.strip_prefix("error: ").unwrap_or(text))
         }
     };
-    Problem { place, key: String::new(), what }
+    Problem { location, key: String::new(), what }
 }
 
 /// What serde hands over.
@@ -231,7 +197,7 @@ struct Planting<'a> {
 
 impl Planting<'_> {
     fn node(&mut self, raw: Spanned<Raw>) -> Node {
-        let place = SourceLocation::at(self.file, raw.referenced);
+        let location = located(self.file, raw.referenced);
         let value = match raw.value {
             Raw::Null => Value::Null,
             Raw::Plain(text) => Value::Scalar { text: self.written(raw.defined).unwrap_or(text), plain: true },
@@ -239,20 +205,20 @@ impl Planting<'_> {
             Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
             Raw::Map(entries) => Value::Map(self.entries(entries)),
         };
-        Node { value, place }
+        Node { value, location }
     }
 
     fn entries(&mut self, raw: Vec<(Spanned<String>, Spanned<Raw>)>) -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
         let mut seen = std::collections::HashMap::new();
         for (key, value) in raw {
-            let place = SourceLocation::at(self.file, key.referenced);
-            if let Some(first) = seen.insert(key.value.clone(), place.clone()) {
+            let location = located(self.file, key.referenced);
+            if let Some(first) = seen.insert(key.value.clone(), location.clone()) {
                 let what = format!("given twice, first at {first}");
-                self.problems.push(Problem { place: place.clone(), key: key.value.clone(), what });
+                self.problems.push(Problem { location: location.clone(), key: key.value.clone(), what });
             }
             let node = self.node(value);
-            entries.push(Entry { key: key.value, place, node });
+            entries.push(Entry { key: key.value, location, node });
         }
         entries
     }
@@ -311,10 +277,10 @@ mod tests {
     fn places_are_kept() {
         let root = tree("a:\n  b: [x,\n      yy]\n");
         let b = &entry(&entry(&root, "a").node, "b");
-        assert_eq!((b.place.line, b.place.column), (2, 3));
+        assert_eq!((b.location.line, b.location.column), (2, 3));
         let Value::List(items) = &b.node.value else { panic!() };
-        assert_eq!((items[1].place.line, items[1].place.column), (3, 7));
-        assert_eq!(items[1].place.to_string(), "t.yaml:3");
+        assert_eq!((items[1].location.line, items[1].location.column), (3, 7));
+        assert_eq!(items[1].location.to_string(), "t.yaml:3");
     }
 
     #[test]

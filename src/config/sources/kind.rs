@@ -1,4 +1,4 @@
-//! The kinds of sources: what each needs, may have beside, and defaults to.
+//! What a kind of source is: what it needs, may have beside, and defaults to.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -6,11 +6,6 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::entra::ENTRA;
-use super::file::FILE;
-use super::keycloak::KEYCLOAK;
-use super::ldap::LDAP;
-use super::okta::OKTA;
 use crate::config::fields::Fields;
 use crate::domain::name::Directory;
 use crate::source::{entra, keycloak, ldap, okta};
@@ -63,31 +58,6 @@ pub(super) struct Kind {
     pub(super) any_attribute: bool,
     /// Reads what only this kind has; `None` where something is missing, which is said elsewhere.
     pub(super) read: fn(&Fields<'_>, &Common) -> Option<SourceKind>,
-}
-
-const KINDS: [&Kind; 5] = [&FILE, &KEYCLOAK, &LDAP, &OKTA, &ENTRA];
-
-/// The kind of this name.
-pub(super) fn named(name: &str) -> Option<&'static Kind> {
-    KINDS.into_iter().find(|kind| kind.name == name)
-}
-
-impl Kind {
-    /// What this kind needs; says what is missing, and what belongs to another kind.
-    pub(super) fn settings(&self, fields: &Fields<'_>, common: &Common) -> Option<SourceKind> {
-        let mut keys: Vec<&str> = KINDS.iter().flat_map(|kind| kind.needs.iter().chain(kind.may)).copied().collect();
-        keys.sort_unstable();
-        keys.dedup();
-        for key in keys {
-            let wrong = match (fields.has(key), self.needs.contains(&key), self.may.contains(&key)) {
-                (false, true, _) => "is missing",
-                (true, false, false) => "is not for this kind of source",
-                _ => continue,
-            };
-            fields.wrong(key, format!("{wrong} (`kind: {}`)", self.name));
-        }
-        (self.read)(fields, common)
-    }
 }
 
 /// The address under `key`, where a provider is asked over HTTP. Says so where it is none, and where whoever is on the
