@@ -86,7 +86,7 @@ impl Reloader {
             Ok(configuration) => {
                 let installed = self.install(inputs, configuration).await;
                 if let Err(cause) = &installed {
-                    self.refused(&format!("the store did not take all of it, it is tried again: {cause}")).await;
+                    self.refused(&format!("the store failed; trying again: {cause}")).await;
                 }
                 installed.map_err(|_| Undone)
             }
@@ -101,7 +101,7 @@ impl Reloader {
         let mut settings = configuration.settings.clone();
         let kept = settings.keep_running(&self.settings.borrow().clone());
         for what in kept {
-            tracing::warn!(config.key = what, "`{what}` needs a restart: the old value stays in force");
+            tracing::warn!(config.key = what, "`{what}` changed; restart to apply it");
         }
         configuration.settings = settings.clone();
         let policy = store::policy(&configuration, &self.published.load().fold);

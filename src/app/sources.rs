@@ -60,7 +60,7 @@ impl Sources {
     /// Why it came to nothing.
     pub async fn sync(&self, name: &str, full: bool) -> Result<(), String> {
         let orders = self.0.load().get(name).map(|handle| handle.orders.clone());
-        let orders = orders.ok_or_else(|| format!("no source is called `{name}`"))?;
+        let orders = orders.ok_or_else(|| format!("unknown source `{name}`"))?;
         let (reply, answer) = oneshot::channel();
         let stopped = || format!("source `{name}` has stopped");
         orders.send(SourceRequest::Sync { full, reply }).await.map_err(|_| stopped())?;
@@ -91,7 +91,7 @@ impl Sources {
     /// There is no such source.
     pub async fn examine(&self, name: &str) -> Result<Vec<Finding>, String> {
         let settings = self.0.load().get(name).map(|handle| handle.settings.clone());
-        Ok(examine(settings.ok_or_else(|| format!("no source is called `{name}`"))?).await)
+        Ok(examine(settings.ok_or_else(|| format!("unknown source `{name}`"))?).await)
     }
 }
 
@@ -123,7 +123,7 @@ pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> F
         }
         _ => look_up.told(build(&settings, time).look_up(&link.attribute, value).await),
     };
-    let shown = format!("`{}` is `{}` (its signature was not looked at)", link.claim, value.escape_debug());
+    let shown = format!("`{}` is `{}` (signature not verified)", link.claim, value.escape_debug());
     Finding { grade, what: "token sample", text: format!("{shown}: {text}") }
 }
 
@@ -135,8 +135,8 @@ struct LookUp<'a> {
 impl LookUp<'_> {
     fn told(&self, found: Result<Option<Person>, SourceError>) -> (Grade, String) {
         match found {
-            Ok(Some(person)) => (Grade::Good, format!("that is {}, {}", person.id, person.status.word())),
-            Ok(None) => (Grade::Bad, format!("nobody, or several people, have that as `{}`", self.attribute)),
+            Ok(Some(person)) => (Grade::Good, format!("it matches {}, {}", person.id, person.status.word())),
+            Ok(None) => (Grade::Bad, format!("nobody, or more than one person, has this as `{}`", self.attribute)),
             Err(error) => (Grade::Bad, chain(&error)),
         }
     }
@@ -147,19 +147,19 @@ impl LookUp<'_> {
         let text = match found {
             Ok(Found::One(person)) => return self.told(Ok(Some(*person))),
             Err(error) => return self.told(Err(error)),
-            Ok(Found::Several(many)) => format!("{many} people have that as `{attribute}`: link by what only one has"),
+            Ok(Found::Several(many)) => format!("{many} people have this as `{attribute}`; link by a unique attribute"),
             Ok(Found::Nobody { in_another_case: 0, elsewhere }) => {
                 let others: Vec<String> = elsewhere.iter().map(|other| format!("`{other}`")).collect();
-                let hint = format!("; it is what people here have as {}: link by that", others.join(", "));
-                format!("nobody has that as `{attribute}`{}", if others.is_empty() { "" } else { &hint })
+                let hint = format!("; people here have it as {}; link by that", others.join(", "));
+                format!("nobody has this as `{attribute}`{}", if others.is_empty() { "" } else { &hint })
             }
             Ok(Found::Nobody { in_another_case: 1, .. }) => format!(
-                "nobody has that as `{attribute}`; without regard to case it would match `{attribute}`: the provider writes \
+                "nobody has this as `{attribute}`; it would match `{attribute}` if case were ignored: the provider writes \
                  it differently"
             ),
             Ok(Found::Nobody { in_another_case, .. }) => format!(
-                "nobody has that as `{attribute}`; without regard to case it would match `{attribute}` of {in_another_case} \
-                 people"
+                "nobody has this as `{attribute}`; it would match `{attribute}` of {in_another_case} people if case were \
+                 ignored"
             ),
         };
         (Grade::Bad, text)
@@ -172,8 +172,12 @@ const CLOCK: Duration = Duration::from_secs(5);
 /// How far a provider's clock is from ours; it tells whole seconds.
 fn clock(there: Timestamp, here: Timestamp) -> Finding {
     let off = here.since(there).max(there.since(here));
-    let (grade, what) = if off <= CLOCK { (Grade::Good, "") } else { (Grade::Warning, ": set one of them right") };
-    Finding { grade, what: "clock", text: format!("the provider's is {} s from ours{what}", off.as_secs()) }
+    let (grade, what) = if off <= CLOCK { (Grade::Good, "") } else { (Grade::Warning, "; correct one of them") };
+    Finding {
+        grade,
+        what: "clock",
+        text: format!("the provider's clock differs from ours by {} s{what}", off.as_secs()),
+    }
 }
 
 /// The tasks at work, and whose they are.
@@ -265,7 +269,7 @@ impl Manager {
         let Some(error) = ended.err().filter(|error| !error.is_cancelled()) else { return };
         // A malformed answer that its decoder panics on, say. What is known stays as it is.
         self.metrics.source_error(&name, SourceErrorKind::Internal);
-        tracing::error!(source.name = name, error = %error, "the source failed and is started again");
+        tracing::error!(source.name = name, error = %error, "source task failed; restarting it");
         self.forget(&name);
         tasks.resting.insert(name, Instant::now() + AGAIN);
     }

@@ -98,12 +98,12 @@ impl Tasks {
     /// caller that never ends costs no record. `close` ends the trail.
     pub(super) async fn stop(mut self, drain: Duration, close: impl Future<Output = ()>) {
         if timeout(drain * 6 / 10, self.servers.stop()).await.is_err() {
-            tracing::warn!("the drain took too long: callers that were left were cut off");
+            tracing::warn!("drain timed out; remaining connections were closed");
             self.servers.abort().await;
         }
         if timeout(drain * 2 / 10, self.core.stop()).await.is_err() {
             // A snapshot of many people: without it the next start reads more of the log.
-            tracing::warn!("the drain took too long: no snapshot was kept");
+            tracing::warn!("drain timed out; no snapshot was written");
             self.core.abort().await;
         }
         let kept = timeout(drain / 10, async {
@@ -112,7 +112,7 @@ impl Tasks {
             self.trail.stop().await;
         });
         if kept.await.is_err() {
-            tracing::error!("not everything was written down before the end of the drain");
+            tracing::error!("drain timed out; not all audit records were written");
         }
     }
 }
@@ -127,7 +127,7 @@ fn spawn_writer(
     let running = writer_loop.run(envelopes, stop.clone().cancelled_owned());
     core.spawn("writer", work, async move {
         running.await;
-        if stop.is_cancelled() { Ok(()) } else { Err("it ended on its own".to_owned()) }
+        if stop.is_cancelled() { Ok(()) } else { Err("it ended unexpectedly".to_owned()) }
     });
 }
 
@@ -180,7 +180,7 @@ fn spawn_keys(core: &mut Supervisor, work: &Handle, base: &Base, verification: V
 /// noted before the first check is answered; it denies in any case.
 async fn put_in_force(core: &mut Supervisor, work: &Handle, base: &Base, writer: &WriterHandle, reloads: Reloads) {
     if let Err(error) = writer.ask(Command::Configure(Arc::clone(&base.policy)), base.clock.now()).await {
-        tracing::error!(error = %error, "the configuration is in force, but not all of it is in the log");
+        tracing::error!(error = %error, "configuration applied, but the log does not hold all of it");
     }
     let Reloads { reloader, paths, in_force, .. } = reloads;
     let watcher = Watcher::new(paths, in_force.as_ref(), POLL);
@@ -188,7 +188,7 @@ async fn put_in_force(core: &mut Supervisor, work: &Handle, base: &Base, writer:
     if let Some(inputs) = &in_force
         && let Err(error) = store::keep_configuration(base.key_values.as_ref(), inputs).await
     {
-        tracing::error!(error = %error, "the configuration was not kept for a restart");
+        tracing::error!(error = %error, "cannot store the configuration for the next start");
     }
     core.spawn_until_stop("config.watch", work, reloader.follow(watcher));
 }

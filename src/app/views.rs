@@ -285,7 +285,7 @@ impl<L: Log> Views for LiveViews<L> {
                 if preview.people.is_empty() {
                     preview
                         .warnings
-                        .push(format!("`{reference}` means nobody whom a source knows: only the name is denied"));
+                        .push(format!("`{reference}` matches nobody in any source; only the name itself is denied"));
                 }
                 for view in &preview.people {
                     if view.person.status == Status::Active {
@@ -298,7 +298,7 @@ impl<L: Log> Views for LiveViews<L> {
                 preview.people = self.views_of(&state, state.resolve(&reference)).await;
             }
             Target::Issuer { issuer } => {
-                preview.warnings.push(format!("every token that {issuer} ever signed is denied, for everyone"));
+                preview.warnings.push(format!("every token ever signed by {issuer} is denied, for everyone"));
             }
             _ => {}
         }

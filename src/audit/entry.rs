@@ -1,4 +1,4 @@
-//! What is to be recorded, before it has its place in the chain.
+//! What is to be recorded, before it is linked into the chain.
 
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{EndCause, Ended, Epoch, Event, Exemption, Position, Recorded};
@@ -10,10 +10,10 @@ use crate::domain::time::Timestamp;
 
 use super::record::{CredentialRef, DecisionId, Kind, Record};
 
-/// Longest text kept of what a caller chooses (method, path), in characters.
+/// Longest text kept from a caller (method, path), in characters.
 const LONGEST: usize = 1024;
 
-/// A record without its place: [`Record`] without `seq`, `replica`, `prev` and `hash`. `persons` are all whom it is about.
+/// A record before it is linked: [`Record`] without `seq`, `replica`, `prev` and `hash`. `persons` are all it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the members of `Record`")]
 pub struct Entry {
@@ -36,33 +36,33 @@ pub struct Entry {
     pub since: Option<Timestamp>,
 }
 
-/// What a record says of a request beside its decision.
+/// What a record says about a request besides its decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// Names the decision.
+    /// Id of the decision.
     pub id: DecisionId,
     /// When it was made.
     pub time: Timestamp,
     /// Method of the request; empty for a TCP connection.
     pub method: &'a str,
-    /// Its path; a query is cut off.
+    /// Its path; the query is cut off.
     pub path: &'a str,
-    /// What else `explain --decision` tells. Records leave it out.
+    /// Further details for `explain --decision`. Records leave them out.
     pub form: Form,
 }
 
-/// How a request looked, in fixed words.
+/// The form of a request, in fixed words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form {
     /// Why it is malformed, if it is.
     pub malformed: Option<&'static str>,
     /// Why its path cannot be trusted, if it cannot.
     pub odd_path: Option<&'static str>,
-    /// What told which service it is for.
+    /// How its service was chosen.
     pub named_by: &'static str,
 }
 
-/// The word for what became of a request.
+/// The word for the outcome of a request.
 #[must_use]
 pub fn word(decision: &Decision) -> &'static str {
     match (decision.reason.allows(), decision.enforcement) {
@@ -72,19 +72,19 @@ pub fn word(decision: &Decision) -> &'static str {
     }
 }
 
-/// A text of the caller's, bounded, without query or fragment.
+/// A text from the caller, bounded, without query or fragment.
 fn bounded(text: &str) -> Option<String> {
     let plain = text.split(['?', '#']).next().unwrap_or_default();
     (!plain.is_empty()).then(|| plain.chars().take(LONGEST).collect())
 }
 
-/// The words behind a reason, without what the caller sent.
+/// The detail behind a reason, without anything the caller sent.
 pub(super) fn told(decision: &Decision) -> Option<String> {
     decision.detail.as_ref().map(|detail| detail.words().to_owned())
 }
 
 impl Entry {
-    /// An entry that says only what and when.
+    /// An entry with only kind and time.
     #[must_use]
     pub fn new(kind: Kind, time: Timestamp) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl Entry {
         }
     }
 
-    /// The record of one decision; `credential` is what may be said of the one that it is about.
+    /// The record of a decision; `credential` is what may be told about its credential.
     #[must_use]
     pub fn of_decision(decision: &Decision, facts: &Facts<'_>, credential: Option<CredentialRef>) -> Self {
         let shown = decision.credential.as_deref();
@@ -136,7 +136,7 @@ impl Entry {
         }
     }
 
-    /// The record of one event of the log, enforced here at `time`; `generation` is that of the log.
+    /// The record of an event of the log, enforced here at `time`; `generation` is the log's.
     #[must_use]
     pub fn of_event(recorded: &Recorded, generation: u64, time: Timestamp) -> Self {
         let epoch = Epoch { generation, position: recorded.position };
@@ -237,7 +237,7 @@ fn about(kind: Kind, person: &PersonId, time: Timestamp) -> Entry {
     Entry { persons: vec![person.clone()], source: Some(person.source.clone()), ..Entry::new(kind, time) }
 }
 
-/// What the guard did.
+/// What the removal guard did.
 fn held_back(held: &HeldListing, missing: usize, what: &str, time: Timestamp) -> Entry {
     let emptied = held.emptied.iter().map(|group| format!(", nobody in `{group}`")).collect::<String>();
     let numbers = format!("{missing} of {} people, {} memberships{emptied}", held.known, held.memberships);
@@ -249,7 +249,7 @@ fn held_back(held: &HeldListing, missing: usize, what: &str, time: Timestamp) ->
     Entry { target: Some(target), kind: Kind::HeldBack, ..said(&held.source, what, Some(held.at), time) }
 }
 
-/// What a source as a whole did.
+/// What a source did as a whole.
 fn said(source: &str, what: &str, since: Option<Timestamp>, time: Timestamp) -> Entry {
     Entry { source: Some(source.to_owned()), reason: Some(what.to_owned()), since, ..Entry::new(Kind::Source, time) }
 }
@@ -270,7 +270,7 @@ fn listed(people: &[PersonId]) -> String {
     people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Everybody whom an event denies something.
+/// Everybody to whom an event denies something.
 #[must_use]
 pub fn concerned(event: &Event) -> Vec<PersonId> {
     match event {
@@ -281,7 +281,7 @@ pub fn concerned(event: &Event) -> Vec<PersonId> {
     }
 }
 
-/// Everybody whom a revocation means.
+/// Everybody whom a revocation applies to.
 fn meant(target: &Target, persons: &[PersonId]) -> Vec<PersonId> {
     match target {
         Target::DirectoryPerson { person } => vec![person.clone()],
@@ -289,7 +289,7 @@ fn meant(target: &Target, persons: &[PersonId]) -> Vec<PersonId> {
     }
 }
 
-/// The source of the one person whom a record is about.
+/// The source of the person, if a record is about one.
 fn source_of(persons: &[PersonId]) -> Option<String> {
     match persons {
         [person] => Some(person.source.clone()),
@@ -313,7 +313,7 @@ fn revoked(revocation: &Revocation, position: Position, time: Timestamp) -> Entr
         reason: Some(revocation.reason.clone()),
         source: source_of(&persons),
         persons,
-        // The time from which the source or the operator wants it to hold.
+        // The time from which the source or the operator wants it to apply.
         since: Some(revocation.effective),
         ..Entry::new(Kind::Revocation, time)
     }

@@ -1,4 +1,4 @@
-//! Taking up a trail where the last process left it.
+//! Opens a trail where the last process left it.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
@@ -29,11 +29,11 @@ pub struct Options {
     pub salt: Option<[u8; 32]>,
 }
 
-/// Takes the directory, repairs what a crash left, and writes the `start` record.
+/// Locks the directory, repairs the damage of a crash, and writes the `start` record.
 ///
-/// A last line that was not finished was never acknowledged: it is cut off, and a `recovered` record says so.
-/// Records that `head.json` knows and the files do not are not replaced: the chain goes on behind them, so
-/// that `verify` shows the gap for ever.
+/// An unfinished last line was never acknowledged: it is cut off, and a `recovered` record says so. Records that
+/// `head.json` knows but the files lack are not replaced: the chain continues after them, so that `verify` always shows
+/// the gap.
 ///
 /// # Errors
 /// [`AuditError`]: nothing can be recorded, so nothing should be served.
@@ -76,7 +76,7 @@ pub fn open(options: Options, now: Now) -> Result<(Recorder, TrailWriter), Audit
     Ok((Recorder::new(shared, sender), writer))
 }
 
-/// The last event of the log that the trail holds: what the mark knows, and what was written behind it.
+/// The last event of the log in the trail: from the mark, and from what was written after it.
 fn last_event(dir: &Path, mark: &Mark) -> Result<Option<Position>, AuditError> {
     let mut files = files::list(dir)?;
     files.retain(|path| files::day_of(path).is_some_and(|day| day >= mark.day.as_str()));
@@ -89,10 +89,10 @@ fn last_event(dir: &Path, mark: &Mark) -> Result<Option<Position>, AuditError> {
     Ok(last)
 }
 
-/// A number that no other process has: it keeps decision ids apart, and is no secret.
+/// A number that is unique to this process: it keeps decision ids apart, and is not a secret.
 ///
-/// From the keys that the standard library draws of the system, because the first random bytes of aws-lc cost a
-/// start 30 ms.
+/// Taken from the random keys of the standard library, because the first random bytes of aws-lc would delay the start
+/// by 30 ms.
 fn process_number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -110,7 +110,7 @@ fn salt_of(dir: &Path) -> Result<[u8; 32], AuditError> {
     Ok(salt)
 }
 
-/// The day of the newest file, and the record that the next one is to be fastened to.
+/// The day of the newest file, and the record to which the next one is linked.
 fn last_record(dir: &Path, notes: &mut Vec<String>) -> Result<(Option<String>, Head), AuditError> {
     let files = files::list(dir)?;
     let newest = files.last().and_then(|path| files::day_of(path)).map(str::to_owned);
@@ -124,7 +124,7 @@ fn last_record(dir: &Path, notes: &mut Vec<String>) -> Result<(Option<String>, H
         if let Some(head) = std::str::from_utf8(&line).ok().and_then(sealed) {
             return Ok((newest, head));
         }
-        // Evidence of something: it stays where it is, `verify` reports it, the chain goes on from what holds.
+        // Evidence of something: the line stays, `verify` reports it, and the chain continues from the last valid record.
         notes.push("the last line is damaged".to_owned());
         return Ok((newest, last_sealed(files)));
     }

@@ -1,4 +1,4 @@
-//! `sources`: what decisions need of them, and what asking them needs. What only one kind has is in a file of its own.
+//! `sources`: the rules for decisions, and the settings of each source. Each kind has a file of its own.
 
 mod editable;
 mod entra;
@@ -28,22 +28,22 @@ use super::fields::Fields;
 use super::problem::quoted;
 use super::text;
 
-/// What asking a source needs.
+/// Settings of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSettings {
     /// Its name.
     pub name: String,
     /// How often it is asked.
     pub schedule: Schedule,
-    /// For one answer.
+    /// Timeout of a request.
     pub timeout: Duration,
-    /// Trusted beside the system's roots; by LDAP instead of them.
+    /// File with CAs, trusted in addition to the system's; with LDAP instead of them.
     pub ca_file: Option<PathBuf>,
-    /// What speaks there.
+    /// Its kind, with the settings of that kind.
     pub kind: SourceKind,
 }
 
-/// Everybody is listed at least this often.
+/// Default interval between full listings.
 const RECONCILE: Duration = Duration::from_secs(900);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -54,7 +54,7 @@ pub fn keycloaks<'a>(sections: &[Fields<'a>]) -> Vec<&'a str> {
     sections.iter().filter(keycloak).filter_map(|fields| fields.text("issuer")).collect()
 }
 
-/// The sources, in the order written, and what asking them needs.
+/// The sources, in the order written: their rules and their settings.
 #[must_use]
 pub fn sources(
     sections: &[Fields<'_>],
@@ -83,7 +83,7 @@ fn source(
     let link = links(fields, kind);
     let schedule = Schedule { poll: poll.unwrap_or(kind.poll), reconcile: reconcile.unwrap_or(RECONCILE) };
     if max_staleness < schedule.poll * 2 {
-        fields.wrong("max_staleness", "is shorter than two polls: it would be stale between them");
+        fields.wrong("max_staleness", "must be at least 2× `poll`; otherwise the source goes stale between polls");
     }
     let attributes = link.iter().map(|link| link.attribute.clone()).filter(|name| !OWN.contains(&name.as_str()));
     let iss = issuer.and_then(|index| issuers.get(usize::from(index))).map(|rules| rules.issuer.to_string());
@@ -124,23 +124,22 @@ fn max_change(fields: &Fields<'_>) -> MaxChange {
 fn reaction(fields: &Fields<'_>) -> WhenStale {
     let when_stale = fields.text("when_stale").map_or(WhenStale::Allow, when_stale);
     if when_stale == WhenStale::Deny {
-        fields
-            .warn("when_stale", "deny: while this source cannot be reached, its issuer's people are denied everywhere");
+        fields.warn("when_stale", "deny: while this source is unreachable, its issuer's people are denied everywhere");
     }
     when_stale
 }
 
-/// How its people are linked: as written, or as this kind has it.
+/// Its links: as written, or the default of its kind.
 fn links(fields: &Fields<'_>, kind: &Kind) -> Vec<Link> {
     let written = fields.sections("link").map(|links| links.iter().filter_map(link).collect::<Vec<_>>());
     for link in written.iter().flatten().filter(|link| !kind.any_attribute && !OWN.contains(&link.attribute.as_str())) {
-        fields.wrong("link", format!("{} is none of id, email, username", quoted(&link.attribute)));
+        fields.wrong("link", format!("{} is not one of id, email, username", quoted(&link.attribute)));
     }
     let default = || kind.link.iter().map(|(claim, attribute)| named(claim, attribute)).collect();
     written.unwrap_or_else(default)
 }
 
-/// Attributes that every person has a place for.
+/// Attributes that every person has.
 const OWN: [&str; 3] = ["id", "email", "username"];
 
 fn named(claim: &str, attribute: &str) -> Link {

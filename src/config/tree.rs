@@ -1,7 +1,7 @@
-//! YAML text → a tree that remembers where everything stands and how it was spelt.
+//! YAML text → a tree that keeps the location and spelling of every value.
 //!
-//! Scalars stay the text that was written: what an unquoted `0123` or `no` means is for the key to say, not
-//! for YAML. One document per file; anchors, aliases and `<<` work within budgets.
+//! Scalars keep the text as written: the key decides what an unquoted `0123` or `no` means, not YAML. One document per
+//! file; anchors, aliases and `<<` work within limits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use serde_saphyr::{Location, Spanned};
 use super::location::SourceLocation;
 use super::problem::Problem;
 
-/// One value and where it stands.
+/// A value and its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// The value.
     pub value: Value,
-    /// Where it stands; for an alias, where it is used.
+    /// Its location; for an alias, where it is used.
     pub location: SourceLocation,
 }
 
@@ -35,17 +35,17 @@ pub enum Value {
     Scalar {
         /// Its text.
         text: String,
-        /// It may be read as a number or `true`: it was not quoted.
+        /// It was not quoted, so it may be read as a number or `true`.
         plain: bool,
     },
     /// A list.
     List(Vec<Node>),
-    /// A map, in the order written, without double keys.
+    /// A map, in the order written, without duplicate keys.
     Map(Vec<Entry>),
 }
 
 impl Value {
-    /// What it is called in messages.
+    /// Its name in messages.
     #[must_use]
     pub fn noun(&self) -> &'static str {
         match self {
@@ -62,16 +62,16 @@ impl Value {
 pub struct Entry {
     /// The key.
     pub key: String,
-    /// Where the key stands.
+    /// Location of the key.
     pub location: SourceLocation,
     /// Its value.
     pub node: Node,
 }
 
-/// Reads one file's text. A file with nothing in it is an empty map.
+/// Parses the text of one file. An empty file is an empty map.
 ///
 /// # Errors
-/// Text that is no YAML, holds several documents or breaks a budget; double keys, all of them.
+/// Text that is not YAML, has several documents or exceeds a limit; all duplicate keys.
 pub fn parse(file: &Arc<str>, text: &str) -> Result<Node, Vec<Problem>> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_documents: 2 },
@@ -97,9 +97,9 @@ pub fn parse(file: &Arc<str>, text: &str) -> Result<Node, Vec<Problem>> {
     if planting.problems.is_empty() { Ok(node) } else { Err(planting.problems) }
 }
 
-/// Nesting of maps and lists; the deepest key of the configuration lies at 6.
+/// Limit on nesting of maps and lists; the deepest key of the configuration is at level 6.
 const MAX_DEPTH: usize = 32;
-/// Parts of the tree that aliases may repeat, all together.
+/// Limit on the nodes that aliases may repeat in total.
 const MAX_REPLAYED: usize = 50_000;
 
 fn blank(text: &str) -> bool {
@@ -109,11 +109,11 @@ fn blank(text: &str) -> bool {
 fn not_yaml(file: &Arc<str>, error: &serde_saphyr::Error) -> Problem {
     let location = error.location().map_or_else(|| SourceLocation::whole(file), |location| located(file, location));
     let what = match error {
-        serde_saphyr::Error::MultipleDocuments { .. } => "more than one document in a file".to_owned(),
+        serde_saphyr::Error::MultipleDocuments { .. } => "a file must contain only one document".to_owned(),
         other => {
             let text = other.render();
             let text = text.lines().next().unwrap_or_default().trim();
-            format!("not readable as YAML: {}", text.strip_prefix("error: ").unwrap_or(text))
+            format!("invalid YAML: {}", text.strip_prefix("error: ").unwrap_or(text))
         }
     };
     Problem { location, key: String::new(), what }
@@ -122,7 +122,7 @@ fn not_yaml(file: &Arc<str>, error: &serde_saphyr::Error) -> Problem {
 /// What serde hands over.
 enum Raw {
     Null,
-    /// Taken for a number or a boolean: the text is cut from the source.
+    /// Taken for a number or a boolean: the text is cut from the file.
     Plain(String),
     Text(String),
     List(Vec<Spanned<Raw>>),
@@ -214,7 +214,7 @@ impl Planting<'_> {
         for (key, value) in raw {
             let location = located(self.file, key.referenced);
             if let Some(first) = seen.insert(key.value.clone(), location.clone()) {
-                let what = format!("given twice, first at {first}");
+                let what = format!("duplicate key, first at {first}");
                 self.problems.push(Problem { location: location.clone(), key: key.value.clone(), what });
             }
             let node = self.node(value);
@@ -223,7 +223,7 @@ impl Planting<'_> {
         entries
     }
 
-    /// The very characters of a scalar.
+    /// The exact characters of a scalar.
     fn written(&self, location: Location) -> Option<String> {
         let span = location.span();
         let start = usize::try_from(span.byte_offset()?).ok()?;
@@ -296,7 +296,7 @@ mod tests {
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
-            ["t.yaml:2: c: given twice, first at t.yaml:2", "t.yaml:3: a: given twice, first at t.yaml:1"]
+            ["t.yaml:2: c: duplicate key, first at t.yaml:2", "t.yaml:3: a: duplicate key, first at t.yaml:1"]
         );
     }
 }

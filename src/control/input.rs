@@ -53,7 +53,7 @@ pub fn revocation_id(value: &str) -> Result<RevocationId, Status> {
     let value = given("id", value)?;
     value.parse().map_err(|error| match value.rsplit_once(':') {
         Some((_, line)) if !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Status::failed_precondition(format!("it stands in the configuration at {value}: take it out there"))
+            Status::failed_precondition(format!("it is configured at {value}; remove it there"))
         }
         _ => Status::invalid_argument(format!("id: {error}")),
     })

@@ -50,7 +50,7 @@ impl Operator {
     /// Who asks; recorded, with what it is about, before anything is done.
     async fn enter<T>(&self, request: &Request<T>, target: Option<String>) -> Result<Caller, Status> {
         let caller = request.extensions().get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Status::unauthenticated("the call was not proven"))?;
+        let caller = caller.ok_or_else(|| Status::unauthenticated("the call is not authenticated"))?;
         note(&*self.call_audit, &caller, target).await?;
         Ok(caller)
     }
@@ -64,7 +64,7 @@ impl Operator {
     async fn resolve(&self, reference: &str) -> Result<Vec<PersonView>, Status> {
         let found = self.views.person(reference).await;
         if found.is_empty() {
-            return Err(Status::not_found(format!("`{reference}` means nobody that a source knows")));
+            return Err(Status::not_found(format!("`{reference}` matches nobody in any source")));
         }
         let twice = |one: &PersonView| {
             let like = |other: &&PersonView| other.person.id.source == one.person.id.source;
@@ -72,7 +72,7 @@ impl Operator {
         };
         if found.iter().any(twice) {
             let names: Vec<String> = found.iter().map(|view| view.person.id.to_string()).collect();
-            let text = format!("`{reference}` means several people: {}", names.join(", "));
+            let text = format!("`{reference}` matches several people: {}", names.join(", "));
             return Err(Status::failed_precondition(text));
         }
         Ok(found)
@@ -118,7 +118,8 @@ impl Control for Operator {
             let filter =
                 RevocationFilter { reference: Some(person.key.clone()), ended: false, before: None, limit: PAGE };
             let stands = self.views.revocations(&filter).await;
-            warnings.extend(stands.iter().map(|view| format!("{} still stands: {}", view.id, view.revocation.target)));
+            warnings
+                .extend(stands.iter().map(|view| format!("{} is still in force: {}", view.id, view.revocation.target)));
         }
         Ok(Response::new(proto::RestoreResponse { epoch: Some(convert::epoch(done.epoch)), warnings }))
     }
@@ -134,7 +135,7 @@ impl Control for Operator {
             actor: caller.actor.to_string(),
         };
         let done = self.ask(command).await?;
-        tracing::warn!(control.actor = %caller.actor, log.epoch = %done.epoch, "break glass: somebody was exempted");
+        tracing::warn!(control.actor = %caller.actor, log.epoch = %done.epoch, "break glass: person exempted");
         Ok(Response::new(proto::ExemptResponse {
             id: done.position,
             epoch: Some(convert::epoch(done.epoch)),
@@ -150,7 +151,7 @@ impl Control for Operator {
         self.enter(&request, reference.clone()).await?;
         let before = match request.get_ref().page_token.as_str() {
             "" => None,
-            token => Some(token.parse().map_err(|_| Status::invalid_argument("page_token is none of ours"))?),
+            token => Some(token.parse().map_err(|_| Status::invalid_argument("invalid page_token"))?),
         };
         let filter = RevocationFilter { reference, ended: request.get_ref().all, before, limit: PAGE };
         let found = self.views.revocations(&filter).await;
@@ -269,7 +270,7 @@ impl Control for Operator {
             }
         };
         tracing::warn!(control.actor = %caller.actor, source.name = name, confirm = request.get_ref().confirm,
-            "a listing that was held back was judged");
+            "operator reviewed a held-back listing");
         if went_back {
             // What waits is kept nowhere: the next listing says it again.
             self.views.list_soon(&name);
@@ -309,12 +310,12 @@ fn people_filter(request: &proto::ListPeopleRequest) -> Result<PeopleFilter, Sta
         "" => None,
         word => {
             let known = [Of::Active, Of::Suspended, Of::Departed].into_iter().find(|status| status.word() == word);
-            Some(known.ok_or_else(|| Status::invalid_argument("status is none of active, suspended, departed"))?)
+            Some(known.ok_or_else(|| Status::invalid_argument("status must be active, suspended or departed"))?)
         }
     };
     let after = match request.page_token.as_str() {
         "" => None,
-        token => Some(token.parse().map_err(|_| Status::invalid_argument("page_token is none of ours"))?),
+        token => Some(token.parse().map_err(|_| Status::invalid_argument("invalid page_token"))?),
     };
     let limit = match usize::try_from(request.page_size) {
         Ok(0) | Err(_) => PAGE,

@@ -61,7 +61,7 @@ pub fn finding(view: FindingView) -> proto::Finding {
 pub fn named(sources: Vec<SourceView>, name: &str) -> Result<SourceView, Status> {
     let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
     let found = sources.into_iter().find(|source| source.name == name);
-    found.ok_or_else(|| Status::not_found(format!("no source is called `{name}`; there are: {}", names.join(", "))))
+    found.ok_or_else(|| Status::not_found(format!("unknown source `{name}`; configured are: {}", names.join(", "))))
 }
 
 /// What to ask of the writer for a verdict on a held listing.

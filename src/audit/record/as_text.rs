@@ -1,4 +1,4 @@
-//! Members that a record has as text: written as they are shown, and read back into the same value.
+//! Members that a record holds as text: written by `Display` and read back into the same value by `FromStr`.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ where
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-/// One that may be absent.
+/// A member that may be absent.
 pub(super) mod optional {
     use super::{Deserializer, Display, FromStr, Serializer};
 
@@ -42,7 +42,7 @@ pub(super) mod optional {
     }
 }
 
-/// Several of them.
+/// A list of them.
 pub(super) mod list {
     use super::{Deserialize, Deserializer, Display, Error, FromStr, Serializer};
 

@@ -7,9 +7,9 @@ use crate::config::fields::Fields;
 use crate::domain::name::Directory;
 use crate::source::entra::{Settings, Tenant};
 
-/// Where the public cloud signs applications in.
+/// Sign-in URL of the public cloud.
 const LOGIN_URL: &str = "https://login.microsoftonline.com";
-/// Where the public cloud's Microsoft Graph answers.
+/// URL of Microsoft Graph in the public cloud.
 const GRAPH_URL: &str = "https://graph.microsoft.com";
 
 pub(super) const ENTRA: Kind = Kind {

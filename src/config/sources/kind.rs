@@ -1,4 +1,4 @@
-//! What a kind of source is: what it needs, may have beside, and defaults to.
+//! What defines a kind of source: required keys, optional keys, defaults.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::config::fields::Fields;
 use crate::domain::name::Directory;
 use crate::source::{entra, keycloak, ldap, okta};
 
-/// What speaks there, and what asking it needs: the settings of the source itself.
+/// The kind of a source, with the settings that the source itself defines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceKind {
     /// A file of people.
@@ -28,7 +28,7 @@ pub enum SourceKind {
     Okta(okta::Settings),
 }
 
-/// What every kind has.
+/// What all kinds have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
     pub(super) name: String,
@@ -41,27 +41,27 @@ pub(super) struct Common {
     pub(super) ca_file: Option<PathBuf>,
 }
 
-/// What a kind needs, may have beside, and defaults to.
+/// Required keys, optional keys and defaults of a kind.
 pub(super) struct Kind {
     pub(super) name: &'static str,
-    /// By whose rules its names compare.
+    /// How its names are compared.
     pub(super) directory: Directory,
-    /// Keys that must be there.
+    /// Required keys.
     pub(super) needs: &'static [&'static str],
-    /// Keys that may be there.
+    /// Optional keys.
     pub(super) may: &'static [&'static str],
-    /// How often it is asked what changed, where nothing is said.
+    /// Default interval between polls.
     pub(super) poll: Duration,
-    /// How its people are linked, where nothing is said: claims with attributes.
+    /// Default links: claims with attributes.
     pub(super) link: &'static [(&'static str, &'static str)],
     /// Whether `link` may name attributes beside id, e-mail and user name.
     pub(super) any_attribute: bool,
-    /// Reads what only this kind has; `None` where something is missing, which is said elsewhere.
+    /// Reads the settings of this kind; `None` if something is missing, which is reported elsewhere.
     pub(super) read: fn(&Fields<'_>, &Common) -> Option<SourceKind>,
 }
 
-/// The address under `key`, where a provider is asked over HTTP. Says so where it is none, and where whoever is on the
-/// way can read the `secret`.
+/// The http(s) URL under `key`. Reports anything else, and warns where the `secret` would cross the network in plain
+/// text.
 pub(super) fn http_url(
     fields: &Fields<'_>,
     key: &'static str,
@@ -78,7 +78,10 @@ pub(super) fn http_url(
     match url.scheme() {
         "https" => {}
         "http" => {
-            fields.warn(key, format!("is http://: whoever is on the way reads the {secret}, and says who works here"));
+            fields.warn(
+                key,
+                format!("is http://; anyone on the network path can read the {secret} and decide who works here"),
+            );
         }
         _ => {
             let kind = fields.text("kind").unwrap_or_default();

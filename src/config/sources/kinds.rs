@@ -1,4 +1,4 @@
-//! The kinds of sources that there are.
+//! All kinds of sources.
 
 use super::entra::ENTRA;
 use super::file::FILE;
@@ -15,7 +15,7 @@ pub(super) fn named(name: &str) -> Option<&'static Kind> {
     KINDS.into_iter().find(|kind| kind.name == name)
 }
 
-/// What asking a source of this kind needs. Says what is missing, and what belongs to another kind.
+/// The settings of a source of this kind. Reports missing keys, and keys of other kinds.
 pub(super) fn settings(kind: &Kind, fields: &Fields<'_>, common: &Common) -> Option<SourceKind> {
     let mut keys: Vec<&str> = KINDS.iter().flat_map(|kind| kind.needs.iter().chain(kind.may)).copied().collect();
     keys.sort_unstable();
@@ -23,7 +23,7 @@ pub(super) fn settings(kind: &Kind, fields: &Fields<'_>, common: &Common) -> Opt
     for key in keys {
         let wrong = match (fields.has(key), kind.needs.contains(&key), kind.may.contains(&key)) {
             (false, true, _) => "is missing",
-            (true, false, false) => "is not for this kind of source",
+            (true, false, false) => "does not apply to this kind of source",
             _ => continue,
         };
         fields.wrong(key, format!("{wrong} (`kind: {}`)", kind.name));

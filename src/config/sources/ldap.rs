@@ -28,11 +28,11 @@ fn read(fields: &Fields<'_>, common: &Common) -> Option<SourceKind> {
     let sync = match (fields.text("sync"), flavor) {
         (Some("poll"), _) => Sync::Poll,
         (Some("dirsync"), Flavor::OpenLdap) => {
-            fields.wrong("sync", "dirsync is for `flavor: ad`");
+            fields.wrong("sync", "dirsync requires `flavor: ad`");
             return None;
         }
         (Some("syncrepl"), Flavor::Ad) => {
-            fields.wrong("sync", "syncrepl is not for `flavor: ad`");
+            fields.wrong("sync", "syncrepl does not work with `flavor: ad`");
             return None;
         }
         (_, Flavor::Ad) => Sync::DirSync,
@@ -42,10 +42,10 @@ fn read(fields: &Fields<'_>, common: &Common) -> Option<SourceKind> {
     let people_dn = fields.owned("people_dn").unwrap_or_else(|| base_dn.clone());
     let spelt = |dn: &str| format!(",{}", dn.to_lowercase().replace(' ', ""));
     if !spelt(&people_dn).ends_with(&spelt(&base_dn)) {
-        fields.wrong("people_dn", format!("does not lie below `base_dn` {}", quoted(&base_dn)));
+        fields.wrong("people_dn", format!("is not below `base_dn` {}", quoted(&base_dn)));
     }
     let people_filter = fields.owned("people_filter");
-    // It becomes a part of others: without its brackets it would be one by itself alone.
+    // It becomes part of other filters, so it must have its own parentheses.
     let fits = |filter: &String| filter.starts_with('(') && ldap3::parse_filter(filter).is_ok();
     if people_filter.as_ref().is_some_and(|filter| !fits(filter)) {
         fields.wrong("people_filter", "is not a filter such as (objectClass=person)");
@@ -67,13 +67,13 @@ fn check_url(fields: &Fields<'_>, url: &str, start_tls: bool) {
         return fields.wrong("url", "must be ldap:// or ldaps:// (`kind: ldap`)");
     };
     if rest.trim_end_matches('/').contains('/') {
-        fields.wrong("url", "must name a host alone: where to look there is `base_dn`");
+        fields.wrong("url", "must name only a host; the search base is `base_dn`");
     }
     match (scheme, start_tls) {
-        ("ldaps", true) => fields.wrong("start_tls", "is for ldap://: ldaps:// begins with TLS anyway"),
+        ("ldaps", true) => fields.wrong("start_tls", "applies to ldap:// only; ldaps:// already uses TLS"),
         ("ldap", false) if !is_loopback(rest) => fields.warn(
             "url",
-            "is ldap:// without `start_tls: true`: whoever is on the way reads the password, and says who works here",
+            "is ldap:// without `start_tls: true`; anyone on the network path can read the password and decide who works here",
         ),
         _ => {}
     }

@@ -32,7 +32,7 @@ fn read(fields: &Fields<'_>, common: &Common) -> Option<SourceKind> {
         fields.wrong("", "needs either `token_file`, or `client_id` with `private_key_file` (`kind: okta`)");
     }
     if fields.read("poll", text::duration).is_some_and(|poll| poll < Duration::from_secs(1)) {
-        fields.warn("poll", "is shorter than a second: Okta limits how often it may be asked");
+        fields.warn("poll", "is shorter than a second; Okta limits request rates");
     }
     let url = http_url(fields, "url", None, "token")?;
     let (credential, app) = (token.or(service)?, fields.owned("app"));
