@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 
 /// Which server, and how to prove who asks.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Which server")]
+#[command(next_help_heading = "Server")]
 pub(super) struct Server {
     /// Address of the control API
     #[arg(
@@ -29,7 +29,7 @@ pub(super) struct Server {
         default_value = "http://127.0.0.1:9192"
     )]
     pub(super) server: String,
-    /// File with the token that proves who asks: yours of a configured issuer, or the bootstrap token
+    /// File with the token that authenticates you
     #[arg(long, value_name = "FILE", env = "OFFBOARD_TOKEN_FILE", hide_env_values = true)]
     pub(super) token_file: Option<PathBuf>,
 }
@@ -82,17 +82,18 @@ impl Server {
                 let named = |what: String| Failure::Unreachable(format!("token file `{}`: {what}", path.display()));
                 let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
                 let value = format!("Bearer {}", text.trim()).parse();
-                let mut value: MetadataValue<Ascii> = value.map_err(|_| named("it holds no token".to_owned()))?;
+                let mut value: MetadataValue<Ascii> =
+                    value.map_err(|_| named("it does not contain a token".to_owned()))?;
                 value.set_sensitive(true);
                 Some(value)
             }
         };
         let endpoint = Endpoint::from_shared(self.server.clone());
-        let endpoint = endpoint.map_err(|_| Failure::Usage(format!("`{}` is no URL", self.server)))?;
+        let endpoint = endpoint.map_err(|_| Failure::Usage(format!("`{}` is not a URL", self.server)))?;
         let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).timeout(PATIENCE);
         let channel = endpoint.connect().await;
         let channel = channel.map_err(|error| {
-            Failure::Unreachable(format!("reach {}: {}", self.server, crate::telemetry::logging::chain(&error)))
+            Failure::Unreachable(format!("connect to {}: {}", self.server, crate::telemetry::logging::chain(&error)))
         })?;
         Ok(ControlClient::with_interceptor(channel, ShowToken(token)))
     }
@@ -133,7 +134,9 @@ pub(super) fn time(text: &str, ahead: bool) -> Result<Timestamp, Failure> {
         return Ok(time);
     }
     let span = humantime::parse_duration(text).map_err(|_| {
-        Failure::Usage(format!("`{text}` is neither a time such as 2027-01-31T09:00:00Z nor a span such as 15m"))
+        Failure::Usage(format!(
+            "`{text}` is neither a timestamp such as 2027-01-31T09:00:00Z nor a duration such as 15m"
+        ))
     })?;
     let now = crate::app::clock::Clock::start(None).now().wall;
     Ok(if ahead { now.plus(span) } else { now.minus(span) })

@@ -19,7 +19,6 @@ use crate::domain::person::{Person, PersonId, Status as Of};
 use crate::domain::revocation::{Shape, Target};
 use crate::domain::time::{Now, Timestamp};
 
-use super::convert;
 use super::guard::{Bootstrap, Call, CallAudit, CallGuard, Caller};
 use super::proto;
 use super::proto::control_server::Control as _;
@@ -29,6 +28,7 @@ use super::views::{
     Explanation, FindingView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter, RevocationView,
     SourceView, StatusView, Views,
 };
+use super::{convert, input};
 
 const TOKEN: &str = "sealed-in-the-safe";
 
@@ -129,8 +129,8 @@ impl Views for Known {
         matches!(question, Question::Request { .. }).then(Explanation::default)
     }
 
-    fn tail(&self, _: Option<String>, _: Option<String>) -> Lines {
-        Box::pin(tokio_stream::iter(["{}".to_owned()]))
+    fn tail(&self, _: Option<PersonId>, _: Option<&str>) -> Result<Lines, String> {
+        Ok(Box::pin(tokio_stream::iter(["{}".to_owned()])))
     }
 }
 
@@ -340,14 +340,14 @@ async fn senseless_requests_never_reach_the_writer() {
 fn targets_and_shapes_are_understood() {
     let fingerprint = ["AB"; 32].join(":");
     let target = proto::Target { target: Some(proto::target::Target::Certificate(fingerprint)) };
-    assert_eq!(convert::target(Some(&target)).unwrap(), Target::Certificate { sha256: "ab".repeat(32) });
+    assert_eq!(input::target(Some(&target)).unwrap(), Target::Certificate { sha256: "ab".repeat(32) });
     let request = proto::RevokeRequest { issued_before: Some("1970-01-01T00:00:07Z".into()), ..on_person("x") };
-    let asked = convert::revoke(&request, "somebody").unwrap();
+    let asked = input::revoke(&request, "somebody").unwrap();
     assert_eq!(asked.shape, Shape::CutOff { at: Timestamp::from_secs(7) });
     assert_eq!(asked.actor, "somebody");
-    assert_eq!(convert::revocation_id("r5").unwrap(), RevocationId::of_position(5));
-    assert_eq!(convert::revocation_id("five").unwrap_err().code(), Code::InvalidArgument);
-    assert_eq!(convert::revocation_id("a.yaml:12").unwrap_err().code(), Code::FailedPrecondition);
+    assert_eq!(input::revocation_id("r5").unwrap(), RevocationId::of_position(5));
+    assert_eq!(input::revocation_id("five").unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(input::revocation_id("a.yaml:12").unwrap_err().code(), Code::FailedPrecondition);
 }
 
 #[test]

@@ -272,5 +272,8 @@ pub trait Views: Send + Sync + 'static {
     /// Why a decision was made, or would be; `None`: no recent decision has this id.
     async fn explain(&self, question: Question) -> Option<Explanation>;
     /// Audit records from now on: of this person, of this kind, where given.
-    fn tail(&self, person: Option<String>, kind: Option<String>) -> Lines;
+    ///
+    /// # Errors
+    /// There is no such kind.
+    fn tail(&self, person: Option<PersonId>, kind: Option<&str>) -> Result<Lines, String>;
 }

@@ -251,7 +251,7 @@ pub enum Refused {
         advice: String,
     },
     /// A name means several people.
-    #[error("`{reference}` means several people: {}", candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    #[error("`{reference}` matches several people: {}", candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     Ambiguous {
         /// The REF.
         reference: String,
@@ -259,7 +259,7 @@ pub enum Refused {
         candidates: Vec<PersonId>,
     },
     /// A name means nobody, where somebody is needed.
-    #[error("`{0}` means nobody that a source knows")]
+    #[error("`{0}` matches nobody in any source")]
     Nobody(String),
     /// The request itself makes no sense.
     #[error("{0}")]
