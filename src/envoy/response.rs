@@ -31,7 +31,8 @@ const OK_RESPONSE: u32 = 3;
 ///
 /// `request` is what was asked, where it could be read: whose headers are removed, and whether it speaks gRPC.
 #[must_use]
-pub fn answer(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> Wire {
+pub fn answer(decision: &Decision, request: Option<&Request>, decision_id: &str) -> Wire {
+    let rules = &decision.policy.response;
     if decision.enforcement == Enforcement::Observe {
         return observe(decision, rules, request, decision_id);
     }
@@ -180,7 +181,7 @@ fn words(status: u16) -> Words {
 
 /// Whether a bearer token was shown.
 fn token_shown(decision: &Decision, request: Option<&Request>) -> bool {
-    if let Some(credential) = &decision.credential {
+    if let Some(credential) = decision.verified() {
         return credential.kind == CredentialKind::Bearer;
     }
     match decision.reason {
@@ -217,7 +218,7 @@ fn option(key: &str, value: impl Into<String>) -> HeaderValueOption {
 
 /// The roles that a header or the metadata lists, without those that say nothing.
 fn roles(decision: &Decision) -> impl Iterator<Item = &str> {
-    decision.roles.iter().map(AsRef::as_ref)
+    decision.role_names()
 }
 
 /// The text under one of the contract's keys, if there is one. Roles are a list: see [`roles`].
@@ -227,7 +228,7 @@ fn text<'a>(
     decision_id: &'a str,
 ) -> Option<Cow<'a, str>> {
     use crate::domain::policy::HeaderValue as Holds;
-    let credential = decision.credential.as_deref();
+    let credential = decision.verified();
     let borrowed = match holds {
         Holds::Person => return decision.person.as_ref().map(|person| Cow::Owned(person.to_string())),
         Holds::Epoch => return Some(Cow::Owned(decision.epoch.to_string())),

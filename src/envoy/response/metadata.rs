@@ -64,7 +64,8 @@ pub(super) fn denied(wire: &mut Wire, decision: &Decision, decision_id: &str) {
 }
 
 fn common(fields: &mut Wire, decision: &Decision, decision_id: &str) {
-    let configuration = decision.configuration.get(..HASH_DIGITS).unwrap_or(&decision.configuration);
+    let hash = &decision.policy.hash;
+    let configuration = hash.get(..HASH_DIGITS).unwrap_or(hash);
     string(fields, "decision_id", decision_id);
     string(fields, "service", &decision.service);
     string(fields, "epoch", &decision.epoch.to_string());
