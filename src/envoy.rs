@@ -28,8 +28,6 @@ mod wire;
 #[cfg(test)]
 mod fixtures;
 
-pub use ext_authz::AuthorizationService;
-
 /// A decision on one request, and what its answer needs besides.
 #[derive(Clone, Debug)]
 pub struct CheckOutcome {

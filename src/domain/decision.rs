@@ -3,6 +3,7 @@
 //! A decision holds ids, not texts: indices in the policy that it was made under, which it keeps, so that no reload takes
 //! their meaning away.
 
+mod determining;
 pub mod steps;
 
 use std::sync::Arc;
@@ -13,27 +14,8 @@ use super::event::Epoch;
 use super::person::PersonId;
 use super::policy::{Enforcement, Policy, Service};
 use super::reason::Reason;
-use super::revocation::RevocationId;
+pub use determining::Determining;
 use steps::Steps;
-
-/// What determined a decision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Determining {
-    /// The reason says it all.
-    None,
-    /// A revocation of the log.
-    Revocation(RevocationId),
-    /// An entry of `revocations:`, by its index in the policy.
-    Configured(u32),
-    /// A binding, by its index in the policy.
-    Binding(u32),
-    /// A source that is stale or was never synced, by its index in the policy.
-    Source(u16),
-    /// The position of a break-glass event.
-    Exemption(u64),
-    /// Several people of one source, to all of whom one request belongs.
-    People(Vec<PersonId>),
-}
 
 /// A role that the caller holds, and the binding that gives it: indices in the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

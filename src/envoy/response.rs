@@ -23,6 +23,7 @@ use crate::request::Request;
 mod header;
 mod metadata;
 mod remove;
+mod text;
 
 /// `CheckResponse.ok_response`.
 const OK_RESPONSE: u32 = 3;
@@ -214,34 +215,6 @@ fn option(key: &str, value: impl Into<String>) -> HeaderValueOption {
         append_action: HeaderAppendAction::OverwriteIfExistsOrAdd as i32,
         ..HeaderValueOption::default()
     }
-}
-
-/// The roles that a header or the metadata lists, without those that say nothing.
-fn roles(decision: &Decision) -> impl Iterator<Item = &str> {
-    decision.role_names()
-}
-
-/// The text under one of the contract's keys, if there is one. Roles are a list: see [`roles`].
-fn text<'a>(
-    holds: crate::domain::policy::HeaderValue,
-    decision: &'a Decision,
-    decision_id: &'a str,
-) -> Option<Cow<'a, str>> {
-    use crate::domain::policy::HeaderValue as Holds;
-    let credential = decision.verified();
-    let borrowed = match holds {
-        Holds::Person => return decision.person.as_ref().map(|person| Cow::Owned(person.to_string())),
-        Holds::Epoch => return Some(Cow::Owned(decision.epoch.to_string())),
-        Holds::Roles => return None,
-        Holds::Issuer => credential.map(|credential| &*credential.issuer),
-        Holds::Subject => credential.and_then(|credential| credential.subject.as_deref()),
-        Holds::Session => credential.and_then(|credential| credential.session.as_deref()),
-        Holds::TokenId => credential.and_then(|credential| credential.token_id.as_deref()),
-        Holds::Client => credential.and_then(|credential| credential.client.as_deref()),
-        Holds::Service => Some(&*decision.service),
-        Holds::DecisionId => Some(decision_id),
-    };
-    borrowed.map(Cow::Borrowed)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Determining;
+use super::determining::Determining;
 use crate::domain::credential::CredentialOutcome;
 use crate::domain::destination::NamedBy;
 use crate::domain::person::Status;

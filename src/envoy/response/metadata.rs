@@ -1,6 +1,6 @@
 //! Dynamic metadata: what later filters and access logs learn of a decision, under the key `offboard`.
 
-use super::{roles, text};
+use super::text::text;
 use crate::domain::decision::Decision;
 use crate::domain::policy::HeaderValue as Holds;
 use crate::envoy::wire::Wire;
@@ -38,7 +38,7 @@ pub(super) fn full(wire: &mut Wire, decision: &Decision, decision_id: &str) {
         if !decision.roles.is_empty() {
             entry(fields, "roles", |value| {
                 value.message(LIST_VALUE, |list| {
-                    for role in roles(decision) {
+                    for role in decision.role_names() {
                         list.message(1, |value| value.text(STRING_VALUE, role));
                     }
                 });
