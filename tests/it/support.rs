@@ -2,6 +2,7 @@
 
 pub mod ad;
 pub mod authz;
+pub mod directories;
 pub mod entra;
 pub mod envoy;
 pub mod forward;

@@ -9,7 +9,7 @@ use crate::config::sources::{
     SourceSettings,
 };
 use crate::source::context::Time;
-use crate::source::dyn_directory::DynDirectory;
+use crate::source::directory::Directory;
 use crate::source::entra::{self, Entra};
 use crate::source::file::PeopleFile;
 use crate::source::http::Http;
@@ -21,7 +21,7 @@ use crate::source::okta::{self, Okta};
 ///
 /// # Errors
 /// Why it cannot be built.
-pub fn build(settings: &SourceSettings, time: Time) -> Result<Box<dyn DynDirectory>, String> {
+pub fn build(settings: &SourceSettings, time: Time) -> Result<Box<dyn Directory>, String> {
     Ok(match &settings.kind {
         SourceKind::File(own) => Box::new(file(settings, own, time)),
         SourceKind::Keycloak(own) => Box::new(keycloak(settings, own)?),
