@@ -7,6 +7,7 @@ mod graph;
 mod groups;
 mod refusal;
 mod listing;
+mod tenant;
 mod users;
 mod wire;
 
@@ -21,12 +22,12 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-pub use api::Tenant;
 use api::{Api, USERS};
 use feed::Feed;
 use graph::Graph;
 use groups::Dirty;
 use listing::{Listed, ListingPosition};
+pub use tenant::Tenant;
 use users::{Hint, is_general};
 use wire::{PROPERTIES, User};
 

@@ -23,7 +23,6 @@ use super::outbox::Outbox;
 use super::page::{Page, PageToken};
 use super::report::CheckReport;
 use crate::domain::command::Observation;
-use crate::domain::name::Directory as NameRules;
 use crate::domain::person::Person;
 pub use find::Found;
 use quiet::{Quiet, Stamp, Verdict};
@@ -242,14 +241,6 @@ impl PeopleFile {
     }
 }
 
-/// Whoever has this value; nobody where several have.
-fn one(people: Vec<Person>, attribute: &str, value: &str) -> Option<Person> {
-    let rule = NameRules::File.compares(attribute);
-    let is = |person: &Person| person.values(attribute).any(|held| rule.matches(held, value).is_some());
-    let mut found = people.into_iter().filter(is);
-    found.next().filter(|_| found.next().is_none())
-}
-
 #[async_trait]
 impl Directory for PeopleFile {
     fn long_polls(&self) -> bool {
@@ -348,7 +339,7 @@ impl Directory for PeopleFile {
         if let Some(flaw) = reading.flaws.first() {
             return Err(self.malformed(self.at(flaw)));
         }
-        Ok(one(reading.people, attribute, value))
+        Ok(find::one(reading.people, attribute, value))
     }
 
     async fn examine(&mut self) -> Vec<Finding> {
