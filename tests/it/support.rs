@@ -20,6 +20,7 @@ pub mod prometheus;
 pub mod provider;
 pub mod proxy;
 pub mod samba;
+pub mod scenario;
 pub mod slapd;
 pub mod tls;
 pub mod troubled;
