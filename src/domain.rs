@@ -24,3 +24,4 @@ pub mod reason;
 pub mod revocation;
 pub mod source;
 pub mod time;
+pub mod yaml;
