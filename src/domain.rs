@@ -1,10 +1,11 @@
 //! The vocabulary: plain values that every other module speaks in.
 //!
 //! Nothing here waits, reads a file or looks at a clock. Reading order:
-//! [`time`] → [`key`] → [`person`] → [`credential`] → [`revocation`] → [`guard`] → [`event`] → [`policy`] →
+//! [`time`] → [`key`] → [`person`] → [`credential`] → [`revocation`] → [`guard`] → [`event`] → [`chain`] → [`policy`] →
 //! [`issuer`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] → [`command`].
 
 pub mod binding;
+pub mod chain;
 pub mod claim;
 pub mod credential;
 pub mod decision;

@@ -2,8 +2,10 @@
 //!
 //! The writer appends, and everybody learns of a change by reading. A log promises: positions start at 1
 //! without gaps; what was appended together stands together or not at all; what was acknowledged survives
-//! any crash; readers see it in order.
+//! any crash; readers see it in order. What is appended together is a batch, and a hash is chained from batch to batch:
+//! whoever follows the log sees whether it still is the one that they read before.
 
+mod chain;
 #[cfg(test)]
 pub mod conformance;
 pub mod embedded;
@@ -13,6 +15,7 @@ pub mod memory;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::domain::chain::ChainHash;
 use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 
 /// Why a log did not do what it was asked. Nothing was changed.
@@ -76,6 +79,19 @@ pub struct Snapshot {
     pub bytes: Vec<u8>,
 }
 
+/// Whole batches, as whoever follows the log reads them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batches {
+    /// Where the first of them begins: the end of the batch before.
+    pub after: Position,
+    /// The hash of the chain there.
+    pub before: ChainHash,
+    /// Their events, in order.
+    pub events: Vec<Recorded>,
+    /// The hash of the chain behind the last of them, computed from these events.
+    pub chain: ChainHash,
+}
+
 /// A log. Implementations: [`embedded`] (SQLite, one process).
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
@@ -104,6 +120,12 @@ pub trait Log: Send + Sync + 'static {
     /// that they are durable: then none of them will ever be read.
     async fn append(&self, after: Epoch, events: Vec<NewEvent>) -> Result<Epoch, LogError>;
 
+    /// The batches that end behind `after` and at or before `to`, in order. None may end there although some begin.
+    ///
+    /// # Errors
+    /// [`LogError::Unusable`] if their events are not what was appended: the hash of the chain is another. [`LogError::Io`].
+    async fn batches(&self, after: Position, to: Position) -> Result<Batches, LogError>;
+
     /// Up to `limit` events behind `after`, in order.
     ///
     /// # Errors
@@ -116,13 +138,13 @@ pub trait Log: Send + Sync + 'static {
     /// [`LogError::Io`].
     async fn find(&self, id: &str) -> Result<Option<Position>, LogError>;
 
-    /// The newest snapshot.
+    /// The newest undamaged snapshot that stands below a position.
     ///
     /// # Errors
     /// [`LogError::Io`].
-    async fn snapshot(&self) -> Result<Option<Snapshot>, LogError>;
+    async fn snapshot(&self, below: Position) -> Result<Option<Snapshot>, LogError>;
 
-    /// Keeps a snapshot in place of the one before.
+    /// Keeps a snapshot, and the newest one that stands below it; all others are given up.
     ///
     /// # Errors
     /// [`LogError::Io`].

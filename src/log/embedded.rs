@@ -14,6 +14,7 @@
 //! ends before the mark in `seen` has lost acknowledged events and is refused: nobody comes back by accident. A log whose
 //! directory was deleted, moved or replaced takes nothing more, see [`opened_directory`].
 
+mod batches;
 mod directory;
 mod error;
 mod group;
@@ -39,7 +40,7 @@ use self::directory::{Directory, HighWater};
 use self::opened_directory::OpenedDirectory;
 use self::reader::{Question, Questions, Reader};
 use self::writer::{Head, Job, LogWriter};
-use super::{KeyValues, Log, LogError, Snapshot};
+use super::{Batches, KeyValues, Log, LogError, Snapshot};
 use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 
 /// Jobs that may wait for the writer: two groups. Whoever finds it full waits.
@@ -79,7 +80,8 @@ impl Embedded {
         let path = directory.path().to_owned();
         let file = directory.database()?;
         let mut connection = schema::open_writer(&path, &file)?;
-        let head = schema::prepare(&directory, &mut connection)?;
+        let end = schema::prepare(&directory, &mut connection)?;
+        let head = end.epoch;
         let seen = HighWater::open(&directory)?;
         seen.mark(head);
         let head: Head = Arc::new(watch::Sender::new(head));
@@ -97,8 +99,17 @@ impl Embedded {
         let (jobs, waiting) = mpsc::channel(JOBS);
         let (connection, writing) = (Some(connection), None);
         let head_of_writer = Arc::clone(&head);
-        let writer =
-            LogWriter { directory: path, file, place, connection, jobs: waiting, head: head_of_writer, seen, writing };
+        let writer = LogWriter {
+            directory: path,
+            file,
+            place,
+            connection,
+            jobs: waiting,
+            head: head_of_writer,
+            chain: end.chain,
+            seen,
+            writing,
+        };
         let writer = Some(spawn("log-writer", move || writer.run())?);
         let (jobs, questions) = (Some(jobs), Some(questions));
         Ok(Self { threads: Arc::new(Threads { jobs, questions, head, readers, writer, _directory: directory }) })
@@ -180,6 +191,11 @@ impl Log for Embedded {
         self.threads.tell(Job::Append { after, events, reply }, answer, "append to the log").await
     }
 
+    async fn batches(&self, after: Position, to: Position) -> Result<Batches, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.ask(Question::Batches { after, to, reply }, answer, "read the log").await
+    }
+
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let (reply, answer) = oneshot::channel();
         self.threads.ask(Question::Read { after, limit, reply }, answer, "read the log").await
@@ -190,9 +206,9 @@ impl Log for Embedded {
         self.threads.ask(Question::Find { id: id.to_owned(), reply }, answer, "find an event").await
     }
 
-    async fn snapshot(&self) -> Result<Option<Snapshot>, LogError> {
+    async fn snapshot(&self, below: Position) -> Result<Option<Snapshot>, LogError> {
         let (reply, answer) = oneshot::channel();
-        self.threads.ask(Question::Snapshot { reply }, answer, "read the snapshot").await
+        self.threads.ask(Question::Snapshot { below, reply }, answer, "read the snapshot").await
     }
 
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), LogError> {

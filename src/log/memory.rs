@@ -7,16 +7,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{KeyValues, Log, LogError, Snapshot};
+use super::chain::Link;
+use super::{Batches, KeyValues, Log, LogError, Snapshot};
+use crate::domain::chain::ChainHash;
 use crate::domain::event::{Epoch, Event, NewEvent, Position, Recorded};
 use crate::domain::time::Timestamp;
 
 /// Events in memory.
 #[derive(Debug, Default)]
 pub struct Memory {
-    events: Mutex<Vec<NewEvent>>,
-    ids: Mutex<BTreeMap<String, Position>>,
-    snapshot: Mutex<Option<Snapshot>>,
+    kept: Mutex<Kept>,
+    /// The older one first.
+    snapshots: Mutex<Vec<Snapshot>>,
     heads: watch::Sender<Epoch>,
     /// Appending fails, and nothing is appended.
     pub refuses: AtomicBool,
@@ -28,6 +30,54 @@ pub struct Memory {
     conflicted: AtomicBool,
     /// Reading leaves out the first event.
     pub leaves_out: AtomicBool,
+    /// Batches are read as if the log had been another one before them.
+    pub rewritten: AtomicBool,
+}
+
+/// What was appended.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    events: Vec<NewEvent>,
+    ids: BTreeMap<String, Position>,
+    /// Where each batch ends, and the hash of the chain there.
+    batches: BTreeMap<Position, ChainHash>,
+}
+
+impl Kept {
+    fn head(&self) -> Epoch {
+        Epoch { generation: 1, position: self.events.len() as u64 }
+    }
+
+    /// The last end of a batch at or before `position`.
+    fn end_at(&self, position: Position) -> (Position, ChainHash) {
+        let found = self.batches.range(..=position).next_back();
+        found.map_or((0, ChainHash::START), |(position, chain)| (*position, *chain))
+    }
+
+    /// Takes a batch.
+    fn push(&mut self, new: Vec<NewEvent>) -> Result<(), LogError> {
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut link = Link::behind(self.end_at(Position::MAX).1);
+        for event in &new {
+            let json = serde_json::to_vec(&event.event)
+                .map_err(|error| LogError::Io { step: "write an event as JSON", cause: error.to_string() })?;
+            link.add_new(event, &json);
+        }
+        let ids = (self.head().position + 1..).zip(&new);
+        self.ids.extend(ids.filter_map(|(position, event)| Some((event.id.clone()?, position))));
+        self.events.extend(new);
+        self.batches.insert(self.head().position, link.finish());
+        Ok(())
+    }
+
+    /// Up to `limit` events behind `after`.
+    fn read(&self, after: Position, limit: usize) -> Vec<Recorded> {
+        let behind = usize::try_from(after).unwrap_or(usize::MAX);
+        let page = self.events.iter().skip(behind).take(limit).cloned();
+        (after + 1..).zip(page).map(|(position, new)| Recorded { position, new }).collect()
+    }
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -38,15 +88,14 @@ impl Memory {
     /// A log with the same events and no snapshot.
     #[must_use]
     pub fn without_snapshot(&self) -> Self {
-        let (events, ids) = (held(&self.events).clone(), held(&self.ids).clone());
-        Self { events: Mutex::new(events), ids: Mutex::new(ids), ..Self::default() }
+        Self { kept: Mutex::new(held(&self.kept).clone()), ..Self::default() }
     }
 }
 
 #[async_trait]
 impl Log for Memory {
     async fn head(&self) -> Result<Epoch, LogError> {
-        Ok(Epoch { generation: 1, position: held(&self.events).len() as u64 })
+        Ok(held(&self.kept).head())
     }
 
     fn heads(&self) -> watch::Receiver<Epoch> {
@@ -65,12 +114,12 @@ impl Log for Memory {
         if self.refuses.load(Ordering::Acquire) {
             return Err(LogError::Io { step: "append", cause: "told to refuse".to_owned() });
         }
-        let mut events = held(&self.events);
+        let mut kept = held(&self.kept);
         if self.overtaken.load(Ordering::Acquire) && !self.conflicted.fetch_xor(true, Ordering::AcqRel) {
             let event = Event::Heartbeat { source: "elsewhere".to_owned(), at: Timestamp::MIN, cursor: None };
-            events.push(NewEvent { time: Timestamp::MIN, happened: None, id: None, event });
+            kept.push(vec![NewEvent { time: Timestamp::MIN, happened: None, id: None, event }])?;
         }
-        let head = Epoch { generation: 1, position: events.len() as u64 };
+        let head = kept.head();
         if head != after {
             return Err(LogError::Conflict { head });
         }
@@ -78,23 +127,30 @@ impl Log for Memory {
         let mut ids = BTreeMap::new();
         for (position, event) in (head.position + 1..).zip(&new) {
             let Some(id) = &event.id else { continue };
-            let known = held(&self.ids).get(id).copied().or_else(|| ids.insert(id.clone(), position));
+            let known = kept.ids.get(id).copied().or_else(|| ids.insert(id.clone(), position));
             if let Some(position) = known {
                 return Err(LogError::Duplicate { id: id.clone(), position });
             }
         }
-        held(&self.ids).append(&mut ids);
-        events.extend(new);
-        let head = Epoch { generation: 1, position: events.len() as u64 };
+        kept.push(new)?;
+        let head = kept.head();
         self.heads.send_replace(head);
         Ok(head)
     }
 
+    async fn batches(&self, after: Position, to: Position) -> Result<Batches, LogError> {
+        let kept = held(&self.kept);
+        let ((after, before), (end, chain)) = (kept.end_at(after), kept.end_at(to.max(after)));
+        let mut events = kept.read(after, usize::try_from(end - after).unwrap_or(usize::MAX));
+        if self.leaves_out.load(Ordering::Acquire) && !events.is_empty() {
+            events.remove(0);
+        }
+        let before = if self.rewritten.load(Ordering::Acquire) { ChainHash([1; 32]) } else { before };
+        Ok(Batches { after, before, events, chain })
+    }
+
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let behind = usize::try_from(after).unwrap_or(usize::MAX);
-        let events = held(&self.events);
-        let page = events.iter().skip(behind).take(limit).cloned();
-        let mut page: Vec<_> = (after + 1..).zip(page).map(|(position, new)| Recorded { position, new }).collect();
+        let mut page = held(&self.kept).read(after, limit);
         if self.leaves_out.load(Ordering::Acquire) && !page.is_empty() {
             page.remove(0);
         }
@@ -102,15 +158,20 @@ impl Log for Memory {
     }
 
     async fn find(&self, id: &str) -> Result<Option<Position>, LogError> {
-        Ok(held(&self.ids).get(id).copied())
+        Ok(held(&self.kept).ids.get(id).copied())
     }
 
-    async fn snapshot(&self) -> Result<Option<Snapshot>, LogError> {
-        Ok(held(&self.snapshot).clone())
+    async fn snapshot(&self, below: Position) -> Result<Option<Snapshot>, LogError> {
+        let snapshots = held(&self.snapshots);
+        Ok(snapshots.iter().rfind(|kept| kept.epoch.position < below).cloned())
     }
 
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), LogError> {
-        *held(&self.snapshot) = Some(snapshot);
+        let mut snapshots = held(&self.snapshots);
+        snapshots.retain(|kept| kept.epoch.position < snapshot.epoch.position);
+        let given_up = snapshots.len().saturating_sub(1);
+        snapshots.drain(..given_up);
+        snapshots.push(snapshot);
         Ok(())
     }
 }

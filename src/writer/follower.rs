@@ -7,10 +7,10 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::EventObserver;
-use crate::domain::event::{NewEvent, Position, Recorded};
+use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
-use crate::log::{Log, LogError, Snapshot};
+use crate::log::{Batches, Log, LogError, Snapshot};
 use crate::state::fold::Fold;
 use crate::state::rules::Rules;
 use crate::state::{Published, State, snapshot};
@@ -32,64 +32,72 @@ pub struct Replayed {
     pub kept: Position,
 }
 
-/// Folds the whole log: from its snapshot, where there is a readable one, else from its beginning.
+/// Folds the whole log: from the newest snapshot that can be read, else from its beginning.
 ///
 /// # Errors
 /// [`LogError`] if the log cannot be read.
 pub async fn replay<L: Log>(log: &L, keyer: Keyer) -> Result<Replayed, LogError> {
     let head = log.head().await?;
-    let snapshot = log.snapshot().await?.and_then(|kept| match snapshot::read(&kept.bytes, keyer.clone()) {
-        Ok(fold) if fold.epoch <= head => Some(fold),
-        Ok(_) => None,
-        Err(error) => {
-            tracing::warn!(error = %error, "the snapshot is not used: the log is read from its beginning");
-            None
-        }
-    });
-    let mut fold = snapshot.unwrap_or_else(|| Fold::empty(keyer, head.generation));
+    let mut fold = newest(log, keyer, head).await?;
     let kept = fold.epoch.position;
     fold.epoch.generation = head.generation;
-    read_ahead(log, &mut fold, head.position).await?;
     read_on(log, &mut fold, |_| {}).await?;
     Ok(Replayed { fold, kept })
 }
 
-/// Folds what the log holds up to `head`. The next pages are read while one is folded: most of the time is theirs.
-async fn read_ahead<L: Log>(log: &L, fold: &mut Fold, head: Position) -> Result<(), LogError> {
+/// The newest snapshot that can be read; the fold of nothing without one.
+async fn newest<L: Log>(log: &L, keyer: Keyer, head: Epoch) -> Result<Fold, LogError> {
+    let mut below = head.position + 1;
+    while let Some(kept) = log.snapshot(below).await? {
+        match snapshot::read(&kept.bytes, keyer.clone()) {
+            Ok(fold) if fold.epoch <= head => return Ok(fold),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(snapshot.epoch = %kept.epoch, error = %error, "a snapshot is not used; reading more of the log");
+            }
+        }
+        below = kept.epoch.position;
+    }
+    Ok(Fold::empty(keyer, head.generation))
+}
+
+/// Folds what the log holds behind the fold. The next pages are read while one is folded: most of the time is theirs.
+async fn read_on<L: Log>(log: &L, fold: &mut Fold, mut seen: impl FnMut(Vec<Recorded>)) -> Result<(), LogError> {
+    let head = log.head().await?.position;
     let firsts = (fold.epoch.position..head).step_by(PAGE);
-    let mut pages = pin!(stream::iter(firsts).map(|after| log.read(after, PAGE)).buffered(AHEAD));
+    let page = |after| log.batches(after, head.min(after + PAGE as u64));
+    let mut pages = pin!(stream::iter(firsts).map(page).buffered(AHEAD));
     while let Some(page) = pages.next().await {
-        page?.iter().try_for_each(|recorded| take(fold, recorded))?;
+        seen(take(fold, page?)?);
     }
     Ok(())
 }
 
-/// Folds what the log holds behind the fold.
-async fn read_on<L: Log>(log: &L, fold: &mut Fold, mut seen: impl FnMut(&Recorded)) -> Result<(), LogError> {
-    loop {
-        let page = log.read(fold.epoch.position, PAGE).await?;
-        for recorded in &page {
-            take(fold, recorded)?;
-            seen(recorded);
-        }
-        if page.len() < PAGE {
-            return Ok(());
-        }
-    }
-}
-
-/// Folds the next event.
+/// Folds the next batches, all or none of them; returns their events.
 ///
 /// # Errors
-/// [`LogError::Io`] if it is not the next one: whoever went on behind a gap would not know what they do not know.
-fn take(fold: &mut Fold, recorded: &Recorded) -> Result<(), LogError> {
-    let expected = fold.epoch.position + 1;
-    if recorded.position != expected {
-        let cause = format!("event {expected} is missing, {} came in its place", recorded.position);
-        return Err(LogError::Io { step: "read the log", cause });
+/// [`LogError::Io`] if they are not the next ones, or follow upon another history: whoever went on would not know what
+/// they do not know.
+fn take(fold: &mut Fold, Batches { after, before, events, chain }: Batches) -> Result<Vec<Recorded>, LogError> {
+    let wrong = |cause: String| Err(LogError::Io { step: "read the log", cause });
+    let position = fold.epoch.position;
+    let next = (position + 1..).zip(&events).find(|(expected, recorded)| recorded.position != *expected);
+    if let Some((expected, recorded)) = next {
+        return wrong(format!("event {expected} is missing, {} came in its place", recorded.position));
     }
-    fold.apply(recorded);
-    Ok(())
+    // INVARIANT: a fold always ends where a batch does.
+    if after != position || (events.is_empty() && before != chain) {
+        return wrong(format!("event {} is missing", position + 1));
+    }
+    if let Some(known) = fold.chain.filter(|known| *known != before) {
+        return wrong(format!(
+            "its hash at {position} is {before}, and was {known} when it was read: it is another log; restore the store \
+             from a backup and restart offboard"
+        ));
+    }
+    events.iter().for_each(|recorded| fold.apply(recorded));
+    fold.chain = Some(chain);
+    Ok(events)
 }
 
 /// Names compare by the rules of the configuration in force, as tokens do, whatever another one wrote into the log: that
@@ -132,7 +140,7 @@ impl<L: Log> Follower<L> {
     /// Folds what the log holds by now; what that was, also where reading broke off.
     pub(super) async fn read(&mut self) -> (Vec<Recorded>, Result<(), LogError>) {
         let mut seen = Vec::new();
-        let read = read_on(self.log.as_ref(), &mut self.fold, |recorded| seen.push(recorded.clone())).await;
+        let read = read_on(self.log.as_ref(), &mut self.fold, |events| seen.extend(events)).await;
         compare_as_configured(&mut self.fold, &self.rules.policy);
         (seen, read)
     }

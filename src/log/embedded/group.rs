@@ -2,12 +2,14 @@
 
 use rusqlite::{Connection, ErrorCode, params};
 
+use super::batches::{self, End};
 use super::error::signed;
 use super::reader;
 use super::writer::{Job, Reply};
 use crate::domain::event::{Epoch, NewEvent, Position};
 use crate::domain::time::Timestamp;
 use crate::log::LogError;
+use crate::log::chain::Link;
 
 /// Jobs that are written together.
 #[derive(Default)]
@@ -37,10 +39,10 @@ impl Group {
         self.events
     }
 
-    /// Writes each job whole or not at all, in the order they came, from `head` on. An error is one of the
+    /// Writes each job whole or not at all, in the order they came, from `end` on. An error is one of the
     /// whole transaction.
-    pub(super) fn write(self, connection: &Connection, head: Epoch) -> (Vec<Pending>, rusqlite::Result<Epoch>) {
-        let (mut end, mut error) = (head, None);
+    pub(super) fn write(self, connection: &Connection, mut end: End) -> (Vec<Pending>, rusqlite::Result<End>) {
+        let mut error = None;
         let mut pending = Vec::with_capacity(self.jobs.len());
         for job in self.jobs {
             if error.is_some() {
@@ -107,12 +109,12 @@ impl Pending {
     }
 }
 
-fn write(connection: &Connection, job: Job, end: Epoch) -> (Pending, rusqlite::Result<Epoch>) {
+fn write(connection: &Connection, job: Job, end: End) -> (Pending, rusqlite::Result<End>) {
     match job {
         Job::Append { after, events, reply } => match append(connection, end, after, &events) {
-            Ok(Ok(new)) => (Pending::Append(reply, Ok(new)), Ok(new)),
+            Ok(Ok(new)) => (Pending::Append(reply, Ok(new.epoch)), Ok(new)),
             Ok(Err(refused)) => (Pending::Append(reply, Err(refused)), Ok(end)),
-            Err(cause) => (Pending::Append(reply, Ok(end)), Err(cause)),
+            Err(cause) => (Pending::Append(reply, Ok(end.epoch)), Err(cause)),
         },
         Job::Note { key, value, reply } => (Pending::Note(reply), put(connection, &key, &value).map(|()| end)),
         Job::NoteOnce { key, value, reply } => match put_once(connection, &key, &value) {
@@ -127,15 +129,19 @@ fn write(connection: &Connection, job: Job, end: Epoch) -> (Pending, rusqlite::R
 /// one only this job: nothing of it stands.
 fn append(
     connection: &Connection,
-    end: Epoch,
+    end: End,
     after: Epoch,
     events: &[NewEvent],
-) -> rusqlite::Result<Result<Epoch, LogError>> {
-    if after != end {
-        return Ok(Err(LogError::Conflict { head: end }));
+) -> rusqlite::Result<Result<End, LogError>> {
+    if after != end.epoch {
+        return Ok(Err(LogError::Conflict { head: end.epoch }));
+    }
+    if events.is_empty() {
+        return Ok(Ok(end));
     }
     connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let mut position = end.position;
+    let mut position = end.epoch.position;
+    let mut link = Link::behind(end.chain);
     let mut text = Vec::with_capacity(512);
     let mut insert = connection
         .prepare_cached("INSERT INTO events (position, time, happened, id, event) VALUES (?1, ?2, ?3, ?4, ?5)")?;
@@ -146,7 +152,10 @@ fn append(
                 let happened = new.happened.map(Timestamp::as_millis);
                 let row = params![signed(position.saturating_add(1)), new.time.as_millis(), happened, new.id, json];
                 match insert.execute(row) {
-                    Ok(_) => None,
+                    Ok(_) => {
+                        link.add_new(new, json.as_bytes());
+                        None
+                    }
                     Err(cause) if is_known(&cause) => Some(duplicate(connection, new)?),
                     Err(cause) => return Err(cause),
                 }
@@ -158,8 +167,10 @@ fn append(
         }
         position = position.saturating_add(1);
     }
+    let chain = link.finish();
+    batches::put(connection, position, chain)?;
     connection.prepare_cached("RELEASE job")?.execute([])?;
-    Ok(Ok(Epoch { position, ..end }))
+    Ok(Ok(End { epoch: Epoch { position, ..end.epoch }, chain }))
 }
 
 fn as_json<'a>(event: &crate::domain::event::Event, text: &'a mut Vec<u8>) -> Result<&'a str, LogError> {
