@@ -20,6 +20,7 @@ mod ops;
 mod preface_timeout;
 pub mod reload;
 mod serve;
+mod secret;
 pub mod sources;
 mod start;
 pub mod store;

@@ -1,7 +1,7 @@
 //! The vocabulary: plain values that every other module speaks in.
 //!
 //! Nothing here waits, reads a file or looks at a clock. Reading order:
-//! [`time`] → [`key`] → [`person`] → [`credential`] → [`revocation`] → [`guard`] → [`event`] → [`chain`] → [`policy`] →
+//! [`time`] → [`secret`] → [`key`] → [`person`] → [`credential`] → [`revocation`] → [`guard`] → [`event`] → [`chain`] → [`policy`] →
 //! [`issuer`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] → [`command`].
 
 pub mod binding;
@@ -22,5 +22,6 @@ pub mod person;
 pub mod policy;
 pub mod reason;
 pub mod revocation;
+pub mod secret;
 pub mod source;
 pub mod time;

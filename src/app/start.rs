@@ -14,6 +14,7 @@ use super::listeners::{self, ListenError};
 use super::matches::Matches;
 use super::on_demand_lookup::OnDemandLookup;
 use super::reload::{self, Reloader};
+use super::secret::{self, SecretError};
 use super::serve::{Bound, Parts};
 use super::sources::Sources;
 use super::store::{self, Chosen};
@@ -47,6 +48,9 @@ pub enum StartError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] LogError),
+    /// The store cannot be read with the secret that there is.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The audit trail cannot be written.
     #[error("open the audit trail")]
     Audit(#[from] AuditError),
@@ -68,7 +72,7 @@ pub struct Start {
 }
 
 fn store_path(settings: &Settings) -> &PathBuf {
-    let StoreSettings::Embedded { path } = &settings.store;
+    let StoreSettings::Embedded { path, .. } = &settings.store;
     path
 }
 
@@ -99,13 +103,13 @@ async fn open_log(path: PathBuf) -> Result<Embedded, LogError> {
     opened.map_err(|error| LogError::Io { step: "open the store", cause: error.to_string() })?
 }
 
-fn open_audit(settings: &Settings, clock: &Clock) -> Result<(Recorder, TrailWriter), AuditError> {
+fn open_audit(settings: &Settings, salt: [u8; 32], clock: &Clock) -> Result<(Recorder, TrailWriter), AuditError> {
     let options = Options {
         dir: settings.audit.path.clone(),
         replica: replica(),
         decisions: reload::decisions(settings.audit.decisions),
         retention: settings.audit.retention,
-        salt: None,
+        salt,
     };
     open(options, clock.now())
 }
@@ -149,12 +153,14 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let key_values = log.key_values();
     let log = Arc::new(log);
 
-    let keyer = store::keyer(key_values.as_ref()).await?;
+    let StoreSettings::Embedded { secret_file, .. } = &settings.store;
+    let secret = secret::of_installation(key_values.as_ref(), secret_file.as_deref(), &settings.audit.path).await?;
+    let keyer = secret.keyer();
     let start_from = replay(log.as_ref(), keyer.clone()).await?;
     let policy = store::policy(&configuration, &start_from.fold);
     let floor = store::clock(key_values.as_ref()).await?.max(Some(start_from.fold.witnessed));
     let clock = Clock::start(floor);
-    let (recorder, audit) = open_audit(&settings, &clock)?;
+    let (recorder, audit) = open_audit(&settings, secret.salt(), &clock)?;
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::File(error.to_string()))?);
     metrics.know(&policy);
 

@@ -31,8 +31,8 @@ pub struct Options {
     pub decisions: Decisions,
     /// Files of days longer ago than this are deleted.
     pub retention: Duration,
-    /// Salt of the credential hashes; `None`: drawn once, and kept in the directory.
-    pub salt: Option<[u8; 32]>,
+    /// Salt of the credential hashes.
+    pub salt: [u8; 32],
 }
 
 /// Where the next record goes.
@@ -57,11 +57,7 @@ pub(super) struct Resumed {
 pub fn open(options: Options, now: Now) -> Result<(Recorder, TrailWriter), AuditError> {
     let dir = &options.dir;
     let lock = files::lock(dir)?;
-    let salt = match options.salt {
-        Some(salt) => salt,
-        None => salt_of(dir)?,
-    };
-    let shared = Arc::new(Shared::new(salt, process_number(), options.decisions));
+    let shared = Arc::new(Shared::new(options.salt, process_number(), options.decisions));
     let mut notes = Vec::new();
     if let Some(lines) = files::read(dir, Side::LastAllows)?
         && !shared.last_allows.take_lines(&lines)
@@ -118,17 +114,17 @@ fn process_number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-fn salt_of(dir: &Path) -> Result<[u8; 32], AuditError> {
+/// The salt that a version before drew and kept in this directory.
+///
+/// # Errors
+/// [`AuditError`] if there is one that cannot be read.
+pub fn old_salt(dir: &Path) -> Result<Option<[u8; 32]>, AuditError> {
+    let Some(text) = files::read(dir, Side::Salt)? else { return Ok(None) };
     let mut salt = [0; 32];
-    if let Some(text) = files::read(dir, Side::Salt)? {
-        return match hex::decode_to_slice(text.trim(), &mut salt) {
-            Ok(()) => Ok(salt),
-            Err(_) => Err(AuditError::Damaged(Side::Salt.path(dir))),
-        };
+    match hex::decode_to_slice(text.trim(), &mut salt) {
+        Ok(()) => Ok(Some(salt)),
+        Err(_) => Err(AuditError::Damaged(Side::Salt.path(dir))),
     }
-    aws_lc_rs::rand::fill(&mut salt).map_err(|_| AuditError::Random)?;
-    files::replace(dir, Side::Salt, hex::encode(salt).as_bytes())?;
-    Ok(salt)
 }
 
 /// The day of the newest file, and the record that the next one is to be fastened to.

@@ -3,6 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 use crate::domain::credential::{CredentialKind, Identity, Principal, Verified};
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::detail::Detail;
@@ -45,7 +47,8 @@ fn options(dir: &Path) -> Options {
         replica: "r-0".to_owned(),
         decisions: Decisions::Denied,
         retention: Duration::from_secs(400 * 86_400),
-        salt: None,
+        // Each trail has its own.
+        salt: digest(&SHA256, dir.as_os_str().as_encoded_bytes()).as_ref().try_into().unwrap(),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::domain::revocation::{Revocation, RevocationId, TargetKind};
 use crate::domain::time::Timestamp;
 use crate::faults::{Fault, planted};
 
-/// Version of the format: 4 said nothing of the log's chain.
+/// Version of the format: 4 said nothing of the log's chain and of the secret.
 const VERSION: u32 = 5;
 /// The versions that are read.
 const READ: RangeInclusive<u32> = 4..=VERSION;
@@ -33,6 +33,8 @@ struct Head {
     epoch: Epoch,
     #[serde(default)]
     chain: Option<ChainHash>,
+    #[serde(default)]
+    secret: Option<String>,
     witnessed: Timestamp,
     entries: usize,
     people: Vec<Arc<Person>>,
@@ -61,6 +63,7 @@ fn head(fold: &Fold) -> Head {
         version: VERSION,
         epoch: fold.epoch,
         chain: fold.chain,
+        secret: Some(fold.keyer.fingerprint().to_string()),
         witnessed: fold.witnessed,
         entries: fold.revocations.len(),
         people,
@@ -130,7 +133,8 @@ fn write_under(head: &Head, fold: &Fold) -> Result<Vec<u8>, Unreadable> {
     Ok(bytes)
 }
 
-/// Reads a fold back. The keyer must be the one under which it was written.
+/// Reads a fold back. The keyer must be the one under which it was written: under another one, nobody who is denied in it
+/// would be found.
 ///
 /// # Errors
 /// [`Unreadable`] says why these bytes are no snapshot.
@@ -142,6 +146,10 @@ pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
     if !READ.contains(&head.version) {
         let (oldest, newest) = READ.into_inner();
         return Err(Unreadable(format!("it has version {}, this offboard reads {oldest} to {newest}", head.version)));
+    }
+    let (made, ours) = (&head.secret, keyer.fingerprint().to_string());
+    if let Some(made) = made.as_ref().filter(|made| **made != ours) {
+        return Err(Unreadable(format!("it was made under the secret with the fingerprint {made}, not {ours}")));
     }
     let rest = rest.get(1..).unwrap_or(&[]);
     if rest.len() != head.entries * ENTRY {
@@ -191,11 +199,11 @@ impl Fold {
     }
 
     /// SHA-256 over everything that the fold holds, in lower-case hex: two folds of the same log have the
-    /// same, however they came about. What the log is called there, its generation and hash, is left out.
+    /// same, however they came about. What the log and the secret are called, generation, hash and fingerprint, is left out.
     #[must_use]
     pub fn digest(&self) -> String {
         let head = head(self);
-        let head = Head { epoch: Epoch { generation: 0, ..head.epoch }, chain: None, ..head };
+        let head = Head { epoch: Epoch { generation: 0, ..head.epoch }, chain: None, secret: None, ..head };
         hex::encode(digest(&SHA256, &write_under(&head, self).unwrap_or_default()))
     }
 }

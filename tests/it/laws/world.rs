@@ -293,7 +293,7 @@ impl<S: Store> World<S> {
             replica: "test".into(),
             decisions: audit::sink::Decisions::All,
             retention: Duration::from_secs(86_400),
-            salt: None,
+            salt: [7; 32],
         };
         let (recorder, audit) = audit::open::open(options, clock.now()).unwrap();
         let rings = authenticator.rings().clone();
