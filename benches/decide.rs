@@ -18,6 +18,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use offboard::decide::decide;
 use offboard::domain::binding::{Binding, Permission, Role};
 use offboard::domain::credential::{CredentialKind, CredentialOutcome, Identity, LinkKeys, Principal, Verified};
+use offboard::domain::id::RevocationId;
 use offboard::domain::key::{Key, KeyKind, Keyer, LinkKey, NameKey};
 use offboard::domain::name::Compare;
 use offboard::domain::path::PathPattern;
@@ -84,7 +85,7 @@ fn state(revocations: usize) -> State {
     let mut fold = Fold::empty(keyer.clone(), 1);
     let entries = keys(revocations).into_iter().zip(1..).map(|(key, id)| Entry {
         key,
-        id,
+        id: RevocationId::from_number(id),
         at: Timestamp::MAX,
         effective: Timestamp::MIN,
         kind: TargetKind::Token,

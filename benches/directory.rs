@@ -27,7 +27,7 @@ use offboard::source::error::SourceError;
 use offboard::source::health::Health;
 use offboard::source::poller::Poller;
 use offboard::state::Published;
-use offboard::writer::{EventObserver, Writer, replay};
+use offboard::writer::{EventObserver, Ids, Writer, replay};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// People on a page.
@@ -126,7 +126,8 @@ async fn listing(orders: &mpsc::Sender<SourceRequest>, what: &str) {
 async fn measure(dir: &Path, people: usize) {
     let log = Arc::new(Embedded::open(dir).unwrap());
     let replayed = replay(log.as_ref(), Keyer::new([3; 16])).await.unwrap();
-    let (writer_loop, published) = Writer::new(log, replayed, Arc::new(corp::policy()), vec![Box::new(Silent)]);
+    let (writer_loop, published) =
+        Writer::new(log, replayed, Arc::new(corp::policy()), vec![Box::new(Silent)], Ids::from_system().unwrap());
     let (writer, envelopes) = WriterHandle::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(writer_loop.run(envelopes, std::future::pending()));

@@ -29,7 +29,7 @@ use offboard::log::{Log, Snapshot};
 use offboard::request::Request;
 use offboard::state::fold::Fold;
 use offboard::state::{Published, snapshot};
-use offboard::writer::{EventObserver, Writer, replay};
+use offboard::writer::{EventObserver, Ids, Writer, replay};
 
 const MANY: u64 = 1_000_000;
 const BURST: usize = 100_000;
@@ -53,6 +53,7 @@ fn target(number: u64) -> Target {
 
 fn event(number: u64) -> NewEvent {
     let revocation = Revocation {
+        id: None,
         target: target(number),
         shape: Shape::Block,
         reason: "left".into(),
@@ -147,7 +148,8 @@ fn decisions(published: Arc<Published>, stop: Arc<AtomicBool>) -> std::thread::J
 async fn commands(dir: &Path) {
     let log = Arc::new(Embedded::open(dir).unwrap());
     let fold = replay(log.as_ref(), keyer()).await.unwrap();
-    let (writer_loop, published) = Writer::new(log, fold, Arc::new(corp::policy()), vec![Box::new(Silent)]);
+    let (writer_loop, published) =
+        Writer::new(log, fold, Arc::new(corp::policy()), vec![Box::new(Silent)], Ids::from_system().unwrap());
     let (writer, envelopes) = WriterHandle::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(writer_loop.run(envelopes, std::future::pending()));

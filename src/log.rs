@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::domain::chain::ChainHash;
 use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
+use crate::domain::id::RevocationId;
 
 /// Why a log did not do what it was asked. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +138,41 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// [`LogError::Io`].
     async fn find(&self, id: &str) -> Result<Option<Position>, LogError>;
+
+    /// The event that made a revocation, found by its name.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn revocation(&self, id: RevocationId) -> Result<Option<Recorded>, LogError> {
+        // In the first format the name is the position.
+        let position = match id.position() {
+            Some(position) => Some(position),
+            None => self.find(&id.to_string()).await?,
+        };
+        let Some(before) = position.and_then(|position| position.checked_sub(1)) else { return Ok(None) };
+        let found = self.read(before, 1).await?.pop();
+        Ok(found.filter(|recorded| recorded.revocation().is_some_and(|(name, _)| name == id)))
+    }
+
+    /// The events that made revocations, standing or ended, newest first: up to `limit` of those before `before`, and where
+    /// to go on; `None` where there are no more.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn revocations(&self, before: Position, limit: usize) -> Result<(Vec<Recorded>, Option<Position>), LogError> {
+        let (mut found, mut end) = (Vec::new(), before);
+        while end > 1 && found.len() < limit {
+            let begin = end.saturating_sub(limit as u64).max(1);
+            let page = self.read(begin - 1, usize::try_from(end - begin).unwrap_or(usize::MAX)).await?;
+            found.extend(page.into_iter().rev().filter(|recorded| recorded.revocation().is_some()));
+            end = begin;
+        }
+        if found.len() > limit {
+            found.truncate(limit);
+            end = found.last().map_or(end, |last| last.position);
+        }
+        Ok((found, (end > 1).then_some(end)))
+    }
 
     /// The newest undamaged snapshot that stands below a position.
     ///

@@ -16,7 +16,8 @@ use arc_swap::ArcSwap;
 use imbl::OrdMap;
 use tokio::sync::watch;
 
-use crate::domain::event::{Epoch, Position};
+use crate::domain::event::Epoch;
+use crate::domain::id::RevocationId;
 use crate::domain::key::KeyKind;
 use crate::domain::name::Match;
 use crate::domain::person::PersonId;
@@ -91,7 +92,7 @@ pub struct StoreState {
     /// Why nothing is kept, if nothing is.
     pub gone: Option<String>,
     /// What sources deny and the log does not hold, by id.
-    pub volatile: OrdMap<Position, Arc<Revocation>>,
+    pub volatile: OrdMap<RevocationId, Arc<Revocation>>,
     /// How often it was gone and came back.
     pub returns: u64,
 }

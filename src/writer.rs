@@ -9,6 +9,7 @@ mod configured;
 mod directory;
 mod follower;
 mod identifiers;
+mod ids;
 mod operator;
 mod plan;
 mod listing;
@@ -24,7 +25,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::domain::command::{Command, Done, Envelope, ListingId, Refused};
-use crate::domain::event::{Epoch, NewEvent, Recorded};
+use crate::domain::event::{Epoch, EventFormat, NewEvent, Recorded};
 use crate::domain::policy::Policy;
 use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
@@ -32,10 +33,11 @@ use crate::log::{Log, LogError};
 use crate::state::{Published, State};
 use follower::Follower;
 use listing::{Effect, Listings};
-use plan::{Outcome, Plan};
+use plan::{Naming, Outcome, Plan};
 use volatile::Volatile;
 
 pub use follower::{Replayed, replay};
+pub use ids::Ids;
 
 /// Commands that are committed together at most: bounds how long the first of them waits for the last.
 const BATCH: usize = 1024;
@@ -59,6 +61,7 @@ pub struct Writer<L> {
     latest: Now,
     /// What is enforced from memory while the store is gone.
     volatile: Option<Volatile>,
+    naming: Naming,
 }
 
 /// What a command came to.
@@ -80,11 +83,20 @@ impl<L: Log> Writer<L> {
         replayed: Replayed,
         policy: Arc<Policy>,
         observers: Vec<Box<dyn EventObserver>>,
+        ids: Ids,
     ) -> (Self, Arc<Published>) {
         let latest = Now::at(replayed.fold.witnessed);
         let (follower, published) = Follower::new(Arc::clone(&log), replayed, policy, observers);
         let (listings, volatile) = (Listings::default(), None);
-        (Self { log, follower, published: Arc::clone(&published), listings, latest, volatile }, published)
+        let naming = Naming { ids: Arc::new(ids), format: EventFormat::default() };
+        (Self { log, follower, published: Arc::clone(&published), listings, latest, volatile, naming }, published)
+    }
+
+    /// The same, writing events in another form: that which all who read this log know.
+    #[must_use]
+    pub fn writing(mut self, format: EventFormat) -> Self {
+        self.naming.format = format;
+        self
     }
 
     /// Works until every handle is gone, or until `stop`, when it answers what waits and takes no more; then keeps
@@ -216,11 +228,9 @@ impl<L: Log> Writer<L> {
         let mut plan = self.new_plan();
         let mut outcomes = Vec::with_capacity(batch.len());
         for letter in batch {
-            let before = plan.len();
             let outcome = self.plan_one(&mut plan, letter).await?;
-            let position = if plan.len() > before { self.follower.fold.epoch.position + 1 + before as u64 } else { 0 };
-            let answer = |Outcome { persons, more, waits }| Answer {
-                done: Done { position, persons, more, ..Done::default() },
+            let answer = |Outcome { persons, revocation, exemption, more, waits }| Answer {
+                done: Done { persons, revocation, exemption, more, ..Done::default() },
                 waits,
             };
             outcomes.push(outcome.map(answer));
@@ -234,7 +244,8 @@ impl<L: Log> Writer<L> {
     }
 
     fn new_plan(&self) -> Plan {
-        Plan::new(State { fold: self.follower.fold.clone(), rules: Arc::clone(&self.follower.rules) })
+        let state = State { fold: self.follower.fold.clone(), rules: Arc::clone(&self.follower.rules) };
+        Plan::new(state, self.naming.clone())
     }
 
     async fn plan_one(&self, plan: &mut Plan, letter: &Envelope) -> Result<Result<Outcome, Refused>, LogError> {
@@ -254,11 +265,8 @@ impl<L: Log> Writer<L> {
             }
             Command::Revoke(request) => operator::revoke(plan, request, now),
             Command::Restore { id, reason, actor } => {
-                let event = match id.0.checked_sub(1) {
-                    Some(before) => self.log.read(before, 1).await?.pop(),
-                    None => None,
-                };
-                operator::restore(plan, *id, event, reason, actor, now)
+                let found = self.log.revocation(*id).await?;
+                operator::restore(plan, *id, found, reason, actor, now)
             }
             Command::Exempt { reference, expires, reason, actor } => {
                 operator::exempt(plan, reference, *expires, (reason, actor), now)

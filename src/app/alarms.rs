@@ -144,6 +144,7 @@ mod tests {
         let revoked = |number: i64| {
             let person = corp::person(&format!("p{number}"), Status::Suspended);
             let block = Revocation {
+                id: None,
                 target: Target::DirectoryPerson { person: person.id.clone() },
                 shape: Shape::Block,
                 reason: "suspended in hr".into(),

@@ -79,7 +79,7 @@ pub fn cause(determining: &Determining) -> String {
         Determining::Configured(place) => format!("revocations at {place}"),
         Determining::Binding(place) => format!("binding at {place}"),
         Determining::Source(name) => format!("source {name}"),
-        Determining::Exemption(id) => format!("exemption r{id}"),
+        Determining::Exemption(id) => format!("exemption {id}"),
         Determining::People(people) => {
             let people: Vec<String> = people.iter().map(ToString::to_string).collect();
             format!("it belongs to several people: {}", people.join(", "))
@@ -134,7 +134,7 @@ fn proven(credential: &Verified, now: Now) -> StepView {
 fn revoked(decision: &Decision) -> StepView {
     match &decision.determining {
         found @ (Determining::Revocation(_) | Determining::Configured(_)) => step(REVOKED, "yes", cause(found)),
-        Determining::Exemption(id) => step(REVOKED, "yes, but glass is broken for them", format!("exemption r{id}")),
+        Determining::Exemption(id) => step(REVOKED, "yes, but glass is broken for them", format!("exemption {id}")),
         _ => step(REVOKED, "no", format!("epoch {}", decision.epoch)),
     }
 }

@@ -37,7 +37,7 @@ use crate::log::LogError;
 use crate::log::embedded::Embedded;
 use crate::telemetry::health::{Block, Readiness};
 use crate::telemetry::metrics::Metrics;
-use crate::writer::{Writer, replay};
+use crate::writer::{Ids, Writer, replay};
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,9 @@ pub enum StartError {
     /// A listener does not listen.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The system has no random numbers to name revocations with.
+    #[error("draw random numbers for names: {0}")]
+    Random(getrandom::Error),
     /// A file that the configuration names cannot be used.
     #[error("{0}")]
     File(String),
@@ -174,9 +177,10 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let authenticators = Arc::new(Authenticators::new(Active { policy: Arc::clone(&policy), authenticator }));
 
     let alarms = Arc::<Alarms>::default();
+    let ids = Ids::from_system().map_err(StartError::Random)?;
     let (forwarder, enforced) = EventForwarder::new(Arc::clone(&clock), Arc::clone(&metrics), Arc::clone(&alarms));
     let (writer_loop, published) =
-        Writer::new(Arc::clone(&log), start_from, Arc::clone(&policy), vec![Box::new(forwarder)]);
+        Writer::new(Arc::clone(&log), start_from, Arc::clone(&policy), vec![Box::new(forwarder)], ids);
     let head = published.load().fold.epoch.position;
     let audit_follower = AuditFollower {
         log: Arc::clone(&log),

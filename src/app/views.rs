@@ -4,7 +4,8 @@ mod links;
 mod sources;
 mod warnings;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -22,10 +23,11 @@ use crate::control::views::{
 };
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{Event, Position, Recorded};
+use crate::domain::id::RevocationId;
 use crate::domain::key::{Key, RefKey};
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Enforcement, Service};
-use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
+use crate::domain::revocation::{Revocation, Target, TargetKind};
 use crate::domain::time::Now;
 use crate::jose::jwks::UnusableKey;
 use crate::jose::keys::{KeyRings, RingStatus};
@@ -37,6 +39,8 @@ use crate::state::people::Known;
 use crate::state::revocations::{Entry, EntryKind};
 use crate::telemetry::health::Readiness;
 
+/// Events that are read at once.
+const READ: usize = 4096;
 /// Revocations that are shown of one person at most, newest first.
 const SHOWN: usize = 100;
 
@@ -63,26 +67,19 @@ impl<L: Log> LiveViews<L> {
         self.handler.published.snapshot()
     }
 
-    async fn revocation(&self, id: Position) -> Option<RevocationView> {
+    async fn revocation(&self, id: RevocationId) -> Option<(Position, RevocationView)> {
         let volatile = self.handler.published.store_state().borrow().volatile.get(&id).cloned();
         if let Some(volatile) = volatile {
-            let mut revocation = Revocation::clone(&volatile);
-            revocation.reason.push_str(" (not durable: the store is gone)");
-            return Some(RevocationView { id: RevocationId(id).to_string(), revocation, ended: None });
+            return Some((Position::MAX, volatile_view(id, &volatile)));
         }
-        let mut read = self.log.read(id.checked_sub(1)?, 1).await.ok()?;
-        match read.pop()?.new.event {
-            Event::Revoked(revocation) => {
-                Some(RevocationView { id: RevocationId(id).to_string(), revocation, ended: None })
-            }
-            _ => None,
-        }
+        let recorded = self.log.revocation(id).await.ok()??;
+        Some((recorded.position, view_of(&recorded)?))
     }
 
     /// Says why the revocation that decided was made: the state holds no texts.
     async fn with_reason(&self, decision: &Decision, mut explanation: Explanation) -> Explanation {
         if let Determining::Revocation(id) = decision.determining
-            && let Some(view) = self.revocation(id.0).await
+            && let Some((_, view)) = self.revocation(id).await
             && let Some(step) = explanation.steps.iter_mut().find(|step| step.cause == cause(&decision.determining))
         {
             step.cause = format!("{}: {}, by {}", step.cause, view.revocation.reason, view.revocation.actor);
@@ -90,44 +87,72 @@ impl<L: Log> LiveViews<L> {
         explanation
     }
 
-    async fn standing(&self, ids: BTreeSet<Position>, limit: usize) -> Vec<RevocationView> {
+    /// Some revocations that stand, newest first.
+    async fn standing(
+        &self,
+        ids: BTreeSet<RevocationId>,
+        before: Option<Position>,
+        limit: usize,
+    ) -> Vec<RevocationView> {
         let mut views = Vec::new();
-        for id in ids.into_iter().rev() {
-            if views.len() == limit {
-                break;
-            }
+        for id in ids {
             views.extend(self.revocation(id).await);
         }
+        views.retain(|(position, _)| before.is_none_or(|before| *position < before));
+        views.sort_unstable_by_key(|(position, _)| Reverse(*position));
+        views.into_iter().take(limit).map(|(_, view)| view).collect()
+    }
+
+    /// All revocations that stand, newest first.
+    async fn all_standing(&self, state: &State, before: Option<Position>, limit: usize) -> Vec<RevocationView> {
+        let mut views = Vec::new();
+        if before.is_none() {
+            let store = self.handler.published.store_state().borrow().clone();
+            views.extend(store.volatile.iter().map(|(id, revocation)| volatile_view(*id, revocation)));
+        }
+        let stands = |recorded: &Recorded| {
+            recorded.revocation().is_some_and(|(id, revocation)| {
+                state.fold.revocations.stands(revocation.target.key(&state.fold.keyer), id)
+            })
+        };
+        let mut end = Some(before.unwrap_or(Position::MAX).min(state.fold.epoch.position + 1));
+        while let Some(before) = end.filter(|_| views.len() < limit)
+            && let Ok((page, next)) = self.log.revocations(before, READ).await
+        {
+            views.extend(page.iter().filter(|recorded| stands(recorded)).filter_map(view_of));
+            end = next;
+        }
+        views.truncate(limit);
         views
     }
 
     /// Everything that ever was revoked, with its end.
-    async fn history(&self, before: Option<RevocationId>) -> Vec<RevocationView> {
-        let mut views: BTreeMap<Position, RevocationView> = BTreeMap::new();
+    async fn history(&self, before: Option<Position>) -> Vec<RevocationView> {
+        let mut views: Vec<(RevocationId, RevocationView)> = Vec::new();
+        let mut index: HashMap<RevocationId, usize> = HashMap::new();
         let mut after = 0;
-        while let Ok(page) = self.log.read(after, 4096).await {
+        while let Ok(page) = self.log.read(after, READ).await {
             let Some(last) = page.last() else { break };
             after = last.position;
-            for Recorded { position, new } in page {
-                match new.event {
-                    Event::Revoked(revocation) if before.is_none_or(|before| position < before.0) => {
-                        let id = RevocationId(position).to_string();
-                        views.insert(position, RevocationView { id, revocation, ended: None });
-                    }
-                    Event::Ended(ended) => {
-                        if let Some(view) = views.get_mut(&ended.revocation.0) {
-                            view.ended = Some((ended.at, ended.cause));
-                        }
-                    }
-                    _ => {}
+            for recorded in page {
+                if let Some((id, _)) =
+                    recorded.revocation().filter(|_| before.is_none_or(|end| recorded.position < end))
+                {
+                    index.insert(id, views.len());
+                    views.extend(view_of(&recorded).map(|view| (id, view)));
+                }
+                if let Event::Ended(ended) = recorded.new.event
+                    && let Some((_, view)) = index.get(&ended.revocation).and_then(|index| views.get_mut(*index))
+                {
+                    view.ended = Some((ended.at, ended.cause));
                 }
             }
         }
-        views.into_values().rev().collect()
+        views.into_iter().rev().map(|(_, view)| view).collect()
     }
 
     async fn person_view(&self, state: &State, known: &Known) -> PersonView {
-        let revocations = self.standing(ids_of(state, known), SHOWN).await;
+        let revocations = self.standing(ids_of(state, known), None, SHOWN).await;
         let exempted = state.fold.exempted.get(known.key).iter().map(|entry| entry.expires).max();
         let recorder = &self.handler.recorder;
         let last = recorder.last_allows(&known.person.id).into_iter();
@@ -153,8 +178,19 @@ impl<L: Log> LiveViews<L> {
     }
 }
 
+fn view_of(recorded: &Recorded) -> Option<RevocationView> {
+    let (id, revocation) = recorded.revocation()?;
+    Some(RevocationView { id: id.to_string(), revocation: revocation.clone(), ended: None })
+}
+
+fn volatile_view(id: RevocationId, revocation: &Revocation) -> RevocationView {
+    let mut revocation = revocation.clone();
+    revocation.reason.push_str(" (not durable: the store is gone)");
+    RevocationView { id: id.to_string(), revocation, ended: None }
+}
+
 /// What stands that is about a person, or about one of their names.
-fn ids_of(state: &State, known: &Known) -> BTreeSet<Position> {
+fn ids_of(state: &State, known: &Known) -> BTreeSet<RevocationId> {
     let revocations = &state.fold.revocations;
     let names = known
         .names
@@ -164,12 +200,12 @@ fn ids_of(state: &State, known: &Known) -> BTreeSet<Position> {
 }
 
 /// What stands that says this very REF, in any spelling.
-fn ids_of_ref(state: &State, reference: &str) -> BTreeSet<Position> {
+fn ids_of_ref(state: &State, reference: &str) -> BTreeSet<RevocationId> {
     let keys = RefKey::of(&state.fold.keyer, reference);
     standing(keys.iter().flat_map(|name| state.fold.revocations.under(name.key)))
 }
 
-fn standing<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<Position> {
+fn standing<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<RevocationId> {
     entries.filter(|entry| entry.stand != EntryKind::ResidualCutoff).map(|entry| entry.id).collect()
 }
 
@@ -219,6 +255,10 @@ impl<L: Log> Views for LiveViews<L> {
 
     async fn revocations(&self, filter: &RevocationFilter) -> Vec<RevocationView> {
         let state = self.state();
+        let before = match filter.before {
+            Some(id) => self.revocation(id).await.map(|(position, _)| position),
+            None => None,
+        };
         let wanted = filter.reference.as_ref().map(|reference| {
             let persons = state.resolve(reference);
             let known: Vec<&Known> =
@@ -226,7 +266,7 @@ impl<L: Log> Views for LiveViews<L> {
             (reference, persons, known)
         });
         if filter.ended {
-            let mut views = self.history(filter.before).await;
+            let mut views = self.history(before).await;
             if let Some((reference, persons, known)) = wanted {
                 let mut keys: Vec<Key> = known.iter().map(|known| known.key).collect();
                 keys.extend(known.iter().flat_map(|known| known.names.iter().map(|name| name.key)));
@@ -240,17 +280,11 @@ impl<L: Log> Views for LiveViews<L> {
             views.truncate(filter.limit);
             return views;
         }
-        let mut ids: BTreeSet<Position> = match wanted {
-            Some((reference, _, known)) => {
-                let of_people = known.iter().flat_map(|known| ids_of(&state, known));
-                of_people.chain(ids_of_ref(&state, reference)).collect()
-            }
-            None => standing(state.fold.revocations.iter()),
+        let Some((reference, _, known)) = wanted else {
+            return self.all_standing(&state, before, filter.limit).await;
         };
-        if let Some(before) = filter.before {
-            let _newer = ids.split_off(&before.0);
-        }
-        self.standing(ids, filter.limit).await
+        let of_people = known.iter().flat_map(|known| ids_of(&state, known));
+        self.standing(of_people.chain(ids_of_ref(&state, reference)).collect(), before, filter.limit).await
     }
 
     async fn person(&self, reference: &str) -> Vec<PersonView> {

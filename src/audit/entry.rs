@@ -1,11 +1,12 @@
 //! What is to be recorded, before it has its place in the chain.
 
 use crate::domain::decision::{Decision, Determining};
-use crate::domain::event::{EndCause, Ended, Epoch, Event, Exemption, Position, Recorded};
+use crate::domain::event::{EndCause, Ended, Epoch, Event, Exemption, Recorded};
 use crate::domain::guard::{Confirmed, HeldListing, ReleaseCause};
+use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::person::{Person, PersonId};
 use crate::domain::policy::Enforcement;
-use crate::domain::revocation::{Revocation, RevocationId, Shape, Target};
+use crate::domain::revocation::{Revocation, Shape, Target};
 use crate::domain::time::Timestamp;
 
 use super::record::{CredentialRef, DecisionId, Kind, Record};
@@ -138,7 +139,7 @@ impl Entry {
     pub fn of_event(recorded: &Recorded, generation: u64, time: Timestamp) -> Self {
         let epoch = Epoch { generation, position: recorded.position };
         let entry = match &recorded.new.event {
-            Event::Revoked(revocation) => revoked(revocation, recorded.position, time),
+            Event::Revoked(revocation) => revoked(revocation, revocation.id_at(recorded.position), time),
             Event::Extended { revocation, person, .. } => {
                 Self { target: Some(revocation.to_string()), ..about(Kind::RevocationExtended, person, time) }
             }
@@ -176,7 +177,7 @@ impl Entry {
                     ..said(source, "lost memberships confirmed", None, time)
                 }
             }
-            Event::Exempted(exemption) => exempted(exemption, recorded.position, time),
+            Event::Exempted(exemption) => exempted(exemption, exemption.id_at(recorded.position), time),
             Event::ExemptionEnded { exemption, cause } => Self {
                 target: Some(format!("exemption {exemption}")),
                 reason: Some(cause_word(*cause).to_owned()),
@@ -253,7 +254,7 @@ fn determining(determining: &Determining) -> Option<String> {
         Determining::Configured(place) => Some(format!("configured {place}")),
         Determining::Binding(place) => Some(format!("binding {place}")),
         Determining::Source(name) => Some(format!("source {name}")),
-        Determining::Exemption(position) => Some(format!("exemption {position}")),
+        Determining::Exemption(id) => Some(format!("exemption {id}")),
         Determining::People(people) => Some(format!("people {}", listed(people))),
     }
 }
@@ -296,12 +297,12 @@ fn described(id: RevocationId, shape: Shape, target: &Target, persons: &[PersonI
     }
 }
 
-fn revoked(revocation: &Revocation, position: Position, time: Timestamp) -> Entry {
+fn revoked(revocation: &Revocation, id: RevocationId, time: Timestamp) -> Entry {
     let person = only(&revocation.target, &revocation.persons);
     Entry {
         actor: Some(revocation.actor.clone()),
         person: person.map(ToString::to_string),
-        target: Some(described(RevocationId(position), revocation.shape, &revocation.target, &revocation.persons)),
+        target: Some(described(id, revocation.shape, &revocation.target, &revocation.persons)),
         reason: Some(revocation.reason.clone()),
         source: person.map(|person| person.source.clone()),
         // The time from which the source or the operator wants it to hold.
@@ -327,7 +328,7 @@ fn changed(person: &Person, time: Timestamp) -> Entry {
     Entry { reason: Some(person.status.word().to_owned()), ..about(Kind::Source, &person.id, time) }
 }
 
-fn exempted(exemption: &Exemption, position: Position, time: Timestamp) -> Entry {
+fn exempted(exemption: &Exemption, id: ExemptionId, time: Timestamp) -> Entry {
     let person = match exemption.persons.as_slice() {
         [person] => Some(person.to_string()),
         _ => None,
@@ -335,7 +336,7 @@ fn exempted(exemption: &Exemption, position: Position, time: Timestamp) -> Entry
     Entry {
         actor: Some(exemption.actor.clone()),
         person,
-        target: Some(format!("exemption {position} of {} until {}", exemption.reference, exemption.expires)),
+        target: Some(format!("exemption {id} of {} until {}", exemption.reference, exemption.expires)),
         reason: Some(exemption.reason.clone()),
         ..Entry::new(Kind::Exemption, time)
     }

@@ -9,10 +9,11 @@ use crate::domain::credential::{CredentialKind, Identity, Principal, Verified};
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::detail::Detail;
 use crate::domain::event::{Epoch, Event, NewEvent, Recorded};
+use crate::domain::id::RevocationId;
 use crate::domain::person::PersonId;
 use crate::domain::policy::Enforcement;
 use crate::domain::reason::Reason;
-use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target};
+use crate::domain::revocation::{Owner, Revocation, Shape, Target};
 use crate::domain::time::{Now, Timestamp};
 
 use super::AuditError;
@@ -232,6 +233,7 @@ async fn plain_allows_leave_no_record_but_the_last_is_known() {
     // It survives a restart, and enters the chain when the person is revoked.
     session(dir.path(), 200, async |recorder| {
         let revocation = Revocation {
+            id: None,
             target: Target::DirectoryPerson { person: alice() },
             shape: Shape::Block,
             reason: "departed".into(),
@@ -272,7 +274,7 @@ async fn observed_denials_say_so() {
     session(dir.path(), 0, async |recorder| {
         let observed = Decision {
             enforcement: Enforcement::Observe,
-            determining: Determining::Revocation(RevocationId(3)),
+            determining: Determining::Revocation(RevocationId::of_position(3)),
             ..decided(Reason::RevokedPerson, Some(1))
         };
         decide(recorder, observed, 0).await;

@@ -4,7 +4,8 @@ use tonic::Status;
 
 use crate::domain::command::{Refused, RevokeRequest};
 use crate::domain::event::{EndCause, Epoch, Exemption};
-use crate::domain::revocation::{RevocationId, Shape, Target};
+use crate::domain::id::RevocationId;
+use crate::domain::revocation::{Shape, Target};
 use crate::domain::time::Timestamp;
 
 use super::proto;

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::domain::command::{Command, Done, WriterHandle};
 use crate::domain::person::{self, PersonId};
-use crate::domain::revocation::{RevocationId, Target};
+use crate::domain::revocation::Target;
 
 use super::guard::{CallAudit, Caller, note};
 use super::proto::control_server::{Control, ControlServer};
@@ -99,7 +99,7 @@ impl Control for Operator {
             return Ok(Response::new(proto::RevokeResponse { id: String::new(), epoch, preview, warnings }));
         }
         let done = self.ask(Command::Revoke(asked)).await?;
-        let id = if done.position == 0 { String::new() } else { RevocationId(done.position).to_string() };
+        let id = done.revocation.map(|id| id.to_string()).unwrap_or_default();
         let epoch = Some(convert::epoch(done.epoch));
         Ok(Response::new(proto::RevokeResponse { id, epoch, preview, warnings }))
     }
@@ -136,7 +136,7 @@ impl Control for Operator {
         let done = self.ask(command).await?;
         tracing::warn!(control.actor = %caller.actor, log.epoch = %done.epoch, "break glass: somebody was exempted");
         Ok(Response::new(proto::ExemptResponse {
-            id: done.position,
+            id: done.exemption.map(|id| id.to_string()).unwrap_or_default(),
             epoch: Some(convert::epoch(done.epoch)),
             people: done.persons.iter().map(ToString::to_string).collect(),
         }))

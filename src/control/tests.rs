@@ -14,8 +14,9 @@ use tower::{Layer as _, ServiceExt as _};
 
 use crate::domain::command::{Command, Done, Refused, WriterHandle};
 use crate::domain::event::Epoch;
+use crate::domain::id::RevocationId;
 use crate::domain::person::{Person, PersonId, Status as Of};
-use crate::domain::revocation::{RevocationId, Shape, Target};
+use crate::domain::revocation::{Shape, Target};
 use crate::domain::time::{Now, Timestamp};
 
 use super::convert;
@@ -149,7 +150,8 @@ fn operator(answer: Result<Done, Refused>) -> (Operator, Arc<Calls>, Arc<Mutex<V
 }
 
 fn done() -> Done {
-    Done { position: 17, epoch: Epoch { generation: 1, position: 17 }, persons: vec![], more: false, volatile: false }
+    let epoch = Epoch { generation: 1, position: 17 };
+    Done { revocation: Some(RevocationId::of_position(17)), epoch, ..Done::default() }
 }
 
 fn from_operator<T>(message: T) -> Request<T> {
@@ -339,7 +341,7 @@ fn targets_and_shapes_are_understood() {
     let asked = convert::revoke(&request, "somebody").unwrap();
     assert_eq!(asked.shape, Shape::CutOff { at: Timestamp::from_secs(7) });
     assert_eq!(asked.actor, "somebody");
-    assert_eq!(convert::revocation_id("r5").unwrap(), RevocationId(5));
+    assert_eq!(convert::revocation_id("r5").unwrap(), RevocationId::of_position(5));
     assert_eq!(convert::revocation_id("five").unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(convert::revocation_id("a.yaml:12").unwrap_err().code(), Code::FailedPrecondition);
 }
@@ -350,9 +352,10 @@ fn refusals_have_their_codes() {
         vec![PersonId { source: "a".into(), key: "x".into() }, PersonId { source: "a".into(), key: "y".into() }];
     let ambiguous = convert::refused(&Refused::Ambiguous { reference: "x".into(), candidates });
     assert!(ambiguous.message().ends_with("a/x, a/y"));
-    let not_yours = Refused::NotYours { id: RevocationId(3), owner: "source a".into(), advice: "end it there".into() };
+    let not_yours =
+        Refused::NotYours { id: RevocationId::of_position(3), owner: "source a".into(), advice: "end it there".into() };
     let table = [
-        (convert::refused(&Refused::NotFound(RevocationId(3))), Code::NotFound),
+        (convert::refused(&Refused::NotFound(RevocationId::of_position(3))), Code::NotFound),
         (ambiguous, Code::FailedPrecondition),
         (convert::refused(&not_yours), Code::FailedPrecondition),
         (convert::refused(&Refused::Nobody("x".into())), Code::NotFound),

@@ -9,8 +9,9 @@ use tokio_stream::Stream;
 
 use crate::domain::event::{EndCause, Epoch, Exemption};
 use crate::domain::guard::{HeldListing, Removals};
+use crate::domain::id::RevocationId;
 use crate::domain::person::{Person, PersonId, Status};
-use crate::domain::revocation::{Revocation, RevocationId, Target, TargetKind};
+use crate::domain::revocation::{Revocation, Target, TargetKind};
 use crate::domain::time::{Now, Timestamp};
 
 /// Which revocations are wanted.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::verdict::Verdict;
 use crate::domain::credential::{Principal, Verified};
 use crate::domain::decision::Determining;
+use crate::domain::id::ExemptionId;
 use crate::domain::key::{Key, NameKey};
 use crate::domain::name::Match;
 use crate::domain::reason::Reason;
-use crate::domain::revocation::{RevocationId, TargetKind};
+use crate::domain::revocation::TargetKind;
 use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
 use crate::state::State;
@@ -37,7 +38,7 @@ pub(super) fn check(state: &State, credential: &Arc<Verified>, now: Now, verdict
 }
 
 /// The exemption that is in force for everybody to whom a party belongs.
-fn exemption(state: &State, party: &Principal, now: Now) -> Option<u64> {
+fn exemption(state: &State, party: &Principal, now: Now) -> Option<ExemptionId> {
     if state.fold.exempted.is_empty() {
         return None;
     }
@@ -47,7 +48,7 @@ fn exemption(state: &State, party: &Principal, now: Now) -> Option<u64> {
 }
 
 /// The exemption that is in force for one person.
-pub(super) fn of_person(state: &State, person: Key, now: Now) -> Option<u64> {
+pub(super) fn of_person(state: &State, person: Key, now: Now) -> Option<ExemptionId> {
     state.fold.exempted.get(person).iter().find(|entry| now.steady < entry.expires).map(|entry| entry.id)
 }
 
@@ -67,7 +68,7 @@ struct RevocationCheck<'a> {
     state: &'a State,
     credential: &'a Arc<Verified>,
     now: Now,
-    exemption: Option<u64>,
+    exemption: Option<ExemptionId>,
 }
 
 impl RevocationCheck<'_> {
@@ -106,7 +107,7 @@ impl RevocationCheck<'_> {
 
     fn look_up_if(&self, key: Key, counts: impl Fn(&Entry) -> bool, verdict: &mut Verdict) {
         for entry in self.state.fold.revocations.under(key).iter().filter(|entry| counts(entry)) {
-            self.weigh(entry, verdict, |entry| Determining::Revocation(RevocationId(entry.id)));
+            self.weigh(entry, verdict, |entry| Determining::Revocation(entry.id));
         }
         for entry in self.state.rules.configured(key).iter().filter(|entry| counts(entry)) {
             self.weigh(entry, verdict, |entry| self.place(entry));
@@ -141,7 +142,7 @@ impl RevocationCheck<'_> {
 
     fn place(&self, entry: &Entry) -> Determining {
         let entries = self.state.rules.policy.revocations.as_deref().unwrap_or(&[]);
-        let found = usize::try_from(entry.id).ok().and_then(|index| entries.get(index));
+        let found = usize::try_from(entry.id.number()).ok().and_then(|index| entries.get(index));
         Determining::Configured(found.map(|configured| configured.place.clone()).unwrap_or_default())
     }
 }

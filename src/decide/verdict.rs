@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::domain::credential::Verified;
 use crate::domain::decision::Determining;
 use crate::domain::detail::Detail;
+use crate::domain::id::ExemptionId;
 use crate::domain::reason::Reason;
 
 /// One finding.
@@ -24,7 +25,7 @@ pub(super) struct Verdict {
     /// The caller is departed, exempted or under a cut-off.
     pub(super) notable: bool,
     /// A break-glass event without which this would be a denial.
-    pub(super) exempted: Option<u64>,
+    pub(super) exempted: Option<ExemptionId>,
 }
 
 impl Verdict {

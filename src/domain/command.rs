@@ -2,10 +2,11 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::event::{Epoch, Position};
+use super::event::Epoch;
+use super::id::{ExemptionId, RevocationId};
 use super::person::{Person, PersonId, Status};
 use super::policy::Policy;
-use super::revocation::{RevocationId, Shape, Target};
+use super::revocation::{Shape, Target};
 use super::time::{Now, Timestamp};
 
 /// What a source saw. The writer compares it with what is known; a source never compares itself.
@@ -218,8 +219,10 @@ pub enum Command {
 /// What the writer made true.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Position of the first event that the command caused; 0 when it caused none.
-    pub position: Position,
+    /// Name of the revocation that the command made, if it made one.
+    pub revocation: Option<RevocationId>,
+    /// Name of the exemption that it made, if it made one.
+    pub exemption: Option<ExemptionId>,
     /// Everything up to here is durable and enforced in this process.
     pub epoch: Epoch,
     /// Whom a REF turned out to mean, or who is missing from a listing.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::credential::Verified;
 use super::detail::Detail;
 use super::event::Epoch;
+use super::id::{ExemptionId, RevocationId};
 use super::person::PersonId;
 use super::policy::Enforcement;
 use super::reason::Reason;
-use super::revocation::RevocationId;
 
 /// What made a decision what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub enum Determining {
     Binding(String),
     /// A source that is stale or was never synced, by name.
     Source(String),
-    /// The position of a break-glass event.
-    Exemption(u64),
+    /// An exemption of the log.
+    Exemption(ExemptionId),
     /// Several people of one source, to all of whom one request belongs.
     People(Vec<PersonId>),
 }

@@ -5,8 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::guard::{Confirmed, HeldListing, HeldListingUpdate, ReleaseCause, Removals};
+use super::id::{ExemptionId, RevocationId};
 use super::person::{Person, PersonId};
-use super::revocation::{Revocation, RevocationId, Shape, Target};
+use super::revocation::{Revocation, Shape, Target};
 use super::source::Linking;
 use super::time::Timestamp;
 
@@ -73,6 +74,9 @@ pub struct Ended {
 /// Break glass: what a source says of these persons is overridden until `expires`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemption {
+    /// Its name; `None` in the first event format, where it is the position of its event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ExemptionId>,
     /// The REF as it was given.
     pub reference: String,
     /// Everybody whom it named.
@@ -85,13 +89,33 @@ pub struct Exemption {
     pub reason: String,
 }
 
+impl Exemption {
+    /// Its name, where its event stands at `position`.
+    #[must_use]
+    pub fn id_at(&self, position: Position) -> ExemptionId {
+        self.id.unwrap_or(ExemptionId::of_position(position))
+    }
+}
+
+/// In which form a writer writes events. Every version reads all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum EventFormat {
+    /// As versions up to 0.1 write and read them: the position of an event names what it begins, and only events that a
+    /// provider named have an id.
+    One = 1,
+    /// Every event has an id, and every revocation and exemption a random name.
+    #[default]
+    Two = 2,
+}
+
 /// One change. In the log it is JSON: `{"revoked": {…}}`, `{"person": {…}}`.
 ///
 /// Nothing is flattened or tagged inside: members that meet under one name would make an event that nobody can read back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// A revocation begins to stand. Its id is this event's position.
+    /// A revocation begins to stand.
     Revoked(Revocation),
     /// A standing REF revocation turned out to mean one more person.
     Extended {
@@ -182,10 +206,10 @@ pub enum Event {
     },
     /// Break glass begins.
     Exempted(Exemption),
-    /// Break glass ends. Its id is the position of its beginning.
+    /// Break glass ends.
     ExemptionEnded {
-        /// The position of its [`Event::Exempted`].
-        exemption: Position,
+        /// Which one.
+        exemption: ExemptionId,
         /// Why it ended.
         cause: EndCause,
     },
@@ -215,7 +239,8 @@ pub struct NewEvent {
     /// When it happened at the provider, where the provider said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub happened: Option<Timestamp>,
-    /// Makes appending idempotent: a second event with the same id is not appended.
+    /// Its name: a provider's own, or one that was drawn when it was planned. A second event with the same id is not
+    /// appended, so the same bytes can be offered again. `None` only in the first format, where a provider gave none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The change.
@@ -229,6 +254,17 @@ pub struct Recorded {
     pub position: Position,
     /// What was appended there.
     pub new: NewEvent,
+}
+
+impl Recorded {
+    /// The revocation that it makes, and its name.
+    #[must_use]
+    pub fn revocation(&self) -> Option<(RevocationId, &Revocation)> {
+        match &self.new.event {
+            Event::Revoked(revocation) => Some((revocation.id_at(self.position), revocation)),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

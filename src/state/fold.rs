@@ -13,11 +13,12 @@ use super::people::{People, person_key};
 use super::revocations::{Entry, Of, Revocations, entry, entry_of_ref, whose};
 use super::table::{Keyed, Table};
 use crate::domain::chain::ChainHash;
-use crate::domain::event::{Ended, Epoch, Event, Exemption, Position, Recorded};
+use crate::domain::event::{Ended, Epoch, Event, Exemption, Recorded};
 use crate::domain::guard::{HeldListingUpdate, ReleaseCause, Removals};
+use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::key::{Key, Keyer, RefKey};
 use crate::domain::person::{Person, PersonId, Status};
-use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
+use crate::domain::revocation::{Owner, Revocation, Shape, Target, TargetKind};
 use crate::domain::source::{Linking, Retired, SourceRules};
 use crate::domain::time::{Now, Timestamp};
 
@@ -51,8 +52,8 @@ fn later(before: Timestamp, at: Timestamp, now: Timestamp) -> Timestamp {
 pub struct Exempted {
     /// Key of the person.
     pub key: Key,
-    /// Position of its event.
-    pub id: Position,
+    /// Which exemption.
+    pub id: ExemptionId,
     /// It ends by itself then.
     pub expires: Timestamp,
 }
@@ -62,7 +63,7 @@ impl Keyed for Exempted {
         self.key
     }
     fn rank(&self) -> (u64, u64) {
-        (self.id, 0)
+        (self.id.number(), 0)
     }
 }
 
@@ -96,8 +97,8 @@ pub struct Fold {
     pub people: People,
     /// For whom glass is broken.
     pub exempted: Table<Exempted>,
-    /// Exemptions in force, by position.
-    pub exemptions: OrdMap<Position, Arc<Exemption>>,
+    /// Exemptions in force.
+    pub exemptions: OrdMap<ExemptionId, Arc<Exemption>>,
     /// The names in bindings that stand for a person, by the person's key.
     pub pinned: OrdMap<Key, Vec<Arc<PinName>>>,
     /// The persons of each name in a binding.
@@ -143,7 +144,9 @@ impl Fold {
         self.epoch.position = recorded.position;
         self.witnessed = self.witnessed.max(recorded.new.time);
         match &recorded.new.event {
-            Event::Revoked(revocation) => self.revoke(recorded.position, revocation, recorded.new.happened),
+            Event::Revoked(revocation) => {
+                self.revoke(revocation.id_at(recorded.position), revocation, recorded.new.happened)
+            }
             Event::Extended { revocation, target, person } => self.extend(*revocation, target, person),
             Event::Ended(ended) => self.end(ended),
             Event::Person(person) => {
@@ -180,30 +183,29 @@ impl Fold {
             Event::MembershipsConfirmed { source, confirmed, .. } => {
                 self.feed(source).confirmed = Some(confirmed.clone());
             }
-            Event::Exempted(exemption) => self.exempt(recorded.position, exemption),
+            Event::Exempted(exemption) => self.exempt(exemption.id_at(recorded.position), exemption),
             Event::ExemptionEnded { exemption, .. } => self.end_exemption(*exemption),
             Event::Pinned { issuer, name, person } => self.pin(issuer, name, person),
             Event::Unpinned { issuer, name } => self.unpin(issuer, name),
         }
     }
 
-    fn revoke(&mut self, position: Position, revocation: &Revocation, happened: Option<Timestamp>) {
+    fn revoke(&mut self, id: RevocationId, revocation: &Revocation, happened: Option<Timestamp>) {
         let Revocation { shape, effective, ref owner, .. } = *revocation;
         let kind = revocation.target.kind();
         let of = Of { kind, shape, effective, owner, whose: whose(&self.keyer, owner) };
         for key in self.keys_of(&revocation.target, &revocation.persons) {
-            self.revocations.stand(entry(key, position, &of, happened));
+            self.revocations.stand(entry(key, id, &of, happened));
             if let (Owner::Source(_), Shape::CutOff { at }) = (&revocation.owner, revocation.shape) {
-                self.revocations.outdate(key, position, kind, at);
+                self.revocations.outdate(key, id, kind, at);
             }
         }
         if let Some(reference) = revocation.target.reference().filter(|_| revocation.by_rule) {
             // In place of the entry that compares as the first versions did.
             for name in RefKey::of(&self.keyer, reference) {
-                self.revocations.stand(entry_of_ref(&name, position, &of, happened));
+                self.revocations.stand(entry_of_ref(&name, id, &of, happened));
             }
         }
-        let id = RevocationId(position);
         if let Some(expires) = revocation.expires {
             self.expiring.insert((expires, id), Arc::new(revocation.clone()));
         }
@@ -230,7 +232,7 @@ impl Fold {
         let mut under = self.keys_of(target, &[]);
         under.extend(self.ref_keys(target));
         let standing = under.iter().flat_map(|key| self.revocations.under(*key));
-        let Some(standing) = standing.into_iter().find(|entry| entry.id == id.0).copied() else { return };
+        let Some(standing) = standing.into_iter().find(|entry| entry.id == id).copied() else { return };
         let key = person_key(&self.keyer, person);
         self.revocations.stand(Entry { key, whose: 0, rules: 0, ..standing });
         let mut persons = self.extensions.get(&id).cloned().unwrap_or_default();
@@ -318,7 +320,7 @@ impl Fold {
         self.feeds.entry(source.to_owned()).or_default()
     }
 
-    fn exempt(&mut self, id: Position, exemption: &Exemption) {
+    fn exempt(&mut self, id: ExemptionId, exemption: &Exemption) {
         for person in &exemption.persons {
             let key = person_key(&self.keyer, person);
             self.exempted.insert(Exempted { key, id, expires: exemption.expires });
@@ -326,7 +328,7 @@ impl Fold {
         self.exemptions.insert(id, Arc::new(exemption.clone()));
     }
 
-    fn end_exemption(&mut self, id: Position) {
+    fn end_exemption(&mut self, id: ExemptionId) {
         let Some(exemption) = self.exemptions.remove(&id) else { return };
         for person in &exemption.persons {
             self.exempted.remove(person_key(&self.keyer, person), |entry| entry.id == id);

@@ -1,9 +1,10 @@
 //! The revocation set: what a check looks up, compact.
 
 use super::table::{Keyed, Table};
-use crate::domain::event::{Ended, Position};
+use crate::domain::event::Ended;
+use crate::domain::id::RevocationId;
 use crate::domain::key::{Key, KeyKind, Keyer, RefKey};
-use crate::domain::revocation::{Owner, RevocationId, Shape, TargetKind};
+use crate::domain::revocation::{Owner, Shape, TargetKind};
 use crate::domain::time::Timestamp;
 use crate::faults::{Fault, planted};
 
@@ -41,13 +42,13 @@ pub enum EntryKind {
     ResidualCutoff = 2,
 }
 
-/// One revocation under one key: 48 bytes. Its texts are in the log, at its id.
+/// One revocation under one key: 48 bytes. Its texts are in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Under what it is looked up.
     pub key: Key,
-    /// Position of its event.
-    pub id: Position,
+    /// Which revocation.
+    pub id: RevocationId,
     /// Of a cut-off: the last time of issue that is denied. Of a block: when it began, on the provider's clock where it
     /// said so, and no cut-off that is left of it is earlier (law 7).
     pub at: Timestamp,
@@ -92,7 +93,7 @@ impl Keyed for Entry {
         // One leftover for each owner is enough: the latest. Everything else stands for itself.
         match self.stand {
             EntryKind::ResidualCutoff => (0, self.class()),
-            EntryKind::Block | EntryKind::CutOff => (self.id, 0),
+            EntryKind::Block | EntryKind::CutOff => (self.id.number(), 0),
         }
     }
 }
@@ -163,7 +164,7 @@ impl Revocations {
     }
 
     /// Takes out the cut-offs of sources that a later one about the same makes needless: somebody logs out every day.
-    pub(super) fn outdate(&mut self, key: Key, by: Position, kind: TargetKind, at: Timestamp) {
+    pub(super) fn outdate(&mut self, key: Key, by: RevocationId, kind: TargetKind, at: Timestamp) {
         let needless = |entry: &Entry| {
             entry.stand == EntryKind::CutOff
                 && entry.owner == OwnerKind::Source
@@ -180,7 +181,7 @@ impl Revocations {
     /// cut-off stays (law 7), unless it had not begun to deny.
     pub(super) fn end(&mut self, key: Key, id: RevocationId, ended: &Ended) {
         let (at, began) = (ended.at, ended.began);
-        let ended = self.table.remove(key, |entry| entry.id == id.0 && entry.stand != EntryKind::ResidualCutoff);
+        let ended = self.table.remove(key, |entry| entry.id == id && entry.stand != EntryKind::ResidualCutoff);
         for entry in ended {
             count(&mut self.live, entry.kind, -1);
             if planted(Fault::EndsWithoutCutOff) {
@@ -204,7 +205,7 @@ impl Revocations {
     /// Whether this revocation still stands under `key`.
     #[must_use]
     pub fn stands(&self, key: Key, id: RevocationId) -> bool {
-        self.under(key).iter().any(|entry| entry.id == id.0 && entry.stand != EntryKind::ResidualCutoff)
+        self.under(key).iter().any(|entry| entry.id == id && entry.stand != EntryKind::ResidualCutoff)
     }
 }
 
@@ -215,7 +216,7 @@ fn count(live: &mut [usize; TargetKind::ALL.len()], kind: TargetKind, by: isize)
 }
 
 /// The entry that a revocation puts under `key`; `happened`: when, on the provider's clock.
-pub(super) fn entry(key: Key, id: Position, of: &Of<'_>, happened: Option<Timestamp>) -> Entry {
+pub(super) fn entry(key: Key, id: RevocationId, of: &Of<'_>, happened: Option<Timestamp>) -> Entry {
     let (stand, at) = match of.shape {
         // A provider's clock may be wrong: it makes a block begin earlier than we say, not later.
         Shape::Block => (EntryKind::Block, happened.map_or(of.effective, |happened| happened.min(of.effective))),
@@ -226,7 +227,7 @@ pub(super) fn entry(key: Key, id: Position, of: &Of<'_>, happened: Option<Timest
 }
 
 /// The same under one of the keys of a REF.
-pub(super) fn entry_of_ref(name: &RefKey, id: Position, of: &Of<'_>, happened: Option<Timestamp>) -> Entry {
+pub(super) fn entry_of_ref(name: &RefKey, id: RevocationId, of: &Of<'_>, happened: Option<Timestamp>) -> Entry {
     Entry { whose: name.exact, rules: name.rules, ..entry(name.key, id, of, happened) }
 }
 

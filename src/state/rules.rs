@@ -9,10 +9,11 @@ use super::revocations::{Entry, EntryKind, Of, OwnerKind, entry, entry_of_ref};
 use super::table::Table;
 use crate::domain::binding::Binding;
 use crate::domain::destination::Destination;
+use crate::domain::id::RevocationId;
 use crate::domain::key::{GroupKey, Key, KeyKind, Keyer, RefKey};
 use crate::domain::name::{Compare, Directory};
 use crate::domain::policy::{ConfiguredRevocation, Enforcement, Policy, Service};
-use crate::domain::revocation::{Owner, RevocationId};
+use crate::domain::revocation::Owner;
 use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
 
@@ -291,7 +292,7 @@ impl Rules {
 /// Whether the log holds an entry of `revocations:` as it is written now.
 fn is_noted(fold: &Fold, entry: &ConfiguredRevocation, note: &str, now: Now) -> bool {
     let Some(id) = fold.noted.get(note) else { return false };
-    let noted = fold.revocations.under(entry.target.key(&fold.keyer)).iter().find(|noted| noted.id == id.0);
+    let noted = fold.revocations.under(entry.target.key(&fold.keyer)).iter().find(|noted| noted.id == *id);
     noted.is_some_and(|noted| entry.effective.map_or(noted.effective <= now.steady, |wanted| wanted == noted.effective))
 }
 
@@ -318,10 +319,11 @@ fn configured_entries(policy: &Policy, keyer: &Keyer) -> Table<Entry> {
         let (kind, shape) = (configured.target.kind(), configured.shape);
         let of = Of { kind, shape, effective, owner: &Owner::Configuration, whose: 0 };
         match configured.target.reference() {
-            Some(reference) => {
-                RefKey::of(keyer, reference).iter().map(|name| entry_of_ref(name, index, &of, None)).collect()
-            }
-            None => vec![entry(configured.target.key(keyer), index, &of, None)],
+            Some(reference) => RefKey::of(keyer, reference)
+                .iter()
+                .map(|name| entry_of_ref(name, RevocationId::from_number(index), &of, None))
+                .collect(),
+            None => vec![entry(configured.target.key(keyer), RevocationId::from_number(index), &of, None)],
         }
     });
     debug_assert_eq!(OwnerKind::from(&Owner::Configuration), OwnerKind::Configuration);

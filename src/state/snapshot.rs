@@ -15,9 +15,10 @@ use super::people::People;
 use super::revocations::{Entry, EntryKind, OwnerKind, Revocations};
 use crate::domain::chain::ChainHash;
 use crate::domain::event::{Epoch, Event, Exemption, NewEvent, Position, Recorded};
+use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::key::{Key, Keyer};
 use crate::domain::person::{Person, PersonId};
-use crate::domain::revocation::{Revocation, RevocationId, TargetKind};
+use crate::domain::revocation::{Revocation, TargetKind};
 use crate::domain::time::Timestamp;
 use crate::faults::{Fault, planted};
 
@@ -38,7 +39,7 @@ struct Head {
     witnessed: Timestamp,
     entries: usize,
     people: Vec<Arc<Person>>,
-    exemptions: Vec<(Position, Arc<Exemption>)>,
+    exemptions: Vec<(ExemptionId, Arc<Exemption>)>,
     pins: Vec<(PinName, Vec<PersonId>)>,
     sources: Vec<(String, SourceState)>,
     feeds: Vec<(String, Feed)>,
@@ -83,7 +84,7 @@ fn write_entry(entry: &Entry) -> [u8; ENTRY] {
     let fields = [
         entry.key.high.to_le_bytes(),
         entry.key.low.to_le_bytes(),
-        entry.id.to_le_bytes(),
+        entry.id.number().to_le_bytes(),
         entry.at.as_millis().to_le_bytes(),
         entry.effective.as_millis().to_le_bytes(),
         [entry.kind as u8, entry.stand as u8, entry.owner as u8, entry.rules, a, b, c, d],
@@ -99,7 +100,7 @@ fn read_entry(bytes: &[u8]) -> Option<Entry> {
     let flag = |index: usize| bytes.get(40 + index).copied();
     Some(Entry {
         key: Key { high: word(0)?, low: word(1)? },
-        id: word(2)?,
+        id: RevocationId::from_number(word(2)?),
         at: Timestamp::from_millis(word(3)?.cast_signed()),
         effective: Timestamp::from_millis(word(4)?.cast_signed()),
         kind: TargetKind::ALL.into_iter().find(|kind| Some(*kind as u8) == flag(0))?,
@@ -164,8 +165,9 @@ pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
     });
     fold.people = People::build(&fold.keyer, head.people, Arc::new(directories.collect()));
     // Exemptions and pins have indices of their own: their events make them anew.
-    for (position, exemption) in head.exemptions {
-        fold.replay(position, Event::Exempted(Arc::unwrap_or_clone(exemption)));
+    for (id, exemption) in head.exemptions {
+        // One of the first format is named by its position.
+        fold.replay(id.position().unwrap_or_default(), Event::Exempted(Arc::unwrap_or_clone(exemption)));
     }
     for ((issuer, name), persons) in head.pins {
         for person in persons {

@@ -8,7 +8,7 @@ use super::operator::end;
 use super::plan::Plan;
 use crate::domain::event::{EndCause, Event};
 use crate::domain::policy::Policy;
-use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target};
+use crate::domain::revocation::{Owner, Revocation, Shape, Target};
 use crate::domain::time::{Now, Timestamp};
 use crate::state::revocations::{Entry, EntryKind, OwnerKind, whose};
 
@@ -17,6 +17,7 @@ const SIGNS: u32 = 3;
 
 fn revocation(source: &str, target: &Target, shape: Shape, reason: &str, now: Now) -> Revocation {
     Revocation {
+        id: None,
         target: target.clone(),
         shape,
         reason: reason.to_owned(),
@@ -43,7 +44,7 @@ pub(super) fn cut_off(plan: &mut Plan, source: &str, (target, at): (&Target, Tim
         return;
     }
     let revocation = revocation(source, target, Shape::CutOff { at }, reason, now);
-    plan.add_of(Event::Revoked(revocation), Some(at), None, now);
+    plan.revoke(revocation, Some(at), now);
 }
 
 /// Plans a source's block on something other than a person, or its end.
@@ -65,11 +66,13 @@ pub(super) fn block(
     let standing = plan.state.fold.revocations.under(key).iter().find(own).copied();
     let block = Revocation { expires, ..revocation(source, target, Shape::Block, reason, when.now) };
     match (stands, standing) {
-        (true, None) => plan.add_of(Event::Revoked(block), when.provider, None, when.now),
+        (true, None) => {
+            plan.revoke(block, when.provider, when.now);
+        }
         (false, Some(entry)) => {
             let block = Revocation { effective: entry.effective, ..block };
             let cause = (EndCause::ActiveAgain, when.ended());
-            let ended = end(RevocationId(entry.id), block, cause, (source, reason), when.now);
+            let ended = end(entry.id, block, cause, (source, reason), when.now);
             plan.add_of(Event::Ended(ended), when.provider, None, when.now);
         }
         (true, Some(_)) | (false, None) => {}

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::operator::end;
 use super::plan::{Outcome, Plan};
-use crate::domain::event::{EndCause, Event, Position};
-use crate::domain::revocation::{Revocation, RevocationId};
+use crate::domain::event::{EndCause, Event};
+use crate::domain::id::{ExemptionId, RevocationId};
+use crate::domain::revocation::Revocation;
 use crate::domain::time::Now;
 
 /// Plans the end of everything whose time has come. An end weakens, so it waits for the time that never
@@ -24,7 +25,7 @@ pub(super) fn tick(plan: &mut Plan, now: Now) -> Outcome {
         let ended = end(id, Arc::unwrap_or_clone(revocation), (EndCause::Expired, at), ("clock", "its time came"), now);
         plan.add(Event::Ended(ended), now);
     }
-    let over: Vec<Position> = plan
+    let over: Vec<ExemptionId> = plan
         .state
         .fold
         .exemptions

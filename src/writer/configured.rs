@@ -7,10 +7,11 @@ use super::operator::end;
 use super::plan::{Outcome, Plan};
 use crate::domain::command::Refused;
 use crate::domain::event::{EndCause, Event};
+use crate::domain::id::RevocationId;
 use crate::domain::name::Match;
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::ConfiguredRevocation;
-use crate::domain::revocation::{Owner, Revocation, RevocationId, Target, TargetKind};
+use crate::domain::revocation::{Owner, Revocation, Target, TargetKind};
 use crate::domain::source::Linking;
 use crate::domain::time::Now;
 use crate::log::{Log, LogError};
@@ -26,10 +27,10 @@ pub(super) async fn note<L: Log>(plan: &mut Plan, log: &L, now: Now) -> Result<R
     let (fresh, gone) = rules.unnoted(&plan.state.fold, now);
     for entry in fresh {
         let revocation = revocation(&plan.state, entry, now);
-        plan.add(Event::Revoked(revocation), now);
+        plan.revoke(revocation, None, now);
     }
     for id in gone {
-        if let Some(Event::Revoked(revocation)) = read(log, id).await? {
+        if let Some(revocation) = read(log, id).await? {
             let ended =
                 end(id, revocation, (EndCause::TakenOut, now.wall), (ACTOR, "taken out of the configuration"), now);
             plan.add(Event::Ended(ended), now);
@@ -42,7 +43,7 @@ pub(super) async fn note<L: Log>(plan: &mut Plan, log: &L, now: Now) -> Result<R
         identifiers::compared_anew(plan, &source, now);
     }
     for revocation in respelt {
-        plan.add(Event::Revoked(revocation), now);
+        plan.revoke(revocation, None, now);
     }
     Ok(Ok(Outcome::default()))
 }
@@ -64,10 +65,10 @@ async fn respelt<L: Log>(plan: &Plan, log: &L) -> Result<Vec<Revocation>, LogErr
     let cut_offs = plan.state.fold.revocations.iter().filter(|entry| {
         (entry.kind, entry.owner, entry.stand) == (TargetKind::Subject, OwnerKind::Source, EntryKind::CutOff)
     });
-    let ids: BTreeSet<RevocationId> = cut_offs.map(|entry| RevocationId(entry.id)).collect();
+    let ids: BTreeSet<RevocationId> = cut_offs.map(|entry| entry.id).collect();
     let mut respelt = Vec::new();
     for id in ids {
-        let Some(Event::Revoked(revocation)) = read(log, id).await? else { continue };
+        let Some(revocation) = read(log, id).await? else { continue };
         let targets = identifiers::respelt(&plan.state, &revocation.target);
         respelt.extend(targets.into_iter().map(|target| Revocation { target, ..revocation.clone() }));
     }
@@ -88,9 +89,9 @@ fn link(plan: &mut Plan, now: Now) {
     }
 }
 
-async fn read<L: Log>(log: &L, id: RevocationId) -> Result<Option<Event>, LogError> {
-    let mut found = log.read(id.0.saturating_sub(1), 1).await?;
-    Ok(found.pop().map(|recorded| recorded.new.event))
+async fn read<L: Log>(log: &L, id: RevocationId) -> Result<Option<Revocation>, LogError> {
+    let found = log.revocation(id).await?;
+    Ok(found.and_then(|recorded| recorded.revocation().map(|(_, revocation)| revocation.clone())))
 }
 
 /// A configured REF denies everybody whom it may mean.
@@ -100,6 +101,7 @@ fn revocation(state: &State, entry: &ConfiguredRevocation, now: Now) -> Revocati
         _ => Vec::new(),
     };
     Revocation {
+        id: None,
         target: state.rules.policy.canonical(&entry.target),
         shape: entry.shape,
         reason: entry.reason.clone(),

@@ -14,10 +14,11 @@ use super::operator::end;
 use super::plan::{Outcome, Plan};
 use crate::domain::command::{Observation, Refused};
 use crate::domain::event::{EndCause, Event};
+use crate::domain::id::RevocationId;
 use crate::domain::key::NameKey;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::policy::Policy;
-use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target, TargetKind};
+use crate::domain::revocation::{Owner, Revocation, Shape, Target, TargetKind};
 use crate::domain::source::SourceRules;
 use crate::domain::time::{Now, Timestamp};
 use crate::state::people::{Known, person_key};
@@ -226,7 +227,7 @@ fn block(plan: &mut Plan, person: &Person, when: When) {
     let own = |entry: &&crate::state::revocations::Entry| {
         entry.stand == EntryKind::Block && entry.owner == OwnerKind::Source && entry.kind == TargetKind::Person
     };
-    let standing = plan.state.fold.revocations.under(key).iter().find(own).map(|entry| RevocationId(entry.id));
+    let standing = plan.state.fold.revocations.under(key).iter().find(own).map(|entry| entry.id);
     match (person.status, standing) {
         (Status::Active, Some(id)) => {
             let reason = format!("active again in {}", person.id.source);
@@ -238,7 +239,7 @@ fn block(plan: &mut Plan, person: &Person, when: When) {
         (Status::Suspended | Status::Departed, None) => {
             let reason = format!("{} in {}", person.status.word(), person.id.source);
             let revocation = own_block(person, &reason, when.now);
-            plan.add_of(Event::Revoked(revocation), when.provider, None, when.now);
+            plan.revoke(revocation, when.provider, when.now);
         }
         (Status::Active, None) | (Status::Suspended | Status::Departed, Some(_)) => {}
     }
@@ -246,6 +247,7 @@ fn block(plan: &mut Plan, person: &Person, when: When) {
 
 fn own_block(person: &Person, reason: &str, now: Now) -> Revocation {
     Revocation {
+        id: None,
         target: Target::DirectoryPerson { person: person.id.clone() },
         shape: Shape::Block,
         reason: reason.to_owned(),
@@ -267,7 +269,7 @@ fn extend(plan: &mut Plan, person: &Person, now: Now) {
         let under = revocations.under(name.key).iter().filter(|entry| name.is(entry.rules, entry.whose));
         let new: BTreeSet<RevocationId> = under
             .filter(|entry| entry.stand != EntryKind::ResidualCutoff && entry.kind == TargetKind::Person)
-            .map(|entry| RevocationId(entry.id))
+            .map(|entry| entry.id)
             .filter(|id| !revocations.stands(key, *id))
             .collect();
         for revocation in new {

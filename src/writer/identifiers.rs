@@ -86,6 +86,7 @@ fn passed_on(plan: &mut Plan, of: &Of, attribute: &str, value: &str, person: &Pe
 fn revoke(plan: &mut Plan, of: &Of, (claim, attribute, value): (&str, &str, &str), person: &PersonId, when: When) {
     let (issuer, claim, value) = (of.issuer.clone(), claim.to_owned(), value.to_owned());
     let revocation = Revocation {
+        id: None,
         target: Target::LinkClaim { issuer, claim, value },
         shape: Shape::CutOff { at: when.cut_off() },
         reason: format!("`{attribute}` passed on in {}", person.source),
@@ -96,7 +97,7 @@ fn revoke(plan: &mut Plan, of: &Of, (claim, attribute, value): (&str, &str, &str
         persons: Vec::new(),
         by_rule: false,
     };
-    plan.add_of(Event::Revoked(revocation), when.provider, None, when.now);
+    plan.revoke(revocation, when.provider, when.now);
 }
 
 /// Plans that a value leaves those who had it and are gone, where nobody else has it who is there: from now on it is the

@@ -3,10 +3,11 @@
 use super::plan::{Outcome, Plan};
 use crate::domain::command::{Refused, RevokeRequest};
 use crate::domain::event::{EndCause, Ended, Event, Exemption, Recorded};
+use crate::domain::id::RevocationId;
 use crate::domain::name::Match;
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::Policy;
-use crate::domain::revocation::{Owner, Revocation, RevocationId, Shape, Target};
+use crate::domain::revocation::{Owner, Revocation, Shape, Target};
 use crate::domain::time::{Now, Timestamp};
 use crate::state::State;
 use crate::state::fold::note_of;
@@ -47,6 +48,7 @@ pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Resu
         _ => Vec::new(),
     };
     let revocation = Revocation {
+        id: None,
         target: plan.state.rules.policy.canonical(&request.target),
         shape: request.shape,
         reason: request.reason.clone(),
@@ -57,20 +59,21 @@ pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Resu
         persons: persons.clone(),
         by_rule: true,
     };
-    plan.add(Event::Revoked(revocation), now);
-    Ok(Outcome { persons, ..Outcome::default() })
+    let revocation = Some(plan.revoke(revocation, None, now));
+    Ok(Outcome { persons, revocation, ..Outcome::default() })
 }
 
 /// Plans the end of one revocation.
 pub(super) fn restore(
     plan: &mut Plan,
     id: RevocationId,
-    event: Option<Recorded>,
+    found: Option<Recorded>,
     reason: &str,
     actor: &str,
     now: Now,
 ) -> Result<Outcome, Refused> {
-    let Some(Event::Revoked(revocation)) = event.map(|recorded| recorded.new.event) else {
+    let Some(revocation) = found.as_ref().and_then(Recorded::revocation).map(|(_, revocation)| revocation.clone())
+    else {
         return Err(Refused::NotFound(id));
     };
     let key = revocation.target.key(&plan.state.fold.keyer);
@@ -89,7 +92,7 @@ pub(super) fn restore(
     let ended = end(id, revocation, (EndCause::Restored, now.wall), (actor, reason), now);
     plan.add(Event::Ended(ended), now);
     if let Some(past) = past {
-        plan.add(Event::Revoked(past), now);
+        plan.revoke(past, None, now);
     }
     Ok(Outcome { persons, ..Outcome::default() })
 }
@@ -190,12 +193,13 @@ pub(super) fn exempt(
         return Err(Refused::Nobody(reference.to_owned()));
     }
     let exemption = Exemption {
+        id: None,
         reference: reference.to_owned(),
         persons: persons.clone(),
         expires,
         actor: actor.to_owned(),
         reason: reason.to_owned(),
     };
-    plan.add(Event::Exempted(exemption), now);
-    Ok(Outcome { persons, ..Outcome::default() })
+    let exemption = Some(plan.exempt(exemption, now));
+    Ok(Outcome { persons, exemption, ..Outcome::default() })
 }

@@ -1,12 +1,16 @@
 //! Events on trial: what a batch is going to append, and the state that it will lead to.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use super::ids::Ids;
 use super::listing::{Effect, STEP};
 use crate::domain::command::ListingId;
-use crate::domain::event::{Event, NewEvent, Recorded};
+use crate::domain::event::{Event, EventFormat, Exemption, NewEvent, Recorded};
+use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::key::Key;
 use crate::domain::person::PersonId;
+use crate::domain::revocation::Revocation;
 use crate::domain::time::{Now, Timestamp};
 use crate::state::State;
 
@@ -15,11 +19,24 @@ use crate::state::State;
 pub(super) struct Outcome {
     /// Whom a REF turned out to mean.
     pub(super) persons: Vec<PersonId>,
+    /// Name of the revocation that it made.
+    pub(super) revocation: Option<RevocationId>,
+    /// Name of the exemption that it made.
+    pub(super) exemption: Option<ExemptionId>,
     /// There is another step to take.
     pub(super) more: bool,
     /// The answer comes when more of this is in force: what was accepted of a source, by which listing or, `None`, by an
     /// operator.
     pub(super) waits: Option<(String, Option<ListingId>)>,
+}
+
+/// How a writer names and writes what it plans.
+#[derive(Clone, Debug)]
+pub(super) struct Naming {
+    /// Where names come from.
+    pub(super) ids: Arc<Ids>,
+    /// In which form events are written.
+    pub(super) format: EventFormat,
 }
 
 /// Events that are going to be appended, and the state with them.
@@ -29,6 +46,9 @@ pub(super) struct Plan {
     pub(super) state: State,
     events: Vec<NewEvent>,
     ids: HashSet<String>,
+    naming: Naming,
+    /// What the names of its events begin with.
+    batch: Option<u64>,
     /// Somebody became known, or changed: names may mean somebody else.
     pub(super) people_changed: bool,
     /// How many records of a listing come into force at once.
@@ -41,9 +61,9 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Nothing planned yet.
-    pub(super) fn new(state: State) -> Self {
+    pub(super) fn new(state: State, naming: Naming) -> Self {
         let (events, ids, effects, touched) = (Vec::new(), HashSet::new(), Vec::new(), HashSet::new());
-        Self { state, events, ids, people_changed: false, step: STEP, effects, touched }
+        Self { state, events, ids, naming, batch: None, people_changed: false, step: STEP, effects, touched }
     }
 
     /// What a listing on its way says of somebody is out of date.
@@ -57,14 +77,28 @@ impl Plan {
         self.effects.push(Effect::Back { source: source.to_owned(), key });
     }
 
-    /// How many events are planned.
-    pub(super) fn len(&self) -> usize {
-        self.events.len()
-    }
-
     /// Whether an event with this id is planned.
     pub(super) fn has_id(&self, id: &str) -> bool {
         self.ids.contains(id)
+    }
+
+    /// Plans a revocation, and gives it a name.
+    pub(super) fn revoke(&mut self, revocation: Revocation, happened: Option<Timestamp>, now: Now) -> RevocationId {
+        let id = (self.naming.format >= EventFormat::Two).then(|| self.naming.ids.revocation());
+        let revocation = Revocation { id, ..revocation };
+        let name = revocation.id_at(self.state.fold.epoch.position + 1);
+        // The event that begins it bears its name, so that the log finds it.
+        self.add_of(Event::Revoked(revocation), happened, id.map(|id| id.to_string()), now);
+        name
+    }
+
+    /// Plans an exemption, and gives it a name.
+    pub(super) fn exempt(&mut self, exemption: Exemption, now: Now) -> ExemptionId {
+        let id = (self.naming.format >= EventFormat::Two).then(|| self.naming.ids.exemption());
+        let exemption = Exemption { id, ..exemption };
+        let name = exemption.id_at(self.state.fold.epoch.position + 1);
+        self.add_of(Event::Exempted(exemption), None, id.map(|id| id.to_string()), now);
+        name
     }
 
     /// Plans an event of our own.
@@ -75,10 +109,20 @@ impl Plan {
     /// Plans an event that a provider told of.
     pub(super) fn add_of(&mut self, event: Event, happened: Option<Timestamp>, id: Option<String>, now: Now) {
         self.people_changed |= matches!(event, Event::Person(_));
+        let id = id.or_else(|| self.own_id());
         self.ids.extend(id.clone());
         let new = NewEvent { time: now.wall, happened, id, event };
         self.state.fold.apply(&Recorded { position: self.state.fold.epoch.position + 1, new: new.clone() });
         self.events.push(new);
+    }
+
+    /// A name for the next event: of the plan, and its number in it.
+    fn own_id(&mut self) -> Option<String> {
+        if self.naming.format < EventFormat::Two {
+            return None;
+        }
+        let batch = *self.batch.get_or_insert_with(|| self.naming.ids.batch());
+        Some(format!("{batch:016x}.{}", self.events.len()))
     }
 
     /// The events, in order.

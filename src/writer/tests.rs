@@ -6,6 +6,7 @@ mod followed;
 mod guard;
 mod in_steps;
 mod listings;
+mod named;
 mod names;
 mod owners;
 mod passed_on;
@@ -21,15 +22,17 @@ use crate::decide::decide;
 use crate::domain::command::{Observation, RevokeRequest, WriterHandle};
 use crate::domain::credential::{CredentialKind, CredentialOutcome, Identity, LinkKeys, Principal, Verified};
 use crate::domain::event::Position;
+use crate::domain::id::RevocationId;
 use crate::domain::key::{KeyKind, Keyer, LinkKey, NameKey};
 use crate::domain::name::Compare;
 use crate::domain::person::{Person, Status};
 use crate::domain::reason::Reason;
-use crate::domain::revocation::{RevocationId, Shape, Target, TargetKind};
+use crate::domain::revocation::{Shape, Target, TargetKind};
 use crate::domain::source::Link;
 use crate::domain::time::Now;
 use crate::log::memory::Memory;
 use crate::request::Request;
+use crate::state::revocations::EntryKind;
 use crate::state::snapshot;
 
 struct Silent;
@@ -100,12 +103,17 @@ impl Bench {
     }
 
     async fn over(log: Arc<Memory>, policy: Policy) -> Self {
+        Self::writing_to(log, policy, EventFormat::default()).await
+    }
+
+    async fn writing_to(log: Arc<Memory>, policy: Policy, format: EventFormat) -> Self {
         let keyer = Keyer::new([1; 16]);
         let fold = replay(log.as_ref(), keyer.clone()).await.unwrap();
-        let (writer_loop, published) = Writer::new(Arc::clone(&log), fold, Arc::new(policy), vec![Box::new(Silent)]);
+        let (writer_loop, published) =
+            Writer::new(Arc::clone(&log), fold, Arc::new(policy), vec![Box::new(Silent)], Ids::from_system().unwrap());
         let (writer, envelopes) = WriterHandle::new();
         #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
-        tokio::spawn(writer_loop.run(envelopes, std::future::pending()));
+        tokio::spawn(writer_loop.writing(format).run(envelopes, std::future::pending()));
         Self { log, keyer, writer, published }
     }
 
@@ -127,8 +135,15 @@ impl Bench {
         self.writer.ask(Command::Revoke(request), now).await
     }
 
-    async fn restore(&self, id: u64, now: Now) -> Result<Done, Refused> {
-        let command = Command::Restore { id: RevocationId(id), reason: "back".into(), actor: "ops".into() };
+    /// Name of what stands of a target.
+    fn standing(&self, target: &Target) -> RevocationId {
+        let fold = &self.published.load().fold;
+        let mut under = fold.revocations.under(target.key(&fold.keyer)).iter();
+        under.find(|entry| entry.stand != EntryKind::ResidualCutoff).expect("something stands").id
+    }
+
+    async fn restore(&self, id: RevocationId, now: Now) -> Result<Done, Refused> {
+        let command = Command::Restore { id, reason: "back".into(), actor: "ops".into() };
         self.writer.ask(command, now).await
     }
 
@@ -163,10 +178,10 @@ async fn an_acknowledged_revocation_is_enforced_and_a_restored_one_leaves_a_cut_
     assert_eq!(done.persons, vec![person("alice", Status::Active).id]);
     assert_eq!(bench.ask("alice", at(1), at(3)), Reason::RevokedPerson);
     assert_eq!(bench.ask("bob", at(1), at(3)), Reason::Allowed);
-    bench.restore(done.position, at(10)).await.unwrap();
+    bench.restore(done.revocation.unwrap(), at(10)).await.unwrap();
     assert_eq!(bench.ask("alice", at(10), at(11)), Reason::IssuedBeforeCutoff);
     assert_eq!(bench.ask("alice", at(11), at(11)), Reason::Allowed);
-    assert_eq!(bench.restore(done.position, at(12)).await, Err(Refused::NotFound(RevocationId(done.position))));
+    assert_eq!(bench.restore(done.revocation.unwrap(), at(12)).await, Err(Refused::NotFound(done.revocation.unwrap())));
     bench.folds_agree().await;
 }
 
@@ -176,7 +191,7 @@ async fn a_restored_session_is_simply_lifted() {
     let session = Target::Session { issuer: "corp".into(), session: "s1".into() };
     let done = bench.revoke(session, at(3)).await.unwrap();
     assert_eq!(bench.ask("alice", at(1), at(4)), Reason::RevokedSession, "an issuer may be given by its name");
-    bench.restore(done.position, at(5)).await.unwrap();
+    bench.restore(done.revocation.unwrap(), at(5)).await.unwrap();
     assert_eq!(bench.ask("alice", at(1), at(6)), Reason::Allowed);
     bench.folds_agree().await;
 }
@@ -217,15 +232,16 @@ async fn a_source_and_an_operator_each_end_only_their_own() {
     bench.list(&[person("alice", Status::Suspended), person("bob", Status::Active)], at(4)).await.unwrap();
     bench.list(&[person("alice", Status::Active), person("bob", Status::Active)], at(5)).await.unwrap();
     assert_eq!(bench.ask("alice", at(6), at(6)), Reason::RevokedPerson);
-    bench.restore(done.position, at(7)).await.unwrap();
+    bench.restore(done.revocation.unwrap(), at(7)).await.unwrap();
     let suspended = [person("alice", Status::Suspended), person("bob", Status::Active)];
-    let done = bench.list(&suspended, at(8)).await.unwrap();
-    let refused = bench.restore(done.position + 1, at(9)).await;
+    bench.list(&suspended, at(8)).await.unwrap();
+    let by_source = bench.standing(&Target::DirectoryPerson { person: suspended[0].id.clone() });
+    let refused = bench.restore(by_source, at(9)).await;
     assert!(matches!(refused, Err(Refused::NotYours { .. })), "{refused:?}");
     let mut without = policy();
     without.sources.clear();
     bench.configure(without, at(10)).await.unwrap();
-    bench.restore(done.position + 1, at(11)).await.unwrap();
+    bench.restore(by_source, at(11)).await.unwrap();
 }
 
 #[tokio::test]
@@ -259,9 +275,9 @@ async fn what_the_configuration_revokes_stands_until_a_configuration_says_otherw
     let mut without = policy();
     without.revocations = Some(vec![]);
 
-    let done = bench.configure(with.clone(), at(3)).await.unwrap();
+    bench.configure(with.clone(), at(3)).await.unwrap();
     assert_eq!(bench.ask("alice", at(1), at(3)), Reason::RevokedPerson);
-    let Err(Refused::NotYours { advice, .. }) = bench.restore(done.position, at(4)).await else { panic!() };
+    let Err(Refused::NotYours { advice, .. }) = bench.restore(bench.standing(&alice()), at(4)).await else { panic!() };
     assert!(advice.contains("offboard.yaml:9"), "{advice}");
     bench.configure(policy(), at(5)).await.unwrap();
     assert_eq!(bench.ask("alice", at(5), at(5)), Reason::RevokedPerson, "without the key all that stood stays");
@@ -301,7 +317,7 @@ async fn break_glass_lifts_what_a_source_says_and_nothing_else() {
     assert_eq!(bench.ask("alice", at(1), at(100)), Reason::RevokedPerson, "it ends by itself");
     let done = bench.revoke(alice(), at(6)).await.unwrap();
     assert_eq!(bench.ask("alice", at(1), at(7)), Reason::RevokedPerson, "never an operator's");
-    bench.restore(done.position, at(8)).await.unwrap();
+    bench.restore(done.revocation.unwrap(), at(8)).await.unwrap();
     bench.writer.ask(Command::Tick, at(101)).await.unwrap();
     assert!(bench.published.snapshot().fold.exemptions.is_empty());
     bench.folds_agree().await;

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use super::listing::Listings;
 use super::listing::drain::Drain;
-use super::plan::Plan;
+use super::plan::{Naming, Plan};
 use super::{Answer, Writer, directory};
 use crate::domain::command::{Command, Done, Envelope, Observation, Refused};
 use crate::domain::event::{Event, NewEvent, Position, Recorded};
+use crate::domain::id::RevocationId;
 use crate::domain::person::{Person, Status};
 use crate::domain::revocation::{Owner, Revocation, Shape};
 use crate::domain::time::{Now, Timestamp};
@@ -27,7 +28,7 @@ use crate::state::{State, StoreState};
 const FIRST: Position = 1 << 62;
 
 /// A revocation that no log holds, and its id.
-type Taken = (Position, Arc<Revocation>);
+type Taken = (RevocationId, Arc<Revocation>);
 
 /// What is enforced from memory.
 #[derive(Debug)]
@@ -49,11 +50,11 @@ impl Volatile {
     fn observe(
         &mut self,
         listings: &mut Listings,
-        rules: &Arc<Rules>,
+        (rules, naming): (&Arc<Rules>, &Naming),
         observation: &Observation,
         now: Now,
     ) -> (Result<Done, Refused>, Vec<Taken>) {
-        let mut plan = self.plan(rules);
+        let mut plan = self.plan(rules, naming);
         let outcome = directory::observe(&mut plan, listings, observation, None, now);
         let (events, effects) = plan.into_parts();
         listings.carry_out(effects);
@@ -67,9 +68,9 @@ impl Volatile {
     }
 
     /// A plan that brings a listing into force at once: there is no log that it keeps waiting.
-    fn plan(&self, rules: &Arc<Rules>) -> Plan {
+    fn plan(&self, rules: &Arc<Rules>, naming: &Naming) -> Plan {
         let state = State { fold: self.fold.clone(), rules: Arc::clone(rules) };
-        let mut plan = Plan::new(state);
+        let mut plan = Plan::new(state, naming.clone());
         plan.step = usize::MAX;
         plan
     }
@@ -83,11 +84,10 @@ impl Volatile {
             } else if let Some(event) = signs_of_life(&self.fold, &new.event) {
                 self.apply(NewEvent { event, ..new });
             } else if let Some(event) = denial(&self.fold, new.event) {
-                // Without its id: whoever sends the whole of it again is listened to.
-                let new = NewEvent { time: new.time, happened: new.happened, id: None, event };
+                let new = NewEvent { event, ..new };
                 self.waiting.push(new.clone());
                 if let Event::Revoked(revocation) = &new.event {
-                    taken.push((self.next, Arc::new(revocation.clone())));
+                    taken.push((revocation.id_at(self.next), Arc::new(revocation.clone())));
                 }
                 self.apply(new);
             }
@@ -168,8 +168,8 @@ impl<L: Log> Writer<L> {
         for letter in batch {
             answers.push(match &letter.command {
                 Command::Observe(observation) => {
-                    let (answer, more) =
-                        volatile.observe(&mut self.listings, &self.follower.rules, observation, letter.now);
+                    let (rules, naming) = (&self.follower.rules, &self.naming);
+                    let (answer, more) = volatile.observe(&mut self.listings, (rules, naming), observation, letter.now);
                     taken.extend(more);
                     answer.map(|done| Answer { done, waits: None })
                 }
@@ -186,7 +186,7 @@ impl<L: Log> Writer<L> {
     /// The rest of what was accepted, where the store went in the middle of it.
     pub(super) fn drain_without_log(&mut self, drain: &Drain, error: &LogError) {
         let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.follower.fold.clone()));
-        let mut plan = volatile.plan(&self.follower.rules);
+        let mut plan = volatile.plan(&self.follower.rules, &self.naming);
         drain.plan_step(&mut plan, usize::MAX, self.latest);
         let taken = volatile.take_in(plan.into_events());
         self.volatile = Some(volatile);

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use offboard::domain::command::{Command, Observation, RevokeRequest};
+use offboard::domain::id::RevocationId;
 use offboard::domain::person::Person;
 use offboard::domain::policy::Policy;
 use offboard::domain::revocation::{Shape, Target};
@@ -106,7 +107,7 @@ struct Both<S: Store> {
     real: World<S>,
     model: Model,
     /// Ids of the model's revocations by operators.
-    ids: BTreeMap<usize, u64>,
+    ids: BTreeMap<usize, RevocationId>,
     policy: Policy,
     wall: i64,
     steady: i64,
@@ -197,7 +198,7 @@ impl<S: Store> Both<S> {
         let refused = pointless || !self.model.means_one(about);
         prop_assert_eq!(taken.is_err(), refused, "it ends before it begins, or may mean either of two");
         if let Ok(done) = taken {
-            self.ids.insert(self.model.rules.len(), done.position);
+            self.ids.insert(self.model.rules.len(), done.revocation.unwrap());
             self.model.revoke(about, cut_off, By::Operator, effective, expires);
         }
         Ok(())

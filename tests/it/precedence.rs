@@ -146,6 +146,7 @@ fn rejected(reason: Reason) -> CredentialOutcome {
 
 fn revoke(target: Target, shape: Shape, owner: Owner) -> Event {
     Event::Revoked(Revocation {
+        id: None,
         target,
         shape,
         reason: "left".into(),
@@ -254,7 +255,14 @@ fn bring_on_alice(scene: &mut Scene, reason: Reason) -> bool {
             scene.events.push(revoke(target, Shape::Block, Owner::Source("hr".into())));
             let (reference, actor, reason) = ("alice".to_owned(), "ops".to_owned(), "wrong".to_owned());
             let expires = at(1000).wall;
-            scene.events.push(Event::Exempted(Exemption { reference, persons: vec![person], expires, actor, reason }));
+            scene.events.push(Event::Exempted(Exemption {
+                id: None,
+                reference,
+                persons: vec![person],
+                expires,
+                actor,
+                reason,
+            }));
         }
         other => scene.beside.push(rejected(other)),
     }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::id::ExemptionId;
 use crate::domain::name::Directory;
 use crate::domain::person::Status;
 use crate::domain::revocation::Owner;
@@ -50,7 +51,7 @@ fn revocation() -> impl Strategy<Value = Revocation> {
     (target(), shape(), text(), owner(), times, persons).prop_map(
         |(target, shape, reason, owner, (effective, expires), (persons, by_rule))| {
             let actor = reason.clone();
-            Revocation { target, shape, reason, owner, actor, effective, expires, persons, by_rule }
+            Revocation { id: None, target, shape, reason, owner, actor, effective, expires, persons, by_rule }
         },
     )
 }
@@ -74,7 +75,7 @@ fn ended() -> impl Strategy<Value = Ended> {
     let cause =
         prop::sample::select(vec![EndCause::Restored, EndCause::Expired, EndCause::ActiveAgain, EndCause::TakenOut]);
     (revocation(), any::<u64>(), cause, time()).prop_map(|(of, id, cause, at)| Ended {
-        revocation: RevocationId(id),
+        revocation: RevocationId::from_number(id),
         target: of.target,
         shape: of.shape,
         expires: of.expires,
@@ -91,12 +92,12 @@ fn event() -> impl Strategy<Value = Event> {
     let id = any::<u64>;
     let exemption = (text(), prop::collection::vec(person(), 0..3), time()).prop_map(|(reason, persons, expires)| {
         let (reference, actor) = (reason.clone(), reason.clone());
-        Event::Exempted(Exemption { reference, persons, expires, actor, reason })
+        Event::Exempted(Exemption { id: None, reference, persons, expires, actor, reason })
     });
     prop_oneof![
         revocation().prop_map(Event::Revoked),
         (id(), target(), person()).prop_map(|(id, target, person)| {
-            let revocation = RevocationId(id);
+            let revocation = RevocationId::from_number(id);
             Event::Extended { revocation, target, person }
         }),
         ended().prop_map(Event::Ended),
@@ -111,7 +112,7 @@ fn event() -> impl Strategy<Value = Event> {
                 linking: Linking { issuer, link: vec![Link { claim, attribute }], directory: Some(Directory::Ldap) },
             }
         }),
-        id().prop_map(|exemption| Event::ExemptionEnded { exemption, cause: EndCause::Expired }),
+        id().prop_map(|id| Event::ExemptionEnded { exemption: ExemptionId::from_number(id), cause: EndCause::Expired }),
         (text(), text(), person()).prop_map(|(issuer, name, person)| Event::Pinned { issuer, name, person }),
         (text(), text()).prop_map(|(issuer, name)| Event::Unpinned { issuer, name }),
         (text(), time(), prop::option::of(text())).prop_map(|(source, at, cursor)| Event::Heartbeat {

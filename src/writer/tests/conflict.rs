@@ -22,7 +22,7 @@ async fn history(bench: &Bench) {
     bench.list(&all, at(1)).await.unwrap();
 
     let done = bench.revoke(Target::Person { reference: "p001@example.com".into() }, at(2)).await.unwrap();
-    bench.restore(done.position, at(3)).await.unwrap();
+    bench.restore(done.revocation.unwrap(), at(3)).await.unwrap();
     bench.revoke(Target::Session { issuer: ISSUER.into(), session: "s1".into() }, at(4)).await.unwrap();
     let revocations = Some(vec![configured(Target::Person { reference: "p002@example.com".into() })]);
     bench.configure(Policy { revocations, ..policy() }, at(5)).await.unwrap();

@@ -9,6 +9,7 @@ use crate::log::Snapshot;
 
 fn revoked(subject: &str) -> NewEvent {
     let event = Event::Revoked(Revocation {
+        id: None,
         target: Target::Subject { issuer: ISSUER.into(), subject: subject.into() },
         shape: Shape::Block,
         reason: "said elsewhere".into(),
@@ -51,7 +52,8 @@ async fn each_observer_hears_of_each_event_once() {
     let replayed = replay(log.as_ref(), Keyer::new([1; 16])).await.unwrap();
     let counts = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
     let observers = counts.iter().map(|count| Box::new(Counted(Arc::clone(count))) as Box<dyn EventObserver>);
-    let (writer_loop, published) = Writer::new(Arc::clone(&log), replayed, Arc::new(policy()), observers.collect());
+    let (writer_loop, published) =
+        Writer::new(Arc::clone(&log), replayed, Arc::new(policy()), observers.collect(), Ids::from_system().unwrap());
     let (writer, envelopes) = WriterHandle::new();
     #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
     tokio::spawn(writer_loop.run(envelopes, std::future::pending()));

@@ -186,7 +186,7 @@ async fn ids_are_compared_exactly_and_their_source_may_stand_before_them() {
     assert_eq!(bench.login("00uaB", at(1), at(6)), Reason::Allowed, "somebody else");
     // Restored: the cut-offs of two REFs that fold to the same are two.
     let other = bench.revoke(Target::Person { reference: "00uaB".into() }, at(7)).await.unwrap();
-    bench.restore(other.position, at(20)).await.unwrap();
+    bench.restore(other.revocation.unwrap(), at(20)).await.unwrap();
     assert_eq!(bench.login("00uaB", at(20), at(21)), Reason::IssuedBeforeCutoff);
     assert_eq!(bench.login("00uaB", at(21), at(22)), Reason::Allowed);
     assert_eq!(bench.login("00uAb", at(21), at(22)), Reason::RevokedPerson);
@@ -204,7 +204,7 @@ async fn a_standing_ref_means_whoever_comes_to_be_called_so_in_any_spelling() {
     assert_eq!(bench.login("two", at(6), at(7)), Reason::RevokedPerson);
     bench.change(&called("e2", "uid", &["two"]), at(10)).await;
     assert_eq!(bench.login("two", at(20), at(21)), Reason::RevokedPerson, "whatever they are called later");
-    bench.restore(done.position, at(30)).await.unwrap();
+    bench.restore(done.revocation.unwrap(), at(30)).await.unwrap();
     assert_eq!(bench.login("two", at(20), at(31)), Reason::IssuedBeforeCutoff);
     assert_eq!(bench.login("two", at(31), at(32)), Reason::Allowed);
     bench.folds_agree().await;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::corp;
 use crate::domain::command::Refused;
-use crate::domain::event::{Event, Recorded};
+use crate::domain::event::Recorded;
 use crate::domain::source::SourceRules;
 use crate::domain::time::Timestamp;
 use crate::log::Log as _;
@@ -19,14 +19,13 @@ impl Bench {
         self.says(Observation::Block { source, target, stands, at: None, expires: None, reason }, now).await;
     }
 
-    fn standing(&self, kind: TargetKind) -> usize {
+    fn live(&self, kind: TargetKind) -> usize {
         self.published.snapshot().fold.live(kind)
     }
 
-    async fn last_revocation(&self) -> u64 {
+    async fn last_revocation(&self) -> RevocationId {
         let events: Vec<Recorded> = self.log.read(0, 1_000).await.unwrap();
-        let revoked = events.iter().filter(|recorded| matches!(recorded.new.event, Event::Revoked(_)));
-        revoked.map(|recorded| recorded.position).max().unwrap()
+        events.iter().rev().find_map(Recorded::revocation).unwrap().0
     }
 }
 
@@ -105,7 +104,7 @@ async fn a_cut_off_in_the_future_can_be_set_right() {
     // The provider was set right too, and says so with every listing.
     bench.says(cut(at(50)), at(300)).await;
     assert_eq!(bench.ask("alice", at(201), at(302)), Reason::Allowed);
-    assert_eq!(bench.standing(TargetKind::Subject), 1);
+    assert_eq!(bench.live(TargetKind::Subject), 1);
     bench.folds_agree().await;
 }
 
@@ -118,7 +117,7 @@ async fn a_cut_off_of_a_source_that_is_gone_ends_whole() {
     let past = bench.last_revocation().await;
     bench.configure(Policy { sources: vec![], ..policy() }, at(70)).await.unwrap();
     bench.restore(past, at(80)).await.unwrap();
-    assert_eq!(bench.standing(TargetKind::Subject), 0);
+    assert_eq!(bench.live(TargetKind::Subject), 0);
 }
 
 #[tokio::test]
@@ -127,7 +126,7 @@ async fn what_a_source_says_is_ended_there_and_how_is_said() {
     bench.client("hr", true, at(1)).await;
     let client = bench.last_revocation().await;
     let refused = bench.restore(client, at(2)).await.unwrap_err().to_string();
-    assert_eq!(refused, format!("revocation `r{client}` belongs to source hr: enable the client `ci` again in `hr`"));
+    assert_eq!(refused, format!("revocation `{client}` belongs to source hr: enable the client `ci` again in `hr`"));
     let ended = Observation::Block {
         source: "hr".into(),
         target: Target::Session { issuer: ISSUER.into(), session: "s9".into() },

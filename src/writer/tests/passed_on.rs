@@ -48,7 +48,7 @@ async fn a_ref_of_a_source_means_whoever_comes_to_be_there() {
         assert_eq!(bench.login(key, at(7), at(8)), Reason::RevokedPerson, "{key}");
     }
     assert_eq!(bench.login("E9", at(7), at(8)), Reason::Allowed, "another id");
-    let extended = bench.published.load().fold.extensions.get(&RevocationId(early.position)).cloned();
+    let extended = bench.published.load().fold.extensions.get(&early.revocation.unwrap()).cloned();
     assert_eq!(extended, Some(vec![person("e7", Status::Active).id]), "and the log says whom it came to mean");
     bench.folds_agree().await;
 }

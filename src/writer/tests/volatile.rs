@@ -30,9 +30,9 @@ async fn nothing_is_acknowledged_that_a_restart_would_forget() {
     let bob = Target::Person { reference: "bob@example.com".into() };
     for refused in [
         bench.revoke(bob, at(3)).await,
-        bench.restore(done.position, at(3)).await,
+        bench.restore(done.revocation.unwrap(), at(3)).await,
         // True already, and not acknowledged either.
-        bench.restore(done.position + 99, at(3)).await,
+        bench.restore(RevocationId::of_position(99), at(3)).await,
         bench.configure(policy(), at(3)).await,
     ] {
         assert!(matches!(&refused, Err(Refused::Gone(why)) if why.contains("restart")), "{refused:?}");

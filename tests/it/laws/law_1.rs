@@ -47,7 +47,7 @@ pub async fn law_1_a_revocation_is_looked_up_behind_the_cache<S: Store>(store: S
         let done = world.revoke(target.clone(), at(round + 1)).await.unwrap();
         same(&world.check(&token, at(round + 1)).await.reason, &reason, &target);
         assert_eq!(world.cache.hits(), hits + 2, "both were answered from the cache");
-        world.restore(done.position, at(round + 2)).await.unwrap();
+        world.restore(done.revocation.unwrap(), at(round + 2)).await.unwrap();
     }
 }
 
@@ -83,10 +83,10 @@ async fn race<S: Store>(world: &World<S>, signer: &Signer) -> bool {
     rings.at(0).unwrap().refresh(now).await.unwrap();
     let (state, _, _, decision) = check.await.unwrap();
     if decision.reason == Reason::UnknownSigningKey {
-        world.restore(done.position, now).await.unwrap();
+        world.restore(done.revocation.unwrap(), now).await.unwrap();
         return false;
     }
     same(&decision.reason, &Reason::RevokedPerson, "revoked while the token was being verified");
-    holds(state.fold.epoch.position >= done.position, "judged on a state at least as new");
+    holds(state.fold.epoch >= done.epoch, "judged on a state at least as new");
     true
 }

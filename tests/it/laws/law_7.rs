@@ -36,7 +36,7 @@ pub async fn law_7_a_block_that_ends_leaves_a_cut_off<S: Store>(store: S) {
     ];
     for (target, start) in outlived.into_iter().zip((100..).step_by(100)) {
         let done = world.revoke(target.clone(), at(start)).await.unwrap();
-        world.restore(done.position, at(start + 10)).await.unwrap();
+        world.restore(done.revocation.unwrap(), at(start + 10)).await.unwrap();
         over(&world, start + 10, &format!("restored ({target})")).await;
         let expiring = RevokeRequest { expires: Some(at(start + 30).wall), ..request(target.clone()) };
         world.writer.ask(Command::Revoke(expiring), at(start + 20)).await.unwrap();
@@ -72,7 +72,7 @@ async fn lifted<S: Store>(world: &World<S>) {
         Target::Certificate { sha256: "ab".repeat(32) },
     ] {
         let done = world.revoke(target.clone(), at(600)).await.unwrap();
-        world.restore(done.position, at(601)).await.unwrap();
+        world.restore(done.revocation.unwrap(), at(601)).await.unwrap();
         let key = target.key(&world.keyer);
         holds(world.published.load().fold.revocations.under(key).is_empty(), format!("{target} is lifted"));
         same(&world.check(&token(world, 551), at(602)).await.reason, &Reason::Allowed, format!("{target} is lifted"));
@@ -81,6 +81,6 @@ async fn lifted<S: Store>(world: &World<S>) {
     let cut_off = RevokeRequest { shape: Shape::CutOff { at: at(700).wall }, ..request(alice()) };
     let done = world.writer.ask(Command::Revoke(cut_off), at(700)).await.unwrap();
     same(&world.check(&token(world, 551), at(701)).await.reason, &Reason::IssuedBeforeCutoff, "a cut-off stands");
-    world.restore(done.position, at(702)).await.unwrap();
+    world.restore(done.revocation.unwrap(), at(702)).await.unwrap();
     same(&world.check(&token(world, 551), at(703)).await.reason, &Reason::Allowed, "and is restored");
 }

@@ -12,7 +12,7 @@ use offboard::domain::decision::Determining;
 use offboard::domain::issuer::KeySource;
 use offboard::domain::policy::Policy;
 use offboard::domain::reason::Reason;
-use offboard::domain::revocation::{RevocationId, Target};
+use offboard::domain::revocation::Target;
 use offboard::domain::source::WhenStale;
 use offboard::request::Request;
 use offboard::state::State;
@@ -29,17 +29,16 @@ pub async fn law_9_every_decision_names_its_cause_and_is_the_same_again<S: Store
     let mut world = World::start(store).await;
     let by_operator = world.revoke(alice(), at(1)).await.unwrap();
     let subject = Target::Subject { issuer: ISSUER.into(), subject: "bob".into() };
-    let with = Policy { revocations: Some(vec![configured(subject)]), ..corp::policy() };
+    let with = Policy { revocations: Some(vec![configured(subject.clone())]), ..corp::policy() };
     world.configure(with.clone(), at(2)).await.unwrap();
-    let listed =
-        world.list(&[person("alice"), person("bob"), suspended("carol"), person("dave")], at(3)).await.unwrap();
-    let by_source = RevocationId(listed.position + 1);
-    world.exempt("carol", at(100), at(4)).await.unwrap();
-    let exempted = world.published.load().fold.epoch.position;
+    world.list(&[person("alice"), person("bob"), suspended("carol"), person("dave")], at(3)).await.unwrap();
+    let of_carol = Target::DirectoryPerson { person: person("carol").id };
+    let (by_source, by_configuration) = (world.standing(&of_carol), world.standing(&subject));
+    let exempted = world.exempt("carol", at(100), at(4)).await.unwrap().exemption.unwrap();
 
-    let noted = |reason| (reason, Determining::Revocation(RevocationId(by_operator.position + 1)));
+    let noted = |reason| (reason, Determining::Revocation(by_configuration));
     for (who, now, expected) in [
-        ("alice", 5, (Reason::RevokedPerson, Determining::Revocation(RevocationId(by_operator.position)))),
+        ("alice", 5, (Reason::RevokedPerson, Determining::Revocation(by_operator.revocation.unwrap()))),
         ("bob", 5, noted(Reason::RevokedSubject)),
         ("carol", 5, (Reason::Exempted, Determining::Exemption(exempted))),
         ("carol", 101, (Reason::RevokedPerson, Determining::Revocation(by_source))),

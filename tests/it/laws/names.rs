@@ -156,7 +156,7 @@ async fn out_under_every_spelling<S: Store>(store: S, names: Spelt) {
         let done = scene.world.revoke(target, at(now)).await.unwrap();
         same(&done.persons.len(), &1, format!("{spelling:?} means one person"));
         scene.all(now + 8, now + 8, Reason::RevokedPerson, "when an operator says so").await;
-        scene.world.restore(done.position, at(now + 1)).await.unwrap();
+        scene.world.restore(done.revocation.unwrap(), at(now + 1)).await.unwrap();
     }
     scene.all(75, 76, Reason::Allowed, "when it was taken back").await;
 

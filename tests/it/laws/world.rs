@@ -18,11 +18,12 @@ use offboard::decide::decide;
 use offboard::domain::command::{Command, Done, Observation, Refused, RevokeRequest, WriterHandle};
 use offboard::domain::decision::Decision;
 use offboard::domain::event::Recorded;
+use offboard::domain::id::RevocationId;
 use offboard::domain::key::Keyer;
 use offboard::domain::person::{Person, Status};
 use offboard::domain::policy::Policy;
 use offboard::domain::reason::Reason;
-use offboard::domain::revocation::{RevocationId, Shape, Target};
+use offboard::domain::revocation::{Shape, Target};
 use offboard::domain::time::Now;
 use offboard::jose::fetch::Fetcher;
 use offboard::jose::keys::KeyRings;
@@ -33,7 +34,7 @@ use offboard::request::Request;
 use offboard::state::fold::Fold;
 use offboard::state::{Published, snapshot};
 use offboard::telemetry::metrics::Metrics;
-use offboard::writer::{EventObserver, Writer, replay};
+use offboard::writer::{EventObserver, Ids, Writer, replay};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -169,7 +170,13 @@ impl<S: Store> World<S> {
         let log = store.open();
         let fold = replay(log.as_ref(), keyer()).await.unwrap();
         let policy = Arc::new(Policy { retired: fold.fold.retired(&policy.sources), ..policy });
-        let (writer_loop, published) = Writer::new(Arc::clone(&log), fold, Arc::clone(&policy), vec![Box::new(Silent)]);
+        let (writer_loop, published) = Writer::new(
+            Arc::clone(&log),
+            fold,
+            Arc::clone(&policy),
+            vec![Box::new(Silent)],
+            Ids::from_system().unwrap(),
+        );
         let (writer, envelopes) = WriterHandle::new();
         let mut writers = JoinSet::new();
         writers.spawn(writer_loop.run(envelopes, std::future::pending()));
@@ -191,7 +198,8 @@ impl<S: Store> World<S> {
     pub async fn beside(&mut self) -> (WriterHandle, Arc<Published>) {
         let policy = Arc::clone(&self.published.load().rules.policy);
         let fold = replay(self.log.as_ref(), keyer()).await.unwrap();
-        let (writer_loop, published) = Writer::new(Arc::clone(&self.log), fold, policy, vec![Box::new(Silent)]);
+        let (writer_loop, published) =
+            Writer::new(Arc::clone(&self.log), fold, policy, vec![Box::new(Silent)], Ids::from_system().unwrap());
         let (writer, envelopes) = WriterHandle::new();
         self.writers.spawn(writer_loop.run(envelopes, std::future::pending()));
         (writer, published)
@@ -228,9 +236,15 @@ impl<S: Store> World<S> {
         self.writer.ask(Command::Revoke(request(target)), now).await
     }
 
+    /// Name of the first thing that stands of a target.
+    pub fn standing(&self, target: &Target) -> RevocationId {
+        let fold = &self.published.load().fold;
+        fold.revocations.under(target.key(&fold.keyer)).first().unwrap().id
+    }
+
     /// `offboard restore`.
-    pub async fn restore(&self, id: u64, now: Now) -> Result<Done, Refused> {
-        let command = Command::Restore { id: RevocationId(id), reason: "back".into(), actor: "ops".into() };
+    pub async fn restore(&self, id: RevocationId, now: Now) -> Result<Done, Refused> {
+        let command = Command::Restore { id, reason: "back".into(), actor: "ops".into() };
         self.writer.ask(command, now).await
     }
 

@@ -1,0 +1,148 @@
+//! Names of what stands in the log for longer than one event: revocations and exemptions.
+//!
+//! A name is random and permanent. It is given when the event is planned, so it means the same in every copy of the log and
+//! in whatever log its record is appended to again. In the first event format the position of the event was the name;
+//! such names stay valid. The topmost bit tells the two apart: no log is that long.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::event::Position;
+
+/// Set in every random name, and in no position.
+const RANDOM: u64 = 1 << 63;
+
+/// A text that is no name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not {what} id such as {example}17 or {example}8f14e45fceea167a")]
+pub struct NotAnId {
+    text: String,
+    what: &'static str,
+    example: char,
+}
+
+/// `17`, or `8f14e45fceea167a`.
+fn parse(digits: &str) -> Option<u64> {
+    let lower_hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+    match digits.len() {
+        16 if digits.bytes().all(lower_hex) => u64::from_str_radix(digits, 16).ok().filter(|id| id & RANDOM != 0),
+        1..=15 if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
+        _ => None,
+    }
+}
+
+/// On disk: a number where it is a position, as in the first format, else the text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Position(Position),
+    Text(String),
+}
+
+macro_rules! id {
+    ($(#[$docs:meta])* $name:ident, $letter:literal, $what:literal) => {
+        $(#[$docs])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// A new name, of 63 random bits.
+            #[must_use]
+            pub fn random(bits: u64) -> Self {
+                Self(bits | RANDOM)
+            }
+
+            /// The name that the first format gave: the position of the event.
+            #[must_use]
+            pub fn of_position(position: Position) -> Self {
+                Self(position)
+            }
+
+            /// The position that is this name, if it is one.
+            #[must_use]
+            pub fn position(self) -> Option<Position> {
+                (self.0 & RANDOM == 0).then_some(self.0)
+            }
+
+            /// As a number: how tables and snapshots keep it.
+            #[must_use]
+            pub fn number(self) -> u64 {
+                self.0
+            }
+
+            /// From such a number.
+            #[must_use]
+            pub fn from_number(number: u64) -> Self {
+                Self(number)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                if self.0 & RANDOM == 0 { write!(f, "{}{}", $letter, self.0) } else { write!(f, "{}{:016x}", $letter, self.0) }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                let not = || NotAnId { text: text.to_owned(), what: $what, example: $letter };
+                text.strip_prefix($letter).and_then(parse).map(Self).ok_or_else(not)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if self.0 & RANDOM == 0 { serializer.serialize_u64(self.0) } else { serializer.collect_str(self) }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                match Written::deserialize(deserializer)? {
+                    Written::Position(position) => Ok(Self(position)),
+                    Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+                }
+            }
+        }
+    };
+}
+
+id! {
+    /// Name of a revocation: `r8f14e45fceea167a`, or `r17` where the first event format gave it.
+    RevocationId, 'r', "a revocation"
+}
+
+id! {
+    /// Name of an exemption: `e8f14e45fceea167a`, or `e17` where the first event format gave it.
+    ExemptionId, 'e', "an exemption"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_read_back() {
+        let old = RevocationId::of_position(17);
+        let new = RevocationId::random(0x0f14_e45f_ceea_167a);
+        assert_eq!((old.to_string().as_str(), new.to_string().as_str()), ("r17", "r8f14e45fceea167a"));
+        for id in [old, new] {
+            assert_eq!(id.to_string().parse(), Ok(id));
+            let json = serde_json::to_string(&id).unwrap();
+            assert_eq!(serde_json::from_str::<RevocationId>(&json).unwrap(), id);
+        }
+        assert_eq!(serde_json::to_string(&old).unwrap(), "17", "as the first format has it");
+        assert_eq!("e17".parse(), Ok(ExemptionId::of_position(17)));
+    }
+
+    #[test]
+    fn what_is_no_id_is_refused() {
+        for text in ["17", "r", "r-1", "r+1", "e17", "r0f14e45fceea167a", "r8F14E45FCEEA167A", "r8f14e45fceea167a0"] {
+            assert!(text.parse::<RevocationId>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Names for what is planned: random ones, drawn anew each time that something is planned.
+
+use std::hash::Hasher as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use siphasher::sip::SipHasher13;
+
+use crate::domain::id::{ExemptionId, RevocationId};
+
+/// Draws names: a keyed hash of a counter, under a key that no other process has. So no two logs, and no two attempts at
+/// one plan, give the same name to different things.
+#[derive(Debug)]
+pub struct Ids {
+    key: [u8; 16],
+    drawn: AtomicU64,
+}
+
+impl Ids {
+    /// Names under a key from the system's random numbers.
+    ///
+    /// # Errors
+    /// If the system gives none.
+    pub fn from_system() -> Result<Self, getrandom::Error> {
+        let mut key = [0; 16];
+        getrandom::fill(&mut key)?;
+        Ok(Self::under(key))
+    }
+
+    /// Names under a given key: a second one under the same draws the same.
+    #[must_use]
+    pub fn under(key: [u8; 16]) -> Self {
+        Self { key, drawn: AtomicU64::new(0) }
+    }
+
+    /// 64 random bits.
+    fn draw(&self) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.key);
+        hasher.write_u64(self.drawn.fetch_add(1, Ordering::Relaxed));
+        hasher.finish()
+    }
+
+    /// The name of a new revocation.
+    pub(super) fn revocation(&self) -> RevocationId {
+        RevocationId::random(self.draw())
+    }
+
+    /// The name of a new exemption.
+    pub(super) fn exemption(&self) -> ExemptionId {
+        ExemptionId::random(self.draw())
+    }
+
+    /// What the names of the events of one plan begin with: neighbours in an index are written at once.
+    pub(super) fn batch(&self) -> u64 {
+        self.draw()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_name_is_given_twice() {
+        let (one, other) = (Ids::from_system().unwrap(), Ids::from_system().unwrap());
+        let names: HashSet<RevocationId> = (0..1000).flat_map(|_| [one.revocation(), other.revocation()]).collect();
+        assert_eq!(names.len(), 2000);
+        assert_eq!(Ids::under([7; 16]).revocation(), Ids::under([7; 16]).revocation(), "the key says it all");
+    }
+}
