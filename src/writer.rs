@@ -36,7 +36,7 @@ use listing::{Effect, Listings};
 use plan::{Naming, Outcome, Plan};
 use volatile::Volatile;
 
-pub use follower::{Replayed, replay};
+pub use follower::{Marks, Replayed, replay, replay_with_marks};
 pub use ids::Ids;
 
 /// Commands that are committed together at most: bounds how long the first of them waits for the last.
