@@ -19,6 +19,7 @@ pub mod matches;
 mod ops;
 mod preface_timeout;
 pub mod reload;
+pub mod cut;
 mod serve;
 mod secret;
 pub mod sources;

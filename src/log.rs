@@ -16,8 +16,9 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::domain::chain::ChainHash;
-use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
+use crate::domain::event::{Epoch, NewEvent, Position, Recorded, provider_of};
 use crate::domain::id::RevocationId;
+use crate::domain::time::Timestamp;
 
 /// Why a log did not do what it was asked. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,12 @@ pub enum LogError {
         id: String,
         /// Where it stands; or would have stood, when one batch held it twice.
         position: Position,
+    },
+    /// These events were cut off the log: only snapshots and records know of them.
+    #[error("events before {first} are no longer in the log")]
+    Cut {
+        /// The first event that there is.
+        first: Position,
     },
     /// Another process has the store.
     #[error("store `{path}` is in use by another process")]
@@ -78,6 +85,28 @@ pub struct Snapshot {
     pub epoch: Epoch,
     /// The fold.
     pub bytes: Vec<u8>,
+}
+
+/// What a log still has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Its first event, or the one that will be.
+    pub first: Position,
+    /// Up to where two snapshots stand for it, so that it may be cut; 0 where there are fewer.
+    pub covered: Position,
+}
+
+/// What is cut off a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The last event that goes.
+    pub to: Position,
+    /// Those of them that are kept as records: revocations that still stand, or of which something is left.
+    pub keep: Vec<(Position, RevocationId)>,
+    /// Records that are needed no more.
+    pub needless: Vec<Position>,
+    /// Ids that providers gave to events which were taken in at or before this are forgotten; the others are known on.
+    pub ids_until: Timestamp,
 }
 
 /// Whole batches, as whoever follows the log reads them.
@@ -124,13 +153,14 @@ pub trait Log: Send + Sync + 'static {
     /// The batches that end behind `after` and at or before `to`, in order. None may end there although some begin.
     ///
     /// # Errors
-    /// [`LogError::Unusable`] if their events are not what was appended: the hash of the chain is another. [`LogError::Io`].
+    /// [`LogError::Unusable`] if their events are not what was appended: the hash of the chain is another. [`LogError::Cut`] if
+    /// they are no longer there; [`LogError::Io`].
     async fn batches(&self, after: Position, to: Position) -> Result<Batches, LogError>;
 
     /// Up to `limit` events behind `after`, in order.
     ///
     /// # Errors
-    /// [`LogError::Io`].
+    /// [`LogError::Cut`] if they are no longer there; [`LogError::Io`].
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError>;
 
     /// Where the event with this id stands, if there is one.
@@ -138,6 +168,48 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// [`LogError::Io`].
     async fn find(&self, id: &str) -> Result<Option<Position>, LogError>;
+
+    /// Up to when, by the provider's time, a source's events are known whose ids were forgotten.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn forgotten(&self, source: &str) -> Result<Option<Timestamp>, LogError>;
+
+    /// Whether a provider's event was taken in before: by its id, or because it is older than all whose ids are known.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn is_known(&self, id: &str, happened: Option<Timestamp>) -> Result<bool, LogError> {
+        if self.find(id).await?.is_some() {
+            return Ok(true);
+        }
+        let (Some(source), Some(happened)) = (provider_of(id), happened) else { return Ok(false) };
+        Ok(self.forgotten(source).await?.is_some_and(|forgotten| happened <= forgotten))
+    }
+
+    /// What there is.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn bounds(&self) -> Result<Bounds, LogError>;
+
+    /// Cuts the log at its beginning, all of it or nothing. Cutting where it was cut already changes only records and ids.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], also if two snapshots do not stand for all that goes.
+    async fn cut(&self, cut: Cut) -> Result<(), LogError>;
+
+    /// The record of a revocation that was cut off.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn record(&self, id: RevocationId) -> Result<Option<Recorded>, LogError>;
+
+    /// Records that stand before a position, newest first, up to `limit`.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn records(&self, before: Position, limit: usize) -> Result<Vec<Recorded>, LogError>;
 
     /// The event that made a revocation, found by its name.
     ///
@@ -150,19 +222,28 @@ pub trait Log: Send + Sync + 'static {
             None => self.find(&id.to_string()).await?,
         };
         let Some(before) = position.and_then(|position| position.checked_sub(1)) else { return Ok(None) };
-        let found = self.read(before, 1).await?.pop();
-        Ok(found.filter(|recorded| recorded.revocation().is_some_and(|(name, _)| name == id)))
+        match self.read(before, 1).await {
+            Ok(mut page) => Ok(page.pop().filter(|recorded| recorded.revocation().is_some_and(|(name, _)| name == id))),
+            Err(LogError::Cut { .. }) => self.record(id).await,
+            Err(error) => Err(error),
+        }
     }
 
     /// The events that made revocations, standing or ended, newest first: up to `limit` of those before `before`, and where
-    /// to go on; `None` where there are no more.
+    /// to go on; `None` where there are no more. Of what was cut off only those of which something stands.
     ///
     /// # Errors
     /// [`LogError::Io`].
     async fn revocations(&self, before: Position, limit: usize) -> Result<(Vec<Recorded>, Option<Position>), LogError> {
         let (mut found, mut end) = (Vec::new(), before);
-        while end > 1 && found.len() < limit {
-            let begin = end.saturating_sub(limit as u64).max(1);
+        let first = self.bounds().await?.first;
+        if end <= first {
+            let records = self.records(end, limit).await?;
+            let last = records.last().filter(|_| records.len() == limit).map(|last| last.position);
+            return Ok((records, last));
+        }
+        while end > first && found.len() < limit {
+            let begin = end.saturating_sub(limit as u64).max(first);
             let page = self.read(begin - 1, usize::try_from(end - begin).unwrap_or(usize::MAX)).await?;
             found.extend(page.into_iter().rev().filter(|recorded| recorded.revocation().is_some()));
             end = begin;

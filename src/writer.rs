@@ -254,7 +254,7 @@ impl<L: Log> Writer<L> {
             Command::Observe(observation) => {
                 let id = directory::event_id(observation);
                 let known = match &id {
-                    Some(id) => plan.has_id(id) || self.log.find(id).await?.is_some(),
+                    Some(id) => plan.has_id(id) || self.log.is_known(id, directory::happened(observation)).await?,
                     None => false,
                 };
                 if known {

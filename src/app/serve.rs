@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::alarms::Alarms;
 use super::audit_events::{AuditFollower, CallRecorder, Enforced};
 use super::check_handler::LiveCheckHandler;
+use super::cut::Cutter;
 use super::feeds;
 use super::listeners::Socket;
 use super::reload::Reloader;
@@ -54,6 +55,7 @@ pub(super) struct Parts {
     pub(super) envelopes: mpsc::Receiver<Envelope>,
     pub(super) audit: TrailWriter,
     pub(super) audit_follower: AuditFollower<Embedded>,
+    pub(super) cutter: Cutter<Embedded>,
     pub(super) enforced: mpsc::Receiver<Enforced>,
     pub(super) alarms: Arc<Alarms>,
     pub(super) fresh_keys: mpsc::Receiver<FreshKeys>,
@@ -188,6 +190,7 @@ async fn spawn_all(
     let watched = (Arc::clone(&handler.published), Arc::clone(&metrics));
     core.spawn_until_stop("alarms", work, feeds::alarms(parts.alarms, watched, Arc::clone(&clock)));
     core.spawn_until_stop("store", work, feeds::store(Arc::clone(&handler.published), readiness.clone()));
+    core.spawn_until_stop("log.cut", work, parts.cutter.run(Arc::clone(&clock)));
     core.spawn_until_stop("groups", work, super::bound_groups::watch(Arc::clone(&handler.published)));
     core.spawn_until_stop("keys.keep", work, feeds::keep_keys(parts.fresh_keys, key_values));
     core.spawn_until_stop("keys.refresh", work, feeds::signing_keys(rings.clone(), Arc::clone(&clock)));

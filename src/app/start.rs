@@ -10,6 +10,7 @@ use super::alarms::{Alarms, Mixed};
 use super::audit_events::{AuditFollower, CallRecorder, EventForwarder};
 use super::check_handler::{Active, Authenticators, LiveCheckHandler};
 use super::clock::Clock;
+use super::cut::{Cutter, Limits};
 use super::listeners::{self, ListenError};
 use super::matches::Matches;
 use super::on_demand_lookup::OnDemandLookup;
@@ -182,13 +183,23 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
     let (writer_loop, published) =
         Writer::new(Arc::clone(&log), start_from, Arc::clone(&policy), vec![Box::new(forwarder)], ids);
     let head = published.load().fold.epoch.position;
+    // A trail that has no event begins now: what was before is in the log. One that is ahead belongs to another.
+    let done = audit.audited().map_or(head, |audited| audited.min(head));
+    let (progress, audited) = watch::channel(done);
     let audit_follower = AuditFollower {
         log: Arc::clone(&log),
         published: Arc::clone(&published),
         recorder: recorder.clone(),
         clock: Arc::clone(&clock),
-        // A trail that has no event begins now: what was before is in the log. One that is ahead belongs to another.
-        done: audit.audited().map_or(head, |audited| audited.min(head)),
+        done,
+        progress,
+    };
+    let cutter = Cutter {
+        log: Arc::clone(&log),
+        published: Arc::clone(&published),
+        audited,
+        recorder: recorder.clone(),
+        limits: Limits::default(),
     };
     let (writer, envelopes) = WriterHandle::new();
     let (rings_sender, rings) = watch::channel(rings);
@@ -254,6 +265,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         envelopes,
         audit,
         audit_follower,
+        cutter,
         enforced,
         alarms,
         fresh_keys,

@@ -2,6 +2,8 @@
 //!
 //! They panic where a log breaks a promise, as tests do. Each wants a log of its own that is empty.
 
+pub mod cut;
+
 use super::{KeyValues, Log, LogError, Snapshot};
 use crate::domain::chain::ChainHash;
 use crate::domain::event::{Epoch, Event, NewEvent};
@@ -46,6 +48,8 @@ pub async fn suite<L: Log, F: AsyncFn() -> L>(empty: F) {
     appends_that_race_never_overwrite_each_other(&empty().await).await;
     batches_are_read_whole_and_chained(&empty().await).await;
     the_two_newest_snapshots_are_kept(&empty().await).await;
+    cut::it_is_cut_at_its_beginning(&empty().await).await;
+    cut::names_of_providers_outlast_their_events(&empty().await).await;
 }
 
 /// Order and gaplessness.

@@ -15,6 +15,7 @@
 //! directory was deleted, moved or replaced takes nothing more, see [`opened_directory`].
 
 mod batches;
+mod cut;
 mod directory;
 mod error;
 mod group;
@@ -40,8 +41,10 @@ use self::directory::{Directory, HighWater};
 use self::opened_directory::OpenedDirectory;
 use self::reader::{Question, Questions, Reader};
 use self::writer::{Head, Job, LogWriter};
-use super::{Batches, KeyValues, Log, LogError, Snapshot};
+use super::{Batches, Bounds, Cut, KeyValues, Log, LogError, Snapshot};
 use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
+use crate::domain::id::RevocationId;
+use crate::domain::time::Timestamp;
 
 /// Jobs that may wait for the writer: two groups. Whoever finds it full waits.
 const JOBS: usize = 512;
@@ -204,6 +207,33 @@ impl Log for Embedded {
     async fn find(&self, id: &str) -> Result<Option<Position>, LogError> {
         let (reply, answer) = oneshot::channel();
         self.threads.ask(Question::Find { id: id.to_owned(), reply }, answer, "find an event").await
+    }
+
+    async fn forgotten(&self, source: &str) -> Result<Option<Timestamp>, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads
+            .ask(Question::Forgotten { source: source.to_owned(), reply }, answer, "look what was forgotten")
+            .await
+    }
+
+    async fn bounds(&self) -> Result<Bounds, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.ask(Question::Bounds { reply }, answer, "look where the log begins").await
+    }
+
+    async fn cut(&self, cut: Cut) -> Result<(), LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.tell(Job::Cut { cut, reply }, answer, "cut the log").await
+    }
+
+    async fn record(&self, id: RevocationId) -> Result<Option<Recorded>, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.ask(Question::Record { id, reply }, answer, "read a record").await
+    }
+
+    async fn records(&self, before: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.ask(Question::Records { before, limit, reply }, answer, "read records").await
     }
 
     async fn snapshot(&self, below: Position) -> Result<Option<Snapshot>, LogError> {

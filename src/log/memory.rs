@@ -1,6 +1,6 @@
 //! A log that forgets when the process ends: for tests, which it can also make fail on purpose.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::chain::Link;
-use super::{Batches, KeyValues, Log, LogError, Snapshot};
+use super::{Batches, Bounds, Cut, KeyValues, Log, LogError, Snapshot};
 use crate::domain::chain::ChainHash;
-use crate::domain::event::{Epoch, Event, NewEvent, Position, Recorded};
+use crate::domain::event::{Epoch, Event, NewEvent, Position, Recorded, provider_of};
+use crate::domain::id::RevocationId;
 use crate::domain::time::Timestamp;
 
 /// Events in memory.
@@ -37,15 +38,22 @@ pub struct Memory {
 /// What was appended.
 #[derive(Clone, Debug, Default)]
 struct Kept {
-    events: Vec<NewEvent>,
+    /// The last event that was cut off.
+    cut: Position,
+    events: VecDeque<NewEvent>,
     ids: BTreeMap<String, Position>,
     /// Where each batch ends, and the hash of the chain there.
     batches: BTreeMap<Position, ChainHash>,
+    records: BTreeMap<Position, NewEvent>,
+    /// Names of providers' events that were cut off: when each was taken in, and when it happened.
+    known_ids: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
+    /// Up to when, by the provider's time, there were others, by source.
+    forgotten: BTreeMap<String, Timestamp>,
 }
 
 impl Kept {
     fn head(&self) -> Epoch {
-        Epoch { generation: 1, position: self.events.len() as u64 }
+        Epoch { generation: 1, position: self.cut + self.events.len() as u64 }
     }
 
     /// The last end of a batch at or before `position`.
@@ -73,10 +81,37 @@ impl Kept {
     }
 
     /// Up to `limit` events behind `after`.
-    fn read(&self, after: Position, limit: usize) -> Vec<Recorded> {
-        let behind = usize::try_from(after).unwrap_or(usize::MAX);
-        let page = self.events.iter().skip(behind).take(limit).cloned();
-        (after + 1..).zip(page).map(|(position, new)| Recorded { position, new }).collect()
+    fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let Some(behind) = after.checked_sub(self.cut) else { return Err(LogError::Cut { first: self.cut + 1 }) };
+        let page = self.events.iter().skip(usize::try_from(behind).unwrap_or(usize::MAX)).take(limit).cloned();
+        Ok((after + 1..).zip(page).map(|(position, new)| Recorded { position, new }).collect())
+    }
+
+    fn cut(&mut self, Cut { to, keep, needless, ids_until }: Cut) {
+        for (position, _) in keep.into_iter().filter(|(position, _)| *position <= to) {
+            let index = position.checked_sub(self.cut + 1).and_then(|index| usize::try_from(index).ok());
+            self.records.extend(index.and_then(|index| self.events.get(index)).map(|new| (position, new.clone())));
+        }
+        self.records.retain(|position, _| !needless.contains(position));
+        let going = usize::try_from(to.saturating_sub(self.cut)).unwrap_or(usize::MAX);
+        for new in self.events.drain(..going.min(self.events.len())) {
+            let Some(id) = new.id else { continue };
+            if provider_of(&id).is_some() {
+                self.known_ids.insert(id, (new.time, new.happened));
+            }
+        }
+        self.cut = self.cut.max(to);
+        self.batches = self.batches.split_off(&to);
+        let old: Vec<String> =
+            self.known_ids.iter().filter(|(_, (time, _))| *time <= ids_until).map(|(id, _)| id.clone()).collect();
+        for id in old {
+            let Some((time, Some(happened))) = self.known_ids.remove(&id) else { continue };
+            let Some(source) = provider_of(&id) else { continue };
+            let forgotten = self.forgotten.entry(source.to_owned()).or_insert(Timestamp::MIN);
+            *forgotten = happened.min(time).max(*forgotten);
+        }
+        let (cut, records, known) = (self.cut, &self.records, &self.known_ids);
+        self.ids.retain(|id, position| *position > cut || known.contains_key(id) || records.contains_key(position));
     }
 }
 
@@ -141,7 +176,7 @@ impl Log for Memory {
     async fn batches(&self, after: Position, to: Position) -> Result<Batches, LogError> {
         let kept = held(&self.kept);
         let ((after, before), (end, chain)) = (kept.end_at(after), kept.end_at(to.max(after)));
-        let mut events = kept.read(after, usize::try_from(end - after).unwrap_or(usize::MAX));
+        let mut events = kept.read(after, usize::try_from(end.saturating_sub(after)).unwrap_or(usize::MAX))?;
         if self.leaves_out.load(Ordering::Acquire) && !events.is_empty() {
             events.remove(0);
         }
@@ -150,7 +185,7 @@ impl Log for Memory {
     }
 
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let mut page = held(&self.kept).read(after, limit);
+        let mut page = held(&self.kept).read(after, limit)?;
         if self.leaves_out.load(Ordering::Acquire) && !page.is_empty() {
             page.remove(0);
         }
@@ -159,6 +194,41 @@ impl Log for Memory {
 
     async fn find(&self, id: &str) -> Result<Option<Position>, LogError> {
         Ok(held(&self.kept).ids.get(id).copied())
+    }
+
+    async fn forgotten(&self, source: &str) -> Result<Option<Timestamp>, LogError> {
+        Ok(held(&self.kept).forgotten.get(source).copied())
+    }
+
+    async fn bounds(&self) -> Result<Bounds, LogError> {
+        let (kept, snapshots) = (held(&self.kept), held(&self.snapshots));
+        let covered = match snapshots.as_slice() {
+            [older, _] => older.epoch.position,
+            _ => 0,
+        };
+        Ok(Bounds { first: kept.cut + 1, covered })
+    }
+
+    async fn cut(&self, cut: Cut) -> Result<(), LogError> {
+        let covered = self.bounds().await?.covered;
+        if cut.to > covered {
+            let cause = format!("up to {}, and two snapshots stand for it up to {covered} only", cut.to);
+            return Err(LogError::Io { step: "cut the log", cause });
+        }
+        held(&self.kept).cut(cut);
+        Ok(())
+    }
+
+    async fn record(&self, id: RevocationId) -> Result<Option<Recorded>, LogError> {
+        let kept = held(&self.kept);
+        let records = kept.records.iter().map(|(position, new)| Recorded { position: *position, new: new.clone() });
+        Ok({ records }.find(|record| record.revocation().is_some_and(|(name, _)| name == id)))
+    }
+
+    async fn records(&self, before: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let kept = held(&self.kept);
+        let newest = kept.records.range(..before).rev().take(limit);
+        Ok(newest.map(|(position, new)| Recorded { position: *position, new: new.clone() }).collect())
     }
 
     async fn snapshot(&self, below: Position) -> Result<Option<Snapshot>, LogError> {

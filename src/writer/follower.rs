@@ -65,7 +65,7 @@ pub async fn replay_with_marks<L: Log>(log: &L, keyer: Keyer, every: u64) -> Res
     let mut fold = newest(log, keyer, head).await?;
     let kept = fold.epoch.position;
     fold.epoch.generation = head.generation;
-    let passed = (kept > 0 && kept % every == 0).then(|| fold.clone());
+    let passed = (kept > 0 && kept.is_multiple_of(every)).then(|| fold.clone());
     let mut marks = Marks { every, passed };
     read_on(log, &mut fold, &mut marks, |_| {}).await?;
     Ok(Replayed { fold, marks, kept })
@@ -73,16 +73,26 @@ pub async fn replay_with_marks<L: Log>(log: &L, keyer: Keyer, every: u64) -> Res
 
 /// The newest snapshot that can be read; the fold of nothing without one.
 async fn newest<L: Log>(log: &L, keyer: Keyer, head: Epoch) -> Result<Fold, LogError> {
-    let mut below = head.position + 1;
+    let (mut below, mut unread) = (head.position + 1, String::new());
     while let Some(kept) = log.snapshot(below).await? {
         match snapshot::read(&kept.bytes, keyer.clone()) {
             Ok(fold) if fold.epoch <= head => return Ok(fold),
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(snapshot.epoch = %kept.epoch, error = %error, "a snapshot is not used; reading more of the log");
+                unread = format!("{unread} ({}: {error})", kept.epoch);
             }
         }
         below = kept.epoch.position;
+    }
+    // INVARIANT: a log is read from its beginning only if it has it. The rest alone would let everybody in.
+    let first = log.bounds().await?.first;
+    if first > 1 {
+        let cause = format!(
+            "events before {first} are no longer in the log, and no snapshot of them can be read{unread}: restore the \
+             store from a backup, or start the version of offboard that wrote it"
+        );
+        return Err(LogError::Io { step: "begin to read the log", cause });
     }
     Ok(Fold::empty(keyer, head.generation))
 }
@@ -138,7 +148,7 @@ fn next(
         ));
     }
     for recorded in &events {
-        if planted(Fault::FoldSkips) && recorded.position % 7 == 0 {
+        if planted(Fault::FoldSkips) && recorded.position.is_multiple_of(7) {
             fold.epoch.position = recorded.position;
         } else {
             fold.apply(recorded);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::cut;
 use super::error::{failed, signed, unsigned, unusable};
 use super::reader::recorded;
 use crate::domain::chain::ChainHash;
@@ -52,7 +53,13 @@ pub(super) fn read(
     to: Position,
 ) -> Result<Batches, LogError> {
     let fail = |cause: rusqlite::Error| failed(directory, "read the log", &cause);
+    // One transaction: the log may be cut meanwhile.
+    let _one = connection.unchecked_transaction().map_err(fail)?;
     let (after, before) = end_at(connection, after).map_err(fail)?;
+    let cut = cut::end(connection).map_err(fail)?;
+    if after < cut {
+        return Err(LogError::Cut { first: cut + 1 });
+    }
     let mut ends = connection
         .prepare_cached("SELECT position, chain FROM batches WHERE position > ?1 AND position <= ?2 ORDER BY position")
         .map_err(fail)?;
@@ -114,7 +121,7 @@ pub(super) fn chain_old_events(connection: &Connection) -> rusqlite::Result<()> 
         let happened = row.get::<_, Option<i64>>(2)?.map(Timestamp::from_millis);
         let (id, json): (Option<String>, _) = (row.get(3)?, row.get_ref(4)?.as_bytes().unwrap_or_default());
         link.add(Timestamp::from_millis(row.get(1)?), happened, id.as_deref(), json);
-        if position % OLD_BATCH == 0 || row.get(5)? {
+        if position.is_multiple_of(OLD_BATCH) || row.get(5)? {
             chain = link.finish();
             put(connection, position, chain)?;
             link = Link::behind(chain);

@@ -3,10 +3,11 @@
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::batches::{self, End};
+use super::cut;
 use super::error::signed;
 use super::reader;
 use super::writer::{Job, Reply};
-use crate::domain::event::{Epoch, NewEvent, Position};
+use crate::domain::event::{Epoch, NewEvent, Position, provider_of};
 use crate::domain::time::Timestamp;
 use crate::log::LogError;
 use crate::log::chain::Link;
@@ -70,6 +71,7 @@ pub(super) enum Pending {
     Append(Reply<Epoch>, Result<Epoch, LogError>),
     Note(Reply<()>),
     NoteOnce(Reply<Vec<u8>>, Vec<u8>),
+    Cut(Reply<()>, Result<(), LogError>),
     /// Never written in groups.
     Other(Reply<()>),
 }
@@ -79,6 +81,7 @@ impl Pending {
         match job {
             Job::Append { after, reply, .. } => Self::Append(reply, Ok(after)),
             Job::Note { reply, .. } => Self::Note(reply),
+            Job::Cut { reply, .. } => Self::Cut(reply, Ok(())),
             Job::NoteOnce { reply, value, .. } => Self::NoteOnce(reply, value),
             Job::Snapshot { reply, .. } | Job::Look { reply } => Self::Other(reply),
         }
@@ -88,6 +91,7 @@ impl Pending {
     pub(super) fn answer(self) {
         match self {
             Self::Append(reply, result) => drop(reply.send(result)),
+            Self::Cut(reply, result) => drop(reply.send(result)),
             Self::Note(reply) | Self::Other(reply) => drop(reply.send(Ok(()))),
             Self::NoteOnce(reply, standing) => drop(reply.send(Ok(standing))),
         }
@@ -103,7 +107,7 @@ impl Pending {
         };
         match self {
             Self::Append(reply, _) => drop(reply.send(Err(error))),
-            Self::Note(reply) | Self::Other(reply) => drop(reply.send(Err(error))),
+            Self::Note(reply) | Self::Other(reply) | Self::Cut(reply, _) => drop(reply.send(Err(error))),
             Self::NoteOnce(reply, _) => drop(reply.send(Err(error))),
         }
     }
@@ -120,6 +124,10 @@ fn write(connection: &Connection, job: Job, end: End) -> (Pending, rusqlite::Res
         Job::NoteOnce { key, value, reply } => match put_once(connection, &key, &value) {
             Ok(standing) => (Pending::NoteOnce(reply, standing), Ok(end)),
             Err(cause) => (Pending::NoteOnce(reply, value), Err(cause)),
+        },
+        Job::Cut { cut, reply } => match cut::cut(connection, &cut) {
+            Ok(result) => (Pending::Cut(reply, result), Ok(end)),
+            Err(cause) => (Pending::Cut(reply, Ok(())), Err(cause)),
         },
         Job::Snapshot { reply, .. } | Job::Look { reply } => (Pending::Other(reply), Ok(end)),
     }
@@ -146,8 +154,10 @@ fn append(
     let mut insert = connection
         .prepare_cached("INSERT INTO events (position, time, happened, id, event) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for new in events {
+        let was_cut = is_known_from_before(connection, new)?;
         let refused = match as_json(&new.event, &mut text) {
             Err(error) => Some(error),
+            Ok(_) if was_cut => Some(duplicate(connection, new)?),
             Ok(json) => {
                 let happened = new.happened.map(Timestamp::as_millis);
                 let row = params![signed(position.saturating_add(1)), new.time.as_millis(), happened, new.id, json];
@@ -178,6 +188,12 @@ fn as_json<'a>(event: &crate::domain::event::Event, text: &'a mut Vec<u8>) -> Re
     text.clear();
     serde_json::to_writer(&mut *text, event).map_err(|cause| fail(cause.to_string()))?;
     std::str::from_utf8(text).map_err(|cause| fail(cause.to_string()))
+}
+
+/// Whether a provider's event was cut off, and its id is known still. Our own are drawn anew for each event.
+fn is_known_from_before(connection: &Connection, new: &NewEvent) -> rusqlite::Result<bool> {
+    let Some(id) = new.id.as_deref().filter(|id| provider_of(id).is_some()) else { return Ok(false) };
+    connection.prepare_cached("SELECT 1 FROM known_ids WHERE id = ?1")?.exists([id])
 }
 
 /// The only constraint that an append can break is the one on ids.

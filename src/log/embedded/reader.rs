@@ -8,10 +8,11 @@ use tokio::sync::mpsc;
 
 use super::error::{failed, signed, unsigned, unusable};
 use super::writer::Reply;
-use super::{batches, snapshot};
+use super::{batches, cut, snapshot};
 use crate::domain::event::{NewEvent, Position, Recorded};
+use crate::domain::id::RevocationId;
 use crate::domain::time::Timestamp;
-use crate::log::{Batches, LogError, Snapshot};
+use crate::log::{Batches, Bounds, LogError, Snapshot};
 
 /// What can be asked of a reader.
 pub(super) enum Question {
@@ -21,6 +22,14 @@ pub(super) enum Question {
     Read { after: Position, limit: usize, reply: Reply<Vec<Recorded>> },
     /// Where an event with this id stands.
     Find { id: String, reply: Reply<Option<Position>> },
+    /// Up to when events are known whose ids were forgotten.
+    Forgotten { source: String, reply: Reply<Option<Timestamp>> },
+    /// What there is.
+    Bounds { reply: Reply<Bounds> },
+    /// The record of a revocation.
+    Record { id: RevocationId, reply: Reply<Option<Recorded>> },
+    /// Records before a position.
+    Records { before: Position, limit: usize, reply: Reply<Vec<Recorded>> },
     /// The newest snapshot below a position.
     Snapshot { below: Position, reply: Reply<Option<Snapshot>> },
     /// A note.
@@ -61,6 +70,20 @@ impl Reader {
             Question::Find { id, reply } => {
                 let _ = reply.send(find(connection, &id).map_err(|cause| failed(directory, "find an event", &cause)));
             }
+            Question::Forgotten { source, reply } => {
+                let forgotten = cut::forgotten(connection, &source);
+                let _ = reply.send(forgotten.map_err(|cause| failed(directory, "look what was forgotten", &cause)));
+            }
+            Question::Bounds { reply } => {
+                let bounds = cut::bounds(connection);
+                let _ = reply.send(bounds.map_err(|cause| failed(directory, "look where the log begins", &cause)));
+            }
+            Question::Record { id, reply } => {
+                let _ = reply.send(cut::record(directory, connection, id));
+            }
+            Question::Records { before, limit, reply } => {
+                let _ = reply.send(cut::records(directory, connection, before, limit));
+            }
             Question::Snapshot { below, reply } => {
                 let newest = snapshot::newest(connection, below);
                 let _ = reply.send(newest.map_err(|cause| failed(directory, "read the snapshot", &cause)));
@@ -75,7 +98,10 @@ impl Reader {
 /// Where the event with this id stands.
 pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Position>> {
     connection
-        .prepare_cached("SELECT position FROM events WHERE id = ?1")?
+        .prepare_cached(
+            "SELECT position FROM events WHERE id = ?1 UNION ALL SELECT position FROM known_ids WHERE id = ?1
+             UNION ALL SELECT position FROM records WHERE id = ?1",
+        )?
         .query_row([id], |row| row.get(0).map(unsigned))
         .optional()
 }
@@ -101,7 +127,11 @@ fn read(directory: &Path, connection: &Connection, after: Position, limit: usize
     while let Some(row) = rows.next().map_err(fail)? {
         let recorded = recorded(directory, row)?;
         if recorded.position != last.saturating_add(1) {
-            return Err(batches::missing(directory, last, recorded.position));
+            let cut = cut::end(connection).map_err(fail)?;
+            return Err(match last < cut {
+                true => LogError::Cut { first: cut + 1 },
+                false => batches::missing(directory, last, recorded.position),
+            });
         }
         last = recorded.position;
         events.push(recorded);

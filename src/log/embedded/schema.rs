@@ -23,8 +23,11 @@ const fn sql_only(_: &Connection) -> rusqlite::Result<()> {
 }
 
 /// One step per version: `MIGRATIONS[n]` brings version n to n + 1. Only ever append.
-const MIGRATIONS: [Migration; 2] =
-    [Migration { sql: FIRST, then: sql_only }, Migration { sql: BATCHES, then: batches::chain_old_events }];
+const MIGRATIONS: [Migration; 3] = [
+    Migration { sql: FIRST, then: sql_only },
+    Migration { sql: BATCHES, then: batches::chain_old_events },
+    Migration { sql: CUT, then: sql_only },
+];
 
 const FIRST: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -42,6 +45,17 @@ const FIRST: &str = "
 ";
 /// Where each batch ends, and the hash of the chain there.
 const BATCHES: &str = "CREATE TABLE batches (position INTEGER PRIMARY KEY, chain BLOB NOT NULL) STRICT";
+/// Where the log was cut, and what is kept of that: records, names of providers, and what was forgotten of these.
+const CUT: &str = "
+    INSERT INTO meta VALUES ('cut', 0);
+    CREATE TABLE records (
+        position INTEGER PRIMARY KEY, name INTEGER NOT NULL UNIQUE, time INTEGER NOT NULL, happened INTEGER, id TEXT,
+        event TEXT NOT NULL) STRICT;
+    CREATE TABLE known_ids (
+        id TEXT PRIMARY KEY, position INTEGER NOT NULL, time INTEGER NOT NULL, happened INTEGER) STRICT, WITHOUT ROWID;
+    CREATE INDEX known_ids_by_time ON known_ids (time);
+    CREATE TABLE forgotten (source TEXT PRIMARY KEY, time INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+";
 
 /// Up to this many pages (16 MiB of 4 KiB) the whole database is checked at start, in some 20 ms. Above it
 /// only the small tables are, and each read proves what it reads: no gap, and every event parses.
@@ -182,18 +196,25 @@ fn check_pages(directory: &Path, connection: &Connection) -> Result<(), LogError
 
 fn check_positions(directory: &Path, connection: &Connection) -> Result<(), LogError> {
     let fail = |cause: rusqlite::Error| failed(directory, "check the log's positions", &cause);
-    let (first, last): (i64, i64) = connection
+    let (cut, first, last, covered): (i64, i64, i64, bool) = connection
         .query_row(
-            "SELECT (SELECT coalesce(min(position), 1) FROM events), (SELECT coalesce(max(position), 0) FROM events)",
+            "SELECT value, (SELECT coalesce(min(position), value + 1) FROM events),
+                    (SELECT coalesce(max(position), 0) FROM events),
+                    value = 0 OR EXISTS (SELECT 1 FROM snapshots WHERE complete = 1 AND position >= value)
+             FROM meta WHERE name = 'cut'",
             [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )
         .map_err(fail)?;
-    let from = last.saturating_sub(COUNTED).max(0);
+    if !covered {
+        let what = format!("it begins at {first} and has no snapshot of what was before; restore it from a backup");
+        return Err(unusable(directory, what));
+    }
+    let from = last.saturating_sub(COUNTED).max(cut);
     let counted: i64 = connection
         .query_row("SELECT count(*) FROM events WHERE position > ?1", [from], |row| row.get(0))
         .map_err(fail)?;
-    if first != 1 || counted != last - from {
+    if first != cut + 1 || counted != last - from {
         return Err(unusable(directory, format!("events are missing before {last}; restore it from a backup")));
     }
     Ok(())

@@ -12,8 +12,9 @@ use rusqlite::Connection;
 
 use super::Embedded;
 use crate::domain::event::{Epoch, NewEvent};
+use crate::domain::time::Timestamp;
 use crate::log::conformance::{self, all, event};
-use crate::log::{Log, LogError, Snapshot};
+use crate::log::{Cut, Log, LogError, Snapshot};
 
 /// Opens a store that this test has closed. Another test may be starting a child just now, which holds a copy of the lock
 /// between fork and exec: that is waited for.
@@ -207,6 +208,28 @@ async fn an_event_that_was_changed_is_not_followed() {
     }
 }
 
+#[tokio::test]
+async fn a_log_that_was_cut_is_refused_without_its_snapshots() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut head = filled(directory.path(), 5).await;
+    let log = open(directory.path());
+    for _ in 0..2 {
+        log.keep_snapshot(Snapshot { epoch: head, bytes: vec![1] }).await.unwrap();
+        head = log.append(head, batch(head.position..head.position + 1)).await.unwrap();
+    }
+    log.cut(Cut { to: 5, keep: vec![], needless: vec![], ids_until: Timestamp::MIN }).await.unwrap();
+    drop(log);
+    assert_eq!(open(directory.path()).head().await.unwrap(), head);
+    tamper(directory.path(), "UPDATE snapshots SET complete = 0");
+    assert!(refused(directory.path()).contains("it begins at 6 and has no snapshot"));
+    tamper(directory.path(), "UPDATE snapshots SET complete = 1; DELETE FROM events WHERE position = 6");
+    assert!(refused(directory.path()).contains("events are missing"));
+}
+
+/// Takes out of the schema what came after its first version.
+const BACK_TO_FIRST: &str = "DROP TABLE batches; DROP TABLE records; DROP TABLE known_ids; DROP TABLE forgotten;
+    DELETE FROM meta WHERE name = 'cut'; PRAGMA user_version = 1";
+
 /// What a version that kept no batches left: their ends are the same in each copy, and one is where a snapshot was kept.
 #[tokio::test]
 async fn an_old_log_gets_its_chain() {
@@ -220,7 +243,7 @@ async fn an_old_log_gets_its_chain() {
         }
         log.keep_snapshot(Snapshot { epoch: Epoch { generation: 0, position: 6000 }, bytes: vec![] }).await.unwrap();
         drop(log);
-        tamper(directory.path(), "DROP TABLE batches; PRAGMA user_version = 1");
+        tamper(directory.path(), BACK_TO_FIRST);
         let log = open(directory.path());
         let whole = log.batches(0, u64::MAX).await.unwrap();
         assert_eq!(whole.events.len(), 9000);

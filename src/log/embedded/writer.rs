@@ -31,7 +31,7 @@ use super::schema;
 use super::snapshot::Writing;
 use crate::domain::chain::ChainHash;
 use crate::domain::event::{Epoch, NewEvent};
-use crate::log::{LogError, Snapshot};
+use crate::log::{Cut, LogError, Snapshot};
 
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
@@ -42,6 +42,8 @@ pub(super) enum Job {
     Append { after: Epoch, events: Vec<NewEvent>, reply: Reply<Epoch> },
     /// Keep a snapshot in place of the one before.
     Snapshot { snapshot: Snapshot, reply: Reply<()> },
+    /// Cut the log at its beginning.
+    Cut { cut: Cut, reply: Reply<()> },
     /// Say whether the store is where it was opened.
     Look { reply: Reply<()> },
     /// Keep a note.
@@ -206,9 +208,12 @@ impl LogWriter {
         loop {
             match self.jobs.try_recv() {
                 Ok(Job::Append { reply, .. }) => drop(reply.send(Err(in_doubt()))),
-                Ok(Job::Look { reply } | Job::Snapshot { reply, .. } | Job::Note { reply, .. }) => {
-                    drop(reply.send(Err(in_doubt())))
-                }
+                Ok(
+                    Job::Look { reply }
+                    | Job::Snapshot { reply, .. }
+                    | Job::Note { reply, .. }
+                    | Job::Cut { reply, .. },
+                ) => drop(reply.send(Err(in_doubt()))),
                 Ok(Job::NoteOnce { reply, .. }) => drop(reply.send(Err(in_doubt()))),
                 Err(mpsc::error::TryRecvError::Empty) => return true,
                 Err(mpsc::error::TryRecvError::Disconnected) => return false,
