@@ -40,9 +40,6 @@ pub enum AuditError {
     /// A file beside the records has contents that this version did not write.
     #[error("audit file `{0}` is damaged; move it away to continue without it")]
     Damaged(PathBuf),
-    /// The system gave no random bytes.
-    #[error("no random bytes for the audit salt")]
-    Random,
 }
 
 impl AuditError {

@@ -100,7 +100,7 @@ pub fn store_hint(paths: &[PathBuf], environment: &BTreeMap<String, String>) -> 
     let _ = environment::lay_over(&mut root, &environment::overrides(environment.clone()));
     let findings = Findings::default();
     let settings = Settings::from_fields(&Fields::root(&findings, &keys::ROOT, &root), vec![]);
-    let settings::StoreSettings::Embedded { path } = settings.store;
+    let settings::StoreSettings::Embedded { path, .. } = settings.store;
     path
 }
 

@@ -1,10 +1,11 @@
 //! The vocabulary: plain values that every other module speaks in.
 //!
 //! Nothing here waits, reads a file or looks at a clock. Reading order:
-//! [`time`] → [`key`] → [`person`] → [`credential`] → [`id`] → [`revocation`] → [`guard`] → [`event`] → [`policy`] →
-//! [`issuer`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] → [`command`].
+//! [`time`] → [`secret`] → [`key`] → [`person`] → [`credential`] → [`id`] → [`revocation`] → [`guard`] → [`event`] →
+//! [`chain`] → [`policy`] → [`issuer`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] → [`command`].
 
 pub mod binding;
+pub mod chain;
 pub mod claim;
 pub mod credential;
 pub mod decision;
@@ -22,6 +23,7 @@ pub mod person;
 pub mod policy;
 pub mod reason;
 pub mod revocation;
+pub mod secret;
 pub mod source;
 pub mod time;
 pub mod yaml;

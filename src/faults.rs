@@ -51,6 +51,8 @@ pub enum Fault {
     ClaimIsQuoted,
     /// Law 11: a writer folds what it appended without reading what stands before it.
     FoldsItsOwn,
+    /// Law 11: whoever follows the log passes over an event.
+    FoldSkips,
     /// Law 11: while the store is gone, what sources give is enforced from memory too.
     VolatileGives,
 }

@@ -2,8 +2,10 @@
 //!
 //! The writer appends, and everybody learns of a change by reading. A log promises: positions start at 1
 //! without gaps; what was appended together stands together or not at all; what was acknowledged survives
-//! any crash; readers see it in order.
+//! any crash; readers see it in order. What is appended together is a batch, and a hash is chained from batch to batch:
+//! whoever follows the log sees whether it still is the one that they read before.
 
+mod chain;
 #[cfg(test)]
 pub mod conformance;
 pub mod embedded;
@@ -13,8 +15,10 @@ pub mod memory;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
+use crate::domain::chain::ChainHash;
+use crate::domain::event::{Epoch, NewEvent, Position, Recorded, provider_of};
 use crate::domain::id::RevocationId;
+use crate::domain::time::Timestamp;
 
 /// Why a log did not do what it was asked. Nothing was changed, but for [`LogError::Unknown`].
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,12 @@ pub enum LogError {
         events: Vec<NewEvent>,
         /// Why nobody knows.
         cause: String,
+    },
+    /// These events were cut off the log: only snapshots and records know of them.
+    #[error("events before {first} are no longer in the log")]
+    Cut {
+        /// The first event that there is.
+        first: Position,
     },
     /// Another process has the store.
     #[error("store `{path}` is in use by another process")]
@@ -86,6 +96,41 @@ pub struct Snapshot {
     pub bytes: Vec<u8>,
 }
 
+/// What a log still has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Its first event, or the one that will be.
+    pub first: Position,
+    /// Up to where two snapshots stand for it, so that it may be cut; 0 where there are fewer.
+    pub covered: Position,
+}
+
+/// What is cut off a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The last event that goes.
+    pub to: Position,
+    /// Those of them that are kept as records: revocations that still stand, or of which something is left.
+    pub keep: Vec<(Position, RevocationId)>,
+    /// Records that are needed no more.
+    pub needless: Vec<Position>,
+    /// Ids that providers gave to events which were taken in at or before this are forgotten; the others are known on.
+    pub ids_until: Timestamp,
+}
+
+/// Whole batches, as whoever follows the log reads them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batches {
+    /// Where the first of them begins: the end of the batch before.
+    pub after: Position,
+    /// The hash of the chain there.
+    pub before: ChainHash,
+    /// Their events, in order.
+    pub events: Vec<Recorded>,
+    /// The hash of the chain behind the last of them, computed from these events.
+    pub chain: ChainHash,
+}
+
 /// A log. Implementations: [`embedded`] (SQLite, one process).
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
@@ -114,10 +159,17 @@ pub trait Log: Send + Sync + 'static {
     /// that they are durable: then none of them will ever be read.
     async fn append(&self, after: Epoch, events: Vec<NewEvent>) -> Result<Epoch, LogError>;
 
+    /// The batches that end behind `after` and at or before `to`, in order. None may end there although some begin.
+    ///
+    /// # Errors
+    /// [`LogError::Unusable`] if their events are not what was appended: the hash of the chain is another. [`LogError::Cut`] if
+    /// they are no longer there; [`LogError::Io`].
+    async fn batches(&self, after: Position, to: Position) -> Result<Batches, LogError>;
+
     /// Up to `limit` events behind `after`, in order.
     ///
     /// # Errors
-    /// [`LogError::Io`].
+    /// [`LogError::Cut`] if they are no longer there; [`LogError::Io`].
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError>;
 
     /// Where the event with this id stands, if there is one.
@@ -125,6 +177,48 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// [`LogError::Io`].
     async fn find(&self, id: &str) -> Result<Option<Position>, LogError>;
+
+    /// Up to when, by the provider's time, a source's events are known whose ids were forgotten.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn forgotten(&self, source: &str) -> Result<Option<Timestamp>, LogError>;
+
+    /// Whether a provider's event was taken in before: by its id, or because it is older than all whose ids are known.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn is_known(&self, id: &str, happened: Option<Timestamp>) -> Result<bool, LogError> {
+        if self.find(id).await?.is_some() {
+            return Ok(true);
+        }
+        let (Some(source), Some(happened)) = (provider_of(id), happened) else { return Ok(false) };
+        Ok(self.forgotten(source).await?.is_some_and(|forgotten| happened <= forgotten))
+    }
+
+    /// What there is.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn bounds(&self) -> Result<Bounds, LogError>;
+
+    /// Cuts the log at its beginning, all of it or nothing. Cutting where it was cut already changes only records and ids.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], also if two snapshots do not stand for all that goes.
+    async fn cut(&self, cut: Cut) -> Result<(), LogError>;
+
+    /// The record of a revocation that was cut off.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn record(&self, id: RevocationId) -> Result<Option<Recorded>, LogError>;
+
+    /// Records that stand before a position, newest first, up to `limit`.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    async fn records(&self, before: Position, limit: usize) -> Result<Vec<Recorded>, LogError>;
 
     /// The event that made a revocation, found by its name.
     ///
@@ -137,20 +231,29 @@ pub trait Log: Send + Sync + 'static {
             None => self.find(&id.to_string()).await?,
         };
         let Some(before) = position.and_then(|position| position.checked_sub(1)) else { return Ok(None) };
-        let found = self.read(before, 1).await?.pop();
-        Ok(found.filter(|recorded| recorded.revocation().is_some_and(|(name, _)| name == id)))
+        match self.read(before, 1).await {
+            Ok(mut page) => Ok(page.pop().filter(|recorded| recorded.revocation().is_some_and(|(name, _)| name == id))),
+            Err(LogError::Cut { .. }) => self.record(id).await,
+            Err(error) => Err(error),
+        }
     }
 
     /// The events that made revocations, standing or ended, newest first: up to `limit` of those before `before`, and where
-    /// to go on; `None` where there are no more.
+    /// to go on; `None` where there are no more. Of what was cut off only those of which something stands.
     ///
     /// # Errors
     /// [`LogError::Io`].
     async fn revocations(&self, before: Position, limit: usize) -> Result<(Vec<Recorded>, Option<Position>), LogError> {
         let head = self.head().await?.position;
         let (mut found, mut end) = (Vec::new(), before.min(head.saturating_add(1)));
-        while end > 1 && found.len() < limit {
-            let begin = end.saturating_sub(limit as u64).max(1);
+        let first = self.bounds().await?.first;
+        if end <= first {
+            let records = self.records(end, limit).await?;
+            let last = records.last().filter(|_| records.len() == limit).map(|last| last.position);
+            return Ok((records, last));
+        }
+        while end > first && found.len() < limit {
+            let begin = end.saturating_sub(limit as u64).max(first);
             let page = self.read(begin - 1, usize::try_from(end - begin).unwrap_or(usize::MAX)).await?;
             found.extend(page.into_iter().rev().filter(|recorded| recorded.revocation().is_some()));
             end = begin;
@@ -162,13 +265,13 @@ pub trait Log: Send + Sync + 'static {
         Ok((found, (end > 1).then_some(end)))
     }
 
-    /// The newest snapshot.
+    /// The newest undamaged snapshot that stands below a position.
     ///
     /// # Errors
     /// [`LogError::Io`].
-    async fn snapshot(&self) -> Result<Option<Snapshot>, LogError>;
+    async fn snapshot(&self, below: Position) -> Result<Option<Snapshot>, LogError>;
 
-    /// Keeps a snapshot in place of the one before.
+    /// Keeps a snapshot, and the newest one that stands below it; all others are given up.
     ///
     /// # Errors
     /// [`LogError::Io`].

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use imbl::OrdMap;
 use tokio::sync::watch;
 
-use crate::domain::event::Epoch;
+use crate::domain::event::{Epoch, Position};
 use crate::domain::id::RevocationId;
 use crate::domain::name::Match;
 use crate::domain::person::PersonId;
@@ -82,12 +82,22 @@ pub struct StoreState {
     pub returns: u64,
 }
 
+/// The digest of the fold at a fixed position of the log: everybody who follows it has the same there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoldDigest {
+    /// Where.
+    pub position: Position,
+    /// See [`Fold::digest`].
+    pub digest: String,
+}
+
 /// Where the state in force is found. One writer publishes; checks load.
 #[derive(Debug)]
 pub struct Published {
     state: ArcSwap<State>,
     epoch: watch::Sender<Epoch>,
     store: watch::Sender<StoreState>,
+    digest: watch::Sender<Option<FoldDigest>>,
 }
 
 impl Published {
@@ -95,7 +105,12 @@ impl Published {
     #[must_use]
     pub fn new(state: State) -> Arc<Self> {
         let (epoch, _) = watch::channel(state.fold.epoch);
-        Arc::new(Self { state: ArcSwap::from_pointee(state), epoch, store: watch::Sender::default() })
+        Arc::new(Self {
+            state: ArcSwap::from_pointee(state),
+            epoch,
+            store: watch::Sender::default(),
+            digest: watch::Sender::default(),
+        })
     }
 
     /// The state in force. Load it after the last await of a check (law 1).
@@ -125,6 +140,23 @@ impl Published {
     /// Says how the store is; `change` tells whether anything changed. Only the writer calls it.
     pub(crate) fn store(&self, change: impl FnOnce(&mut StoreState) -> bool) {
         self.store.send_if_modified(change);
+    }
+
+    /// The last digest at a fixed position; `None` until one was passed.
+    #[must_use]
+    pub fn digests(&self) -> watch::Receiver<Option<FoldDigest>> {
+        self.digest.subscribe()
+    }
+
+    /// Says what the fold of the log came to. Only the follower calls it.
+    pub(crate) fn digested(&self, digest: FoldDigest) {
+        self.digest.send_if_modified(|last| {
+            let newer = last.as_ref().is_none_or(|last| last.position < digest.position);
+            if newer {
+                *last = Some(digest);
+            }
+            newer
+        });
     }
 
     /// Puts a state in force. Only the writer calls it.

@@ -38,7 +38,7 @@ use plan::{Naming, Outcome, Plan};
 use unsettled::{Unsettled, unknown};
 use volatile::Volatile;
 
-pub use follower::{Replayed, replay};
+pub use follower::{Marks, Replayed, replay, replay_with_marks};
 pub use ids::Ids;
 
 /// Commands that are committed together at most: bounds how long the first of them waits for the last.
@@ -281,7 +281,7 @@ impl<L: Log> Writer<L> {
             Command::Observe(observation) => {
                 let id = directory::event_id(observation);
                 let known = match &id {
-                    Some(id) => plan.has_id(id) || self.log.find(id).await?.is_some(),
+                    Some(id) => plan.has_id(id) || self.log.is_known(id, directory::happened(observation)).await?,
                     None => false,
                 };
                 if known {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, timeout};
 
 use super::alarms::{Alarms, left};
@@ -17,7 +17,7 @@ use crate::control::rights::{Right, needed};
 use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::revocation::Owner;
 use crate::domain::time::Timestamp;
-use crate::log::Log;
+use crate::log::{Log, LogError};
 use crate::state::Published;
 use crate::telemetry::metrics::{Began, Metrics};
 use crate::writer::EventObserver;
@@ -103,6 +103,8 @@ pub struct AuditFollower<L> {
     pub clock: Arc<Clock>,
     /// The last event that the trail has.
     pub done: Position,
+    /// Is told of it.
+    pub progress: watch::Sender<Position>,
 }
 
 impl<L: Log> AuditFollower<L> {
@@ -145,6 +147,14 @@ impl<L: Log> AuditFollower<L> {
             let page = match self.log.read(self.done, missing.min(PAGE)).await {
                 Ok(page) if !page.is_empty() => page,
                 Ok(_) => return Ok(()),
+                Err(LogError::Cut { first }) => {
+                    let done = self.done;
+                    tracing::error!(
+                        "events behind {done} and before {first} are in no audit record, and no longer in the log"
+                    );
+                    self.done = first - 1;
+                    continue;
+                }
                 Err(error) => {
                     tracing::error!(error = %error, "cannot read the log for the audit trail; trying again");
                     return Ok(());
@@ -161,6 +171,7 @@ impl<L: Log> AuditFollower<L> {
         let generation = self.published.load().fold.epoch.generation;
         self.recorder.enforced(recorded, generation, at).await?;
         self.done = recorded.position;
+        self.progress.send_replace(self.done);
         Ok(())
     }
 }

@@ -10,20 +10,21 @@ use super::alarms::{Alarms, Mixed};
 use super::audit_events::{AuditFollower, CallRecorder, Enforced, EventForwarder};
 use super::check_handler::LiveCheckHandler;
 use super::clock::Clock;
+use super::cut::{Cutter, Limits};
 use super::listeners::{self, ListenError, Socket};
 use super::matches::Matches;
 use super::on_demand_lookup::OnDemandLookup;
 use super::reload::Reloader;
 use super::sources::Sources;
 use super::start_error::StartError;
-use super::store;
 use super::verifiers::Verifiers;
 use super::views::LiveViews;
+use super::{secret, store};
 use crate::audit::AuditError;
 use crate::audit::open::{Options, open};
 use crate::audit::sink::Recorder;
 use crate::audit::writer::TrailWriter;
-use crate::config::settings::{Listener, ServerSettings, Settings};
+use crate::config::settings::{Listener, ServerSettings, Settings, StoreSettings};
 use crate::config::{Configuration, Inputs};
 use crate::control::guard::{Bootstrap, CallGuard};
 use crate::control::service::Operator;
@@ -73,20 +74,22 @@ impl Base {
         let settings = configuration.settings.clone();
         let key_values = log.key_values();
         let log = Arc::new(log);
-        let keyer = store::keyer(key_values.as_ref()).await?;
+        let StoreSettings::Embedded { secret_file, .. } = &settings.store;
+        let secret = secret::of_installation(key_values.as_ref(), secret_file.as_deref(), &settings.audit.path).await?;
+        let keyer = secret.keyer();
         let history = replay(log.as_ref(), keyer.clone()).await?;
         let policy = store::policy(configuration, &history.fold);
         let floor = store::clock(key_values.as_ref()).await?.max(Some(history.fold.witnessed));
         let clock = Clock::start(floor);
-        let (recorder, trail) = open_trail(&settings, &clock)?;
+        let (recorder, trail) = open_trail(&settings, secret.salt(), &clock)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| StartError::File(error.to_string()))?);
         metrics.know(&policy);
         Ok((Self { log, key_values, keyer, settings, policy, clock, metrics, recorder }, trail, history))
     }
 }
 
-fn open_trail(settings: &Settings, clock: &Clock) -> Result<(Recorder, TrailWriter), AuditError> {
-    let options = Options { settings: settings.audit.clone(), replica: replica(), salt: None };
+fn open_trail(settings: &Settings, salt: [u8; 32], clock: &Clock) -> Result<(Recorder, TrailWriter), AuditError> {
+    let options = Options { settings: settings.audit.clone(), replica: replica(), salt };
     open(options, clock.now())
 }
 
@@ -152,20 +155,32 @@ impl LeavePath {
 pub(super) struct AuditPath {
     pub(super) trail: TrailWriter,
     pub(super) follower: AuditFollower<Embedded>,
+    /// What cuts off the log what the trail has.
+    pub(super) cutter: Cutter<Embedded>,
 }
 
 impl AuditPath {
     pub(super) fn build(base: &Base, leave: &LeavePath, trail: TrailWriter) -> Self {
         let head = leave.published.load().fold.epoch.position;
+        // A trail that has no event begins now: what was before is in the log. One that is ahead belongs to another.
+        let done = trail.audited().map_or(head, |audited| audited.min(head));
+        let (progress, audited) = watch::channel(done);
+        let cutter = Cutter {
+            log: Arc::clone(&base.log),
+            published: Arc::clone(&leave.published),
+            audited,
+            recorder: base.recorder.clone(),
+            limits: Limits::default(),
+        };
         let follower = AuditFollower {
             log: Arc::clone(&base.log),
             published: Arc::clone(&leave.published),
             recorder: base.recorder.clone(),
             clock: Arc::clone(&base.clock),
-            // A trail that has no event begins now: what was before is in the log. One that is ahead belongs to another.
-            done: trail.audited().map_or(head, |audited| audited.min(head)),
+            done,
+            progress,
         };
-        Self { trail, follower }
+        Self { trail, follower, cutter }
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Start {
 }
 
 fn store_path(settings: &Settings) -> &PathBuf {
-    let StoreSettings::Embedded { path } = &settings.store;
+    let StoreSettings::Embedded { path, .. } = &settings.store;
     path
 }
 

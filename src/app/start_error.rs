@@ -1,6 +1,7 @@
 //! Why the service did not start.
 
 use super::listeners::ListenError;
+use super::secret::SecretError;
 use crate::audit::AuditError;
 use crate::config::Invalid;
 use crate::log::LogError;
@@ -14,6 +15,9 @@ pub enum StartError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] LogError),
+    /// The store cannot be read with the secret that there is.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The audit trail cannot be written.
     #[error("open the audit trail")]
     Audit(#[from] AuditError),

@@ -5,35 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::{self, Configuration, Inputs, Invalid};
-use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::jose::keys::FreshKeys;
 use crate::log::{KeyValues, LogError};
 use crate::state::fold::Fold;
 
-const SECRET: &str = "look-up secret";
 const LAST_GOOD: &str = "last good configuration";
 const CLOCK: &str = "clock";
-
-/// The secret under which look-up keys are made: drawn once for each store.
-///
-/// # Errors
-/// [`LogError`] if it can be neither read nor kept.
-pub async fn keyer(key_values: &dyn KeyValues) -> Result<Keyer, LogError> {
-    let io = |cause: &str| LogError::Io { step: "draw the look-up secret", cause: cause.to_owned() };
-    let kept = match key_values.get(SECRET).await? {
-        Some(kept) => kept,
-        None => {
-            // Only now: the first random bytes of a process cost 30 ms, in which aws-lc tests the jitter of the clock.
-            let mut fresh = [0_u8; 16];
-            aws_lc_rs::rand::fill(&mut fresh).map_err(|_| io("no random bytes"))?;
-            key_values.get_or_put(SECRET, fresh.to_vec()).await?
-        }
-    };
-    let secret = kept.as_slice().try_into().map_err(|_| io("what is kept has another length"))?;
-    Ok(Keyer::new(secret))
-}
 
 /// The highest time of the last run.
 ///

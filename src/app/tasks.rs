@@ -8,14 +8,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::alarms::Alarms;
-use super::audit_events::Enforced;
+use super::audit_events::{AuditFollower, Enforced};
 use super::check_handler::LiveCheckHandler;
 use super::gauges::refresh;
-use super::parts::{AuditPath, Base, LeavePath, Parts, Reloads, Verification};
+use super::parts::{Base, LeavePath, Parts, Reloads, Verification};
 use super::servers::{serve_authz, serve_control, serve_ops};
 use super::sources::{Manager, Sources, build};
 use super::supervisor::{Ended, Supervisor};
 use super::{bound_groups, feeds, store};
+use crate::audit::writer::TrailWriter;
 use crate::config::settings::Settings;
 use crate::config::watch::{POLL, Watcher};
 use crate::domain::command::{Command, Envelope, WriterHandle};
@@ -61,6 +62,8 @@ impl Tasks {
         watched.spawn_feeds(&mut tasks.core, work, leave.alarms, &readiness);
         spawn_keys(&mut tasks.core, work, &base, verification);
         watched.spawn_sources(&mut tasks.core, work, leave.sources, reloads.settings.clone());
+        let (cutter, clock) = (audit.cutter, Arc::clone(&base.clock));
+        tasks.core.spawn_until_stop("log.cut", work, cutter.run(clock));
         put_in_force(&mut tasks.core, work, &base, &writer, reloads).await;
         spawn_first_syncs(&mut tasks.core, work, ready.first_syncs, Arc::clone(&handler));
 
@@ -69,12 +72,16 @@ impl Tasks {
         serve_control(&mut tasks.servers, work, sockets.control, control.guard, control.operator);
         serve_authz(&mut tasks.servers, (threads.checks, work), sockets.authz, &handler, readiness);
         drop(ready.replaying);
-        tasks.spawn_audit(work, audit, enforced);
+        tasks.spawn_audit(work, (audit.trail, audit.follower), enforced);
         tasks
     }
 
-    fn spawn_audit(&mut self, work: &Handle, audit: AuditPath, enforced: mpsc::Receiver<Enforced>) {
-        let AuditPath { trail, follower } = audit;
+    fn spawn_audit(
+        &mut self,
+        work: &Handle,
+        (trail, follower): (TrailWriter, AuditFollower<Embedded>),
+        enforced: mpsc::Receiver<Enforced>,
+    ) {
         self.trail.spawn("audit.trail", work, async move {
             let ran = tokio::task::spawn_blocking(move || trail.run()).await;
             ran.map_err(|error| error.to_string())?.map_err(|error| chain(&error))

@@ -1,11 +1,10 @@
 //! What the control API shows, read from the state in force and, for texts, from the log.
 
 mod links;
+mod revocations;
 mod sources;
 mod warnings;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,6 +12,7 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::BroadcastStream;
 
+use self::revocations::{ids_of, ids_of_ref};
 use super::check_handler::LiveCheckHandler;
 use super::explain::{self, Knowledge, Story};
 use super::sources::Sources;
@@ -25,12 +25,10 @@ use crate::control::views::{
 };
 use crate::decide::roles;
 use crate::domain::decision::{Decision, Determining};
-use crate::domain::event::{Event, Position, Recorded};
-use crate::domain::id::RevocationId;
 use crate::domain::key::{Key, RefKey};
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Enforcement, Service};
-use crate::domain::revocation::{Revocation, Target, TargetKind};
+use crate::domain::revocation::{Target, TargetKind};
 use crate::domain::time::Now;
 use crate::jose::jwks::UnusableKey;
 use crate::jose::keys::{KeyRings, RingStatus};
@@ -39,11 +37,8 @@ use crate::request::Request;
 use crate::source::directory::Finding;
 use crate::state::State;
 use crate::state::people::Known;
-use crate::state::revocations::{Entry, EntryKind};
 use crate::telemetry::health::Readiness;
 
-/// Events that are read at once.
-const READ: usize = 4096;
 /// Revocations that are shown of one person at most, newest first.
 const SHOWN: usize = 100;
 
@@ -70,15 +65,6 @@ impl<L: Log> LiveViews<L> {
         self.handler.published.snapshot()
     }
 
-    async fn revocation(&self, id: RevocationId) -> Option<(Position, RevocationView)> {
-        let volatile = self.handler.published.store_state().borrow().volatile.get(&id).cloned();
-        if let Some(volatile) = volatile {
-            return Some((Position::MAX, volatile_view(id, &volatile)));
-        }
-        let recorded = self.log.revocation(id).await.ok()??;
-        Some((recorded.position, view_of(&recorded)?))
-    }
-
     /// Adds why the strictest revocation was made, and by whom: the state holds no texts.
     async fn with_reason(&self, decision: &Decision, mut explanation: Explanation) -> Explanation {
         let found = explain::strictest_revocation(decision).filter(|found| found.exemption.is_none());
@@ -92,70 +78,6 @@ impl<L: Log> LiveViews<L> {
             }
         }
         explanation
-    }
-
-    /// Some revocations that stand, newest first.
-    async fn standing(
-        &self,
-        ids: BTreeSet<RevocationId>,
-        before: Option<Position>,
-        limit: usize,
-    ) -> Vec<RevocationView> {
-        let mut views = Vec::new();
-        for id in ids {
-            views.extend(self.revocation(id).await);
-        }
-        views.retain(|(position, _)| before.is_none_or(|before| *position < before));
-        views.sort_unstable_by_key(|(position, _)| Reverse(*position));
-        views.into_iter().take(limit).map(|(_, view)| view).collect()
-    }
-
-    /// All revocations that stand, newest first.
-    async fn all_standing(&self, state: &State, before: Option<Position>, limit: usize) -> Vec<RevocationView> {
-        let mut views = Vec::new();
-        if before.is_none() {
-            let store = self.handler.published.store_state().borrow().clone();
-            views.extend(store.volatile.iter().map(|(id, revocation)| volatile_view(*id, revocation)));
-        }
-        let stands = |recorded: &Recorded| {
-            recorded.revocation().is_some_and(|(id, revocation)| {
-                state.fold.revocations.stands(revocation.target.key(&state.fold.keyer), id)
-            })
-        };
-        let mut end = Some(before.unwrap_or(Position::MAX));
-        while let Some(before) = end.filter(|_| views.len() < limit)
-            && let Ok((page, next)) = self.log.revocations(before, READ).await
-        {
-            views.extend(page.iter().filter(|recorded| stands(recorded)).filter_map(view_of));
-            end = next;
-        }
-        views.truncate(limit);
-        views
-    }
-
-    /// Everything that ever was revoked, with its end.
-    async fn history(&self, before: Option<Position>) -> Vec<RevocationView> {
-        let mut views: Vec<(RevocationId, RevocationView)> = Vec::new();
-        let mut index: HashMap<RevocationId, usize> = HashMap::new();
-        let mut after = 0;
-        while let Ok(page) = self.log.read(after, READ).await {
-            let Some(last) = page.last() else { break };
-            after = last.position;
-            for recorded in page {
-                if let Some((id, _)) =
-                    recorded.revocation().filter(|_| before.is_none_or(|end| recorded.position < end))
-                {
-                    index.insert(id, views.len());
-                    views.extend(view_of(&recorded).map(|view| (id, view)));
-                }
-                if let Event::Ended(ended) = recorded.new.event
-                    && let Some((_, view)) = index.get(&ended.revocation).and_then(|index| views.get_mut(*index))
-                {
-                    view.ended = Some((ended.at, ended.cause));
-                }
-            }
-        }
-        views.into_iter().rev().map(|(_, view)| view).collect()
     }
 
     async fn person_view(&self, state: &State, known: &Known) -> PersonView {
@@ -183,37 +105,6 @@ impl<L: Log> LiveViews<L> {
         }
         views
     }
-}
-
-fn view_of(recorded: &Recorded) -> Option<RevocationView> {
-    let (id, revocation) = recorded.revocation()?;
-    Some(RevocationView { id: id.to_string(), revocation: revocation.clone(), ended: None })
-}
-
-fn volatile_view(id: RevocationId, revocation: &Revocation) -> RevocationView {
-    let mut revocation = revocation.clone();
-    revocation.reason.push_str(" (not durable: the store is gone)");
-    RevocationView { id: id.to_string(), revocation, ended: None }
-}
-
-/// What stands that is about a person, or about one of their names.
-fn ids_of(state: &State, known: &Known) -> BTreeSet<RevocationId> {
-    let revocations = &state.fold.revocations;
-    let names = known
-        .names
-        .iter()
-        .flat_map(|name| revocations.under(name.key).iter().filter(|entry| name.is(entry.rules, entry.whose)));
-    standing(revocations.under(known.key).iter().chain(names))
-}
-
-/// What stands that says this very REF, in any spelling.
-fn ids_of_ref(state: &State, reference: &str) -> BTreeSet<RevocationId> {
-    let keys = RefKey::of(&state.fold.keyer, reference);
-    standing(keys.iter().flat_map(|name| state.fold.revocations.under(name.key)))
-}
-
-fn standing<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<RevocationId> {
-    entries.filter(|entry| entry.stand != EntryKind::ResidualCutoff).map(|entry| entry.id).collect()
 }
 
 fn role_names(state: &State, known: &Known, now: Now) -> Vec<String> {

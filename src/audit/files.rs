@@ -23,7 +23,7 @@ const STEP: u64 = 64 * 1024;
 pub enum Side {
     /// Held by the process that writes.
     Lock,
-    /// Salt of the credential hashes, hex.
+    /// Salt of the credential hashes, hex: where a version before kept it.
     Salt,
     /// The table of last allows.
     LastAllows,

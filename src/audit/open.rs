@@ -25,8 +25,8 @@ pub struct Options {
     pub settings: TrailSettings,
     /// Name of this replica, in every record.
     pub replica: String,
-    /// Salt of the credential hashes; `None`: drawn once, and kept in the directory.
-    pub salt: Option<[u8; 32]>,
+    /// Salt of the credential hashes.
+    pub salt: [u8; 32],
 }
 
 /// Locks the directory, repairs the damage of a crash, and writes the `start` record.
@@ -41,10 +41,6 @@ pub fn open(options: Options, now: Now) -> Result<(Recorder, TrailWriter), Audit
     let Options { settings, replica, salt } = options;
     let dir = &settings.path;
     let lock = files::lock(dir)?;
-    let salt = match salt {
-        Some(salt) => salt,
-        None => salt_of(dir)?,
-    };
     let shared = Arc::new(Shared::new(salt, process_number(), settings.decisions));
     let mut notes = Vec::new();
     if let Some(lines) = files::read(dir, Side::LastAllows)?
@@ -97,17 +93,17 @@ fn process_number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-fn salt_of(dir: &Path) -> Result<[u8; 32], AuditError> {
+/// The salt that a version before drew and kept in this directory.
+///
+/// # Errors
+/// [`AuditError`] if there is one that cannot be read.
+pub fn old_salt(dir: &Path) -> Result<Option<[u8; 32]>, AuditError> {
+    let Some(text) = files::read(dir, Side::Salt)? else { return Ok(None) };
     let mut salt = [0; 32];
-    if let Some(text) = files::read(dir, Side::Salt)? {
-        return match hex::decode_to_slice(text.trim(), &mut salt) {
-            Ok(()) => Ok(salt),
-            Err(_) => Err(AuditError::Damaged(Side::Salt.path(dir))),
-        };
+    match hex::decode_to_slice(text.trim(), &mut salt) {
+        Ok(()) => Ok(Some(salt)),
+        Err(_) => Err(AuditError::Damaged(Side::Salt.path(dir))),
     }
-    aws_lc_rs::rand::fill(&mut salt).map_err(|_| AuditError::Random)?;
-    files::replace(dir, Side::Salt, hex::encode(salt).as_bytes())?;
-    Ok(salt)
 }
 
 /// The day of the newest file, and the record to which the next one is linked.

@@ -3,6 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 use crate::corp;
 use crate::domain::credential::{CredentialKind, CredentialOutcome, Identity, Principal, Verified};
 use crate::domain::decision::steps::Steps;
@@ -49,7 +51,9 @@ fn options(dir: &Path) -> Options {
 fn options_with(dir: &Path, decisions: Decisions, days: u64) -> Options {
     let retention = Duration::from_secs(days * 86_400);
     let settings = TrailSettings { path: dir.to_owned(), decisions, retention };
-    Options { settings, replica: "r-0".to_owned(), salt: None }
+    // Each trail has its own.
+    let salt = digest(&SHA256, dir.as_os_str().as_encoded_bytes()).as_ref().try_into().unwrap();
+    Options { settings, replica: "r-0".to_owned(), salt }
 }
 
 fn started(dir: &Path, seconds: i64) -> (Recorder, TrailWriter) {

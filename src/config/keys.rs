@@ -139,6 +139,11 @@ static STORE: Section = Section {
     keys: &[
         optional("kind", Kind::Word(&Words { built: &["embedded"], later: &["nats"] }), "Default embedded."),
         optional("path", FILE, "A directory, used by one process only. Default /var/lib/offboard."),
+        optional(
+            "secret_file",
+            FILE,
+            "File with the installation's secret, 48 bytes in hex (`openssl rand -hex 48`). Default: drawn once, kept in the store.",
+        ),
         later("nats"),
     ],
 };

@@ -65,6 +65,8 @@ pub enum StoreSettings {
     Embedded {
         /// Locked by the process that uses it.
         path: PathBuf,
+        /// File with the installation's secret; without one, the store keeps one that was drawn.
+        secret_file: Option<PathBuf>,
     },
 }
 
@@ -102,13 +104,14 @@ impl Settings {
         let _ = store.text("kind");
         let path = store.text("path").unwrap_or("/var/lib/offboard");
         let path = PathBuf::from(path);
+        let secret_file = store.text("secret_file").map(PathBuf::from);
         let audit = root.section("audit");
         let audit = TrailSettings {
             decisions: audit.read("decisions", text::decisions).unwrap_or(Decisions::Denied),
             path: audit.text("path").map_or_else(|| path.join("audit"), PathBuf::from),
             retention: audit.read("retention", text::duration).unwrap_or(Duration::from_secs(400 * 86_400)),
         };
-        Self { server, store: StoreSettings::Embedded { path }, audit, sources }
+        Self { server, store: StoreSettings::Embedded { path, secret_file }, audit, sources }
     }
 }
 

@@ -92,7 +92,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(settings.server.control.listen.to_string(), "127.0.0.1:9192");
     assert_eq!(settings.server.ops.to_string(), "[::]:9193");
     assert_eq!(settings.server.drain, Duration::from_secs(20));
-    assert_eq!(settings.store, StoreSettings::Embedded { path: "/var/lib/offboard".into() });
+    assert_eq!(settings.store, StoreSettings::Embedded { path: "/var/lib/offboard".into(), secret_file: None });
     assert_eq!(settings.audit.path, Path::new("/var/lib/offboard/audit"));
     assert_eq!(settings.audit.decisions, Decisions::Denied);
     let issuer = &policy.issuers[0];

@@ -274,6 +274,12 @@ pub struct Recorded {
     pub new: NewEvent,
 }
 
+/// The source whose provider gave an event this name: it is `SOURCE:ID` then, and no name of our own has a colon.
+#[must_use]
+pub fn provider_of(id: &str) -> Option<&str> {
+    id.split_once(':').map(|(source, _)| source)
+}
+
 impl Recorded {
     /// The revocation that it makes, and its name.
     #[must_use]

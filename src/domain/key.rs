@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use super::name::Compare;
+use super::secret::Fingerprint;
 
 /// A 128-bit keyed hash of what it stands for.
 ///
@@ -55,6 +56,7 @@ pub enum KeyKind {
 #[derive(Clone)]
 pub struct Keyer {
     secret: [u8; 16],
+    fingerprint: Fingerprint,
 }
 
 impl std::fmt::Debug for Keyer {
@@ -64,10 +66,22 @@ impl std::fmt::Debug for Keyer {
 }
 
 impl Keyer {
-    /// A keyer with the installation's secret, which the store creates once and keeps.
+    /// A keyer with a look-up secret that is no part of another.
     #[must_use]
     pub fn new(secret: [u8; 16]) -> Self {
-        Self { secret }
+        Self::of_installation(secret, Fingerprint::of(&secret))
+    }
+
+    /// A keyer with the look-up secret of an installation, whose whole secret has this fingerprint.
+    #[must_use]
+    pub fn of_installation(secret: [u8; 16], fingerprint: Fingerprint) -> Self {
+        Self { secret, fingerprint }
+    }
+
+    /// What the secret is called under which it makes keys.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// The key that stands for `parts`, in this order.

@@ -2,7 +2,10 @@
 //!
 //! They panic where a log breaks a promise, as tests do. Each wants a log of its own that is empty.
 
+pub mod cut;
+
 use super::{KeyValues, Log, LogError, Snapshot};
+use crate::domain::chain::ChainHash;
 use crate::domain::event::{Epoch, Event, NewEvent};
 use crate::domain::guard::Removals;
 use crate::domain::time::Timestamp;
@@ -43,7 +46,10 @@ pub async fn suite<L: Log, F: AsyncFn() -> L>(empty: F) {
     a_known_id_refuses_the_whole_batch(&empty().await).await;
     an_event_is_found_by_its_id(&empty().await).await;
     appends_that_race_never_overwrite_each_other(&empty().await).await;
-    a_snapshot_takes_the_place_of_the_one_before(&empty().await).await;
+    batches_are_read_whole_and_chained(&empty().await).await;
+    the_two_newest_snapshots_are_kept(&empty().await).await;
+    cut::it_is_cut_at_its_beginning(&empty().await).await;
+    cut::names_of_providers_outlast_their_events(&empty().await).await;
 }
 
 /// Order and gaplessness.
@@ -142,17 +148,61 @@ pub async fn appends_that_race_never_overwrite_each_other(log: &dyn Log) {
     }
 }
 
+/// The chain is the same in every log: only here is it written down what it is.
+const CHAIN: &str = "ff9895fb9cf508d7c7747c33f0ed36e0e164031aafa2b89dcbaa027d8f993e49";
+
+/// Windows of batches, and the hash that is chained through them.
+pub async fn batches_are_read_whole_and_chained(log: &dyn Log) {
+    let read = async |after, to| log.batches(after, to).await.expect("batches");
+    let empty = read(0, 100).await;
+    assert_eq!((empty.after, empty.before, empty.chain), (0, ChainHash::START, ChainHash::START));
+    let mut head = log.head().await.expect("head");
+    for batch in [vec![event(1, None)], (2..=5).map(|number| event(number, Some(&format!("id{number}")))).collect()] {
+        head = log.append(head, batch).await.expect("append");
+    }
+    head = log.append(head, vec![]).await.expect("append nothing");
+    let happened = NewEvent { happened: Some(Timestamp::from_millis(-7)), ..event(6, None) };
+    head = log.append(head, vec![happened, event(7, None)]).await.expect("append");
+
+    // Each batch is in the window in which it ends, so that windows side by side hold each once.
+    let mut chain = ChainHash::START;
+    let mut events = Vec::new();
+    for (after, to, expected) in [(0, 2, 0..1), (2, 4, 1..1), (4, 6, 1..5), (6, 7, 5..7), (7, 99, 7..7)] {
+        let page = read(after, to).await;
+        assert_eq!((page.after, page.before), (expected.start, chain), "{after} to {to}");
+        let positions: Vec<_> = page.events.iter().map(|recorded| recorded.position).collect();
+        assert_eq!(positions, (expected.start + 1..=expected.end).collect::<Vec<_>>(), "{after} to {to}");
+        assert_eq!(page.chain == chain, expected.is_empty());
+        chain = page.chain;
+        events.extend(page.events);
+    }
+    assert_eq!(events, log.read(0, 100).await.expect("read"));
+    let whole = read(0, head.position).await;
+    assert_eq!((whole.events, whole.chain), (events, chain));
+    assert_eq!(chain.to_string(), CHAIN);
+}
+
 /// Snapshots, small, empty and larger than any chunk.
-pub async fn a_snapshot_takes_the_place_of_the_one_before(log: &dyn Log) {
-    assert_eq!(log.snapshot().await.expect("snapshot"), None);
+pub async fn the_two_newest_snapshots_are_kept(log: &dyn Log) {
+    assert_eq!(log.snapshot(u64::MAX).await.expect("snapshot"), None);
+    let mut before = None;
     let mut head = log.head().await.expect("head");
     for length in [5_usize, 3_000_000, 0, 1 << 20] {
         head = log.append(head, vec![event(1, None)]).await.expect("append");
         let bytes = (0..length).map(|place| u8::try_from(place % 251).expect("below 251")).collect();
         let snapshot = Snapshot { epoch: head, bytes };
         log.keep_snapshot(snapshot.clone()).await.expect("keep");
-        assert!(log.snapshot().await.expect("snapshot") == Some(snapshot), "{length} bytes read back");
+        assert!(log.snapshot(u64::MAX).await.expect("snapshot") == Some(snapshot.clone()), "{length} bytes read back");
+        let older = log.snapshot(head.position).await.expect("snapshot");
+        assert!(older == before, "{length} bytes, and the one before");
+        let oldest = older.map_or(1, |older| older.epoch.position);
+        assert_eq!(log.snapshot(oldest).await.expect("snapshot"), None, "two are enough");
+        before = Some(snapshot);
     }
+    let again = Snapshot { epoch: head, bytes: vec![9] };
+    log.keep_snapshot(again.clone()).await.expect("keep");
+    assert_eq!(log.snapshot(u64::MAX).await.expect("snapshot"), Some(again), "in place of the one that stood there");
+    assert_eq!(log.snapshot(head.position).await.expect("snapshot").map(|older| older.epoch.position), Some(3));
     assert_eq!(all(log).await.len(), 4, "a snapshot takes nothing out of the log");
 }
 

@@ -14,6 +14,8 @@
 //! ends before the mark in `seen` has lost acknowledged events and is refused: nobody comes back by accident. A log whose
 //! directory was deleted, moved or replaced takes nothing more, see [`opened_directory`].
 
+mod batches;
+mod cut;
 mod directory;
 mod error;
 mod group;
@@ -39,8 +41,10 @@ use self::directory::{Directory, HighWater};
 use self::opened_directory::OpenedDirectory;
 use self::reader::{Question, Questions, Reader};
 use self::writer::{Head, Job, LogWriter};
-use super::{KeyValues, Log, LogError, Snapshot};
+use super::{Batches, Bounds, Cut, KeyValues, Log, LogError, Snapshot};
 use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
+use crate::domain::id::RevocationId;
+use crate::domain::time::Timestamp;
 
 /// Jobs that may wait for the writer: two groups. Whoever finds it full waits.
 const JOBS: usize = 512;
@@ -79,7 +83,8 @@ impl Embedded {
         let path = directory.path().to_owned();
         let file = directory.database()?;
         let mut connection = schema::open_writer(&path, &file)?;
-        let head = schema::prepare(&directory, &mut connection)?;
+        let end = schema::prepare(&directory, &mut connection)?;
+        let head = end.epoch;
         let seen = HighWater::open(&directory)?;
         seen.mark(head);
         let head: Head = Arc::new(watch::Sender::new(head));
@@ -97,8 +102,17 @@ impl Embedded {
         let (jobs, waiting) = mpsc::channel(JOBS);
         let (connection, writing) = (Some(connection), None);
         let head_of_writer = Arc::clone(&head);
-        let writer =
-            LogWriter { directory: path, file, place, connection, jobs: waiting, head: head_of_writer, seen, writing };
+        let writer = LogWriter {
+            directory: path,
+            file,
+            place,
+            connection,
+            jobs: waiting,
+            head: head_of_writer,
+            chain: end.chain,
+            seen,
+            writing,
+        };
         let writer = Some(spawn("log-writer", move || writer.run())?);
         let (jobs, questions) = (Some(jobs), Some(questions));
         Ok(Self { threads: Arc::new(Threads { jobs, questions, head, readers, writer, _directory: directory }) })
@@ -180,6 +194,11 @@ impl Log for Embedded {
         self.threads.tell(Job::Append { after, events, reply }, answer, "append to the log").await
     }
 
+    async fn batches(&self, after: Position, to: Position) -> Result<Batches, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.ask(Question::Batches { after, to, reply }, answer, "read the log").await
+    }
+
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let (reply, answer) = oneshot::channel();
         self.threads.ask(Question::Read { after, limit, reply }, answer, "read the log").await
@@ -190,9 +209,36 @@ impl Log for Embedded {
         self.threads.ask(Question::Find { id: id.to_owned(), reply }, answer, "find an event").await
     }
 
-    async fn snapshot(&self) -> Result<Option<Snapshot>, LogError> {
+    async fn forgotten(&self, source: &str) -> Result<Option<Timestamp>, LogError> {
         let (reply, answer) = oneshot::channel();
-        self.threads.ask(Question::Snapshot { reply }, answer, "read the snapshot").await
+        self.threads
+            .ask(Question::Forgotten { source: source.to_owned(), reply }, answer, "look what was forgotten")
+            .await
+    }
+
+    async fn bounds(&self) -> Result<Bounds, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.ask(Question::Bounds { reply }, answer, "look where the log begins").await
+    }
+
+    async fn cut(&self, cut: Cut) -> Result<(), LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.tell(Job::Cut { cut, reply }, answer, "cut the log").await
+    }
+
+    async fn record(&self, id: RevocationId) -> Result<Option<Recorded>, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.ask(Question::Record { id, reply }, answer, "read a record").await
+    }
+
+    async fn records(&self, before: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.ask(Question::Records { before, limit, reply }, answer, "read records").await
+    }
+
+    async fn snapshot(&self, below: Position) -> Result<Option<Snapshot>, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.ask(Question::Snapshot { below, reply }, answer, "read the snapshot").await
     }
 
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), LogError> {

@@ -1,22 +1,25 @@
 //! A log that forgets when the process ends: for tests, which it can also make fail on purpose.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{KeyValues, Log, LogError, Snapshot};
-use crate::domain::event::{Epoch, Event, NewEvent, Position, Recorded};
+use super::chain::Link;
+use super::{Batches, Bounds, Cut, KeyValues, Log, LogError, Snapshot};
+use crate::domain::chain::ChainHash;
+use crate::domain::event::{Epoch, Event, NewEvent, Position, Recorded, provider_of};
+use crate::domain::id::RevocationId;
 use crate::domain::time::Timestamp;
 
 /// Events in memory.
 #[derive(Debug, Default)]
 pub struct Memory {
-    events: Mutex<Vec<NewEvent>>,
-    ids: Mutex<BTreeMap<String, Position>>,
-    snapshot: Mutex<Option<Snapshot>>,
+    kept: Mutex<Kept>,
+    /// The older one first.
+    snapshots: Mutex<Vec<Snapshot>>,
     heads: watch::Sender<Epoch>,
     /// Appending fails, and nothing is appended.
     pub refuses: AtomicBool,
@@ -32,6 +35,88 @@ pub struct Memory {
     pub unanswered_lost: AtomicBool,
     /// Reading leaves out the first event.
     pub leaves_out: AtomicBool,
+    /// Batches are read as if the log had been another one before them.
+    pub rewritten: AtomicBool,
+}
+
+/// What was appended.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    /// The last event that was cut off.
+    cut: Position,
+    events: VecDeque<NewEvent>,
+    ids: BTreeMap<String, Position>,
+    /// Where each batch ends, and the hash of the chain there.
+    batches: BTreeMap<Position, ChainHash>,
+    records: BTreeMap<Position, NewEvent>,
+    /// Names of providers' events that were cut off: when each was taken in, and when it happened.
+    known_ids: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
+    /// Up to when, by the provider's time, there were others, by source.
+    forgotten: BTreeMap<String, Timestamp>,
+}
+
+impl Kept {
+    fn head(&self) -> Epoch {
+        Epoch { generation: 1, position: self.cut + self.events.len() as u64 }
+    }
+
+    /// The last end of a batch at or before `position`.
+    fn end_at(&self, position: Position) -> (Position, ChainHash) {
+        let found = self.batches.range(..=position).next_back();
+        found.map_or((0, ChainHash::START), |(position, chain)| (*position, *chain))
+    }
+
+    /// Takes a batch.
+    fn push(&mut self, new: Vec<NewEvent>) -> Result<(), LogError> {
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut link = Link::behind(self.end_at(Position::MAX).1);
+        for event in &new {
+            let json = serde_json::to_vec(&event.event)
+                .map_err(|error| LogError::Io { step: "write an event as JSON", cause: error.to_string() })?;
+            link.add_new(event, &json);
+        }
+        let ids = (self.head().position + 1..).zip(&new);
+        self.ids.extend(ids.filter_map(|(position, event)| Some((event.id.clone()?, position))));
+        self.events.extend(new);
+        self.batches.insert(self.head().position, link.finish());
+        Ok(())
+    }
+
+    /// Up to `limit` events behind `after`.
+    fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let Some(behind) = after.checked_sub(self.cut) else { return Err(LogError::Cut { first: self.cut + 1 }) };
+        let page = self.events.iter().skip(usize::try_from(behind).unwrap_or(usize::MAX)).take(limit).cloned();
+        Ok((after + 1..).zip(page).map(|(position, new)| Recorded { position, new }).collect())
+    }
+
+    fn cut(&mut self, Cut { to, keep, needless, ids_until }: Cut) {
+        for (position, _) in keep.into_iter().filter(|(position, _)| *position <= to) {
+            let index = position.checked_sub(self.cut + 1).and_then(|index| usize::try_from(index).ok());
+            self.records.extend(index.and_then(|index| self.events.get(index)).map(|new| (position, new.clone())));
+        }
+        self.records.retain(|position, _| !needless.contains(position));
+        let going = usize::try_from(to.saturating_sub(self.cut)).unwrap_or(usize::MAX);
+        for new in self.events.drain(..going.min(self.events.len())) {
+            let Some(id) = new.id else { continue };
+            if provider_of(&id).is_some() {
+                self.known_ids.insert(id, (new.time, new.happened));
+            }
+        }
+        self.cut = self.cut.max(to);
+        self.batches = self.batches.split_off(&to);
+        let old: Vec<String> =
+            self.known_ids.iter().filter(|(_, (time, _))| *time <= ids_until).map(|(id, _)| id.clone()).collect();
+        for id in old {
+            let Some((time, Some(happened))) = self.known_ids.remove(&id) else { continue };
+            let Some(source) = provider_of(&id) else { continue };
+            let forgotten = self.forgotten.entry(source.to_owned()).or_insert(Timestamp::MIN);
+            *forgotten = happened.min(time).max(*forgotten);
+        }
+        let (cut, records, known) = (self.cut, &self.records, &self.known_ids);
+        self.ids.retain(|id, position| *position > cut || known.contains_key(id) || records.contains_key(position));
+    }
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -42,18 +127,17 @@ impl Memory {
     /// A log with the same events and no snapshot.
     #[must_use]
     pub fn without_snapshot(&self) -> Self {
-        let (events, ids) = (held(&self.events).clone(), held(&self.ids).clone());
-        Self { events: Mutex::new(events), ids: Mutex::new(ids), ..Self::default() }
+        Self { kept: Mutex::new(held(&self.kept).clone()), ..Self::default() }
     }
 
     /// Takes events, as [`Log::append`] says.
     fn take(&self, after: Epoch, new: Vec<NewEvent>) -> Result<Epoch, LogError> {
-        let mut events = held(&self.events);
+        let mut kept = held(&self.kept);
         if self.overtaken.load(Ordering::Acquire) && !self.conflicted.fetch_xor(true, Ordering::AcqRel) {
             let event = Event::Heartbeat { source: "elsewhere".to_owned(), at: Timestamp::MIN, cursor: None };
-            events.push(NewEvent { time: Timestamp::MIN, happened: None, id: None, event });
+            kept.push(vec![NewEvent { time: Timestamp::MIN, happened: None, id: None, event }])?;
         }
-        let head = Epoch { generation: 1, position: events.len() as u64 };
+        let head = kept.head();
         if head != after {
             return Err(LogError::Conflict { head });
         }
@@ -61,14 +145,13 @@ impl Memory {
         let mut ids = BTreeMap::new();
         for (position, event) in (head.position + 1..).zip(&new) {
             let Some(id) = &event.id else { continue };
-            let known = held(&self.ids).get(id).copied().or_else(|| ids.insert(id.clone(), position));
+            let known = kept.ids.get(id).copied().or_else(|| ids.insert(id.clone(), position));
             if let Some(position) = known {
                 return Err(LogError::Duplicate { id: id.clone(), position });
             }
         }
-        held(&self.ids).append(&mut ids);
-        events.extend(new);
-        let head = Epoch { generation: 1, position: events.len() as u64 };
+        kept.push(new)?;
+        let head = kept.head();
         self.heads.send_replace(head);
         Ok(head)
     }
@@ -77,7 +160,7 @@ impl Memory {
 #[async_trait]
 impl Log for Memory {
     async fn head(&self) -> Result<Epoch, LogError> {
-        Ok(Epoch { generation: 1, position: held(&self.events).len() as u64 })
+        Ok(held(&self.kept).head())
     }
 
     fn heads(&self) -> watch::Receiver<Epoch> {
@@ -108,11 +191,19 @@ impl Log for Memory {
         Err(unknown)
     }
 
+    async fn batches(&self, after: Position, to: Position) -> Result<Batches, LogError> {
+        let kept = held(&self.kept);
+        let ((after, before), (end, chain)) = (kept.end_at(after), kept.end_at(to.max(after)));
+        let mut events = kept.read(after, usize::try_from(end.saturating_sub(after)).unwrap_or(usize::MAX))?;
+        if self.leaves_out.load(Ordering::Acquire) && !events.is_empty() {
+            events.remove(0);
+        }
+        let before = if self.rewritten.load(Ordering::Acquire) { ChainHash([1; 32]) } else { before };
+        Ok(Batches { after, before, events, chain })
+    }
+
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let behind = usize::try_from(after).unwrap_or(usize::MAX);
-        let events = held(&self.events);
-        let page = events.iter().skip(behind).take(limit).cloned();
-        let mut page: Vec<_> = (after + 1..).zip(page).map(|(position, new)| Recorded { position, new }).collect();
+        let mut page = held(&self.kept).read(after, limit)?;
         if self.leaves_out.load(Ordering::Acquire) && !page.is_empty() {
             page.remove(0);
         }
@@ -120,15 +211,55 @@ impl Log for Memory {
     }
 
     async fn find(&self, id: &str) -> Result<Option<Position>, LogError> {
-        Ok(held(&self.ids).get(id).copied())
+        Ok(held(&self.kept).ids.get(id).copied())
     }
 
-    async fn snapshot(&self) -> Result<Option<Snapshot>, LogError> {
-        Ok(held(&self.snapshot).clone())
+    async fn forgotten(&self, source: &str) -> Result<Option<Timestamp>, LogError> {
+        Ok(held(&self.kept).forgotten.get(source).copied())
+    }
+
+    async fn bounds(&self) -> Result<Bounds, LogError> {
+        let (kept, snapshots) = (held(&self.kept), held(&self.snapshots));
+        let covered = match snapshots.as_slice() {
+            [older, _] => older.epoch.position,
+            _ => 0,
+        };
+        Ok(Bounds { first: kept.cut + 1, covered })
+    }
+
+    async fn cut(&self, cut: Cut) -> Result<(), LogError> {
+        let covered = self.bounds().await?.covered;
+        if cut.to > covered {
+            let cause = format!("up to {}, and two snapshots stand for it up to {covered} only", cut.to);
+            return Err(LogError::Io { step: "cut the log", cause });
+        }
+        held(&self.kept).cut(cut);
+        Ok(())
+    }
+
+    async fn record(&self, id: RevocationId) -> Result<Option<Recorded>, LogError> {
+        let kept = held(&self.kept);
+        let records = kept.records.iter().map(|(position, new)| Recorded { position: *position, new: new.clone() });
+        Ok({ records }.find(|record| record.revocation().is_some_and(|(name, _)| name == id)))
+    }
+
+    async fn records(&self, before: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let kept = held(&self.kept);
+        let newest = kept.records.range(..before).rev().take(limit);
+        Ok(newest.map(|(position, new)| Recorded { position: *position, new: new.clone() }).collect())
+    }
+
+    async fn snapshot(&self, below: Position) -> Result<Option<Snapshot>, LogError> {
+        let snapshots = held(&self.snapshots);
+        Ok(snapshots.iter().rfind(|kept| kept.epoch.position < below).cloned())
     }
 
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), LogError> {
-        *held(&self.snapshot) = Some(snapshot);
+        let mut snapshots = held(&self.snapshots);
+        snapshots.retain(|kept| kept.epoch.position < snapshot.epoch.position);
+        let given_up = snapshots.len().saturating_sub(1);
+        snapshots.drain(..given_up);
+        snapshots.push(snapshot);
         Ok(())
     }
 }

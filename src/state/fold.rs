@@ -12,6 +12,7 @@ use super::feed::Feed;
 use super::people::{People, person_key};
 use super::revocations::{Entry, Of, Revocations, entry, entry_of_ref, whose};
 use super::table::{Keyed, Table};
+use crate::domain::chain::ChainHash;
 use crate::domain::event::{Ended, Epoch, Event, Exemption, Recorded};
 use crate::domain::guard::{HeldListingUpdate, ReleaseCause, Removals};
 use crate::domain::id::{ExemptionId, RevocationId};
@@ -86,6 +87,8 @@ pub struct Fold {
     pub keyer: Keyer,
     /// Up to where the log is folded.
     pub epoch: Epoch,
+    /// The hash of the log's chain there. `None`: a snapshot says nothing of it, which an earlier version wrote.
+    pub chain: Option<ChainHash>,
     /// The latest time that an event bears; time that never falls starts from it.
     pub witnessed: Timestamp,
     /// What is denied.
@@ -119,6 +122,7 @@ impl Fold {
         Self {
             keyer,
             epoch: Epoch { generation, position: 0 },
+            chain: Some(ChainHash::START),
             witnessed: Timestamp::MIN,
             revocations: Revocations::default(),
             people: People::default(),

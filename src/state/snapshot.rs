@@ -1,17 +1,19 @@
 //! A fold as bytes, and back: so that a start need not read the whole log.
 //!
-//! Format: one line of JSON (everything but the set), then the entries, 48 bytes each. A snapshot that
-//! cannot be read is no harm: the log is folded from its beginning.
+//! Format: one line of JSON (everything but the set), then the entries, 48 bytes each. It has a number; the one before is
+//! read too. A snapshot that cannot be read is passed over for the older one, and for the log from its beginning.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use super::feed::Feed;
 use super::fold::{Fold, PinName, SourceState};
 use super::people::People;
 use super::revocations::{Entry, EntryKind, OwnerKind, Revocations};
+use crate::domain::chain::ChainHash;
 use crate::domain::event::{Epoch, Event, Exemption, NewEvent, Position, Recorded};
 use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::key::{Key, Keyer};
@@ -20,14 +22,20 @@ use crate::domain::revocation::{Revocation, TargetKind};
 use crate::domain::time::Timestamp;
 use crate::faults::{Fault, planted};
 
-/// Version of the format; another one is not read.
-const VERSION: u32 = 4;
+/// Version of the format: 4 said nothing of the log's chain and of the secret.
+const VERSION: u32 = 5;
+/// The versions that are read.
+const READ: RangeInclusive<u32> = 4..=VERSION;
 const ENTRY: usize = 48;
 
 #[derive(Serialize, Deserialize)]
 struct Head {
     version: u32,
     epoch: Epoch,
+    #[serde(default)]
+    chain: Option<ChainHash>,
+    #[serde(default)]
+    secret: Option<String>,
     witnessed: Timestamp,
     entries: usize,
     people: Vec<Arc<Person>>,
@@ -40,7 +48,7 @@ struct Head {
     extensions: Vec<(RevocationId, Vec<PersonId>)>,
 }
 
-/// Why bytes are no snapshot of this version.
+/// Why bytes are no snapshot that can be read.
 #[derive(Debug, thiserror::Error)]
 #[error("snapshot cannot be read: {0}")]
 pub struct Unreadable(String);
@@ -55,6 +63,8 @@ fn head(fold: &Fold) -> Head {
     Head {
         version: VERSION,
         epoch: fold.epoch,
+        chain: fold.chain,
+        secret: Some(fold.keyer.fingerprint().to_string()),
         witnessed: fold.witnessed,
         entries: fold.revocations.len(),
         people,
@@ -111,7 +121,11 @@ fn read_entry(bytes: &[u8]) -> Option<Entry> {
 /// # Errors
 /// [`Unreadable`] if it has no JSON form, which no fold of a log has.
 pub fn write(fold: &Fold) -> Result<Vec<u8>, Unreadable> {
-    let mut bytes = serde_json::to_vec(&head(fold)).map_err(|error| Unreadable(error.to_string()))?;
+    write_under(&head(fold), fold)
+}
+
+fn write_under(head: &Head, fold: &Fold) -> Result<Vec<u8>, Unreadable> {
+    let mut bytes = serde_json::to_vec(head).map_err(|error| Unreadable(error.to_string()))?;
     bytes.push(b'\n');
     bytes.reserve(fold.revocations.len() * ENTRY);
     for entry in fold.revocations.iter() {
@@ -120,7 +134,8 @@ pub fn write(fold: &Fold) -> Result<Vec<u8>, Unreadable> {
     Ok(bytes)
 }
 
-/// Reads a fold back. The keyer must be the one under which it was written.
+/// Reads a fold back. The keyer must be the one under which it was written: under another one, nobody who is denied in it
+/// would be found.
 ///
 /// # Errors
 /// [`Unreadable`] says why these bytes are no snapshot.
@@ -129,8 +144,13 @@ pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
     let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| unreadable("it has no head"))?;
     let (first, rest) = bytes.split_at(end);
     let head: Head = serde_json::from_slice(first).map_err(|error| Unreadable(error.to_string()))?;
-    if head.version != VERSION {
-        return Err(Unreadable(format!("it has version {}", head.version)));
+    if !READ.contains(&head.version) {
+        let (oldest, newest) = READ.into_inner();
+        return Err(Unreadable(format!("it has version {}, this offboard reads {oldest} to {newest}", head.version)));
+    }
+    let (made, ours) = (&head.secret, keyer.fingerprint().to_string());
+    if let Some(made) = made.as_ref().filter(|made| **made != ours) {
+        return Err(Unreadable(format!("it was made under the secret with the fingerprint {made}, not {ours}")));
     }
     let rest = rest.get(1..).unwrap_or(&[]);
     if rest.len() != head.entries * ENTRY {
@@ -165,6 +185,7 @@ pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
         .collect();
     fold.extensions = head.extensions.into_iter().collect();
     fold.epoch = head.epoch;
+    fold.chain = head.chain;
     fold.witnessed = head.witnessed;
     Ok(fold)
 }
@@ -180,13 +201,11 @@ impl Fold {
     }
 
     /// SHA-256 over everything that the fold holds, in lower-case hex: two folds of the same log have the
-    /// same, however they came about.
+    /// same, however they came about. What the log and the secret are called, generation, hash and fingerprint, is left out.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut context = Context::new(&SHA256);
-        if let Ok(bytes) = write(self) {
-            context.update(&bytes);
-        }
-        hex::encode(context.finish())
+        let head = head(self);
+        let head = Head { epoch: Epoch { generation: 0, ..head.epoch }, chain: None, secret: None, ..head };
+        hex::encode(digest(&SHA256, &write_under(&head, self).unwrap_or_default()))
     }
 }

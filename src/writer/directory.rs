@@ -52,6 +52,14 @@ pub(super) fn event_id(observation: &Observation) -> Option<String> {
     }
 }
 
+/// When it happened, by the provider's own time.
+pub(super) fn happened(observation: &Observation) -> Option<Timestamp> {
+    match observation {
+        Observation::Change { at, .. } => *at,
+        _ => None,
+    }
+}
+
 /// Plans what an observation changes.
 pub(super) fn observe(
     plan: &mut Plan,

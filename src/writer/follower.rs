@@ -7,13 +7,14 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::EventObserver;
-use crate::domain::event::{NewEvent, Position, Recorded};
+use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
-use crate::log::{Log, LogError, Snapshot};
+use crate::faults::{Fault, planted};
+use crate::log::{Batches, Log, LogError, Snapshot};
 use crate::state::fold::Fold;
 use crate::state::rules::Rules;
-use crate::state::{Published, State, snapshot};
+use crate::state::{FoldDigest, Published, State, snapshot};
 
 /// Events that are read at once.
 const PAGE: usize = 4096;
@@ -23,73 +24,139 @@ const AHEAD: usize = 3;
 /// of it: each snapshot writes all.
 const SNAPSHOT_EVERY: u64 = 100_000;
 
+/// The fold has a digest at each multiple of this position, by which copies of it are compared. Each costs a tenth of a
+/// second with a million revocations, beside everything else.
+const DIGEST_EVERY: u64 = 100_000;
+
 /// What a start makes of the log.
 #[derive(Clone, Debug)]
 pub struct Replayed {
     /// The whole of it.
     pub fold: Fold,
+    /// What it was before, where that has a digest.
+    pub marks: Marks,
     /// Up to where a snapshot holds it; 0 without one.
     pub kept: Position,
 }
 
-/// Folds the whole log: from its snapshot, where there is a readable one, else from its beginning.
+/// The fixed positions at which a fold has a digest.
+#[derive(Clone, Debug)]
+pub struct Marks {
+    /// Each multiple of it.
+    pub every: u64,
+    /// The fold at the last of them that was passed, until its digest is made.
+    pub passed: Option<Fold>,
+}
+
+/// Folds the whole log: from the newest snapshot that can be read, else from its beginning.
 ///
 /// # Errors
 /// [`LogError`] if the log cannot be read.
 pub async fn replay<L: Log>(log: &L, keyer: Keyer) -> Result<Replayed, LogError> {
-    let head = log.head().await?;
-    let snapshot = log.snapshot().await?.and_then(|kept| match snapshot::read(&kept.bytes, keyer.clone()) {
-        Ok(fold) if fold.epoch <= head => Some(fold),
-        Ok(_) => None,
-        Err(error) => {
-            tracing::warn!(error = %error, "the snapshot is not used: the log is read from its beginning");
-            None
-        }
-    });
-    let mut fold = snapshot.unwrap_or_else(|| Fold::empty(keyer, head.generation));
-    let kept = fold.epoch.position;
-    fold.epoch.generation = head.generation;
-    read_ahead(log, &mut fold, head.position).await?;
-    read_on(log, &mut fold, |_| {}).await?;
-    Ok(Replayed { fold, kept })
+    replay_with_marks(log, keyer, DIGEST_EVERY).await
 }
 
-/// Folds what the log holds up to `head`. The next pages are read while one is folded: most of the time is theirs.
-async fn read_ahead<L: Log>(log: &L, fold: &mut Fold, head: Position) -> Result<(), LogError> {
-    let firsts = (fold.epoch.position..head).step_by(PAGE);
-    let mut pages = pin!(stream::iter(firsts).map(|after| log.read(after, PAGE)).buffered(AHEAD));
-    while let Some(page) = pages.next().await {
-        page?.iter().try_for_each(|recorded| take(fold, recorded))?;
-    }
-    Ok(())
-}
-
-/// Folds what the log holds behind the fold.
-async fn read_on<L: Log>(log: &L, fold: &mut Fold, mut seen: impl FnMut(&Recorded)) -> Result<(), LogError> {
-    loop {
-        let page = log.read(fold.epoch.position, PAGE).await?;
-        for recorded in &page {
-            take(fold, recorded)?;
-            seen(recorded);
-        }
-        if page.len() < PAGE {
-            return Ok(());
-        }
-    }
-}
-
-/// Folds the next event.
+/// The same, with digests at other positions: each multiple of `every`.
 ///
 /// # Errors
-/// [`LogError::Io`] if it is not the next one: whoever went on behind a gap would not know what they do not know.
-fn take(fold: &mut Fold, recorded: &Recorded) -> Result<(), LogError> {
-    let expected = fold.epoch.position + 1;
-    if recorded.position != expected {
-        let cause = format!("event {expected} is missing, {} came in its place", recorded.position);
-        return Err(LogError::Io { step: "read the log", cause });
+/// [`LogError`] if the log cannot be read.
+pub async fn replay_with_marks<L: Log>(log: &L, keyer: Keyer, every: u64) -> Result<Replayed, LogError> {
+    let head = log.head().await?;
+    let mut fold = newest(log, keyer, head).await?;
+    let kept = fold.epoch.position;
+    fold.epoch.generation = head.generation;
+    let passed = (kept > 0 && kept.is_multiple_of(every)).then(|| fold.clone());
+    let mut marks = Marks { every, passed };
+    read_on(log, &mut fold, &mut marks, |_| {}).await?;
+    Ok(Replayed { fold, marks, kept })
+}
+
+/// The newest snapshot that can be read; the fold of nothing without one.
+async fn newest<L: Log>(log: &L, keyer: Keyer, head: Epoch) -> Result<Fold, LogError> {
+    let (mut below, mut unread) = (head.position + 1, String::new());
+    while let Some(kept) = log.snapshot(below).await? {
+        match snapshot::read(&kept.bytes, keyer.clone()) {
+            Ok(fold) if fold.epoch <= head => return Ok(fold),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(snapshot.epoch = %kept.epoch, error = %error, "a snapshot is not used; reading more of the log");
+                unread = format!("{unread} ({}: {error})", kept.epoch);
+            }
+        }
+        below = kept.epoch.position;
     }
-    fold.apply(recorded);
+    // INVARIANT: a log is read from its beginning only if it has it. The rest alone would let everybody in.
+    let first = log.bounds().await?.first;
+    if first > 1 {
+        let cause = format!(
+            "events before {first} are no longer in the log, and no snapshot of them can be read{unread}: restore the \
+             store from a backup, or start the version of offboard that wrote it"
+        );
+        return Err(LogError::Io { step: "begin to read the log", cause });
+    }
+    Ok(Fold::empty(keyer, head.generation))
+}
+
+/// Folds what the log holds behind the fold. The next pages are read while one is folded: most of the time is theirs.
+async fn read_on<L: Log>(
+    log: &L,
+    fold: &mut Fold,
+    marks: &mut Marks,
+    mut seen: impl FnMut(Vec<Recorded>),
+) -> Result<(), LogError> {
+    let head = log.head().await?.position;
+    // Only of the last one: a fold that is kept makes the next changes dearer.
+    let mark = head - head % marks.every;
+    let firsts = (fold.epoch.position..head).step_by(PAGE);
+    let page = |after| log.batches(after, head.min(after + PAGE as u64));
+    let mut pages = pin!(stream::iter(firsts).map(page).buffered(AHEAD));
+    while let Some(page) = pages.next().await {
+        let events = next(fold, page?, |fold| {
+            if fold.epoch.position == mark {
+                marks.passed = Some(fold.clone());
+            }
+        });
+        seen(events?);
+    }
     Ok(())
+}
+
+/// Folds the next batches, all or none of them; returns their events.
+///
+/// # Errors
+/// [`LogError::Io`] if they are not the next ones, or follow upon another history: whoever went on would not know what
+/// they do not know.
+fn next(
+    fold: &mut Fold,
+    Batches { after, before, events, chain }: Batches,
+    mut folded: impl FnMut(&Fold),
+) -> Result<Vec<Recorded>, LogError> {
+    let wrong = |cause: String| Err(LogError::Io { step: "read the log", cause });
+    let position = fold.epoch.position;
+    let gap = (position + 1..).zip(&events).find(|(expected, recorded)| recorded.position != *expected);
+    if let Some((expected, recorded)) = gap {
+        return wrong(format!("event {expected} is missing, {} came in its place", recorded.position));
+    }
+    // INVARIANT: a fold always ends where a batch does.
+    if after != position || (events.is_empty() && before != chain) {
+        return wrong(format!("event {} is missing", position + 1));
+    }
+    if let Some(known) = fold.chain.filter(|known| *known != before) {
+        return wrong(format!(
+            "its hash at {position} is {before}, and was {known} when it was read: it is another log; restore the store \
+             from a backup and restart offboard"
+        ));
+    }
+    for recorded in &events {
+        if planted(Fault::FoldSkips) && recorded.position.is_multiple_of(7) {
+            fold.epoch.position = recorded.position;
+        } else {
+            fold.apply(recorded);
+        }
+        folded(fold);
+    }
+    fold.chain = Some(chain);
+    Ok(events)
 }
 
 /// Names compare by the rules of the configuration in force, as tokens do, whatever another one wrote into the log: that
@@ -111,13 +178,14 @@ pub(super) struct Follower<L> {
     /// The newest snapshot stands here.
     kept: Position,
     snapshot_at: Position,
+    marks: Marks,
 }
 
 impl<L: Log> Follower<L> {
     /// Goes on from what was replayed.
     pub(super) fn new(
         log: Arc<L>,
-        Replayed { mut fold, kept }: Replayed,
+        Replayed { mut fold, marks, kept }: Replayed,
         policy: Arc<Policy>,
         observers: Vec<Box<dyn EventObserver>>,
     ) -> (Self, Arc<Published>) {
@@ -126,15 +194,31 @@ impl<L: Log> Follower<L> {
         let published = Published::new(State { fold: fold.clone(), rules: Arc::clone(&rules) });
         // Counted from the snapshot, not from here: whoever is killed again and again keeps one all the same.
         let snapshot_at = kept + SNAPSHOT_EVERY;
-        (Self { log, published: Arc::clone(&published), fold, rules, observers, kept, snapshot_at }, published)
+        let mut follower =
+            Self { log, published: Arc::clone(&published), fold, rules, observers, kept, snapshot_at, marks };
+        follower.digest();
+        (follower, published)
     }
 
     /// Folds what the log holds by now; what that was, also where reading broke off.
     pub(super) async fn read(&mut self) -> (Vec<Recorded>, Result<(), LogError>) {
         let mut seen = Vec::new();
-        let read = read_on(self.log.as_ref(), &mut self.fold, |recorded| seen.push(recorded.clone())).await;
+        let read = read_on(self.log.as_ref(), &mut self.fold, &mut self.marks, |events| seen.extend(events)).await;
         compare_as_configured(&mut self.fold, &self.rules.policy);
+        self.digest();
         (seen, read)
+    }
+
+    /// Begins to make the digest of the fold at the fixed position that was passed last, if it has none yet. Nobody waits
+    /// for it.
+    fn digest(&mut self) {
+        let Some(fold) = self.marks.passed.take() else { return };
+        let published = Arc::clone(&self.published);
+        tokio::task::spawn_blocking(move || {
+            let (position, digest) = (fold.epoch.position, fold.digest());
+            tracing::debug!(log.position = position, fold.digest = digest, "digest of the fold");
+            published.digested(FoldDigest { position, digest });
+        });
     }
 
     /// Puts what was folded in force, or what is enforced from memory in its place.

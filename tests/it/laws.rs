@@ -123,6 +123,7 @@ laws! {
     }
     law_11: {
         law_11_one_order_of_events_for_all catches [FoldsItsOwn],
+        law_11_copies_have_the_same_digests catches [FoldSkips],
         law_11_without_a_store_only_what_denies_is_enforced catches [VolatileGives],
     }
 }

@@ -2,12 +2,15 @@
 
 use rusqlite::{Connection, ErrorCode, params};
 
+use super::batches::{self, End};
+use super::cut;
 use super::error::signed;
 use super::reader;
 use super::writer::{Job, Reply};
-use crate::domain::event::{Epoch, NewEvent, Position};
+use crate::domain::event::{Epoch, NewEvent, Position, provider_of};
 use crate::domain::time::Timestamp;
 use crate::log::LogError;
+use crate::log::chain::Link;
 
 /// Jobs that are written together.
 #[derive(Default)]
@@ -37,10 +40,10 @@ impl Group {
         self.events
     }
 
-    /// Writes each job whole or not at all, in the order they came, from `head` on. An error is one of the
+    /// Writes each job whole or not at all, in the order they came, from `end` on. An error is one of the
     /// whole transaction.
-    pub(super) fn write(self, connection: &Connection, head: Epoch) -> (Vec<Pending>, rusqlite::Result<Epoch>) {
-        let (mut end, mut error) = (head, None);
+    pub(super) fn write(self, connection: &Connection, mut end: End) -> (Vec<Pending>, rusqlite::Result<End>) {
+        let mut error = None;
         let mut pending = Vec::with_capacity(self.jobs.len());
         for job in self.jobs {
             if error.is_some() {
@@ -68,6 +71,7 @@ pub(super) enum Pending {
     Append(Reply<Epoch>, Result<Epoch, LogError>),
     Note(Reply<()>),
     NoteOnce(Reply<Vec<u8>>, Vec<u8>),
+    Cut(Reply<()>, Result<(), LogError>),
     /// Never written in groups.
     Other(Reply<()>),
 }
@@ -77,6 +81,7 @@ impl Pending {
         match job {
             Job::Append { after, reply, .. } => Self::Append(reply, Ok(after)),
             Job::Note { reply, .. } => Self::Note(reply),
+            Job::Cut { reply, .. } => Self::Cut(reply, Ok(())),
             Job::NoteOnce { reply, value, .. } => Self::NoteOnce(reply, value),
             Job::Snapshot { reply, .. } | Job::Look { reply } => Self::Other(reply),
         }
@@ -86,6 +91,7 @@ impl Pending {
     pub(super) fn answer(self) {
         match self {
             Self::Append(reply, result) => drop(reply.send(result)),
+            Self::Cut(reply, result) => drop(reply.send(result)),
             Self::Note(reply) | Self::Other(reply) => drop(reply.send(Ok(()))),
             Self::NoteOnce(reply, standing) => drop(reply.send(Ok(standing))),
         }
@@ -101,23 +107,27 @@ impl Pending {
         };
         match self {
             Self::Append(reply, _) => drop(reply.send(Err(error))),
-            Self::Note(reply) | Self::Other(reply) => drop(reply.send(Err(error))),
+            Self::Note(reply) | Self::Other(reply) | Self::Cut(reply, _) => drop(reply.send(Err(error))),
             Self::NoteOnce(reply, _) => drop(reply.send(Err(error))),
         }
     }
 }
 
-fn write(connection: &Connection, job: Job, end: Epoch) -> (Pending, rusqlite::Result<Epoch>) {
+fn write(connection: &Connection, job: Job, end: End) -> (Pending, rusqlite::Result<End>) {
     match job {
         Job::Append { after, events, reply } => match append(connection, end, after, &events) {
-            Ok(Ok(new)) => (Pending::Append(reply, Ok(new)), Ok(new)),
+            Ok(Ok(new)) => (Pending::Append(reply, Ok(new.epoch)), Ok(new)),
             Ok(Err(refused)) => (Pending::Append(reply, Err(refused)), Ok(end)),
-            Err(cause) => (Pending::Append(reply, Ok(end)), Err(cause)),
+            Err(cause) => (Pending::Append(reply, Ok(end.epoch)), Err(cause)),
         },
         Job::Note { key, value, reply } => (Pending::Note(reply), put(connection, &key, &value).map(|()| end)),
         Job::NoteOnce { key, value, reply } => match put_once(connection, &key, &value) {
             Ok(standing) => (Pending::NoteOnce(reply, standing), Ok(end)),
             Err(cause) => (Pending::NoteOnce(reply, value), Err(cause)),
+        },
+        Job::Cut { cut, reply } => match cut::cut(connection, &cut) {
+            Ok(result) => (Pending::Cut(reply, result), Ok(end)),
+            Err(cause) => (Pending::Cut(reply, Ok(())), Err(cause)),
         },
         Job::Snapshot { reply, .. } | Job::Look { reply } => (Pending::Other(reply), Ok(end)),
     }
@@ -127,26 +137,35 @@ fn write(connection: &Connection, job: Job, end: Epoch) -> (Pending, rusqlite::R
 /// one only this job: nothing of it stands.
 fn append(
     connection: &Connection,
-    end: Epoch,
+    end: End,
     after: Epoch,
     events: &[NewEvent],
-) -> rusqlite::Result<Result<Epoch, LogError>> {
-    if after != end {
-        return Ok(Err(LogError::Conflict { head: end }));
+) -> rusqlite::Result<Result<End, LogError>> {
+    if after != end.epoch {
+        return Ok(Err(LogError::Conflict { head: end.epoch }));
+    }
+    if events.is_empty() {
+        return Ok(Ok(end));
     }
     connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let mut position = end.position;
+    let mut position = end.epoch.position;
+    let mut link = Link::behind(end.chain);
     let mut text = Vec::with_capacity(512);
     let mut insert = connection
         .prepare_cached("INSERT INTO events (position, time, happened, id, event) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for new in events {
+        let was_cut = is_known_from_before(connection, new)?;
         let refused = match as_json(&new.event, &mut text) {
             Err(error) => Some(error),
+            Ok(_) if was_cut => Some(duplicate(connection, new)?),
             Ok(json) => {
                 let happened = new.happened.map(Timestamp::as_millis);
                 let row = params![signed(position.saturating_add(1)), new.time.as_millis(), happened, new.id, json];
                 match insert.execute(row) {
-                    Ok(_) => None,
+                    Ok(_) => {
+                        link.add_new(new, json.as_bytes());
+                        None
+                    }
                     Err(cause) if is_known(&cause) => Some(duplicate(connection, new)?),
                     Err(cause) => return Err(cause),
                 }
@@ -158,8 +177,10 @@ fn append(
         }
         position = position.saturating_add(1);
     }
+    let chain = link.finish();
+    batches::put(connection, position, chain)?;
     connection.prepare_cached("RELEASE job")?.execute([])?;
-    Ok(Ok(Epoch { position, ..end }))
+    Ok(Ok(End { epoch: Epoch { position, ..end.epoch }, chain }))
 }
 
 fn as_json<'a>(event: &crate::domain::event::Event, text: &'a mut Vec<u8>) -> Result<&'a str, LogError> {
@@ -167,6 +188,12 @@ fn as_json<'a>(event: &crate::domain::event::Event, text: &'a mut Vec<u8>) -> Re
     text.clear();
     serde_json::to_writer(&mut *text, event).map_err(|cause| fail(cause.to_string()))?;
     std::str::from_utf8(text).map_err(|cause| fail(cause.to_string()))
+}
+
+/// Whether a provider's event was cut off, and its id is known still. Our own are drawn anew for each event.
+fn is_known_from_before(connection: &Connection, new: &NewEvent) -> rusqlite::Result<bool> {
+    let Some(id) = new.id.as_deref().filter(|id| provider_of(id).is_some()) else { return Ok(false) };
+    connection.prepare_cached("SELECT 1 FROM known_ids WHERE id = ?1")?.exists([id])
 }
 
 /// The only constraint that an append can break is the one on ids.

@@ -7,20 +7,31 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use tokio::sync::mpsc;
 
 use super::error::{failed, signed, unsigned, unusable};
-use super::snapshot;
 use super::writer::Reply;
+use super::{batches, cut, snapshot};
 use crate::domain::event::{NewEvent, Position, Recorded};
+use crate::domain::id::RevocationId;
 use crate::domain::time::Timestamp;
-use crate::log::{LogError, Snapshot};
+use crate::log::{Batches, Bounds, LogError, Snapshot};
 
 /// What can be asked of a reader.
 pub(super) enum Question {
+    /// Whole batches.
+    Batches { after: Position, to: Position, reply: Reply<Batches> },
     /// Events behind a position.
     Read { after: Position, limit: usize, reply: Reply<Vec<Recorded>> },
     /// Where an event with this id stands.
     Find { id: String, reply: Reply<Option<Position>> },
-    /// The newest snapshot.
-    Snapshot { reply: Reply<Option<Snapshot>> },
+    /// Up to when events are known whose ids were forgotten.
+    Forgotten { source: String, reply: Reply<Option<Timestamp>> },
+    /// What there is.
+    Bounds { reply: Reply<Bounds> },
+    /// The record of a revocation.
+    Record { id: RevocationId, reply: Reply<Option<Recorded>> },
+    /// Records before a position.
+    Records { before: Position, limit: usize, reply: Reply<Vec<Recorded>> },
+    /// The newest snapshot below a position.
+    Snapshot { below: Position, reply: Reply<Option<Snapshot>> },
     /// A note.
     Note { key: String, reply: Reply<Option<Vec<u8>>> },
 }
@@ -50,15 +61,32 @@ impl Reader {
     fn answer(&self, question: Question) {
         let (directory, connection) = (self.directory.as_path(), &self.connection);
         match question {
+            Question::Batches { after, to, reply } => {
+                let _ = reply.send(batches::read(directory, connection, after, to));
+            }
             Question::Read { after, limit, reply } => {
                 let _ = reply.send(read(directory, connection, after, limit));
             }
             Question::Find { id, reply } => {
                 let _ = reply.send(find(connection, &id).map_err(|cause| failed(directory, "find an event", &cause)));
             }
-            Question::Snapshot { reply } => {
-                let _ = reply
-                    .send(snapshot::newest(connection).map_err(|cause| failed(directory, "read the snapshot", &cause)));
+            Question::Forgotten { source, reply } => {
+                let forgotten = cut::forgotten(connection, &source);
+                let _ = reply.send(forgotten.map_err(|cause| failed(directory, "look what was forgotten", &cause)));
+            }
+            Question::Bounds { reply } => {
+                let bounds = cut::bounds(connection);
+                let _ = reply.send(bounds.map_err(|cause| failed(directory, "look where the log begins", &cause)));
+            }
+            Question::Record { id, reply } => {
+                let _ = reply.send(cut::record(directory, connection, id));
+            }
+            Question::Records { before, limit, reply } => {
+                let _ = reply.send(cut::records(directory, connection, before, limit));
+            }
+            Question::Snapshot { below, reply } => {
+                let newest = snapshot::newest(connection, below);
+                let _ = reply.send(newest.map_err(|cause| failed(directory, "read the snapshot", &cause)));
             }
             Question::Note { key, reply } => {
                 let _ = reply.send(note(connection, &key).map_err(|cause| failed(directory, "read a note", &cause)));
@@ -70,7 +98,10 @@ impl Reader {
 /// Where the event with this id stands.
 pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Position>> {
     connection
-        .prepare_cached("SELECT position FROM events WHERE id = ?1")?
+        .prepare_cached(
+            "SELECT position FROM events WHERE id = ?1 UNION ALL SELECT position FROM known_ids WHERE id = ?1
+             UNION ALL SELECT position FROM records WHERE id = ?1",
+        )?
         .query_row([id], |row| row.get(0).map(unsigned))
         .optional()
 }
@@ -96,7 +127,11 @@ fn read(directory: &Path, connection: &Connection, after: Position, limit: usize
     while let Some(row) = rows.next().map_err(fail)? {
         let recorded = recorded(directory, row)?;
         if recorded.position != last.saturating_add(1) {
-            return Err(unusable(directory, format!("events are missing between {last} and {}", recorded.position)));
+            let cut = cut::end(connection).map_err(fail)?;
+            return Err(match last < cut {
+                true => LogError::Cut { first: cut + 1 },
+                false => batches::missing(directory, last, recorded.position),
+            });
         }
         last = recorded.position;
         events.push(recorded);
@@ -104,7 +139,8 @@ fn read(directory: &Path, connection: &Connection, after: Position, limit: usize
     Ok(events)
 }
 
-fn recorded(directory: &Path, row: &Row<'_>) -> Result<Recorded, LogError> {
+/// An event as its row says: position, time, id, event, happened.
+pub(super) fn recorded(directory: &Path, row: &Row<'_>) -> Result<Recorded, LogError> {
     let fail = |cause: rusqlite::Error| failed(directory, "read an event", &cause);
     let position = unsigned(row.get(0).map_err(fail)?);
     let text = row.get_ref(3).map_err(fail)?;

@@ -5,13 +5,31 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use super::batches::{self, End};
 use super::directory::{Directory, HighWater};
 use super::error::{failed, unsigned, unusable};
 use crate::domain::event::Epoch;
 use crate::log::LogError;
 
+/// A step from one version of the schema to the next.
+struct Migration {
+    sql: &'static str,
+    /// What SQL alone does not do.
+    then: fn(&Connection) -> rusqlite::Result<()>,
+}
+
+const fn sql_only(_: &Connection) -> rusqlite::Result<()> {
+    Ok(())
+}
+
 /// One step per version: `MIGRATIONS[n]` brings version n to n + 1. Only ever append.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [Migration; 3] = [
+    Migration { sql: FIRST, then: sql_only },
+    Migration { sql: BATCHES, then: batches::chain_old_events },
+    Migration { sql: CUT, then: sql_only },
+];
+
+const FIRST: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO meta VALUES ('generation', 0), ('proofs', 0);
     CREATE TABLE events (
@@ -24,7 +42,20 @@ const MIGRATIONS: [&str; 1] = ["
         snapshot INTEGER NOT NULL, chunk INTEGER NOT NULL, bytes BLOB NOT NULL,
         PRIMARY KEY (snapshot, chunk)) STRICT;
     CREATE TABLE notes (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
-"];
+";
+/// Where each batch ends, and the hash of the chain there.
+const BATCHES: &str = "CREATE TABLE batches (position INTEGER PRIMARY KEY, chain BLOB NOT NULL) STRICT";
+/// Where the log was cut, and what is kept of that: records, names of providers, and what was forgotten of these.
+const CUT: &str = "
+    INSERT INTO meta VALUES ('cut', 0);
+    CREATE TABLE records (
+        position INTEGER PRIMARY KEY, name INTEGER NOT NULL UNIQUE, time INTEGER NOT NULL, happened INTEGER, id TEXT,
+        event TEXT NOT NULL) STRICT;
+    CREATE TABLE known_ids (
+        id TEXT PRIMARY KEY, position INTEGER NOT NULL, time INTEGER NOT NULL, happened INTEGER) STRICT, WITHOUT ROWID;
+    CREATE INDEX known_ids_by_time ON known_ids (time);
+    CREATE TABLE forgotten (source TEXT PRIMARY KEY, time INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+";
 
 /// Up to this many pages (16 MiB of 4 KiB) the whole database is checked at start, in some 20 ms. Above it
 /// only the small tables are, and each read proves what it reads: no gap, and every event parses.
@@ -70,16 +101,17 @@ fn connect(directory: &Path, file: &Path, mode: OpenFlags, step: &'static str) -
 }
 
 /// Brings the schema up to date, checks the store, and says where the log ends.
-pub(super) fn prepare(directory: &Directory, connection: &mut Connection) -> Result<Epoch, LogError> {
+pub(super) fn prepare(directory: &Directory, connection: &mut Connection) -> Result<End, LogError> {
     let path = directory.path();
     migrate(path, connection)?;
     check_pages(path, connection)?;
     check_positions(path, connection)?;
-    let head = head(path, connection)?;
+    let end = end(path, connection)?;
+    let head = end.epoch;
     match HighWater::read(directory)? {
         Some(seen) if seen > head => Err(unusable(path, lost(seen, head))),
-        None if head.position > 0 => raise(path, connection, head),
-        _ => Ok(head),
+        None if head.position > 0 => raise(path, connection, end),
+        _ => Ok(end),
     }
 }
 
@@ -92,24 +124,37 @@ fn lost(seen: Epoch, head: Epoch) -> String {
 }
 
 /// Where the log ends, as the database says.
-pub(super) fn head(directory: &Path, connection: &Connection) -> Result<Epoch, LogError> {
-    connection
+///
+/// # Errors
+/// [`LogError::Unusable`] if it does not end where its last batch does: then events of it are missing.
+pub(super) fn end(directory: &Path, connection: &Connection) -> Result<End, LogError> {
+    let fail = |cause| failed(directory, "look where the log ends", &cause);
+    let epoch = connection
         .query_row(
             "SELECT (SELECT value FROM meta WHERE name = 'generation'), (SELECT coalesce(max(position), 0) FROM events)",
             [],
             |row| Ok(Epoch { generation: unsigned(row.get(0)?), position: unsigned(row.get(1)?) }),
         )
-        .map_err(|cause| failed(directory, "look where the log ends", &cause))
+        .map_err(fail)?;
+    let (position, chain) = batches::end_at(connection, u64::MAX).map_err(fail)?;
+    if position != epoch.position {
+        let what = format!(
+            "its last batch ends at {position}, its last event is {}; restore it from a backup",
+            epoch.position
+        );
+        return Err(unusable(directory, what));
+    }
+    Ok(End { epoch, chain })
 }
 
 /// Starts a new generation: the mark of what was seen is gone, so positions may have been seen and lost,
 /// and a position must not mean two things under one epoch.
-fn raise(directory: &Path, connection: &Connection, head: Epoch) -> Result<Epoch, LogError> {
-    tracing::warn!(log.head = %head, "nothing says how far the log ever went: starting a new generation");
+fn raise(directory: &Path, connection: &Connection, end: End) -> Result<End, LogError> {
+    tracing::warn!(log.head = %end.epoch, "nothing says how far the log ever went: starting a new generation");
     connection
         .execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'", [])
         .map_err(|cause| failed(directory, "start a new generation of the log", &cause))?;
-    self::head(directory, connection)
+    self::end(directory, connection)
 }
 
 fn migrate(directory: &Path, connection: &mut Connection) -> Result<(), LogError> {
@@ -123,7 +168,8 @@ fn migrate(directory: &Path, connection: &mut Connection) -> Result<(), LogError
     }
     for (version, migration) in (0_i64..).zip(MIGRATIONS).skip_while(|(version, _)| *version < found) {
         let transaction = connection.transaction().map_err(fail)?;
-        transaction.execute_batch(migration).map_err(fail)?;
+        transaction.execute_batch(migration.sql).map_err(fail)?;
+        (migration.then)(&transaction).map_err(fail)?;
         transaction.pragma_update(None, "user_version", version + 1).map_err(fail)?;
         transaction.commit().map_err(fail)?;
     }
@@ -150,18 +196,25 @@ fn check_pages(directory: &Path, connection: &Connection) -> Result<(), LogError
 
 fn check_positions(directory: &Path, connection: &Connection) -> Result<(), LogError> {
     let fail = |cause: rusqlite::Error| failed(directory, "check the log's positions", &cause);
-    let (first, last): (i64, i64) = connection
+    let (cut, first, last, covered): (i64, i64, i64, bool) = connection
         .query_row(
-            "SELECT (SELECT coalesce(min(position), 1) FROM events), (SELECT coalesce(max(position), 0) FROM events)",
+            "SELECT value, (SELECT coalesce(min(position), value + 1) FROM events),
+                    (SELECT coalesce(max(position), 0) FROM events),
+                    value = 0 OR EXISTS (SELECT 1 FROM snapshots WHERE complete = 1 AND position >= value)
+             FROM meta WHERE name = 'cut'",
             [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )
         .map_err(fail)?;
-    let from = last.saturating_sub(COUNTED).max(0);
+    if !covered {
+        let what = format!("it begins at {first} and has no snapshot of what was before; restore it from a backup");
+        return Err(unusable(directory, what));
+    }
+    let from = last.saturating_sub(COUNTED).max(cut);
     let counted: i64 = connection
         .query_row("SELECT count(*) FROM events WHERE position > ?1", [from], |row| row.get(0))
         .map_err(fail)?;
-    if first != 1 || counted != last - from {
+    if first != cut + 1 || counted != last - from {
         return Err(unusable(directory, format!("events are missing before {last}; restore it from a backup")));
     }
     Ok(())

@@ -1,11 +1,11 @@
 //! Snapshots in chunks: a large one is written piece by piece between appends, and counts only when whole.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::error::{signed, unsigned};
 use super::writer::Reply;
-use crate::domain::event::Epoch;
+use crate::domain::event::{Epoch, Position};
 use crate::log::Snapshot;
 
 /// Bytes of one chunk: one takes a few milliseconds to write, so an append never waits for longer.
@@ -27,8 +27,7 @@ impl Writing {
         Self { snapshot, row: None, written: 0, reply }
     }
 
-    /// Writes the next piece in a transaction of its own. True when it is whole and stands in place of the
-    /// one before.
+    /// Writes the next piece in a transaction of its own. True when it is whole and is the newest.
     pub(super) fn step(&mut self, connection: &mut Connection) -> rusqlite::Result<bool> {
         let transaction = connection.transaction()?;
         let row = match self.row {
@@ -46,8 +45,7 @@ impl Writing {
         }
         if done {
             transaction.execute("UPDATE snapshots SET complete = 1 WHERE snapshot = ?1", [row])?;
-            transaction.execute("DELETE FROM snapshots WHERE snapshot <> ?1", [row])?;
-            transaction.execute("DELETE FROM snapshot_chunks WHERE snapshot <> ?1", [row])?;
+            give_up_others(&transaction, row, self.snapshot.epoch)?;
         }
         transaction.commit()?;
         self.row = Some(row);
@@ -76,33 +74,45 @@ fn begin(connection: &Connection, snapshot: &Snapshot) -> rusqlite::Result<i64> 
     Ok(connection.last_insert_rowid())
 }
 
-/// The newest whole snapshot. One whose bytes are not what was written counts as none: it is derived from
-/// the events, which are read instead.
-pub(super) fn newest(connection: &Connection) -> rusqlite::Result<Option<Snapshot>> {
-    // One transaction: a writer may replace the snapshot meanwhile.
+/// Keeps beside the new snapshot only the newest one that stands below it, for a start at which the new one cannot be read.
+fn give_up_others(connection: &Connection, new: i64, epoch: Epoch) -> rusqlite::Result<()> {
+    connection.execute(
+        "DELETE FROM snapshots WHERE snapshot <> ?1 AND snapshot IS NOT
+             (SELECT max(snapshot) FROM snapshots WHERE complete = 1 AND snapshot <> ?1 AND position < ?2)",
+        params![new, signed(epoch.position)],
+    )?;
+    connection
+        .execute("DELETE FROM snapshot_chunks WHERE snapshot NOT IN (SELECT snapshot FROM snapshots)", [])
+        .map(|_| ())
+}
+
+/// The newest whole snapshot below a position. One whose bytes are not what was written counts as none.
+pub(super) fn newest(connection: &Connection, below: Position) -> rusqlite::Result<Option<Snapshot>> {
+    // One transaction: a writer may give a snapshot up meanwhile.
     let transaction = connection.unchecked_transaction()?;
-    let found = transaction
-        .query_row(
-            "SELECT snapshot, generation, position, length, sha256 FROM snapshots WHERE complete = 1
-             ORDER BY snapshot DESC LIMIT 1",
-            [],
-            |row| {
-                let epoch = Epoch { generation: unsigned(row.get(1)?), position: unsigned(row.get(2)?) };
-                Ok((row.get::<_, i64>(0)?, epoch, row.get::<_, i64>(3)?, row.get::<_, Vec<u8>>(4)?))
-            },
-        )
-        .optional()?;
-    let Some((row, epoch, length, sha256)) = found else { return Ok(None) };
+    let mut kept = transaction.prepare_cached(
+        "SELECT snapshot, generation, position, length, sha256 FROM snapshots WHERE complete = 1 AND position < ?1
+         ORDER BY snapshot DESC",
+    )?;
+    let mut kept = kept.query([signed(below)])?;
+    while let Some(row) = kept.next()? {
+        let epoch = Epoch { generation: unsigned(row.get(1)?), position: unsigned(row.get(2)?) };
+        let bytes = bytes_of(&transaction, row.get(0)?, row.get(3)?)?;
+        if digest(&SHA256, &bytes).as_ref() == row.get_ref(4)?.as_blob().unwrap_or_default() {
+            return Ok(Some(Snapshot { epoch, bytes }));
+        }
+        tracing::warn!(snapshot.epoch = %epoch, "a snapshot is damaged; using an older one, or all events");
+    }
+    Ok(None)
+}
+
+fn bytes_of(connection: &Connection, snapshot: i64, length: i64) -> rusqlite::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     let mut statement =
-        transaction.prepare_cached("SELECT bytes FROM snapshot_chunks WHERE snapshot = ?1 ORDER BY chunk")?;
-    let mut rows = statement.query([row])?;
+        connection.prepare_cached("SELECT bytes FROM snapshot_chunks WHERE snapshot = ?1 ORDER BY chunk")?;
+    let mut rows = statement.query([snapshot])?;
     while let Some(chunk) = rows.next()? {
         bytes.extend_from_slice(chunk.get_ref(0)?.as_blob().unwrap_or_default());
     }
-    if digest(&SHA256, &bytes).as_ref() != sha256 {
-        tracing::warn!(snapshot.epoch = %epoch, "the snapshot is damaged: reading all events instead");
-        return Ok(None);
-    }
-    Ok(Some(Snapshot { epoch, bytes }))
+    Ok(bytes)
 }

@@ -12,8 +12,9 @@ use rusqlite::Connection;
 
 use super::Embedded;
 use crate::domain::event::{Epoch, NewEvent};
+use crate::domain::time::Timestamp;
 use crate::log::conformance::{self, all, event};
-use crate::log::{Log, LogError, Snapshot};
+use crate::log::{Cut, Log, LogError, Snapshot};
 
 /// Opens a store that this test has closed. Another test may be starting a child just now, which holds a copy of the lock
 /// between fork and exec: that is waited for.
@@ -72,7 +73,7 @@ async fn what_was_appended_is_there_after_it_is_opened_again() {
     let snapshot = Snapshot { epoch: head, bytes: vec![7; 10] };
     log.keep_snapshot(snapshot.clone()).await.unwrap();
     drop(log);
-    assert_eq!(open(directory.path()).snapshot().await.unwrap(), Some(snapshot));
+    assert_eq!(open(directory.path()).snapshot(u64::MAX).await.unwrap(), Some(snapshot));
 }
 
 #[tokio::test]
@@ -153,8 +154,11 @@ async fn a_gap_is_refused_at_start_and_when_read() {
 #[tokio::test]
 async fn a_log_that_lost_acknowledged_events_is_refused_until_somebody_says_so() {
     let directory = tempfile::tempdir().unwrap();
-    filled(directory.path(), 10).await;
-    tamper(directory.path(), "DELETE FROM events WHERE position > 7");
+    let head = filled(directory.path(), 7).await;
+    let log = open(directory.path());
+    log.append(head, batch(7..10)).await.unwrap();
+    drop(log);
+    tamper(directory.path(), "DELETE FROM events WHERE position > 7; DELETE FROM batches WHERE position > 7");
     let error = refused(directory.path());
     assert!(error.contains("0.10") && error.contains("0.7") && error.contains("`seen`"), "{error}");
     fs::remove_file(directory.path().join("seen")).unwrap();
@@ -164,13 +168,90 @@ async fn a_log_that_lost_acknowledged_events_is_refused_until_somebody_says_so()
 }
 
 #[tokio::test]
-async fn a_damaged_snapshot_counts_as_none() {
+async fn a_damaged_snapshot_is_passed_over_for_the_older_one() {
     let directory = tempfile::tempdir().unwrap();
     let log = open(directory.path());
-    log.keep_snapshot(Snapshot { epoch: Epoch::default(), bytes: vec![1; 100] }).await.unwrap();
+    let [older, newer] =
+        [3, 5].map(|position| Snapshot { epoch: Epoch { generation: 0, position }, bytes: vec![1; 100] });
+    log.keep_snapshot(older.clone()).await.unwrap();
+    log.keep_snapshot(newer).await.unwrap();
     drop(log);
-    tamper(directory.path(), "UPDATE snapshot_chunks SET bytes = zeroblob(100)");
-    assert_eq!(open(directory.path()).snapshot().await.unwrap(), None);
+    let damage = "UPDATE snapshot_chunks SET bytes = zeroblob(100) WHERE snapshot = ";
+    tamper(directory.path(), &format!("{damage} (SELECT max(snapshot) FROM snapshots)"));
+    assert_eq!(open(directory.path()).snapshot(u64::MAX).await.unwrap(), Some(older));
+    tamper(directory.path(), &format!("{damage} (SELECT min(snapshot) FROM snapshots)"));
+    assert_eq!(open(directory.path()).snapshot(u64::MAX).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_not_whole_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 10).await;
+    tamper(directory.path(), "DELETE FROM events WHERE position > 7");
+    let error = refused(directory.path());
+    assert!(error.contains("its last batch ends at 10, its last event is 7"), "{error}");
+}
+
+#[tokio::test]
+async fn an_event_that_was_changed_is_not_followed() {
+    for change in ["event = replace(event, '\"s4\"', '\"s9\"')", "time = 7", "id = 'x'", "happened = 1"] {
+        let directory = tempfile::tempdir().unwrap();
+        let head = filled(directory.path(), 3).await;
+        let log = open(directory.path());
+        log.append(head, batch(3..6)).await.unwrap();
+        drop(log);
+        tamper(directory.path(), &format!("UPDATE events SET {change} WHERE position = 5"));
+        let log = open(directory.path());
+        assert_eq!(log.batches(0, 5).await.unwrap().events.len(), 3, "what stands before it is sound");
+        let error = log.batches(0, 6).await.unwrap_err().to_string();
+        assert!(error.contains("up to 6 are not those that were appended"), "{change}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_is_refused_without_its_snapshots() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut head = filled(directory.path(), 5).await;
+    let log = open(directory.path());
+    for _ in 0..2 {
+        log.keep_snapshot(Snapshot { epoch: head, bytes: vec![1] }).await.unwrap();
+        head = log.append(head, batch(head.position..head.position + 1)).await.unwrap();
+    }
+    log.cut(Cut { to: 5, keep: vec![], needless: vec![], ids_until: Timestamp::MIN }).await.unwrap();
+    drop(log);
+    assert_eq!(open(directory.path()).head().await.unwrap(), head);
+    tamper(directory.path(), "UPDATE snapshots SET complete = 0");
+    assert!(refused(directory.path()).contains("it begins at 6 and has no snapshot"));
+    tamper(directory.path(), "UPDATE snapshots SET complete = 1; DELETE FROM events WHERE position = 6");
+    assert!(refused(directory.path()).contains("events are missing"));
+}
+
+/// Takes out of the schema what came after its first version.
+const BACK_TO_FIRST: &str = "DROP TABLE batches; DROP TABLE records; DROP TABLE known_ids; DROP TABLE forgotten;
+    DELETE FROM meta WHERE name = 'cut'; PRAGMA user_version = 1";
+
+/// What a version that kept no batches left: their ends are the same in each copy, and one is where a snapshot was kept.
+#[tokio::test]
+async fn an_old_log_gets_its_chain() {
+    let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut chains = Vec::new();
+    for (directory, sizes) in directories.iter().zip([[5000, 4000], [1, 8999]]) {
+        let log = open(directory.path());
+        for size in sizes {
+            let head = log.head().await.unwrap();
+            log.append(head, batch(head.position..head.position + size)).await.unwrap();
+        }
+        log.keep_snapshot(Snapshot { epoch: Epoch { generation: 0, position: 6000 }, bytes: vec![] }).await.unwrap();
+        drop(log);
+        tamper(directory.path(), BACK_TO_FIRST);
+        let log = open(directory.path());
+        let whole = log.batches(0, u64::MAX).await.unwrap();
+        assert_eq!(whole.events.len(), 9000);
+        let behind = log.batches(6000, u64::MAX).await.unwrap();
+        assert_eq!((behind.after, behind.chain), (6000, whole.chain), "whoever has that snapshot reads on");
+        chains.push(whole.chain);
+    }
+    assert_eq!(chains[0], chains[1]);
 }
 
 #[tokio::test]

@@ -22,14 +22,16 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::batches::End;
 use super::directory::HighWater;
 use super::error::failed;
 use super::group::{Group, Pending};
 use super::opened_directory::OpenedDirectory;
 use super::schema;
 use super::snapshot::Writing;
+use crate::domain::chain::ChainHash;
 use crate::domain::event::{Epoch, NewEvent};
-use crate::log::{LogError, Snapshot};
+use crate::log::{Cut, LogError, Snapshot};
 
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
@@ -40,6 +42,8 @@ pub(super) enum Job {
     Append { after: Epoch, events: Vec<NewEvent>, reply: Reply<Epoch> },
     /// Keep a snapshot in place of the one before.
     Snapshot { snapshot: Snapshot, reply: Reply<()> },
+    /// Cut the log at its beginning.
+    Cut { cut: Cut, reply: Reply<()> },
     /// Say whether the store is where it was opened.
     Look { reply: Reply<()> },
     /// Keep a note.
@@ -69,6 +73,8 @@ pub(super) struct LogWriter {
     pub(super) connection: Option<Connection>,
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) head: Head,
+    /// The hash of the chain there.
+    pub(super) chain: ChainHash,
     pub(super) seen: HighWater,
     pub(super) writing: Option<Writing>,
 }
@@ -127,8 +133,8 @@ impl LogWriter {
     fn commit(&mut self, group: Group) {
         let (pending, result) = self.write(group);
         match result {
-            Ok(head) => {
-                self.publish(head);
+            Ok(end) => {
+                self.publish(end);
                 match self.place.verify() {
                     Ok(()) => pending.into_iter().for_each(Pending::answer),
                     // Taken away while it was written. It stands in those files, and is read where they come back.
@@ -140,13 +146,13 @@ impl LogWriter {
     }
 
     /// One transaction. Answers are collected, and given only when it is certain how it ended.
-    fn write(&mut self, group: Group) -> (Vec<Pending>, Result<Epoch, Failure>) {
-        let head = self.current();
+    fn write(&mut self, group: Group) -> (Vec<Pending>, Result<End, Failure>) {
+        let end = self.current();
         let connection = match self.connection() {
             Ok(connection) => connection,
             Err(error) => return (group.unwritten(), Err(Failure::Clean(error))),
         };
-        let (pending, result) = transact(connection, group, head);
+        let (pending, result) = transact(connection, group, end);
         let told = |cause| append_failed(&self.directory, &cause);
         (
             pending,
@@ -202,9 +208,12 @@ impl LogWriter {
         loop {
             match self.jobs.try_recv() {
                 Ok(Job::Append { reply, .. }) => drop(reply.send(Err(in_doubt()))),
-                Ok(Job::Look { reply } | Job::Snapshot { reply, .. } | Job::Note { reply, .. }) => {
-                    drop(reply.send(Err(in_doubt())))
-                }
+                Ok(
+                    Job::Look { reply }
+                    | Job::Snapshot { reply, .. }
+                    | Job::Note { reply, .. }
+                    | Job::Cut { reply, .. },
+                ) => drop(reply.send(Err(in_doubt()))),
                 Ok(Job::NoteOnce { reply, .. }) => drop(reply.send(Err(in_doubt()))),
                 Err(mpsc::error::TryRecvError::Empty) => return true,
                 Err(mpsc::error::TryRecvError::Disconnected) => return false,
@@ -218,9 +227,12 @@ impl LogWriter {
         self.place.verify()?;
         if self.connection.is_none() {
             let fresh = schema::open_writer(&self.directory, &self.file)?;
-            let (found, known) = (schema::head(&self.directory, &fresh)?, self.current());
+            let (found, known) = (schema::end(&self.directory, &fresh)?, self.current());
             if found != known {
-                let what = format!("it ends at {found}, not at {known} as it did before");
+                let what = format!(
+                    "it ends at {} with hash {}, not at {} with hash {} as it did before",
+                    found.epoch, found.chain, known.epoch, known.chain
+                );
                 return Err(super::error::unusable(&self.directory, what));
             }
             self.connection = Some(fresh);
@@ -249,14 +261,15 @@ impl LogWriter {
         }
     }
 
-    fn current(&self) -> Epoch {
-        *self.head.borrow()
+    fn current(&self) -> End {
+        End { epoch: *self.head.borrow(), chain: self.chain }
     }
 
-    fn publish(&self, head: Epoch) {
-        if head != self.current() {
-            self.seen.mark(head);
-            self.head.send_replace(head);
+    fn publish(&mut self, end: End) {
+        if end != self.current() {
+            self.chain = end.chain;
+            self.seen.mark(end.epoch);
+            self.head.send_replace(end.epoch);
         }
     }
 }
@@ -265,13 +278,13 @@ impl LogWriter {
 fn transact(
     connection: &mut Connection,
     group: Group,
-    head: Epoch,
-) -> (Vec<Pending>, Result<Epoch, (bool, rusqlite::Error)>) {
+    end: End,
+) -> (Vec<Pending>, Result<End, (bool, rusqlite::Error)>) {
     let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(transaction) => transaction,
         Err(cause) => return (group.unwritten(), Err((false, cause))),
     };
-    let (pending, written) = group.write(&transaction, head);
+    let (pending, written) = group.write(&transaction, end);
     let result = match written {
         Err(cause) => Err((false, cause)),
         Ok(end) => transaction.commit().map(|()| end).map_err(|cause| (!nothing_committed(&cause), cause)),

@@ -7,10 +7,13 @@ use offboard::domain::command::Command;
 use offboard::domain::person::Status;
 use offboard::domain::reason::Reason;
 use offboard::domain::revocation::Target;
-use offboard::state::Published;
+use offboard::log::{Log as _, Snapshot};
+use offboard::state::fold::Fold;
+use offboard::state::{FoldDigest, Published, snapshot};
+use offboard::writer::replay_with_marks;
 
 use super::same;
-use super::world::{Store, World, request};
+use super::world::{Store, World, keyer, request};
 use crate::corp::{self, ISSUER, at};
 
 fn session(name: String) -> Command {
@@ -35,6 +38,33 @@ pub async fn law_11_one_order_of_events_for_all<S: Store>(store: S) {
     same(&world.refold_digest().await, &at_the_end, "a writer's state is the fold of the log");
     world.writer.ask(session("after it".into()), at(2)).await.unwrap();
     same(&world.refold_digest().await, &digest(&world.published), "and so is the other's");
+}
+
+/// At each fixed position, whoever folds the log has the same digest as everybody else: from the beginning, from a snapshot,
+/// in other batches, and live.
+pub async fn law_11_copies_have_the_same_digests<S: Store>(store: S) {
+    let mut world = World::start(store).await;
+    let (_other, beside) = world.beside_with_marks(10).await;
+    let mut snapshots = Vec::new();
+    for round in 0..12 {
+        let commands = (0..round).map(|number| world.writer.ask(session(format!("{round}-{number}")), at(1)));
+        assert!(join_all(commands).await.iter().all(Result::is_ok));
+        snapshots.push(world.published.snapshot().fold.clone());
+    }
+    let head = world.log.head().await.unwrap();
+    let last = head.position - head.position % 10;
+    let expected = world.refold_to(Fold::empty(keyer(), 1), last).await.digest();
+    for fold in snapshots.into_iter().filter(|fold| fold.epoch.position <= last) {
+        let bytes = snapshot::write(&fold).unwrap();
+        let read = snapshot::read(&bytes, keyer()).unwrap();
+        same(&world.refold_to(read, last).await.digest(), &expected, "from a snapshot and what is behind it");
+        world.log.keep_snapshot(Snapshot { epoch: fold.epoch, bytes }).await.unwrap();
+        let passed = replay_with_marks(world.log.as_ref(), keyer(), 10).await.unwrap().marks.passed;
+        same(&passed.map(|fold| (fold.epoch.position, fold.digest())), &Some((last, expected.clone())), "at a start");
+    }
+    let mut digests = beside.digests();
+    let found = digests.wait_for(|found| found.as_ref().is_some_and(|found| found.position >= last)).await.unwrap();
+    same(&*found, &Some(FoldDigest { position: last, digest: expected }), "and live");
 }
 
 /// The one exception: while the store is gone, whoever leaves is out all the same; whoever comes back, joins or is given

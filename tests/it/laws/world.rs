@@ -17,7 +17,7 @@ use offboard::authenticate::cache::CacheCounters;
 use offboard::decide::decide;
 use offboard::domain::command::{Command, Done, Observation, Refused, RevokeRequest, WriterHandle};
 use offboard::domain::decision::Decision;
-use offboard::domain::event::Recorded;
+use offboard::domain::event::{Position, Recorded};
 use offboard::domain::id::RevocationId;
 use offboard::domain::key::Keyer;
 use offboard::domain::person::{Person, Status};
@@ -34,7 +34,7 @@ use offboard::request::Request;
 use offboard::state::fold::Fold;
 use offboard::state::{Published, snapshot};
 use offboard::telemetry::metrics::Metrics;
-use offboard::writer::{EventObserver, Ids, Writer, replay};
+use offboard::writer::{EventObserver, Ids, Writer, replay, replay_with_marks};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -136,7 +136,7 @@ pub struct Doors {
 }
 
 /// The one keyer of all these installations.
-fn keyer() -> Keyer {
+pub fn keyer() -> Keyer {
     Keyer::new([1; 16])
 }
 
@@ -196,8 +196,13 @@ impl<S: Store> World<S> {
 
     /// A second writer over the same log, as another replica has it.
     pub async fn beside(&mut self) -> (WriterHandle, Arc<Published>) {
+        self.beside_with_marks(1_000).await
+    }
+
+    /// The same, whose fold has a digest at each multiple of `every`.
+    pub async fn beside_with_marks(&mut self, every: u64) -> (WriterHandle, Arc<Published>) {
         let policy = Arc::clone(&self.published.load().rules.policy);
-        let fold = replay(self.log.as_ref(), keyer()).await.unwrap();
+        let fold = replay_with_marks(self.log.as_ref(), keyer(), every).await.unwrap();
         let (writer_loop, published) =
             Writer::new(Arc::clone(&self.log), fold, policy, vec![Box::new(Silent)], Ids::from_system().unwrap());
         let (writer, envelopes) = WriterHandle::new();
@@ -307,7 +312,7 @@ impl<S: Store> World<S> {
             decisions: audit::sink::Decisions::All,
             retention: Duration::from_secs(86_400),
         };
-        let options = audit::open::Options { settings, replica: "test".into(), salt: None };
+        let options = audit::open::Options { settings, replica: "test".into(), salt: [7; 32] };
         let (recorder, audit) = audit::open::open(options, clock.now()).unwrap();
         let rings = authenticator.rings().clone();
         let published = Arc::clone(&self.published);
@@ -341,6 +346,13 @@ impl<S: Store> World<S> {
     /// Digest of the fold of the log from its very beginning.
     pub async fn refold_digest(&self) -> String {
         self.refold(Fold::empty(keyer(), 1)).await.digest()
+    }
+
+    /// A fold with what the log holds behind it, up to a position.
+    pub async fn refold_to(&self, mut fold: Fold, end: Position) -> Fold {
+        let missing = usize::try_from(end - fold.epoch.position).unwrap();
+        self.log.read(fold.epoch.position, missing).await.unwrap().iter().for_each(|recorded| fold.apply(recorded));
+        fold
     }
 
     /// A fold with all that the log holds behind it.

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::{all, batch, open};
-use crate::domain::event::Epoch;
-use crate::log::Log;
+use super::{all, batch, event, open};
+use crate::domain::event::{Epoch, NewEvent};
+use crate::domain::id::RevocationId;
+use crate::domain::time::Timestamp;
+use crate::log::{Bounds, Cut, Log, Snapshot, conformance};
 
 /// Where a child of these tests finds its store. Unset in an ordinary run: then a child has nothing to do.
 pub(super) const STORE: &str = "OFFBOARD_TEST_STORE";
@@ -90,6 +92,74 @@ async fn every_acknowledged_event_survives_kill_9() {
         assert!(all(&log).await == batch(0..head.position), "round {round}: what stands is what was appended");
     }
     assert!(acknowledged > 0);
+}
+
+/// Position of the event that `number` tells itself by, and whether it is one of those that are kept as records.
+fn numbered(number: u64) -> NewEvent {
+    if number.is_multiple_of(10) {
+        conformance::cut::revoked(number)
+    } else {
+        event(number, Some(&format!("hr:{number}")))
+    }
+}
+
+#[tokio::test]
+#[ignore = "run by the test below in a process of its own"]
+async fn child_cuts_without_end() {
+    let Some(store) = std::env::var_os(STORE) else { return };
+    let log = open(Path::new(&store));
+    let mut head = log.head().await.unwrap();
+    report(&head.position.to_string());
+    loop {
+        for _ in 0..2 {
+            let numbers = head.position + 1..=head.position + 300;
+            head = log.append(head, numbers.map(numbered).collect()).await.unwrap();
+            log.keep_snapshot(Snapshot { epoch: head, bytes: vec![3; 5_000] }).await.unwrap();
+            report(&head.position.to_string());
+        }
+        let Bounds { first, covered } = log.bounds().await.unwrap();
+        let (steps, last) = ((first + 50..covered).step_by(70), covered);
+        for to in steps.chain([last]) {
+            let from = log.bounds().await.unwrap().first;
+            let keep = (from..=to).filter(|position| position.is_multiple_of(10));
+            let keep = keep.map(|position| (position, RevocationId::random(position))).collect();
+            log.cut(Cut { to, keep, needless: vec![], ids_until: Timestamp::MIN }).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kill_while_the_log_is_cut_loses_nothing_that_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut acknowledged, mut cut) = (0, 0);
+    for round in 0..10_u64 {
+        let mut child = child("log::embedded::tests::kill::child_cuts_without_end", directory.path()).spawn().unwrap();
+        let mut reports = reports(&mut child);
+        let started: u64 = reports.next().expect("the child opened the store").parse().unwrap();
+        std::thread::sleep(Duration::from_millis(10 + round * 17 % 60));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        acknowledged = reports.last().map_or(started, |last| last.parse().unwrap()).max(acknowledged);
+        let log = open(directory.path());
+        let (head, Bounds { first, covered }) = (log.head().await.unwrap(), log.bounds().await.unwrap());
+        assert!(head.position >= acknowledged, "round {round}: {head} < {acknowledged}");
+        assert!(first <= covered + 1, "round {round}: {first} > {covered} + 1");
+        let rest = log.read(first - 1, usize::MAX).await.unwrap();
+        let expected: Vec<NewEvent> = (first..=head.position).map(numbered).collect();
+        assert!(rest.into_iter().map(|recorded| recorded.new).eq(expected), "round {round}: the rest of the log");
+        let records = log.records(first, usize::MAX).await.unwrap();
+        let expected = (1..first).rev().filter(|position| position.is_multiple_of(10));
+        assert!(records.iter().map(|record| record.position).eq(expected), "round {round}: each record, once");
+        for position in (1..=head.position).filter(|position| !position.is_multiple_of(10)) {
+            let found = log.find(&format!("hr:{position}")).await.unwrap();
+            assert_eq!(found, Some(position), "round {round}: each name is known");
+        }
+        let covering = log.snapshot(u64::MAX).await.unwrap().map_or(0, |snapshot| snapshot.epoch.position);
+        assert!(covering + 1 >= first, "round {round}: a snapshot stands for what is gone");
+        assert!(first >= cut, "round {round}: no cut is undone");
+        cut = first;
+    }
+    assert!(acknowledged > 0 && cut > 1);
 }
 
 #[tokio::test]
