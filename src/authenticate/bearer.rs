@@ -97,7 +97,7 @@ impl Authenticator {
                 Ok(Claimed::Foreign(issuer)) => found = foreign(Foreign::Jwt, issuer),
                 Ok(Claimed::Ours(..)) => {
                     let detail =
-                        format!("header `{header}` contains a token of a configured issuer beside something else");
+                        format!("header `{header}` contains a token of a configured issuer next to something else");
                     return malformed(Detail::new(detail), digest(text.as_bytes()));
                 }
                 Err(error) => return malformed(self.form_detail(error, piece), digest(text.as_bytes())),

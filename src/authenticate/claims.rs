@@ -69,7 +69,7 @@ impl Reader<'_> {
             claims.refuse_claim("exp", "is missing");
         }
         // Absent, not of another type, which is a flaw already.
-        let is_unnamed = !claims.bears("sub");
+        let is_unnamed = !claims.has_value("sub");
         if is_unnamed {
             machine::expect_own(&claims, names, client.as_deref(), self.linking(index));
         }
@@ -86,7 +86,7 @@ impl Reader<'_> {
             beside_audiences: beside_audiences(&claims, names),
             required_audiences: rules.audiences.clone(),
             // `null` counts as absent: then every cut-off applies.
-            issued: claims.bears("iat").then(|| claims.date("iat", Round::Down)).flatten(),
+            issued: claims.has_value("iat").then(|| claims.date("iat", Round::Down)).flatten(),
             not_before: claims.date("nbf", Round::Up),
             expires,
             leeway: rules.leeway,
@@ -265,7 +265,7 @@ fn linked<'c>(claims: &'c Claims<'_>, links: &'c [Link]) -> Option<Linked<'c>> {
     let mut named =
         links.iter().zip(0_u16..).map(|(link, number)| (link, number, ClaimName::from(link.claim.as_str())));
     let (link, number, name) = named.find(|(_, _, name)| match planted(Fault::EmptyLinkFallsThrough) {
-        true => claims.bears(name),
+        true => claims.has_value(name),
         false => claims.has(name),
     })?;
     Some(Linked { number, link, value: claims.text(&name)? })
@@ -313,7 +313,7 @@ fn audiences(claims: &Claims<'_>, names: &ClaimNames) -> Vec<String> {
 
 /// `aud`, if it is present beside another claim that is configured as the audience.
 fn beside_audiences(claims: &Claims<'_>, names: &ClaimNames) -> Option<Vec<String>> {
-    let other = names.audience.as_ref().filter(|name| name.as_str() != AUD && claims.bears(AUD));
+    let other = names.audience.as_ref().filter(|name| name.as_str() != AUD && claims.has_value(AUD));
     other.map(|_| claims.texts(AUD).into_iter().map(str::to_owned).collect())
 }
 

@@ -102,7 +102,7 @@ pub struct Identity {
     pub detail: Option<Arc<Detail>>,
     /// Its owner.
     pub owner: Principal,
-    /// Through whom it acts (RFC 8693 section 4.1), nearest first. They can only deny.
+    /// Who acts for the owner (RFC 8693 section 4.1), nearest first. Actors can only cause denials.
     pub actors: Vec<Principal>,
 }
 

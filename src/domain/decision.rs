@@ -1,6 +1,6 @@
 //! Allow or deny, and why.
 //!
-//! A decision holds ids, not texts: indices into the policy that it was made under. It keeps that policy, so the ids stay
+//! A decision contains ids, not texts: indices into the policy that it was made under. It keeps that policy, so the ids stay
 //! meaningful after a reload.
 
 mod determining;

@@ -1,4 +1,4 @@
-//! From a decision to what Envoy is told (contract section 4).
+//! Turns a decision into the answer to Envoy (contract section 4).
 //!
 //! Reading order: [`answer`] → `allow` and [`remove`] (what goes upstream) → [`metadata`] → `deny`.
 

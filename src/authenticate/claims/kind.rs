@@ -25,12 +25,12 @@ pub(super) fn expect_access_token(claims: &Claims<'_>, rules: &IssuerRules, typ:
         });
     }
     // A security event token (RFC 8417 section 2.2) or a logout token (OpenID Connect Back-Channel Logout 2.4).
-    if claims.bears("events") {
+    if claims.has_value("events") {
         claims.refuse_claim("events", "marks a logout or event token");
     }
     // The header names the kind (RFC 9068 section 2.1): then what some providers copy from the login marks nothing.
     let is_typed = named == Some(TokenType::AtJwt);
-    if !is_typed && claims.bears(STATE_HASH) {
+    if !is_typed && claims.has_value(STATE_HASH) {
         claims.refuse_claim(STATE_HASH, "marks an ID token");
     }
     let is_lifted = is_typed || rules.accepts_id_tokens;
@@ -55,10 +55,10 @@ fn token_type(typ: Option<&str>) -> Option<TokenType> {
 /// which have a scope.
 fn expect_no_marks_of_an_id_token(claims: &Claims<'_>) {
     const REMEDY: &str = "marks an ID token (`id_tokens: accept` of the issuer lets it pass)";
-    for hash in HASHES.into_iter().filter(|hash| claims.bears(*hash)) {
+    for hash in HASHES.into_iter().filter(|hash| claims.has_value(*hash)) {
         claims.refuse_claim(hash, REMEDY);
     }
-    if claims.bears("nonce") && !claims.has("scope") && !claims.has("scp") {
+    if claims.has_value("nonce") && !claims.has("scope") && !claims.has("scp") {
         claims.refuse_claim("nonce", &format!("without `scope` {REMEDY}"));
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn token_id<'a>(claims: &Claims<'a>, names: &ClaimNames) -> Option<Co
 fn shown<'a>(claims: &Claims<'a>, configured: Option<&ClaimName>, usual: &[&str]) -> Option<Cow<'a, str>> {
     match configured {
         Some(name) => claims.id(name),
-        None => usual.iter().find(|name| claims.bears(**name)).and_then(|name| claims.id(*name)),
+        None => usual.iter().find(|name| claims.has_value(**name)).and_then(|name| claims.id(*name)),
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) fn expect_own(
 }
 
 fn expect_not<N: Name + ?Sized>(claims: &Claims<'_>, name: &N) {
-    if claims.bears(name) {
+    if claims.has_value(name) {
         claims.refuse_claim("sub", &format!("is missing, and claim `{name}` shows that the token is a person's"));
     }
 }

@@ -124,7 +124,7 @@ impl<'a> Claims<'a> {
     }
 
     /// Whether the claim is present and neither `null` nor the empty string.
-    pub(super) fn bears<N: Name + ?Sized>(&self, name: &N) -> bool {
+    pub(super) fn has_value<N: Name + ?Sized>(&self, name: &N) -> bool {
         match name.locate(self.members) {
             Found::Absent => false,
             Found::Here(value) => !is_absence(value),
