@@ -94,8 +94,7 @@ impl Explain {
         let runtime = runtime.map_err(|error| Failure::Unreachable(format!("start: {error}")))?;
         let text = |text: Option<String>| text.unwrap_or_default();
         let asked = Asked { method: text(self.method), host: text(self.host), path: text(self.path), headers };
-        let (told, notes) =
-            runtime.block_on(by_configuration(configuration.policy, &asked)).map_err(Failure::Unreachable)?;
+        let (told, notes) = runtime.block_on(by_configuration(configuration.policy, &asked));
         for note in notes {
             print(&format!("note: {note}\n"))?;
         }

@@ -63,7 +63,7 @@ pub(super) fn sample(state: &State, shown: &[CredentialStep], name: &str) -> Vec
     let of = |shown: &CredentialStep| match &shown.outcome {
         CredentialOutcome::Verified(credential) => of_sample(state, credential, name),
         CredentialOutcome::Rejected { reason, detail, .. } => {
-            let why = detail.as_ref().map(|detail| format!(": {}", detail.told())).unwrap_or_default();
+            let why = detail.as_ref().map(|detail| format!(": {}", detail.full())).unwrap_or_default();
             finding(SAMPLE, Grade::Bad, format!("rejected before any look-up: {}{why}", reason.code()))
         }
         CredentialOutcome::Foreign { .. } => {
