@@ -1,4 +1,4 @@
-//! What the control API shows, read from the state in force and, for texts, from the log.
+//! Answers the control API's queries from the state in force and, for texts, from the log.
 
 mod links;
 mod sources;
@@ -39,24 +39,24 @@ use crate::state::people::Known;
 use crate::state::revocations::{Entry, EntryKind};
 use crate::telemetry::health::Readiness;
 
-/// Revocations that are shown of one person at most, newest first.
+/// Limit on revocations shown per person, newest first.
 const SHOWN: usize = 100;
 
 /// What the application knows.
 pub struct LiveViews<L> {
-    /// Checks, and what they use.
+    /// Answers checks; holds what they use.
     pub handler: Arc<LiveCheckHandler>,
     /// The log.
     pub log: Arc<L>,
     /// Keys of the issuers.
     pub rings: watch::Receiver<KeyRings>,
-    /// What tokens have shown so far.
+    /// Identifiers seen in tokens.
     pub seen: Arc<SeenIdentifiers>,
     /// Readiness.
     pub readiness: Readiness,
     /// Name of this replica.
     pub replica: String,
-    /// The sources at work.
+    /// The running sources.
     pub sources: Sources,
 }
 
@@ -81,7 +81,7 @@ impl<L: Log> LiveViews<L> {
         }
     }
 
-    /// Says why the revocation that decided was made: the state holds no texts.
+    /// Adds the reason of the revocation that decided: the state holds no texts.
     async fn with_reason(&self, decision: &Decision, mut explanation: Explanation) -> Explanation {
         if let Determining::Revocation(id) = decision.determining
             && let Some(view) = self.revocation(id.0).await
@@ -103,7 +103,7 @@ impl<L: Log> LiveViews<L> {
         views
     }
 
-    /// Everything that ever was revoked, with its end.
+    /// Every revocation ever made, with its end.
     async fn history(&self, before: Option<RevocationId>) -> Vec<RevocationView> {
         let mut views: BTreeMap<Position, RevocationView> = BTreeMap::new();
         let mut after = 0;
@@ -155,7 +155,7 @@ impl<L: Log> LiveViews<L> {
     }
 }
 
-/// What stands that is about a person, or about one of their names.
+/// Standing revocations of a person, or of one of their names.
 fn ids_of(state: &State, known: &Known) -> BTreeSet<Position> {
     let revocations = &state.fold.revocations;
     let names = known
@@ -165,7 +165,7 @@ fn ids_of(state: &State, known: &Known) -> BTreeSet<Position> {
     standing(revocations.under(known.key).iter().chain(names))
 }
 
-/// What stands that says this very REF, in any spelling.
+/// Standing revocations of exactly this REF, in any spelling.
 fn ids_of_ref(state: &State, reference: &str) -> BTreeSet<Position> {
     let keys = RefKey::of(&state.fold.keyer, reference);
     standing(keys.iter().flat_map(|name| state.fold.revocations.under(name.key)))
@@ -175,8 +175,8 @@ fn standing<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<Position> 
     entries.filter(|entry| entry.stand != EntryKind::ResidualCutoff).map(|entry| entry.id).collect()
 }
 
-/// The roles that the directory gives a person: their groups and pinned names. A token may add groups where
-/// the source supplies none.
+/// The roles that the directory gives a person, by groups and pinned names. A token may add groups if the source
+/// supplies none.
 fn roles_of(state: &State, known: &Known, now: Now) -> Vec<String> {
     let policy = &state.rules.policy;
     let Some(source) = policy.sources.iter().find(|source| source.name == known.person.id.source) else {

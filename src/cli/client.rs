@@ -14,7 +14,7 @@ use super::Failure;
 use crate::control::proto::control_client::ControlClient;
 use crate::domain::time::Timestamp;
 
-/// Which server, and how to prove who asks.
+/// Which server, and how to authenticate.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub(super) struct Server {
@@ -32,7 +32,7 @@ pub(super) struct Server {
     pub(super) token_file: Option<PathBuf>,
 }
 
-/// Shows the token on every call.
+/// Sends the token with every call.
 #[derive(Clone)]
 pub(super) struct ShowToken(Option<MetadataValue<Ascii>>);
 
@@ -47,11 +47,11 @@ impl Interceptor for ShowToken {
 
 pub(super) type Client = ControlClient<InterceptedService<Channel, ShowToken>>;
 
-/// A call takes at most this long; an answer waits for one fsync.
+/// Timeout of a call; a response waits for one fsync.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Server {
-    /// Connects, asks, and translates refusals. `what` is called with a client, on a runtime of its own.
+    /// Connects, calls `what` with a client on its own runtime, and translates refusals.
     pub(super) fn ask<T, F>(&self, what: impl FnOnce(Client) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Status>>,
@@ -100,7 +100,7 @@ impl Server {
     }
 }
 
-/// A time: RFC 3339, or a span such as `15m` from now, forwards for `ahead`, else backwards.
+/// A timestamp (RFC 3339), or a duration from now such as `15m`: forwards if `ahead`, else backwards.
 pub(super) fn time(text: &str, ahead: bool) -> Result<Timestamp, Failure> {
     if let Ok(time) = text.parse() {
         return Ok(time);
