@@ -1,4 +1,4 @@
-//! `offboard explain`: why, step by step.
+//! `offboard explain`: explains a decision step by step.
 
 use clap::Args;
 
@@ -45,7 +45,7 @@ pub(super) struct Explain {
     server: Server,
 }
 
-/// What is printed, whoever decided.
+/// What is printed, from either side.
 struct Told {
     allowed: bool,
     steps: Vec<(String, String, String)>,
