@@ -1,9 +1,9 @@
-//! The audit trail: append-only JSON lines, chained by hash, one chain for each replica.
+//! The audit trail: append-only JSON lines, chained by hash, one chain per replica.
 //!
-//! A check hands its decision to the [`sink::Recorder`], which never waits for a disk. What must be kept goes
-//! through a bounded channel to the [`writer::TrailWriter`], a blocking loop on a thread of its own, which seals each
-//! record ([`chain`]) and appends it to the file of its UTC day. What repeats is counted in [`summary`].
-//! [`verify`] proves the chain, [`read`] reads it.
+//! A check hands its decision to the [`sink::Recorder`], which never waits for a disk. Records go through a bounded
+//! channel to the [`writer::TrailWriter`], a blocking loop on its own thread. It seals each record ([`chain`]) and
+//! appends it to the file of its UTC day. Repeats are counted in [`summary`]. [`verify`] checks the chain, [`read`]
+//! reads it.
 
 pub mod chain;
 pub mod entry;
@@ -23,22 +23,22 @@ use std::path::PathBuf;
 /// Why the trail could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// A file or directory did not do what was asked of it.
+    /// An operation on a file or directory failed.
     #[error("{step} `{path}`")]
     Io {
-        /// What was tried.
+        /// The operation.
         step: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
     /// Another process writes this trail.
     #[error("audit directory `{0}` is in use by another process")]
     Locked(PathBuf),
-    /// A file beside the records holds something that this version did not write.
-    #[error("audit file `{0}` is damaged: move it away to go on without it")]
+    /// A file beside the records has contents that this version did not write.
+    #[error("audit file `{0}` is damaged; move it away to continue without it")]
     Damaged(PathBuf),
 }
 

@@ -17,14 +17,14 @@ use clap::{Args, Parser, Subcommand};
 
 /// Envoy external authorization that knows who has left.
 ///
-/// Proxies ask it about each request; it verifies the token, looks its owner up among those who left, applies
-/// roles, and answers.
+/// Proxies ask it about every request. It verifies the token, checks that its owner has not left, applies roles,
+/// and answers.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Begin with `offboard validate --config DIR`, then `offboard serve --config DIR`; `offboard explain` says why a\n\
-        request is refused, `offboard revoke` puts somebody out.\n\n\
-        REF means any identifier of a person: e-mail, user name, id at the provider, or `ISS|SUB`.\n\
+    after_help = "Start with `offboard validate --config DIR`, then `offboard serve --config DIR`. `offboard explain` shows why a\n\
+        request is denied; `offboard revoke` cuts off access.\n\n\
+        REF is any identifier of a person: e-mail, user name, IdP id, or `ISS|SUB`.\n\
         Exit codes: 0 done · 1 the answer is \"no\" · 2 usage · 3 could not reach, bind or read"
 )]
 pub struct Cli {
@@ -36,17 +36,17 @@ pub struct Cli {
 enum Command {
     /// Run the service.
     Serve(serve::Serve),
-    /// Report every error of a configuration at once, and warn about dangerous settings.
+    /// Check a configuration: report every error at once and warn about dangerous settings.
     Validate(validate::Validate),
     /// Print the JSON Schema of the configuration.
     Schema(validate::Schema),
-    /// Decide one request and print each step with its cause.
+    /// Explain the decision on one request, step by step.
     Explain(explain::Explain),
-    /// Deny a person, subject, session, token, client, issuer, key or certificate.
+    /// Revoke a person, subject, session, token, client, issuer, API key or certificate.
     Revoke(revoke::Revoke),
     /// End one revocation.
     Restore(revoke::Restore),
-    /// Break glass: override what a source says of a person, for a limited time.
+    /// Break glass: override what a source says about a person, for a limited time.
     Exempt(revoke::Exempt),
     /// List revocations.
     Revocations(listing::Revocations),
@@ -54,20 +54,20 @@ enum Command {
     Person(listing::Person),
     /// List people.
     People(listing::People),
-    /// State, progress and rights of the sources of people.
+    /// Show and manage the sources of people.
     Source(source::Source),
-    /// Show sources and their age, issuers, epoch, configuration and enforcement.
+    /// Show the state of a server: sources, issuers, epoch, configuration, enforcement.
     Status(listing::Status),
-    /// Read and prove the audit trail.
+    /// Read and verify the audit trail.
     Audit(audit::Audit),
-    /// Print completion for the shell.
+    /// Print a shell completion script.
     Completion(completion::Completion),
 }
 
 /// Files of the configuration.
 #[derive(Clone, Debug, Args)]
 struct ConfigPaths {
-    /// A file, or a directory of *.yaml read in name order; may be given several times
+    /// A file, or a directory of *.yaml files read in name order; repeatable
     #[arg(long = "config", value_name = "PATH", required = true, num_args = 1..)]
     config: Vec<PathBuf>,
 }

@@ -1,14 +1,15 @@
-//! The configuration: files → a tree that keeps positions → our merge → the environment's layer → typed, with
+//! The configuration: files → a tree with source locations → merged → environment overrides → typed settings, with
 //! every error at once.
 //!
-//! One table ([`keys`]) says which keys there are and how they are written: the check, the schema and the typed
-//! stage go by it. Reading order: [`mod@read`] → [`tree`] → [`merge`] → [`environment`] → [`keys`] → [`check`] →
-//! [`fields`] → the sections → [`watch`].
+//! One table ([`keys`]) defines the keys and their formats; the check, the schema and the typed stage use it. Reading
+//! order: [`mod@read`] → [`tree`] → [`merge`] → [`environment`] → [`keys`] → [`check`] → [`fields`] → the sections →
+//! [`watch`].
 //!
-//! Choices: a file holds one document. Names of files in the configuration are relative to the working
-//! directory and are not opened here. `~` and empty values are errors. A configuration in which nothing stands
-//! is an error, as is a directory without a `*.yaml` file: that is what a half-written one looks like.
+//! Choices: a file holds one document. File names in the configuration are relative to the working directory and are
+//! not opened here. `~` and empty values are errors. So are an empty configuration and a directory without `*.yaml`
+//! files: a half-written configuration looks like that.
 
+pub mod location;
 pub mod problem;
 pub mod text;
 pub mod table;
@@ -43,35 +44,36 @@ pub use read::{Inputs, read};
 pub use settings::{Settings, restart_required};
 
 use fields::{Fields, Findings};
-use tree::{Node, SourceLocation, Value};
+use location::SourceLocation;
+use tree::{Node, Value};
 
 /// A valid configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Configuration {
-    /// What only wiring needs.
+    /// What only the wiring needs.
     pub settings: Settings,
     /// The rules in force.
     pub policy: Policy,
     /// SHA-256 of the files and overrides, lower-case hex.
     pub hash: Arc<str>,
-    /// What is dangerous in it, in order of file and line.
+    /// Dangerous settings, ordered by file and line.
     pub warnings: Vec<Problem>,
 }
 
-/// Reads and checks a configuration. `environment` may be everything that the process has.
+/// Reads and checks a configuration. `environment` may be the whole environment of the process.
 ///
 /// # Errors
-/// Everything that is wrong.
+/// All errors.
 pub fn load(paths: &[PathBuf], environment: &BTreeMap<String, String>) -> Result<(Inputs, Configuration), Invalid> {
     let inputs = read(paths)?;
     let configuration = parse(&inputs, environment)?;
     Ok((inputs, configuration))
 }
 
-/// Judges what was read.
+/// Checks what was read.
 ///
 /// # Errors
-/// Everything that is wrong.
+/// All errors.
 pub fn parse(inputs: &Inputs, environment: &BTreeMap<String, String>) -> Result<Configuration, Invalid> {
     let overrides = environment::overrides(environment.clone());
     let (root, mut problems) = tree(inputs, &overrides)?;
@@ -88,8 +90,8 @@ pub fn parse(inputs: &Inputs, environment: &BTreeMap<String, String>) -> Result<
     Ok(Configuration { settings, policy, hash, warnings })
 }
 
-/// Where the store is, as far as invalid files still say: there the last good configuration is looked for. A file
-/// that is no YAML says nothing; then it is what the environment says, or the default.
+/// The path of the store, as far as it can be told from invalid files; the last good configuration is kept there. A
+/// file that is not YAML is ignored; then the environment or the default decides.
 #[must_use]
 pub fn store_hint(paths: &[PathBuf], environment: &BTreeMap<String, String>) -> PathBuf {
     let files = read(paths).unwrap_or_default().files;
@@ -102,7 +104,7 @@ pub fn store_hint(paths: &[PathBuf], environment: &BTreeMap<String, String>) -> 
     path
 }
 
-/// The merged tree, with the environment laid over it.
+/// The merged tree, with the environment's overrides applied.
 fn tree(inputs: &Inputs, overrides: &BTreeMap<String, String>) -> Result<(Node, Vec<Problem>), Invalid> {
     let mut trees = vec![];
     let mut problems = vec![];
@@ -113,15 +115,15 @@ fn tree(inputs: &Inputs, overrides: &BTreeMap<String, String>) -> Result<(Node, 
         }
     }
     if !problems.is_empty() {
-        // Half a configuration would show errors that the whole does not have.
+        // A partial configuration would show errors that the whole does not have.
         return Err(Invalid::sorted(problems));
     }
     let (mut root, mut problems) = merge::merge(trees);
     problems.extend(environment::lay_over(&mut root, overrides));
     if root.value == Value::Map(vec![]) && problems.is_empty() {
         let file = inputs.files.first().map_or_else(|| "configuration".into(), |file| Arc::clone(&file.name));
-        let what = "nothing is configured".to_owned();
-        return Err(Invalid(vec![Problem { place: SourceLocation::whole(&file), key: String::new(), what }]));
+        let what = "the configuration is empty".to_owned();
+        return Err(Invalid(vec![Problem { location: SourceLocation::whole(&file), key: String::new(), what }]));
     }
     Ok((root, problems))
 }
@@ -169,19 +171,19 @@ fn exemptions_max(root: &Fields<'_>) -> Duration {
     let exemptions = root.section("exemptions");
     let max = exemptions.read("max", text::duration).unwrap_or(Duration::from_secs(8 * HOUR));
     if max > Duration::from_secs(24 * HOUR) {
-        exemptions.warn("max", "is longer than a day: break glass is for an emergency");
+        exemptions.warn("max", "is longer than a day; exemptions are for emergencies");
     }
     max
 }
 
-/// Warns where nobody would ever be noticed to have left.
+/// Warns about issuers whose departures would not be detected.
 fn warn_of_silence(root: &Fields<'_>, fields: &[Fields<'_>], issuers: &[Arc<IssuerRules>], sources: &[SourceRules]) {
     if fields.is_empty() {
-        root.warn("", "no issuer is configured: no token can be verified");
+        root.warn("", "no issuer is configured; no token can be verified");
     }
     for ((fields, _), index) in fields.iter().zip(issuers).zip(0_u16..) {
         if !sources.iter().any(|source| source.issuer == index) {
-            fields.warn("", "has no source: nobody of it is noticed to have left, only revocations count");
+            fields.warn("", "no source: departures will not be detected; only explicit revocations apply");
         }
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Every call passes [`guard`], which proves who asks and looks up in [`rights`] what the method needs; then
 //! [`service`] answers it: what changes anything goes through the writer's handle, what is shown comes from
-//! [`views`], and [`convert`] translates.
+//! [`views`], and [`mod@input`] and [`convert`] translate.
 
 pub mod convert;
 pub mod guard;
+pub mod input;
 pub mod rights;
 pub mod service;
 pub mod sources;

@@ -20,7 +20,7 @@ use crate::domain::event::{Epoch, NewEvent, Position, Recorded, provider_of};
 use crate::domain::id::RevocationId;
 use crate::domain::time::Timestamp;
 
-/// Why a log did not do what it was asked. Nothing was changed.
+/// Why a log did not do what it was asked. Nothing was changed, but for [`LogError::Unknown`].
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// Somebody else appended first: read on from what you know, compare again, try again.
@@ -36,6 +36,15 @@ pub enum LogError {
         id: String,
         /// Where it stands; or would have stood, when one batch held it twice.
         position: Position,
+    },
+    /// Nobody answered: they may stand, or come to stand, or not. Offered again as they are behind the same epoch, they stand
+    /// at most once. Who re-plans instead may do everything twice.
+    #[error("nobody knows whether the log took it: {cause}")]
+    Unknown {
+        /// What was offered, to be offered again.
+        events: Vec<NewEvent>,
+        /// Why nobody knows.
+        cause: String,
     },
     /// These events were cut off the log: only snapshots and records know of them.
     #[error("events before {first} are no longer in the log")]
@@ -146,7 +155,7 @@ pub trait Log: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`LogError::Conflict`] if the log does not end at `after`; [`LogError::Duplicate`] if it holds an id
-    /// already; [`LogError::Moved`] if the store is not where it was opened; [`LogError::Io`] if it is not certain
+    /// already; [`LogError::Unknown`] if nobody knows; [`LogError::Moved`] if the store is not where it was opened; [`LogError::Io`] if it is not certain
     /// that they are durable: then none of them will ever be read.
     async fn append(&self, after: Epoch, events: Vec<NewEvent>) -> Result<Epoch, LogError>;
 
@@ -235,7 +244,8 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// [`LogError::Io`].
     async fn revocations(&self, before: Position, limit: usize) -> Result<(Vec<Recorded>, Option<Position>), LogError> {
-        let (mut found, mut end) = (Vec::new(), before);
+        let head = self.head().await?.position;
+        let (mut found, mut end) = (Vec::new(), before.min(head.saturating_add(1)));
         let first = self.bounds().await?.first;
         if end <= first {
             let records = self.records(end, limit).await?;

@@ -13,6 +13,7 @@ mod ids;
 mod operator;
 mod plan;
 mod listing;
+mod unsettled;
 mod volatile;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ use crate::state::{Published, State};
 use follower::Follower;
 use listing::{Effect, Listings};
 use plan::{Naming, Outcome, Plan};
+use unsettled::{Unsettled, unknown};
 use volatile::Volatile;
 
 pub use follower::{Marks, Replayed, replay, replay_with_marks};
@@ -62,6 +64,8 @@ pub struct Writer<L> {
     /// What is enforced from memory while the store is gone.
     volatile: Option<Volatile>,
     naming: Naming,
+    /// What was offered to the log, and nobody knows whether it took it.
+    unsettled: Option<Unsettled>,
 }
 
 /// What a command came to.
@@ -73,7 +77,12 @@ struct Answer {
 }
 
 /// The events of a batch, what becomes of listings with them, and what each command came to.
-type Planned = (Vec<NewEvent>, Vec<Effect>, Vec<Result<Answer, Refused>>);
+struct Planned {
+    events: Vec<NewEvent>,
+    effects: Vec<Effect>,
+    /// Each with the name of its first event, if it has one.
+    answers: Vec<(Result<Answer, Refused>, Option<String>)>,
+}
 
 impl<L: Log> Writer<L> {
     /// A writer that goes on from what was replayed, and the state that it publishes.
@@ -87,9 +96,13 @@ impl<L: Log> Writer<L> {
     ) -> (Self, Arc<Published>) {
         let latest = Now::at(replayed.fold.witnessed);
         let (follower, published) = Follower::new(Arc::clone(&log), replayed, policy, observers);
-        let (listings, volatile) = (Listings::default(), None);
         let naming = Naming { ids: Arc::new(ids), format: EventFormat::default() };
-        (Self { log, follower, published: Arc::clone(&published), listings, latest, volatile, naming }, published)
+        let (listings, volatile, unsettled) = (Listings::default(), None, None);
+        let published = Arc::clone(&published);
+        (
+            Self { log, follower, published: Arc::clone(&published), listings, latest, volatile, naming, unsettled },
+            published,
+        )
     }
 
     /// The same, writing events in another form: that which all who read this log know.
@@ -124,7 +137,7 @@ impl<L: Log> Writer<L> {
                     continue;
                 }
                 // Others get their turn first.
-                () = tokio::task::yield_now(), if self.is_draining() => {}
+                () = tokio::task::yield_now(), if self.is_draining() && self.unsettled.is_none() => {}
             }
             if !batch.is_empty() {
                 self.settle(std::mem::take(&mut batch)).await;
@@ -169,7 +182,7 @@ impl<L: Log> Writer<L> {
 
     /// By the log; where the store is gone, what can be without it.
     async fn make_true(&mut self, batch: &[Envelope]) -> Result<Vec<Result<Answer, Refused>>, LogError> {
-        let outcome = match self.rejoin().await {
+        let outcome = match self.make_ready().await {
             Ok(()) => self.commit(batch).await,
             Err(error) => Err(error),
         };
@@ -188,16 +201,17 @@ impl<L: Log> Writer<L> {
     /// Plans, appends, reads back. If the log has moved on, compares and plans again.
     async fn commit(&mut self, batch: &[Envelope]) -> Result<Vec<Result<Answer, Refused>>, LogError> {
         loop {
-            let (events, effects, outcomes) = self.plan(batch).await?;
+            let Planned { events, effects, answers } = self.plan(batch).await?;
+            let outcomes = || answers.iter().map(|(answer, _)| answer.clone()).collect();
             if events.is_empty() {
                 // It is true already; whether it stays so depends on the store all the same (law 5).
                 self.log.standing().await?;
                 self.listings.carry_out(effects);
-                return Ok(outcomes);
+                return Ok(outcomes());
             }
             if planted(Fault::AcknowledgedUnwritten) {
                 self.fold_unread(events);
-                return Ok(outcomes);
+                return Ok(outcomes());
             }
             let own =
                 if planted(Fault::FoldsItsOwn) || planted(Fault::StoreUnseen) { events.clone() } else { Vec::new() };
@@ -205,18 +219,30 @@ impl<L: Log> Writer<L> {
                 Err(LogError::Conflict { head }) if planted(Fault::FoldsItsOwn) => {
                     self.log.append(head, own.clone()).await?;
                     self.fold_unread(own);
-                    return Ok(outcomes);
+                    return Ok(outcomes());
                 }
                 Ok(head) => {
                     self.listings.carry_out(effects);
                     self.catch_up_to(head).await?;
-                    return Ok(outcomes);
+                    return Ok(outcomes());
                 }
                 // Planned again, with what somebody else appended.
                 Err(LogError::Conflict { .. }) => self.catch_up().await?,
+                Err(LogError::Unknown { events, cause }) => {
+                    let after = self.follower.fold.epoch;
+                    self.unsettled = Some(Unsettled { after, events, effects, cause });
+                    match self.find_out().await {
+                        Ok(true) => return Ok(outcomes()),
+                        Ok(false) => {}
+                        Err(error) => {
+                            tracing::error!(error = %error, "the outcome of a batch is unknown: it is offered again");
+                            return Ok(unknown(answers));
+                        }
+                    }
+                }
                 Err(LogError::Moved { .. }) if planted(Fault::StoreUnseen) => {
                     self.fold_unread(own);
-                    return Ok(outcomes);
+                    return Ok(outcomes());
                 }
                 Err(error) => return Err(error),
             }
@@ -226,21 +252,22 @@ impl<L: Log> Writer<L> {
     /// What the batch amounts to: each command is compared with what those before it will have made true.
     async fn plan(&self, batch: &[Envelope]) -> Result<Planned, LogError> {
         let mut plan = self.new_plan();
-        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut answers = Vec::with_capacity(batch.len());
         for letter in batch {
+            let before = plan.len();
             let outcome = self.plan_one(&mut plan, letter).await?;
             let answer = |Outcome { persons, revocation, exemption, more, waits }| Answer {
                 done: Done { persons, revocation, exemption, more, ..Done::default() },
                 waits,
             };
-            outcomes.push(outcome.map(answer));
+            answers.push((outcome.map(answer), plan.id_of(before).map(str::to_owned)));
         }
         let configured = batch.iter().any(|letter| matches!(letter.command, Command::Configure(_)));
         if let Some(last) = batch.last().filter(|_| configured || plan.people_changed) {
             configured::pin(&mut plan, last.now);
         }
         let (events, effects) = plan.into_parts();
-        Ok((events, effects, outcomes))
+        Ok(Planned { events, effects, answers })
     }
 
     fn new_plan(&self) -> Plan {
@@ -280,6 +307,12 @@ impl<L: Log> Writer<L> {
             Command::Configure(_) => configured::note(plan, self.log.as_ref(), now).await?,
             Command::Tick => Ok(clock::tick(plan, now)),
         })
+    }
+
+    /// Makes sure that it is known what the log holds, and that it holds what is enforced.
+    async fn make_ready(&mut self) -> Result<(), LogError> {
+        self.find_out().await?;
+        self.rejoin().await
     }
 
     /// Takes in what the log holds by now, and puts it in force.

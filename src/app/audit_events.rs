@@ -156,7 +156,7 @@ impl<L: Log> AuditFollower<L> {
                     continue;
                 }
                 Err(error) => {
-                    tracing::error!(error = %error, "events of the log wait for their audit records");
+                    tracing::error!(error = %error, "cannot read the log for the audit trail; trying again");
                     return Ok(());
                 }
             };
@@ -211,12 +211,12 @@ impl CallAudit for CallRecorder {
             if refused { Ok(()) } else { self.recorder.durable().await }
         };
         match timeout(WRITTEN, written).await {
-            Ok(written) => written.map_err(|error| error.to_string()),
-            Err(_) if weakens => {
-                Err("the audit trail takes no records now: look at the disk of `audit.path`".to_owned())
-            }
+            Ok(written) => written.map_err(|error| format!("{error}; call rejected")),
+            Err(_) if weakens => Err("audit log not writable; call rejected (check space at `audit.path`)".to_owned()),
             Err(_) => {
-                tracing::error!("the audit trail takes no records now: a call goes on, and its record waits");
+                tracing::error!(
+                    "audit log not writable; call carried out, its record waits (check space at `audit.path`)"
+                );
                 Ok(())
             }
         }

@@ -76,7 +76,7 @@ pub async fn watch(published: Arc<Published>) {
                         config.place = place,
                         issuer.name = issuer,
                         group,
-                        "{place}: group `{group}` is bound, and nobody in any source of `{issuer}` is in it: check its spelling"
+                        "{place}: bound group `{group}` has no members in any source of `{issuer}`; check its spelling"
                     );
                 }
             }

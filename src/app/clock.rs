@@ -70,10 +70,10 @@ impl Clock {
         match (before, keeper.apart()) {
             (_, Some(apart)) if keeper.steps() != steps => tracing::error!(
                 clock.apart = apart / 1_000,
-                "the wall clock stepped by {} s; until both clocks have agreed for a minute, time is counted from before",
+                "wall clock stepped by {} s; using monotonic time until both clocks agree for a minute",
                 apart / 1_000
             ),
-            (Some(_), None) => tracing::warn!("the clocks agree again, at {}", now.wall),
+            (Some(_), None) => tracing::warn!("clocks agree again, at {}", now.wall),
             _ => {}
         }
         self.offset.store(now.wall.as_millis().saturating_sub(monotonic), Ordering::Release);

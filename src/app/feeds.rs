@@ -23,7 +23,7 @@ use crate::telemetry::metrics::Metrics;
 /// How often it is said that the store is gone.
 const SHOUT: Duration = Duration::from_secs(60);
 /// What `/readyz` says then: it is shown to everybody.
-const STORE_IS_GONE: &str = "the store is not the one that was opened: nothing is kept; `offboard status` says why";
+const STORE_IS_GONE: &str = "the store was moved, removed or replaced; nothing is stored (see `offboard status`)";
 /// How often the highest time is kept.
 const KEEP_CLOCK: u32 = 10;
 
@@ -49,7 +49,7 @@ pub async fn signing_keys(mut rings: watch::Receiver<KeyRings>, clock: Arc<Clock
 pub async fn keep_keys(mut fresh: mpsc::Receiver<FreshKeys>, key_values: Arc<dyn KeyValues>) {
     while let Some(keys) = fresh.recv().await {
         if let Err(error) = store::keep_keys(key_values.as_ref(), &keys).await {
-            tracing::warn!(issuer.name = %keys.issuer, error = %error, "signing keys were not kept for a restart");
+            tracing::warn!(issuer.name = %keys.issuer, error = %error, "cannot store signing keys for the next start");
         }
     }
 }
@@ -65,7 +65,7 @@ pub async fn store(published: Arc<Published>, readiness: Readiness) {
                 tracing::error!(
                     error,
                     store.volatile = volatile.len(),
-                    "the store is gone: what changes state is refused, denials of sources are enforced from memory"
+                    "the store is gone; changes are refused, denials from sources are enforced from memory"
                 );
                 if notice.is_none() {
                     notice = Some(readiness.note(STORE_IS_GONE));
@@ -76,7 +76,7 @@ pub async fn store(published: Arc<Published>, readiness: Readiness) {
                 continue;
             }
             None if notice.take().is_some() => {
-                tracing::warn!(store.returns = returns, "the store is back: it has what was enforced without it");
+                tracing::warn!(store.returns = returns, "the store is back; it holds everything enforced meanwhile");
             }
             None => {}
         }
@@ -98,7 +98,7 @@ pub async fn alarms(alarms: Arc<Alarms>, (published, metrics): (Arc<Published>, 
                 source.name = source,
                 source.disabled = disabled,
                 source.known = known,
-                "source {source} disabled {disabled} of {known} people within an hour; it applies, look whether it is right"
+                "source `{source}` disabled {disabled} of {known} people within an hour; applied, check that it is intended"
             );
         }
     }
@@ -115,13 +115,13 @@ pub async fn time(clock: Arc<Clock>, writer: WriterHandle, recorder: Recorder, k
         let now = clock.now();
         recorder.tick(now);
         if let Err(error) = writer.ask(Command::Tick, now).await {
-            tracing::error!(error = %error, "what expired was not ended; it is tried again");
+            tracing::error!(error = %error, "cannot end what has expired; trying again");
         }
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(KEEP_CLOCK)
             && let Err(error) = store::keep_clock(key_values.as_ref(), now.steady).await
         {
-            tracing::warn!(error = %error, "the time was not kept");
+            tracing::warn!(error = %error, "cannot store the current time");
         }
     }
 }

@@ -42,7 +42,7 @@ pub enum ListenError {
         source: std::io::Error,
     },
     /// Its certificates cannot be used.
-    #[error("tls of `{name}`: {what}")]
+    #[error("load TLS files of `{name}`: {what}")]
     Tls {
         /// Which listener.
         name: &'static str,
@@ -127,7 +127,11 @@ impl Tls {
             match server_config(&self.files) {
                 Ok(config) => self.current.store(Arc::new(config)),
                 Err(what) => {
-                    tracing::error!(listener.name = self.name, error = what, "certificates were not reloaded");
+                    tracing::error!(
+                        listener.name = self.name,
+                        error = what,
+                        "cannot reload certificates; keeping the old ones"
+                    );
                 }
             }
         }

@@ -110,8 +110,8 @@ impl Matches {
         if issuer.is_unmatched() && !std::mem::replace(&mut issuer.warned, true) {
             tracing::warn!(
                 issuer = %credential.issuer,
-                "no source of this issuer knows any owner of its last {LAST} tokens: whoever leaves is not found by `link`; \
-                 `offboard source check NAME` says what these tokens show"
+                "no source of this issuer matches any of its last {LAST} tokens; `link` will not detect departures (run \
+                 `offboard source check NAME`)"
             );
         }
     }

@@ -44,7 +44,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(error = %error, "no connection of `ops` could be accepted");
+                    tracing::warn!(error = %error, "cannot accept a connection on `ops`");
                     tokio::time::sleep(PAUSE).await;
                 }
             }

@@ -4,25 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, watch};
 
-use super::check_handler::{Active, Authenticators};
 use super::clock::Clock;
 use super::store;
+use super::verifiers::Verifiers;
 use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
-use crate::audit::sink::{self, Recorder};
-use crate::authenticate::Authenticator;
-use crate::authenticate::cache::CacheCounters;
-use crate::authenticate::seen_identifiers::SeenIdentifiers;
-use crate::config::settings::{Decisions, Settings};
+use crate::audit::sink::Recorder;
+use crate::config::settings::Settings;
 use crate::config::watch::Watcher;
 use crate::config::{self, Configuration, Inputs};
 use crate::domain::command::{Command, WriterHandle};
-use crate::domain::key::Keyer;
-use crate::domain::policy::Policy;
-use crate::jose::fetch::Fetcher;
-use crate::jose::keys::{FreshKeys, KeyRings, origin};
 use crate::log::KeyValues;
 use crate::state::Published;
 use crate::telemetry::metrics::Metrics;
@@ -38,25 +31,13 @@ pub struct Undone;
 pub struct Reloader {
     /// The process's environment.
     pub environment: BTreeMap<String, String>,
-    /// The installation's secret.
-    pub keyer: Keyer,
-    /// Fetches keys.
-    pub fetcher: Fetcher,
-    /// Where new keys go.
-    pub fresh: mpsc::Sender<FreshKeys>,
-    /// Keys of the issuers in force; tells whoever refreshes them.
-    pub rings: watch::Sender<KeyRings>,
-    /// Counts what the token cache had.
-    pub cache: Arc<CacheCounters>,
-    /// What tokens have shown so far.
-    pub seen: Arc<SeenIdentifiers>,
-    /// Authenticators in force.
-    pub authenticators: Arc<Authenticators>,
+    /// What verifies credentials.
+    pub verifiers: Arc<Verifiers>,
     /// The state in force.
     pub published: Arc<Published>,
     /// The writer.
     pub writer: WriterHandle,
-    /// Settings in force; tells whoever reads source files.
+    /// Settings in force; tells whoever asks the sources.
     pub settings: watch::Sender<Settings>,
     /// What is kept beside the log.
     pub key_values: Arc<dyn KeyValues>,
@@ -68,38 +49,6 @@ pub struct Reloader {
     pub clock: Arc<Clock>,
     /// One reload at a time.
     pub turn: Mutex<()>,
-}
-
-/// The rings for a policy: those that serve on go on, new ones begin with what the store kept.
-///
-/// # Errors
-/// [`crate::log::LogError`].
-pub async fn rings(
-    policy: &Policy,
-    before: &KeyRings,
-    fetcher: &Fetcher,
-    fresh: &mpsc::Sender<FreshKeys>,
-    key_values: &dyn KeyValues,
-) -> Result<KeyRings, crate::log::LogError> {
-    let mut kept = BTreeMap::new();
-    for issuer in &policy.issuers {
-        let origin = origin(&issuer.keys);
-        if let Some(document) = store::kept_keys(key_values, &issuer.issuer, &origin).await? {
-            kept.insert((issuer.issuer.to_string(), origin), document);
-        }
-    }
-    let of = |issuer: &str, origin: &str| kept.get(&(issuer.to_owned(), origin.to_owned())).cloned();
-    Ok(KeyRings::build(&policy.issuers, before, fetcher, fresh, of))
-}
-
-/// The audit trail's word for `audit.decisions`.
-#[must_use]
-pub fn decisions(decisions: Decisions) -> sink::Decisions {
-    match decisions {
-        Decisions::Denied => sink::Decisions::Denied,
-        Decisions::All => sink::Decisions::All,
-        Decisions::Sampled(share) => sink::Decisions::Sampled(share),
-    }
 }
 
 impl Reloader {
@@ -137,7 +86,7 @@ impl Reloader {
             Ok(configuration) => {
                 let installed = self.install(inputs, configuration).await;
                 if let Err(cause) = &installed {
-                    self.refused(&format!("the store did not take all of it, it is tried again: {cause}")).await;
+                    self.refused(&format!("the store failed; trying again: {cause}")).await;
                 }
                 installed.map_err(|_| Undone)
             }
@@ -152,22 +101,13 @@ impl Reloader {
         let mut settings = configuration.settings.clone();
         let kept = settings.keep_running(&self.settings.borrow().clone());
         for what in kept {
-            tracing::warn!(config.key = what, "`{what}` needs a restart: the old value stays in force");
+            tracing::warn!(config.key = what, "`{what}` changed; restart to apply it");
         }
         configuration.settings = settings.clone();
         let policy = store::policy(&configuration, &self.published.load().fold);
-        let before = self.rings.borrow().clone();
-        let rings = rings(&policy, &before, &self.fetcher, &self.fresh, self.key_values.as_ref())
-            .await
-            .map_err(|error| error.to_string())?;
-        let counters = Arc::clone(&self.cache);
-        let authenticator = Authenticator::new(Arc::clone(&policy), self.keyer.clone(), rings.clone(), counters);
-        let authenticator = authenticator.noting_in(Arc::clone(&self.seen));
-        let in_force = Arc::clone(&self.published.load().rules.policy);
-        self.authenticators.add(Active { policy: Arc::clone(&policy), authenticator }, &in_force);
-        self.rings.send_replace(rings);
+        self.verifiers.add(&policy, &self.published).await.map_err(|error| error.to_string())?;
         self.metrics.know(&policy);
-        self.recorder.set_decisions(decisions(settings.audit.decisions));
+        self.recorder.set_decisions(settings.audit.decisions);
         self.settings.send_replace(settings);
         let now = self.clock.now();
         let noted = self.writer.ask(Command::Configure(Arc::clone(&policy)), now).await;

@@ -20,7 +20,7 @@ use crate::domain::command::WriterHandle;
 use crate::domain::person::{Person, Status};
 use crate::domain::source::{Link, SourceErrorKind};
 use crate::domain::time::Timestamp;
-use crate::source::context::{Schedule, SourceContext, SourceRequest, Time};
+use crate::source::context::{SourceContext, SourceRequest, Time};
 use crate::source::directory::{Finding, Grade};
 use crate::source::dyn_directory::DynDirectory;
 use crate::source::error::{SourceError, chain};
@@ -60,7 +60,7 @@ impl Sources {
     /// Why it came to nothing.
     pub async fn sync(&self, name: &str, full: bool) -> Result<(), String> {
         let orders = self.0.load().get(name).map(|handle| handle.orders.clone());
-        let orders = orders.ok_or_else(|| format!("no source is called `{name}`"))?;
+        let orders = orders.ok_or_else(|| format!("unknown source `{name}`"))?;
         let (reply, answer) = oneshot::channel();
         let stopped = || format!("source `{name}` has stopped");
         orders.send(SourceRequest::Sync { full, reply }).await.map_err(|_| stopped())?;
@@ -91,17 +91,14 @@ impl Sources {
     /// There is no such source.
     pub async fn examine(&self, name: &str) -> Result<Vec<Finding>, String> {
         let settings = self.0.load().get(name).map(|handle| handle.settings.clone());
-        Ok(examine(settings.ok_or_else(|| format!("no source is called `{name}`"))?).await)
+        Ok(examine(settings.ok_or_else(|| format!("unknown source `{name}`"))?).await)
     }
 }
 
 /// Tries everything that a source of these settings will need.
 pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
     let time = time(&Clock::start(None));
-    let mut directory = match build(&settings, Arc::clone(&time)) {
-        Ok(directory) => directory,
-        Err(text) => return vec![Finding { grade: Grade::Bad, what: "configuration", text }],
-    };
+    let mut directory = build(&settings, Arc::clone(&time));
     let mut found = directory.examine().await;
     found.extend(directory.date().map(|there| clock(there, time().wall)));
     found
@@ -109,8 +106,8 @@ pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
 
 /// Every group that somebody in a file of people is in; `None` where the source is none, or it cannot be read here.
 pub async fn groups_in_file(settings: &SourceSettings) -> Option<BTreeSet<String>> {
-    let SourceKind::File(file) = &settings.kind else { return None };
-    let people = build::file(settings, file, time(&Clock::start(None))).now().await.ok()?;
+    let SourceKind::File { path } = &settings.kind else { return None };
+    let people = build::file(settings, path, time(&Clock::start(None))).now().await.ok()?;
     let here = people.into_iter().filter(|person| person.status != Status::Departed);
     Some(here.flat_map(|person| person.groups).collect())
 }
@@ -121,15 +118,12 @@ pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> F
     let look_up = LookUp { attribute: &link.attribute };
     let (grade, text) = match &settings.kind {
         // Whether it is being written matters to a listing.
-        SourceKind::File(file) => {
-            look_up.told_of_file(build::file(&settings, file, time).find(&link.attribute, value).await)
+        SourceKind::File { path } => {
+            look_up.told_of_file(build::file(&settings, path, time).find(&link.attribute, value).await)
         }
-        _ => match build(&settings, time) {
-            Ok(mut directory) => look_up.told(directory.look_up(&link.attribute, value).await),
-            Err(text) => (Grade::Bad, text),
-        },
+        _ => look_up.told(build(&settings, time).look_up(&link.attribute, value).await),
     };
-    let shown = format!("`{}` is `{}` (its signature was not looked at)", link.claim, value.escape_debug());
+    let shown = format!("`{}` is `{}` (signature not verified)", link.claim, value.escape_debug());
     Finding { grade, what: "token sample", text: format!("{shown}: {text}") }
 }
 
@@ -141,8 +135,8 @@ struct LookUp<'a> {
 impl LookUp<'_> {
     fn told(&self, found: Result<Option<Person>, SourceError>) -> (Grade, String) {
         match found {
-            Ok(Some(person)) => (Grade::Good, format!("that is {}, {}", person.id, person.status.word())),
-            Ok(None) => (Grade::Bad, format!("nobody, or several people, have that as `{}`", self.attribute)),
+            Ok(Some(person)) => (Grade::Good, format!("it matches {}, {}", person.id, person.status.word())),
+            Ok(None) => (Grade::Bad, format!("nobody, or more than one person, has this as `{}`", self.attribute)),
             Err(error) => (Grade::Bad, chain(&error)),
         }
     }
@@ -153,19 +147,19 @@ impl LookUp<'_> {
         let text = match found {
             Ok(Found::One(person)) => return self.told(Ok(Some(*person))),
             Err(error) => return self.told(Err(error)),
-            Ok(Found::Several(many)) => format!("{many} people have that as `{attribute}`: link by what only one has"),
+            Ok(Found::Several(many)) => format!("{many} people have this as `{attribute}`; link by a unique attribute"),
             Ok(Found::Nobody { in_another_case: 0, elsewhere }) => {
                 let others: Vec<String> = elsewhere.iter().map(|other| format!("`{other}`")).collect();
-                let hint = format!("; it is what people here have as {}: link by that", others.join(", "));
-                format!("nobody has that as `{attribute}`{}", if others.is_empty() { "" } else { &hint })
+                let hint = format!("; people here have it as {}; link by that", others.join(", "));
+                format!("nobody has this as `{attribute}`{}", if others.is_empty() { "" } else { &hint })
             }
             Ok(Found::Nobody { in_another_case: 1, .. }) => format!(
-                "nobody has that as `{attribute}`; without regard to case it would match `{attribute}`: the provider writes \
+                "nobody has this as `{attribute}`; it would match `{attribute}` if case were ignored: the provider writes \
                  it differently"
             ),
             Ok(Found::Nobody { in_another_case, .. }) => format!(
-                "nobody has that as `{attribute}`; without regard to case it would match `{attribute}` of {in_another_case} \
-                 people"
+                "nobody has this as `{attribute}`; it would match `{attribute}` of {in_another_case} people if case were \
+                 ignored"
             ),
         };
         (Grade::Bad, text)
@@ -178,8 +172,12 @@ const CLOCK: Duration = Duration::from_secs(5);
 /// How far a provider's clock is from ours; it tells whole seconds.
 fn clock(there: Timestamp, here: Timestamp) -> Finding {
     let off = here.since(there).max(there.since(here));
-    let (grade, what) = if off <= CLOCK { (Grade::Good, "") } else { (Grade::Warning, ": set one of them right") };
-    Finding { grade, what: "clock", text: format!("the provider's is {} s from ours{what}", off.as_secs()) }
+    let (grade, what) = if off <= CLOCK { (Grade::Good, "") } else { (Grade::Warning, "; correct one of them") };
+    Finding {
+        grade,
+        what: "clock",
+        text: format!("the provider's clock differs from ours by {} s{what}", off.as_secs()),
+    }
 }
 
 /// The tasks at work, and whose they are.
@@ -200,7 +198,7 @@ async fn rest(until: Option<Instant>) {
 }
 
 /// Builds the directory that settings describe; those that need the time are told it.
-pub type Build = fn(&SourceSettings, Time) -> Result<Box<dyn DynDirectory>, String>;
+pub type Build = fn(&SourceSettings, Time) -> Box<dyn DynDirectory>;
 
 /// Keeps the sources of the configuration in force at work.
 pub struct Manager {
@@ -271,7 +269,7 @@ impl Manager {
         let Some(error) = ended.err().filter(|error| !error.is_cancelled()) else { return };
         // A malformed answer that its decoder panics on, say. What is known stays as it is.
         self.metrics.source_error(&name, SourceErrorKind::Internal);
-        tracing::error!(source.name = name, error = %error, "the source failed and is started again");
+        tracing::error!(source.name = name, error = %error, "source task failed; restarting it");
         self.forget(&name);
         tasks.resting.insert(name, Instant::now() + AGAIN);
     }
@@ -300,15 +298,9 @@ impl Manager {
                 orders: received,
             };
             let cursor = self.published.load().fold.feeds.get(&settings.name).and_then(|feed| feed.cursor.clone());
-            let schedule = Schedule { poll: settings.poll, reconcile: settings.reconcile };
-            let directory = match (self.build)(settings, time(&self.clock)) {
-                Ok(directory) => directory,
-                Err(error) => {
-                    tracing::error!(source.name = %settings.name, error, "the source cannot be asked");
-                    continue;
-                }
-            };
-            let task = tasks.all.spawn(Poller::new(settings.name.clone(), directory, schedule, cursor, context).run());
+            let directory = (self.build)(settings, time(&self.clock));
+            let poller = Poller::new(settings.name.clone(), directory, settings.schedule, cursor, context);
+            let task = tasks.all.spawn(poller.run());
             tasks.names.insert(task.id(), (settings.name.clone(), task));
             handles.insert(settings.name.clone(), Handle { orders, health: shown, settings: settings.clone() });
         }

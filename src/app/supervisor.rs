@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
     /// A task returned though nobody had asked it to.
-    #[error("task `{0}` ended on its own")]
+    #[error("task `{0}` ended unexpectedly")]
     Early(&'static str),
     /// A task failed.
     #[error("task `{name}` failed: {cause}")]
@@ -55,7 +55,7 @@ impl Supervisor {
         self.spawn(name, on, async move {
             tokio::select! {
                 () = stop.cancelled() => Ok(()),
-                () = task => if stop.is_cancelled() { Ok(()) } else { Err("it ended on its own".to_owned()) },
+                () = task => if stop.is_cancelled() { Ok(()) } else { Err("it ended unexpectedly".to_owned()) },
             }
         });
     }

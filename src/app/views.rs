@@ -17,6 +17,8 @@ use self::revocations::{ids_of, ids_of_ref};
 use super::check_handler::LiveCheckHandler;
 use super::explain::{Knowledge, Story, cause, recalled};
 use super::sources::Sources;
+use crate::audit::read::Filter;
+use crate::audit::record::Kind;
 use crate::authenticate::seen_identifiers::SeenIdentifiers;
 use crate::control::views::{
     Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter,
@@ -145,6 +147,12 @@ impl<L: Log> Views for LiveViews<L> {
         self.handler.clock.now()
     }
 
+    async fn outcome(&self, key: &str) -> Option<bool> {
+        let position = self.log.find(key).await.ok()?;
+        // Read and folded, not only durable.
+        Some(position.is_some_and(|position| position <= self.state().fold.epoch.position))
+    }
+
     async fn revocations(&self, filter: &RevocationFilter) -> Vec<RevocationView> {
         let state = self.state();
         let before = match filter.before {
@@ -209,7 +217,7 @@ impl<L: Log> Views for LiveViews<L> {
                 if preview.people.is_empty() {
                     preview
                         .warnings
-                        .push(format!("`{reference}` means nobody whom a source knows: only the name is denied"));
+                        .push(format!("`{reference}` matches nobody in any source; only the name itself is denied"));
                 }
                 for view in &preview.people {
                     if view.person.status == Status::Active {
@@ -222,7 +230,7 @@ impl<L: Log> Views for LiveViews<L> {
                 preview.people = self.views_of(&state, state.resolve(&reference)).await;
             }
             Target::Issuer { issuer } => {
-                preview.warnings.push(format!("every token that {issuer} ever signed is denied, for everyone"));
+                preview.warnings.push(format!("every token ever signed by {issuer} is denied, for everyone"));
             }
             _ => {}
         }
@@ -310,12 +318,12 @@ impl<L: Log> Views for LiveViews<L> {
         }
     }
 
-    fn tail(&self, person: Option<String>, kind: Option<String>) -> Lines {
+    fn tail(&self, person: Option<PersonId>, kind: Option<&str>) -> Result<Lines, String> {
+        let named = |word: &str| Kind::named(word).ok_or_else(|| format!("no record is of kind `{word}`"));
+        let kind = kind.map(named).transpose()?;
         let records = BroadcastStream::new(self.handler.recorder.follow()).filter_map(Result::ok);
-        let fits = move |record: &crate::audit::record::Record| {
-            person.as_ref().is_none_or(|person| record.person.as_ref() == Some(person))
-                && kind.as_ref().is_none_or(|kind| record.kind.word() == kind)
-        };
-        Box::pin(records.filter(move |record| fits(record)).filter_map(|record| serde_json::to_string(&*record).ok()))
+        let filter = Filter { person, kind, ..Filter::default() };
+        let wanted = records.filter(move |record| filter.takes(record));
+        Ok(Box::pin(wanted.filter_map(|record| serde_json::to_string(&*record).ok())))
     }
 }

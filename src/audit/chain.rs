@@ -1,4 +1,4 @@
-//! The chain: each record is sealed with a hash over the one before.
+//! The chain: each record is sealed with a hash over the one before it.
 //!
 //! The canonical form of a record is its JSON without white space, members in the order of [`Record`], absent
 //! members and `hash` left out, strings escaped as `serde_json` does (`"`, `\` and control characters only).
@@ -19,7 +19,7 @@ pub const GENESIS: &str = "00000000000000000000000000000000000000000000000000000
 /// What stands between the canonical members and the hash.
 const HASH_MEMBER: &str = ",\"hash\":\"";
 
-/// The end of a chain, to which the next record is fastened.
+/// The end of a chain, to which the next record is linked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     /// `seq` of the last record; 0 before the first.
@@ -35,7 +35,7 @@ impl Default for Head {
 }
 
 impl Head {
-    /// Fastens a record: sets its `seq`, `prev` and `hash`, and answers its line, without line feed.
+    /// Links a record: sets its `seq`, `prev` and `hash`, and returns its line, without line feed.
     ///
     /// # Errors
     /// Only if the record cannot be written as JSON, which no record does.
@@ -45,7 +45,7 @@ impl Head {
         record.hash = String::new();
         let mut line = serde_json::to_string(record)?;
         record.hash = hash(&record.prev, &line);
-        // The canonical form ends with the closing brace, which makes room for the hash.
+        // The canonical form ends with the closing brace; it is removed to append the hash.
         line.pop();
         line.push_str(HASH_MEMBER);
         line.push_str(&record.hash);
@@ -63,7 +63,7 @@ fn hash(prev: &str, canonical: &str) -> String {
     hex::encode(context.finish())
 }
 
-/// Whether the hash at the end of a line is that of the line.
+/// Whether the hash at the end of a line matches the line.
 #[must_use]
 pub fn holds(record: &Record, line: &str) -> bool {
     let ending = format!("{HASH_MEMBER}{}\"}}", record.hash);

@@ -1,4 +1,4 @@
-//! What is to be recorded, before it has its place in the chain.
+//! What is to be recorded, before it is linked into the chain.
 
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{EndCause, Ended, Epoch, Event, Exemption, Recorded};
@@ -11,17 +11,17 @@ use crate::domain::time::Timestamp;
 
 use super::record::{CredentialRef, DecisionId, Kind, Record};
 
-/// Longest text kept of what a caller chooses (method, path), in characters.
+/// Longest text kept from a caller (method, path), in characters.
 const LONGEST: usize = 1024;
 
-/// A record without its place: [`Record`] without `seq`, `replica`, `prev` and `hash`.
+/// A record before it is linked: [`Record`] without `seq`, `replica`, `prev` and `hash`. `persons` are all it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the members of `Record`")]
 pub struct Entry {
     pub time: Timestamp,
     pub kind: Kind,
     pub actor: Option<String>,
-    pub person: Option<String>,
+    pub persons: Vec<PersonId>,
     pub target: Option<String>,
     pub service: Option<String>,
     pub method: Option<String>,
@@ -37,33 +37,33 @@ pub struct Entry {
     pub since: Option<Timestamp>,
 }
 
-/// What a record says of a request beside its decision.
+/// What a record says about a request besides its decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// Names the decision.
+    /// Id of the decision.
     pub id: DecisionId,
     /// When it was made.
     pub time: Timestamp,
     /// Method of the request; empty for a TCP connection.
     pub method: &'a str,
-    /// Its path; a query is cut off.
+    /// Its path; the query is cut off.
     pub path: &'a str,
-    /// What else `explain --decision` tells. Records leave it out.
+    /// Further details for `explain --decision`. Records leave them out.
     pub form: Form,
 }
 
-/// How a request looked, in fixed words.
+/// The form of a request, in fixed words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form {
     /// Why it is malformed, if it is.
     pub malformed: Option<&'static str>,
     /// Why its path cannot be trusted, if it cannot.
     pub odd_path: Option<&'static str>,
-    /// What told which service it is for.
+    /// How its service was chosen.
     pub named_by: &'static str,
 }
 
-/// The word for what became of a request.
+/// The word for the outcome of a request.
 #[must_use]
 pub fn word(decision: &Decision) -> &'static str {
     match (decision.reason.allows(), decision.enforcement) {
@@ -73,26 +73,26 @@ pub fn word(decision: &Decision) -> &'static str {
     }
 }
 
-/// A text of the caller's, bounded, without query or fragment.
+/// A text from the caller, bounded, without query or fragment.
 fn bounded(text: &str) -> Option<String> {
     let plain = text.split(['?', '#']).next().unwrap_or_default();
     (!plain.is_empty()).then(|| plain.chars().take(LONGEST).collect())
 }
 
-/// The words behind a reason, without what the caller sent.
+/// The detail behind a reason, without anything the caller sent.
 pub(super) fn told(decision: &Decision) -> Option<String> {
     decision.detail.as_ref().map(|detail| detail.words().to_owned())
 }
 
 impl Entry {
-    /// An entry that says only what and when.
+    /// An entry with only kind and time.
     #[must_use]
     pub fn new(kind: Kind, time: Timestamp) -> Self {
         Self {
             time,
             kind,
             actor: None,
-            person: None,
+            persons: Vec::new(),
             target: None,
             service: None,
             method: None,
@@ -109,13 +109,16 @@ impl Entry {
         }
     }
 
-    /// The record of one decision; `credential` is what may be said of the one that it is about.
+    /// The record of a decision; `credential` is what may be told about its credential.
     #[must_use]
     pub fn of_decision(decision: &Decision, facts: &Facts<'_>, credential: Option<CredentialRef>) -> Self {
         let shown = decision.credential.as_deref();
         Self {
             actor: shown.and_then(|shown| shown.subject.as_ref().map(|subject| format!("{}|{subject}", shown.issuer))),
-            person: decision.person.as_ref().map(ToString::to_string),
+            persons: match (&decision.person, &decision.determining) {
+                (None, Determining::People(people)) => people.to_vec(),
+                (person, _) => person.iter().cloned().collect(),
+            },
             target: determining(&decision.determining),
             service: Some(decision.service.to_string()),
             method: bounded(facts.method),
@@ -134,7 +137,7 @@ impl Entry {
         }
     }
 
-    /// The record of one event of the log, enforced here at `time`; `generation` is that of the log.
+    /// The record of an event of the log, enforced here at `time`; `generation` is the log's.
     #[must_use]
     pub fn of_event(recorded: &Recorded, generation: u64, time: Timestamp) -> Self {
         let epoch = Epoch { generation, position: recorded.position };
@@ -200,12 +203,17 @@ impl Entry {
     /// The record, not yet sealed.
     #[must_use]
     pub fn into_record(self, replica: &str) -> Record {
+        let (person, persons) = match <[PersonId; 1]>::try_from(self.persons) {
+            Ok([person]) => (Some(person), Vec::new()),
+            Err(persons) => (None, persons),
+        };
         Record {
             seq: 0,
             time: self.time,
             kind: self.kind,
             actor: self.actor,
-            person: self.person,
+            person,
+            persons,
             target: self.target,
             service: self.service,
             method: self.method,
@@ -213,10 +221,10 @@ impl Entry {
             decision: self.decision.map(str::to_owned),
             reason: self.reason,
             detail: self.detail,
-            decision_id: self.decision_id.map(|id| id.to_string()),
+            decision_id: self.decision_id,
             credential: self.credential,
             source: self.source,
-            epoch: self.epoch.map(|epoch| epoch.to_string()),
+            epoch: self.epoch,
             count: self.count,
             since: self.since,
             replica: replica.to_owned(),
@@ -227,10 +235,10 @@ impl Entry {
 }
 
 fn about(kind: Kind, person: &PersonId, time: Timestamp) -> Entry {
-    Entry { person: Some(person.to_string()), source: Some(person.source.clone()), ..Entry::new(kind, time) }
+    Entry { persons: vec![person.clone()], source: Some(person.source.clone()), ..Entry::new(kind, time) }
 }
 
-/// What the guard did.
+/// What the removal guard did.
 fn held_back(held: &HeldListing, missing: usize, what: &str, time: Timestamp) -> Entry {
     let emptied = held.emptied.iter().map(|group| format!(", nobody in `{group}`")).collect::<String>();
     let numbers = format!("{missing} of {} people, {} memberships{emptied}", held.known, held.memberships);
@@ -242,7 +250,7 @@ fn held_back(held: &HeldListing, missing: usize, what: &str, time: Timestamp) ->
     Entry { target: Some(target), kind: Kind::HeldBack, ..said(&held.source, what, Some(held.at), time) }
 }
 
-/// What a source as a whole did.
+/// What a source did as a whole.
 fn said(source: &str, what: &str, since: Option<Timestamp>, time: Timestamp) -> Entry {
     Entry { source: Some(source.to_owned()), reason: Some(what.to_owned()), since, ..Entry::new(Kind::Source, time) }
 }
@@ -263,7 +271,7 @@ fn listed(people: &[PersonId]) -> String {
     people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The persons that an event concerns, one of whom can be named in its record.
+/// Everybody to whom an event denies something.
 #[must_use]
 pub fn concerned(event: &Event) -> Vec<PersonId> {
     match event {
@@ -274,51 +282,52 @@ pub fn concerned(event: &Event) -> Vec<PersonId> {
     }
 }
 
-/// Where a record names one person: only if there is one to name.
-fn only<'a>(target: &'a Target, persons: &'a [PersonId]) -> Option<&'a PersonId> {
-    match (target, persons) {
-        (Target::DirectoryPerson { person }, _) | (_, [person]) => Some(person),
+/// Everybody whom a revocation applies to.
+fn meant(target: &Target, persons: &[PersonId]) -> Vec<PersonId> {
+    match target {
+        Target::DirectoryPerson { person } => vec![person.clone()],
+        _ => persons.to_vec(),
+    }
+}
+
+/// The source of the person, if a record is about one.
+fn source_of(persons: &[PersonId]) -> Option<String> {
+    match persons {
+        [person] => Some(person.source.clone()),
         _ => None,
     }
 }
 
-/// `r17 block on person a@example.com`, and whom it means where that is not one person.
-fn described(id: RevocationId, shape: Shape, target: &Target, persons: &[PersonId]) -> String {
-    let shape = match shape {
-        Shape::Block => "block".to_owned(),
-        Shape::CutOff { at } => format!("cut-off at {at}"),
-    };
-    match persons {
-        [] | [_] => format!("{id} {shape} on {target}"),
-        several => {
-            let names: Vec<String> = several.iter().map(ToString::to_string).collect();
-            format!("{id} {shape} on {target} ({})", names.join(", "))
-        }
+/// `r17 block on person a@example.com`
+fn described(id: RevocationId, shape: Shape, target: &Target) -> String {
+    match shape {
+        Shape::Block => format!("{id} block on {target}"),
+        Shape::CutOff { at } => format!("{id} cut-off at {at} on {target}"),
     }
 }
 
 fn revoked(revocation: &Revocation, id: RevocationId, time: Timestamp) -> Entry {
-    let person = only(&revocation.target, &revocation.persons);
+    let persons = meant(&revocation.target, &revocation.persons);
     Entry {
         actor: Some(revocation.actor.clone()),
-        person: person.map(ToString::to_string),
-        target: Some(described(id, revocation.shape, &revocation.target, &revocation.persons)),
+        target: Some(described(id, revocation.shape, &revocation.target)),
         reason: Some(revocation.reason.clone()),
-        source: person.map(|person| person.source.clone()),
-        // The time from which the source or the operator wants it to hold.
+        source: source_of(&persons),
+        persons,
+        // The time from which the source or the operator wants it to apply.
         since: Some(revocation.effective),
         ..Entry::new(Kind::Revocation, time)
     }
 }
 
 fn ended(end: &Ended, time: Timestamp) -> Entry {
-    let person = only(&end.target, &end.persons);
+    let persons = meant(&end.target, &end.persons);
     Entry {
         actor: Some(end.actor.clone()),
-        person: person.map(ToString::to_string),
-        target: Some(described(end.revocation, end.shape, &end.target, &end.persons)),
+        target: Some(described(end.revocation, end.shape, &end.target)),
         reason: Some(format!("{}: {}", cause_word(end.cause), end.reason)),
-        source: person.map(|person| person.source.clone()),
+        source: source_of(&persons),
+        persons,
         since: Some(end.at),
         ..Entry::new(Kind::RevocationEnded, time)
     }
@@ -329,13 +338,9 @@ fn changed(person: &Person, time: Timestamp) -> Entry {
 }
 
 fn exempted(exemption: &Exemption, id: ExemptionId, time: Timestamp) -> Entry {
-    let person = match exemption.persons.as_slice() {
-        [person] => Some(person.to_string()),
-        _ => None,
-    };
     Entry {
         actor: Some(exemption.actor.clone()),
-        person,
+        persons: exemption.persons.clone(),
         target: Some(format!("exemption {id} of {} until {}", exemption.reference, exemption.expires)),
         reason: Some(exemption.reason.clone()),
         ..Entry::new(Kind::Exemption, time)

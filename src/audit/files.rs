@@ -1,5 +1,4 @@
-//! The directory of a trail: one file of records a day, and beside them a lock, the salt, the last allows and
-//! the head.
+//! The directory of a trail: one file of records per day, plus a lock, the salt, the last allows and the head.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -19,7 +18,7 @@ const SUFFIX: &str = ".jsonl";
 /// Bytes read at a time when a file is read from its end.
 const STEP: u64 = 64 * 1024;
 
-/// What the directory holds beside the records.
+/// Files in the directory besides the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// Held by the process that writes.
@@ -28,12 +27,12 @@ pub enum Side {
     Salt,
     /// The table of last allows.
     LastAllows,
-    /// The last durable record: never ahead of the files, so files that end before it lost their end.
+    /// The last durable record: never ahead of the files, so files that end before it were truncated.
     Head,
 }
 
 impl Side {
-    /// Where it stands.
+    /// Its path.
     #[must_use]
     pub fn path(self, dir: &Path) -> PathBuf {
         dir.join(match self {
@@ -45,7 +44,7 @@ impl Side {
     }
 }
 
-/// What was durable when it was last written down.
+/// What was durable when the mark was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// `seq` of the last record.
@@ -61,7 +60,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// The end of the chain then.
+    /// The end of the chain at that time.
     #[must_use]
     pub fn head(&self) -> Head {
         Head { seq: self.seq, hash: self.hash.clone() }
@@ -75,13 +74,13 @@ pub fn day(time: Timestamp) -> Option<String> {
     text.split_once('T').map(|(day, _)| day.to_owned())
 }
 
-/// The file of a day.
+/// Path of the file of a day.
 #[must_use]
 pub fn path(dir: &Path, day: &str) -> PathBuf {
     dir.join(format!("{PREFIX}{day}{SUFFIX}"))
 }
 
-/// The day of a file, if it is one of records.
+/// The day of a file, if it holds records.
 #[must_use]
 pub fn day_of(path: &Path) -> Option<&str> {
     let day = path.file_name()?.to_str()?.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
@@ -104,7 +103,7 @@ pub fn list(dir: &Path) -> Result<Vec<PathBuf>, AuditError> {
     Ok(files)
 }
 
-/// Takes the directory for this process.
+/// Locks the directory for this process.
 ///
 /// # Errors
 /// [`AuditError::Locked`], or [`AuditError::Io`].
@@ -125,7 +124,7 @@ pub fn lock(dir: &Path) -> Result<File, AuditError> {
     }
 }
 
-/// Opens the file of a day at its end, and says how long it is.
+/// Opens the file of a day at its end, and returns its length.
 ///
 /// # Errors
 /// [`AuditError::Io`].
@@ -142,7 +141,7 @@ pub fn append_to(dir: &Path, day: &str) -> Result<(File, u64), AuditError> {
     Ok((file, length))
 }
 
-/// Makes names in a directory durable.
+/// Makes the names in a directory durable.
 ///
 /// # Errors
 /// [`AuditError::Io`].
@@ -150,10 +149,10 @@ pub fn sync_dir(dir: &Path) -> Result<(), AuditError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(AuditError::io("sync audit directory", dir))
 }
 
-/// Puts a file in place of the one before: whoever reads it sees the old one or the new one.
+/// Replaces a file atomically: readers see either the old or the new one.
 ///
 /// # Errors
-/// [`AuditError::Io`]; the old one is still there.
+/// [`AuditError::Io`]; the old one stays.
 pub fn replace(dir: &Path, side: Side, bytes: &[u8]) -> Result<(), AuditError> {
     let path = side.path(dir);
     let new = path.with_extension("new");
@@ -167,10 +166,10 @@ pub fn replace(dir: &Path, side: Side, bytes: &[u8]) -> Result<(), AuditError> {
     sync_dir(dir)
 }
 
-/// A file beside the records; `None` where there is none.
+/// Reads a file beside the records; `None` if it does not exist.
 ///
 /// # Errors
-/// [`AuditError::Io`]; [`AuditError::Damaged`] if it is no text.
+/// [`AuditError::Io`]; [`AuditError::Damaged`] if it is not text.
 pub fn read(dir: &Path, side: Side) -> Result<Option<String>, AuditError> {
     let path = side.path(dir);
     match fs::read(&path) {
@@ -180,7 +179,7 @@ pub fn read(dir: &Path, side: Side) -> Result<Option<String>, AuditError> {
     }
 }
 
-/// The mark that was written last; `None` where there never was one.
+/// The last mark; `None` if none was ever written.
 ///
 /// # Errors
 /// [`AuditError::Io`], [`AuditError::Damaged`].
@@ -200,15 +199,15 @@ pub fn write_mark(dir: &Path, mark: &Mark) -> Result<(), AuditError> {
 /// The end of a file of records.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ending {
-    /// Its last whole line, without line feed.
+    /// Its last complete line, without line feed.
     pub line: Option<Vec<u8>>,
-    /// Length of all its whole lines.
+    /// Length of all complete lines.
     pub whole: u64,
-    /// Bytes behind them: a line that was not finished.
+    /// Bytes after them: an unfinished line.
     pub torn: u64,
 }
 
-/// Reads the end of a file, however long it is.
+/// Reads the end of a file of any length.
 ///
 /// # Errors
 /// [`AuditError::Io`].
@@ -241,7 +240,7 @@ pub fn ending(path: &Path) -> Result<Ending, AuditError> {
     read().map_err(AuditError::io("read audit file", path))
 }
 
-/// Cuts a file to this length.
+/// Truncates a file to this length.
 ///
 /// # Errors
 /// [`AuditError::Io`].

@@ -1,7 +1,7 @@
-//! When each person was last let through to each service by this replica.
+//! When this replica last allowed each person to use each service.
 //!
-//! Kept in memory, because it changes with nearly every check; written beside the records once a minute and
-//! when the writer stops, and into the chain when the person is revoked.
+//! Kept in memory, because it changes with nearly every check. It is written beside the records once a minute and when
+//! the writer stops, and into the chain when the person is revoked.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +16,10 @@ use crate::domain::time::Timestamp;
 use super::entry::Entry;
 use super::record::Kind;
 
-/// Locks that keep checks from waiting for each other.
+/// Shards, so that checks do not wait for each other's locks.
 const SHARDS: usize = 64;
-/// People per shard: 64 × 4096 = 262,144 people. Who goes beyond pushes the one out who was seen longest ago,
-/// whose times are then written into the chain.
+/// People per shard: 64 × 4096 = 262,144 people. Beyond that, the person seen longest ago is evicted, and their times
+/// are written into the chain.
 const LARGEST_SHARD: usize = 4096;
 
 /// One line of the file.
@@ -38,7 +38,7 @@ impl LastAllow {
     #[must_use]
     pub fn entry(&self, time: Timestamp) -> Entry {
         Entry {
-            person: Some(self.person.to_string()),
+            persons: vec![self.person.clone()],
             service: Some(self.service.to_string()),
             decision: Some("allow"),
             source: Some(self.person.source.clone()),
@@ -79,7 +79,7 @@ pub struct LastAllows {
 }
 
 impl LastAllows {
-    /// An empty table, whose keys are made with this secret.
+    /// An empty table whose keys are made with this secret.
     #[must_use]
     pub fn new(secret: [u8; 16]) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl LastAllows {
         (key, self.shards.get(index).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// Notes that this person was let through. Answers whom that pushed out of the table.
+    /// Notes that this person was allowed. Returns the rows that this evicted.
     #[must_use]
     pub fn touch(&self, person: &PersonId, service: &Arc<str>, time: Timestamp) -> Vec<LastAllow> {
         let (key, Some(mut shard)) = self.find(person) else { return Vec::new() };
@@ -113,7 +113,7 @@ impl LastAllows {
         pushed_out.map(|seen| seen.rows().collect()).unwrap_or_default()
     }
 
-    /// The services that this person was let through to, and when last.
+    /// The services that this person was allowed to use, with the last time of each.
     #[must_use]
     pub fn of(&self, person: &PersonId) -> Vec<LastAllow> {
         let (key, Some(shard)) = self.find(person) else { return Vec::new() };
@@ -144,7 +144,7 @@ impl LastAllows {
         lines
     }
 
-    /// Takes in what [`LastAllows::to_lines`] wrote; `false` if some line is not one of its.
+    /// Reads back what [`LastAllows::to_lines`] wrote; `false` if a line could not be read.
     #[must_use]
     pub fn take_lines(&self, lines: &str) -> bool {
         let mut whole = true;

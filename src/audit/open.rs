@@ -1,10 +1,8 @@
-//! Taking up a trail where the last process left it.
+//! Opens a trail where the last process left it.
 
-use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -17,47 +15,33 @@ use super::entry::Entry;
 use super::files::{self, Mark, Side};
 use super::read::Lines;
 use super::record::{Kind, Record};
-use super::sink::{Decisions, Recorder, Shared, WAITING};
-use super::writer::TrailWriter;
+use super::sink::{Recorder, Shared, WAITING};
+use super::writer::{Resumed, TrailSettings, TrailWriter};
 
 /// How a trail is kept.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The directory; one process at a time may write it.
-    pub dir: PathBuf,
+    /// What is configured.
+    pub settings: TrailSettings,
     /// Name of this replica, in every record.
     pub replica: String,
-    /// What is recorded beyond what is always kept.
-    pub decisions: Decisions,
-    /// Files of days longer ago than this are deleted.
-    pub retention: Duration,
     /// Salt of the credential hashes.
     pub salt: [u8; 32],
 }
 
-/// Where the next record goes.
-#[derive(Debug)]
-pub(super) struct Resumed {
-    pub(super) lock: File,
-    pub(super) head: Head,
-    pub(super) audited: Option<Position>,
-    pub(super) day: String,
-    pub(super) file: File,
-    pub(super) length: u64,
-}
-
-/// Takes the directory, repairs what a crash left, and writes the `start` record.
+/// Locks the directory, repairs the damage of a crash, and writes the `start` record.
 ///
-/// A last line that was not finished was never acknowledged: it is cut off, and a `recovered` record says so.
-/// Records that `head.json` knows and the files do not are not replaced: the chain goes on behind them, so
-/// that `verify` shows the gap for ever.
+/// An unfinished last line was never acknowledged: it is cut off, and a `recovered` record says so. Records that
+/// `head.json` knows but the files lack are not replaced: the chain continues after them, so that `verify` always shows
+/// the gap.
 ///
 /// # Errors
 /// [`AuditError`]: nothing can be recorded, so nothing should be served.
 pub fn open(options: Options, now: Now) -> Result<(Recorder, TrailWriter), AuditError> {
-    let dir = &options.dir;
+    let Options { settings, replica, salt } = options;
+    let dir = &settings.path;
     let lock = files::lock(dir)?;
-    let shared = Arc::new(Shared::new(options.salt, process_number(), options.decisions));
+    let shared = Arc::new(Shared::new(salt, process_number(), settings.decisions));
     let mut notes = Vec::new();
     if let Some(lines) = files::read(dir, Side::LastAllows)?
         && !shared.last_allows.take_lines(&lines)
@@ -78,7 +62,7 @@ pub fn open(options: Options, now: Now) -> Result<(Recorder, TrailWriter), Audit
     let (file, length) = files::append_to(dir, &day)?;
     let resumed = Resumed { lock, head, audited, day, file, length };
     let (sender, receiver) = mpsc::channel(WAITING);
-    let mut writer = TrailWriter::new(options, resumed, shared.clone(), receiver, now);
+    let mut writer = TrailWriter::new((settings, replica), resumed, shared.clone(), receiver, now);
     for note in notes {
         writer.append(Entry { reason: Some(note), ..Entry::new(Kind::Recovered, now.wall) });
     }
@@ -88,7 +72,7 @@ pub fn open(options: Options, now: Now) -> Result<(Recorder, TrailWriter), Audit
     Ok((Recorder::new(shared, sender), writer))
 }
 
-/// The last event of the log that the trail holds: what the mark knows, and what was written behind it.
+/// The last event of the log in the trail: from the mark, and from what was written after it.
 fn last_event(dir: &Path, mark: &Mark) -> Result<Option<Position>, AuditError> {
     let mut files = files::list(dir)?;
     files.retain(|path| files::day_of(path).is_some_and(|day| day >= mark.day.as_str()));
@@ -96,20 +80,15 @@ fn last_event(dir: &Path, mark: &Mark) -> Result<Option<Position>, AuditError> {
     let mut last = mark.position;
     for line in Lines::from(files, if in_first { mark.length } else { 0 })? {
         let event = line?.record().filter(|record| record.kind.is_event());
-        last = event.and_then(|record| position(record.epoch.as_deref()?)).or(last);
+        last = event.and_then(|record| record.epoch).map(|epoch| epoch.position).or(last);
     }
     Ok(last)
 }
 
-/// The position in an epoch as it is written, `1.17`.
-fn position(epoch: &str) -> Option<Position> {
-    epoch.split_once('.').and_then(|(_, position)| position.parse().ok())
-}
-
-/// A number that no other process has: it keeps decision ids apart, and is no secret.
+/// A number that is unique to this process: it keeps decision ids apart, and is not a secret.
 ///
-/// From the keys that the standard library draws of the system, because the first random bytes of aws-lc cost a
-/// start 30 ms.
+/// Taken from the random keys of the standard library, because the first random bytes of aws-lc would delay the start
+/// by 30 ms.
 fn process_number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -127,7 +106,7 @@ pub fn old_salt(dir: &Path) -> Result<Option<[u8; 32]>, AuditError> {
     }
 }
 
-/// The day of the newest file, and the record that the next one is to be fastened to.
+/// The day of the newest file, and the record to which the next one is linked.
 fn last_record(dir: &Path, notes: &mut Vec<String>) -> Result<(Option<String>, Head), AuditError> {
     let files = files::list(dir)?;
     let newest = files.last().and_then(|path| files::day_of(path)).map(str::to_owned);
@@ -141,7 +120,7 @@ fn last_record(dir: &Path, notes: &mut Vec<String>) -> Result<(Option<String>, H
         if let Some(head) = std::str::from_utf8(&line).ok().and_then(sealed) {
             return Ok((newest, head));
         }
-        // Evidence of something: it stays where it is, `verify` reports it, the chain goes on from what holds.
+        // Evidence of something: the line stays, `verify` reports it, and the chain continues from the last valid record.
         notes.push("the last line is damaged".to_owned());
         return Ok((newest, last_sealed(files)));
     }

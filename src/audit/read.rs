@@ -1,10 +1,13 @@
 //! Reading records back, in order, over all files.
 
+mod older;
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::domain::person::PersonId;
 use crate::domain::time::Timestamp;
 
 use super::AuditError;
@@ -18,9 +21,9 @@ pub struct Line {
     pub file: Arc<PathBuf>,
     /// Number of the line, from 1.
     pub number: u64,
-    /// The line, without line feed; what is no UTF-8 in it is replaced.
+    /// The line, without line feed; invalid UTF-8 is replaced.
     pub text: String,
-    /// Whether it ends with a line feed; only a line that is being written, or was torn by a crash, does not.
+    /// Whether it ends with a line feed; only a line that is being written or was torn by a crash does not.
     pub finished: bool,
 }
 
@@ -28,7 +31,7 @@ impl Line {
     /// The record, if the line is one.
     #[must_use]
     pub fn record(&self) -> Option<Record> {
-        serde_json::from_str(&self.text).ok()
+        serde_json::from_str(&self.text).ok().map(older::with_persons)
     }
 }
 
@@ -46,7 +49,7 @@ impl Lines {
         Self { files: files.into_iter(), open: None }
     }
 
-    /// The lines of these files, of the first one from this byte on.
+    /// The lines of these files; the first file is read from this byte on.
     ///
     /// # Errors
     /// [`AuditError::Io`].
@@ -90,16 +93,16 @@ impl Iterator for Lines {
     }
 }
 
-/// Which records are wanted; what is `None` does not narrow.
+/// Which records are wanted; `None` does not restrict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Those of this person, written `source/key`, also where they are one of several in the target.
-    pub person: Option<String>,
-    /// Those of this kind.
+    /// Records about this person, alone or with others.
+    pub person: Option<PersonId>,
+    /// Records of this kind.
     pub kind: Option<Kind>,
-    /// Those at or after this time.
+    /// Records at or after this time.
     pub since: Option<Timestamp>,
-    /// Those before this time.
+    /// Records before this time.
     pub until: Option<Timestamp>,
 }
 
@@ -110,11 +113,11 @@ impl Filter {
         self.kind.is_none_or(|kind| record.kind == kind)
             && self.since.is_none_or(|since| record.time >= since)
             && self.until.is_none_or(|until| record.time < until)
-            && self.person.as_deref().is_none_or(|person| concerns(record, person))
+            && self.person.as_ref().is_none_or(|person| record.concerns(person))
     }
 
-    /// Whether a file can hold such records: one of a day before `since` cannot. One day is left for clocks
-    /// that were set back while a file was open.
+    /// Whether a file may hold wanted records: one of a day before `since` cannot. One day is allowed for clocks that were
+    /// set back while a file was open.
     fn opens(&self, path: &Path) -> bool {
         const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
         let first = self.since.and_then(|since| files::day(since.minus(DAY)));
@@ -122,16 +125,7 @@ impl Filter {
     }
 }
 
-fn concerns(record: &Record, person: &str) -> bool {
-    let named = |text: &str| {
-        let inner = text.rsplit_once(" (").and_then(|(_, list)| list.strip_suffix(')'));
-        inner.is_some_and(|list| list.split(", ").any(|name| name == person))
-    };
-    record.person.as_deref() == Some(person) || record.target.as_deref().is_some_and(named)
-}
-
-/// The records of a directory that are wanted, oldest first. Lines that are no records are passed over: it is
-/// `verify` that reports them.
+/// The wanted records of a directory, oldest first. Lines that are not records are skipped; `verify` reports them.
 ///
 /// # Errors
 /// [`AuditError::Io`] if the directory cannot be read; each item, if a file cannot.

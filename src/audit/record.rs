@@ -1,11 +1,15 @@
 //! One record: its members, its kinds, its ids.
 
+mod as_text;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
+use crate::domain::event::Epoch;
+use crate::domain::person::PersonId;
 use crate::domain::time::Timestamp;
 
 /// What a record is about.
@@ -14,23 +18,23 @@ use crate::domain::time::Timestamp;
 pub enum Kind {
     /// The writer started.
     Start,
-    /// The writer stopped in good order; a trail that ends without it ended in a crash.
+    /// The writer stopped cleanly; a trail that ends without it ended in a crash.
     Stop,
-    /// What the writer found broken when it started: a torn last line, records missing from the end.
+    /// Damage that the writer found when it started: a torn last line, records missing from the end.
     Recovered,
-    /// Files that were deleted because they were older than `audit.retention`.
+    /// Files deleted because they were older than `audit.retention`.
     Retention,
-    /// Records that could not be kept; `count` says how many.
+    /// Records that could not be kept; `count` tells how many.
     Lost,
     /// One decision, or `count` repeats of one.
     Decision,
-    /// Denials of nobody known within a minute; `count` says how many.
+    /// Denials of unknown callers within a minute; `count` tells how many.
     Summary,
-    /// The last allow of a person at a service, written when the person is revoked.
+    /// The last time a person was allowed to use a service, written when the person is revoked.
     LastAllow,
-    /// A revocation began to stand.
+    /// A revocation was made.
     Revocation,
-    /// A revocation came to mean one more person.
+    /// A revocation came to apply to one more person.
     RevocationExtended,
     /// A revocation ended.
     RevocationEnded,
@@ -38,7 +42,7 @@ pub enum Kind {
     Exemption,
     /// Break glass ended.
     ExemptionEnded,
-    /// A source changed what it says of somebody, or completed a sync.
+    /// A source changed what it says about somebody, or completed a sync.
     Source,
     /// A listing was held back, confirmed or discarded.
     HeldBack,
@@ -46,9 +50,9 @@ pub enum Kind {
     Binding,
     /// An API key was created, rotated or revoked.
     Key,
-    /// The configuration was loaded, or refused.
+    /// The configuration was loaded or rejected.
     Reload,
-    /// A call of the control API, also a refused one.
+    /// A call of the control API, rejected ones included.
     Control,
     /// A periodic review was done.
     Review,
@@ -79,7 +83,7 @@ impl Kind {
         Self::Review,
     ];
 
-    /// Whether such a record is of an event of the log, and its `epoch` that event's place.
+    /// Whether such a record is of an event of the log, and its `epoch` that of the event.
     #[must_use]
     pub fn is_event(self) -> bool {
         matches!(
@@ -127,41 +131,44 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
-    /// Whether it may wait a second for the disk; everything else is made durable at once.
+    /// Whether it may wait a second for the disk; everything else is made durable immediately.
     #[must_use]
     pub fn may_wait(self) -> bool {
         matches!(self, Self::Decision | Self::Summary | Self::LastAllow)
     }
 }
 
-/// The credential that a record is about, as far as a record may know it.
+/// What a record may tell about its credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialRef {
     /// The scheme.
     pub kind: String,
-    /// Salted hash of the credential, lower-case hex: the same credential has the same one within one trail.
+    /// Salted hash of the credential, lower-case hex; the same for the same credential within a trail.
     pub id_hash: String,
 }
 
-/// One record. The order of the members is the canonical one; an absent member is left out.
+/// A record. The order of the members is the canonical one; absent members are left out.
 ///
-/// Two members are beyond the list of the contract: `count` and `since`, which a record has when it stands
-/// for several like ones; `time` is then the time of the last of them.
+/// Three members go beyond the contract's list: `persons`, if a record is about several; `count` and `since`, if it
+/// stands for several similar ones, and `time` is that of the last of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the members are the contract's, section 8")]
 pub struct Record {
     /// Starts at 1, without gaps.
     pub seq: u64,
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub time: Timestamp,
     pub kind: Kind,
-    /// Who did it: an operator, a source, `configuration`; of a decision `ISS|SUB`.
+    /// Who did it: an operator, a source, `configuration`; for a decision `ISS|SUB`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// `source/key`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub person: Option<String>,
-    /// What it was done to; of a decision what determined it.
+    /// The person it is about, if there is exactly one: `source/key`.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional")]
+    pub person: Option<PersonId>,
+    /// The persons it is about, if there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_text::list")]
+    pub persons: Vec<PersonId>,
+    /// What it was done to; for a decision, what determined it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,26 +181,26 @@ pub struct Record {
     /// `allow`, `deny` or `observed_deny`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
-    /// Reason code of a decision; of anything else why, in words.
+    /// Reason code of a decision; otherwise the reason in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Of a denial the claim, limit or key behind the reason; it quotes what is configured, nothing of the caller's.
+    /// For a denial, the claim, limit or key behind the reason; quotes the configuration, never the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decision_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional")]
+    pub decision_id: Option<DecisionId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// `generation.position`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epoch: Option<String>,
-    /// How many like ones it stands for; absent: it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional")]
+    pub epoch: Option<Epoch>,
+    /// How many similar records it stands for; absent means one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// The time of the first of them.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339_opt")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional")]
     pub since: Option<Timestamp>,
     pub replica: String,
     /// `hash` of the record before; 64 zeros in the first.
@@ -203,36 +210,15 @@ pub struct Record {
     pub hash: String,
 }
 
-mod rfc3339 {
-    use super::{Deserialize, Deserializer, Serializer, Timestamp};
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(time)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+impl Record {
+    /// Whether it is about this person, alone or with others.
+    #[must_use]
+    pub fn concerns(&self, person: &PersonId) -> bool {
+        self.person.as_ref() == Some(person) || self.persons.contains(person)
     }
 }
 
-mod rfc3339_opt {
-    use super::{Deserializer, Serializer, Timestamp, rfc3339};
-
-    #[expect(clippy::ref_option, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-        match time {
-            Some(time) => serializer.collect_str(time),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-        rfc3339::deserialize(deserializer).map(Some)
-    }
-}
-
-/// Names one decision: 128 bits, never the same twice.
+/// Id of a decision: 128 bits, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DecisionId(u128);
 
@@ -242,7 +228,7 @@ impl fmt::Display for DecisionId {
     }
 }
 
-/// A text that is no decision id.
+/// A text that is not a decision id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a decision id: 32 hex digits")]
 pub struct NotADecisionId(String);
@@ -268,7 +254,7 @@ impl DecisionId {
     }
 }
 
-/// Makes decision ids: a random half that is this process's own, and a running number.
+/// Makes decision ids: a random half that is unique to the process, and a running number.
 #[derive(Debug)]
 pub struct DecisionIds {
     process: u64,
@@ -276,7 +262,7 @@ pub struct DecisionIds {
 }
 
 impl DecisionIds {
-    /// Ids of the process that has drawn this random number.
+    /// Ids of the process that drew this random number.
     #[must_use]
     pub fn new(process: u64) -> Self {
         Self { process, next: AtomicU64::new(0) }

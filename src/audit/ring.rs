@@ -11,10 +11,10 @@ use super::record::DecisionId;
 /// Decisions kept: two seconds at 5,000 checks per second, about 4 MiB when full.
 const SLOTS: usize = 10_000;
 
-/// One decision and what it was about.
+/// A decision and its request.
 #[derive(Clone, Debug)]
 pub struct Recent {
-    /// Its name.
+    /// Its id.
     pub id: DecisionId,
     /// When it was made.
     pub time: Timestamp,
@@ -22,7 +22,7 @@ pub struct Recent {
     pub method: String,
     /// Its path, without query.
     pub path: String,
-    /// How it looked.
+    /// Its form.
     pub form: Form,
     /// What was decided, and why.
     pub decision: Arc<Decision>,
@@ -46,7 +46,7 @@ impl Ring {
         self.slots.get(usize::try_from(id.number().checked_rem(slots)?).ok()?)
     }
 
-    /// Keeps a decision in place of one that is long past.
+    /// Stores a decision in the slot of one that is long past.
     pub fn keep(&self, decision: &Arc<Decision>, facts: &Facts<'_>) {
         let recent = Arc::new(Recent {
             id: facts.id,
@@ -62,7 +62,7 @@ impl Ring {
         }
     }
 
-    /// The decision of this name, if it is recent.
+    /// The decision with this id, if it is recent.
     #[must_use]
     pub fn find(&self, id: DecisionId) -> Option<Arc<Recent>> {
         let slot = self.slot(id)?.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Where records are put in: the check path never waits for a disk.
+//! Takes in records: the check path never waits for a disk.
 //!
 //! | what | becomes |
 //! |---|---|
@@ -25,15 +25,15 @@ use super::record::{CredentialRef, DecisionId, DecisionIds, Record};
 use super::ring::{Recent, Ring};
 use super::summary::{AggregationKey, Noted, Repeats};
 
-/// Messages that may wait: about a second of checks under attack, every one of a different credential
-/// (5,000/s), and room for lifecycle records beside them.
+/// Messages that may wait: about a second of checks under attack, each with a different credential (5,000/s), plus room
+/// for lifecycle records.
 pub const WAITING: usize = 8192;
 /// Records that a slow follower may lag behind before it misses some.
 const FOLLOWED: usize = 1024;
-/// The whole of the range that samples are drawn from.
+/// The range that samples are drawn from.
 const ALL: u64 = 1 << 32;
 
-/// `audit.decisions`: what is recorded beyond what is always kept.
+/// `audit.decisions`: what is recorded besides what is always kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Decisions {
     /// Nothing.
@@ -66,11 +66,11 @@ pub struct Stopped;
 pub struct Counts {
     /// Records written.
     pub records: u64,
-    /// Messages that wait for the writer.
+    /// Messages waiting for the writer.
     pub waiting: u64,
-    /// Records that were to be kept and were not. Must stay 0.
+    /// Records that should have been kept but were lost. Must stay 0.
     pub lost: u64,
-    /// Times that the disk refused.
+    /// Failed disk operations.
     pub failures: u64,
 }
 
@@ -128,7 +128,7 @@ impl Shared {
     }
 }
 
-/// Counts a record as lost unless it was kept, also when the check that waits for it is dropped.
+/// Counts a record as lost unless it was kept, even if the check that waits for it is dropped.
 struct Unkept<'a>(Option<&'a Shared>);
 
 impl Drop for Unkept<'_> {
@@ -139,7 +139,7 @@ impl Drop for Unkept<'_> {
     }
 }
 
-/// Where records are put in. Cheap to clone.
+/// Takes in records. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Recorder {
     shared: Arc<Shared>,
@@ -151,14 +151,13 @@ impl Recorder {
         Self { shared, sender }
     }
 
-    /// A name for the decision that is about to be made.
+    /// An id for the decision that is about to be made.
     #[must_use]
     pub fn draw_id(&self) -> DecisionId {
         self.shared.ids.draw()
     }
 
-    /// Records a decision as far as it is to be kept. Never waits: a record that must be kept and finds no room
-    /// is counted as lost.
+    /// Records a decision as configured. Never waits: a record that must be kept but finds no room is counted as lost.
     pub fn decision(&self, decision: &Arc<Decision>, facts: Facts<'_>) {
         let shared = &self.shared;
         shared.ring.keep(decision, &facts);
@@ -174,7 +173,7 @@ impl Recorder {
         }
     }
 
-    /// Does what can be done at once, and answers with a record that must be kept but found no room.
+    /// Does what can be done immediately, and returns a record that must be kept but found no room.
     fn weigh(&self, decision: &Decision, facts: &Facts<'_>) -> Option<Box<Entry>> {
         let shared = &self.shared;
         let entry = || Entry::of_decision(decision, facts, shared.credential(decision));
@@ -188,7 +187,7 @@ impl Recorder {
             }
             return None;
         }
-        // With `all` each decision has a record of its own, so nothing is counted, unless there is no room.
+        // With `all` each decision has its own record, so nothing is counted, unless there is no room.
         if threshold >= ALL && self.sender.try_send(Message::Entry(Box::new(entry()))).is_ok() {
             return None;
         }
@@ -199,7 +198,7 @@ impl Recorder {
             match shared.repeats.note(&like, facts.time, entry) {
                 Noted::First(entry) => {
                     let Err(error) = self.sender.try_send(Message::Entry(entry)) else { return None };
-                    // Counted with the next sum, which a writer that has stopped will never write.
+                    // Counted in the next sum, which a stopped writer will never write.
                     let counted = !self.sender.is_closed() && shared.repeats.again(&like, facts.time);
                     return (!counted).then(|| returned(error)).flatten();
                 }
@@ -213,19 +212,19 @@ impl Recorder {
         None
     }
 
-    /// Records if there is room, else counts it as lost.
+    /// Records if there is room; otherwise counts it as lost.
     fn offer(&self, entry: Entry) {
         if self.sender.try_send(Message::Entry(Box::new(entry))).is_err() {
             self.shared.lose(1);
         }
     }
 
-    /// Counts records that were to be kept and were not.
+    /// Counts records that should have been kept but were lost.
     pub fn lose(&self, count: u64) {
         self.shared.lose(count);
     }
 
-    /// Records something that is no decision; waits for room.
+    /// Records something other than a decision; waits for room.
     ///
     /// # Errors
     /// [`Stopped`].
@@ -236,8 +235,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Records an event of the log that this process enforces since `time`, and for each person whom it
-    /// revokes when they were last let through.
+    /// Records an event of the log that this process enforces since `time`, and when each person it revokes was last
+    /// allowed.
     ///
     /// # Errors
     /// [`Stopped`].
@@ -251,7 +250,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Waits until everything put in before is on the disk.
+    /// Waits until everything taken in before is on disk.
     ///
     /// # Errors
     /// [`Stopped`].
@@ -261,18 +260,18 @@ impl Recorder {
         wait.await.map_err(|_| Stopped)
     }
 
-    /// Tells the writer what time it is. To be called every second; sums, retention and what may wait for the
-    /// disk follow it. Where there is no room for it the writer is busy, and the next one does.
+    /// Tells the writer the time. To be called every second; it drives sums, retention and delayed syncs. If there is no
+    /// room, the writer is busy and the next call will do.
     pub fn tick(&self, now: Now) {
         let _busy = self.sender.try_send(Message::Tick(now));
     }
 
-    /// Asks the writer to write what it has, a `stop` record, and to end.
+    /// Tells the writer to write what it has and a `stop` record, then to end.
     pub async fn close(&self, now: Now) {
         let _stopped = self.sender.send(Message::Close(now)).await;
     }
 
-    /// A reload changed `audit.decisions`.
+    /// Applies a reloaded `audit.decisions`.
     pub fn set_decisions(&self, decisions: Decisions) {
         self.shared.threshold.store(decisions.threshold(), Ordering::Relaxed);
     }
@@ -283,7 +282,7 @@ impl Recorder {
         self.shared.ring.find(id)
     }
 
-    /// When this replica last let a person through, for each service.
+    /// When this replica last allowed a person, per service.
     #[must_use]
     pub fn last_allows(&self, person: &PersonId) -> Vec<LastAllow> {
         self.shared.last_allows.of(person)
@@ -308,8 +307,8 @@ impl Recorder {
     }
 }
 
-/// Where a decision falls in the range that samples are drawn from: spread evenly (Fibonacci hashing), the
-/// same for the same id.
+/// Position of a decision in the range that samples are drawn from: evenly spread (Fibonacci hashing), and always the
+/// same for an id.
 fn sample(id: DecisionId) -> u64 {
     id.number().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
 }

@@ -1,4 +1,4 @@
-//! What repeats: the first is recorded at once, the others are counted and recorded once a minute.
+//! Repeats: the first decision of a kind is recorded at once, the others are counted and recorded once a minute.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -11,14 +11,13 @@ use crate::domain::time::Timestamp;
 use super::entry::{Entry, told, word};
 use super::record::Kind;
 
-/// Locks that keep checks from waiting for each other: more than the cores of a large machine.
+/// Shards, more than the cores of a large machine, so that checks do not wait for each other's locks.
 const SHARDS: usize = 64;
-/// Different credentials, services and reasons counted within a minute, per shard; about 500 bytes each, so at
-/// most 32 MiB under an attack with as many stolen credentials. What goes beyond is recorded one by one.
+/// Distinct credentials, services and reasons counted per minute and shard; about 500 bytes each, so at most 32 MiB
+/// under an attack with as many stolen credentials. Anything beyond is recorded individually.
 const LARGEST_SHARD: usize = 1024;
 
-/// What makes two decisions alike: credential (if it is known whose it is), service, reason, and what became
-/// of the request.
+/// What makes two decisions alike: credential (if its owner is known), service, reason and outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AggregationKey {
     credential: Option<[u8; 32]>,
@@ -28,7 +27,7 @@ pub struct AggregationKey {
 }
 
 impl AggregationKey {
-    /// What this decision is like.
+    /// The key of this decision.
     #[must_use]
     pub fn of(decision: &Decision) -> Self {
         Self {
@@ -40,14 +39,14 @@ impl AggregationKey {
     }
 }
 
-/// What became of a decision that was noted.
+/// What was done with a decision.
 #[derive(Debug)]
 pub enum Noted {
-    /// The first of its likeness: to be recorded now.
+    /// The first with its key: record it now.
     First(Box<Entry>),
-    /// Counted: it will be part of a sum.
+    /// Counted: it becomes part of a sum.
     Counted,
-    /// There are too many different ones to count: to be recorded on its own.
+    /// Too many different ones to count: record it individually.
     Full(Box<Entry>),
 }
 
@@ -106,7 +105,7 @@ impl Repeats {
         self.shards.get(index).map(lock)
     }
 
-    /// Notes a decision about somebody or something known.
+    /// Notes a decision about a known person or credential.
     pub fn note(&self, like: &AggregationKey, time: Timestamp, entry: impl FnOnce() -> Entry) -> Noted {
         let Some(mut shard) = self.shard(like) else { return Noted::Full(Box::new(entry())) };
         if let Some(count) = shard.get_mut(like) {
@@ -117,13 +116,13 @@ impl Repeats {
             return Noted::Full(Box::new(entry()));
         }
         let entry = entry();
-        // A sum stands for several requests: it has no id, method or path of its own.
+        // A sum stands for several requests, so it has no id, method or path.
         let template = Entry { decision_id: None, method: None, path: None, ..entry.clone() };
         shard.insert(like.clone(), Count { entry: template, count: 0, since: time, last: time });
         Noted::First(Box::new(entry))
     }
 
-    /// Counts a decision that was noted as first, but could not be recorded at once.
+    /// Counts a decision that was noted as first but could not be recorded immediately.
     pub fn again(&self, like: &AggregationKey, time: Timestamp) -> bool {
         self.shard(like).is_some_and(|mut shard| match shard.get_mut(like) {
             Some(count) => {
@@ -134,7 +133,7 @@ impl Repeats {
         })
     }
 
-    /// Counts a denial of nobody known. Bounded by itself: services and reasons are closed sets.
+    /// Counts a denial of an unknown caller. Bounded, because services and reasons are closed sets.
     pub fn nobody(&self, decision: &Decision, time: Timestamp) {
         let like = AggregationKey { credential: None, ..AggregationKey::of(decision) };
         let detail = told(decision);
@@ -153,7 +152,7 @@ impl Repeats {
             last: time,
         });
         count.entry.epoch = Some(decision.epoch);
-        // A sum says why only as long as that is true of all that it counts.
+        // A sum has a detail only as long as all that it counts share it.
         if count.count == 0 {
             count.entry.detail = detail;
         } else if count.entry.detail != detail {
@@ -162,8 +161,8 @@ impl Repeats {
         count.add(time);
     }
 
-    /// The sums since the last call. What did not repeat since then is forgotten, so that the next of its
-    /// likeness is a first one again.
+    /// The sums since the last call. Keys without repeats since then are forgotten; their next decision is a first one
+    /// again.
     pub fn sums(&self) -> Vec<Entry> {
         let mut sums = Vec::new();
         for shard in self.shards.iter().chain([&self.nobody]) {

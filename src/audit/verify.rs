@@ -1,7 +1,7 @@
-//! The proof that nothing in a trail was changed, removed, added or moved.
+//! Proves that no record of a trail was changed, removed, added or moved.
 //!
-//! What it cannot see: somebody who can write the directory may cut the end off *and* rewrite `head.json`, or
-//! compute the whole chain anew. Against that, ship the lines elsewhere as they are written.
+//! Limits: whoever can write the directory may cut off the end *and* rewrite `head.json`, or recompute the whole chain.
+//! Against that, ship the lines elsewhere as they are written.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,24 +12,24 @@ use super::files;
 use super::read::{Line, Lines};
 use super::record::{Kind, Record};
 
-/// What is wrong at one place.
+/// What is wrong with a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrong {
-    /// The line is no record.
+    /// The line is not a record.
     Unreadable,
-    /// The record is not the one that was sealed.
+    /// The record differs from the one that was sealed.
     Edited,
     /// Records are missing before it.
     Gap {
-        /// The first that is missing.
+        /// The first missing one.
         expected: u64,
     },
-    /// It stands at the wrong place: a later record before an earlier one, or one twice.
+    /// It is out of order: a later record before an earlier one, or a repeated one.
     Reordered {
-        /// Which one belongs here.
+        /// The record that belongs here.
         expected: u64,
     },
-    /// It is sealed, but not onto the record before it.
+    /// It is sealed, but not linked to the record before it.
     Unlinked,
     /// The oldest files are gone, and no record says that they were deleted for their age.
     NoBeginning,
@@ -54,7 +54,7 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// The first place where a chain is broken.
+/// The first break in a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
     /// The file.
@@ -63,7 +63,7 @@ pub struct Broken {
     pub line: u64,
     /// `seq` of the record there, if it is one.
     pub seq: Option<u64>,
-    /// What is wrong with it.
+    /// What is wrong.
     pub what: Wrong,
 }
 
@@ -77,25 +77,25 @@ impl fmt::Display for Broken {
     }
 }
 
-/// What a proof found.
+/// Result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Records that are proven.
+    /// Verified records.
     pub records: u64,
-    /// `seq` of the first of them; 0 if there is none.
+    /// `seq` of the first; 0 if there is none.
     pub first: u64,
-    /// `seq` of the last of them; 0 if there is none.
+    /// `seq` of the last; 0 if there is none.
     pub last: u64,
-    /// Length of an unfinished last line: the writer is at it, or a crash tore it. It is no record yet.
+    /// Length of an unfinished last line, which is being written or was torn by a crash. It is not a record yet.
     pub unfinished: u64,
-    /// Records that the trail itself says were lost.
+    /// Records that were lost, as the trail itself says.
     pub lost: u64,
-    /// The first place where the chain is broken; `None`: it holds.
+    /// The first break in the chain; `None`: it is intact.
     pub broken: Option<Broken>,
 }
 
 impl Verdict {
-    /// Whether the chain holds and nothing was lost.
+    /// Whether the chain is intact.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.broken.is_none()
@@ -118,12 +118,12 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Proves the trail in a directory.
+/// Verifies the trail in a directory.
 ///
 /// # Errors
 /// [`AuditError`] if it cannot be read.
 pub fn verify(dir: &Path) -> Result<Verdict, AuditError> {
-    // Read before the files, so that a writer at work is never taken for a truncated tail.
+    // Read before the files, so that concurrent writing does not look like a truncated tail.
     let written = files::read_mark(dir)?.map(|mark| mark.head());
     let mut proof = Proof::default();
     for line in Lines::of(files::list(dir)?) {
@@ -139,7 +139,7 @@ pub fn verify(dir: &Path) -> Result<Verdict, AuditError> {
 struct Proof {
     verdict: Verdict,
     head: Head,
-    /// The first record, while no retention record has vouched for what came before it.
+    /// The first record, until a retention record vouches for those before it.
     unvouched: Option<(Broken, String)>,
     at: Option<(PathBuf, u64)>,
 }
@@ -198,7 +198,7 @@ impl Proof {
         self.at = Some((line.file.to_path_buf(), line.number));
     }
 
-    /// What is wrong with the end, or, seen from there, with the beginning.
+    /// What is wrong with the end or, checked last, with the beginning.
     fn ending(&self, written: Option<&Head>, dir: &Path) -> Option<Broken> {
         if let Some((broken, _)) = &self.unvouched {
             return Some(broken.clone());
@@ -213,7 +213,7 @@ impl Proof {
         replaced.then_some(Broken { file, line, seq, what: Wrong::Unlinked })
     }
 
-    /// A gap may be records that stand further on: then they were not removed, but moved.
+    /// Missing records may stand further on: then they were moved, not removed.
     fn end(mut self, broken: Option<Broken>, dir: &Path) -> Result<Verdict, AuditError> {
         self.verdict.broken = match broken {
             Some(Broken { what: Wrong::Gap { expected }, file, line, seq }) => {
@@ -229,8 +229,7 @@ impl Proof {
     }
 }
 
-/// What a retention record says of the last record that it deletes, so that the first kept one can be proven
-/// to have followed it.
+/// How a retention record identifies the last record that it deletes, to prove that the first kept one followed it.
 #[must_use]
 pub fn vouch(seq: u64, hash: &str) -> String {
     format!("up to record {seq} with hash {hash}")

@@ -1,7 +1,8 @@
-//! The one who writes: a blocking loop on a thread of its own.
+//! Writes the trail: a blocking loop on its own thread.
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,34 +16,56 @@ use super::AuditError;
 use super::chain::Head;
 use super::entry::Entry;
 use super::files::{self, Mark, Side};
-use super::open::{Options, Resumed};
 use super::record::Kind;
-use super::sink::{Message, Shared};
+use super::sink::{Decisions, Message, Shared};
 use super::verify::vouch;
 
-/// Messages taken before the disk is asked: what they wrote becomes durable together. At 5 µs each well below
-/// the 100 ms that a lifecycle record may wait.
+/// Messages taken before a sync: they become durable together. At 5 µs each, well below the 100 ms that a lifecycle
+/// record may wait.
 const GROUP: usize = 1024;
-/// Bytes kept while the disk refuses; what comes after is lost, and counted.
+/// Bytes kept while the disk fails; anything beyond is lost and counted.
 const PATIENCE_BYTES: usize = 8 * 1024 * 1024;
 /// How long a decision may wait for the disk.
 const LAZY: Duration = Duration::from_secs(1);
 const MINUTE: i64 = 60_000;
 
-/// Seals records and appends them. [`TrailWriter::run`] is the whole of its life.
+/// How a trail is kept, as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrailSettings {
+    /// The directory; one process at a time may write it.
+    pub path: PathBuf,
+    /// What is recorded besides what is always kept.
+    pub decisions: Decisions,
+    /// Files of days longer ago than this are deleted.
+    pub retention: Duration,
+}
+
+/// Where the trail continues.
+#[derive(Debug)]
+pub(super) struct Resumed {
+    pub(super) lock: File,
+    pub(super) head: Head,
+    pub(super) audited: Option<Position>,
+    pub(super) day: String,
+    pub(super) file: File,
+    pub(super) length: u64,
+}
+
+/// Seals records and appends them. [`TrailWriter::run`] is its whole life.
 #[derive(Debug)]
 pub struct TrailWriter {
-    options: Options,
+    settings: TrailSettings,
+    replica: String,
     shared: Arc<Shared>,
     receiver: mpsc::Receiver<Message>,
-    /// Held while it lives: no other process writes this directory.
+    /// Held while the writer lives: no other process writes this directory.
     _lock: File,
     head: Head,
     /// Position in the log of the last event that has its record.
     audited: Option<Position>,
     day: String,
     file: File,
-    /// Length of what is whole in the file.
+    /// Length of the complete lines in the file.
     length: u64,
     /// Sealed lines that are not in the file yet.
     pending: Vec<u8>,
@@ -60,14 +83,15 @@ pub struct TrailWriter {
 
 impl TrailWriter {
     pub(super) fn new(
-        options: Options,
+        (settings, replica): (TrailSettings, String),
         resumed: Resumed,
         shared: Arc<Shared>,
         receiver: mpsc::Receiver<Message>,
         now: Now,
     ) -> Self {
         Self {
-            options,
+            settings,
+            replica,
             shared,
             receiver,
             _lock: resumed.lock,
@@ -90,16 +114,15 @@ impl TrailWriter {
         }
     }
 
-    /// Position in the log of the last event that has its record here; `None` in a new trail. What the log holds
-    /// behind it was in force, and not yet written down, when the last process ended.
+    /// Position in the log of the last event with a record here; `None` in a new trail. Later events in the log were in
+    /// force, but not yet recorded, when the last process ended.
     #[must_use]
     pub fn audited(&self) -> Option<Position> {
         self.audited
     }
 
-    /// Writes until it is asked to close or every [`super::sink::Recorder`] is gone; then writes what is left,
-    /// the sums, and `stop`. A disk that refuses is asked again with the next message; see
-    /// [`super::sink::Counts::failures`].
+    /// Writes until told to close or until every [`super::sink::Recorder`] is gone; then writes the rest, the sums, and
+    /// `stop`. A failed write is tried again with the next message; see [`super::sink::Counts::failures`].
     ///
     /// # Errors
     /// [`AuditError`] if the end could not be written.
@@ -121,11 +144,11 @@ impl TrailWriter {
         self.finish()
     }
 
-    /// Takes one message; `false`: it was the last.
+    /// Handles one message; `false`: it was the last.
     fn take(&mut self, message: Message) -> bool {
         match message {
             Message::Entry(entry) => {
-                // Ticks may find no room when much is to be written: time goes on all the same.
+                // Ticks may find no room under load, so entries move the time on as well.
                 self.now.wall = self.now.wall.max(entry.time);
                 self.append(*entry);
             }
@@ -142,7 +165,7 @@ impl TrailWriter {
         true
     }
 
-    /// Seals a record and puts it behind the others.
+    /// Seals a record and appends it to the pending ones.
     pub(super) fn append(&mut self, entry: Entry) {
         if self.pending.len() > PATIENCE_BYTES {
             self.shared.lose(1);
@@ -153,7 +176,7 @@ impl TrailWriter {
         if let (true, Some(epoch)) = (entry.kind.is_event(), entry.epoch) {
             self.audited = Some(epoch.position);
         }
-        let mut record = entry.into_record(&self.options.replica);
+        let mut record = entry.into_record(&self.replica);
         let Ok(line) = self.head.seal(&mut record) else {
             self.shared.lose(1);
             return;
@@ -166,11 +189,11 @@ impl TrailWriter {
         }
     }
 
-    /// Goes on to the file of another day; never back, so that the order of the files is that of the records.
-    /// If that fails, the old file serves on.
+    /// Switches to the file of a new day; never back, so that files and records have the same order. If that fails, the
+    /// old file stays in use.
     fn roll(&mut self, time: Timestamp) {
         let Some(day) = files::day(time).filter(|day| *day > self.day) else { return };
-        let next = self.write().and_then(|()| self.sync()).and_then(|()| files::append_to(&self.options.dir, &day));
+        let next = self.write().and_then(|()| self.sync()).and_then(|()| files::append_to(&self.settings.path, &day));
         match next {
             Ok((file, length)) => {
                 (self.file, self.length, self.day) = (file, length, day);
@@ -180,11 +203,11 @@ impl TrailWriter {
         }
     }
 
-    /// Deletes files that are too old, oldest first. Each deletion is recorded before it is done, with the seq
-    /// and hash of the last record that goes, which the first one that stays is chained to.
+    /// Deletes files that are too old, oldest first. Each deletion is recorded beforehand, with the seq and hash of the
+    /// last deleted record, to which the first kept one is linked.
     pub(super) fn retire(&mut self) {
-        let Some(keep) = files::day(self.now.wall.minus(self.options.retention)) else { return };
-        let Ok(files) = files::list(&self.options.dir) else { return };
+        let Some(keep) = files::day(self.now.wall.minus(self.settings.retention)) else { return };
+        let Ok(files) = files::list(&self.settings.path) else { return };
         let old: Vec<_> =
             files.into_iter().filter(|path| files::day_of(path).is_some_and(|day| day < keep.as_str())).collect();
         let Some(newest) = old.last() else { return };
@@ -217,7 +240,7 @@ impl TrailWriter {
         }
     }
 
-    /// Time went on.
+    /// Handles the passing of time.
     fn tick(&mut self, now: Now) {
         self.now = now;
         self.ticked = true;
@@ -249,10 +272,10 @@ impl TrailWriter {
         if !self.shared.last_allows.take_changed() {
             return Ok(());
         }
-        files::replace(&self.options.dir, Side::LastAllows, &self.shared.last_allows.to_lines())
+        files::replace(&self.settings.path, Side::LastAllows, &self.shared.last_allows.to_lines())
     }
 
-    /// Brings what is pending into the file, and onto the disk if something is urgent or has waited enough.
+    /// Writes what is pending to the file, and syncs if something is urgent or has waited long enough.
     fn settle(&mut self) {
         let ticked = std::mem::take(&mut self.ticked);
         let due = ticked || self.urgent || self.now.wall.since(self.synced) >= LAZY;
@@ -263,7 +286,7 @@ impl TrailWriter {
         }
     }
 
-    /// Everything into the file and onto the disk.
+    /// Writes and syncs everything.
     pub(super) fn commit(&mut self) -> Result<(), AuditError> {
         self.write()?;
         self.sync()?;
@@ -279,9 +302,9 @@ impl TrailWriter {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let path = files::path(&self.options.dir, &self.day);
+        let path = files::path(&self.settings.path, &self.day);
         if let Err(error) = self.file.write_all(&self.pending) {
-            // A part of it may be in the file: whatever is tried next must begin behind a whole line.
+            // A part of it may be in the file: the next attempt must start after a complete line.
             self.file.set_len(self.length).map_err(AuditError::io("cut half-written audit file", &path))?;
             return Err(AuditError::io("append to audit file", &path)(error));
         }
@@ -296,7 +319,7 @@ impl TrailWriter {
         if !self.unsynced {
             return Ok(());
         }
-        let path = files::path(&self.options.dir, &self.day);
+        let path = files::path(&self.settings.path, &self.day);
         self.file.sync_data().map_err(AuditError::io("sync audit file", path))?;
         self.unsynced = false;
         Ok(())
@@ -314,7 +337,7 @@ impl TrailWriter {
         }
         let Head { seq, hash } = self.head.clone();
         let mark = Mark { seq, hash, position: self.audited, day: self.day.clone(), length: self.length };
-        files::write_mark(&self.options.dir, &mark)?;
+        files::write_mark(&self.settings.path, &mark)?;
         self.marked = seq;
         Ok(())
     }

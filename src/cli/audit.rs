@@ -14,7 +14,7 @@ use crate::audit::verify::verify;
 use crate::control::proto::TailAuditRequest;
 use crate::telemetry::logging::chain;
 
-/// Read and prove the audit trail.
+/// Read and verify the audit trail.
 #[derive(Debug, Args)]
 pub(super) struct Audit {
     #[command(subcommand)]
@@ -23,18 +23,18 @@ pub(super) struct Audit {
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
-    /// Prove that no record was changed, removed or put in between.
+    /// Verify that no record was changed, removed or inserted.
     Verify(Verify),
     /// Print records as they are written.
     Tail(Tail),
 }
 
-/// Prove that no record was changed, removed or put in between.
+/// Verify that no record was changed, removed or inserted.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  offboard audit verify --path /var/lib/offboard/audit\n\n\
-    Reads the files alone; the service may run meanwhile. Exit code 0: the chain holds; 1: it is broken; 3: unreadable.")]
+    Reads only the files; the service may keep running. Exit codes: 0 the chain is intact · 1 it is broken · 3 unreadable")]
 struct Verify {
-    /// Directory of the trail: what `audit.path` says in the configuration
+    /// Directory of the trail (`audit.path` in the configuration)
     #[arg(long, value_name = "DIR", default_value = "/var/lib/offboard/audit")]
     path: PathBuf,
 }
@@ -42,12 +42,12 @@ struct Verify {
 /// Print records as they are written.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  offboard audit tail --kind decision --person hr/alice\n\n\
-    One JSON object a line, from now on, until it is interrupted.")]
+    Prints one JSON object per line, from now on, until interrupted.")]
 struct Tail {
-    /// Only those of this person, by source and key as `offboard person` prints them
+    /// Only records about this person; the id is as `offboard person` prints it
     #[arg(long, value_name = "SOURCE/KEY")]
     person: Option<String>,
-    /// Only those of this kind
+    /// Only records of this kind
     #[arg(long, value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::word)))]
     kind: Option<String>,
     #[command(flatten)]

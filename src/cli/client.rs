@@ -11,12 +11,14 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::Failure;
+use crate::control::convert::OUTCOME_KEY;
+use crate::control::proto::GetOutcomeRequest;
 use crate::control::proto::control_client::ControlClient;
 use crate::domain::time::Timestamp;
 
 /// Which server, and how to prove who asks.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Which server")]
+#[command(next_help_heading = "Server")]
 pub(super) struct Server {
     /// Address of the control API
     #[arg(
@@ -27,7 +29,7 @@ pub(super) struct Server {
         default_value = "http://127.0.0.1:9192"
     )]
     pub(super) server: String,
-    /// File with the token that proves who asks: yours of a configured issuer, or the bootstrap token
+    /// File with the token that authenticates you
     #[arg(long, value_name = "FILE", env = "OFFBOARD_TOKEN_FILE", hide_env_values = true)]
     pub(super) token_file: Option<PathBuf>,
 }
@@ -47,6 +49,9 @@ impl Interceptor for ShowToken {
 
 pub(super) type Client = ControlClient<InterceptedService<Channel, ShowToken>>;
 
+/// How often, and how long apart, an unknown outcome is asked for.
+const ASKED: u64 = 10;
+const BETWEEN: Duration = Duration::from_secs(1);
 /// A call takes at most this long; an answer waits for one fsync.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -60,7 +65,13 @@ impl Server {
         let runtime = runtime.map_err(|error| Failure::Unreachable(format!("start: {error}")))?;
         runtime.block_on(async {
             let client = self.connect().await?;
-            what(client).await.map_err(|status| self.failure(&status))
+            let asking = client.clone();
+            match what(client).await {
+                Err(status) if status.code() == Code::Unknown && status.metadata().contains_key(OUTCOME_KEY) => {
+                    Err(outcome(asking, &status).await)
+                }
+                answer => answer.map_err(|status| self.failure(&status)),
+            }
         })
     }
 
@@ -71,17 +82,18 @@ impl Server {
                 let named = |what: String| Failure::Unreachable(format!("token file `{}`: {what}", path.display()));
                 let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
                 let value = format!("Bearer {}", text.trim()).parse();
-                let mut value: MetadataValue<Ascii> = value.map_err(|_| named("it holds no token".to_owned()))?;
+                let mut value: MetadataValue<Ascii> =
+                    value.map_err(|_| named("it does not contain a token".to_owned()))?;
                 value.set_sensitive(true);
                 Some(value)
             }
         };
         let endpoint = Endpoint::from_shared(self.server.clone());
-        let endpoint = endpoint.map_err(|_| Failure::Usage(format!("`{}` is no URL", self.server)))?;
+        let endpoint = endpoint.map_err(|_| Failure::Usage(format!("`{}` is not a URL", self.server)))?;
         let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).timeout(PATIENCE);
         let channel = endpoint.connect().await;
         let channel = channel.map_err(|error| {
-            Failure::Unreachable(format!("reach {}: {}", self.server, crate::telemetry::logging::chain(&error)))
+            Failure::Unreachable(format!("connect to {}: {}", self.server, crate::telemetry::logging::chain(&error)))
         })?;
         Ok(ControlClient::with_interceptor(channel, ShowToken(token)))
     }
@@ -99,13 +111,32 @@ impl Server {
     }
 }
 
+/// Asks what became of a call whose outcome is unknown, for a while.
+async fn outcome(mut client: Client, status: &Status) -> Failure {
+    let key = status.metadata().get(OUTCOME_KEY).and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned();
+    for _ in 0..ASKED {
+        let asked = client.get_outcome(GetOutcomeRequest { key: key.clone() }).await;
+        if let Ok(found) = asked.map(tonic::Response::into_inner)
+            && found.stands
+        {
+            return Failure::No(format!(
+                "the answer was late: `{key}` is durable and enforced; look before asking again"
+            ));
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+    Failure::Unreachable(format!("{}; it was not in force after {} s", status.message(), ASKED * BETWEEN.as_secs()))
+}
+
 /// A time: RFC 3339, or a span such as `15m` from now, forwards for `ahead`, else backwards.
 pub(super) fn time(text: &str, ahead: bool) -> Result<Timestamp, Failure> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
     let span = humantime::parse_duration(text).map_err(|_| {
-        Failure::Usage(format!("`{text}` is neither a time such as 2027-01-31T09:00:00Z nor a span such as 15m"))
+        Failure::Usage(format!(
+            "`{text}` is neither a timestamp such as 2027-01-31T09:00:00Z nor a duration such as 15m"
+        ))
     })?;
     let now = crate::app::clock::Clock::start(None).now().wall;
     Ok(if ahead { now.plus(span) } else { now.minus(span) })

@@ -6,13 +6,13 @@ use clap_complete::aot::{Bash, Fish, Generator, Zsh};
 use super::output::print;
 use super::{Answer, Cli, Failure};
 
-/// Print completion for the shell.
+/// Print a shell completion script.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  offboard completion bash >/etc/bash_completion.d/offboard\n  \
     offboard completion zsh >\"${fpath[1]}/_offboard\"\n  \
     offboard completion fish >~/.config/fish/completions/offboard.fish")]
 pub(super) struct Completion {
-    /// Which shell
+    /// Shell to complete for
     #[arg(value_enum)]
     shell: Shell,
 }

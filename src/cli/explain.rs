@@ -8,7 +8,7 @@ use super::{Answer, Failure};
 use crate::app::explain::{Asked, by_configuration};
 use crate::control::proto::{ExplainRequest, Header};
 
-/// Decide one request and print each step with its cause.
+/// Explain the decision on one request, step by step.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "offboard explain --config <PATH>... --method <M> --host <H> --path <P> [-H <NAME: VALUE>]...\n       \
@@ -18,26 +18,27 @@ use crate::control::proto::{ExplainRequest, Header};
         offboard explain --config . --method GET --host payments --path /v1/orders -H \"authorization: Bearer $T\"\n  \
         offboard explain --server http://127.0.0.1:9192 --method GET --host payments --path /v1/orders\n  \
         offboard explain --decision ce0131fa88f25cdc0000000000000000\n\n\
-        Without --config a running server is asked, which knows who left. With --config alone nobody is known to have\n\
-        left: at best it \"would be allowed by configuration only\". Exit code 0: allowed; 1: anything else."
+        Without --config, the command asks a running server, which knows who has left. With --config, it decides from the\n\
+        files alone and knows of nobody who has left: the best verdict is \"would be allowed by configuration only\".\n\
+        Exit codes: 0 allowed · 1 anything else"
 )]
 pub(super) struct Explain {
-    /// Decide by these files alone; fetches the issuers' keys
+    /// Decide from these files alone; fetches the issuers' keys
     #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["server", "decision"])]
     config: Vec<std::path::PathBuf>,
     /// HTTP method, such as GET
     #[arg(long, required_unless_present = "decision")]
     method: Option<String>,
-    /// Host that the request is sent to
+    /// Host of the request
     #[arg(long, required_unless_present = "decision")]
     host: Option<String>,
-    /// Path, with its query
+    /// Path, with query
     #[arg(long, required_unless_present = "decision")]
     path: Option<String>,
-    /// A header, such as the credential; may be given several times
+    /// A header, such as the one with the credential; repeatable
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// A recent decision of the server, by the id in its answer (`x-offboard-decision`) or the audit log
+    /// A recent decision of the server, by its id from `x-offboard-decision` or the audit trail
     #[arg(long, value_name = "ID", conflicts_with_all = ["method", "host", "path", "headers"])]
     decision: Option<String>,
     #[command(flatten)]
@@ -65,8 +66,9 @@ impl Explain {
 
     fn headers(&self) -> Result<Vec<(String, String)>, Failure> {
         let split = |header: &String| {
-            let (name, value) =
-                header.split_once(':').ok_or_else(|| Failure::Usage(format!("`{header}` is no header")))?;
+            let (name, value) = header
+                .split_once(':')
+                .ok_or_else(|| Failure::Usage(format!("`{header}` is not a header: write NAME: VALUE")))?;
             Ok((name.trim().to_lowercase(), value.trim().to_owned()))
         };
         self.headers.iter().map(split).collect()

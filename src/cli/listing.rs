@@ -15,10 +15,10 @@ use crate::control::proto;
 #[command(after_help = "Examples:\n  offboard revocations\n  \
     offboard revocations --person mallory@example.com --all")]
 pub(super) struct Revocations {
-    /// Only those that concern this person: e-mail, user name, IdP id, or ISS|SUB
+    /// Only revocations of this person: e-mail, user name, IdP id, or ISS|SUB
     #[arg(long, value_name = "REF")]
     person: Option<String>,
-    /// Also those that have ended
+    /// Include revocations that have ended
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -92,7 +92,7 @@ fn person(one: proto::Person) -> Row {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  offboard person alice@example.com\n  \
     offboard person 'https://idp.example.com/realms/corp|0ff60a2d'\n\n\
-    One entry for each source that knows them. Exit code 1: nobody, or several people within one source.")]
+    Prints one entry per source that knows the person. Exit code 1: no match, or several people in one source.")]
 pub(super) struct Person {
     /// E-mail, user name, IdP id, or ISS|SUB
     #[arg(value_name = "REF")]
@@ -118,10 +118,10 @@ impl Person {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  offboard people --status departed --source hr")]
 pub(super) struct People {
-    /// Only those of this status
+    /// Only people with this status
     #[arg(long, value_parser = ["active", "suspended", "departed"])]
     status: Option<String>,
-    /// Only those of this source
+    /// Only people of this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
     #[command(flatten)]

@@ -19,7 +19,7 @@ pub(super) enum Format {
 /// How to print a listing.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Output {
-    /// How to print [default: table on a terminal, json (one object a line) otherwise]
+    /// Output format [default: table on a terminal, else json (one object per line)]
     #[arg(short, long, value_enum, value_name = "table|json", hide_possible_values = true)]
     output: Option<Format>,
 }

@@ -10,16 +10,16 @@ use crate::domain::time::Timestamp;
 
 /// What to revoke: exactly one.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Target, exactly one")]
+#[command(next_help_heading = "Target (exactly one)")]
 #[group(required = true, multiple = false)]
 struct TargetArgs {
-    /// E-mail, user name, IdP id, or ISS|SUB: whoever goes by it, now and later
+    /// E-mail, user name, IdP id, or ISS|SUB: everyone with this identifier, now and later
     #[arg(long, value_name = "REF", allow_hyphen_values = true, value_parser = identifier)]
     person: Option<String>,
     /// One account, by `iss` and `sub`
     #[arg(long, num_args = 2, value_names = ["ISS", "SUB"], allow_hyphen_values = true, value_parser = identifier)]
     subject: Option<Vec<String>>,
-    /// One login session, by `sid`: whatever was issued in it
+    /// One login session, by `sid`: everything issued in it
     #[arg(long, num_args = 2, value_names = ["ISS", "SID"], allow_hyphen_values = true, value_parser = identifier)]
     session: Option<Vec<String>>,
     /// One token, by `jti` or `uti`
@@ -34,7 +34,7 @@ struct TargetArgs {
     /// One API key, by its id
     #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = identifier)]
     key: Option<String>,
-    /// One client certificate, by the SHA-256 of its DER form in hex
+    /// One client certificate, by the hex SHA-256 of its DER encoding
     #[arg(long, value_name = "SHA256")]
     certificate: Option<String>,
 }
@@ -44,7 +44,7 @@ struct TargetArgs {
 fn identifier(text: &str) -> Result<String, String> {
     let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     let is_option = text.strip_prefix("--").is_some_and(is_name) || (text.len() == 2 && text.starts_with('-'));
-    if is_option { Err("an identifier belongs here, not an option".to_owned()) } else { Ok(text.to_owned()) }
+    if is_option { Err("expected an identifier, found an option".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 impl TargetArgs {
@@ -74,7 +74,7 @@ impl TargetArgs {
     }
 }
 
-/// Deny a person, subject, session, token, client, issuer, key or certificate.
+/// Revoke a person, subject, session, token, client, issuer, API key or certificate.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "offboard revoke <TARGET> --reason <TEXT> [OPTIONS]",
@@ -82,27 +82,27 @@ impl TargetArgs {
     offboard revoke --person mallory@example.com --reason \"HR-12\"\n  \
     offboard revoke --session https://idp.example.com/realms/corp 8f2c --reason \"stolen laptop\"\n  \
     offboard revoke --person alice --issued-before 2026-11-20T09:00:00Z --reason \"password leaked\"\n\n\
-    A time T is 2027-01-31T09:00:00Z, or a span such as 15m: ago for --issued-before, from now on for the others.\n\
-    Prints what dies with it before it acts; --dry-run stops there. When it returns, the revocation is durable\n\
-    and enforced in the process that answered. `offboard restore` ends it."
+    A time T is a timestamp such as 2027-01-31T09:00:00Z, or a duration such as 15m: ago for --issued-before, from\n\
+    now for the others. The command first prints what the revocation affects; --dry-run stops there. When it\n\
+    returns, the revocation is durable and enforced by the process that answered. `offboard restore` ends it."
 )]
 pub(super) struct Revoke {
-    /// Why, for the record
+    /// Reason, for the record
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Deny only what was issued at or before this time; new credentials work [default: deny everything]
+    /// Deny only credentials issued at or before this time; newer ones work [default: deny all]
     #[arg(long, value_name = "T")]
     issued_before: Option<String>,
-    /// Deny from this time on [default: at once]
+    /// Deny from this time on [default: immediately]
     #[arg(long, value_name = "T")]
     effective: Option<String>,
-    /// End by itself at this time [default: never]
+    /// End automatically at this time [default: never]
     #[arg(long, value_name = "T")]
     expires: Option<String>,
-    /// Only print what would die with it
+    /// Only print what the revocation would affect
     #[arg(long)]
     dry_run: bool,
-    /// Wait until every replica enforces it; with the embedded store there is one, which has when it answers
+    /// Wait until every replica enforces it; the embedded store has only the one that answers
     #[arg(long)]
     wait: bool,
     // Behind the options, which would else stand under its heading.
@@ -145,13 +145,13 @@ impl Revoke {
     }
 }
 
-/// What dies with it, in words.
+/// What a revocation affects, in words.
 fn told(preview: &Preview) -> String {
     let mut text = String::new();
     for person in &preview.people {
         let roles = if person.roles.is_empty() { "no role".to_owned() } else { person.roles.join(", ") };
         let seen = person.last_allowed.as_ref().map_or("never seen here".to_owned(), |at| format!("last allowed {at}"));
-        text += &format!("this means {} ({}; {roles}; {seen})\n", person.person, person.status);
+        text += &format!("affects {} ({}; {roles}; {seen})\n", person.person, person.status);
     }
     for warning in &preview.warnings {
         text += &format!("note: {warning}\n");
@@ -162,12 +162,12 @@ fn told(preview: &Preview) -> String {
 /// End one revocation.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  offboard restore r17 --reason \"wrong person\"\n\n\
-    What was issued before stays dead where the revocation was a block on a person, subject, client or issuer.")]
+    When a block on a person, subject, client or issuer ends, credentials issued before stay denied.")]
 pub(super) struct Restore {
-    /// Its id, as `offboard revocations` prints it
+    /// Id of the revocation, as `offboard revocations` prints it
     #[arg(value_name = "ID")]
     id: String,
-    /// Why, for the record
+    /// Reason, for the record
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
@@ -186,20 +186,20 @@ impl Restore {
     }
 }
 
-/// Break glass: override what a source says of a person, for a limited time.
+/// Break glass: override what a source says about a person, for a limited time.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  offboard exempt alice@example.com --expires 2h --reason \"directory is wrong\"\n\n\
-    Never overrides an operator's or a configured revocation. Each use is alarmed and recorded."
+    It never overrides a revocation of an operator or of the configuration. Each use raises an alarm and is recorded."
 )]
 pub(super) struct Exempt {
-    /// Whom: e-mail, user name, IdP id, or ISS|SUB
+    /// E-mail, user name, IdP id, or ISS|SUB
     #[arg(value_name = "PERSON")]
     person: String,
-    /// Until when: a time, or a span such as 2h from now; at most `exemptions.max`, 8h by default
+    /// When it ends: a timestamp, or a duration from now such as 2h; at most `exemptions.max` (default 8h)
     #[arg(long, value_name = "T")]
     expires: String,
-    /// Why, for the record
+    /// Reason, for the record
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]

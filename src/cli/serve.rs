@@ -13,9 +13,9 @@ use crate::telemetry::logging;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  offboard serve --config /etc/offboard\n  \
     OFFBOARD__SERVER__DRAIN=5s offboard serve --config envoy/offboard --config envoy/offboard-mtls\n\n\
-    OFFBOARD__SECTION__KEY overrides any scalar outside a list. Changes of the files come into force by themselves.\n\
-    Prints one line of JSON with the addresses once all listeners are bound; logs go to standard error.\n\
-    OFFBOARD_LOG sets the log level, such as debug or offboard::writer=trace.")]
+    OFFBOARD__SECTION__KEY overrides any scalar outside a list. Changed files are reloaded automatically.\n\
+    Prints one JSON line with the addresses once all listeners are bound; logs go to standard error.\n\
+    OFFBOARD_LOG sets the log level, for example debug or offboard::writer=trace.")]
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigPaths,

@@ -15,7 +15,7 @@ use crate::config;
 use crate::control::proto;
 use crate::source::directory::Grade;
 
-/// State, progress and rights of the sources of people.
+/// Show and manage the sources of people.
 #[derive(Debug, Args)]
 pub(super) struct Source {
     #[command(subcommand)]
@@ -24,19 +24,19 @@ pub(super) struct Source {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List sources: age, people, what is wrong.
+    /// List sources with their age, people and last error.
     List(List),
-    /// Show one source, and who is missing from a listing that is held back.
+    /// Show one source and who is missing from a held-back listing.
     Show(Show),
-    /// Ask a source at once; done when what it said is enforced.
+    /// Sync a source now; return once the result is enforced.
     Sync(Sync),
-    /// Try connection, rights, paging and event settings, and say what is missing.
+    /// Test connection, permissions, paging and event settings; report what is missing.
     Check(Check),
-    /// Whoever is missing from the listing that is held back has left.
+    /// Accept a held-back listing and mark missing people departed.
     Confirm(Judge),
-    /// The listing that is held back was wrong.
+    /// Reject a held-back listing; keep current data.
     Discard(Judge),
-    /// Announce that many people will leave.
+    /// Temporarily raise the removal limit before planned offboarding.
     Expect(Expect),
 }
 
@@ -65,7 +65,7 @@ struct Show {
 struct Sync {
     /// Name of the source
     name: String,
-    /// Everybody, not only what happened since it was last asked
+    /// List everybody, not only what changed since the last sync
     #[arg(long)]
     full: bool,
     #[command(flatten)]
@@ -77,17 +77,17 @@ struct Sync {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  offboard source check keycloak\n  \
     offboard source check keycloak --config /etc/offboard\n  \
-    offboard source check keycloak --token-sample alice.jwt\n\nWith --config it is tried from here, before going live and \
-    without a server.\n\
-    A running server also says how `link` fares: which claims recent tokens had, and whether they matched anybody.\n\
-    Exit code 1: something is missing without which it does not work.")]
+    offboard source check keycloak --token-sample alice.jwt\n\nWith --config, the test runs from here \
+    without a server: use it before going live.\n\
+    A running server also reports on `link`: which claims recent tokens had, and whether they matched anybody.\n\
+    Exit code 1: the source cannot work like this.")]
 struct Check {
     /// Name of the source
     name: String,
-    /// File with a token of the source's issuer, as applications show it: says whom it meets
+    /// File with a token of the source's issuer, as applications present it: shows whom it matches
     #[arg(long, value_name = "FILE")]
     token_sample: Option<PathBuf>,
-    /// Try it from here, with the source as these files have it; may be given several times
+    /// Test from here, with the source as these files configure it; repeatable
     #[arg(long = "config", value_name = "PATH", num_args = 1)]
     config: Vec<PathBuf>,
     #[command(flatten)]
@@ -97,7 +97,7 @@ struct Check {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "`offboard source show NAME` says who is missing.\n\nExamples:\n  \
+#[command(after_help = "`offboard source show NAME` shows who is missing.\n\nExamples:\n  \
     offboard source confirm keycloak\n  offboard source discard keycloak")]
 struct Judge {
     /// Name of the source
@@ -113,10 +113,10 @@ struct Judge {
 struct Expect {
     /// Name of the source
     name: String,
-    /// Share of its people (and memberships) that a listing may leave out
+    /// Share of its people (and memberships) that a listing may remove
     #[arg(long, value_name = "SHARE")]
     max: String,
-    /// Until when: RFC 3339, or a span from now such as 2h
+    /// When the limit ends: a timestamp (RFC 3339), or a duration from now such as 2h
     #[arg(long, value_name = "TIME")]
     until: String,
     #[command(flatten)]
@@ -133,7 +133,7 @@ fn in_short(one: proto::SourceStatus) -> Row {
         let numbers =
             format!("{} of {} people, {} memberships missing", held.missing_count, held.known, held.memberships);
         match &held.because {
-            Some(because) if held.unlisted => format!("{because}; everybody is being listed"),
+            Some(because) if held.unlisted => format!("{because}; a full listing is running"),
             Some(because) => format!("{because}; {numbers}"),
             None => numbers,
         }
@@ -225,7 +225,7 @@ impl Expect {
         let until = time(&self.until, true)?.to_string();
         let request = proto::ExpectSourceRequest { name: self.name.clone(), share, until: until.clone() };
         self.server.ask(|mut client| async move { client.expect_source(request).await })?;
-        print(&format!("a listing of {} may leave out up to {} until {until}\n", self.name, self.max))
+        print(&format!("a listing of {} may remove up to {} until {until}\n", self.name, self.max))
     }
 }
 
@@ -256,16 +256,19 @@ impl Check {
     }
 
     fn examine_here(&self) -> Result<Vec<(String, String, String)>, Failure> {
-        let (_, configuration) = config::load(&self.config, &std::env::vars().collect())
-            .map_err(|invalid| Failure::No(invalid.to_string()))?;
-        let mut sources = configuration.settings.sources;
+        let (_, config::Configuration { settings, policy, .. }) =
+            config::load(&self.config, &std::env::vars().collect())
+                .map_err(|invalid| Failure::No(invalid.to_string()))?;
+        let mut sources = settings.sources;
         let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
         sources.retain(|source| source.name == self.name);
-        let unknown = || Failure::No(format!("no source is called `{}`; there are: {}", self.name, names.join(", ")));
+        let unknown = || Failure::No(format!("unknown source `{}`; configured are: {}", self.name, names.join(", ")));
         let source = sources.pop().ok_or_else(unknown)?;
-        let rules = configuration.policy.sources.iter().find(|rules| rules.name == self.name);
+        let rules = policy.sources.iter().find(|rules| rules.name == self.name);
         let link = rules.map(|rules| rules.link.clone()).unwrap_or_default();
-        let sample = self.sample()?.map(|token| sample::read(&token, &source.issuer, &link));
+        let issuer = rules.and_then(|rules| policy.issuers.get(usize::from(rules.issuer)));
+        let issuer = issuer.map(|issuer| issuer.issuer.to_string()).unwrap_or_default();
+        let sample = self.sample()?.map(|token| sample::read(&token, &issuer, &link));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Unreachable(format!("start: {error}")))?;
         let mut found = runtime.block_on(examine(source.clone()));

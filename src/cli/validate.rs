@@ -11,18 +11,18 @@ use super::output::print;
 use super::{Answer, ConfigPaths, Failure};
 use crate::config;
 
-/// Report every error of a configuration at once, and warn about dangerous settings.
+/// Check a configuration: report every error at once and warn about dangerous settings.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  offboard validate --config k8s/base/config\n  \
     offboard validate --config k8s/base/config --against http://127.0.0.1:9192\n\n\
-    Each line is `file:line: key: what is wrong`. Exit code 0: valid (warnings may be printed); 1: invalid or unreadable.")]
+    Each line reads `file:line: key: what is wrong`. Exit codes: 0 valid, perhaps with warnings · 1 invalid or unreadable")]
 pub(super) struct Validate {
     #[command(flatten)]
     config: ConfigPaths,
-    /// Also hold it against what a running server knows of people: bound groups that nobody is in
+    /// Also compare it with a running server: warn about bound groups that have no members
     #[arg(long, value_name = "URL")]
     against: Option<String>,
-    /// File with the token that proves to that server who asks
+    /// File with the token that authenticates you to that server
     #[arg(long, value_name = "FILE", env = "OFFBOARD_TOKEN_FILE", hide_env_values = true)]
     token_file: Option<PathBuf>,
 }
@@ -54,7 +54,7 @@ impl Validate {
 /// Print the JSON Schema of the configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  offboard schema >offboard.schema.json\n\n\
-    Editors complete and check by it: `# yaml-language-server: $schema=offboard.schema.json` on the first line.")]
+    Editors use it to complete and check: begin a file with `# yaml-language-server: $schema=offboard.schema.json`.")]
 pub(super) struct Schema {}
 
 impl Schema {

@@ -1,12 +1,13 @@
-//! The tree against the table: unknown keys, wrong kinds, texts that are not written as they should be.
+//! Checks the tree against the table: unknown keys, wrong kinds, malformed texts.
 //!
-//! What refers to something else is for the typed stage ([`super::fields`]); it looks only at what passed here
-//! and says nothing again about what did not.
+//! References are checked in the typed stage ([`super::fields`]), which looks only at what passed here and reports
+//! nothing twice.
 
+use super::location::SourceLocation;
 use super::problem::{Problem, quoted};
 use super::table::{Key, Kind, Need, Section, Words};
 use super::text::Format;
-use super::tree::{Entry, Node, SourceLocation, Value};
+use super::tree::{Entry, Node, Value};
 
 /// Checks a whole tree.
 #[must_use]
@@ -16,7 +17,7 @@ pub fn check(root: &Node, table: &'static Section) -> Vec<Problem> {
     check.problems
 }
 
-/// The path of a key in a section.
+/// Path of a key in a section.
 #[must_use]
 pub fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
@@ -27,13 +28,13 @@ struct Check {
 }
 
 impl Check {
-    fn say(&mut self, place: &SourceLocation, path: &str, what: impl Into<String>) {
-        self.problems.push(Problem { place: place.clone(), key: path.to_owned(), what: what.into() });
+    fn say(&mut self, location: &SourceLocation, path: &str, what: impl Into<String>) {
+        self.problems.push(Problem { location: location.clone(), key: path.to_owned(), what: what.into() });
     }
 
     fn node(&mut self, node: &Node, kind: &Kind, path: &str) {
         if node.value == Value::Null {
-            return self.say(&node.place, path, "has no value: give it one or leave the key out");
+            return self.say(&node.location, path, "has no value; set one or remove the key");
         }
         match (kind, &node.value) {
             (Kind::Section(section), _) => self.section(node, section, path),
@@ -41,7 +42,7 @@ impl Check {
                 for entry in entries {
                     let path = join(path, &entry.key);
                     if let Err(what) = format.check(&entry.key) {
-                        self.say(&entry.place, &path, what);
+                        self.say(&entry.location, &path, what);
                     }
                     self.node(&entry.node, kind, &path);
                 }
@@ -54,11 +55,11 @@ impl Check {
                 self.items(items, &Kind::Text(Format::Plain), path);
             }
             (Kind::List(_) | Kind::ListOr(..) | Kind::Claim, Value::List(_)) => {
-                self.say(&node.place, path, "an empty list: leave the key out or name something");
+                self.say(&node.location, path, "is an empty list; add an item or remove the key");
             }
             (Kind::ListOr(_, word), Value::Scalar { text, .. }) if text == word => {}
             (_, Value::Scalar { text, plain }) => self.scalar(node, kind, text, *plain, path),
-            (_, other) => self.say(&node.place, path, format!("must be {}, not {}", noun(kind), other.noun())),
+            (_, other) => self.say(&node.location, path, format!("must be {}, not {}", noun(kind), other.noun())),
         }
     }
 
@@ -80,35 +81,35 @@ impl Check {
             _ => Err(format!("must be {}, not a scalar", noun(kind))),
         };
         if let Err(what) = wrong {
-            self.say(&node.place, path, what);
+            self.say(&node.location, path, what);
         }
     }
 
     fn section(&mut self, node: &Node, section: &'static Section, path: &str) {
         let Value::Map(entries) = &node.value else {
-            return self.say(&node.place, path, format!("must be a map, not {}", node.value.noun()));
+            return self.say(&node.location, path, format!("must be a map, not {}", node.value.noun()));
         };
         if let Some((entry, word)) = not_built(section, entries) {
-            // Its other keys are of a kind that is not known yet: nothing useful can be said of them.
-            let what = format!("{} is not built yet in this version", quoted(word));
-            return self.say(&entry.node.place, &join(path, &entry.key), what);
+            // Its other keys are of a kind that is not known: nothing useful can be said about them.
+            let what = format!("{} is not supported in this version", quoted(word));
+            return self.say(&entry.node.location, &join(path, &entry.key), what);
         }
         for entry in entries {
             let path = join(path, &entry.key);
             match section.key(&entry.key) {
                 Some(key) if key.need == Need::NotBuilt => {
-                    self.say(&entry.place, &path, "is not built yet in this version");
+                    self.say(&entry.location, &path, "is not supported in this version");
                 }
                 Some(key) => self.node(&entry.node, &key.kind, &path),
                 None => {
                     let what = unknown(section, &entry.key);
-                    self.say(&entry.place, &path, what);
+                    self.say(&entry.location, &path, what);
                 }
             }
         }
         for key in section.keys.iter().filter(|key| key.need == Need::Required) {
             if !entries.iter().any(|entry| entry.key == key.name) {
-                self.say(&node.place, &join(path, key.name), "is missing");
+                self.say(&node.location, &join(path, key.name), "is missing");
             }
         }
     }
@@ -120,11 +121,11 @@ fn is_count(text: &str) -> bool {
 
 fn noun(kind: &Kind) -> String {
     match kind {
-        Kind::Text(_) => "a text".to_owned(),
+        Kind::Text(_) => "a string".to_owned(),
         Kind::Flag => "true or false".to_owned(),
         Kind::Count => "a whole number".to_owned(),
         Kind::Word(words) => format!("one of {}", words.built.join(", ")),
-        Kind::Claim => "the name of a claim, or a list of names that leads to one".to_owned(),
+        Kind::Claim => "a claim name, or a list of names that lead to one".to_owned(),
         Kind::List(_) | Kind::ListOrEmpty(_) => "a list".to_owned(),
         Kind::ListOr(_, word) => format!("a list or `{word}`"),
         Kind::Section(_) | Kind::Names(..) => "a map".to_owned(),
@@ -148,7 +149,7 @@ fn not_built<'a>(section: &'static Section, entries: &'a [Entry]) -> Option<(&'a
     })
 }
 
-/// Keys under which people are used to write a secret.
+/// Keys under which users tend to write a secret.
 const SECRETS: [&str; 14] = [
     "token",
     "token_sha256",
@@ -166,18 +167,18 @@ const SECRETS: [&str; 14] = [
     "hmac",
 ];
 
-/// What to say of a key that is not in the table. Never its value, which may be a secret.
+/// The message for a key that is not in the table. It never shows the value, which may be a secret.
 fn unknown(section: &'static Section, name: &str) -> String {
     let file = format!("{name}_file");
     if section.key(&file).is_some() {
-        return format!("is never given inline: put it into a file and name that in `{file}`");
+        return format!("must not be inline; put it in a file and set `{file}`");
     }
     let sha256 = format!("{name}_sha256_file");
     if section.key(&sha256).is_some() {
-        return format!("secrets are never inline: put its SHA-256 into a file and name that in `{sha256}`");
+        return format!("must not be inline; put its SHA-256 in a file and set `{sha256}`");
     }
     if SECRETS.contains(&name) {
-        return format!("unknown key, and secrets are never inline: they stand in files (`{file}`)");
+        return format!("unknown key; secrets must not be inline, put them in files (`{file}`)");
     }
     match nearest(section.keys, name) {
         Some(known) => format!("unknown key; did you mean `{known}`?"),
@@ -194,7 +195,7 @@ fn nearest(keys: &'static [Key], name: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// Levenshtein distance; for keys, which are short.
+/// Levenshtein distance, for short keys.
 fn distance(one: &str, other: &str) -> usize {
     if one.len().abs_diff(other.len()) > 2 {
         return usize::MAX / 4;

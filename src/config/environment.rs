@@ -1,44 +1,46 @@
 //! The environment layer: `OFFBOARD__SECTION__KEY` overrides any scalar outside a list.
 //!
-//! The `config` crate reads the names; the environment itself is an argument.
+//! The `config` crate parses the names; the environment itself is an argument.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::{Environment, Source};
 
+use super::location::SourceLocation;
 use super::problem::Problem;
-use super::tree::{Entry, Node, SourceLocation, Value};
+use super::tree::{Entry, Node, Value};
 
 const PREFIX: &str = "OFFBOARD";
 const SEPARATOR: &str = "__";
 
-/// Those of some variables that are meant for the configuration.
+/// The variables that are meant for the configuration.
 #[must_use]
 pub fn overrides(variables: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
     let prefix = format!("{PREFIX}{SEPARATOR}");
     variables.into_iter().filter(|(name, _)| name.to_uppercase().starts_with(&prefix)).collect()
 }
 
-/// Lays overrides over a tree.
+/// Applies overrides to a tree.
 pub fn lay_over(root: &mut Node, overrides: &BTreeMap<String, String>) -> Vec<Problem> {
     let mut problems = vec![];
     let mut laid = BTreeMap::new();
     for (name, value) in overrides {
-        let place = SourceLocation::whole(&format!("environment {name}").into());
-        let mut say =
-            |what: &str| problems.push(Problem { place: place.clone(), key: String::new(), what: what.to_owned() });
+        let location = SourceLocation::whole(&format!("environment {name}").into());
+        let mut say = |what: &str| {
+            problems.push(Problem { location: location.clone(), key: String::new(), what: what.to_owned() })
+        };
         let Some(key) = key(name) else {
             say("names no key");
             continue;
         };
         if let Some(other) = laid.insert(key.clone(), name) {
-            say(&format!("given twice, also as {other}"));
+            say(&format!("is set twice, also as {other}"));
             continue;
         }
         let node = Node {
             value: Value::Scalar { text: value.clone(), plain: true },
-            place: SourceLocation::whole(&place.file),
+            location: SourceLocation::whole(&location.file),
         };
         if let Err(what) = put(root, &key, node) {
             say(what);
@@ -59,8 +61,8 @@ fn key(name: &str) -> Option<Vec<String>> {
 fn put(node: &mut Node, key: &[String], value: Node) -> Result<(), &'static str> {
     let Some((first, rest)) = key.split_first() else {
         return match node.value {
-            Value::List(_) => Err("a list is not overridden from the environment"),
-            Value::Map(_) => Err("a section is not overridden from the environment: name one of its keys"),
+            Value::List(_) => Err("a list cannot be overridden from the environment"),
+            Value::Map(_) => Err("a section cannot be overridden from the environment; name one of its keys"),
             _ => {
                 *node = value;
                 Ok(())
@@ -69,8 +71,8 @@ fn put(node: &mut Node, key: &[String], value: Node) -> Result<(), &'static str>
     };
     let entries = match &mut node.value {
         Value::Map(entries) => entries,
-        Value::List(_) => return Err("nothing inside a list is overridden from the environment"),
-        _ => return Err("unknown key: what stands there is no section"),
+        Value::List(_) => return Err("nothing inside a list can be overridden from the environment"),
+        _ => return Err("unknown key; its parent is not a section"),
     };
     match entries.iter_mut().find(|entry| entry.key == *first) {
         Some(entry) => put(&mut entry.node, rest, value),
@@ -81,14 +83,14 @@ fn put(node: &mut Node, key: &[String], value: Node) -> Result<(), &'static str>
     }
 }
 
-/// A key that the files do not have, with the sections on the way to it.
+/// A key that the files do not have, with the sections around it.
 fn planted(first: &str, rest: &[String], value: Node) -> Entry {
-    let place = SourceLocation::whole(&Arc::clone(&value.place.file));
+    let location = SourceLocation::whole(&Arc::clone(&value.location.file));
     let node = match rest.split_first() {
         None => value,
-        Some((next, rest)) => Node { value: Value::Map(vec![planted(next, rest, value)]), place: place.clone() },
+        Some((next, rest)) => Node { value: Value::Map(vec![planted(next, rest, value)]), location: location.clone() },
     };
-    Entry { key: first.to_owned(), place, node }
+    Entry { key: first.to_owned(), location, node }
 }
 
 #[cfg(test)]

@@ -1,30 +1,31 @@
-//! The typed stage's view of a section: values by key, and a place to say what is wrong.
+//! The typed stage's view of a section: values by key, and a way to report errors and warnings.
 //!
-//! The tree has been checked against the table before ([`super::check`]). What did not pass reads as absent
-//! here, so nothing is reported twice.
+//! The tree has already been checked against the table ([`super::check`]). What failed there reads as absent here, so
+//! that nothing is reported twice.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::join;
+use super::location::SourceLocation;
 use super::problem::Problem;
 use super::table::{Key, Kind, Need, Section};
 use super::text::Format;
-use super::tree::{Entry, Node, SourceLocation, Value};
+use super::tree::{Entry, Node, Value};
 use crate::domain::claim::ClaimName;
 
-/// What reading gathers besides values.
+/// What reading collects besides values.
 #[derive(Debug, Default)]
 pub struct Findings {
     /// What is wrong.
     pub problems: RefCell<Vec<Problem>>,
     /// What is dangerous.
     pub warnings: RefCell<Vec<Problem>>,
-    /// Which keys of which sections were asked for; a test holds it against the table.
+    /// Which keys of which sections were read; a test compares it with the table.
     pub asked: RefCell<BTreeSet<(&'static str, &'static str)>>,
 }
 
-/// One section of the tree, or its absence.
+/// A section of the tree, or its absence.
 #[derive(Clone)]
 pub struct Fields<'a> {
     findings: &'a Findings,
@@ -33,15 +34,15 @@ pub struct Fields<'a> {
     path: String,
 }
 
-/// A text and where it stands.
+/// A text and its location.
 #[derive(Clone)]
 pub struct Item<'a> {
     /// The text.
     pub text: &'a str,
     /// Its path.
     pub path: String,
-    /// Where it stands.
-    pub place: &'a SourceLocation,
+    /// Its location.
+    pub location: &'a SourceLocation,
 }
 
 impl<'a> Fields<'a> {
@@ -51,16 +52,16 @@ impl<'a> Fields<'a> {
         Self { findings, section, node: Some(node), path: String::new() }
     }
 
-    /// Where the section stands, if it does.
+    /// Location of the section, if present.
     #[must_use]
-    pub fn place(&self) -> Option<&'a SourceLocation> {
-        self.node.map(|node| &node.place)
+    pub fn location(&self) -> Option<&'a SourceLocation> {
+        self.node.map(|node| &node.location)
     }
 
-    /// Where the section stands, in words.
+    /// Location of the section, as text.
     #[must_use]
     pub fn stands_at(&self) -> String {
-        self.place().map(SourceLocation::to_string).unwrap_or_default()
+        self.location().map(SourceLocation::to_string).unwrap_or_default()
     }
 
     fn key(&self, name: &'static str) -> Option<&'static Key> {
@@ -69,7 +70,7 @@ impl<'a> Fields<'a> {
             Some(key) => {
                 self.findings.asked.borrow_mut().insert((self.section.name, key.name));
             }
-            // A fault of this program, which a test would have found: the table is what users were told.
+            // A bug, which a test would have found: users know only the keys in the table.
             None => self.wrong(name, "is read, but not in the table of keys"),
         }
         key
@@ -82,20 +83,20 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The value of a key, if it is there.
+    /// The value of a key, if present.
     #[must_use]
     pub fn node(&self, name: &'static str) -> Option<&'a Node> {
         self.key(name)?;
         self.entry(name).map(|entry| &entry.node)
     }
 
-    /// Whether a key is there, whatever it holds.
+    /// Whether a key is present, whatever its value.
     #[must_use]
     pub fn has(&self, name: &'static str) -> bool {
         self.node(name).is_some()
     }
 
-    /// A text that is written as the table says.
+    /// A text in the format that the table requires.
     #[must_use]
     pub fn text(&self, name: &'static str) -> Option<&'a str> {
         let key = self.key(name)?;
@@ -108,7 +109,7 @@ impl<'a> Fields<'a> {
         self.text(name).map(str::to_owned)
     }
 
-    /// A text read by `read`, whose complaint the check has made already.
+    /// A text parsed by `read`; the check has already reported its errors.
     #[must_use]
     pub fn read<T>(&self, name: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         self.text(name).and_then(|text| read(text).ok())
@@ -133,7 +134,7 @@ impl<'a> Fields<'a> {
         self.text(name).and_then(|text| text.parse().ok())
     }
 
-    /// The texts of a list; `None` where the key is absent (or is the one word instead of a list).
+    /// The texts of a list; `None` if the key is absent (or holds the single word that may replace the list).
     #[must_use]
     pub fn items(&self, name: &'static str) -> Option<Vec<Item<'a>>> {
         let (Kind::List(kind) | Kind::ListOrEmpty(kind) | Kind::ListOr(kind, _)) = self.key(name)?.kind else {
@@ -142,7 +143,7 @@ impl<'a> Fields<'a> {
         let Value::List(items) = &self.entry(name)?.node.value else { return None };
         let path = join(&self.path, name);
         let item = |(index, node): (usize, &'a Node)| {
-            scalar(node, kind).map(|text| Item { text, path: format!("{path}[{index}]"), place: &node.place })
+            scalar(node, kind).map(|text| Item { text, path: format!("{path}[{index}]"), location: &node.location })
         };
         Some(items.iter().enumerate().filter_map(item).collect())
     }
@@ -153,7 +154,7 @@ impl<'a> Fields<'a> {
         self.items(name).map(|items| items.into_iter().map(|item| item.text.to_owned()).collect())
     }
 
-    /// The section under a key; where there is none, one in which every key is absent.
+    /// The section under a key; if absent, one in which every key is absent.
     #[must_use]
     pub fn section(&self, name: &'static str) -> Self {
         let section = match self.key(name).map(|key| key.kind) {
@@ -191,50 +192,50 @@ impl<'a> Fields<'a> {
         let item = |entry: &'a Entry| {
             format.check(&entry.key).ok()?;
             let text = scalar(&entry.node, kind)?;
-            Some((entry.key.as_str(), Item { text, path: join(&path, &entry.key), place: &entry.place }))
+            Some((entry.key.as_str(), Item { text, path: join(&path, &entry.key), location: &entry.location }))
         };
         entries.iter().filter_map(item).collect()
     }
 
     fn problem(&self, name: &str, what: String) -> Option<Problem> {
-        let place = self.entry(name).map(|entry| &entry.node.place).or(self.place())?;
+        let location = self.entry(name).map(|entry| &entry.node.location).or(self.location())?;
         let key = if name.is_empty() { self.path.clone() } else { join(&self.path, name) };
-        Some(Problem { place: place.clone(), key, what })
+        Some(Problem { location: location.clone(), key, what })
     }
 
-    /// Says that a key is wrong, or the section itself where `name` is empty.
+    /// Reports a wrong key, or the section itself if `name` is empty.
     pub fn wrong(&self, name: &str, what: impl Into<String>) {
         self.findings.problems.borrow_mut().extend(self.problem(name, what.into()));
     }
 
-    /// Says that an item of a list is wrong.
+    /// Reports a wrong item of a list.
     pub fn wrong_item(&self, item: &Item<'_>, what: impl Into<String>) {
-        let problem = Problem { place: item.place.clone(), key: item.path.clone(), what: what.into() };
+        let problem = Problem { location: item.location.clone(), key: item.path.clone(), what: what.into() };
         self.findings.problems.borrow_mut().push(problem);
     }
 
-    /// Says that a key is dangerous, or the section itself where `name` is empty.
+    /// Warns about a key, or about the section itself if `name` is empty.
     pub fn warn(&self, name: &str, what: impl Into<String>) {
         self.findings.warnings.borrow_mut().extend(self.problem(name, what.into()));
     }
 
-    /// Says that an item of a list is dangerous.
+    /// Warns about an item of a list.
     pub fn warn_item(&self, item: &Item<'_>, what: impl Into<String>) {
-        let warning = Problem { place: item.place.clone(), key: item.path.clone(), what: what.into() };
+        let warning = Problem { location: item.location.clone(), key: item.path.clone(), what: what.into() };
         self.findings.warnings.borrow_mut().push(warning);
     }
 
-    /// Indices by the names of `sections`; a name given twice is wrong.
+    /// Indices by the names of `sections`; reports duplicate names.
     #[must_use]
     pub fn indices(sections: &[Self], first: u16) -> BTreeMap<&'a str, u16> {
         let mut indices = BTreeMap::new();
-        let mut places: BTreeMap<&str, &SourceLocation> = BTreeMap::new();
+        let mut locations: BTreeMap<&str, &SourceLocation> = BTreeMap::new();
         for (section, index) in sections.iter().zip(first..=u16::MAX) {
-            let (Some(name), Some(place)) = (section.text("name"), section.place()) else { continue };
-            match places.get(name) {
-                Some(first) => section.wrong("name", format!("`{name}` is given twice, first at {first}")),
+            let (Some(name), Some(location)) = (section.text("name"), section.location()) else { continue };
+            match locations.get(name) {
+                Some(first) => section.wrong("name", format!("`{name}` is a duplicate, first at {first}")),
                 None => {
-                    places.insert(name, place);
+                    locations.insert(name, location);
                     indices.insert(name, index);
                 }
             }
@@ -246,7 +247,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The text of a scalar that is what its kind says.
+/// The text of a scalar, if it fits its kind.
 fn scalar<'a>(node: &'a Node, kind: &Kind) -> Option<&'a str> {
     let Value::Scalar { text, plain } = &node.value else { return None };
     let good = match kind {

@@ -11,10 +11,10 @@ use super::fields::Fields;
 use super::problem::quoted;
 use super::text;
 
-/// More than this hides clocks that are wrong and lengthens every token.
+/// A longer leeway hides wrong clocks and lengthens the life of every token.
 const GENEROUS_LEEWAY: Duration = Duration::from_secs(300);
 
-/// The issuers, in the order written. `keycloaks` are the names of those that have a source of kind `keycloak`.
+/// The issuers, in the order written. `keycloaks` names those that have a source of kind `keycloak`.
 #[must_use]
 pub fn issuers(sections: &[Fields<'_>], keycloaks: &[&str]) -> Vec<Arc<IssuerRules>> {
     let mut seen: BTreeMap<&str, String> = BTreeMap::new();
@@ -23,9 +23,9 @@ pub fn issuers(sections: &[Fields<'_>], keycloaks: &[&str]) -> Vec<Arc<IssuerRul
         if let Some(iss) = fields.text("issuer")
             && let Some(first) = seen.insert(iss, fields.stands_at())
         {
-            fields.wrong("issuer", format!("{} is given twice, first at {first}", quoted(iss)));
+            fields.wrong("issuer", format!("{} is a duplicate, first at {first}", quoted(iss)));
         }
-        // Read all of it, so that all of its errors are found, even where it has no name.
+        // Read everything, even without a name, to find all errors.
         issuers.extend(issuer(fields, keycloaks).map(Arc::new));
     }
     issuers
@@ -36,21 +36,21 @@ fn issuer(fields: &Fields<'_>, keycloaks: &[&str]) -> Option<IssuerRules> {
     let (keys, ca_file) = (keys(fields), ca_file(fields));
     let any = fields.text("audiences").is_some();
     if any {
-        fields.warn("audiences", "any: a token that this issuer made for anybody else is accepted");
+        fields.warn("audiences", "any: tokens that this issuer made for other audiences are accepted");
     }
     let audiences = fields.texts("audiences").map(Arc::from);
     let algorithms =
         fields.items("algorithms").map(|items| items.iter().filter_map(|item| Algorithm::named(item.text)).collect());
     let leeway = fields.read("leeway", text::duration).unwrap_or(Duration::from_secs(30));
     if leeway > GENEROUS_LEEWAY {
-        fields.warn("leeway", "is longer than 5m: expired tokens live on that long");
+        fields.warn("leeway", "is longer than 5m; expired tokens stay valid that long");
     }
     let token_types = token_types(fields);
     let accepts_id_tokens = fields.text("id_tokens") == Some("accept");
     if accepts_id_tokens {
         fields.warn(
             "id_tokens",
-            "accept: an ID token that an application got at a login is taken for an access token, if it has the audience",
+            "accept: an ID token from an application's login passes as an access token if its audience matches",
         );
     }
     let (claims, machines) = (claims(&fields.section("claims")), machines(&fields.section("machines"), keycloak));
@@ -71,17 +71,17 @@ fn issuer(fields: &Fields<'_>, keycloaks: &[&str]) -> Option<IssuerRules> {
 
 fn keys(fields: &Fields<'_>) -> Option<KeySource> {
     let jwks = fields.section("jwks");
-    jwks.place()?;
+    jwks.location()?;
     let given = (jwks.has("discovery"), jwks.has("uri"), jwks.has("file"));
     let source = match given {
         (true, false, false) => {
             if jwks.flag("discovery") == Some(false) {
-                jwks.wrong("discovery", "is false: name a `uri` or a `file` instead");
+                jwks.wrong("discovery", "is false; set `uri` or `file` instead");
             }
             if let Some(iss) = fields.text("issuer")
                 && text::Format::Url.check(iss).is_err()
             {
-                jwks.wrong("discovery", "needs an `issuer` that is an https:// address");
+                jwks.wrong("discovery", "needs an `issuer` that is an https:// URL");
             }
             KeySource::Discovery
         }
@@ -98,17 +98,17 @@ fn keys(fields: &Fields<'_>) -> Option<KeySource> {
         _ => jwks.text("uri"),
     };
     if insecure(uri) {
-        jwks.warn("", "keys come over http://: whoever is on the way can sign tokens");
+        jwks.warn("", "keys are fetched over http://; anyone on the network path can forge tokens");
     }
     Some(source)
 }
 
-/// The authorities that are trusted where keys are fetched.
+/// The CAs that are trusted when keys are fetched.
 fn ca_file(fields: &Fields<'_>) -> Option<PathBuf> {
     let jwks = fields.section("jwks");
     let path = PathBuf::from(jwks.text("ca_file")?);
     if jwks.has("file") {
-        jwks.wrong("ca_file", "goes with `discovery` or `uri`: a file is fetched from nowhere");
+        jwks.wrong("ca_file", "applies to `discovery` or `uri` only; a file is not fetched");
     }
     Some(path)
 }
@@ -139,15 +139,15 @@ fn claims(fields: &Fields<'_>) -> ClaimNames {
 fn machines(fields: &Fields<'_>, keycloak: bool) -> MachineRule {
     let given = (fields.has("when"), fields.has("username_prefix"), fields.has("claim"), fields.has("equals"));
     match given {
-        (false, false, false, false) if keycloak && fields.place().is_none() => {
+        (false, false, false, false) if keycloak && fields.location().is_none() => {
             return MachineRule::UsernamePrefix("service-account-".to_owned());
         }
-        (_, false, false, false) if given.0 || fields.place().is_none() => {}
+        (_, false, false, false) if given.0 || fields.location().is_none() => {}
         (false, true, false, false) => {
             return MachineRule::UsernamePrefix(fields.owned("username_prefix").unwrap_or_default());
         }
         (false, false, true, true) => {
-            // What is wrong with either was said where it was checked.
+            // Errors in either were reported by the check.
             if let (Some(claim), Some(equals)) = (fields.claim("claim"), fields.owned("equals")) {
                 return MachineRule::Claim { claim, equals };
             }

@@ -33,38 +33,42 @@ pub static ROOT: Section = Section {
         optional(
             "enforcement",
             ENFORCEMENT,
-            "enforce (default): denials are carried out. observe: every check is allowed, what it would have been is counted and recorded.",
+            "enforce (default): deny. observe: allow every check, but count and record what it would have been.",
         ),
         optional(
             "authorization",
             AUTHORIZATION,
-            "roles (default): a binding must permit. none: only identity and revocation are judged.",
+            "roles (default): a binding must permit the request. none: check only identity and revocation.",
         ),
-        optional("no_credentials", PASS_OR_DENY, "What becomes of a request that shows nothing. Default deny."),
-        optional("foreign_credentials", PASS_OR_DENY, "… of an issuer or scheme that is not configured. Default deny."),
-        optional("preflight", PASS_OR_DENY, "What becomes of a CORS preflight. Default pass."),
-        optional("server", Kind::Section(&SERVER), "Where Offboard listens. Changes need a restart."),
+        optional("no_credentials", PASS_OR_DENY, "Requests without credentials. Default deny."),
+        optional(
+            "foreign_credentials",
+            PASS_OR_DENY,
+            "Credentials of an issuer or scheme that is not configured. Default deny.",
+        ),
+        optional("preflight", PASS_OR_DENY, "CORS preflight requests. Default pass."),
+        optional("server", Kind::Section(&SERVER), "The listeners. Changes need a restart."),
         optional("store", Kind::Section(&STORE), "Where the log is kept. Changes need a restart."),
-        optional("issuers", Kind::List(&Kind::Section(&ISSUER)), "Who signs tokens."),
+        optional("issuers", Kind::List(&Kind::Section(&ISSUER)), "Token issuers."),
         optional(
             "sources",
             Kind::List(&Kind::Section(&SOURCE)),
-            "Where people come from, and how we learn that they left.",
+            "Where people come from, and how Offboard learns that they left.",
         ),
-        optional("services", Kind::List(&Kind::Section(&SERVICE)), "What is protected."),
+        optional("services", Kind::List(&Kind::Section(&SERVICE)), "The protected services."),
         optional("roles", Kind::List(&Kind::Section(&ROLE)), "Named sets of permissions."),
         optional("bindings", Kind::List(&Kind::Section(&BINDING)), "Who holds which role."),
         optional("public", Kind::List(&Kind::Section(&PUBLIC)), "What needs no credential."),
-        optional("credentials", Kind::Section(&CREDENTIALS), "Which schemes are read; bearer is on."),
-        optional("people", Kind::Section(&PEOPLE), "What is said of people in general."),
-        optional("clients", Kind::Section(&CLIENTS), "What is said of machines in general."),
-        optional("response", Kind::Section(&RESPONSE), "What the answer to the proxy carries."),
+        optional("credentials", Kind::Section(&CREDENTIALS), "Which credentials are accepted; bearer is on."),
+        optional("people", Kind::Section(&PEOPLE), "Rules for all people."),
+        optional("clients", Kind::Section(&CLIENTS), "Rules for all machines."),
+        optional("response", Kind::Section(&RESPONSE), "What the response to the proxy contains."),
         optional(
             "revocations",
             Kind::ListOrEmpty(&Kind::Section(&REVOCATION)),
-            "Denied while it stands here. Without the key all that stood stays.",
+            "Denied while listed here. Without this key, everything listed before stays in force.",
         ),
-        optional("exemptions", Kind::Section(&EXEMPTIONS), "Break glass the other way."),
+        optional("exemptions", Kind::Section(&EXEMPTIONS), "Limits for break glass."),
         optional("audit", Kind::Section(&AUDIT), "The audit trail."),
     ],
 };
@@ -73,11 +77,11 @@ static SERVER: Section = Section {
     name: "server",
     about: "Listeners.",
     keys: &[
-        optional("authz", Kind::Section(&AUTHZ), "Where proxies ask."),
-        optional("control", Kind::Section(&CONTROL), "Where operators ask."),
-        optional("ops", Kind::Section(&OPS), "Metrics and probes."),
+        optional("authz", Kind::Section(&AUTHZ), "The listener for proxies."),
+        optional("control", Kind::Section(&CONTROL), "The listener for operators."),
+        optional("ops", Kind::Section(&OPS), "The listener for metrics and probes."),
         later("push"),
-        optional("drain", DURATION, "How long a stop may take. Default 20s."),
+        optional("drain", DURATION, "How long shutdown may take. Default 20s."),
     ],
 };
 
@@ -86,7 +90,7 @@ static AUTHZ: Section = Section {
     about: "The listener for proxies.",
     keys: &[
         optional("listen", ADDRESS, "Default `[::]:9191`."),
-        optional("tls", Kind::Section(&TLS), "Without it, plain text."),
+        optional("tls", Kind::Section(&TLS), "Default: plain text."),
     ],
 };
 
@@ -95,16 +99,16 @@ static CONTROL: Section = Section {
     about: "The listener for operators.",
     keys: &[
         optional("listen", ADDRESS, "Default `127.0.0.1:9192`."),
-        optional("tls", Kind::Section(&TLS), "Needed where the address is not a loopback one."),
+        optional("tls", Kind::Section(&TLS), "Required unless the address is a loopback address."),
         optional(
             "plaintext",
             Kind::Word(&words(&["allowed"])),
-            "`allowed` lets a non-loopback address do without TLS: something in front of it must encrypt.",
+            "allowed: no TLS on a non-loopback address; a proxy in front must encrypt.",
         ),
         optional(
             "bootstrap_token_sha256_file",
             FILE,
-            "File with the hex SHA-256 of the sealed emergency token. Default: there is none.",
+            "File with the hex SHA-256 of the sealed emergency token. Default: no such token.",
         ),
     ],
 };
@@ -117,11 +121,15 @@ static OPS: Section = Section {
 
 static TLS: Section = Section {
     name: "tls",
-    about: "Certificate of a listener; read again when the files change.",
+    about: "Certificate of a listener; reloaded when the files change.",
     keys: &[
-        required("cert_file", FILE, "PEM file with the chain."),
+        required("cert_file", FILE, "PEM file with the certificate chain."),
         required("key_file", FILE, "PEM file with the private key."),
-        optional("client_ca_file", FILE, "PEM file: callers must show a certificate that it signed."),
+        optional(
+            "client_ca_file",
+            FILE,
+            "PEM file with CAs; clients must present a certificate signed by one of them.",
+        ),
     ],
 };
 
@@ -130,7 +138,7 @@ static STORE: Section = Section {
     about: "Where the log is kept.",
     keys: &[
         optional("kind", Kind::Word(&Words { built: &["embedded"], later: &["nats"] }), "Default embedded."),
-        optional("path", FILE, "A directory; a second process is refused. Default /var/lib/offboard."),
+        optional("path", FILE, "A directory, used by one process only. Default /var/lib/offboard."),
         optional(
             "secret_file",
             FILE,
@@ -142,12 +150,12 @@ static STORE: Section = Section {
 
 static ISSUER: Section = Section {
     name: "issuer",
-    about: "One who signs tokens.",
+    about: "A token issuer.",
     keys: &[
-        required("name", NAME, "What other keys call it."),
+        required("name", NAME, "Name for other keys."),
         required("issuer", TEXT, "Must equal `iss` exactly."),
-        required("audiences", Kind::ListOr(&TEXT, "any"), "A token must carry one of them; `any` must be said."),
-        required("jwks", Kind::Section(&JWKS), "Where its keys come from: one of the three."),
+        required("audiences", Kind::ListOr(&TEXT, "any"), "A token must have one of them; `any` accepts all."),
+        required("jwks", Kind::Section(&JWKS), "Where its keys come from: exactly one of the three."),
         optional("algorithms", Kind::List(&Kind::Text(Format::Algorithm)), "Default: all asymmetric ones."),
         optional(
             "token_types",
@@ -157,12 +165,16 @@ static ISSUER: Section = Section {
         optional(
             "id_tokens",
             Kind::Word(&words(&["refuse", "accept"])),
-            "accept: tokens with the marks of an ID token (`nonce`, `at_hash`, `c_hash`, `typ: ID`, `token_use: id`) \
-             pass, for providers whose access tokens have them. Default refuse.",
+            "accept: allow tokens that look like ID tokens (`nonce`, `at_hash`, `c_hash`, `typ: ID`, `token_use: id`), for \
+             providers whose access tokens look like that. Default refuse.",
         ),
-        optional("leeway", Kind::Text(Format::DurationOrZero), "How far its clock may be off. Default 30s."),
-        optional("claims", Kind::Section(&CLAIMS), "Which claims hold what."),
-        optional("machines", Kind::Section(&MACHINES), "Whose token is a client's own: one of the three."),
+        optional("leeway", Kind::Text(Format::DurationOrZero), "Tolerated clock skew. Default 30s."),
+        optional("claims", Kind::Section(&CLAIMS), "Which claim holds what."),
+        optional(
+            "machines",
+            Kind::Section(&MACHINES),
+            "Which tokens belong to a client itself: exactly one of the three.",
+        ),
         later("introspection"),
     ],
 };
@@ -171,25 +183,25 @@ static JWKS: Section = Section {
     name: "jwks",
     about: "Where keys come from.",
     keys: &[
-        optional("discovery", Kind::Flag, "true: `ISSUER/.well-known/openid-configuration` names the place."),
-        optional("uri", Kind::Text(Format::Url), "A JWKS at this address."),
-        optional("file", FILE, "A JWKS in this file."),
+        optional("discovery", Kind::Flag, "true: use `jwks_uri` of `ISSUER/.well-known/openid-configuration`."),
+        optional("uri", Kind::Text(Format::Url), "URL of a JWKS."),
+        optional("file", FILE, "File with a JWKS."),
         optional(
             "ca_file",
             FILE,
-            "PEM file: trusted beside the system's roots where the keys are fetched; read again when it changes.",
+            "PEM file with CAs, trusted in addition to the system's when keys are fetched; reloaded when it changes.",
         ),
     ],
 };
 
 static CLAIMS: Section = Section {
     name: "claims",
-    about: "Which claims hold what: a name, else dots lead into nested objects; a list does where names contain dots.",
+    about: "Which claim holds what: a name; dots lead into nested objects; use a list if a name contains dots.",
     keys: &[
         optional(
             "groups",
             CLAIM,
-            "A list of texts, one text (one group), or an object whose keys they are. Default groups.",
+            "A list of strings, a string (one group), or an object with the groups as keys. Default groups.",
         ),
         optional("email", CLAIM, "Default email."),
         optional("username", CLAIM, "Default preferred_username."),
@@ -197,30 +209,34 @@ static CLAIMS: Section = Section {
         optional(
             "client",
             CLAIM,
-            "Default azp, else client_id, cid, appid. Given, it alone is granted to and shown; each of them is denied by.",
+            "Default azp, else client_id, cid, appid. If set, only it grants and is shown; revocations match all of them.",
         ),
-        optional("token", CLAIM, "Default jti, else uti; likewise."),
-        optional("audience", CLAIM, "Default aud. With another one, an `aud` that is there must fit too."),
+        optional("token", CLAIM, "Default jti, else uti; as for `client`."),
+        optional("audience", CLAIM, "Default aud. If another one is set, an `aud` that is present must match as well."),
     ],
 };
 
 static MACHINES: Section = Section {
     name: "machines",
-    about: "Whose token is a client's own.",
+    about: "Which tokens belong to a client itself.",
     keys: &[
-        optional("when", Kind::Word(&words(&["client_is_subject"])), "The client is its own subject (default)."),
-        optional("username_prefix", TEXT, "The user name begins so."),
-        optional("claim", CLAIM, "A claim, named as in `claims`, with `equals`."),
-        optional("equals", TEXT, "What the claim must be."),
+        optional("when", Kind::Word(&words(&["client_is_subject"])), "The client is the subject (default)."),
+        optional("username_prefix", TEXT, "Prefix of the user name."),
+        optional("claim", CLAIM, "Name of a claim, as in `claims`; needs `equals`."),
+        optional("equals", TEXT, "Required value of the claim."),
     ],
 };
 
 static SERVICE: Section = Section {
     name: "service",
-    about: "One protected service. What it does not say, the top level says.",
+    about: "A protected service. The top level supplies what is not set here.",
     keys: &[
-        required("name", NAME, "What permissions and routes call it; not `default` or `offboard`."),
-        optional("hosts", Kind::List(&Kind::Text(Format::Host)), "Exact, or `*.` and a suffix, which spans labels."),
+        required("name", NAME, "Name for permissions and routes; not `default` or `offboard`."),
+        optional(
+            "hosts",
+            Kind::List(&Kind::Text(Format::Host)),
+            "Exact, or `*.` and a suffix, which matches any number of labels.",
+        ),
         optional(
             "principals",
             Kind::List(&Kind::Text(Format::Principal)),
@@ -241,17 +257,17 @@ static ROLE: Section = Section {
     name: "role",
     about: "A named set of permissions.",
     keys: &[
-        required("name", NAME, "What bindings call it."),
+        required("name", NAME, "Name for bindings."),
         required("permissions", Kind::List(&Kind::Section(&PERMISSION)), "What it permits."),
     ],
 };
 
-const PATHS: &str = "`*` is one segment, `**` any number. Spelling is no difference: `%20` is a space, `%5b` is `[`, \
-                     `%2A` is the character.";
+const PATHS: &str = "`*` is one segment, `**` any number. Encoding makes no difference: `%20` is a space, `%5b` is `[`, \
+                     `%2A` is the character `*`.";
 
 static PERMISSION: Section = Section {
     name: "permission",
-    about: "What may be done where; an omitted list means all, but never the service `offboard`.",
+    about: "What may be done where. An omitted list means all, except the service `offboard`.",
     keys: &[
         optional("services", Kind::List(&NAME), "Names of services, or `offboard` alone."),
         optional(
@@ -266,7 +282,7 @@ static PERMISSION: Section = Section {
 
 static PUBLIC: Section = Section {
     name: "public",
-    about: "What needs no credential; an omitted list means all.",
+    about: "What needs no credential. An omitted list means all.",
     keys: &[
         optional("services", Kind::List(&NAME), "Names of services."),
         optional("methods", Kind::List(&Kind::Text(Format::Method)), "HTTP methods."),
@@ -279,22 +295,18 @@ static BINDING: Section = Section {
     about: "Who holds a role.",
     keys: &[
         required("role", NAME, "Name of the role."),
-        optional(
-            "issuer",
-            NAME,
-            "To which groups, people and clients belong; may be left out where only one is configured.",
-        ),
+        optional("issuer", NAME, "Issuer of the groups, people and clients; optional if only one is configured."),
         optional("groups", Kind::List(&TEXT), "Groups."),
         optional("people", Kind::List(&TEXT), "Names of people in the directory."),
-        optional("clients", Kind::List(&TEXT), "Clients, whose own tokens are meant."),
-        optional("everyone", Kind::Flag, "true: every verified credential, and nothing else beside it."),
-        optional("expires", TIME, "It grants nothing from then on."),
+        optional("clients", Kind::List(&TEXT), "Clients, with their own tokens."),
+        optional("everyone", Kind::Flag, "true: every verified credential; must stand alone."),
+        optional("expires", TIME, "From then on the binding grants nothing."),
     ],
 };
 
 static CREDENTIALS: Section = Section {
     name: "credentials",
-    about: "Which schemes are read.",
+    about: "Which credentials are accepted.",
     keys: &[
         optional("bearer", Kind::Section(&BEARER), "Tokens."),
         later("api_keys"),
@@ -309,37 +321,37 @@ static BEARER: Section = Section {
     name: "bearer",
     about: "Tokens.",
     keys: &[
-        optional("header", HEADER, "The header that bears them. Default authorization."),
+        optional("header", HEADER, "Header with the token. Default authorization."),
         optional(
             "largest",
             Kind::Text(Format::TokenSize),
-            "Longer tokens are malformed_credentials; from 1KiB to 512KiB. Default 16KiB.",
+            "Longer tokens are malformed_credentials; 1KiB to 512KiB. Default 16KiB.",
         ),
     ],
 };
 
 static PEOPLE: Section = Section {
     name: "people",
-    about: "People in general.",
-    keys: &[optional("unknown", ALLOW_OR_DENY, "A person whom no listing source of the issuer knows. Default deny.")],
+    about: "Rules for all people.",
+    keys: &[optional("unknown", ALLOW_OR_DENY, "People whom no source of the issuer knows. Default deny.")],
 };
 
 static CLIENTS: Section = Section {
     name: "clients",
-    about: "Machines in general.",
-    keys: &[optional("unknown", ALLOW_OR_DENY, "A machine's own token. Default allow.")],
+    about: "Rules for all machines.",
+    keys: &[optional("unknown", ALLOW_OR_DENY, "Machines. Default allow.")],
 };
 
 static RESPONSE: Section = Section {
     name: "response",
-    about: "What the answer to the proxy carries.",
+    about: "What the response to the proxy contains.",
     keys: &[
         optional(
             "headers",
             Kind::Names(Format::Header, &HEADER_VALUE),
-            "Headers that upstream gets, and what each holds.",
+            "Headers added for upstream, and what each holds.",
         ),
-        optional("remove_headers", Kind::List(&HEADER), "Headers that upstream must not see."),
+        optional("remove_headers", Kind::List(&HEADER), "Headers removed before upstream."),
         optional("reveal_reason", Kind::Flag, "true: the body of a denial names its reason. Default false."),
     ],
 };
@@ -370,15 +382,15 @@ static REVOCATION: Section = Section {
         optional("key", TEXT, "Id of an API key."),
         optional("certificate", Kind::Text(Format::Certificate), "SHA-256 of a client certificate, hex."),
         required("reason", TEXT, "Why."),
-        optional("issued_before", TIME, "Denies only what was issued at or before this time. Default: everything."),
-        optional("effective", TIME, "Denies from then on. Default: at once."),
+        optional("issued_before", TIME, "Deny only credentials issued at or before this time. Default: all."),
+        optional("effective", TIME, "Deny from this time on. Default: immediately."),
     ],
 };
 
 static EXEMPTIONS: Section = Section {
     name: "exemptions",
-    about: "Break glass for people whom a source has reported gone.",
-    keys: &[optional("max", DURATION, "The longest that one may last. Default 8h.")],
+    about: "Break glass for people whom a source reports as gone.",
+    keys: &[optional("max", DURATION, "Longest duration of an exemption. Default 8h.")],
 };
 
 static AUDIT: Section = Section {

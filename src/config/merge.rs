@@ -1,17 +1,18 @@
-//! Several files → one tree: maps merge, a list given twice is concatenated, a scalar given twice is an error.
+//! Several files → one tree: maps are merged, lists are concatenated, a scalar set twice is an error.
 
 use super::check::join;
+use super::location::SourceLocation;
 use super::problem::Problem;
-use super::tree::{Entry, Node, SourceLocation, Value};
+use super::tree::{Entry, Node, Value};
 
-/// Merges trees in their order.
+/// Merges trees in order.
 ///
 /// # Errors
-/// Every scalar that two of them give, and every key that is of two kinds.
+/// Every scalar set twice, and every key that is of different kinds.
 pub fn merge(trees: impl IntoIterator<Item = Node>) -> (Node, Vec<Problem>) {
     let mut problems = vec![];
     let mut trees = trees.into_iter();
-    let empty = || Node { value: Value::Map(vec![]), place: SourceLocation::whole(&"configuration".into()) };
+    let empty = || Node { value: Value::Map(vec![]), location: SourceLocation::whole(&"configuration".into()) };
     let mut root = trees.next().unwrap_or_else(empty);
     for tree in trees {
         add(&mut root, tree, "", &mut problems);
@@ -28,12 +29,12 @@ fn add(into: &mut Node, node: Node, path: &str, problems: &mut Vec<Problem>) {
         }
         (Value::List(items), Value::List(more)) => items.extend(more),
         (Value::Scalar { .. } | Value::Null, Value::Scalar { .. } | Value::Null) => {
-            let what = format!("given twice, first at {}", into.place);
-            problems.push(Problem { place: node.place, key: path.to_owned(), what });
+            let what = format!("duplicate key, first at {}", into.location);
+            problems.push(Problem { location: node.location, key: path.to_owned(), what });
         }
         (first, second) => {
-            let what = format!("is {} here, but {} at {}", second.noun(), first.noun(), into.place);
-            problems.push(Problem { place: node.place, key: path.to_owned(), what });
+            let what = format!("is {} here, but {} at {}", second.noun(), first.noun(), into.location);
+            problems.push(Problem { location: node.location, key: path.to_owned(), what });
         }
     }
 }

@@ -1,15 +1,15 @@
-//! What is wrong with a configuration, and what is merely dangerous.
+//! Errors and warnings of a configuration.
 
 use std::fmt;
 
-use super::tree::SourceLocation;
+use super::location::SourceLocation;
 
-/// One thing that is wrong, or dangerous: `file:line: key: what`.
+/// One error or warning: `file:line: key: what`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
-    pub place: SourceLocation,
-    /// The key, from the root: `issuers[0].audiences`. Empty where the whole file is meant.
+    /// Its location.
+    pub location: SourceLocation,
+    /// The key, from the root: `issuers[0].audiences`. Empty if the whole file is meant.
     pub key: String,
     /// What is wrong.
     pub what: String,
@@ -17,21 +17,21 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A variable of the environment names its key itself.
-        if self.key.is_empty() || self.place.is_environment() {
-            write!(f, "{}: {}", self.place, self.what)
+        // The name of an environment variable already names the key.
+        if self.key.is_empty() || self.location.is_environment() {
+            write!(f, "{}: {}", self.location, self.what)
         } else {
-            write!(f, "{}: {}: {}", self.place, self.key, self.what)
+            write!(f, "{}: {}: {}", self.location, self.key, self.what)
         }
     }
 }
 
-/// Everything that is wrong with a configuration, in order of file and line; never empty.
+/// All errors of a configuration, ordered by file and line; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid(pub Vec<Problem>);
 
 impl Invalid {
-    /// Puts the problems in order.
+    /// Sorts the errors.
     #[must_use]
     pub fn sorted(mut problems: Vec<Problem>) -> Self {
         sort(&mut problems);
@@ -39,9 +39,11 @@ impl Invalid {
     }
 }
 
-/// Orders by file and line; what stands on one line stays as found.
+/// Sorts by file and line; stable within a line.
 pub fn sort(problems: &mut Vec<Problem>) {
-    problems.sort_by(|one, other| (&*one.place.file, one.place.line).cmp(&(&*other.place.file, other.place.line)));
+    problems.sort_by(|one, other| {
+        (&*one.location.file, one.location.line).cmp(&(&*other.location.file, other.location.line))
+    });
     problems.dedup();
 }
 
@@ -59,7 +61,7 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// A value as it may be shown: on one line and not too long.
+/// A value fit for a message: on one line and not too long.
 #[must_use]
 pub fn quoted(value: &str) -> String {
     const SHOWN: usize = 60;

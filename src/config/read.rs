@@ -1,7 +1,7 @@
-//! Paths → the files as they were at one moment, with a hash of what they hold.
+//! Paths → a consistent snapshot of the files, with a hash of their contents.
 //!
-//! The kubelet swaps a directory's `..data` link: it is resolved once for each reading, so that several files
-//! belong together. A file that vanishes meanwhile starts the reading anew.
+//! The kubelet swaps a directory's `..data` link. Each reading resolves it once, so that all files belong together. A
+//! file that vanishes meanwhile restarts the reading.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -12,16 +12,16 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
+use super::location::SourceLocation;
 use super::problem::{Invalid, Problem};
-use super::tree::SourceLocation;
 
-/// A file of the configuration is at most this long. A ConfigMap holds 1 MiB, all keys together.
+/// Size limit of a file. A ConfigMap holds 1 MiB in total.
 pub const MAX_FILE: u64 = 1024 * 1024;
-/// All files together.
+/// Size limit of all files together.
 const MAX_TOTAL: usize = 8 * 1024 * 1024;
-/// How many files.
+/// Limit on the number of files.
 const MAX_FILES: usize = 256;
-/// How often a reading is tried while files vanish.
+/// How often a reading is restarted when files vanish.
 const ATTEMPTS: usize = 5;
 
 /// One file.
@@ -33,14 +33,14 @@ pub struct Input {
     pub text: String,
 }
 
-/// What was read, in the order of merging.
+/// What was read, in merge order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
     /// The files.
     pub files: Vec<Input>,
 }
 
-/// Bytes that are no last good configuration.
+/// Bytes that are not a kept configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("the kept configuration cannot be read back")]
 pub struct NotKept(#[from] serde_json::Error);
@@ -81,7 +81,7 @@ impl Inputs {
 /// Reads files, and directories of `*.yaml` in name order.
 ///
 /// # Errors
-/// Everything that cannot be read, is too long or is not UTF-8.
+/// Everything that cannot be read, is too large or is not UTF-8.
 pub fn read(paths: &[PathBuf]) -> Result<Inputs, Invalid> {
     let mut attempt = 1;
     loop {
@@ -100,7 +100,7 @@ struct Failure {
 
 #[derive(Default)]
 struct Reading {
-    /// Directories, and where their `..data` pointed when this reading first came by.
+    /// Directories, and the target of their `..data` when this reading first saw them.
     resolved: HashMap<PathBuf, PathBuf>,
     inputs: Vec<Input>,
     total: usize,
@@ -115,7 +115,7 @@ impl Reading {
         }
         if self.swapped() {
             self.vanished = true;
-            self.say(Path::new("configuration"), "was replaced while it was read, each of 5 times");
+            self.say(Path::new("configuration"), "was replaced while being read, 5 times in a row");
         }
         if self.problems.is_empty() {
             Ok(Inputs { files: self.inputs })
@@ -125,8 +125,8 @@ impl Reading {
     }
 
     fn say(&mut self, name: &Path, what: impl Into<String>) {
-        let place = SourceLocation::whole(&name.to_string_lossy().as_ref().into());
-        self.problems.push(Problem { place, key: String::new(), what: what.into() });
+        let location = SourceLocation::whole(&name.to_string_lossy().as_ref().into());
+        self.problems.push(Problem { location, key: String::new(), what: what.into() });
     }
 
     fn fail(&mut self, name: &Path, error: &io::Error) {
@@ -134,14 +134,14 @@ impl Reading {
         self.say(name, format!("cannot be read: {error}"));
     }
 
-    /// Where a directory's files really are. Only the link is read: if what it points to is gone by now, that is
-    /// a reason to begin anew, never to read on through the link as it is then.
+    /// The real path of a directory's files. Only the link is read: if its target is gone by now, the reading must start
+    /// over and never go on through the changed link.
     fn resolve(&mut self, directory: &Path) -> PathBuf {
         self.resolved.entry(directory.to_owned()).or_insert_with(|| version(directory)).clone()
     }
 
-    /// Whether a `..data` was swapped meanwhile. What it pointed to before is removed file by file after that, so
-    /// even a listing of it may have been short.
+    /// Whether a `..data` was swapped meanwhile. The old target is then removed file by file, so even a listing of it may
+    /// have been incomplete.
     fn swapped(&self) -> bool {
         self.resolved.iter().any(|(directory, real)| version(directory) != *real)
     }
@@ -154,7 +154,7 @@ impl Reading {
         };
         names.sort_unstable();
         if names.is_empty() {
-            self.say(directory, "holds no *.yaml file");
+            self.say(directory, "contains no *.yaml file");
         }
         for name in names {
             self.file(&real.join(&name), &directory.join(&name));
@@ -163,7 +163,7 @@ impl Reading {
 
     fn single(&mut self, path: &Path) {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // Only what the kubelet put there comes through its link.
+        // Only files that the kubelet put there come through its link.
         let real = match path.read_link().ok().as_deref().and_then(|link| link.strip_prefix("..data").ok()) {
             Some(inside) => self.resolve(parent).join(inside),
             None => path.to_owned(),
@@ -177,17 +177,17 @@ impl Reading {
             Err(error) => return self.fail(shown, &error),
         };
         if bytes.len() as u64 > MAX_FILE {
-            return self.say(shown, "is longer than 1 MiB");
+            return self.say(shown, "is larger than 1 MiB");
         }
         self.total += bytes.len();
         if self.total > MAX_TOTAL || self.inputs.len() == MAX_FILES {
-            return self.say(shown, "is one too many: at most 256 files and 8 MiB, all together");
+            return self.say(shown, "exceeds the limit of 256 files and 8 MiB in total");
         }
         match String::from_utf8(bytes) {
             Ok(text) => {
                 let name = shown.to_string_lossy();
                 if self.inputs.iter().any(|input| *input.name == *name) {
-                    return self.say(shown, "is given twice");
+                    return self.say(shown, "is listed twice");
                 }
                 self.inputs.push(Input { name: name.as_ref().into(), text });
             }
@@ -204,7 +204,7 @@ fn version(directory: &Path) -> PathBuf {
     directory.join("..data").read_link().map_or_else(|_| directory.to_owned(), |version| directory.join(version))
 }
 
-/// Whether a file of this name is read where its directory was named.
+/// Whether a file of this name is read when its directory was named.
 pub(super) fn is_configuration(name: &Path) -> bool {
     let hidden = name.to_string_lossy().starts_with('.');
     !hidden && name.extension().is_some_and(|extension| extension == "yaml")
@@ -224,7 +224,7 @@ fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(names)
 }
 
-/// The bytes of a file, one more than [`MAX_FILE`] at most. A pipe or device is refused before it can block.
+/// The bytes of a file, at most one more than [`MAX_FILE`]. Pipes and devices are refused before they can block.
 fn contents(path: &Path) -> io::Result<Vec<u8>> {
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));

@@ -1,4 +1,4 @@
-//! `response`, `credentials`, and what is said of people and clients in general.
+//! `response`, `credentials`, and the rules for all people and clients.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::fields::Fields;
 use super::problem::quoted;
 use super::text;
 
-/// The header that bears tokens, lower case.
+/// The header with tokens, lower case.
 #[must_use]
 pub fn bearer_header(root: &Fields<'_>) -> String {
     let bearer = root.section("credentials").section("bearer");
@@ -19,7 +19,7 @@ pub fn bearer_header(root: &Fields<'_>) -> String {
     header
 }
 
-/// How many bytes a token may have at most.
+/// The size limit of tokens.
 #[must_use]
 pub fn bearer_largest(root: &Fields<'_>) -> usize {
     let bearer = root.section("credentials").section("bearer");
@@ -43,20 +43,20 @@ pub fn response(root: &Fields<'_>, bearer_header: &str) -> ResponseRules {
     let mut headers = vec![];
     for (name, item) in fields.names("headers") {
         let Ok(header) = text::header(name) else { continue };
-        if let Some(first) = seen.insert(folded(&header), item.place.to_string()) {
-            fields.wrong_item(&item, format!("{} is given twice, first at {first}", quoted(&header)));
+        if let Some(first) = seen.insert(folded(&header), item.location.to_string()) {
+            fields.wrong_item(&item, format!("{} is a duplicate, first at {first}", quoted(&header)));
         }
         if folded(&header) == folded(bearer_header) {
-            fields.wrong_item(&item, "bears the token: what is set here would take its place");
+            fields.wrong_item(&item, "carries the token; setting it here would replace the token");
         }
         headers.extend(value(item.text).map(|value| (header, value)));
     }
     let mut remove_headers = vec![];
     for item in fields.items("remove_headers").unwrap_or_default() {
         let Ok(header) = text::header(item.text) else { continue };
-        if let Some(first) = seen.insert(folded(&header), item.place.to_string()) {
-            // Envoy removes after it sets: a header in both lists would be gone.
-            fields.wrong_item(&item, format!("{} is given twice, first at {first}", quoted(&header)));
+        if let Some(first) = seen.insert(folded(&header), item.location.to_string()) {
+            // Envoy removes after it sets: a header in both lists would be lost.
+            fields.wrong_item(&item, format!("{} is a duplicate, first at {first}", quoted(&header)));
         }
         remove_headers.push(header);
     }
@@ -79,7 +79,7 @@ fn value(word: &str) -> Option<HeaderValue> {
     })
 }
 
-/// What becomes of unknown people, and of unknown clients.
+/// The decision for unknown people, and for unknown clients.
 #[must_use]
 pub fn unknown(root: &Fields<'_>) -> (Unknown, Unknown) {
     let read = |fields: &Fields<'_>| {
@@ -88,7 +88,7 @@ pub fn unknown(root: &Fields<'_>) -> (Unknown, Unknown) {
     let (people, clients) = (root.section("people"), root.section("clients"));
     let unknown = (read(&people).unwrap_or(Unknown::Deny), read(&clients).unwrap_or(Unknown::Allow));
     if unknown.0 == Unknown::Allow {
-        people.warn("unknown", "allow: somebody whom no source knows, perhaps deleted long ago, is let through");
+        people.warn("unknown", "allow: people whom no source knows, perhaps deleted long ago, are allowed");
     }
     unknown
 }

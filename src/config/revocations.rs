@@ -10,12 +10,12 @@ use super::fields::Fields;
 use super::problem::quoted;
 use super::text;
 
-/// What the configuration denies; `None` where it does not say, which keeps all that stood.
+/// What the configuration denies; `None` if it does not say, which keeps what was in force.
 #[must_use]
 pub fn revocations(root: &Fields<'_>, issuers: &[Arc<IssuerRules>]) -> Option<Vec<ConfiguredRevocation>> {
     let Some(sections) = root.sections("revocations") else {
         if !root.has("revocations") {
-            root.warn("revocations", "is not given: whatever it said before goes on; `[]` ends it");
+            root.warn("revocations", "is not set; revocations it listed before stay in force, `[]` ends them");
         }
         return None;
     };
@@ -54,7 +54,7 @@ fn target(fields: &Fields<'_>, issuers: &[Arc<IssuerRules>]) -> Option<Target> {
             })
         }
         ([], false, [key]) => {
-            fields.wrong(key, "needs `issuer` beside it");
+            fields.wrong(key, "needs `issuer` as well");
             None
         }
         _ => {
@@ -68,14 +68,14 @@ fn target(fields: &Fields<'_>, issuers: &[Arc<IssuerRules>]) -> Option<Target> {
     }
 }
 
-/// The `iss` that is meant: of a configured issuer by its name, or itself.
+/// The `iss` meant by the text: that of a configured issuer of this name, or the text itself.
 fn issuer(fields: &Fields<'_>, issuers: &[Arc<IssuerRules>]) -> Option<String> {
     let given = fields.text("issuer")?;
     if let Some(known) = issuers.iter().find(|known| known.name == given || &*known.issuer == given) {
         return Some(known.issuer.to_string());
     }
     if given.contains(':') {
-        fields.warn("issuer", format!("no issuer {} is configured: this denies nothing yet", quoted(given)));
+        fields.warn("issuer", format!("no issuer {} is configured; this denies nothing yet", quoted(given)));
         return Some(given.to_owned());
     }
     fields.wrong("issuer", format!("unknown issuer {}", quoted(given)));

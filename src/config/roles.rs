@@ -9,7 +9,7 @@ use super::fields::Fields;
 use super::problem::quoted;
 use super::text;
 
-/// The name of the control API where permissions name services.
+/// How permissions name the control API among services.
 const OFFBOARD: &str = "offboard";
 
 /// Indices by name.
@@ -38,7 +38,7 @@ fn role(fields: &Fields<'_>, services: &Indices<'_>) -> Role {
 
 fn rights(fields: &Fields<'_>, mixed: bool) -> Vec<Right> {
     if mixed {
-        fields.wrong("services", "`offboard` stands alone: give other services a permission of their own");
+        fields.wrong("services", "`offboard` must stand alone; put other services in a permission of their own");
     }
     if fields.has("paths") {
         fields.wrong("paths", "`offboard` has no paths");
@@ -65,7 +65,7 @@ fn named(fields: &Fields<'_>, services: &Indices<'_>) -> Option<Vec<u16>> {
         let index = services.get(item.text).copied();
         if index.is_none() {
             let what = match item.text {
-                "default" => "`default` cannot be named: a permission without `services` holds there".to_owned(),
+                "default" => "`default` cannot be named; a permission without `services` applies there".to_owned(),
                 OFFBOARD => "the control API is never public".to_owned(),
                 name => format!("unknown service {}", quoted(name)),
             };
@@ -89,7 +89,7 @@ fn paths(fields: &Fields<'_>) -> Option<Vec<PathPattern>> {
     for item in &items {
         if let Some((segment, language)) = foreign::looks_like(item.text) {
             let what = format!(
-                "{} looks like {language} and matches only itself: `*` is any one segment, `**` any number of them",
+                "{} looks like {language} but matches only itself; `*` is any one segment, `**` any number",
                 quoted(segment)
             );
             fields.warn_item(item, what);
@@ -129,9 +129,9 @@ fn binding(fields: &Fields<'_>, roles: &Indices<'_>, issuers: &Indices<'_>) -> O
     let somebody = fields.has("groups") || fields.has("people") || fields.has("clients");
     let issuer = if everyone { None } else { issuer(fields, issuers) };
     match (everyone, somebody || fields.has("issuer")) {
-        (true, true) => fields.wrong("everyone", "stands alone: `groups`, `people`, `clients` and `issuer` say less"),
+        (true, true) => fields.wrong("everyone", "must stand alone, without `groups`, `people`, `clients` or `issuer`"),
         (true, false) => fields.warn("everyone", "every verified credential of every issuer holds this role"),
-        (false, _) if !somebody => fields.wrong("", "names nobody: give `groups`, `people`, `clients` or `everyone`"),
+        (false, _) if !somebody => fields.wrong("", "binds nobody; set `groups`, `people`, `clients` or `everyone`"),
         _ => {}
     }
     let binding = Binding {
@@ -153,11 +153,11 @@ fn issuer(fields: &Fields<'_>, issuers: &Indices<'_>) -> Option<u16> {
         return match (indices.next(), indices.next()) {
             (Some(only), None) => Some(*only),
             (None, _) => {
-                fields.wrong("", "no issuer is configured to which it could belong");
+                fields.wrong("", "needs an issuer, but none is configured");
                 None
             }
             _ => {
-                fields.wrong("", "`issuer` may be left out only where one is configured");
+                fields.wrong("", "needs `issuer`, because several are configured");
                 None
             }
         };

@@ -1,4 +1,4 @@
-//! The JSON Schema of the configuration, drawn from the same table that checks it.
+//! The JSON Schema of the configuration, generated from the table that checks it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::keys::ROOT;
 use super::table::{Kind, Need, Section};
 use super::text::Format;
 
-/// The JSON Schema (draft 2020-12) of one file that holds everything. Keys that are not built yet are not in it.
+/// The JSON Schema (draft 2020-12) of a single file with everything. Unsupported keys are left out.
 #[must_use]
 pub fn schema() -> Schema {
     let mut definitions = BTreeMap::new();

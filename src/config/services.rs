@@ -1,4 +1,4 @@
-//! `services`, with what they inherit filled in, and where they are softer than the top level.
+//! `services`, with inherited values filled in, and where they are less strict than the top level.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub fn services(
         preflight: not_ours(root, "preflight").unwrap_or(NotOurs::Pass),
     };
     if default.enforcement == Enforcement::Observe {
-        root.warn("enforcement", "observe: nobody is denied anything");
+        root.warn("enforcement", "observe: requests are never denied");
     }
     let mut patterns = BTreeMap::new();
     let configured: Vec<_> = sections
@@ -69,7 +69,7 @@ pub fn services(
         })
         .collect();
     let services: Vec<Service> = std::iter::once(default).chain(configured).collect();
-    // At the top level stands what `default` goes by, and each service that says nothing of its own.
+    // The top level counts for `default` and for each service that does not override it.
     let inherits = |key| {
         let silent = sections.iter().map(move |fields| fields.text(key).is_none());
         services
@@ -83,12 +83,14 @@ pub fn services(
     services
 }
 
-/// One service. Even one without a name is read, so that indices stay and all of its errors are found.
+/// One service. Even one without a name is read, to keep indices and find all errors.
 fn service(fields: &Fields<'_>, default: &Service, patterns: &mut BTreeMap<String, String>) -> Service {
     let name = fields.text("name").unwrap_or_default();
     match name {
-        "offboard" => fields.wrong("name", "`offboard` is the control API itself: choose another name"),
-        "default" => fields.wrong("name", "`default` is what requests of no service belong to: choose another name"),
+        "offboard" => fields.wrong("name", "`offboard` is reserved for the control API; choose another name"),
+        "default" => {
+            fields.wrong("name", "`default` is reserved for requests that match no service; choose another name")
+        }
         _ => {}
     }
     Service {
@@ -106,7 +108,7 @@ fn service(fields: &Fields<'_>, default: &Service, patterns: &mut BTreeMap<Strin
     }
 }
 
-/// Patterns, none of which may stand anywhere else.
+/// Patterns; each may appear only once.
 fn listed(
     fields: &Fields<'_>,
     key: &'static str,
@@ -115,10 +117,10 @@ fn listed(
 ) -> Vec<String> {
     let items = fields.items(key).unwrap_or_default();
     let pattern = |item| {
-        let super::fields::Item { text, place, .. } = &item;
+        let super::fields::Item { text, location, .. } = &item;
         let pattern = read(text);
-        if let Some(first) = seen.insert(pattern.clone(), place.to_string()) {
-            fields.wrong_item(&item, format!("{} is given twice, first at {first}", quoted(&pattern)));
+        if let Some(first) = seen.insert(pattern.clone(), location.to_string()) {
+            fields.wrong_item(&item, format!("{} is a duplicate, first at {first}", quoted(&pattern)));
         }
         pattern
     };
@@ -127,45 +129,45 @@ fn listed(
 
 fn warn(fields: &Fields<'_>, service: &Service, softer: &[&str]) {
     if softer.contains(&"enforcement") {
-        fields.warn("enforcement", "observe: nobody is denied anything here");
+        fields.warn("enforcement", "observe: requests to this service are never denied");
     }
     for key in ["no_credentials", "foreign_credentials"] {
         warn_of_passing(fields, key, std::iter::once(service));
     }
     if !service.hosts.is_empty() && !softer.is_empty() {
         let what = format!(
-            "where the proxy gives no principal, a host alone chooses this service, and it is softer than the top \
-             level ({}): whoever can send that host gets its rules, unless the proxy routes by host, mTLS is STRICT \
-             or context_extensions name the service",
+            "without a principal from the proxy, the host alone selects this service, and it is less strict than the top \
+             level ({}): anyone who can send that host gets its rules, unless the proxy routes by host, mTLS is \
+             STRICT or context_extensions name the service",
             softer.join(", ")
         );
         fields.warn("hosts", what);
     }
 }
 
-/// Where it stands, with the name of each service that goes by it and enforces.
+/// Warns at the setting, naming each service that it applies to and that enforces.
 fn warn_of_passing<'a>(fields: &Fields<'_>, key: &'static str, services: impl Iterator<Item = &'a Service>) {
     if fields.text(key) != Some("pass") {
         return;
     }
-    let who = if key == "no_credentials" { "nothing" } else { "a credential that is not ours" };
+    let requests = if key == "no_credentials" { "without credentials" } else { "with a foreign credential" };
     let enforcing = services.filter(|service| service.passes().contains(&key));
     let names: Vec<String> = enforcing.map(|service| quoted(&service.name)).collect();
     let what = match names.as_slice() {
-        [] => format!("pass: whoever shows {who} goes on to the service"),
-        names => format!("pass: whoever shows {who} goes on to {}, under enforcement too", names.join(", ")),
+        [] => format!("pass: requests {requests} reach the service"),
+        names => format!("pass: requests {requests} reach {}, even when enforced", names.join(", ")),
     };
     fields.warn(key, what);
 }
 
-/// In what a service is softer than the top level.
+/// In what a service is less strict than the top level.
 fn softer(
     service: &Service,
     default: &Service,
     issuers: &[Arc<IssuerRules>],
     sources: &[SourceRules],
 ) -> Vec<&'static str> {
-    // It takes a token that some issuer's own rule would not.
+    // It accepts a token that the issuer's own rule would reject.
     let wider = service.audiences.as_ref().is_some_and(|taken| {
         let ruled = issuers.iter().filter_map(|issuer| issuer.audiences.as_ref());
         ruled.into_iter().any(|rule| taken.iter().any(|audience| !rule.contains(audience)))

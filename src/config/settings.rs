@@ -1,4 +1,4 @@
-//! What only wiring needs: listeners, the store, the audit trail, where source files are.
+//! What only the wiring needs: listeners, the store, the audit trail, the sources.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::fields::Fields;
 use super::sources::SourceSettings;
 use super::text;
+use crate::audit::sink::Decisions;
+use crate::audit::writer::TrailSettings;
 
-/// Everything of the configuration that is not policy.
+/// Everything in the configuration except policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Listeners.
@@ -16,43 +18,43 @@ pub struct Settings {
     /// Where the log is kept.
     pub store: StoreSettings,
     /// The audit trail.
-    pub audit: AuditSettings,
-    /// What asking the sources needs.
+    pub audit: TrailSettings,
+    /// Settings of the sources.
     pub sources: Vec<SourceSettings>,
 }
 
 /// Listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// Where proxies ask.
+    /// For proxies.
     pub authz: Listener,
-    /// Where operators ask.
+    /// For operators.
     pub control: Listener,
     /// File with the hex SHA-256 of the emergency token.
     pub bootstrap_token_sha256_file: Option<PathBuf>,
-    /// Metrics and probes.
+    /// For metrics and probes.
     pub ops: SocketAddr,
-    /// How long a stop may take.
+    /// How long shutdown may take.
     pub drain: Duration,
 }
 
 /// One gRPC listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Where it listens; port 0 takes a free one.
+    /// Its address; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Its certificate; without one, plain text.
+    /// TLS files; `None` means plain text.
     pub tls: Option<TlsFiles>,
 }
 
 /// PEM files of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The chain.
+    /// The certificate chain.
     pub cert_file: PathBuf,
     /// The private key.
     pub key_file: PathBuf,
-    /// Callers must show a certificate that it signed.
+    /// CAs of client certificates; if set, clients must present one.
     pub client_ca_file: Option<PathBuf>,
 }
 
@@ -68,29 +70,7 @@ pub enum StoreSettings {
     },
 }
 
-/// The audit trail.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AuditSettings {
-    /// Which decisions are recorded.
-    pub decisions: Decisions,
-    /// Its directory.
-    pub path: PathBuf,
-    /// How long records are kept.
-    pub retention: Duration,
-}
-
-/// Which decisions are recorded, beyond what always is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Decisions {
-    /// Denials.
-    Denied,
-    /// All.
-    All,
-    /// This share of the rest, above 0 and up to 1.
-    Sampled(f64),
-}
-
-/// What a reload would change although it needs a restart, by name.
+/// Names the settings that a reload would change although they need a restart.
 #[must_use]
 pub fn restart_required(old: &Settings, new: &Settings) -> Vec<&'static str> {
     let changed = [
@@ -102,7 +82,7 @@ pub fn restart_required(old: &Settings, new: &Settings) -> Vec<&'static str> {
 }
 
 impl Settings {
-    /// Keeps what only a restart changes as it runs, and names what was to change.
+    /// Keeps the running values of settings that need a restart, and names those that were to change.
     pub fn keep_running(&mut self, running: &Self) -> Vec<&'static str> {
         let kept = restart_required(running, self);
         self.server = running.server.clone();
@@ -111,14 +91,14 @@ impl Settings {
         kept
     }
 
-    /// Reads them.
+    /// Reads the settings.
     #[must_use]
     pub fn from_fields(root: &Fields<'_>, sources: Vec<SourceSettings>) -> Self {
         let server = server(&root.section("server"));
         if open(&server.authz) {
-            let what = "is not a loopback address and has no `tls`: credentials cross the network in plain text";
+            let what = "is not a loopback address and has no `tls`; credentials cross the network in plain text";
             let authz = root.section("server").section("authz");
-            if authz.place().is_some() { authz.warn("listen", what) } else { root.warn("server.authz.listen", what) }
+            if authz.location().is_some() { authz.warn("listen", what) } else { root.warn("server.authz.listen", what) }
         }
         let store = root.section("store");
         let _ = store.text("kind");
@@ -126,7 +106,7 @@ impl Settings {
         let path = PathBuf::from(path);
         let secret_file = store.text("secret_file").map(PathBuf::from);
         let audit = root.section("audit");
-        let audit = AuditSettings {
+        let audit = TrailSettings {
             decisions: audit.read("decisions", text::decisions).unwrap_or(Decisions::Denied),
             path: audit.text("path").map_or_else(|| path.join("audit"), PathBuf::from),
             retention: audit.read("retention", text::duration).unwrap_or(Duration::from_secs(400 * 86_400)),
@@ -152,12 +132,12 @@ fn server(fields: &Fields<'_>) -> ServerSettings {
         if plaintext {
             control.warn(
                 "plaintext",
-                "operators' tokens cross the network in plain text, unless something in front encrypts",
+                "operators' tokens cross the network in plain text unless a proxy in front encrypts",
             );
         } else {
             control.wrong(
                 "listen",
-                "is not a loopback address: it needs `tls`, or `plaintext: allowed` where something in front encrypts",
+                "is not a loopback address; set `tls`, or `plaintext: allowed` if a proxy in front encrypts",
             );
         }
     }
@@ -165,7 +145,7 @@ fn server(fields: &Fields<'_>) -> ServerSettings {
     for (index, (_, first)) in listeners.iter().enumerate() {
         for (fields, second) in listeners.iter().skip(index + 1) {
             if first == second && first.port() != 0 {
-                fields.wrong("listen", format!("{second} is given twice"));
+                fields.wrong("listen", format!("{second} is used twice"));
             }
         }
     }

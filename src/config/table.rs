@@ -1,12 +1,12 @@
-//! What a table of keys is made of. [`super::keys`] holds the table; the checks, the schema and the typed
-//! stage all go by it.
+//! The building blocks of the table of keys. [`super::keys`] holds the table; the check, the schema and the typed stage
+//! all use it.
 
 use super::text::Format;
 
-/// What stands behind a key.
+/// The kind of value of a key.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    /// Text, written in a certain way.
+    /// Text in a given format.
     Text(Format),
     /// `true` or `false`.
     Flag,
@@ -14,26 +14,26 @@ pub enum Kind {
     Count,
     /// One word of a closed set.
     Word(&'static Words),
-    /// A list, which must not be empty.
+    /// A non-empty list.
     List(&'static Kind),
-    /// A list, which may be empty.
+    /// A list that may be empty.
     ListOrEmpty(&'static Kind),
-    /// The name of a claim: a text, or a list of texts that lead into nested objects.
+    /// The name of a claim: a string, or a list of strings that lead into nested objects.
     Claim,
-    /// A list, or this one word instead.
+    /// A list, or this word instead.
     ListOr(&'static Kind, &'static str),
-    /// A map of these keys.
+    /// A map with these keys.
     Section(&'static Section),
-    /// A map whose keys are written so, and what stands behind each.
+    /// A map whose keys have this format and whose values are of this kind.
     Names(Format, &'static Kind),
 }
 
 /// A closed set of words.
 #[derive(Clone, Copy, Debug)]
 pub struct Words {
-    /// Those that work.
+    /// Words that work.
     pub built: &'static [&'static str],
-    /// Those of the contract that do not yet.
+    /// Words of the contract that do not work yet.
     pub later: &'static [&'static str],
 }
 
@@ -42,7 +42,7 @@ pub struct Words {
 pub struct Section {
     /// Its name, unique in the table.
     pub name: &'static str,
-    /// What it is.
+    /// What it describes.
     pub about: &'static str,
     /// Its keys.
     pub keys: &'static [Key],
@@ -53,41 +53,41 @@ pub struct Section {
 pub struct Key {
     /// The key.
     pub name: &'static str,
-    /// What stands behind it.
+    /// Its kind.
     pub kind: Kind,
-    /// Whether it must be there, or cannot.
+    /// Whether it is required or supported.
     pub need: Need,
-    /// What it means, and what happens without it.
+    /// What it means, with its default.
     pub about: &'static str,
 }
 
-/// Whether a key must be there.
+/// Whether a key is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// It must.
+    /// Required.
     Required,
-    /// It may.
+    /// Optional.
     Optional,
-    /// It belongs to the contract, but does not work yet.
+    /// In the contract, but not supported yet.
     NotBuilt,
 }
 
-/// A key that must be there.
+/// A required key.
 #[must_use]
 pub const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, need: Need::Required, about }
 }
 
-/// A key that may be there.
+/// An optional key.
 #[must_use]
 pub const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, need: Need::Optional, about }
 }
 
-/// A key that does not work yet.
+/// A key that is not supported yet.
 #[must_use]
 pub const fn later(name: &'static str) -> Key {
-    Key { name, kind: Kind::Text(Format::Plain), need: Need::NotBuilt, about: "Not built yet." }
+    Key { name, kind: Kind::Text(Format::Plain), need: Need::NotBuilt, about: "Not supported yet." }
 }
 
 impl Section {

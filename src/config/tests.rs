@@ -15,10 +15,11 @@ use crate::domain::revocation::{Shape, Target};
 use crate::domain::source::WhenStale;
 
 use super::read::{Input, MAX_FILE};
-use super::settings::{Decisions, StoreSettings};
-use super::sources::{FileSettings, SourceKind};
+use super::settings::StoreSettings;
+use super::sources::SourceKind;
 use super::table::{Kind, Need, Section};
 use super::*;
+use crate::audit::sink::Decisions;
 
 /// The contract's example without what is not built yet, and every other key that is.
 const EXAMPLE: &str = include_str!("../../tests/golden/config-example.yaml");
@@ -74,7 +75,7 @@ fn the_example_of_the_contract_is_read() {
     assert!(matches!(revocations[2].shape, Shape::CutOff { .. }));
     assert!(revocations[0].place.starts_with("c.yaml:"));
     let path = "/etc/offboard/people.yaml".into();
-    assert_eq!(configuration.settings.sources[0].kind, SourceKind::File(FileSettings { path }));
+    assert_eq!(configuration.settings.sources[0].kind, SourceKind::File { path });
     assert_eq!(configuration.settings.audit.decisions, Decisions::Sampled(0.01));
     assert_eq!(policy.hash, configuration.hash);
     assert_eq!(policy.bearer_largest, 48 * 1024);
@@ -224,11 +225,11 @@ fn several_files_are_one_configuration() {
     let configuration = configured(&files, &[]).unwrap();
     assert_eq!(configuration.settings.server.drain, Duration::from_secs(5));
     assert_eq!(configuration.settings.server.ops.port(), 0);
-    let places: Vec<_> = configuration.policy.revocations.unwrap().into_iter().map(|entry| entry.place).collect();
-    assert_eq!(places, ["a.yaml:3", "b.yaml:3"]);
+    let locations: Vec<_> = configuration.policy.revocations.unwrap().into_iter().map(|entry| entry.place).collect();
+    assert_eq!(locations, ["a.yaml:3", "b.yaml:3"]);
 
     let twice = [("a.yaml", "server:\n  drain: 5s\n"), ("b.yaml", "\nserver:\n  drain: 5s\n")];
-    assert_eq!(configured(&twice, &[]).unwrap_err(), "b.yaml:3: server.drain: given twice, first at a.yaml:2");
+    assert_eq!(configured(&twice, &[]).unwrap_err(), "b.yaml:3: server.drain: duplicate key, first at a.yaml:2");
     let kinds = [("a.yaml", "roles: []\n"), ("b.yaml", "roles: {}\n")];
     assert!(configured(&kinds, &[]).unwrap_err().contains("b.yaml:1: roles: is a map here, but a list at a.yaml:1"));
 }
@@ -261,9 +262,9 @@ fn the_environment_overrides_scalars_outside_lists() {
     let said = configured(&files, &wrong).unwrap_err();
     let expected = [
         "environment OFFBOARD__COLOUR: unknown key",
-        "environment OFFBOARD__ENFORCEMENT__X: unknown key: what stands there is no section",
-        "environment OFFBOARD__REVOCATIONS__0__PERSON: nothing inside a list is overridden from the environment",
-        "environment OFFBOARD__SERVER: a section is not overridden from the environment: name one of its keys",
+        "environment OFFBOARD__ENFORCEMENT__X: unknown key; its parent is not a section",
+        "environment OFFBOARD__REVOCATIONS__0__PERSON: nothing inside a list can be overridden from the environment",
+        "environment OFFBOARD__SERVER: a section cannot be overridden from the environment; name one of its keys",
         "environment OFFBOARD__SERVER__DRAIN: `7` is not a duration such as 10s, 5m or 90d",
         "environment OFFBOARD__SERVER__DRANE: unknown key; did you mean `drain`?",
     ];
@@ -286,13 +287,13 @@ fn bombs_and_heaps_are_refused_quickly() {
         bomb.push_str(&format!("a{level}: &a{level} [{below}]\n"));
     }
     let begun = Instant::now();
-    assert!(bad(&bomb).contains("not readable as YAML"), "{}", bad(&bomb));
+    assert!(bad(&bomb).contains("invalid YAML"), "{}", bad(&bomb));
     let deep = format!("a: {}{}", "[".repeat(10_000), "]".repeat(10_000));
-    assert!(bad(&deep).contains("not readable as YAML"));
-    assert!(bad(&"[".repeat(1_000_000)).contains("not readable as YAML"));
+    assert!(bad(&deep).contains("invalid YAML"));
+    assert!(bad(&"[".repeat(1_000_000)).contains("invalid YAML"));
     assert!(bad("a: 1\n---\nb: 2\n").contains("more than one document"), "{}", bad("a: 1\n---\nb: 2\n"));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert_eq!(bad(""), "c.yaml: nothing is configured");
+    assert_eq!(bad(""), "c.yaml: the configuration is empty");
 }
 
 #[test]
@@ -331,18 +332,18 @@ fn each_service_that_passes_under_enforcement_is_named() {
     };
     let text = "no_credentials: pass\nservices:\n- { name: a }\n- { name: b, no_credentials: deny }\n\
                 - { name: c, enforcement: observe }\n- { name: d, foreign_credentials: pass }\n";
-    let nothing = "no_credentials: pass: whoever shows nothing goes on to";
+    let nothing = "no_credentials: pass: requests without credentials reach";
     assert_eq!(
         said(text),
         [
-            format!("c.yaml:1: {nothing} `default`, `a`, `d`, under enforcement too"),
-            "c.yaml:6: services[3].foreign_credentials: pass: whoever shows a credential that is not ours goes on to `d`, \
-             under enforcement too"
+            format!("c.yaml:1: {nothing} `default`, `a`, `d`, even when enforced"),
+            "c.yaml:6: services[3].foreign_credentials: pass: requests with a foreign credential reach `d`, even when \
+             enforced"
                 .to_owned(),
         ]
     );
     let observed = format!("enforcement: observe\n{text}").replace("name: a", "name: a, enforcement: enforce");
-    assert_eq!(said(&observed)[0], format!("c.yaml:2: {nothing} `a`, under enforcement too"));
+    assert_eq!(said(&observed)[0], format!("c.yaml:2: {nothing} `a`, even when enforced"));
     let observed = format!("enforcement: observe\n{text}");
     assert_eq!(said(&observed)[0], format!("c.yaml:2: {nothing} the service"));
     let passes =

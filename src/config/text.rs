@@ -1,27 +1,27 @@
-//! How a scalar's text is read: one function per way of writing.
+//! Parses scalars: one function per format.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::audit::sink::Decisions;
 use crate::domain::issuer::Algorithm;
 use crate::domain::path::PathPattern;
 use crate::domain::time::Timestamp;
 
 use super::problem::quoted;
-use super::settings::Decisions;
 
-/// A way of writing.
+/// The format of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Any text.
     Plain,
-    /// A name that other keys, metrics and addresses use.
+    /// A name that other keys, metrics and addresses refer to.
     Name,
-    /// A span of time above zero.
+    /// A duration above zero.
     Duration,
-    /// A span of time.
+    /// A duration.
     DurationOrZero,
-    /// A number of bytes that a token may have.
+    /// The size limit of tokens.
     TokenSize,
     /// A point in time.
     Time,
@@ -29,11 +29,11 @@ pub enum Format {
     File,
     /// An IP address and a port.
     Address,
-    /// A share of a whole.
+    /// A percentage.
     Share,
-    /// An address on the web.
+    /// A URL.
     Url,
-    /// An address on the web, or of a directory.
+    /// A URL of a website or an LDAP server.
     Provider,
     /// A host pattern.
     Host,
@@ -54,10 +54,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// What is wrong with a text that should be written so.
+    /// Checks whether a text has this format.
     ///
     /// # Errors
-    /// Says it.
+    /// What is wrong with it.
     pub fn check(self, text: &str) -> Result<(), String> {
         match self {
             Self::Plain => plain(text),
@@ -82,7 +82,7 @@ impl Format {
         }
     }
 
-    /// The same, as far as a regular expression can say it.
+    /// The format as a regular expression, as far as one can express it.
     #[must_use]
     pub fn pattern(self) -> &'static str {
         match self {
@@ -112,7 +112,7 @@ fn plain(text: &str) -> Result<(), String> {
         return Err("is empty".to_owned());
     }
     if text.chars().any(char::is_control) {
-        return Err(format!("{} holds control characters", quoted(text)));
+        return Err(format!("{} contains control characters", quoted(text)));
     }
     Ok(())
 }
@@ -124,14 +124,14 @@ fn name(text: &str) -> Result<(), String> {
     if fits {
         Ok(())
     } else {
-        Err(format!("{} is no name: letters, digits, `.`, `_` and `-`, at most 128", quoted(text)))
+        Err(format!("{} is not a valid name: use letters, digits, `.`, `_` and `-`, at most 128", quoted(text)))
     }
 }
 
-/// A span of time, with its unit.
+/// A duration, with its unit.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let no = || format!("{} is not a duration such as 10s, 5m or 90d", quoted(text));
     if !text.ends_with(|c: char| c.is_ascii_alphabetic()) {
@@ -140,10 +140,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| no())
 }
 
-/// A span of time above zero.
+/// A duration above zero.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn positive_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("must be longer than zero".to_owned()),
@@ -151,15 +151,15 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The smallest limit: the tokens of most providers are larger.
+/// The lowest limit: tokens of most providers are larger.
 const SMALLEST_TOKEN: usize = 1024;
-/// The largest limit: a check with all of its headers must fit into one message of 1 MiB.
+/// The highest limit: a check with all its headers must fit into a message of 1 MiB.
 const LARGEST_TOKEN: usize = 512 * 1024;
 
-/// How many bytes a token may have at most, with a unit.
+/// The size limit of tokens, with a unit.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn token_size(text: &str) -> Result<usize, String> {
     let no = || format!("{} is not a size such as 16KiB", quoted(text));
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -183,7 +183,7 @@ pub fn token_size(text: &str) -> Result<usize, String> {
 /// A point in time.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn time(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| format!("{} is not a time such as 2027-01-31T09:00:00Z", quoted(text)))
 }
@@ -191,16 +191,16 @@ pub fn time(text: &str) -> Result<Timestamp, String> {
 /// An IP address and a port.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("{} is not an IP address with a port, such as 127.0.0.1:9192 or [::]:9191", quoted(text)))
 }
 
-/// A share of a whole, from 0 to 1.
+/// A percentage as a number from 0 to 1.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn share(text: &str) -> Result<f64, String> {
     text.strip_suffix('%')
         .filter(|number| number.chars().all(|c| c.is_ascii_digit() || c == '.'))
@@ -222,10 +222,10 @@ fn address_of(text: &str, schemes: &[&str]) -> Result<(), String> {
     let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
     let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
     if host.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(format!("{} is not an address such as https://idp.example.com/keys", quoted(text)));
+        return Err(format!("{} is not a URL such as https://idp.example.com/keys", quoted(text)));
     }
     if host.contains('@') {
-        return Err("must not hold a user name or password".to_owned());
+        return Err("must not contain a user name or password".to_owned());
     }
     Ok(())
 }
@@ -233,7 +233,7 @@ fn address_of(text: &str, schemes: &[&str]) -> Result<(), String> {
 /// A host pattern, lower case.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn host(text: &str) -> Result<String, String> {
     let wrong = |why: &str| Err(format!("{} is not a host pattern: {why}", quoted(text)));
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -243,11 +243,11 @@ pub fn host(text: &str) -> Result<String, String> {
         };
     }
     if text.contains(':') {
-        return wrong("ports and schemes take no part in matching");
+        return wrong("ports and schemes are not matched; remove them");
     }
     let labels = text.strip_prefix("*.").unwrap_or(text);
     if labels.contains('*') {
-        return wrong("`*.` may stand at the beginning only");
+        return wrong("`*.` is allowed only at the beginning");
     }
     if text.len() > 253 || labels.split('.').any(|label| label.is_empty() || label.len() > 63) {
         return wrong("empty or overlong label");
@@ -264,14 +264,14 @@ fn principal(text: &str) -> Result<(), String> {
         return wrong("it must be spiffe://TRUST-DOMAIN/PATH");
     };
     if domain.is_empty() || domain.contains('*') {
-        return wrong("the trust domain must be said in full");
+        return wrong("the trust domain must be complete, without `*`");
     }
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) || path.split('/').any(str::is_empty) {
         return wrong("empty segment or white space");
     }
     match path.find('*') {
         Some(at) if !matches!(path.as_bytes().get(at + 1), None | Some(b'/')) || path.matches('*').count() > 1 => {
-            wrong("one `*`, at the end of a segment")
+            wrong("use at most one `*`, at the end of a segment")
         }
         _ => Ok(()),
     }
@@ -280,7 +280,7 @@ fn principal(text: &str) -> Result<(), String> {
 /// A path pattern.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn path(text: &str) -> Result<PathPattern, String> {
     PathPattern::parse(text).map_err(|error| error.to_string())
 }
@@ -294,7 +294,7 @@ fn method(text: &str) -> Result<(), String> {
     }
 }
 
-/// Headers that belong to the connection or to the message's framing (RFC 9110 section 7.6.1).
+/// Headers reserved for the connection or message framing (RFC 9110 section 7.6.1).
 const UNTOUCHABLE: [&str; 12] = [
     "connection",
     "content-length",
@@ -313,18 +313,18 @@ const UNTOUCHABLE: [&str; 12] = [
 /// The name of a header, lower case.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn header(text: &str) -> Result<String, String> {
     if text.starts_with(':') {
         return Err(format!("{} is a pseudo header", quoted(text)));
     }
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if text.is_empty() || !text.chars().all(token) {
-        return Err(format!("{} is not the name of a header", quoted(text)));
+        return Err(format!("{} is not a header name", quoted(text)));
     }
     let name = text.to_ascii_lowercase();
     if UNTOUCHABLE.contains(&name.as_str()) {
-        return Err(format!("{} belongs to the connection", quoted(text)));
+        return Err(format!("{} is reserved for the connection", quoted(text)));
     }
     Ok(name)
 }
@@ -332,7 +332,7 @@ pub fn header(text: &str) -> Result<String, String> {
 /// A signature algorithm.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn algorithm(text: &str) -> Result<Algorithm, String> {
     Algorithm::named(text).ok_or_else(|| {
         let names: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).chain(["Ed25519"]).collect();
@@ -343,7 +343,7 @@ pub fn algorithm(text: &str) -> Result<Algorithm, String> {
 /// Which decisions are recorded.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn decisions(text: &str) -> Result<Decisions, String> {
     match text {
         "denied" => return Ok(Decisions::Denied),
@@ -362,13 +362,13 @@ pub fn decisions(text: &str) -> Result<Decisions, String> {
 /// SHA-256 of a certificate, lower-case hex.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn certificate(text: &str) -> Result<String, String> {
     let digits = text.replace(':', "").to_ascii_lowercase();
     if digits.len() == 64 && digits.chars().all(|c| c.is_ascii_hexdigit()) {
         Ok(digits)
     } else {
-        Err(format!("{} is not a SHA-256 in hex", quoted(text)))
+        Err(format!("{} is not a hex SHA-256", quoted(text)))
     }
 }
 

@@ -1,7 +1,7 @@
-//! YAML text → a tree that remembers where everything stands and how it was spelt.
+//! YAML text → a tree that keeps the location and spelling of every value.
 //!
-//! Scalars stay the text that was written: what an unquoted `0123` or `no` means is for the key to say, not
-//! for YAML. One document per file; anchors, aliases and `<<` work within budgets.
+//! Scalars keep the text as written: the key decides what an unquoted `0123` or `no` means, not YAML. One document per
+//! file; anchors, aliases and `<<` work within limits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,53 +10,20 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
+use super::location::SourceLocation;
 use super::problem::Problem;
 
-/// Where something stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceLocation {
-    /// Name of the file, or `environment NAME`.
-    pub file: Arc<str>,
-    /// Line from 1; 0 where there are no lines.
-    pub line: u64,
-    /// Column from 1, in characters; 0 where there are no columns.
-    pub column: u64,
-}
-
-impl SourceLocation {
-    /// A whole file, or a variable of the environment.
-    #[must_use]
-    pub fn whole(file: &Arc<str>) -> Self {
-        Self { file: Arc::clone(file), line: 0, column: 0 }
-    }
-
-    /// Whether it is a variable of the environment.
-    #[must_use]
-    pub fn is_environment(&self) -> bool {
-        self.line == 0 && self.file.starts_with("environment ")
-    }
-
-    fn at(file: &Arc<str>, location: Location) -> Self {
-        Self { file: Arc::clone(file), line: location.line(), column: location.column() }
-    }
-}
-
-impl fmt::Display for SourceLocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => f.write_str(&self.file),
-            line => write!(f, "{}:{line}", self.file),
-        }
-    }
-}
-
-/// One value and where it stands.
+/// A value and its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// The value.
     pub value: Value,
-    /// Where it stands; for an alias, where it is used.
-    pub place: SourceLocation,
+    /// Its location; for an alias, where it is used.
+    pub location: SourceLocation,
+}
+
+fn located(file: &Arc<str>, location: Location) -> SourceLocation {
+    SourceLocation { file: Arc::clone(file), line: location.line(), column: location.column() }
 }
 
 /// What a node holds.
@@ -68,17 +35,17 @@ pub enum Value {
     Scalar {
         /// Its text.
         text: String,
-        /// It may be read as a number or `true`: it was not quoted.
+        /// It was not quoted, so it may be read as a number or `true`.
         plain: bool,
     },
     /// A list.
     List(Vec<Node>),
-    /// A map, in the order written, without double keys.
+    /// A map, in the order written, without duplicate keys.
     Map(Vec<Entry>),
 }
 
 impl Value {
-    /// What it is called in messages.
+    /// Its name in messages.
     #[must_use]
     pub fn noun(&self) -> &'static str {
         match self {
@@ -95,16 +62,16 @@ impl Value {
 pub struct Entry {
     /// The key.
     pub key: String,
-    /// Where the key stands.
-    pub place: SourceLocation,
+    /// Location of the key.
+    pub location: SourceLocation,
     /// Its value.
     pub node: Node,
 }
 
-/// Reads one file's text. A file with nothing in it is an empty map.
+/// Parses the text of one file. An empty file is an empty map.
 ///
 /// # Errors
-/// Text that is no YAML, holds several documents or breaks a budget; double keys, all of them.
+/// Text that is not YAML, has several documents or exceeds a limit; all duplicate keys.
 pub fn parse(file: &Arc<str>, text: &str) -> Result<Node, Vec<Problem>> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_documents: 2 },
@@ -116,9 +83,9 @@ pub fn parse(file: &Arc<str>, text: &str) -> Result<Node, Vec<Problem>> {
     };
     let raw = match serde_saphyr::from_str_with_options::<Option<Spanned<Raw>>>(text, options) {
         Ok(Some(raw)) => raw,
-        Ok(None) => return Ok(Node { value: Value::Map(vec![]), place: SourceLocation::whole(file) }),
+        Ok(None) => return Ok(Node { value: Value::Map(vec![]), location: SourceLocation::whole(file) }),
         Err(serde_saphyr::Error::Eof { .. }) if blank(text) => {
-            return Ok(Node { value: Value::Map(vec![]), place: SourceLocation::whole(file) });
+            return Ok(Node { value: Value::Map(vec![]), location: SourceLocation::whole(file) });
         }
         Err(error) => return Err(vec![not_yaml(file, &error)]),
     };
@@ -130,9 +97,9 @@ pub fn parse(file: &Arc<str>, text: &str) -> Result<Node, Vec<Problem>> {
     if planting.problems.is_empty() { Ok(node) } else { Err(planting.problems) }
 }
 
-/// Nesting of maps and lists; the deepest key of the configuration lies at 6.
+/// Limit on nesting of maps and lists; the deepest key of the configuration is at level 6.
 const MAX_DEPTH: usize = 32;
-/// Parts of the tree that aliases may repeat, all together.
+/// Limit on the nodes that aliases may repeat in total.
 const MAX_REPLAYED: usize = 50_000;
 
 fn blank(text: &str) -> bool {
@@ -140,23 +107,22 @@ fn blank(text: &str) -> bool {
 }
 
 fn not_yaml(file: &Arc<str>, error: &serde_saphyr::Error) -> Problem {
-    let place =
-        error.location().map_or_else(|| SourceLocation::whole(file), |location| SourceLocation::at(file, location));
+    let location = error.location().map_or_else(|| SourceLocation::whole(file), |location| located(file, location));
     let what = match error {
-        serde_saphyr::Error::MultipleDocuments { .. } => "more than one document in a file".to_owned(),
+        serde_saphyr::Error::MultipleDocuments { .. } => "a file must contain only one document".to_owned(),
         other => {
             let text = other.render();
             let text = text.lines().next().unwrap_or_default().trim();
-            format!("not readable as YAML: {}", text.strip_prefix("error: ").unwrap_or(text))
+            format!("invalid YAML: {}", text.strip_prefix("error: ").unwrap_or(text))
         }
     };
-    Problem { place, key: String::new(), what }
+    Problem { location, key: String::new(), what }
 }
 
 /// What serde hands over.
 enum Raw {
     Null,
-    /// Taken for a number or a boolean: the text is cut from the source.
+    /// Taken for a number or a boolean: the text is cut from the file.
     Plain(String),
     Text(String),
     List(Vec<Spanned<Raw>>),
@@ -231,7 +197,7 @@ struct Planting<'a> {
 
 impl Planting<'_> {
     fn node(&mut self, raw: Spanned<Raw>) -> Node {
-        let place = SourceLocation::at(self.file, raw.referenced);
+        let location = located(self.file, raw.referenced);
         let value = match raw.value {
             Raw::Null => Value::Null,
             Raw::Plain(text) => Value::Scalar { text: self.written(raw.defined).unwrap_or(text), plain: true },
@@ -239,25 +205,25 @@ impl Planting<'_> {
             Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
             Raw::Map(entries) => Value::Map(self.entries(entries)),
         };
-        Node { value, place }
+        Node { value, location }
     }
 
     fn entries(&mut self, raw: Vec<(Spanned<String>, Spanned<Raw>)>) -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
         let mut seen = std::collections::HashMap::new();
         for (key, value) in raw {
-            let place = SourceLocation::at(self.file, key.referenced);
-            if let Some(first) = seen.insert(key.value.clone(), place.clone()) {
-                let what = format!("given twice, first at {first}");
-                self.problems.push(Problem { place: place.clone(), key: key.value.clone(), what });
+            let location = located(self.file, key.referenced);
+            if let Some(first) = seen.insert(key.value.clone(), location.clone()) {
+                let what = format!("duplicate key, first at {first}");
+                self.problems.push(Problem { location: location.clone(), key: key.value.clone(), what });
             }
             let node = self.node(value);
-            entries.push(Entry { key: key.value, place, node });
+            entries.push(Entry { key: key.value, location, node });
         }
         entries
     }
 
-    /// The very characters of a scalar.
+    /// The exact characters of a scalar.
     fn written(&self, location: Location) -> Option<String> {
         let span = location.span();
         let start = usize::try_from(span.byte_offset()?).ok()?;
@@ -311,10 +277,10 @@ mod tests {
     fn places_are_kept() {
         let root = tree("a:\n  b: [x,\n      yy]\n");
         let b = &entry(&entry(&root, "a").node, "b");
-        assert_eq!((b.place.line, b.place.column), (2, 3));
+        assert_eq!((b.location.line, b.location.column), (2, 3));
         let Value::List(items) = &b.node.value else { panic!() };
-        assert_eq!((items[1].place.line, items[1].place.column), (3, 7));
-        assert_eq!(items[1].place.to_string(), "t.yaml:3");
+        assert_eq!((items[1].location.line, items[1].location.column), (3, 7));
+        assert_eq!(items[1].location.to_string(), "t.yaml:3");
     }
 
     #[test]
@@ -330,7 +296,7 @@ mod tests {
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
-            ["t.yaml:2: c: given twice, first at t.yaml:2", "t.yaml:3: a: given twice, first at t.yaml:1"]
+            ["t.yaml:2: c: duplicate key, first at t.yaml:2", "t.yaml:3: a: duplicate key, first at t.yaml:1"]
         );
     }
 }

@@ -1,8 +1,8 @@
-//! Notices that the files have changed: by the kernel's events, and by comparing what they hold.
+//! Detects changed files, by kernel events and by comparing contents.
 //!
-//! Events say *that* something happened to a name in a directory; how is the kubelet's affair. Names that no configuration
-//! is read from, such as a log or a socket beside it, are no reason to look. Events can also be lost (limits, queues,
-//! network file systems), so contents are compared at an interval anyhow.
+//! Events tell *that* something happened to a name in a directory; how is up to the kubelet. Events for names that the
+//! configuration is not read from, such as a log or a socket beside it, are ignored. Events can be lost (limits, queues,
+//! network file systems), so contents are also compared at an interval.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -18,17 +18,17 @@ use tokio::time::Instant;
 use super::problem::Invalid;
 use super::read::{self, Inputs};
 
-/// How often contents are compared, whatever events say.
+/// Interval between comparisons, whatever events say.
 pub const POLL: Duration = Duration::from_secs(10);
-/// The kubelet's swap is several events within a millisecond; editors take longer.
+/// A swap by the kubelet is several events within a millisecond; editors take longer.
 const DEBOUNCE: Duration = Duration::from_millis(50);
-/// Where events are followed by contents that are the same, the next look comes no sooner: whoever writes the same again
-/// and again, or only touches a file, costs one look in this time.
+/// After events without new contents, the next look comes no sooner than this: rewriting or touching a file again and
+/// again costs one look per interval.
 const SAME: Duration = Duration::from_secs(1);
-/// A shorter interval would only burn a core.
+/// A shorter interval would only waste CPU.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
 
-/// How changes are noticed.
+/// How changes are detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// By events, and at the interval.
@@ -42,9 +42,9 @@ pub struct Watcher {
     paths: Vec<PathBuf>,
     poll: Duration,
     seen: Option<ReadState>,
-    /// The last look showed nothing new, at this time.
+    /// Time of the last look, if it found nothing new.
     same: Option<Instant>,
-    /// Something happened that no reading has followed yet. Survives a cancelled [`Watcher::next`].
+    /// An event happened that no reading has followed yet. Survives a cancelled [`Watcher::next`].
     pending: bool,
     sender: mpsc::Sender<()>,
     events: mpsc::Receiver<()>,
@@ -62,13 +62,13 @@ enum ReadState {
 }
 
 impl Watcher {
-    /// Watches `paths`, of which `inputs` was read last (`None`: they could not be read).
+    /// Watches `paths`, last read as `inputs` (`None`: they could not be read).
     #[must_use]
     pub fn new(paths: Vec<PathBuf>, inputs: Option<&Inputs>, poll: Duration) -> Self {
-        // One place is enough: an event is a reason to look, and many are no better a reason.
+        // A capacity of one is enough: one pending event is as good a reason to look as many.
         let (sender, events) = mpsc::channel(1);
         let seen = inputs.map(|inputs| ReadState::Good(inputs.hash(&BTreeMap::new())));
-        // What changed between that reading and now shows at once.
+        // Detects at once what changed between that reading and now.
         let pending = true;
         let poll = poll.max(SHORTEST_POLL);
         let (notifier, watched, same) = (None, vec![], None);
@@ -77,18 +77,18 @@ impl Watcher {
         watcher
     }
 
-    /// How changes are noticed at present.
+    /// How changes are currently detected.
     #[must_use]
     pub fn mode(&self) -> Mode {
         if self.notifier.is_some() { Mode::Events } else { Mode::Poll }
     }
 
-    /// Waits until the files hold something else than last time, or can no longer be read, or can again.
+    /// Waits until the contents change, become unreadable, or become readable again.
     ///
-    /// Cancelling it loses nothing.
+    /// Cancel-safe.
     ///
     /// # Errors
-    /// Why they cannot be read; once for each cause.
+    /// Why the files cannot be read; once per cause.
     pub async fn next(&mut self) -> Result<Inputs, Invalid> {
         loop {
             if !self.pending {
@@ -116,14 +116,14 @@ impl Watcher {
         }
     }
 
-    /// When to look, now that something has happened.
+    /// When to look after an event.
     fn next_look(&self) -> Instant {
         let soon = Instant::now() + DEBOUNCE;
         self.same.map_or(soon, |same| soon.max(same + SAME.min(self.poll)))
     }
 
-    /// Watches the directories as they are now: one that was replaced has another inode, and events of the old
-    /// one say nothing about it.
+    /// Watches the directories as they are now: a replaced directory has a new inode, and events of the old one say
+    /// nothing about it.
     fn arm(&mut self) {
         let directories = directories(&self.paths);
         let now: Vec<_> = directories.keys().map(|path| (path.clone(), identity(path))).collect();
@@ -135,28 +135,28 @@ impl Watcher {
     }
 }
 
-/// What of a directory the configuration is read from.
+/// Which files of a directory matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Names {
-    /// Every `*.yaml`: the directory itself was named.
+    /// Every `*.yaml`, because the directory itself was named.
     all: bool,
     /// These files.
     named: Vec<OsString>,
 }
 
 impl Names {
-    /// Whether this is the name of something that is read, or leads to it: the kubelet swaps `..data`.
+    /// Whether this name is read or leads to a file that is read: the kubelet swaps `..data`.
     fn matter(&self, name: &OsStr) -> bool {
         let yaml = || read::is_configuration(Path::new(name));
         name == "..data" || self.named.iter().any(|named| named == name) || (self.all && yaml())
     }
 }
 
-/// The directories to watch, and what matters in each.
+/// The directories to watch, and which files matter in each.
 fn directories(paths: &[PathBuf]) -> BTreeMap<PathBuf, Names> {
     let mut directories: BTreeMap<PathBuf, Names> = BTreeMap::new();
     for path in paths {
-        // Events name whole paths.
+        // Events name absolute paths.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         if path.is_dir() {
             directories.entry(path).or_default().all = true;
@@ -170,15 +170,15 @@ fn directories(paths: &[PathBuf]) -> BTreeMap<PathBuf, Names> {
 
 /// Whether an event is a reason to look.
 fn matters(event: &notify::Event, directories: &BTreeMap<PathBuf, Names>) -> bool {
-    // Reading is an event too, and our own would never end.
+    // Reading is an event too; reacting to our own reads would never end.
     let reading = matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write));
     let of_name = |path: &PathBuf| {
-        // The directory itself was moved or deleted: what stands in its place is to be watched.
+        // The directory itself was moved or deleted: watch its replacement.
         let itself = || directories.contains_key(path);
         let within = path.parent().and_then(|parent| directories.get(parent)).zip(path.file_name());
         within.map_or_else(itself, |(names, name)| names.matter(name) || itself())
     };
-    // Without a name nobody knows what happened: events were lost, say.
+    // Without a name, anything may have happened: events may have been lost.
     !reading && (event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(of_name))
 }
 

@@ -1,15 +1,17 @@
-//! Between the messages of the control API and the domain.
+//! From the domain to the messages of the control API.
 
 use tonic::Status;
 
-use crate::domain::command::{Refused, RevokeRequest};
+use crate::domain::command::Refused;
 use crate::domain::event::{EndCause, Epoch, Exemption};
-use crate::domain::id::RevocationId;
-use crate::domain::revocation::{Shape, Target};
+use crate::domain::revocation::Shape;
 use crate::domain::time::Timestamp;
 
 use super::proto;
 use super::views::{Explanation, IssuerView, PersonView, PreviewView, RevocationView, StatusView, UnusableKeyView};
+
+/// Metadata of an answer whose outcome is unknown: the key to ask for it with.
+pub const OUTCOME_KEY: &str = "offboard-outcome-key";
 
 /// A refusal in words for whoever asked, under the code that belongs to it.
 #[must_use]
@@ -20,121 +22,16 @@ pub fn refused(refused: &Refused) -> Status {
         Refused::NotYours { .. } | Refused::Ambiguous { .. } | Refused::Guarded { .. } | Refused::Void { .. } => {
             Status::failed_precondition(text)
         }
+        Refused::Unknown { key } => {
+            let mut status = Status::unknown(text);
+            if let Ok(key) = key.parse() {
+                status.metadata_mut().insert(OUTCOME_KEY, key);
+            }
+            status
+        }
         Refused::Invalid(_) => Status::invalid_argument(text),
         Refused::Log(_) | Refused::Gone(_) | Refused::Stopped => Status::unavailable(text),
     }
-}
-
-/// Longest text that an operator may give: a page of a thousand of them is a message that can be read.
-const LONGEST: usize = 1_024;
-
-fn given(what: &str, value: &str) -> Result<String, Status> {
-    match value.trim() {
-        "" => Err(Status::invalid_argument(format!("{what} is missing"))),
-        value if value.len() > LONGEST => {
-            Err(Status::invalid_argument(format!("{what} is longer than {LONGEST} bytes")))
-        }
-        value => Ok(value.to_owned()),
-    }
-}
-
-/// A text that must be there.
-///
-/// # Errors
-/// `INVALID_ARGUMENT`.
-pub fn reason(value: &str) -> Result<String, Status> {
-    given("reason", value)
-}
-
-/// A REF.
-///
-/// # Errors
-/// `INVALID_ARGUMENT`.
-pub fn reference(value: &str) -> Result<String, Status> {
-    given("person", value)
-}
-
-/// A time that may be absent.
-///
-/// # Errors
-/// `INVALID_ARGUMENT`.
-pub fn time(what: &str, value: Option<&str>) -> Result<Option<Timestamp>, Status> {
-    let parse = |text: &str| text.parse().map_err(|error| Status::invalid_argument(format!("{what}: {error}")));
-    value.map(parse).transpose()
-}
-
-/// The id of a revocation in the log.
-///
-/// # Errors
-/// `INVALID_ARGUMENT`; `FAILED_PRECONDITION` for `file:line`, which only the configuration can end.
-pub fn revocation_id(value: &str) -> Result<RevocationId, Status> {
-    let value = given("id", value)?;
-    value.parse().map_err(|error| match value.rsplit_once(':') {
-        Some((_, line)) if !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Status::failed_precondition(format!("it stands in the configuration at {value}: take it out there"))
-        }
-        _ => Status::invalid_argument(format!("id: {error}")),
-    })
-}
-
-/// The target of a request.
-///
-/// # Errors
-/// `INVALID_ARGUMENT`.
-pub fn target(target: Option<&proto::Target>) -> Result<Target, Status> {
-    use proto::target::Target as Asked;
-
-    let both = |what: &str, pair: &proto::IssuerValue| -> Result<(String, String), Status> {
-        Ok((given(&format!("issuer of the {what}"), &pair.issuer)?, given(what, &pair.value)?))
-    };
-    let asked = target.and_then(|target| target.target.as_ref());
-    Ok(match asked.ok_or_else(|| Status::invalid_argument("target is missing"))? {
-        Asked::Person(person) => Target::Person { reference: given("person", person)? },
-        Asked::Subject(pair) => {
-            let (issuer, subject) = both("subject", pair)?;
-            Target::Subject { issuer, subject }
-        }
-        Asked::Session(pair) => {
-            let (issuer, session) = both("session", pair)?;
-            Target::Session { issuer, session }
-        }
-        Asked::Token(pair) => {
-            let (issuer, token) = both("token", pair)?;
-            Target::Token { issuer, token }
-        }
-        Asked::Client(pair) => {
-            let (issuer, client) = both("client", pair)?;
-            Target::Client { issuer, client }
-        }
-        Asked::Issuer(issuer) => Target::Issuer { issuer: given("issuer", issuer)? },
-        Asked::Key(id) => Target::Key { id: given("key", id)? },
-        Asked::Certificate(sha256) => Target::Certificate { sha256: fingerprint(sha256)? },
-    })
-}
-
-/// SHA-256 in hex, as tools print it: colons and case do not count.
-fn fingerprint(text: &str) -> Result<String, Status> {
-    let plain: String = text.trim().chars().filter(|sign| *sign != ':').collect::<String>().to_ascii_lowercase();
-    if plain.len() == 64 && plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(plain);
-    }
-    Err(Status::invalid_argument("certificate is not a SHA-256 of 64 hex digits"))
-}
-
-/// What the writer is asked for.
-///
-/// # Errors
-/// `INVALID_ARGUMENT`.
-pub fn revoke(request: &proto::RevokeRequest, actor: &str) -> Result<RevokeRequest, Status> {
-    let issued_before = time("issued_before", request.issued_before.as_deref())?;
-    Ok(RevokeRequest {
-        target: target(request.target.as_ref())?,
-        shape: issued_before.map_or(Shape::Block, |at| Shape::CutOff { at }),
-        reason: reason(&request.reason)?,
-        actor: actor.to_owned(),
-        effective: time("effective", request.effective.as_deref())?,
-        expires: time("expires", request.expires.as_deref())?,
-    })
 }
 
 /// An epoch.

@@ -110,7 +110,7 @@ impl CallGuard {
             (Err(why), _) => (None, Some((Code::Unauthenticated, why))),
             (Ok(actor), None) => (Some(actor), Some((Code::PermissionDenied, "no such method"))),
             (Ok(actor), Some(right)) if !holds(actor, right) => {
-                (Some(actor), Some((Code::PermissionDenied, "no right")))
+                (Some(actor), Some((Code::PermissionDenied, "no permission for this method")))
             }
             (Ok(actor), Some(_)) => (Some(actor), None),
         };
@@ -121,7 +121,7 @@ impl CallGuard {
         match (actor, refused) {
             (Some(actor), None) => Ok(Caller { actor: actor.into(), method: path.into() }),
             (actor, refused) => {
-                let (code, why) = refused.unwrap_or((Code::Unauthenticated, "not proven"));
+                let (code, why) = refused.unwrap_or((Code::Unauthenticated, "not authenticated"));
                 // Refused in any case: a ledger that is down changes nothing about it.
                 let _recorded = self
                     .call_audit
@@ -141,7 +141,7 @@ impl CallGuard {
     fn proven(&self, headers: &http::HeaderMap) -> Result<&'static str, &'static str> {
         let mut shown = headers.get_all(http::header::AUTHORIZATION).iter();
         let (Some(value), None) = (shown.next(), shown.next()) else {
-            return Err("one authorization header with a bearer token is needed");
+            return Err("exactly one authorization header with a bearer token is required");
         };
         let (scheme, token) = value.as_bytes().split_at_checked(SCHEME.len()).ok_or(WRONG)?;
         let right = self.bootstrap.as_ref().is_some_and(|bootstrap| bootstrap.is(token));
@@ -170,7 +170,7 @@ pub(super) async fn note(call_audit: &dyn CallAudit, caller: &Caller, target: Op
         refused: None,
         alarm: &*caller.actor == BOOTSTRAP,
     };
-    call_audit.called(call).await.map_err(|why| Status::unavailable(format!("the call could not be recorded: {why}")))
+    call_audit.called(call).await.map_err(|why| Status::unavailable(why))
 }
 
 impl<S> tower::Layer<S> for CallGuard {

@@ -3,10 +3,11 @@
 pub use crate::domain::binding::Right;
 
 /// Every method that can be called on the `control` listener, by its full gRPC path.
-pub const RIGHTS: [(&str, Right); 16] = [
+pub const RIGHTS: [(&str, Right); 17] = [
     ("/offboard.v1.Control/Revoke", Right::Revoke),
     ("/offboard.v1.Control/Restore", Right::Restore),
     ("/offboard.v1.Control/Exempt", Right::Exempt),
+    ("/offboard.v1.Control/GetOutcome", Right::Read),
     ("/offboard.v1.Control/ListRevocations", Right::Read),
     ("/offboard.v1.Control/GetPerson", Right::Read),
     ("/offboard.v1.Control/ListPeople", Right::Read),

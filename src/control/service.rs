@@ -14,7 +14,7 @@ use crate::domain::revocation::Target;
 use super::guard::{CallAudit, Caller, note};
 use super::proto::control_server::{Control, ControlServer};
 use super::views::{PeopleFilter, PersonView, Question, RevocationFilter, Views};
-use super::{convert, proto, sources};
+use super::{convert, input, proto, sources};
 
 /// People on a page where the caller does not say, and at most.
 const PAGE: usize = 1000;
@@ -50,7 +50,7 @@ impl Operator {
     /// Who asks; recorded, with what it is about, before anything is done.
     async fn enter<T>(&self, request: &Request<T>, target: Option<String>) -> Result<Caller, Status> {
         let caller = request.extensions().get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Status::unauthenticated("the call was not proven"))?;
+        let caller = caller.ok_or_else(|| Status::unauthenticated("the call is not authenticated"))?;
         note(&*self.call_audit, &caller, target).await?;
         Ok(caller)
     }
@@ -64,7 +64,7 @@ impl Operator {
     async fn resolve(&self, reference: &str) -> Result<Vec<PersonView>, Status> {
         let found = self.views.person(reference).await;
         if found.is_empty() {
-            return Err(Status::not_found(format!("`{reference}` means nobody that a source knows")));
+            return Err(Status::not_found(format!("`{reference}` matches nobody in any source")));
         }
         let twice = |one: &PersonView| {
             let like = |other: &&PersonView| other.person.id.source == one.person.id.source;
@@ -72,7 +72,7 @@ impl Operator {
         };
         if found.iter().any(twice) {
             let names: Vec<String> = found.iter().map(|view| view.person.id.to_string()).collect();
-            let text = format!("`{reference}` means several people: {}", names.join(", "));
+            let text = format!("`{reference}` matches several people: {}", names.join(", "));
             return Err(Status::failed_precondition(text));
         }
         Ok(found)
@@ -84,13 +84,13 @@ impl Control for Operator {
     type TailAuditStream = Pin<Box<dyn Stream<Item = Result<proto::AuditRecord, Status>> + Send>>;
 
     async fn revoke(&self, request: Request<proto::RevokeRequest>) -> Result<Response<proto::RevokeResponse>, Status> {
-        let described = convert::target(request.get_ref().target.as_ref()).ok().map(|target: Target| {
+        let described = input::target(request.get_ref().target.as_ref()).ok().map(|target: Target| {
             let dry = if request.get_ref().dry_run { " (dry run)" } else { "" };
             format!("{target}{dry}")
         });
         let caller = self.enter(&request, described).await?;
         let request = request.into_inner();
-        let asked = convert::revoke(&request, &caller.actor)?;
+        let asked = input::revoke(&request, &caller.actor)?;
         let found = self.views.preview(&asked.target).await;
         let warnings = found.unseen.clone().into_iter().collect();
         let preview = Some(convert::preview(found));
@@ -110,15 +110,16 @@ impl Control for Operator {
     ) -> Result<Response<proto::RestoreResponse>, Status> {
         let caller = self.enter(&request, Some(request.get_ref().id.clone())).await?;
         let request = request.into_inner();
-        let id = convert::revocation_id(&request.id)?;
-        let reason = convert::reason(&request.reason)?;
+        let id = input::revocation_id(&request.id)?;
+        let reason = input::reason(&request.reason)?;
         let done = self.ask(Command::Restore { id, reason, actor: caller.actor.to_string() }).await?;
         let mut warnings = Vec::new();
         for person in &done.persons {
             let filter =
                 RevocationFilter { reference: Some(person.key.clone()), ended: false, before: None, limit: PAGE };
             let stands = self.views.revocations(&filter).await;
-            warnings.extend(stands.iter().map(|view| format!("{} still stands: {}", view.id, view.revocation.target)));
+            warnings
+                .extend(stands.iter().map(|view| format!("{} is still in force: {}", view.id, view.revocation.target)));
         }
         Ok(Response::new(proto::RestoreResponse { epoch: Some(convert::epoch(done.epoch)), warnings }))
     }
@@ -126,20 +127,31 @@ impl Control for Operator {
     async fn exempt(&self, request: Request<proto::ExemptRequest>) -> Result<Response<proto::ExemptResponse>, Status> {
         let caller = self.enter(&request, Some(request.get_ref().person.clone())).await?;
         let request = request.into_inner();
-        let expires = convert::time("expires", Some(&request.expires))?;
+        let expires = input::time("expires", Some(&request.expires))?;
         let command = Command::Exempt {
-            reference: convert::reference(&request.person)?,
+            reference: input::reference(&request.person)?,
             expires: expires.ok_or_else(|| Status::invalid_argument("expires is missing"))?,
-            reason: convert::reason(&request.reason)?,
+            reason: input::reason(&request.reason)?,
             actor: caller.actor.to_string(),
         };
         let done = self.ask(command).await?;
-        tracing::warn!(control.actor = %caller.actor, log.epoch = %done.epoch, "break glass: somebody was exempted");
+        tracing::warn!(control.actor = %caller.actor, log.epoch = %done.epoch, "break glass: person exempted");
         Ok(Response::new(proto::ExemptResponse {
             id: done.exemption.map(|id| id.to_string()).unwrap_or_default(),
             epoch: Some(convert::epoch(done.epoch)),
             people: done.persons.iter().map(ToString::to_string).collect(),
         }))
+    }
+
+    async fn get_outcome(
+        &self,
+        request: Request<proto::GetOutcomeRequest>,
+    ) -> Result<Response<proto::GetOutcomeResponse>, Status> {
+        self.enter(&request, None).await?;
+        let stands = self.views.outcome(&request.get_ref().key).await;
+        let stands = stands.ok_or_else(|| Status::unavailable("the log cannot be read: ask again"))?;
+        let epoch = Some(convert::epoch(self.views.status().await.epoch));
+        Ok(Response::new(proto::GetOutcomeResponse { stands, epoch }))
     }
 
     async fn list_revocations(
@@ -150,7 +162,7 @@ impl Control for Operator {
         self.enter(&request, reference.clone()).await?;
         let before = match request.get_ref().page_token.as_str() {
             "" => None,
-            token => Some(token.parse().map_err(|_| Status::invalid_argument("page_token is none of ours"))?),
+            token => Some(token.parse().map_err(|_| Status::invalid_argument("invalid page_token"))?),
         };
         let filter = RevocationFilter { reference, ended: request.get_ref().all, before, limit: PAGE };
         let found = self.views.revocations(&filter).await;
@@ -165,7 +177,7 @@ impl Control for Operator {
         request: Request<proto::GetPersonRequest>,
     ) -> Result<Response<proto::GetPersonResponse>, Status> {
         self.enter(&request, Some(request.get_ref().person.clone())).await?;
-        let found = self.resolve(&convert::reference(&request.get_ref().person)?).await?;
+        let found = self.resolve(&input::reference(&request.get_ref().person)?).await?;
         Ok(Response::new(proto::GetPersonResponse { people: found.into_iter().map(convert::person).collect() }))
     }
 
@@ -269,7 +281,7 @@ impl Control for Operator {
             }
         };
         tracing::warn!(control.actor = %caller.actor, source.name = name, confirm = request.get_ref().confirm,
-            "a listing that was held back was judged");
+            "operator reviewed a held-back listing");
         if went_back {
             // What waits is kept nowhere: the next listing says it again.
             self.views.list_soon(&name);
@@ -295,7 +307,9 @@ impl Control for Operator {
         let wanted = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let (person, kind) = (wanted(&request.get_ref().person), wanted(&request.get_ref().kind));
         self.enter(&request, person.clone()).await?;
-        let lines = self.views.tail(person, kind);
+        let person = person.map(|person| person.parse::<PersonId>()).transpose();
+        let person = person.map_err(|error| Status::invalid_argument(format!("person: {error}")))?;
+        let lines = self.views.tail(person, kind.as_deref()).map_err(Status::invalid_argument)?;
         Ok(Response::new(Box::pin(lines.map(|json| Ok(proto::AuditRecord { json })))))
     }
 }
@@ -307,16 +321,12 @@ fn people_filter(request: &proto::ListPeopleRequest) -> Result<PeopleFilter, Sta
         "" => None,
         word => {
             let known = [Of::Active, Of::Suspended, Of::Departed].into_iter().find(|status| status.word() == word);
-            Some(known.ok_or_else(|| Status::invalid_argument("status is none of active, suspended, departed"))?)
+            Some(known.ok_or_else(|| Status::invalid_argument("status must be active, suspended or departed"))?)
         }
     };
     let after = match request.page_token.as_str() {
         "" => None,
-        token => {
-            let (source, key) =
-                token.split_once('/').ok_or_else(|| Status::invalid_argument("page_token is none of ours"))?;
-            Some(PersonId { source: source.to_owned(), key: key.to_owned() })
-        }
+        token => Some(token.parse().map_err(|_| Status::invalid_argument("invalid page_token"))?),
     };
     let limit = match usize::try_from(request.page_size) {
         Ok(0) | Err(_) => PAGE,

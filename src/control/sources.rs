@@ -3,7 +3,7 @@
 use tonic::Status;
 
 use super::views::{FindingView, SourceView};
-use super::{convert, proto};
+use super::{input, proto};
 use crate::domain::command::{Command, Verdict};
 use crate::domain::time::Timestamp;
 
@@ -61,7 +61,7 @@ pub fn finding(view: FindingView) -> proto::Finding {
 pub fn named(sources: Vec<SourceView>, name: &str) -> Result<SourceView, Status> {
     let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
     let found = sources.into_iter().find(|source| source.name == name);
-    found.ok_or_else(|| Status::not_found(format!("no source is called `{name}`; there are: {}", names.join(", "))))
+    found.ok_or_else(|| Status::not_found(format!("unknown source `{name}`; configured are: {}", names.join(", "))))
 }
 
 /// What to ask of the writer for a verdict on a held listing.
@@ -76,7 +76,7 @@ pub fn verdict_on_listing(request: &proto::JudgeSourceRequest, listing: Option<T
 /// # Errors
 /// `INVALID_ARGUMENT`.
 pub fn expect(request: &proto::ExpectSourceRequest, actor: &str) -> Result<Command, Status> {
-    let until = convert::time("until", Some(&request.until))?;
+    let until = input::time("until", Some(&request.until))?;
     let until = until.ok_or_else(|| Status::invalid_argument("until is missing"))?;
     Ok(Command::Expect { source: request.name.clone(), share: request.share, until, actor: actor.to_owned() })
 }

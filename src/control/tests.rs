@@ -19,7 +19,6 @@ use crate::domain::person::{Person, PersonId, Status as Of};
 use crate::domain::revocation::{Shape, Target};
 use crate::domain::time::{Now, Timestamp};
 
-use super::convert;
 use super::guard::{Bootstrap, Call, CallAudit, CallGuard, Caller};
 use super::proto;
 use super::proto::control_server::Control as _;
@@ -29,6 +28,7 @@ use super::views::{
     Explanation, FindingView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter, RevocationView,
     SourceView, StatusView, Views,
 };
+use super::{convert, input};
 
 const TOKEN: &str = "sealed-in-the-safe";
 
@@ -75,6 +75,10 @@ fn view(source: &str, key: &str) -> PersonView {
 
 #[async_trait]
 impl Views for Known {
+    async fn outcome(&self, key: &str) -> Option<bool> {
+        Some(key == "r17")
+    }
+
     fn now(&self) -> Now {
         Now::at(Timestamp::from_secs(100))
     }
@@ -125,8 +129,8 @@ impl Views for Known {
         matches!(question, Question::Request { .. }).then(Explanation::default)
     }
 
-    fn tail(&self, _: Option<String>, _: Option<String>) -> Lines {
-        Box::pin(tokio_stream::iter(["{}".to_owned()]))
+    fn tail(&self, _: Option<PersonId>, _: Option<&str>) -> Result<Lines, String> {
+        Ok(Box::pin(tokio_stream::iter(["{}".to_owned()])))
     }
 }
 
@@ -204,7 +208,7 @@ fn methods() -> Vec<String> {
 #[test]
 fn every_method_has_a_right_and_every_right_a_method() {
     let methods = methods();
-    assert_eq!(methods.len(), 14);
+    assert_eq!(methods.len(), 15);
     for method in &methods {
         assert!(needed(method).is_some(), "{method} needs a row in RIGHTS");
     }
@@ -336,14 +340,14 @@ async fn senseless_requests_never_reach_the_writer() {
 fn targets_and_shapes_are_understood() {
     let fingerprint = ["AB"; 32].join(":");
     let target = proto::Target { target: Some(proto::target::Target::Certificate(fingerprint)) };
-    assert_eq!(convert::target(Some(&target)).unwrap(), Target::Certificate { sha256: "ab".repeat(32) });
+    assert_eq!(input::target(Some(&target)).unwrap(), Target::Certificate { sha256: "ab".repeat(32) });
     let request = proto::RevokeRequest { issued_before: Some("1970-01-01T00:00:07Z".into()), ..on_person("x") };
-    let asked = convert::revoke(&request, "somebody").unwrap();
+    let asked = input::revoke(&request, "somebody").unwrap();
     assert_eq!(asked.shape, Shape::CutOff { at: Timestamp::from_secs(7) });
     assert_eq!(asked.actor, "somebody");
-    assert_eq!(convert::revocation_id("r5").unwrap(), RevocationId::of_position(5));
-    assert_eq!(convert::revocation_id("five").unwrap_err().code(), Code::InvalidArgument);
-    assert_eq!(convert::revocation_id("a.yaml:12").unwrap_err().code(), Code::FailedPrecondition);
+    assert_eq!(input::revocation_id("r5").unwrap(), RevocationId::of_position(5));
+    assert_eq!(input::revocation_id("five").unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(input::revocation_id("a.yaml:12").unwrap_err().code(), Code::FailedPrecondition);
 }
 
 #[test]
@@ -363,8 +367,19 @@ fn refusals_have_their_codes() {
         (convert::refused(&Refused::Log("disk".into())), Code::Unavailable),
         (convert::refused(&Refused::Gone("store".into())), Code::Unavailable),
         (convert::refused(&Refused::Stopped), Code::Unavailable),
+        (convert::refused(&Refused::Unknown { key: "r8".into() }), Code::Unknown),
     ];
     for (status, code) in table {
         assert_eq!(status.code(), code, "{status}");
     }
+}
+
+#[tokio::test]
+async fn whoever_hears_that_the_outcome_is_unknown_can_ask() {
+    let (asked, _, _) = operator(Err(Refused::Unknown { key: "r17".into() }));
+    let status = asked.revoke(from_operator(on_person("x"))).await.unwrap_err();
+    let key = status.metadata().get(convert::OUTCOME_KEY).unwrap().to_str().unwrap().to_owned();
+    let ask = async |key: String| asked.get_outcome(from_operator(proto::GetOutcomeRequest { key })).await.unwrap();
+    assert!(ask(key).await.into_inner().stands);
+    assert!(!ask("r18".into()).await.into_inner().stands);
 }

@@ -243,6 +243,8 @@ pub type Lines = Pin<Box<dyn Stream<Item = String> + Send>>;
 pub trait Views: Send + Sync + 'static {
     /// What time it is.
     fn now(&self) -> Now;
+    /// Whether what has this key is in force; `None` if the log cannot be asked.
+    async fn outcome(&self, key: &str) -> Option<bool>;
     /// Revocations, newest first.
     async fn revocations(&self, filter: &RevocationFilter) -> Vec<RevocationView>;
     /// Everybody whom a REF may mean, one or several per source.
@@ -270,5 +272,8 @@ pub trait Views: Send + Sync + 'static {
     /// Why a decision was made, or would be; `None`: no recent decision has this id.
     async fn explain(&self, question: Question) -> Option<Explanation>;
     /// Audit records from now on: of this person, of this kind, where given.
-    fn tail(&self, person: Option<String>, kind: Option<String>) -> Lines;
+    ///
+    /// # Errors
+    /// There is no such kind.
+    fn tail(&self, person: Option<PersonId>, kind: Option<&str>) -> Result<Lines, String>;
 }

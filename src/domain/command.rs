@@ -251,7 +251,7 @@ pub enum Refused {
         advice: String,
     },
     /// A name means several people.
-    #[error("`{reference}` means several people: {}", candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    #[error("`{reference}` matches several people: {}", candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     Ambiguous {
         /// The REF.
         reference: String,
@@ -259,7 +259,7 @@ pub enum Refused {
         candidates: Vec<PersonId>,
     },
     /// A name means nobody, where somebody is needed.
-    #[error("`{0}` means nobody that a source knows")]
+    #[error("`{0}` matches nobody in any source")]
     Nobody(String),
     /// The request itself makes no sense.
     #[error("{0}")]
@@ -292,6 +292,12 @@ pub enum Refused {
     /// There is no listing that is held back.
     #[error("no listing of source `{0}` is held back")]
     NothingHeld(String),
+    /// Nobody knows yet whether the log took it. It is offered again until it stands or cannot.
+    #[error("outcome unknown: it may be in force, or come into force; ask for its outcome with the key `{key}`")]
+    Unknown {
+        /// The name of the first event that it is.
+        key: String,
+    },
     /// The log did not take it: nothing was changed.
     #[error("log did not take it: {0}")]
     Log(String),

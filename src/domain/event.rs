@@ -1,6 +1,7 @@
 //! What the log holds: the one truth, in one order.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,23 @@ pub struct Epoch {
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.generation, self.position)
+    }
+}
+
+/// A text that is no epoch.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an epoch such as 1.17")]
+pub struct NotAnEpoch(String);
+
+impl FromStr for Epoch {
+    type Err = NotAnEpoch;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, NotAnEpoch> {
+        let numbers = text.split_once('.').and_then(|(generation, position)| {
+            Some(Self { generation: generation.parse().ok()?, position: position.parse().ok()? })
+        });
+        numbers.ok_or_else(|| NotAnEpoch(text.to_owned()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,23 @@ pub struct PersonId {
 impl fmt::Display for PersonId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.source, self.key)
+    }
+}
+
+/// A text that names no person.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not SOURCE/KEY")]
+pub struct NotAPersonId(String);
+
+impl FromStr for PersonId {
+    type Err = NotAPersonId;
+
+    /// Reads what `Display` writes.
+    // INVARIANT: names of sources hold no `/` (the configuration refuses them), so the first one ends the name. Keys may
+    // hold anything.
+    fn from_str(text: &str) -> Result<Self, NotAPersonId> {
+        let (source, key) = text.split_once('/').ok_or_else(|| NotAPersonId(text.to_owned()))?;
+        Ok(Self { source: source.to_owned(), key: key.to_owned() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A log that forgets when the process ends: for tests, which it can also make fail on purpose.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -29,6 +29,10 @@ pub struct Memory {
     pub overtaken: AtomicBool,
     /// … which has just happened.
     conflicted: AtomicBool,
+    /// So many appends from now on go unanswered: nobody knows what became of them.
+    pub unanswered: AtomicUsize,
+    /// … and what they bring is not taken.
+    pub unanswered_lost: AtomicBool,
     /// Reading leaves out the first event.
     pub leaves_out: AtomicBool,
     /// Batches are read as if the log had been another one before them.
@@ -125,6 +129,32 @@ impl Memory {
     pub fn without_snapshot(&self) -> Self {
         Self { kept: Mutex::new(held(&self.kept).clone()), ..Self::default() }
     }
+
+    /// Takes events, as [`Log::append`] says.
+    fn take(&self, after: Epoch, new: Vec<NewEvent>) -> Result<Epoch, LogError> {
+        let mut kept = held(&self.kept);
+        if self.overtaken.load(Ordering::Acquire) && !self.conflicted.fetch_xor(true, Ordering::AcqRel) {
+            let event = Event::Heartbeat { source: "elsewhere".to_owned(), at: Timestamp::MIN, cursor: None };
+            kept.push(vec![NewEvent { time: Timestamp::MIN, happened: None, id: None, event }])?;
+        }
+        let head = kept.head();
+        if head != after {
+            return Err(LogError::Conflict { head });
+        }
+        // All or nothing: also of ids that one batch has twice.
+        let mut ids = BTreeMap::new();
+        for (position, event) in (head.position + 1..).zip(&new) {
+            let Some(id) = &event.id else { continue };
+            let known = kept.ids.get(id).copied().or_else(|| ids.insert(id.clone(), position));
+            if let Some(position) = known {
+                return Err(LogError::Duplicate { id: id.clone(), position });
+            }
+        }
+        kept.push(new)?;
+        let head = kept.head();
+        self.heads.send_replace(head);
+        Ok(head)
+    }
 }
 
 #[async_trait]
@@ -149,28 +179,16 @@ impl Log for Memory {
         if self.refuses.load(Ordering::Acquire) {
             return Err(LogError::Io { step: "append", cause: "told to refuse".to_owned() });
         }
-        let mut kept = held(&self.kept);
-        if self.overtaken.load(Ordering::Acquire) && !self.conflicted.fetch_xor(true, Ordering::AcqRel) {
-            let event = Event::Heartbeat { source: "elsewhere".to_owned(), at: Timestamp::MIN, cursor: None };
-            kept.push(vec![NewEvent { time: Timestamp::MIN, happened: None, id: None, event }])?;
+        let less = |left: usize| left.checked_sub(1);
+        let unanswered = self.unanswered.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok();
+        if !unanswered {
+            return self.take(after, new);
         }
-        let head = kept.head();
-        if head != after {
-            return Err(LogError::Conflict { head });
+        let unknown = LogError::Unknown { events: new.clone(), cause: "told not to answer".to_owned() };
+        if !self.unanswered_lost.load(Ordering::Acquire) {
+            let _unheard = self.take(after, new);
         }
-        // All or nothing: also of ids that one batch has twice.
-        let mut ids = BTreeMap::new();
-        for (position, event) in (head.position + 1..).zip(&new) {
-            let Some(id) = &event.id else { continue };
-            let known = kept.ids.get(id).copied().or_else(|| ids.insert(id.clone(), position));
-            if let Some(position) = known {
-                return Err(LogError::Duplicate { id: id.clone(), position });
-            }
-        }
-        kept.push(new)?;
-        let head = kept.head();
-        self.heads.send_replace(head);
-        Ok(head)
+        Err(unknown)
     }
 
     async fn batches(&self, after: Position, to: Position) -> Result<Batches, LogError> {

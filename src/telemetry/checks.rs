@@ -58,12 +58,12 @@ impl Checks {
     pub(super) fn new(make: &Make) -> Result<Self, prometheus::Error> {
         let total = make.counters(
             "offboard_checks_total",
-            "Checks answered, by the service they were for, what became of the request, and why.",
+            "Checks answered, by service, decision and reason.",
             &["service", "decision", "reason"],
         )?;
         let duration = make.histograms(
             "offboard_check_duration_seconds",
-            "Time from taking a check in to answering it.",
+            "Time from receiving a check to answering it.",
             &["decision"],
             &CHECK_BUCKETS,
         )?;

@@ -91,19 +91,19 @@ impl Metrics {
         for kind in TargetKind::ALL {
             revocations.get_metric_with_label_values(&[kind.word()])?;
         }
-        let audit_help = "Audit records that were to be kept and were not. Must stay 0.";
-        let reload_help = "When a configuration last came into force.";
+        let audit_help = "Audit records that should have been kept but were lost. Must stay 0.";
+        let reload_help = "Time of the last successful configuration reload.";
         Ok(Self {
             known: Mutex::default(),
             checks: Checks::new(&make)?,
             enforcement: make.gauges(
                 "offboard_service_enforcement",
-                "1 where denials of a service are carried out, 0 where they are only counted.",
+                "1 if denials of a service are enforced, 0 if they are only counted.",
                 &["service"],
             )?,
             sources: Sources::new(&make)?,
             issuers: Issuers::new(&make)?,
-            ready: make.gauge("offboard_ready", "1 while /readyz says so.")?,
+            ready: make.gauge("offboard_ready", "1 while /readyz reports ready.")?,
             cache_hits: cache.get_metric_with_label_values(&["hit"])?,
             cache_misses: cache.get_metric_with_label_values(&["miss"])?,
             revocations,
@@ -111,15 +111,15 @@ impl Metrics {
             exemptions: make.gauge("offboard_exemptions", "Break-glass exemptions in force.")?,
             bootstrap_uses: make.counter(
                 "offboard_control_bootstrap_uses_total",
-                "Calls with the emergency credential (bootstrap token), the refused ones too.",
+                "Calls with the emergency credential (bootstrap token), including refused ones.",
             )?,
             store_failures: make.counter(
                 "offboard_store_failures_total",
-                "Times that the store took nothing, or was not where it was opened. Must stay 0.",
+                "Times that the store accepted no writes, or was no longer where it was opened. Must stay 0.",
             )?,
             clock_steps: make.counter(
                 "offboard_clock_steps_total",
-                "Times that the wall clock went more than 30 s apart from the time that this process goes by.",
+                "Times that the wall clock stepped more than 30 s away from this process's time.",
             )?,
             reload_successful: make.gauge(
                 "offboard_config_last_reload_successful",
@@ -127,9 +127,9 @@ impl Metrics {
             )?,
             reload_time: make.time("offboard_config_last_reload_success_timestamp_seconds", reload_help)?,
             audit_records: make.counter("offboard_audit_records_total", "Audit records written.")?,
-            audit_waiting: make.gauge("offboard_audit_queue_depth", "Audit messages that wait for the writer.")?,
+            audit_waiting: make.gauge("offboard_audit_queue_depth", "Audit messages waiting for the writer.")?,
             audit_lost: make.counter("offboard_audit_lost_total", audit_help)?,
-            audit_failures: make.counter("offboard_audit_failures_total", "Times that the audit disk refused.")?,
+            audit_failures: make.counter("offboard_audit_failures_total", "Failed operations on the audit disk.")?,
             registry: make.0,
         })
     }

@@ -77,6 +77,16 @@ impl Plan {
         self.effects.push(Effect::Back { source: source.to_owned(), key });
     }
 
+    /// How many events are planned.
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Name of the planned event at `index`.
+    pub(super) fn id_of(&self, index: usize) -> Option<&str> {
+        self.events.get(index)?.id.as_deref()
+    }
+
     /// Whether an event with this id is planned.
     pub(super) fn has_id(&self, id: &str) -> bool {
         self.ids.contains(id)

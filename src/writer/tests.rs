@@ -10,6 +10,7 @@ mod named;
 mod names;
 mod owners;
 mod passed_on;
+mod unsettled;
 mod upgrade;
 mod volatile;
 

@@ -21,8 +21,8 @@ use crate::support::proxy::Proxy;
 
 const CALLERS: usize = 8;
 
-/// The ids that were acknowledged, each with the session that it revokes.
-type Acknowledged = Arc<Mutex<BTreeMap<String, String>>>;
+/// The ids that were acknowledged, each with its turn and the session that it revokes.
+type Acknowledged = Arc<Mutex<BTreeMap<String, (usize, String)>>>;
 
 async fn control(offboard: &Offboard) -> ControlClient<Channel> {
     ControlClient::connect(format!("http://{}", offboard.control)).await.unwrap()
@@ -52,7 +52,9 @@ async fn load(
     for number in 0.. {
         let session = format!("{name}-{number}");
         let Ok(id) = revoke(&mut control, &issuer, &session).await else { return };
-        let twice = acknowledged.lock().unwrap().insert(id, session);
+        let mut acknowledged = acknowledged.lock().unwrap();
+        let turn = acknowledged.len();
+        let twice = acknowledged.insert(id, (turn, session));
         assert!(twice.is_none(), "one id was acknowledged twice");
         many.notify_one();
     }
@@ -124,8 +126,7 @@ async fn what_was_acknowledged_survives_kill_9_under_load() {
         let standing = standing(&offboard).await;
         let lost: Vec<_> = known.keys().filter(|id| !standing.contains(*id)).collect();
         assert!(lost.is_empty(), "kill {round}: of {} acknowledged {lost:?} are lost", known.len());
-        let place = |id: &String| id[1..].parse::<u64>().unwrap();
-        let session = known.iter().max_by_key(|(id, _)| place(id)).unwrap().1;
+        let (_, session) = known.values().max().unwrap();
         let token = issuer.token(&format!("sub=alice&sid={session}")).await;
         let mut proxy = Proxy::connect(offboard.authz).await;
         let answer = proxy.ask(&token).await.unwrap();

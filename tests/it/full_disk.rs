@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use offboard::domain::id::RevocationId;
+
 use crate::support::installation::Installation;
 use crate::support::offboard::Offboard;
 use crate::support::{Scratch, root, until};
@@ -32,8 +34,7 @@ async fn a_full_audit_disk_holds_nobody_here() {
     let revoke = ["revoke", "--person", "mallory@example.com", "--reason", "left"];
     let (code, out, error) = offboard.run(&token, &revoke);
     assert_eq!(code, 0, "{error}");
-    let id =
-        out.split_whitespace().find(|word| word.strip_prefix('r').is_some_and(|number| number.parse::<u64>().is_ok()));
+    let id = out.split_whitespace().find(|word| word.parse::<RevocationId>().is_ok());
     let id = id.unwrap_or_else(|| panic!("no id in {out}"));
 
     std::fs::write(&plan, "full 1000000 .jsonl\n").unwrap();

@@ -180,5 +180,5 @@ async fn without_a_principal_the_host_is_the_callers_word_and_validate_warns() {
     let config = mesh.files.path("config");
     let done = Offboard::command().args(["validate", "--config"]).arg(config).output().unwrap();
     let said = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
-    assert!(said.contains("a host alone chooses this service"), "{said}");
+    assert!(said.contains("the host alone selects this service"), "{said}");
 }

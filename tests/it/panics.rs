@@ -53,10 +53,10 @@ impl Directory for Provider {
     }
 }
 
-fn build(settings: &SourceSettings, _: Time) -> Result<Box<dyn DynDirectory>, String> {
+fn build(settings: &SourceSettings, _: Time) -> Box<dyn DynDirectory> {
     let panics = settings.name.starts_with("bad");
     STARTED.fetch_add(usize::from(panics), Ordering::Relaxed);
-    Ok(Box::new(Provider { panics }))
+    Box::new(Provider { panics })
 }
 
 fn settings(scratch: &Scratch, names: &[&str]) -> Settings {

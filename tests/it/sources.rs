@@ -66,7 +66,7 @@ async fn an_operator_judges_what_is_held_back() {
     let (code, out, error) =
         offboard.run(&files.token_file(), &["source", "expect", "hr", "--max", "60%", "--until", "1h"]);
     assert_eq!(code, 0, "{error}");
-    assert!(out.contains("may leave out up to 60%"), "{out}");
+    assert!(out.contains("may remove up to 60%"), "{out}");
     write(&files, 0..8);
     until("twelve more have left", async || {
         (said(&offboard, &files, &["people", "--status", "departed"]).len() == 32).then_some(())
@@ -75,7 +75,7 @@ async fn an_operator_judges_what_is_held_back() {
     assert!(show()["expected"].as_str().unwrap().starts_with("up to 60.00 %"), "{}", show());
 
     let (code, _, error) = offboard.run(&files.token_file(), &["source", "show", "nobody"]);
-    assert_eq!((code, error.contains("there are: hr")), (1, true), "{error}");
+    assert_eq!((code, error.contains("configured are: hr")), (1, true), "{error}");
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_name_of_two_people_is_a_finding() {
     let shown = said(&offboard, &files, &["source", "show", "hr"]).pop().unwrap();
     assert_eq!(shown["shared_names"], serde_json::json!(["shared@example.com: a, b"]));
     let (code, _, error) = offboard.run(&files.token_file(), &["person", "shared@example.com"]);
-    assert_eq!((code, error.contains("means several people: hr/a, hr/b")), (1, true), "{error}");
+    assert_eq!((code, error.contains("matches several people: hr/a, hr/b")), (1, true), "{error}");
 }
 
 #[tokio::test]

@@ -77,7 +77,14 @@ async fn what_a_restart_would_forget_is_refused_and_whoever_leaves_is_out() {
     let ready = offboard.ops("/readyz").await;
     assert!(ready.status().is_success(), "checks go on");
     until("it is said to whoever asks", async || {
-        offboard.ops("/readyz").await.text().await.unwrap().contains("the store is not the one").then_some(())
+        offboard
+            .ops("/readyz")
+            .await
+            .text()
+            .await
+            .unwrap()
+            .contains("the store was moved, removed or replaced")
+            .then_some(())
     })
     .await;
     assert!(offboard.metric(FAILURES).await > Some(0.0));

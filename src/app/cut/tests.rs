@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::audit::open::{Options, open};
 use crate::audit::sink::Decisions;
+use crate::audit::writer::TrailSettings;
 use crate::corp::{self, ISSUER, at};
 use crate::domain::command::{Command, Observation, Refused, RevokeRequest, WriterHandle};
 use crate::domain::event::{Event, NewEvent};
@@ -93,13 +94,8 @@ impl<L: Log> Bench<L> {
 
 /// A trail that works until its recorder is gone.
 fn trail(dir: &Path) -> Recorder {
-    let options = Options {
-        dir: dir.to_owned(),
-        replica: "r-0".into(),
-        decisions: Decisions::Denied,
-        retention: days(1),
-        salt: [7; 32],
-    };
+    let settings = TrailSettings { path: dir.to_owned(), decisions: Decisions::Denied, retention: days(1) };
+    let options = Options { settings, replica: "r-0".into(), salt: [7; 32] };
     let (recorder, trail) = open(options, at(0)).unwrap();
     std::thread::spawn(move || trail.run());
     recorder

@@ -29,7 +29,7 @@ fn open_by(
         tracing::warn!(
             listener.name = name,
             error = %error,
-            "this machine has no IPv6: `{name}` listens on {instead} instead of {address}"
+            "no IPv6 on this machine; `{name}` listens on {instead} instead of {address}"
         );
         socket(instead)
     });

@@ -28,8 +28,8 @@ pub(super) fn seen(state: &State, matches: &Matches, name: &str) -> Vec<FindingV
     let (tokens, known) = matches.of_source(&issuer.issuer, name);
     if tokens == 0 {
         let text = format!(
-            "no person's token of `{}` was seen since the start and the first full listing: nothing to compare with; \
-             `--token-sample FILE` tries one",
+            "no person's token of `{}` was seen since the start and the first full listing; try one with `--token-sample \
+             FILE`",
             issuer.name
         );
         return vec![finding(WHAT, Grade::Warning, text)];
@@ -41,19 +41,19 @@ fn of_link(state: &State, source: &SourceRules, link: &Link, known: Option<&OfLi
     let shown = format!("`{}` = `{}`", link.claim, link.attribute);
     let Some(known) = known else {
         let text =
-            format!("{shown}: none of the last {tokens} tokens has `{}`, or a link before it decided", link.claim);
+            format!("{shown}: none of the last {tokens} tokens has `{}`, or an earlier link decided", link.claim);
         return finding(WHAT, Grade::Warning, text);
     };
     if known.matched > 0 {
         return finding(
             WHAT,
             Grade::Good,
-            format!("{shown}: {} of {} tokens met somebody", known.matched, known.shown),
+            format!("{shown}: {} of {} tokens matched somebody", known.matched, known.shown),
         );
     }
     let values: Vec<&str> = known.values.iter().map(AsRef::as_ref).collect();
-    let example = values.last().map(|value| format!(", `{}` for one", value.escape_debug())).unwrap_or_default();
-    let text = format!("{shown}: {} tokens have this claim{example}, and it has never matched anybody", known.shown);
+    let example = values.last().map(|value| format!(" (for example `{}`)", value.escape_debug())).unwrap_or_default();
+    let text = format!("{shown}: {} tokens have this claim{example}, but it never matched anybody", known.shown);
     finding(WHAT, Grade::Warning, text + &by_another_rule(state, &source.name, &link.attribute, &values))
 }
 
@@ -63,14 +63,14 @@ pub(super) fn sample(state: &State, shown: &[CredentialOutcome], name: &str) -> 
         CredentialOutcome::Verified(credential) => of_sample(state, credential, name),
         CredentialOutcome::Rejected { reason, detail, .. } => {
             let why = detail.as_ref().map(|detail| format!(": {}", detail.told())).unwrap_or_default();
-            finding(SAMPLE, Grade::Bad, format!("it is refused before anybody is looked for: {}{why}", reason.code()))
+            finding(SAMPLE, Grade::Bad, format!("rejected before any look-up: {}{why}", reason.code()))
         }
         CredentialOutcome::Foreign { .. } => {
-            finding(SAMPLE, Grade::Bad, "no configured issuer has this `iss`, or it is no JWT".to_owned())
+            finding(SAMPLE, Grade::Bad, "it is not a JWT, or no configured issuer has its `iss`".to_owned())
         }
     };
     match shown {
-        [] => vec![finding(SAMPLE, Grade::Bad, "the file holds no token".to_owned())],
+        [] => vec![finding(SAMPLE, Grade::Bad, "the file does not contain a token".to_owned())],
         shown => shown.iter().map(of).collect(),
     }
 }
@@ -84,23 +84,23 @@ fn of_sample(state: &State, credential: &Verified, name: &str) -> FindingView {
         return finding(
             SAMPLE,
             Grade::Bad,
-            format!("it is of {}, which is another issuer's than this source's", credential.issuer),
+            format!("it was issued by {}, not by this source's issuer", credential.issuer),
         );
     }
     let of_source = |index: u16| sources.get(usize::from(index)).is_some_and(|source| source.name == name);
     let Some(keys) = credential.owner.links.iter().find(|link| of_source(link.source)) else {
         let claims: Vec<String> = source.link.iter().map(|link| format!("`{}`", link.claim)).collect();
-        return finding(SAMPLE, Grade::Bad, format!("it has no claim that `link` names: {}", claims.join(", ")));
+        return finding(SAMPLE, Grade::Bad, format!("none of the claims in `link` is present: {}", claims.join(", ")));
     };
     let Some(link) = source.link.get(usize::from(keys.link)) else {
-        return finding(SAMPLE, Grade::Bad, "the configuration has changed meanwhile: try again".to_owned());
+        return finding(SAMPLE, Grade::Bad, "the configuration changed meanwhile; try again".to_owned());
     };
     let shown = format!("`{}` is `{}`", link.claim, keys.value.escape_debug());
     let linked = state.fold.people.linked(&keys.person).map(|(known, _)| known.person.id.to_string());
     let met: BTreeSet<String> = linked.collect();
     if met.is_empty() {
         let other = by_another_rule(state, name, &link.attribute, &[&keys.value]);
-        return finding(SAMPLE, Grade::Bad, format!("{shown}, and nobody has that as `{}`{other}", link.attribute));
+        return finding(SAMPLE, Grade::Bad, format!("{shown}, but nobody has this as `{}`{other}", link.attribute));
     }
     finding(SAMPLE, Grade::Good, format!("{shown}: {}", met.into_iter().collect::<Vec<_>>().join(", ")))
 }
@@ -117,11 +117,11 @@ fn by_another_rule(state: &State, source: &str, attribute: &str, values: &[&str]
         }
     }
     if met.contains_key(attribute) {
-        return format!("; without regard to case it would match `{attribute}`: the provider writes it differently");
+        return format!("; it would match `{attribute}` if case were ignored: the provider writes it differently");
     }
     let others: Vec<String> = met.into_keys().take(NAMED).map(|name| format!("`{name}`")).collect();
     match others.as_slice() {
         [] => String::new(),
-        others => format!("; it is what people here have as {}: link by that", others.join(", ")),
+        others => format!("; people here have it as {}; link by that", others.join(", ")),
     }
 }

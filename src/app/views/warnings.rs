@@ -21,7 +21,10 @@ pub(super) fn unconfigured(policy: &Policy, target: &Target) -> Option<String> {
     let known = policy.issuers.iter().any(|rules| *rules.issuer == **issuer || rules.name == *issuer);
     let names: Vec<&str> = policy.issuers.iter().map(|rules| &*rules.issuer).collect();
     (!known).then(|| {
-        format!("`{issuer}` is no issuer that is configured: it denies nobody now; there are: {}", names.join(", "))
+        format!(
+            "`{issuer}` is not a configured issuer, so this denies nobody now; configured are: {}",
+            names.join(", ")
+        )
     })
 }
 

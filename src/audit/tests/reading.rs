@@ -46,10 +46,57 @@ async fn records_are_found_by_person_kind_and_time() {
     })
     .await;
     let count = |filter: Filter| query(dir.path(), filter).unwrap().count();
-    assert_eq!(count(Filter { person: Some("hr/alice".into()), ..Filter::default() }), 1);
-    assert_eq!(count(Filter { person: Some("hr/bob".into()), ..Filter::default() }), 0);
+    assert_eq!(count(Filter { person: Some(alice()), ..Filter::default() }), 1);
+    assert_eq!(count(Filter { person: Some(PersonId { key: "bob".into(), ..alice() }), ..Filter::default() }), 0);
     assert_eq!(count(Filter { kind: Some(Kind::Reload), ..Filter::default() }), 2);
     assert_eq!(count(Filter { kind: Some(Kind::Reload), since: Some(at(2)), ..Filter::default() }), 1);
+}
+
+/// Whom a record is about is written as text and read back exactly, whatever a provider uses as a key.
+#[tokio::test]
+async fn persons_are_read_back_as_they_were_written() {
+    let keys = ["alice", "a/b//c", "with space", "b, lab/7", "(x)", "naïve-\u{1F600}", "quote\"back\\slash", ""];
+    let odd = keys.map(|key| PersonId { key: key.into(), ..alice() });
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 0, async |recorder| {
+        let entry = |persons: Vec<PersonId>| Entry { persons, ..Entry::new(Kind::Revocation, at(1)) };
+        for person in odd.clone() {
+            recorder.record(entry(vec![person])).await.unwrap();
+        }
+        recorder.record(entry(odd.to_vec())).await.unwrap();
+        recorder.record(entry(vec![])).await.unwrap();
+    })
+    .await;
+    let found = of(dir.path(), Kind::Revocation);
+    let alone: Vec<_> = found.iter().filter_map(|record| record.person.clone()).collect();
+    assert_eq!((alone.as_slice(), found.len()), (odd.as_slice(), odd.len() + 2));
+    assert_eq!((&found[odd.len()].person, found[odd.len()].persons.as_slice()), (&None, odd.as_slice()));
+    assert_eq!((&found[odd.len() + 1].person, found[odd.len() + 1].persons.as_slice()), (&None, [].as_slice()));
+    for person in odd {
+        let filter = Filter { person: Some(person.clone()), kind: Some(Kind::Revocation), ..Filter::default() };
+        assert_eq!(query(dir.path(), filter).unwrap().count(), 2, "{person}");
+    }
+    assert!(verify(dir.path()).unwrap().holds());
+}
+
+/// The revocations of several people in trails of before `persons`, and what only looks like one.
+#[tokio::test]
+async fn persons_in_the_target_of_an_older_record_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 0, async |recorder| {
+        for (kind, target) in [
+            (Kind::Revocation, "r17 block on person a@example.com (hr/alice, lab/7)"),
+            (Kind::RevocationEnded, "r17 block on person a@example.com (hr/alice, lab/7)"),
+            (Kind::Revocation, "r18 block on person a@example.com (hr/alice, not one)"),
+            (Kind::Control, "person a@example.com (hr/alice)"),
+        ] {
+            recorder.record(Entry { target: Some(target.into()), ..Entry::new(kind, at(1)) }).await.unwrap();
+        }
+    })
+    .await;
+    let found = query(dir.path(), Filter { person: Some(alice()), ..Filter::default() }).unwrap();
+    let kinds: Vec<_> = found.map(|record| record.unwrap().kind).collect();
+    assert_eq!(kinds, [Kind::Revocation, Kind::RevocationEnded]);
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ async fn a_damaged_last_line_stays_as_evidence() {
 async fn old_files_are_deleted_whole_and_the_rest_is_still_proven() {
     let dir = tempfile::tempdir().unwrap();
     trail(dir.path()).await;
-    let short = Options { retention: Duration::from_secs(86_400), ..options(dir.path()) };
+    let short = options_with(dir.path(), Decisions::Denied, 1);
     let (recorder, writer) = open(short, now(2 * DAY)).unwrap();
     let thread = std::thread::spawn(move || writer.run());
     recorder.close(now(2 * DAY + 1)).await;

@@ -15,22 +15,22 @@ pub(super) fn read(token: &str, issuer: &str, links: &[Link]) -> Result<(Link, S
     let bad = |text: String| Finding { grade: Grade::Bad, what: "token sample", text };
     let payload = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
     let claims = payload.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    let claims = claims.filter(Value::is_object).ok_or_else(|| bad("the file holds no JWT".to_owned()))?;
+    let claims = claims.filter(Value::is_object).ok_or_else(|| bad("the file does not contain a JWT".to_owned()))?;
     match claims.get("iss").and_then(Value::as_str) {
         Some(found) if found == issuer => {}
         found => {
             let found = found.map_or_else(|| "no `iss`".to_owned(), |found| format!("`iss` {found:?}"));
-            return Err(bad(format!("it has {found}, and the source's issuer is {issuer:?}")));
+            return Err(bad(format!("it has {found}, but the source's issuer is {issuer:?}")));
         }
     }
     let deciding = links.iter().find_map(|link| Some((link, claim(&claims, &link.claim)?)));
     let Some((link, value)) = deciding else {
         let names: Vec<String> = links.iter().map(|link| format!("`{}`", link.claim)).collect();
-        return Err(bad(format!("it has no claim that `link` names: {}", names.join(", "))));
+        return Err(bad(format!("none of the claims in `link` is present: {}", names.join(", "))));
     };
     match value {
         Value::String(text) if !text.is_empty() => Ok((link.clone(), text.clone())),
-        _ => Err(bad(format!("`{}` is empty, or no text: it matches nobody", link.claim))),
+        _ => Err(bad(format!("`{}` is empty or not a string; it matches nobody", link.claim))),
     }
 }
 
@@ -64,13 +64,13 @@ mod tests {
         assert_eq!(nested, ("userPrincipalName".into(), "u@x".into()));
         for (claims, said) in [
             (r#"{"iss":"https://idp","badge":"","ext":{"upn":"u"}}"#, "`badge` is empty"),
-            (r#"{"iss":"https://idp","sub":"u"}"#, "no claim that `link` names: `badge`, `ext.upn`"),
+            (r#"{"iss":"https://idp","sub":"u"}"#, "none of the claims in `link` is present: `badge`, `ext.upn`"),
             (r#"{"iss":"https://other","badge":"77"}"#, "https://other"),
-            (r#"["iss"]"#, "no JWT"),
+            (r#"["iss"]"#, "not contain a JWT"),
         ] {
             let text = read(claims).unwrap_err().text;
             assert!(text.contains(said), "{claims}: {text}");
         }
-        assert!(super::read("opaque", "https://idp", &links()).unwrap_err().text.contains("no JWT"));
+        assert!(super::read("opaque", "https://idp", &links()).unwrap_err().text.contains("not contain a JWT"));
     }
 }

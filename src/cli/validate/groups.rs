@@ -44,7 +44,7 @@ pub(super) fn by_server(policy: &Policy, server: &Server) -> Result<Vec<String>,
         let unknown: Vec<&str> = names.filter(|name| !synced(name)).collect();
         if !unknown.is_empty() {
             let unknown = unknown.join("`, `");
-            let what = format!("groups of `{issuer}` were not compared: the server has not listed `{unknown}` yet");
+            let what = format!("groups of `{issuer}` were not compared; the server has not listed `{unknown}` yet");
             return Ok(Known::TooLittle(Some(what)));
         }
         let mut all = BTreeSet::new();
@@ -81,7 +81,7 @@ fn compare(
                 }
                 let issuer = &issuer.name;
                 warnings.extend(bound.iter().map(|(group, place)| {
-                    format!("{place}: bindings: group `{group}` exists in no source of `{issuer}`: nobody is in it, check its spelling")
+                    format!("{place}: bindings: group `{group}` has no members in any source of `{issuer}`; check its spelling")
                 }));
             }
         }

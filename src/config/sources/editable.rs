@@ -1,10 +1,10 @@
-//! Attributes that people may edit themselves: whoever takes another's value there takes their credentials' place, and
-//! whoever changes their own is no longer found to have left.
+//! Attributes that people may edit themselves. Whoever takes another person's value can use that person's roles;
+//! whoever changes their own is no longer found when they leave.
 
 use crate::config::fields::Fields;
 use crate::config::problem::quoted;
 
-/// What people may edit at a provider as it comes, or as most have it, and what keeps them from it.
+/// Attributes that people may edit with a provider's default or usual settings, and what prevents it.
 struct Editable {
     kind: &'static str,
     attributes: &'static [&'static str],
@@ -75,20 +75,19 @@ const ALL: [Editable; 5] = [
     },
 ];
 
-/// Warns of each link by such an attribute.
+/// Warns about each link by such an attribute.
 pub(super) fn warn(fields: &Fields<'_>) {
     let kind = fields.text("kind").unwrap_or_default();
     for link in fields.sections("link").unwrap_or_default() {
         let Some(attribute) = link.text("attribute") else { continue };
-        // Names of attributes are compared without regard to case (RFC 4512 section 2.5); elsewhere that errs on the safe
-        // side.
+        // LDAP compares attribute names ignoring case (RFC 4512 section 2.5); for others this errs on the safe side.
         let fits = |editable: &&Editable| {
             editable.kind == kind && editable.attributes.iter().any(|known| known.eq_ignore_ascii_case(attribute))
         };
         if let Some(editable) = ALL.iter().find(fits) {
             let what = format!(
-                "people may edit {} themselves (`kind: {kind}`), unless {}: whoever takes another's value is taken for them; \
-                 link by an id",
+                "people may edit {} themselves (`kind: {kind}`) unless {}; whoever takes another person's value is taken for \
+                 that person; link by an id",
                 quoted(attribute),
                 editable.unless
             );

@@ -1,31 +1,16 @@
 //! `kind: entra`
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::kind::{Kind, SourceKind};
+use super::kind::{Common, Kind, SourceKind, http_url};
 use crate::config::fields::Fields;
 use crate::domain::name::Directory;
+use crate::source::entra::{Settings, Tenant};
 
-/// Where the public cloud signs applications in.
+/// Sign-in URL of the public cloud.
 const LOGIN_URL: &str = "https://login.microsoftonline.com";
-/// Where the public cloud's Microsoft Graph answers.
+/// URL of Microsoft Graph in the public cloud.
 const GRAPH_URL: &str = "https://graph.microsoft.com";
-
-/// A tenant of Microsoft Entra ID.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntraSettings {
-    /// Its id, or one of its domains.
-    pub tenant: String,
-    /// The application that asks.
-    pub client_id: String,
-    /// File with its secret.
-    pub client_secret_file: PathBuf,
-    /// Where applications sign in.
-    pub login_url: String,
-    /// Where Microsoft Graph answers.
-    pub graph_url: String,
-}
 
 pub(super) const ENTRA: Kind = Kind {
     name: "entra",
@@ -38,20 +23,16 @@ pub(super) const ENTRA: Kind = Kind {
     read,
 };
 
-fn read(fields: &Fields<'_>) -> Option<SourceKind> {
-    let url = |key: &'static str, default: &str| {
-        let url = fields.owned(key).unwrap_or_else(|| default.to_owned());
-        if url.starts_with("http://") {
-            fields.warn(key, "is http://: whoever is on the way reads the secret, and says who works here");
-        }
-        url
-    };
-    let (login_url, graph_url) = (url("login_url", LOGIN_URL), url("graph_url", GRAPH_URL));
-    Some(SourceKind::Entra(EntraSettings {
+fn read(fields: &Fields<'_>, common: &Common) -> Option<SourceKind> {
+    let login_url = http_url(fields, "login_url", Some(LOGIN_URL), "secret");
+    let graph_url = http_url(fields, "graph_url", Some(GRAPH_URL), "secret");
+    let tenant = Tenant {
+        login_url: login_url?,
+        graph_url: graph_url?,
         tenant: fields.owned("tenant")?,
         client_id: fields.owned("client_id")?,
         client_secret_file: fields.text("client_secret_file")?.into(),
-        login_url,
-        graph_url,
-    }))
+    };
+    let Common { name, attributes, .. } = common.clone();
+    Some(SourceKind::Entra(Settings { name, tenant, attributes }))
 }

@@ -1,25 +1,27 @@
-//! Whether a source can be stale although nothing is wrong with it.
+//! Detects sources that go stale although nothing is wrong.
 
 use std::time::Duration;
 
-use super::{LdapSync, SourceKind, SourceSettings};
+use super::{SourceKind, SourceSettings};
 use crate::config::fields::Fields;
 use crate::domain::policy::Service;
 use crate::domain::source::{SourceRules, WhenStale};
+use crate::source::context::Schedule;
+use crate::source::ldap::{Flavor, Sync};
 
-/// Where nothing but a full listing tells everything. (With Active Directory and Keycloak that depends on rights and
-/// settings there: `source check` says it.)
+/// Whether only a full listing tells everything. (For Active Directory and Keycloak that depends on permissions and
+/// settings there; `source check` reports it.)
 fn is_only_listed(kind: &SourceKind) -> bool {
-    matches!(kind, SourceKind::Ldap(own) if own.sync == LdapSync::Poll && !own.active_directory)
+    matches!(kind, SourceKind::Ldap(own) if own.sync == Sync::Poll && own.flavor == Flavor::OpenLdap)
 }
 
-/// What is known is older than `reconcile` before the next listing is over: that one comes up to a tenth later, takes
-/// its time, and counts from its beginning.
+/// Data gets older than `reconcile` before the next listing is complete: a listing may start a tenth later, takes time,
+/// and counts from its start.
 fn is_comfortable(span: Duration, settings: &SourceSettings) -> bool {
-    span >= settings.reconcile * 3 / 2
+    span >= settings.schedule.reconcile * 3 / 2
 }
 
-/// Warns of each source that is stale between two listings, and of each service that denies people for that.
+/// Warns about each source that goes stale between two listings, and about each service that then denies people.
 pub fn warn_of_gaps(
     (sections, sources, asked): (&[Fields<'_>], &[SourceRules], &[SourceSettings]),
     services: &[(&Fields<'_>, &Service)],
@@ -46,13 +48,13 @@ pub fn warn_of_gaps(
 }
 
 fn gap(span: Duration, settings: &SourceSettings, when_stale: WhenStale) -> String {
-    let SourceSettings { name, reconcile, .. } = settings;
+    let SourceSettings { name, schedule: Schedule { reconcile, .. }, .. } = settings;
     let [span, reconcile, twice] =
         [span, *reconcile, *reconcile * 2].map(|span| humantime::format_duration(span).to_string());
     let denied = if when_stale == WhenStale::Deny { ", and its people are denied until then" } else { "" };
     format!(
-        "{span} is too short for a `reconcile` of {reconcile}: only a full listing tells everything of `{name}` (`sync: \
-         poll`), and the next one may come a tenth later and takes its time, so it can be stale until that is over{denied}; \
-         make `max_staleness` {twice}, or `reconcile` shorter"
+        "{span} is too short for a `reconcile` of {reconcile}: with `sync: poll`, only a full listing refreshes `{name}`, so \
+         it can go stale before the next one completes{denied}; set `max_staleness` to at least 2× `reconcile` ({twice}) or \
+         shorten `reconcile`"
     )
 }

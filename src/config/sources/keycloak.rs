@@ -1,24 +1,11 @@
 //! `kind: keycloak`
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::kind::{Kind, SourceKind};
+use super::kind::{Common, Kind, SourceKind, http_url};
 use crate::config::fields::Fields;
 use crate::domain::name::Directory;
-
-/// A realm of a Keycloak.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeycloakSettings {
-    /// Where it answers.
-    pub url: String,
-    /// Name of the realm.
-    pub realm: String,
-    /// Client with a service account.
-    pub client_id: String,
-    /// File with its secret.
-    pub client_secret_file: PathBuf,
-}
+use crate::source::keycloak::{Realm, Settings};
 
 pub(super) const KEYCLOAK: Kind = Kind {
     name: "keycloak",
@@ -31,18 +18,13 @@ pub(super) const KEYCLOAK: Kind = Kind {
     read,
 };
 
-fn read(fields: &Fields<'_>) -> Option<SourceKind> {
-    let url = fields.owned("url")?;
-    if !url.starts_with("http") {
-        fields.wrong("url", "must be http:// or https:// (`kind: keycloak`)");
-    }
-    if url.starts_with("http://") {
-        fields.warn("url", "is http://: whoever is on the way reads the secret, and says who works here");
-    }
-    Some(SourceKind::Keycloak(KeycloakSettings {
-        url,
+fn read(fields: &Fields<'_>, common: &Common) -> Option<SourceKind> {
+    let realm = Realm {
+        url: http_url(fields, "url", None, "secret")?,
         realm: fields.owned("realm")?,
         client_id: fields.owned("client_id")?,
         client_secret_file: fields.text("client_secret_file")?.into(),
-    }))
+    };
+    let Common { name, issuer, attributes, poll, .. } = common.clone();
+    Some(SourceKind::Keycloak(Settings { name, issuer, realm, attributes, poll }))
 }

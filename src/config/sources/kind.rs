@@ -1,70 +1,93 @@
-//! The kinds of sources: what each needs, may have beside, and defaults to.
+//! What defines a kind of source: required keys, optional keys, defaults.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::entra::{ENTRA, EntraSettings};
-use super::file::{FILE, FileSettings};
-use super::keycloak::{KEYCLOAK, KeycloakSettings};
-use super::ldap::{LDAP, LdapSettings};
-use super::okta::{OKTA, OktaSettings};
+use reqwest::Url;
+
 use crate::config::fields::Fields;
 use crate::domain::name::Directory;
+use crate::source::{entra, keycloak, ldap, okta};
 
-/// What speaks there, and what asking it needs.
+/// The kind of a source, with the settings that the source itself defines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceKind {
     /// A file of people.
-    File(FileSettings),
+    File {
+        /// The file.
+        path: PathBuf,
+    },
     /// A realm of a Keycloak.
-    Keycloak(KeycloakSettings),
+    Keycloak(keycloak::Settings),
     /// A tenant of Microsoft Entra ID.
-    Entra(EntraSettings),
+    Entra(entra::Settings),
     /// A directory that speaks LDAP.
-    Ldap(LdapSettings),
+    Ldap(ldap::Settings),
     /// An Okta organization.
-    Okta(OktaSettings),
+    Okta(okta::Settings),
 }
 
-/// What a kind needs, may have beside, and defaults to.
+/// What all kinds have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    pub(super) name: String,
+    /// `iss` of its people's tokens.
+    pub(super) issuer: String,
+    /// Attributes that `link` names beside id, e-mail and user name.
+    pub(super) attributes: BTreeSet<String>,
+    pub(super) poll: Duration,
+    pub(super) timeout: Duration,
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+/// Required keys, optional keys and defaults of a kind.
 pub(super) struct Kind {
     pub(super) name: &'static str,
-    /// By whose rules its names compare.
+    /// How its names are compared.
     pub(super) directory: Directory,
-    /// Keys that must be there.
+    /// Required keys.
     pub(super) needs: &'static [&'static str],
-    /// Keys that may be there.
+    /// Optional keys.
     pub(super) may: &'static [&'static str],
-    /// How often it is asked what changed, where nothing is said.
+    /// Default interval between polls.
     pub(super) poll: Duration,
-    /// How its people are linked, where nothing is said: claims with attributes.
+    /// Default links: claims with attributes.
     pub(super) link: &'static [(&'static str, &'static str)],
     /// Whether `link` may name attributes beside id, e-mail and user name.
     pub(super) any_attribute: bool,
-    /// Reads what only this kind has; `None` where something is missing, which is said elsewhere.
-    pub(super) read: fn(&Fields<'_>) -> Option<SourceKind>,
+    /// Reads the settings of this kind; `None` if something is missing, which is reported elsewhere.
+    pub(super) read: fn(&Fields<'_>, &Common) -> Option<SourceKind>,
 }
 
-const KINDS: [&Kind; 5] = [&FILE, &KEYCLOAK, &LDAP, &OKTA, &ENTRA];
-
-/// The kind of this name.
-pub(super) fn named(name: &str) -> Option<&'static Kind> {
-    KINDS.into_iter().find(|kind| kind.name == name)
-}
-
-impl Kind {
-    /// What this kind needs; says what is missing, and what belongs to another kind.
-    pub(super) fn settings(&self, fields: &Fields<'_>) -> Option<SourceKind> {
-        let mut keys: Vec<&str> = KINDS.iter().flat_map(|kind| kind.needs.iter().chain(kind.may)).copied().collect();
-        keys.sort_unstable();
-        keys.dedup();
-        for key in keys {
-            let wrong = match (fields.has(key), self.needs.contains(&key), self.may.contains(&key)) {
-                (false, true, _) => "is missing",
-                (true, false, false) => "is not for this kind of source",
-                _ => continue,
-            };
-            fields.wrong(key, format!("{wrong} (`kind: {}`)", self.name));
+/// The http(s) URL under `key`. Reports anything else, and warns where the `secret` would cross the network in plain
+/// text.
+pub(super) fn http_url(
+    fields: &Fields<'_>,
+    key: &'static str,
+    default: Option<&str>,
+    secret: &'static str,
+) -> Option<Url> {
+    let url = match Url::parse(fields.text(key).or(default)?) {
+        Ok(url) => url,
+        Err(error) => {
+            fields.wrong(key, format!("is not a URL: {error}"));
+            return None;
         }
-        (self.read)(fields)
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" => {
+            fields.warn(
+                key,
+                format!("is http://; anyone on the network path can read the {secret} and decide who works here"),
+            );
+        }
+        _ => {
+            let kind = fields.text("kind").unwrap_or_default();
+            fields.wrong(key, format!("must be http:// or https:// (`kind: {kind}`)"));
+            return None;
+        }
     }
+    Some(url)
 }

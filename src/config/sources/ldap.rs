@@ -1,47 +1,13 @@
 //! `kind: ldap`
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::kind::{Kind, SourceKind};
+use super::kind::{Common, Kind, SourceKind};
 use crate::config::fields::Fields;
 use crate::config::problem::quoted;
 use crate::domain::name::Directory;
-
-/// A directory that speaks LDAP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LdapSettings {
-    /// Where it answers.
-    pub url: String,
-    /// TLS before anything else on `ldap://`.
-    pub start_tls: bool,
-    /// Below it are people and groups.
-    pub base_dn: String,
-    /// Below it are people.
-    pub people_dn: String,
-    /// Which entries there are people.
-    pub people_filter: Option<String>,
-    /// As whom it is asked.
-    pub bind_dn: String,
-    /// File with the password.
-    pub bind_password_file: PathBuf,
-    /// Whether it is an Active Directory.
-    pub active_directory: bool,
-    /// How changes are heard of.
-    pub sync: LdapSync,
-}
-
-/// How changes are heard of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LdapSync {
-    /// The server tells (RFC 4533).
-    Syncrepl,
-    /// Active Directory is asked what changed.
-    DirSync,
-    /// By `modifyTimestamp` or `uSNChanged`.
-    Poll,
-}
+use crate::source::ldap::{Flavor, Server, Settings, Sync};
 
 pub(super) const LDAP: Kind = Kind {
     name: "ldap",
@@ -54,47 +20,46 @@ pub(super) const LDAP: Kind = Kind {
     read,
 };
 
-fn read(fields: &Fields<'_>) -> Option<SourceKind> {
+fn read(fields: &Fields<'_>, common: &Common) -> Option<SourceKind> {
     let url = fields.owned("url")?;
     let start_tls = fields.flag("start_tls").unwrap_or(false);
-    let active_directory = fields.text("flavor") == Some("ad");
+    let flavor = if fields.text("flavor") == Some("ad") { Flavor::Ad } else { Flavor::OpenLdap };
     check_url(fields, &url, start_tls);
-    let sync = match (fields.text("sync"), active_directory) {
-        (Some("poll"), _) => LdapSync::Poll,
-        (Some("dirsync"), false) => {
-            fields.wrong("sync", "dirsync is for `flavor: ad`");
+    let sync = match (fields.text("sync"), flavor) {
+        (Some("poll"), _) => Sync::Poll,
+        (Some("dirsync"), Flavor::OpenLdap) => {
+            fields.wrong("sync", "dirsync requires `flavor: ad`");
             return None;
         }
-        (Some("syncrepl"), true) => {
-            fields.wrong("sync", "syncrepl is not for `flavor: ad`");
+        (Some("syncrepl"), Flavor::Ad) => {
+            fields.wrong("sync", "syncrepl does not work with `flavor: ad`");
             return None;
         }
-        (_, true) => LdapSync::DirSync,
-        (_, false) => LdapSync::Syncrepl,
+        (_, Flavor::Ad) => Sync::DirSync,
+        (_, Flavor::OpenLdap) => Sync::Syncrepl,
     };
     let base_dn = fields.owned("base_dn")?;
     let people_dn = fields.owned("people_dn").unwrap_or_else(|| base_dn.clone());
     let spelt = |dn: &str| format!(",{}", dn.to_lowercase().replace(' ', ""));
     if !spelt(&people_dn).ends_with(&spelt(&base_dn)) {
-        fields.wrong("people_dn", format!("does not lie below `base_dn` {}", quoted(&base_dn)));
+        fields.wrong("people_dn", format!("is not below `base_dn` {}", quoted(&base_dn)));
     }
     let people_filter = fields.owned("people_filter");
-    // It becomes a part of others: without its brackets it would be one by itself alone.
+    // It becomes part of other filters, so it must have its own parentheses.
     let fits = |filter: &String| filter.starts_with('(') && ldap3::parse_filter(filter).is_ok();
     if people_filter.as_ref().is_some_and(|filter| !fits(filter)) {
         fields.wrong("people_filter", "is not a filter such as (objectClass=person)");
     }
-    Some(SourceKind::Ldap(LdapSettings {
+    let Common { name, attributes, timeout, ca_file, .. } = common.clone();
+    let server = Server {
         url,
         start_tls,
-        base_dn,
-        people_dn,
-        people_filter,
+        ca_file,
         bind_dn: fields.owned("bind_dn")?,
         bind_password_file: fields.text("bind_password_file")?.into(),
-        active_directory,
-        sync,
-    }))
+        timeout,
+    };
+    Some(SourceKind::Ldap(Settings { name, server, base_dn, people_dn, people_filter, flavor, sync, attributes }))
 }
 
 fn check_url(fields: &Fields<'_>, url: &str, start_tls: bool) {
@@ -102,13 +67,13 @@ fn check_url(fields: &Fields<'_>, url: &str, start_tls: bool) {
         return fields.wrong("url", "must be ldap:// or ldaps:// (`kind: ldap`)");
     };
     if rest.trim_end_matches('/').contains('/') {
-        fields.wrong("url", "must name a host alone: where to look there is `base_dn`");
+        fields.wrong("url", "must name only a host; the search base is `base_dn`");
     }
     match (scheme, start_tls) {
-        ("ldaps", true) => fields.wrong("start_tls", "is for ldap://: ldaps:// begins with TLS anyway"),
+        ("ldaps", true) => fields.wrong("start_tls", "applies to ldap:// only; ldaps:// already uses TLS"),
         ("ldap", false) if !is_loopback(rest) => fields.warn(
             "url",
-            "is ldap:// without `start_tls: true`: whoever is on the way reads the password, and says who works here",
+            "is ldap:// without `start_tls: true`; anyone on the network path can read the password and decide who works here",
         ),
         _ => {}
     }

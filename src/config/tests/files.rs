@@ -12,7 +12,7 @@ fn what_cannot_be_read_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     fs::write(path("big.yaml"), vec![b'#'; 10_000_000]).unwrap();
-    assert_eq!(read_error(&path("big.yaml")), "PATH: is longer than 1 MiB");
+    assert_eq!(read_error(&path("big.yaml")), "PATH: is larger than 1 MiB");
     fs::write(path("full.yaml"), vec![b'#'; usize::try_from(MAX_FILE).unwrap()]).unwrap();
     assert!(read(&[path("full.yaml")]).is_ok());
     fs::write(path("latin.yaml"), b"a: 1\nb: \xe4\n").unwrap();
@@ -21,8 +21,8 @@ fn what_cannot_be_read_is_named() {
     fs::create_dir(path("empty")).unwrap();
     fs::write(path("empty/.hidden.yaml"), "a: 1").unwrap();
     fs::write(path("empty/notes.txt"), "a: 1").unwrap();
-    assert_eq!(read_error(&path("empty")), "PATH: holds no *.yaml file");
-    assert!(read(&[path("full.yaml"), path("full.yaml")]).unwrap_err().to_string().contains("is given twice"));
+    assert_eq!(read_error(&path("empty")), "PATH: contains no *.yaml file");
+    assert!(read(&[path("full.yaml"), path("full.yaml")]).unwrap_err().to_string().contains("is listed twice"));
     assert!(read_error(Path::new("/dev/zero")).contains("not a regular file"));
 }
 

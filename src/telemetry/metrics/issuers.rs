@@ -19,7 +19,7 @@ impl Issuers {
         Ok(Self {
             unmatched: make.gauges(
                 "offboard_issuer_unmatched",
-                "1 while no source of an issuer knows any owner of its last 1000 tokens that are not a machine's.",
+                "1 while no source of an issuer matches any of its last 1000 tokens of people.",
                 &["issuer"],
             )?,
             success: make.times(
@@ -28,11 +28,7 @@ impl Issuers {
                 &["issuer"],
             )?,
             keys: make.gauges("offboard_jwks_keys", "Keys in use for an issuer.", &["issuer"])?,
-            errors: make.counters(
-                "offboard_jwks_errors_total",
-                "Fetches of the keys of an issuer that failed.",
-                &["issuer"],
-            )?,
+            errors: make.counters("offboard_jwks_errors_total", "Failed fetches of an issuer's keys.", &["issuer"])?,
         })
     }
 

@@ -57,24 +57,24 @@ impl Sources {
             )?,
             leavers: make.counters(
                 "offboard_leavers_total",
-                "People whom a source said to be suspended or gone, since the start.",
+                "People reported suspended or gone by a source since the start.",
                 &["source"],
             )?,
             people: make.gauges("offboard_people", "People known, by source and status.", &["source", "status"])?,
             success: make.times(
                 "offboard_source_last_success_timestamp_seconds",
-                "Up to when everything that happened at a source is known; 0: it was never listed.",
+                "Time up to which all changes at a source are known; 0: never listed.",
                 &["source"],
             )?,
             stale: make.gauges("offboard_source_stale", "1 while a source is past its max_staleness.", &["source"])?,
             errors: make.counters(
                 "offboard_source_errors_total",
-                "Failures of a source, and causes for alarm in what it says.",
+                "Failures of a source, and alarming reports from it.",
                 &["source", "kind"],
             )?,
             events: make.counters(
                 "offboard_source_events_total",
-                "Changes that a provider told of by itself or when asked what happened.",
+                "Changes reported by a provider, pushed or polled.",
                 &["source", "kind"],
             )?,
             guarded: make.gauges(

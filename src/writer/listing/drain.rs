@@ -17,6 +17,7 @@ use crate::domain::time::{Now, Timestamp};
 use crate::log::{Log, LogError};
 use crate::writer::directory::{When, change, gone};
 use crate::writer::plan::Plan;
+use crate::writer::unsettled::Unsettled;
 use crate::writer::{Writer, configured};
 
 /// How long a listing that says again what an operator confirmed is let pass.
@@ -237,7 +238,7 @@ impl<L: Log> Writer<L> {
         {
             return drain.cancelled();
         }
-        let step = match self.rejoin().await {
+        let step = match self.make_ready().await {
             Ok(()) => self.append_step(&drain).await,
             Err(error) => Err(error),
         };
@@ -251,6 +252,8 @@ impl<L: Log> Writer<L> {
                     None => self.listings.draining.push_back(drain),
                 }
             }
+            // What is true by then is not planned again.
+            Err(LogError::Unknown { .. }) => self.listings.draining.push_back(drain),
             Err(error) => {
                 self.follower.store_failed();
                 if let LogError::Moved { .. } = error {
@@ -277,6 +280,11 @@ impl<L: Log> Writer<L> {
                 }
                 // Planned again: what somebody else appended may say otherwise.
                 Err(LogError::Conflict { .. }) => self.catch_up().await?,
+                Err(LogError::Unknown { events, cause }) => {
+                    let (after, effects) = (self.follower.fold.epoch, Vec::new());
+                    self.unsettled = Some(Unsettled { after, events, effects, cause });
+                    self.find_out().await?;
+                }
                 Err(error) => return Err(error),
             }
         }

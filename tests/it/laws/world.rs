@@ -307,13 +307,12 @@ impl<S: Store> World<S> {
         let clock = Clock::start(None);
         let policy = Arc::clone(&self.published.load().rules.policy);
         let authenticator = authenticator(&policy, &self.cache, &[&signer()]);
-        let options = audit::open::Options {
-            dir: audit.to_owned(),
-            replica: "test".into(),
+        let settings = audit::writer::TrailSettings {
+            path: audit.to_owned(),
             decisions: audit::sink::Decisions::All,
             retention: Duration::from_secs(86_400),
-            salt: [7; 32],
         };
+        let options = audit::open::Options { settings, replica: "test".into(), salt: [7; 32] };
         let (recorder, audit) = audit::open::open(options, clock.now()).unwrap();
         let rings = authenticator.rings().clone();
         let published = Arc::clone(&self.published);
