@@ -22,9 +22,10 @@ use offboard::domain::person::{Person, Status};
 use offboard::log::embedded::Embedded;
 use offboard::request::Request;
 use offboard::source::context::{Schedule, SourceContext, SourceRequest};
-use offboard::source::directory::{Changes, Directory, Finding, Page};
+use offboard::source::directory::{Changes, Directory, Finding, ListingOutcome};
 use offboard::source::error::SourceError;
 use offboard::source::health::Health;
+use offboard::source::page::{Page, PageToken};
 use offboard::source::poller::Poller;
 use offboard::state::Published;
 use offboard::writer::{EventObserver, Ids, Writer, replay};
@@ -62,20 +63,25 @@ impl Company {
     }
 }
 
+#[async_trait::async_trait]
 impl Directory for Company {
-    type PageToken = usize;
+    fn open(&mut self, _: Option<String>) {}
 
-    async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
+    async fn changes(&mut self) -> Result<Changes, SourceError> {
         Ok(Changes::default())
     }
 
-    async fn page(&mut self, place: Option<usize>) -> Result<Page<usize>, SourceError> {
-        let first = place.unwrap_or(0);
+    fn acknowledged(&mut self) {}
+
+    async fn page(&mut self, token: Option<PageToken>) -> Result<Page, SourceError> {
+        let first = token.map_or(Ok(0), |token| token.read())?;
         let last = (first + PAGE).min(self.people);
         let people = (first..last).map(|number| self.person(number)).collect();
         let next = (last < self.people).then_some(last);
         Ok(Page { count: next.is_none().then_some(self.people), ..Page::of(people, next) })
     }
+
+    fn listing_over(&mut self, _: ListingOutcome) {}
 
     async fn look_up(&mut self, _: &str, _: &str) -> Result<Option<Person>, SourceError> {
         Ok(None)

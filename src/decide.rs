@@ -1,52 +1,60 @@
 //! The decision: a pure function of state, request, credentials and time.
 //!
-//! No I/O, no await, no clock, no cache. Every credential is judged, the strictest finding wins (law 2); the
-//! same inputs give the same decision, and it names its cause (law 9).
+//! No I/O, no await, no clock, no cache. Every credential is checked, the strictest finding wins (law 2); the
+//! same inputs give the same decision, and it names its cause (law 9). The steps that it took come with it, and
+//! `explain` puts them into words: nothing derives them a second time.
 
 mod detail;
 mod known;
 mod permitted;
 mod revoked;
+pub mod roles;
 mod verdict;
 
 use std::sync::Arc;
 
 use crate::domain::credential::{CredentialOutcome, Foreign, Verified};
-use crate::domain::decision::{Decision, Determining};
+use crate::domain::decision::steps::{CredentialStep, Form, Owner, Steps};
+use crate::domain::decision::{Decision, Determining, HeldRole};
+use crate::domain::destination::NamedBy;
 use crate::domain::policy::{Authorization, NotOurs};
 use crate::domain::reason::Reason;
 use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
 use crate::request::{Path, Request};
 use crate::state::State;
+use crate::state::people::Known;
 use crate::state::rules::Chosen;
-use permitted::{Held, OverForms};
+use permitted::OverForms;
 use verdict::Verdict;
 
 /// Decides one request.
 #[must_use]
 pub fn decide(state: &State, request: &Request, outcomes: &[CredentialOutcome], now: Now) -> Decision {
     let chosen = state.rules.service(&request.destination);
-    let proven: Vec<&Arc<Verified>> = outcomes.iter().filter_map(as_verified).collect();
-    let mut verdict = Verdict::default();
-    judge_form(request, &mut verdict);
-    for outcome in outcomes {
-        if planted(Fault::GoodMakesUpForBad) && !proven.is_empty() && as_verified(outcome).is_none() {
+    let credentials = outcomes.iter().cloned().map(CredentialStep::from).collect();
+    let steps = Steps { form: form(request), named_by: chosen.by, credentials, ..Steps::default() };
+    let mut verdict = Verdict::new(steps);
+    check_form(&mut verdict);
+    for (index, outcome) in outcomes.iter().enumerate() {
+        if planted(Fault::GoodMakesUpForBad) && as_verified(outcome).is_none() && verified(outcomes).next().is_some() {
             continue;
         }
-        check_credential(state, &chosen, outcome, now, &mut verdict);
+        check_credential(state, &chosen, (index, outcome), now, &mut verdict);
     }
-    for credential in &proven {
+    for credential in verified(outcomes) {
         known::check(state, chosen.service, credential, now, &mut verdict);
     }
-    if let Some(people) = known::mixed(state, &proven) {
-        verdict.add(Reason::MixedIdentities, people, proven.first().copied());
+    let first = verified(outcomes).next().map(|(index, _)| index);
+    if let Some(people) = known::mixed(state, verified(outcomes).map(|(_, credential)| credential)) {
+        verdict.add(Reason::MixedIdentities, people, first);
     }
-    let held: Vec<Vec<Held>> = proven.iter().map(|credential| permitted::roles(state, credential, now)).collect();
+    let of_credential = |(_, credential)| roles::of_credential(state, credential, now);
+    let held: Vec<Vec<HeldRole>> = verified(outcomes).map(of_credential).collect();
     if !verdict.denies() {
         let (reason, determining) = match grant(state, request, &chosen, outcomes, &held) {
             // Whatever the default service would grant: the route names one that there is not.
-            (reason, _) if chosen.unknown_name && reason > Reason::NoPermission => {
+            (reason, _) if chosen.by == NamedBy::UnknownRoute && reason > Reason::NoPermission => {
                 (Reason::NoPermission, Determining::None)
             }
             granted => granted,
@@ -57,39 +65,58 @@ pub fn decide(state: &State, request: &Request, outcomes: &[CredentialOutcome], 
             verdict.add(Reason::Exempted, Determining::Exemption(exemption), None);
         }
     }
-    let decision = conclude(state, &chosen, (&proven, &held), verdict, now);
-    let detail = decision.detail.clone().or_else(|| detail::of_foreign(state, decision.reason, outcomes).map(Arc::new));
-    Decision { detail, ..decision }
+    conclude(state, &chosen, (outcomes, held), verdict, now)
 }
 
-fn as_verified(outcome: &CredentialOutcome) -> Option<&Arc<Verified>> {
+fn as_verified(outcome: &CredentialOutcome) -> Option<&Verified> {
     match outcome {
         CredentialOutcome::Verified(credential) => Some(credential),
         CredentialOutcome::Rejected { .. } | CredentialOutcome::Foreign { .. } => None,
     }
 }
 
-/// What is wrong with the request itself, whoever sends it.
-fn judge_form(request: &Request, verdict: &mut Verdict) {
-    if request.malformed.is_some() || matches!(request.path, Path::Odd(_)) {
+/// The verified credentials, each with its index among all that were shown.
+fn verified(outcomes: &[CredentialOutcome]) -> impl Iterator<Item = (usize, &Verified)> {
+    outcomes.iter().enumerate().filter_map(|(index, outcome)| Some((index, as_verified(outcome)?)))
+}
+
+/// Whether a request is well formed, whoever sends it.
+#[must_use]
+pub fn form(request: &Request) -> Form {
+    match (request.malformed, &request.path) {
+        (Some(why), _) => Form::Malformed(why),
+        (None, Path::Odd(why)) => Form::OddPath(why),
+        (None, Path::Forms(forms)) if forms.len() > 1 => Form::SeveralPaths(forms.clone()),
+        (None, Path::Forms(_)) => Form::WellFormed,
+    }
+}
+
+fn check_form(verdict: &mut Verdict) {
+    if matches!(verdict.steps.form, Form::Malformed(_) | Form::OddPath(_)) {
         verdict.add(Reason::MalformedRequest, Determining::None, None);
     }
 }
 
 /// What is wrong with one credential, whatever it is shown for.
-fn check_credential(state: &State, chosen: &Chosen<'_>, outcome: &CredentialOutcome, now: Now, verdict: &mut Verdict) {
+fn check_credential(
+    state: &State,
+    chosen: &Chosen<'_>,
+    (index, outcome): (usize, &CredentialOutcome),
+    now: Now,
+    verdict: &mut Verdict,
+) {
     match outcome {
         CredentialOutcome::Verified(credential) => {
-            revoked::check(state, credential, now, verdict);
+            revoked::check(state, (index, credential), now, verdict);
             if let Some(flaw) = credential.flaw {
-                verdict.add_told(flaw, Some(credential), credential.detail.as_ref());
+                verdict.add_flaw(flaw, index, credential.detail.as_ref());
             }
             let found = [audience(chosen, credential), credential.dates(now)];
             for reason in found.into_iter().flatten() {
-                verdict.add(reason, Determining::None, Some(credential));
+                verdict.add_flaw(reason, index, None);
             }
         }
-        CredentialOutcome::Rejected { reason, detail, .. } => verdict.add_told(*reason, None, detail.as_ref()),
+        CredentialOutcome::Rejected { reason, detail, .. } => verdict.add_rejection(*reason, detail.as_ref()),
         CredentialOutcome::Foreign { .. } => {}
     }
 }
@@ -105,7 +132,7 @@ fn grant(
     request: &Request,
     chosen: &Chosen<'_>,
     outcomes: &[CredentialOutcome],
-    held: &[Vec<Held>],
+    held: &[Vec<HeldRole>],
 ) -> (Reason, Determining) {
     // Each credential must be permitted by itself: a second one adds no right to the first (law 2).
     let each = held.iter().map(|held| grant_verified(state, request, chosen, held));
@@ -133,61 +160,71 @@ fn as_foreign(outcome: &CredentialOutcome) -> Option<Foreign> {
     }
 }
 
-fn grant_verified(state: &State, request: &Request, chosen: &Chosen<'_>, held: &[Held]) -> (Reason, Determining) {
+fn grant_verified(state: &State, request: &Request, chosen: &Chosen<'_>, held: &[HeldRole]) -> (Reason, Determining) {
     if chosen.service.authorization == Authorization::None {
         return (Reason::Allowed, Determining::None);
     }
     let by_roles = permitted::by_roles(state, request, chosen.index, held);
     let public = || permitted::is_public(state, request, chosen.index);
     match by_roles {
-        OverForms::All(binding) => (Reason::Allowed, binding.map_or(Determining::None, |index| place(state, index))),
+        OverForms::All(binding) => (Reason::Allowed, binding.map_or(Determining::None, Determining::Binding)),
         OverForms::Mixed | OverForms::None if public() => (Reason::Public, Determining::None),
         OverForms::Mixed => (Reason::AmbiguousPath, Determining::None),
         OverForms::None => (Reason::NoPermission, Determining::None),
     }
 }
 
-fn place(state: &State, binding: u32) -> Determining {
-    let found = usize::try_from(binding).ok().and_then(|index| state.rules.policy.bindings.get(index));
-    Determining::Binding(found.map(|binding| binding.place.clone()).unwrap_or_default())
-}
-
 fn conclude(
     state: &State,
     chosen: &Chosen<'_>,
-    (proven, held): (&[&Arc<Verified>], &[Vec<Held>]),
+    (outcomes, held): (&[CredentialOutcome], Vec<Vec<HeldRole>>),
     verdict: Verdict,
     now: Now,
 ) -> Decision {
     let notable = verdict.notable || verdict.exempted.is_some();
-    let worst = verdict.into_worst();
+    let (worst, steps) = verdict.into_parts();
     let reason = worst.as_ref().map_or(Reason::Internal, |worst| worst.reason);
-    let (determining, credential, told) =
+    let (determining, about, told) =
         worst.map_or((Determining::None, None, None), |worst| (worst.determining, worst.credential, worst.detail));
-    let cause = (reason, &determining);
-    let detail = told.or_else(|| detail::of(state, chosen, cause, credential.as_deref(), now).map(Arc::new));
-    let credential = credential.or_else(|| proven.first().map(|first| Arc::clone(first)));
-    let person = credential.as_deref().and_then(|credential| {
-        let owner = &credential.owner;
-        // Whom it only resembles is named where it is refused, and never to a service.
-        let resembles = || revoked::people(state, owner).next().filter(|_| !reason.allows());
-        let known = revoked::owners(state, owner).next().or_else(resembles)?;
-        Some(known.person.id.clone())
-    });
-    let (first, others) = held.split_first().map_or((&[][..], held), |(first, others)| (first, others));
-    let everywhere = |role: u16| others.iter().all(|other| other.iter().any(|held| held.role == role));
-    let shared: Vec<Held> = first.iter().filter(|held| everywhere(held.role)).copied().collect();
+    let credential = about.and_then(|index| as_verified(outcomes.get(index)?));
+    let detail = told
+        .or_else(|| detail::of(state, chosen, (reason, &determining), credential, now).map(Arc::new))
+        .or_else(|| detail::of_foreign(state, reason, outcomes).map(Arc::new));
+    let about = about.or_else(|| verified(outcomes).next().map(|(index, _)| index));
+    let credential = about.and_then(|index| as_verified(outcomes.get(index)?));
+    let known = credential.and_then(|credential| owner(state, credential, reason));
+    let owner = match (known, credential) {
+        (Some(known), _) => Owner::Person(known.person.status),
+        (None, Some(credential)) if credential.machine => Owner::Machine,
+        (None, Some(_)) => Owner::Unknown,
+        (None, None) => Owner::NotAsked,
+    };
+    let steps = Steps { owner, ..steps };
     Decision {
-        reason,
         detail,
         determining,
-        service: Arc::clone(&chosen.service.name),
-        enforcement: chosen.service.enforcement,
-        credential,
-        person,
-        roles: permitted::names(state, &shared),
+        credential: about,
+        person: known.map(|known| known.person.id.clone()),
+        roles: held_by_all(held),
         notable,
-        epoch: state.fold.epoch,
-        configuration: Arc::clone(&state.rules.policy.hash),
+        ..Decision::new(reason, Arc::clone(&state.rules.policy), chosen.service, state.fold.epoch, steps)
     }
+}
+
+/// The person to whom a credential belongs.
+fn owner<'a>(state: &'a State, credential: &'a Verified, reason: Reason) -> Option<&'a Known> {
+    let owner = &credential.owner;
+    // Whom it only resembles is named where it is refused, and never to a service.
+    let resembles = || revoked::people(state, owner).next().filter(|_| !reason.allows());
+    revoked::owners(state, owner).next().or_else(resembles)
+}
+
+/// The roles that every credential holds, by the bindings of the first.
+fn held_by_all(held: Vec<Vec<HeldRole>>) -> Vec<HeldRole> {
+    let mut held = held.into_iter();
+    let mut roles = held.next().unwrap_or_default();
+    for other in held {
+        roles.retain(|one| other.iter().any(|held| held.role == one.role));
+    }
+    roles
 }

@@ -26,3 +26,4 @@ pub mod revocation;
 pub mod secret;
 pub mod source;
 pub mod time;
+pub mod yaml;

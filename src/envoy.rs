@@ -17,7 +17,6 @@ use tokio::time::Instant;
 
 use crate::audit::record::DecisionId;
 use crate::domain::decision::Decision;
-use crate::domain::policy::Policy;
 use crate::domain::reason::Reason;
 use crate::faults::{Fault, planted};
 use crate::request::Request;
@@ -29,8 +28,6 @@ mod wire;
 #[cfg(test)]
 mod fixtures;
 
-pub use ext_authz::AuthorizationService;
-
 /// A decision on one request, and what its answer needs besides.
 #[derive(Clone, Debug)]
 pub struct CheckOutcome {
@@ -38,8 +35,6 @@ pub struct CheckOutcome {
     pub decision: Arc<Decision>,
     /// Names the decision in the answer, the audit record and `explain --decision`.
     pub decision_id: DecisionId,
-    /// The rules that it was made under: `response` says what the answer carries.
-    pub policy: Arc<Policy>,
 }
 
 /// Why a check ended without a decision of the handler.

@@ -9,6 +9,7 @@
 
 #![doc = include_str!("jose.md")]
 
+mod digest;
 pub mod fetch;
 pub mod json;
 pub mod jwks;

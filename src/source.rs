@@ -3,13 +3,12 @@
 //! A source sends observations and never compares them with anything: the writer does. One module for each
 //! kind. Those that are asked ([`directory::Directory`]) share one machinery: [`poller`] asks, tells and reports, and
 //! `schedule` says when; `listing` is one full listing. What they need besides exists once: `http`, `token` (sign in,
-//! renew), `address` (make, follow), `visited` (pages that come again), `names` (shared ones), `staged` (groups of a
-//! listing, until it was taken), `pace` (pauses), `report` (of `source check`).
+//! renew), `address` (make, follow), `outbox` (what is not acknowledged yet), `visited` (pages that come again), `names`
+//! (shared ones), `staged` (groups of a listing, until it is accepted), `pace` (pauses), `report` (of `source check`).
 
 mod address;
 pub mod context;
 pub mod directory;
-pub mod dyn_directory;
 pub mod entra;
 pub mod error;
 pub mod file;
@@ -18,9 +17,11 @@ pub mod http;
 pub mod keycloak;
 pub mod ldap;
 mod listing;
-pub mod okta;
 mod names;
+pub mod okta;
+pub mod outbox;
 mod pace;
+pub mod page;
 pub mod poller;
 pub mod report;
 mod schedule;

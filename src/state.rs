@@ -18,12 +18,10 @@ use tokio::sync::watch;
 
 use crate::domain::event::{Epoch, Position};
 use crate::domain::id::RevocationId;
-use crate::domain::key::KeyKind;
 use crate::domain::name::Match;
 use crate::domain::person::PersonId;
 use crate::domain::revocation::Revocation;
 use fold::Fold;
-use people::Known;
 use rules::Rules;
 
 /// Everything that a decision depends on, but for the request, its credentials and the time.
@@ -53,19 +51,6 @@ impl State {
         found.sort_unstable_by(|(one, by), (other, by_other)| one.cmp(other).then(by_other.cmp(by)));
         found.dedup_by(|(later, _), (earlier, _)| later == earlier);
         found
-    }
-
-    /// The bindings of a person's groups, as their directory compares them, within an issuer.
-    pub fn bindings_of_groups<'a>(&'a self, issuer: u16, known: &'a Known) -> impl Iterator<Item = u32> + 'a {
-        let keyer = &self.fold.keyer;
-        let name = self.rules.policy.issuers.get(usize::from(issuer)).map(|issuer| issuer.name.as_str());
-        known.person.groups.iter().flat_map(move |group| {
-            let exactly = name.map(|name| self.rules.of_group(keyer.key(KeyKind::Group, &[name, group])));
-            let compared =
-                self.fold.people.group(keyer, &known.person.id.source, group).filter(|_| self.rules.compares_groups());
-            let folded = compared.into_iter().flat_map(move |group| self.rules.of_folded_group(issuer, group));
-            exactly.into_iter().flatten().copied().chain(folded)
-        })
     }
 
     /// The persons whom a source links with a subject of its issuer by `sub` or `uid`.

@@ -8,15 +8,15 @@ use tokio::time::Instant;
 
 use super::alarms::Mixed;
 use super::clock::Clock;
-use super::explain::named_by;
 use super::matches::Matches;
 use super::on_demand_lookup::OnDemandLookup;
-use crate::audit::entry::{Facts, Form};
+use crate::audit::entry::Facts;
 use crate::audit::sink::Recorder;
 use crate::authenticate::Authenticator;
-use crate::decide::decide;
-use crate::domain::credential::CredentialOutcome;
-use crate::domain::decision::{Decision, Determining};
+use crate::decide::{self, decide};
+use crate::domain::decision::Decision;
+use crate::domain::decision::steps::{Form, Steps};
+use crate::domain::destination::NamedBy;
 use crate::domain::person::PersonId;
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceErrorKind;
@@ -91,11 +91,7 @@ impl LiveCheckHandler {
     ///
     /// # Errors
     /// `None` if the configuration changed under it again and again.
-    pub async fn decide(
-        &self,
-        request: &Request,
-        due: Option<Instant>,
-    ) -> Option<(Arc<State>, Vec<CredentialOutcome>, Now, Decision)> {
+    pub async fn decide(&self, request: &Request, due: Option<Instant>) -> Option<(Arc<State>, Now, Decision)> {
         let mut may_look_up = true;
         for _ in 0..ATTEMPTS {
             let before = self.published.snapshot();
@@ -112,7 +108,7 @@ impl LiveCheckHandler {
                     continue;
                 }
                 self.matches.saw(&state, &outcomes);
-                return Some((state, outcomes, now, decision));
+                return Some((state, now, decision));
             }
         }
         None
@@ -122,11 +118,9 @@ impl LiveCheckHandler {
 impl CheckHandler for LiveCheckHandler {
     async fn check(&self, request: &Request, due: Option<Instant>) -> CheckOutcome {
         match self.decide(request, due).await {
-            Some((state, _, _, decision)) => CheckOutcome {
-                decision: Arc::new(decision),
-                decision_id: self.recorder.draw_id(),
-                policy: Arc::clone(&state.rules.policy),
-            },
+            Some((_, _, decision)) => {
+                CheckOutcome { decision: Arc::new(decision), decision_id: self.recorder.draw_id() }
+            }
             None => self.failed(CheckFailure::Late, Some(request)),
         }
     }
@@ -140,24 +134,11 @@ impl CheckHandler for LiveCheckHandler {
             Some(_) => chosen.service.enforcement,
             None => state.rules.strictest_enforcement(),
         };
-        let decision = Decision {
-            reason: failure.reason(),
-            detail: None,
-            determining: Determining::None,
-            service: Arc::clone(&chosen.service.name),
-            enforcement,
-            credential: None,
-            person: None,
-            roles: Vec::new(),
-            notable: false,
-            epoch: state.fold.epoch,
-            configuration: Arc::clone(&state.rules.policy.hash),
-        };
-        CheckOutcome {
-            decision: Arc::new(decision),
-            decision_id: self.recorder.draw_id(),
-            policy: Arc::clone(&state.rules.policy),
-        }
+        let steps = steps(failure, request, chosen.by);
+        let policy = Arc::clone(&state.rules.policy);
+        let decision = Decision::new(failure.reason(), policy, chosen.service, state.fold.epoch, steps);
+        let decision = Arc::new(Decision { enforcement, ..decision });
+        CheckOutcome { decision, decision_id: self.recorder.draw_id() }
     }
 
     fn answered(&self, answered: Answered<'_>) {
@@ -179,7 +160,6 @@ impl CheckHandler for LiveCheckHandler {
             time: self.clock.now().wall,
             method: answered.request.map_or("", |request| request.method.as_str()),
             path,
-            form: answered.request.map(form).unwrap_or_default(),
         };
         self.recorder.decision(&outcome.decision, facts);
     }
@@ -200,11 +180,13 @@ impl LiveCheckHandler {
     }
 }
 
-/// What is kept of how a request looked.
-fn form(request: &Request) -> Form {
-    let odd_path = match &request.path {
-        Path::Odd(why) => Some(*why),
-        Path::Forms(_) => None,
+/// The steps of a check that ended in a failure.
+fn steps(failure: CheckFailure, request: Option<&Request>, named_by: NamedBy) -> Steps {
+    let form = request.map(decide::form).unwrap_or_default();
+    let (form, ended_early) = match failure {
+        CheckFailure::Undecodable(why) => (Form::Malformed(why), "the message cannot be decoded"),
+        CheckFailure::Late => (form, "no decision was made in time"),
+        CheckFailure::Panicked => (form, "the check panicked; the log has the panic"),
     };
-    Form { malformed: request.malformed, odd_path, named_by: named_by(&request.destination) }
+    Steps { form, named_by, ended_early: Some(ended_early), ..Steps::default() }
 }

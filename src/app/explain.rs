@@ -1,62 +1,53 @@
-//! A decision in words, step by step: for `explain`, on a running server and from the configuration alone.
+//! A decision in words, step by step: for `explain` of a request, of a recent decision, and by the configuration alone.
+//!
+//! Nothing is decided here: [`Story`] puts into words what `decide` returned, for all three in the same way.
 
-pub mod recalled;
+pub mod offline;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::Clock;
-use crate::authenticate::Authenticator;
-use crate::authenticate::cache::CacheCounters;
+use crate::audit::ring::Recent;
 use crate::control::views::{Explanation, StepView};
-use crate::decide::decide;
 use crate::domain::credential::{CredentialOutcome, Foreign, Verified};
+use crate::domain::decision::steps::{CredentialStep, Form, Owner, RevocationStep, SourceStep};
 use crate::domain::decision::{Decision, Determining};
-use crate::domain::destination::Destination;
+use crate::domain::destination::{Destination, NamedBy};
 use crate::domain::detail::Detail;
-use crate::domain::key::Keyer;
-use crate::domain::policy::{Authorization, Enforcement, Policy, Unknown};
+use crate::domain::policy::{Authorization, Enforcement};
 use crate::domain::reason::Reason;
-use crate::domain::source::{SourceRules, WhenStale};
-use crate::domain::time::Now;
-use crate::jose::fetch::Fetcher;
-use crate::jose::keys::KeyRings;
-use crate::request::{Path, Request};
-use crate::state::State;
-use crate::state::fold::Fold;
-use crate::state::rules::Rules;
+use crate::domain::source::WhenStale;
+use crate::domain::time::Timestamp;
 
-/// Whether what is live was asked.
+/// What a decision was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Knowledge {
-    /// A running server's.
+    /// Everything that a running server knows.
     Live,
-    /// The configuration's only: nobody who left is known.
+    /// The configuration alone: nobody is known, so nobody who left is.
     ConfigurationOnly,
 }
 
-/// What is said where nothing live was asked.
+/// The answer to a question that only a running server could answer.
 pub const NOT_CONSULTED: &str = "not consulted";
 /// The verdict where only the configuration was asked.
 pub const BY_CONFIGURATION: &str = "would be allowed by configuration only";
+/// The answer to a question that the decision did not need.
+const NOT_ASKED: &str = "not asked";
 
-/// Everything that a decision was made from.
+/// A decision to be told.
 pub struct Story<'a> {
-    /// The state that it was made on.
-    pub state: &'a State,
-    /// What was asked.
-    pub request: &'a Request,
-    /// What was shown.
-    pub outcomes: &'a [CredentialOutcome],
-    /// When.
-    pub now: Now,
-    /// What came of it.
+    /// The decision, with its steps.
     pub decision: &'a Decision,
-    /// What was asked of.
+    /// When it was made.
+    pub at: Timestamp,
+    /// Where the request goes, if that is still known: it is quoted, and nothing is concluded from it.
+    pub destination: Option<&'a Destination>,
+    /// What the decision was made from.
     pub knowledge: Knowledge,
 }
 
-// The questions, in the order in which a decision asks them.
+// The questions, in the order in which they are told.
+const WHICH: &str = "which request was it?";
 const WELL_FORMED: &str = "is the request well formed?";
 const SERVICE: &str = "which service is it for?";
 const CREDENTIAL: &str = "which credential is shown?";
@@ -66,19 +57,39 @@ const FRESH: &str = "how fresh is the directory?";
 const ROLES: &str = "which roles does the caller hold?";
 const VERDICT: &str = "verdict";
 
-fn step(question: &str, answer: impl Into<String>, cause: impl Into<String>) -> StepView {
-    StepView { question: question.to_owned(), answer: answer.into(), cause: cause.into() }
+/// Tells a recent decision from what was kept of it.
+#[must_use]
+pub fn recalled(recent: &Recent) -> Explanation {
+    let decision = &recent.decision;
+    let asked = match recent.method.as_str() {
+        "" => "a connection".to_owned(),
+        method => format!("{method} {}", recent.path),
+    };
+    let (epoch, configuration) = (decision.epoch, &decision.policy.hash);
+    let which = step(WHICH, asked, format!("at {}, epoch {epoch}, configuration {configuration}", recent.time));
+    let story = Story { decision, at: recent.time, destination: None, knowledge: Knowledge::Live };
+    let mut explanation = story.tell();
+    explanation.steps.insert(0, which);
+    Explanation { decision_id: Some(recent.id.to_string()), ..explanation }
 }
 
-/// What determined a decision, in words.
+/// The strictest revocation that applies to a credential of the request.
 #[must_use]
-pub fn cause(determining: &Determining) -> String {
+pub fn strictest_revocation(decision: &Decision) -> Option<&RevocationStep> {
+    let found = decision.steps.credentials.iter().filter_map(|step| step.revocation.as_ref());
+    found.min_by_key(|found| found.precedence())
+}
+
+/// What determined a decision, in words. `determining` is the decision's own, or that of one of its steps.
+#[must_use]
+pub fn cause(decision: &Decision, determining: &Determining) -> String {
+    let policy = &decision.policy;
     match determining {
         Determining::None => String::new(),
         Determining::Revocation(id) => format!("revocation {id}"),
-        Determining::Configured(place) => format!("revocations at {place}"),
-        Determining::Binding(place) => format!("binding at {place}"),
-        Determining::Source(name) => format!("source {name}"),
+        Determining::Configured(entry) => format!("revocations at {}", policy.revocation_place(*entry)),
+        Determining::Binding(binding) => format!("binding at {}", policy.binding_place(*binding)),
+        Determining::Source(source) => format!("source {}", policy.source_name(*source)),
         Determining::Exemption(id) => format!("exemption {id}"),
         Determining::People(people) => {
             let people: Vec<String> = people.iter().map(ToString::to_string).collect();
@@ -87,15 +98,8 @@ pub fn cause(determining: &Determining) -> String {
     }
 }
 
-/// What told which service a request is for, in fixed words.
-#[must_use]
-pub fn named_by(destination: &Destination) -> &'static str {
-    match destination {
-        Destination { extension: Some(_), .. } => "the route names it",
-        Destination { principal: Some(_), .. } => "the destination's principal",
-        Destination { host: Some(_), .. } => "the host",
-        _ => "nothing names one",
-    }
+fn step(question: &str, answer: impl Into<String>, cause: impl Into<String>) -> StepView {
+    StepView { question: question.to_owned(), answer: answer.into(), cause: cause.into() }
 }
 
 fn enforcement(enforcement: Enforcement) -> &'static str {
@@ -106,36 +110,33 @@ fn enforcement(enforcement: Enforcement) -> &'static str {
 }
 
 /// A reason and what is behind it; what a caller sent is marked as claimed.
-fn told(reason: Reason, detail: Option<&Detail>) -> String {
+fn with_detail(reason: Reason, detail: Option<&Detail>) -> String {
     detail.map_or_else(|| reason.code().to_owned(), |detail| format!("{}: {}", reason.code(), detail.told()))
 }
 
-/// The reason of a decision, what determined it, and what is behind it.
-fn because(decision: &Decision) -> String {
-    let parts = [cause(&decision.determining), decision.detail.as_ref().map_or(String::new(), |detail| detail.told())];
-    let behind: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    match behind.as_slice() {
-        [] => decision.reason.code().to_owned(),
-        behind => format!("{}: {}", decision.reason.code(), behind.join(": ")),
-    }
-}
-
-fn proven(credential: &Verified, now: Now) -> StepView {
+fn verified(credential: &Verified, finding: Option<Reason>) -> StepView {
     let (kind, client) = (credential.kind.word(), credential.client.as_ref().filter(|_| credential.machine));
-    let whose = credential.subject.as_ref().or(client).map_or("nobody", String::as_str);
-    let cause = match (credential.flaw, credential.dates(now)) {
-        (None, None) => "its proof holds".to_owned(),
-        (Some(flaw), dates) if dates.is_none_or(|dates| flaw < dates) => told(flaw, credential.detail.as_deref()),
-        (flaw, dates) => dates.or(flaw).map_or(String::new(), |reason| reason.code().to_owned()),
+    let owner = credential.subject.as_ref().or(client).map_or("nobody", String::as_str);
+    let cause = match finding {
+        None => "verified".to_owned(),
+        Some(reason) if credential.flaw == Some(reason) => with_detail(reason, credential.detail.as_deref()),
+        Some(reason) => reason.code().to_owned(),
     };
-    step(CREDENTIAL, format!("{kind} of {whose} by {}", credential.issuer), cause)
+    step(CREDENTIAL, format!("{kind} of {owner} by {}", credential.issuer), cause)
 }
 
-fn revoked(decision: &Decision) -> StepView {
-    match &decision.determining {
-        found @ (Determining::Revocation(_) | Determining::Configured(_)) => step(REVOKED, "yes", cause(found)),
-        Determining::Exemption(id) => step(REVOKED, "yes, but glass is broken for them", format!("exemption {id}")),
-        _ => step(REVOKED, "no", format!("epoch {}", decision.epoch)),
+fn credential(found: &CredentialStep) -> StepView {
+    match &found.outcome {
+        CredentialOutcome::Verified(credential) => verified(credential, found.finding),
+        CredentialOutcome::Rejected { kind, reason, detail, .. } => {
+            step(CREDENTIAL, format!("{}, not verified", kind.word()), with_detail(*reason, detail.as_deref()))
+        }
+        CredentialOutcome::Foreign { what: Foreign::Jwt, .. } => {
+            step(CREDENTIAL, "a token of an issuer that is not configured", "")
+        }
+        CredentialOutcome::Foreign { what: Foreign::Other, .. } => {
+            step(CREDENTIAL, "something that no configured scheme claims", "")
+        }
     }
 }
 
@@ -143,196 +144,164 @@ impl Story<'_> {
     /// Tells it.
     #[must_use]
     pub fn tell(&self) -> Explanation {
+        let decision = self.decision;
         let mut steps = vec![self.form(), self.service()];
-        steps.extend(self.outcomes.iter().map(|outcome| self.credential(outcome)));
-        if self.outcomes.is_empty() {
-            steps.push(step(CREDENTIAL, "none", ""));
+        match (decision.steps.ended_early, decision.steps.credentials.as_slice()) {
+            (Some(_), _) => steps.push(step(CREDENTIAL, NOT_ASKED, "")),
+            (None, []) => steps.push(step(CREDENTIAL, "none", "")),
+            (None, shown) => steps.extend(shown.iter().map(credential)),
         }
-        steps.push(self.revocations());
-        steps.extend(self.people());
-        steps.push(self.roles());
-        steps.push(self.verdict());
+        steps.extend([self.revocations(), self.owner()]);
+        steps.extend(self.freshness());
+        steps.extend([self.roles(), self.verdict()]);
         Explanation {
-            allowed: self.decision.reason.allows(),
-            reason: self.decision.reason.code().to_owned(),
+            allowed: decision.reason.allows(),
+            reason: decision.reason.code().to_owned(),
             steps,
-            service: self.decision.service.to_string(),
-            person: self.decision.person.clone(),
-            epoch: self.decision.epoch,
+            service: decision.service.to_string(),
+            person: decision.person.clone(),
+            epoch: decision.epoch,
             decision_id: None,
         }
     }
 
     fn form(&self) -> StepView {
-        match (&self.request.malformed, &self.request.path) {
-            (Some(why), _) => step(WELL_FORMED, "no", *why),
-            (None, Path::Odd(why)) => step(WELL_FORMED, "its path cannot be trusted", *why),
-            (None, Path::Forms(forms)) if forms.len() > 1 => {
-                step(WELL_FORMED, format!("yes; its path may be taken for {}", forms.join(" or ")), "")
+        match &self.decision.steps.form {
+            Form::WellFormed => step(WELL_FORMED, "yes", ""),
+            Form::SeveralPaths(paths) => {
+                step(WELL_FORMED, format!("yes; its path may be read as {}", paths.join(" or ")), "")
             }
-            (None, Path::Forms(_)) => step(WELL_FORMED, "yes", ""),
+            Form::OddPath(why) => step(WELL_FORMED, "its path cannot be trusted", *why),
+            Form::Malformed(why) => step(WELL_FORMED, "no", *why),
         }
     }
 
     fn service(&self) -> StepView {
-        let chosen = self.state.rules.service(&self.request.destination);
-        let destination = &self.request.destination;
-        let by = match (&destination.extension, &destination.principal, &destination.host) {
-            (Some(name), _, _) if chosen.unknown_name => format!("the route names `{name}`, which is not configured"),
-            (Some(_), _, _) => "the route names it".to_owned(),
-            (None, Some(principal), _) => format!("destination principal {principal}"),
-            (None, None, Some(host)) => format!("host {host}"),
-            (None, None, None) => "nothing names one".to_owned(),
+        let quoted = |text: fn(&Destination) -> Option<&String>| self.destination.and_then(text);
+        let by = match self.decision.steps.named_by {
+            NamedBy::Nothing => "nothing names one".to_owned(),
+            NamedBy::Route => "the route names it".to_owned(),
+            NamedBy::UnknownRoute => match quoted(|destination| destination.extension.as_ref()) {
+                Some(name) => format!("the route names `{name}`, which is not configured"),
+                None => "the route names one that is not configured".to_owned(),
+            },
+            NamedBy::Principal => match quoted(|destination| destination.principal.as_ref()) {
+                Some(principal) => format!("destination principal {principal}"),
+                None => "the destination's principal".to_owned(),
+            },
+            NamedBy::Host => match quoted(|destination| destination.host.as_ref()) {
+                Some(host) => format!("host {host}"),
+                None => "the host".to_owned(),
+            },
         };
-        step(SERVICE, format!("{} ({})", chosen.service.name, enforcement(chosen.service.enforcement)), by)
-    }
-
-    fn credential(&self, outcome: &CredentialOutcome) -> StepView {
-        match outcome {
-            CredentialOutcome::Verified(credential) => proven(credential, self.now),
-            CredentialOutcome::Rejected { kind, reason, detail, .. } => {
-                step(CREDENTIAL, format!("{}, not proven", kind.word()), told(*reason, detail.as_deref()))
-            }
-            CredentialOutcome::Foreign { what: Foreign::Jwt, .. } => {
-                step(CREDENTIAL, "a token of an issuer that is not configured", "")
-            }
-            CredentialOutcome::Foreign { what: Foreign::Other, .. } => {
-                step(CREDENTIAL, "something that no configured scheme claims", "")
-            }
-        }
+        step(SERVICE, format!("{} ({})", self.decision.service, enforcement(self.decision.enforcement)), by)
     }
 
     fn revocations(&self) -> StepView {
-        if self.knowledge == Knowledge::ConfigurationOnly
-            && !matches!(self.decision.determining, Determining::Configured(_))
-        {
+        let found = strictest_revocation(self.decision);
+        let configured = found.is_some_and(|found| matches!(found.revocation, Determining::Configured(_)));
+        if self.knowledge == Knowledge::ConfigurationOnly && !configured {
             return step(REVOKED, NOT_CONSULTED, "");
         }
-        revoked(self.decision)
+        match found {
+            Some(found) => {
+                let revocation = cause(self.decision, &found.revocation);
+                match found.exemption {
+                    None => step(REVOKED, "yes", revocation),
+                    Some(id) => step(REVOKED, "yes, but exempted", format!("exemption r{id} lifts {revocation}")),
+                }
+            }
+            None if self.decision.steps.owner == Owner::NotAsked => self.without_credential(REVOKED),
+            None => step(REVOKED, "no", format!("epoch {}", self.decision.epoch)),
+        }
     }
 
-    fn proven(&self) -> impl Iterator<Item = &Arc<Verified>> {
-        self.outcomes.iter().filter_map(|outcome| match outcome {
-            CredentialOutcome::Verified(credential) => Some(credential),
-            CredentialOutcome::Rejected { .. } | CredentialOutcome::Foreign { .. } => None,
-        })
+    /// The answer to a question that is only asked of a verified credential.
+    fn without_credential(&self, question: &str) -> StepView {
+        let why = self.decision.steps.ended_early.map_or("no verified credential", |_| "");
+        step(question, NOT_ASKED, why)
     }
 
-    fn people(&self) -> Vec<StepView> {
+    fn owner(&self) -> StepView {
         if self.knowledge == Knowledge::ConfigurationOnly {
-            return vec![step(WHO, NOT_CONSULTED, ""), step(FRESH, NOT_CONSULTED, "")];
+            return step(WHO, NOT_CONSULTED, "");
         }
-        let who = self.decision.person.as_ref().and_then(|id| self.state.fold.people.find(&self.state.fold.keyer, id));
-        let answer = match who {
-            Some(known) => format!("{}, {}", known.person.id, known.person.status.word()),
-            None if self.proven().any(|credential| credential.machine) => "a machine's own token".to_owned(),
-            None => "nobody whom a source knows".to_owned(),
-        };
-        let mut steps = vec![step(WHO, answer, "")];
-        let mut issuers: Vec<u16> = self.proven().map(|credential| credential.issuer_index).collect();
-        issuers.dedup();
-        for index in issuers.iter().flat_map(|issuer| self.state.rules.sources_of(*issuer)) {
-            let Some(source) = self.state.rules.policy.sources.get(usize::from(*index)) else { continue };
-            steps.push(step(FRESH, self.age(source), format!("source {}", source.name)));
+        match (self.decision.steps.owner, &self.decision.person) {
+            (Owner::Person(status), Some(id)) => step(WHO, format!("{id}, {}", status.word()), ""),
+            (Owner::Machine, _) => step(WHO, "a machine, by its own token", ""),
+            (Owner::NotAsked, _) => self.without_credential(WHO),
+            (Owner::Person(_) | Owner::Unknown, _) => step(WHO, "unknown to every source", ""),
         }
-        steps
     }
 
-    /// How old what is known of a source is, and what follows from that for this service.
-    fn age(&self, source: &SourceRules) -> String {
-        let service = self.state.rules.service(&self.request.destination).service;
-        let then = match service.when_stale.unwrap_or(source.when_stale) {
-            WhenStale::Allow => "goes on",
+    fn freshness(&self) -> Vec<StepView> {
+        let steps = &self.decision.steps;
+        if self.knowledge == Knowledge::ConfigurationOnly {
+            return vec![step(FRESH, NOT_CONSULTED, "")];
+        }
+        match (steps.sources.as_slice(), steps.owner) {
+            ([], Owner::NotAsked) => vec![self.without_credential(FRESH)],
+            ([], Owner::Machine) => vec![step(FRESH, NOT_ASKED, "a machine's own token")],
+            ([], _) => vec![step(FRESH, NOT_ASKED, "no source lists the people of this issuer")],
+            (sources, _) => sources.iter().map(|source| self.age(source)).collect(),
+        }
+    }
+
+    /// How old what is known of a source was, and what follows from that for this service.
+    fn age(&self, source: &SourceStep) -> StepView {
+        let then = match source.when_stale {
+            WhenStale::Allow => "allows",
             WhenStale::Deny => "denies",
         };
-        let Some(synced) = self.state.fold.sources.get(&source.name) else {
-            return format!("never synced; {}", if source.required { "not ready" } else { then });
+        let answer = match source.age {
+            None if source.finding == Some(Reason::NotReady) => "never synced; not ready".to_owned(),
+            None => format!("never synced; {} {then}", self.decision.service),
+            Some(age) => {
+                let ago = |then| humantime::format_duration(Duration::from_secs(self.at.since(then).as_secs()));
+                let (heard, listed) = (ago(age.heard), ago(age.listed));
+                let stale = if age.stale { "stale" } else { "fresh" };
+                let max = humantime::format_duration(source.max_staleness);
+                let service = &self.decision.service;
+                format!("{stale}: heard {heard} ago, listed {listed} ago; stale after {max}, then {service} {then}")
+            }
         };
-        let max = service.max_staleness.unwrap_or(source.max_staleness);
-        let span = |since| humantime::format_duration(Duration::from_secs(self.now.wall.since(since).as_secs()));
-        let (heard, listed) = (span(synced.last_heard), span(synced.last_synced));
-        let stale = if synced.is_stale(max, self.now) { "stale" } else { "fresh" };
-        let max = humantime::format_duration(max);
-        format!("{stale}: heard {heard} ago, listed {listed} ago; stale after {max}, then {} {then}", service.name)
+        step(FRESH, answer, format!("source {}", self.decision.policy.source_name(source.source)))
     }
 
     fn roles(&self) -> StepView {
-        let chosen = self.state.rules.service(&self.request.destination);
-        if chosen.service.authorization == Authorization::None {
-            return step(ROLES, "not asked: `authorization: none`", "");
+        let decision = self.decision;
+        let service = decision.policy.services.iter().find(|service| service.name == decision.service);
+        if service.is_some_and(|service| service.authorization == Authorization::None) {
+            return step(ROLES, NOT_ASKED, "`authorization: none`");
         }
-        let names: Vec<&str> = self.decision.roles.iter().map(AsRef::as_ref).collect();
-        let answer = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        step(ROLES, answer, "")
+        let names: Vec<&str> = decision.role_names().collect();
+        let places: Vec<&str> = decision.roles.iter().map(|held| decision.policy.binding_place(held.binding)).collect();
+        match names.as_slice() {
+            [] => step(ROLES, "none", ""),
+            [name] => step(ROLES, *name, format!("binding at {}", places.join(", "))),
+            names => step(ROLES, names.join(", "), format!("bindings at {}", places.join(", "))),
+        }
     }
 
     fn verdict(&self) -> StepView {
-        let answer = match (self.decision.reason.allows(), self.knowledge) {
-            (true, Knowledge::Live) => "allowed".to_owned(),
-            (true, Knowledge::ConfigurationOnly) => BY_CONFIGURATION.to_owned(),
-            (false, _) => format!("denied with {}", self.decision.reason.status()),
+        let status = self.decision.reason.status();
+        let answer = match (self.decision.reason.allows(), self.knowledge, self.decision.enforcement) {
+            (true, Knowledge::Live, _) => "allowed".to_owned(),
+            (true, Knowledge::ConfigurationOnly, _) => BY_CONFIGURATION.to_owned(),
+            (false, _, Enforcement::Enforce) => format!("denied with {status}"),
+            (false, _, Enforcement::Observe) => {
+                format!("would be denied with {status}; allowed, as the service observes")
+            }
         };
-        step(VERDICT, answer, because(self.decision))
+        step(VERDICT, answer, self.because())
     }
-}
 
-/// A request as people describe it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// HTTP method.
-    pub method: String,
-    /// Host.
-    pub host: String,
-    /// Path, with its query.
-    pub path: String,
-    /// Headers; they may hold credentials.
-    pub headers: Vec<(String, String)>,
-}
-
-impl Asked {
-    /// As a proxy would send it.
-    #[must_use]
-    pub fn request(&self) -> Request {
-        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        Request::synthetic(&self.method, &self.host, &self.path, headers)
+    /// The reason, what determined it, and what is behind it.
+    fn because(&self) -> String {
+        let decision = self.decision;
+        let detail = decision.detail.as_ref().map_or(String::new(), |detail| detail.told());
+        let early = decision.steps.ended_early.unwrap_or_default().to_owned();
+        let parts = [decision.reason.code().to_owned(), cause(decision, &decision.determining), detail, early];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
     }
-}
-
-/// Nobody is known, so nobody can be unknown, and no source stale; which claims a source links by still counts.
-fn knowing_nobody(mut policy: Policy) -> Policy {
-    for source in &mut policy.sources {
-        (source.required, source.when_stale) = (false, WhenStale::Allow);
-    }
-    for service in &mut policy.services {
-        service.when_stale = None;
-    }
-    Policy { unknown_people: Unknown::Allow, ..policy }
-}
-
-/// Decides by a configuration alone, with the issuers' keys fetched now; and notes on what could not be had.
-///
-/// # Errors
-/// Why nothing could be fetched at all.
-pub async fn by_configuration(policy: Policy, asked: &Asked) -> Result<(Explanation, Vec<String>), String> {
-    let policy = Arc::new(knowing_nobody(policy));
-    let fetcher = Fetcher::new();
-    let (fresh, _kept) = tokio::sync::mpsc::channel(64);
-    let rings = KeyRings::build(&policy.issuers, &KeyRings::default(), &fetcher, &fresh, |_, _| None);
-    let now = Clock::start(None).now();
-    let mut notes = Vec::new();
-    for ring in rings.iter() {
-        if let Err(error) = ring.refresh(now).await {
-            notes.push(format!("no keys of issuer {}: {error}", ring.name()));
-        }
-    }
-    let keyer = Keyer::new([0; 16]);
-    let rules = Arc::new(Rules::new(Arc::clone(&policy), 1, &keyer));
-    let state = State { fold: Fold::empty(keyer.clone(), 0), rules };
-    let authenticator = Authenticator::new(policy, keyer, rings, Arc::new(CacheCounters::default()));
-    let request = asked.request();
-    let outcomes = authenticator.authenticate(&request, now).await;
-    let decision = decide(&state, &request, &outcomes, now);
-    let knowledge = Knowledge::ConfigurationOnly;
-    let story = Story { state: &state, request: &request, outcomes: &outcomes, now, decision: &decision, knowledge };
-    Ok((story.tell(), notes))
 }

@@ -89,8 +89,7 @@ impl OnDemandLookup {
     /// Looks the unknown person of a decision up, wherever nobody was found; whether somebody is known by now, so that
     /// the check must be judged again.
     pub async fn look_up(&self, decision: &Decision, policy: &Policy, now: Now, due: Option<Instant>) -> bool {
-        let Some(credential) = decision.credential.as_deref().filter(|_| decision.reason == Reason::UnknownPerson)
-        else {
+        let Some(credential) = decision.verified().filter(|_| decision.reason == Reason::UnknownPerson) else {
             return false;
         };
         let asked = self.questions(credential, policy, now);

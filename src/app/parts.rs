@@ -155,7 +155,7 @@ impl LeavePath {
 pub(super) struct AuditPath {
     pub(super) trail: TrailWriter,
     pub(super) follower: AuditFollower<Embedded>,
-    /// Cuts off the log what the trail has.
+    /// What cuts off the log what the trail has.
     pub(super) cutter: Cutter<Embedded>,
 }
 
@@ -165,6 +165,13 @@ impl AuditPath {
         // A trail that has no event begins now: what was before is in the log. One that is ahead belongs to another.
         let done = trail.audited().map_or(head, |audited| audited.min(head));
         let (progress, audited) = watch::channel(done);
+        let cutter = Cutter {
+            log: Arc::clone(&base.log),
+            published: Arc::clone(&leave.published),
+            audited,
+            recorder: base.recorder.clone(),
+            limits: Limits::default(),
+        };
         let follower = AuditFollower {
             log: Arc::clone(&base.log),
             published: Arc::clone(&leave.published),
@@ -172,13 +179,6 @@ impl AuditPath {
             clock: Arc::clone(&base.clock),
             done,
             progress,
-        };
-        let cutter = Cutter {
-            log: Arc::clone(&base.log),
-            published: Arc::clone(&leave.published),
-            audited,
-            recorder: base.recorder.clone(),
-            limits: Limits::default(),
         };
         Self { trail, follower, cutter }
     }

@@ -17,7 +17,7 @@ use super::supervisor::Supervisor;
 use crate::control::guard::CallGuard;
 use crate::control::proto::DESCRIPTORS;
 use crate::control::service::Operator;
-use crate::envoy::AuthorizationService;
+use crate::envoy::ext_authz::AuthorizationService;
 use crate::telemetry::health::Readiness;
 
 /// Health is asked for under this name, as probes of the check service do.

@@ -21,8 +21,7 @@ use crate::domain::person::{Person, Status};
 use crate::domain::source::{Link, SourceErrorKind};
 use crate::domain::time::Timestamp;
 use crate::source::context::{SourceContext, SourceRequest, Time};
-use crate::source::directory::{Finding, Grade};
-use crate::source::dyn_directory::DynDirectory;
+use crate::source::directory::{Directory, Finding, Grade};
 use crate::source::error::{SourceError, chain};
 use crate::source::file::Found;
 use crate::source::health::{Health, Report, Reports};
@@ -198,7 +197,7 @@ async fn rest(until: Option<Instant>) {
 }
 
 /// Builds the directory that settings describe; those that need the time are told it.
-pub type Build = fn(&SourceSettings, Time) -> Box<dyn DynDirectory>;
+pub type Build = fn(&SourceSettings, Time) -> Box<dyn Directory>;
 
 /// Keeps the sources of the configuration in force at work.
 pub struct Manager {

@@ -62,6 +62,8 @@ impl Tasks {
         watched.spawn_feeds(&mut tasks.core, work, leave.alarms, &readiness);
         spawn_keys(&mut tasks.core, work, &base, verification);
         watched.spawn_sources(&mut tasks.core, work, leave.sources, reloads.settings.clone());
+        let (cutter, clock) = (audit.cutter, Arc::clone(&base.clock));
+        tasks.core.spawn_until_stop("log.cut", work, cutter.run(clock));
         put_in_force(&mut tasks.core, work, &base, &writer, reloads).await;
         spawn_first_syncs(&mut tasks.core, work, ready.first_syncs, Arc::clone(&handler));
 
@@ -70,7 +72,6 @@ impl Tasks {
         serve_control(&mut tasks.servers, work, sockets.control, control.guard, control.operator);
         serve_authz(&mut tasks.servers, (threads.checks, work), sockets.authz, &handler, readiness);
         drop(ready.replaying);
-        tasks.core.spawn_until_stop("log.cut", work, audit.cutter.run(Arc::clone(&base.clock)));
         tasks.spawn_audit(work, (audit.trail, audit.follower), enforced);
         tasks
     }

@@ -5,7 +5,6 @@ mod revocations;
 mod sources;
 mod warnings;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,7 +14,7 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use self::revocations::{ids_of, ids_of_ref};
 use super::check_handler::LiveCheckHandler;
-use super::explain::{Knowledge, Story, cause, recalled};
+use super::explain::{self, Knowledge, Story};
 use super::sources::Sources;
 use crate::audit::read::Filter;
 use crate::audit::record::Kind;
@@ -24,6 +23,7 @@ use crate::control::views::{
     Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter,
     RevocationView, StatusView, UnusableKeyView, Views,
 };
+use crate::decide::roles;
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::key::{Key, RefKey};
 use crate::domain::person::{PersonId, Status};
@@ -65,13 +65,17 @@ impl<L: Log> LiveViews<L> {
         self.handler.published.snapshot()
     }
 
-    /// Says why the revocation that decided was made: the state holds no texts.
+    /// Adds why the strictest revocation was made, and by whom: the state holds no texts.
     async fn with_reason(&self, decision: &Decision, mut explanation: Explanation) -> Explanation {
-        if let Determining::Revocation(id) = decision.determining
+        let found = explain::strictest_revocation(decision).filter(|found| found.exemption.is_none());
+        if let Some(found) = found
+            && let Determining::Revocation(id) = found.revocation
             && let Some((_, view)) = self.revocation(id).await
-            && let Some(step) = explanation.steps.iter_mut().find(|step| step.cause == cause(&decision.determining))
         {
-            step.cause = format!("{}: {}, by {}", step.cause, view.revocation.reason, view.revocation.actor);
+            let cause = explain::cause(decision, &found.revocation);
+            if let Some(step) = explanation.steps.iter_mut().find(|step| step.cause == cause) {
+                step.cause = format!("{cause}: {}, by {}", view.revocation.reason, view.revocation.actor);
+            }
         }
         explanation
     }
@@ -83,7 +87,7 @@ impl<L: Log> LiveViews<L> {
         let last = recorder.last_allows(&known.person.id).into_iter();
         PersonView {
             person: known.person.as_ref().clone(),
-            roles: roles_of(state, known, self.handler.clock.now()),
+            roles: role_names(state, known, self.handler.clock.now()),
             keys: Vec::new(),
             revocations,
             last_allows: last.map(|last| (last.service.to_string(), last.time)).collect(),
@@ -103,25 +107,9 @@ impl<L: Log> LiveViews<L> {
     }
 }
 
-/// The roles that the directory gives a person: their groups and pinned names. A token may add groups where
-/// the source supplies none.
-fn roles_of(state: &State, known: &Known, now: Now) -> Vec<String> {
-    let policy = &state.rules.policy;
-    let Some(source) = policy.sources.iter().find(|source| source.name == known.person.id.source) else {
-        return Vec::new();
-    };
-    let groups = state.bindings_of_groups(source.issuer, known);
-    let pinned = state.fold.pinned.get(&known.key).into_iter().flatten();
-    let names = pinned.flat_map(|name| state.rules.of_name(name).iter().copied());
-    let bindings: BTreeSet<u32> = groups.chain(names).chain(state.rules.of_everyone().iter().copied()).collect();
-    let roles: BTreeSet<u16> = bindings
-        .into_iter()
-        .filter_map(|index| policy.bindings.get(usize::try_from(index).ok()?))
-        .filter(|binding| binding.expires.is_none_or(|expires| now.steady < expires))
-        .map(|binding| binding.role)
-        .collect();
-    let named = roles.into_iter().filter_map(|role| policy.roles.get(usize::from(role)));
-    named.map(|role| role.name.to_string()).collect()
+fn role_names(state: &State, known: &Known, now: Now) -> Vec<String> {
+    let held = roles::of_person(state, known, now);
+    held.iter().map(|held| state.rules.policy.role_name(held.role).to_owned()).collect()
 }
 
 fn passing(service: &Service) -> Option<(Arc<str>, Vec<&'static str>)> {
@@ -285,8 +273,8 @@ impl<L: Log> Views for LiveViews<L> {
             let outcomes = format!("Bearer {token}");
             let request = Request::synthetic("GET", "", "/", [(header.as_str(), outcomes.as_bytes())]);
             let outcome = self.handler.decide(&request, None).await;
-            let (state, outcomes, ..) = outcome.ok_or("the configuration changes again and again: try again")?;
-            found.extend(links::sample(&state, &outcomes, name));
+            let (state, _, decision) = outcome.ok_or("the configuration changes again and again: try again")?;
+            found.extend(links::sample(&state, &decision.steps.credentials, name));
         }
         Ok(found)
     }
@@ -295,7 +283,7 @@ impl<L: Log> Views for LiveViews<L> {
         match question {
             Question::Decision(id) => {
                 let recent = self.handler.recorder.recent(id.parse().ok()?)?;
-                Some(self.with_reason(&recent.decision, recalled::tell(&self.state(), &recent)).await)
+                Some(self.with_reason(&recent.decision, explain::recalled(&recent)).await)
             }
             Question::Request { method, host, path, headers } => {
                 let request = Request::synthetic(
@@ -304,15 +292,9 @@ impl<L: Log> Views for LiveViews<L> {
                     &path,
                     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
                 );
-                let (state, outcomes, now, decision) = self.handler.decide(&request, None).await?;
-                let story = Story {
-                    state: &state,
-                    request: &request,
-                    outcomes: &outcomes,
-                    now,
-                    decision: &decision,
-                    knowledge: Knowledge::Live,
-                };
+                let (_, now, decision) = self.handler.decide(&request, None).await?;
+                let (at, destination) = (now.wall, Some(&request.destination));
+                let story = Story { decision: &decision, at, destination, knowledge: Knowledge::Live };
                 Some(self.with_reason(&decision, story.tell()).await)
             }
         }

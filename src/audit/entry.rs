@@ -48,19 +48,6 @@ pub struct Facts<'a> {
     pub method: &'a str,
     /// Its path; the query is cut off.
     pub path: &'a str,
-    /// Further details for `explain --decision`. Records leave them out.
-    pub form: Form,
-}
-
-/// The form of a request, in fixed words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Form {
-    /// Why it is malformed, if it is.
-    pub malformed: Option<&'static str>,
-    /// Why its path cannot be trusted, if it cannot.
-    pub odd_path: Option<&'static str>,
-    /// How its service was chosen.
-    pub named_by: &'static str,
 }
 
 /// The word for the outcome of a request.
@@ -112,14 +99,14 @@ impl Entry {
     /// The record of a decision; `credential` is what may be told about its credential.
     #[must_use]
     pub fn of_decision(decision: &Decision, facts: &Facts<'_>, credential: Option<CredentialRef>) -> Self {
-        let shown = decision.credential.as_deref();
+        let shown = decision.verified();
         Self {
             actor: shown.and_then(|shown| shown.subject.as_ref().map(|subject| format!("{}|{subject}", shown.issuer))),
             persons: match (&decision.person, &decision.determining) {
                 (None, Determining::People(people)) => people.to_vec(),
                 (person, _) => person.iter().cloned().collect(),
             },
-            target: determining(&decision.determining),
+            target: determining(decision),
             service: Some(decision.service.to_string()),
             method: bounded(facts.method),
             path: bounded(facts.path),
@@ -129,7 +116,7 @@ impl Entry {
             decision_id: Some(facts.id),
             credential,
             source: match &decision.determining {
-                Determining::Source(name) => Some(name.clone()),
+                Determining::Source(source) => Some(decision.policy.source_name(*source).to_owned()),
                 _ => decision.person.as_ref().map(|person| person.source.clone()),
             },
             epoch: Some(decision.epoch),
@@ -255,13 +242,14 @@ fn said(source: &str, what: &str, since: Option<Timestamp>, time: Timestamp) -> 
     Entry { source: Some(source.to_owned()), reason: Some(what.to_owned()), since, ..Entry::new(Kind::Source, time) }
 }
 
-fn determining(determining: &Determining) -> Option<String> {
-    match determining {
+fn determining(decision: &Decision) -> Option<String> {
+    let policy = &decision.policy;
+    match &decision.determining {
         Determining::None => None,
         Determining::Revocation(id) => Some(format!("revocation {id}")),
-        Determining::Configured(place) => Some(format!("configured {place}")),
-        Determining::Binding(place) => Some(format!("binding {place}")),
-        Determining::Source(name) => Some(format!("source {name}")),
+        Determining::Configured(entry) => Some(format!("configured {}", policy.revocation_place(*entry))),
+        Determining::Binding(binding) => Some(format!("binding {}", policy.binding_place(*binding))),
+        Determining::Source(source) => Some(format!("source {}", policy.source_name(*source))),
         Determining::Exemption(id) => Some(format!("exemption {id}")),
         Determining::People(people) => Some(format!("people {}", listed(people))),
     }

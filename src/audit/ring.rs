@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::domain::decision::Decision;
 use crate::domain::time::Timestamp;
 
-use super::entry::{Facts, Form};
+use super::entry::Facts;
 use super::record::DecisionId;
 
-/// Decisions kept: two seconds at 5,000 checks per second, about 4 MiB when full.
+/// Decisions kept: two seconds at 5,000 checks per second, about 7 MiB when full. Each keeps the policy that
+/// it was made under: a reload lets go of it once as many decisions have been made.
 const SLOTS: usize = 10_000;
 
 /// A decision and its request.
@@ -22,8 +23,6 @@ pub struct Recent {
     pub method: String,
     /// Its path, without query.
     pub path: String,
-    /// Its form.
-    pub form: Form,
     /// What was decided, and why.
     pub decision: Arc<Decision>,
 }
@@ -53,7 +52,6 @@ impl Ring {
             time: facts.time,
             method: facts.method.to_owned(),
             path: facts.path.split('?').next().unwrap_or_default().to_owned(),
-            form: facts.form,
             decision: decision.clone(),
         });
         if let Some(slot) = self.slot(facts.id) {

@@ -117,7 +117,7 @@ impl Shared {
     }
 
     fn credential(&self, decision: &Decision) -> Option<CredentialRef> {
-        decision.credential.as_ref().map(|credential| CredentialRef {
+        decision.verified().map(|credential| CredentialRef {
             kind: credential.kind.word().to_owned(),
             id_hash: hex::encode(hmac::sign(&self.salt, &credential.digest)),
         })
@@ -180,7 +180,7 @@ impl Recorder {
         let threshold = shared.threshold.load(Ordering::Relaxed);
         let sampled = threshold > 0 && (threshold >= ALL || sample(facts.id) < threshold);
         let plain = decision.reason.allows() && !decision.notable;
-        let known = decision.credential.is_some();
+        let known = decision.verified().is_some();
         if plain || (!known && decision.reason.allows()) {
             if sampled {
                 self.offer(entry());

@@ -31,7 +31,7 @@ impl AggregationKey {
     #[must_use]
     pub fn of(decision: &Decision) -> Self {
         Self {
-            credential: decision.credential.as_ref().map(|credential| credential.digest),
+            credential: decision.verified().map(|credential| credential.digest),
             service: decision.service.clone(),
             reason: decision.reason,
             decision: word(decision),

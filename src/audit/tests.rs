@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::domain::credential::{CredentialKind, Identity, Principal, Verified};
+use crate::corp;
+use crate::domain::credential::{CredentialKind, CredentialOutcome, Identity, Principal, Verified};
+use crate::domain::decision::steps::Steps;
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::detail::Detail;
 use crate::domain::event::{Epoch, Event, NewEvent, Recorded};
@@ -18,7 +20,7 @@ use crate::domain::time::{Now, Timestamp};
 
 use super::AuditError;
 use super::chain::Head;
-use super::entry::{Entry, Facts, Form};
+use super::entry::{Entry, Facts};
 use super::files::{self, Side};
 use super::open::{Options, open};
 use super::read::{Filter, query};
@@ -98,24 +100,16 @@ fn token(digest: u8) -> Arc<Verified> {
 }
 
 fn decided(reason: Reason, credential: Option<u8>) -> Decision {
-    Decision {
-        reason,
-        detail: None,
-        determining: Determining::None,
-        service: "payments".into(),
-        enforcement: Enforcement::Enforce,
-        credential: credential.map(token),
-        person: credential.map(|_| alice()),
-        roles: vec![],
-        notable: false,
-        epoch: Epoch { generation: 1, position: 7 },
-        configuration: "c".into(),
-    }
+    let credentials = credential.map(|number| CredentialOutcome::Verified(token(number)).into());
+    let steps = Steps { credentials: credentials.into_iter().collect(), ..Steps::default() };
+    let epoch = Epoch { generation: 1, position: 7 };
+    let decision = Decision::new(reason, Arc::new(corp::policy()), &corp::service("payments"), epoch, steps);
+    Decision { credential: credential.map(|_| 0), person: credential.map(|_| alice()), ..decision }
 }
 
 async fn decide(recorder: &Recorder, decision: Decision, seconds: i64) -> DecisionId {
     let id = recorder.draw_id();
-    let facts = Facts { id, time: at(seconds), method: "GET", path: "/v1/orders?token=hunter2", form: Form::default() };
+    let facts = Facts { id, time: at(seconds), method: "GET", path: "/v1/orders?token=hunter2" };
     recorder.decision(&Arc::new(decision), facts);
     id
 }
@@ -357,13 +351,7 @@ async fn nothing_secret_and_no_control_character_gets_into_a_line() {
     let dir = tempfile::tempdir().unwrap();
     session(dir.path(), 0, async |recorder| {
         let id = recorder.draw_id();
-        let facts = Facts {
-            id,
-            time: at(0),
-            method: "GET\r\n",
-            path: "/a\n{\"seq\":9}\u{0}?token=hunter2#x",
-            form: Form::default(),
-        };
+        let facts = Facts { id, time: at(0), method: "GET\r\n", path: "/a\n{\"seq\":9}\u{0}?token=hunter2#x" };
         recorder.decision(&Arc::new(decided(Reason::NoPermission, Some(0xAB))), facts);
     })
     .await;

@@ -5,7 +5,7 @@ use clap::Args;
 use super::client::Server;
 use super::output::{print, shown};
 use super::{Answer, Failure};
-use crate::app::explain::{Asked, by_configuration};
+use crate::app::explain::offline::{Asked, by_configuration};
 use crate::control::proto::{ExplainRequest, Header};
 
 /// Explain the decision on one request, step by step.

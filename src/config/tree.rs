@@ -3,15 +3,14 @@
 //! Scalars keep the text as written: the key decides what an unquoted `0123` or `no` means, not YAML. One document per
 //! file; anchors, aliases and `<<` work within limits.
 
-use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
 use super::location::SourceLocation;
 use super::problem::Problem;
+use crate::domain::yaml::{self, Raw};
 
 /// A value and its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +80,7 @@ pub fn parse(file: &Arc<str>, text: &str) -> Result<Node, Vec<Problem>> {
         strict_booleans: true,
         with_snippet: false,
     };
-    let raw = match serde_saphyr::from_str_with_options::<Option<Spanned<Raw>>>(text, options) {
+    let raw = match serde_saphyr::from_str_with_options::<Option<Spanned<Raw<String>>>>(text, options) {
         Ok(Some(raw)) => raw,
         Ok(None) => return Ok(Node { value: Value::Map(vec![]), location: SourceLocation::whole(file) }),
         Err(serde_saphyr::Error::Eof { .. }) if blank(text) => {
@@ -119,76 +118,6 @@ fn not_yaml(file: &Arc<str>, error: &serde_saphyr::Error) -> Problem {
     Problem { location, key: String::new(), what }
 }
 
-/// What serde hands over.
-enum Raw {
-    Null,
-    /// Taken for a number or a boolean: the text is cut from the file.
-    Plain(String),
-    Text(String),
-    List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
-}
-
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
-    }
-}
-
-struct RawVisitor;
-
-impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a scalar, a list or a map")
-    }
-
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
-        Ok(Raw::Plain(value.to_string()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
-        Ok(Raw::Plain(value.to_string()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
-        Ok(Raw::Plain(value.to_string()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
-        Ok(Raw::Plain(value.to_string()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
-        Ok(Raw::Text(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw, A::Error> {
-        let mut list = vec![];
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Raw::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Raw, A::Error> {
-        let mut map = vec![];
-        while let Some(entry) = entries.next_entry()? {
-            map.push(entry);
-        }
-        Ok(Raw::Map(map))
-    }
-}
-
 struct Planting<'a> {
     file: &'a Arc<str>,
     text: &'a str,
@@ -196,11 +125,14 @@ struct Planting<'a> {
 }
 
 impl Planting<'_> {
-    fn node(&mut self, raw: Spanned<Raw>) -> Node {
+    fn node(&mut self, raw: Spanned<Raw<String>>) -> Node {
         let location = located(self.file, raw.referenced);
         let value = match raw.value {
             Raw::Null => Value::Null,
-            Raw::Plain(text) => Value::Scalar { text: self.written(raw.defined).unwrap_or(text), plain: true },
+            Raw::Plain(text) => {
+                let text = yaml::written(self.text, raw.defined).map_or(text, str::to_owned);
+                Value::Scalar { text, plain: true }
+            }
             Raw::Text(text) => Value::Scalar { text, plain: false },
             Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
             Raw::Map(entries) => Value::Map(self.entries(entries)),
@@ -208,7 +140,7 @@ impl Planting<'_> {
         Node { value, location }
     }
 
-    fn entries(&mut self, raw: Vec<(Spanned<String>, Spanned<Raw>)>) -> Vec<Entry> {
+    fn entries(&mut self, raw: Vec<(Spanned<String>, Spanned<Raw<String>>)>) -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
         let mut seen = std::collections::HashMap::new();
         for (key, value) in raw {
@@ -221,15 +153,6 @@ impl Planting<'_> {
             entries.push(Entry { key: key.value, location, node });
         }
         entries
-    }
-
-    /// The exact characters of a scalar.
-    fn written(&self, location: Location) -> Option<String> {
-        let span = location.span();
-        let start = usize::try_from(span.byte_offset()?).ok()?;
-        let end = start.checked_add(usize::try_from(span.byte_len()?).ok()?)?;
-        let text = self.text.get(start..end)?.trim();
-        (!text.is_empty() && !text.contains(['\n', '"', '\'', '!', '&'])).then(|| text.to_owned())
     }
 }
 

@@ -30,12 +30,14 @@ pub(super) fn of(
             None => Detail::new("there is no claim `iat`, so that every cut-off counts as later"),
         }),
         (Reason::UnknownPerson, _, credential) => unknown(state, credential),
-        (Reason::StaleSource, Determining::Source(name), _) => {
-            Some(Detail::new(format!("what source `{name}` said is older than `max_staleness`, or was never complete")))
-        }
-        (Reason::NotReady, Determining::Source(name), _) => {
-            Some(Detail::new(format!("source `{name}` is `required` and was never listed completely")))
-        }
+        (Reason::StaleSource, Determining::Source(source), _) => Some(Detail::new(format!(
+            "what source `{}` said is older than `max_staleness`, or was never complete",
+            state.rules.policy.source_name(*source)
+        ))),
+        (Reason::NotReady, Determining::Source(source), _) => Some(Detail::new(format!(
+            "source `{}` is `required` and was never listed completely",
+            state.rules.policy.source_name(*source)
+        ))),
         _ => None,
     }
 }

@@ -1,12 +1,12 @@
 //! Who is it, and does what we know of them still count?
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::revoked;
 use super::verdict::Verdict;
 use crate::domain::credential::Verified;
 use crate::domain::decision::Determining;
+use crate::domain::decision::steps::{SourceAge, SourceStep};
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Service, Unknown};
 use crate::domain::reason::Reason;
@@ -15,12 +15,18 @@ use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
 use crate::state::State;
 
-/// Judges whether the sources of a credential's issuer can be believed about its owner, and whether they know
+/// Checks whether the sources of a credential's issuer can be believed about its owner, and whether they know
 /// them. Only people are asked about: a machine's own token has none.
-pub(super) fn check(state: &State, service: &Service, credential: &Arc<Verified>, now: Now, verdict: &mut Verdict) {
+pub(super) fn check(
+    state: &State,
+    service: &Service,
+    (index, credential): (usize, &Verified),
+    now: Now,
+    verdict: &mut Verdict,
+) {
     let people = revoked::people(state, &credential.owner);
     if credential.machine && revoked::people(state, &credential.owner).next().is_none() {
-        return judge_machine(state, credential, verdict);
+        return check_machine(state, (index, credential), verdict);
     }
     let nobody = revoked::owners(state, &credential.owner).next().is_none();
     let exemption = if nobody {
@@ -30,48 +36,51 @@ pub(super) fn check(state: &State, service: &Service, credential: &Arc<Verified>
     };
     let mut all_listed = true;
     let mut any_lists = false;
-    for source in sources(state, credential).filter(|source| source.supplies.people) {
+    for (id, source) in sources(state, credential).filter(|(_, source)| source.supplies.people) {
         any_lists = true;
         all_listed &= state.fold.sources.contains_key(&source.name);
-        let Some(reason) = staleness(state, service, source, now) else { continue };
+        let step = freshness(state, service, (id, source), now);
+        verdict.note_source(step);
+        let Some(reason) = step.finding else { continue };
         match exemption.filter(|_| reason == Reason::StaleSource) {
             Some(id) => verdict.exempted = Some(id),
-            None => verdict.add(reason, Determining::Source(source.name.clone()), Some(credential)),
+            None => verdict.add(reason, Determining::Source(id), Some(index)),
         }
     }
     // From a listing that was never completed nothing is concluded.
     if nobody && any_lists && all_listed && state.rules.policy.unknown_people == Unknown::Deny {
-        verdict.add(Reason::UnknownPerson, Determining::None, Some(credential));
+        verdict.add(Reason::UnknownPerson, Determining::None, Some(index));
     }
 }
 
-fn judge_machine(state: &State, credential: &Arc<Verified>, verdict: &mut Verdict) {
+fn check_machine(state: &State, (index, credential): (usize, &Verified), verdict: &mut Verdict) {
     let known = credential.client_key.is_some_and(|client| state.rules.names_client(client));
     if !known && state.rules.policy.unknown_clients == Unknown::Deny {
-        verdict.add(Reason::UnknownPerson, Determining::None, Some(credential));
+        verdict.add(Reason::UnknownPerson, Determining::None, Some(index));
     }
 }
 
-fn sources<'a>(state: &'a State, credential: &Verified) -> impl Iterator<Item = &'a SourceRules> {
-    let indices = state.rules.sources_of(credential.issuer_index);
-    indices.iter().filter_map(|index| state.rules.policy.sources.get(usize::from(*index)))
+fn sources<'a>(state: &'a State, credential: &Verified) -> impl Iterator<Item = (u16, &'a SourceRules)> {
+    let indices = state.rules.sources_of(credential.issuer_index).iter();
+    indices.filter_map(|index| Some((*index, state.rules.policy.sources.get(usize::from(*index))?)))
 }
 
-/// Why a source cannot be believed now, if it cannot.
-fn staleness(state: &State, service: &Service, source: &SourceRules, now: Now) -> Option<Reason> {
+/// How fresh a source is, and why it cannot be believed now, if it cannot.
+fn freshness(state: &State, service: &Service, (id, source): (u16, &SourceRules), now: Now) -> SourceStep {
     let when_stale = service.when_stale.unwrap_or(source.when_stale);
-    let Some(synced) = state.fold.sources.get(&source.name) else {
-        if planted(Fault::AbsentIsEmpty) {
-            return None;
-        }
-        return match (source.required, when_stale) {
-            (true, _) => Some(Reason::NotReady),
-            (false, WhenStale::Deny) => Some(Reason::StaleSource),
-            (false, WhenStale::Allow) => None,
-        };
+    let max_staleness = service.max_staleness.unwrap_or(source.max_staleness);
+    let age = state.fold.sources.get(&source.name).map(|synced| SourceAge {
+        heard: synced.last_heard,
+        listed: synced.last_synced,
+        stale: synced.is_stale(max_staleness, now),
+    });
+    let finding = match (age, when_stale) {
+        (None, _) if planted(Fault::AbsentIsEmpty) => None,
+        (None, _) if source.required => Some(Reason::NotReady),
+        (None, WhenStale::Deny) | (Some(SourceAge { stale: true, .. }), WhenStale::Deny) => Some(Reason::StaleSource),
+        _ => None,
     };
-    let max = service.max_staleness.unwrap_or(source.max_staleness);
-    (synced.is_stale(max, now) && when_stale == WhenStale::Deny).then_some(Reason::StaleSource)
+    SourceStep { source: id, age, max_staleness, when_stale, finding }
 }
 
 /// People who are named, of all to whom one request belongs.
@@ -81,7 +90,7 @@ const NAMED: usize = 10;
 /// subjects of one issuer.
 ///
 /// Names them, where a source knows them.
-pub(super) fn mixed(state: &State, credentials: &[&Arc<Verified>]) -> Option<Determining> {
+pub(super) fn mixed<'a>(state: &State, credentials: impl Iterator<Item = &'a Verified>) -> Option<Determining> {
     let mut of_source: BTreeMap<&str, BTreeSet<&PersonId>> = BTreeMap::new();
     let mut unlinked: BTreeMap<&str, Option<&str>> = BTreeMap::new();
     let mut mixed = None;

@@ -1,23 +1,9 @@
-//! Which roles does the caller hold, and do they permit this?
+//! Do the held roles permit this, or is it public?
 
-use std::sync::Arc;
-
-use super::revoked;
-use crate::domain::binding::{Binding, Permission};
-use crate::domain::credential::Verified;
-use crate::domain::name::Match;
-use crate::domain::person::PersonId;
-use crate::domain::time::Now;
-use crate::faults::{Fault, planted};
+use crate::domain::binding::Permission;
+use crate::domain::decision::HeldRole;
 use crate::request::{Path, Request};
 use crate::state::State;
-
-/// A role that the caller holds, by which binding: indices in the policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Held {
-    pub(super) role: u16,
-    pub(super) binding: u32,
-}
 
 /// What the rules say of all forms of a path together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,76 +16,8 @@ pub(super) enum OverForms {
     Mixed,
 }
 
-/// The roles that a credential holds, each once, in order of the configuration.
-///
-/// People's grants need the whole person: groups of the directory where a source supplies them, names that
-/// are pinned, for a credential that belongs to everyone whom the name means.
-pub(super) fn roles(state: &State, credential: &Verified, now: Now) -> Vec<Held> {
-    let mut bindings: Vec<u32> = state.rules.of_everyone().to_vec();
-    let mut from_directory = false;
-    let mut nobody = true;
-    for link in &credential.owner.links {
-        let source = state.rules.policy.sources.get(usize::from(link.source));
-        let supplies_groups = source.is_some_and(|source| source.supplies.groups);
-        for (known, by) in state.fold.people.linked(&link.person) {
-            nobody = false;
-            from_directory |= supplies_groups;
-            if by != Match::Grants {
-                continue;
-            }
-            if supplies_groups {
-                bindings.extend(state.bindings_of_groups(credential.issuer_index, known));
-            }
-            bindings.extend(pinned(state, credential, known.key));
-        }
-    }
-    if !from_directory || planted(Fault::TokenGroupsStay) {
-        bindings.extend(credential.groups.iter().flat_map(|group| state.rules.of_group(*group)));
-    }
-    if nobody && credential.machine {
-        bindings.extend(credential.client_key.iter().flat_map(|client| state.rules.of_client(*client)));
-    }
-    held(state, bindings, now)
-}
-
-fn held(state: &State, mut bindings: Vec<u32>, now: Now) -> Vec<Held> {
-    bindings.sort_unstable();
-    let in_force = |binding: &&Binding| binding.expires.is_none_or(|expires| now.steady < expires);
-    let mut held: Vec<Held> = bindings
-        .into_iter()
-        .filter_map(|index| {
-            let binding = state.rules.policy.bindings.get(usize::try_from(index).ok()?).filter(in_force)?;
-            Some(Held { role: binding.role, binding: index })
-        })
-        .collect();
-    held.sort_unstable();
-    held.dedup_by_key(|held| held.role);
-    held
-}
-
-/// The bindings of names that are pinned to this person, where the credential belongs to everyone whom the
-/// name is pinned to within its issuer.
-fn pinned<'a>(
-    state: &'a State,
-    credential: &'a Verified,
-    person: crate::domain::key::Key,
-) -> impl Iterator<Item = u32> + 'a {
-    let issuer = state.rules.policy.issuers.get(usize::from(credential.issuer_index));
-    let names = state.fold.pinned.get(&person).map_or(&[][..], Vec::as_slice);
-    names
-        .iter()
-        .filter(move |name| issuer.is_some_and(|issuer| issuer.name == name.0))
-        .filter(|name| {
-            let persons = state.fold.pins.get(name.as_ref()).map_or(&[][..], Vec::as_slice);
-            let own = |id: &PersonId| revoked::owners(state, &credential.owner).any(|known| known.person.id == *id);
-            !persons.is_empty() && persons.iter().all(own)
-        })
-        .flat_map(|name| state.rules.of_name(name))
-        .copied()
-}
-
 /// What the held roles permit, over all forms of the path.
-pub(super) fn by_roles(state: &State, request: &Request, service: u16, held: &[Held]) -> OverForms {
+pub(super) fn by_roles(state: &State, request: &Request, service: u16, held: &[HeldRole]) -> OverForms {
     over_forms(&request.path, |path| {
         held.iter()
             .find(|held| {
@@ -141,12 +59,4 @@ fn fits(permission: &Permission, request: &Request, service: u16, path: Option<&
         .as_ref()
         .is_none_or(|patterns| path.is_some_and(|path| patterns.iter().any(|pattern| pattern.matches(path))));
     fits_service && fits_method && fits_path
-}
-
-/// Names of the held roles.
-pub(super) fn names(state: &State, held: &[Held]) -> Vec<Arc<str>> {
-    held.iter()
-        .filter_map(|held| state.rules.policy.roles.get(usize::from(held.role)))
-        .map(|role| Arc::clone(&role.name))
-        .collect()
 }

@@ -1,10 +1,9 @@
 //! Is anything about this credential revoked? Looked up live, on every check (law 1).
 
-use std::sync::Arc;
-
 use super::verdict::Verdict;
 use crate::domain::credential::{Principal, Verified};
 use crate::domain::decision::Determining;
+use crate::domain::decision::steps::RevocationStep;
 use crate::domain::id::ExemptionId;
 use crate::domain::key::{Key, NameKey};
 use crate::domain::name::Match;
@@ -30,10 +29,11 @@ fn reason(kind: TargetKind) -> Reason {
     }
 }
 
-/// Judges one credential: its owner, and every actor of its chain.
-pub(super) fn check(state: &State, credential: &Arc<Verified>, now: Now, verdict: &mut Verdict) {
+/// Checks one credential, which is the `index`th of the request: its owner, and every actor of its chain.
+pub(super) fn check(state: &State, (index, credential): (usize, &Verified), now: Now, verdict: &mut Verdict) {
     for party in std::iter::once(&credential.owner).chain(&credential.actors) {
-        RevocationCheck { state, credential, now, exemption: exemption(state, party, now) }.check(party, verdict);
+        let exemption = exemption(state, party, now);
+        RevocationCheck { state, index, credential, now, exemption }.check(party, verdict);
     }
 }
 
@@ -66,7 +66,8 @@ pub(super) fn owners<'a>(state: &'a State, party: &'a Principal) -> impl Iterato
 /// One party on trial.
 struct RevocationCheck<'a> {
     state: &'a State,
-    credential: &'a Arc<Verified>,
+    index: usize,
+    credential: &'a Verified,
     now: Now,
     exemption: Option<ExemptionId>,
 }
@@ -110,7 +111,7 @@ impl RevocationCheck<'_> {
             self.weigh(entry, verdict, |entry| Determining::Revocation(entry.id));
         }
         for entry in self.state.rules.configured(key).iter().filter(|entry| counts(entry)) {
-            self.weigh(entry, verdict, |entry| self.place(entry));
+            self.weigh(entry, verdict, configured);
         }
     }
 
@@ -121,12 +122,9 @@ impl RevocationCheck<'_> {
         }
         verdict.notable = true;
         let Some(reason) = self.denies(entry) else { return };
-        if let Some(exemption) = self.exemption.filter(|_| exemptable(entry)) {
-            verdict.exempted = Some(exemption);
-            return;
-        }
-        let cause = if planted(Fault::CauseIsLost) { Determining::None } else { determining(entry) };
-        verdict.add(reason, cause, Some(self.credential));
+        let revocation = if planted(Fault::CauseIsLost) { Determining::None } else { determining(entry) };
+        let exemption = self.exemption.filter(|_| exemptable(entry));
+        verdict.add_revocation(RevocationStep { reason, revocation, exemption }, self.index);
     }
 
     /// Cut-off: denied if issued at or before it, and when it is not known when it was issued.
@@ -139,12 +137,11 @@ impl RevocationCheck<'_> {
             }
         }
     }
+}
 
-    fn place(&self, entry: &Entry) -> Determining {
-        let entries = self.state.rules.policy.revocations.as_deref().unwrap_or(&[]);
-        let found = usize::try_from(entry.id.number()).ok().and_then(|index| entries.get(index));
-        Determining::Configured(found.map(|configured| configured.place.clone()).unwrap_or_default())
-    }
+/// INVARIANT: the id of an entry that stands for a configured revocation is its index in `Policy::revocations`.
+fn configured(entry: &Entry) -> Determining {
+    Determining::Configured(u32::try_from(entry.id.number()).unwrap_or(u32::MAX))
 }
 
 /// Break glass lifts what a source says of a person and their subjects, never anything else.

@@ -1,9 +1,9 @@
-//! The strictest finding so far, and what determined it.
+//! The strictest finding so far, what determined it, and the steps that led there.
 
 use std::sync::Arc;
 
-use crate::domain::credential::Verified;
 use crate::domain::decision::Determining;
+use crate::domain::decision::steps::{CredentialStep, RevocationStep, SourceStep, Steps};
 use crate::domain::detail::Detail;
 use crate::domain::id::ExemptionId;
 use crate::domain::reason::Reason;
@@ -13,7 +13,8 @@ use crate::domain::reason::Reason;
 pub(super) struct Worst {
     pub(super) reason: Reason,
     pub(super) determining: Determining,
-    pub(super) credential: Option<Arc<Verified>>,
+    /// Index of the credential that it is about.
+    pub(super) credential: Option<usize>,
     /// In words, where they came with the credential.
     pub(super) detail: Option<Arc<Detail>>,
 }
@@ -26,33 +27,67 @@ pub(super) struct Verdict {
     pub(super) notable: bool,
     /// A break-glass event without which this would be a denial.
     pub(super) exempted: Option<ExemptionId>,
+    /// What was asked, and what was found.
+    pub(super) steps: Steps,
 }
 
 impl Verdict {
-    /// Notes a finding.
-    pub(super) fn add(&mut self, reason: Reason, determining: Determining, credential: Option<&Arc<Verified>>) {
-        self.note(reason, determining, credential, None);
+    /// A verdict before the first finding.
+    pub(super) fn new(steps: Steps) -> Self {
+        Self { steps, ..Self::default() }
     }
 
-    /// Notes what is wrong with a credential itself, and the words that came with it.
-    pub(super) fn add_told(
-        &mut self,
-        reason: Reason,
-        credential: Option<&Arc<Verified>>,
-        detail: Option<&Arc<Detail>>,
-    ) {
-        self.note(reason, Determining::None, credential, detail);
+    /// Adds a finding about a credential, by its index, or about the request.
+    pub(super) fn add(&mut self, reason: Reason, determining: Determining, credential: Option<usize>) {
+        self.set_if_stricter(reason, determining, credential, None);
     }
 
-    fn note(
+    /// Adds what is wrong with a verified credential itself.
+    pub(super) fn add_flaw(&mut self, reason: Reason, credential: usize, detail: Option<&Arc<Detail>>) {
+        if let Some(step) = self.credential(credential) {
+            step.finding = Some(step.finding.map_or(reason, |found| found.min(reason)));
+        }
+        self.set_if_stricter(reason, Determining::None, Some(credential), detail);
+    }
+
+    /// Adds why a credential was not verified. Nothing that it claims is looked up, so that the finding has no credential.
+    pub(super) fn add_rejection(&mut self, reason: Reason, detail: Option<&Arc<Detail>>) {
+        self.set_if_stricter(reason, Determining::None, None, detail);
+    }
+
+    /// Adds a revocation that applies to a credential, unless an exemption lifts it.
+    pub(super) fn add_revocation(&mut self, found: RevocationStep, credential: usize) {
+        match found.exemption {
+            Some(exemption) => self.exempted = Some(exemption),
+            None => self.add(found.reason, found.revocation.clone(), Some(credential)),
+        }
+        if let Some(step) = self.credential(credential)
+            && step.revocation.as_ref().is_none_or(|before| found.precedence() < before.precedence())
+        {
+            step.revocation = Some(found);
+        }
+    }
+
+    /// Notes how fresh a source was, once for each.
+    pub(super) fn note_source(&mut self, step: SourceStep) {
+        if self.steps.sources.iter().all(|noted| noted.source != step.source) {
+            self.steps.sources.push(step);
+        }
+    }
+
+    fn credential(&mut self, index: usize) -> Option<&mut CredentialStep> {
+        self.steps.credentials.get_mut(index)
+    }
+
+    fn set_if_stricter(
         &mut self,
         reason: Reason,
         determining: Determining,
-        credential: Option<&Arc<Verified>>,
+        credential: Option<usize>,
         detail: Option<&Arc<Detail>>,
     ) {
         if self.worst.as_ref().is_none_or(|worst| reason < worst.reason) {
-            self.worst = Some(Worst { reason, determining, credential: credential.cloned(), detail: detail.cloned() });
+            self.worst = Some(Worst { reason, determining, credential, detail: detail.cloned() });
         }
     }
 
@@ -61,8 +96,8 @@ impl Verdict {
         self.worst.is_some()
     }
 
-    /// The strictest finding.
-    pub(super) fn into_worst(self) -> Option<Worst> {
-        self.worst
+    /// The strictest finding, and the steps that led to it.
+    pub(super) fn into_parts(self) -> (Option<Worst>, Steps) {
+        (self.worst, self.steps)
     }
 }

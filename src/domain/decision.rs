@@ -1,32 +1,29 @@
 //! Allow or deny, with its cause.
+//!
+//! A decision holds ids, not texts: indices in the policy that it was made under, which it keeps, so that no reload takes
+//! their meaning away.
+
+mod determining;
+pub mod steps;
 
 use std::sync::Arc;
 
-use super::credential::Verified;
+use super::credential::{CredentialOutcome, Verified};
 use super::detail::Detail;
 use super::event::Epoch;
-use super::id::{ExemptionId, RevocationId};
 use super::person::PersonId;
-use super::policy::Enforcement;
+use super::policy::{Enforcement, Policy, Service};
 use super::reason::Reason;
+pub use determining::Determining;
+use steps::Steps;
 
-/// What made a decision what it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Determining {
-    /// The reason says it all.
-    None,
-    /// A revocation of the log.
-    Revocation(RevocationId),
-    /// An entry of `revocations:` that stands at `file:line`.
-    Configured(String),
-    /// A binding, at `file:line`.
-    Binding(String),
-    /// A source that is stale or was never synced, by name.
-    Source(String),
-    /// An exemption of the log.
-    Exemption(ExemptionId),
-    /// Several people of one source, to all of whom one request belongs.
-    People(Vec<PersonId>),
+/// A role that the caller holds, and the binding that gives it: indices in the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HeldRole {
+    /// Which role.
+    pub role: u16,
+    /// Which binding.
+    pub binding: u32,
 }
 
 /// One decision. The same state, request, credentials and time give the same decision (law 9).
@@ -38,28 +35,65 @@ pub struct Decision {
     pub detail: Option<Arc<Detail>>,
     /// What made it so.
     pub determining: Determining,
+    /// The policy that it was made under. Every index in the decision is one of this policy.
+    pub policy: Arc<Policy>,
     /// Name of the service that the request is for.
     pub service: Arc<str>,
     /// Whether it is carried out.
     pub enforcement: Enforcement,
-    /// The credential that it is about: the one that determined it, else the first proven one.
-    pub credential: Option<Arc<Verified>>,
+    /// The credential that it is about, by its index in [`Steps::credentials`]: the one that determined it, else the first
+    /// verified one.
+    pub credential: Option<usize>,
     /// The person to whom that credential belongs, where one is known.
     pub person: Option<PersonId>,
     /// The roles that the caller holds, in order of the configuration.
-    pub roles: Vec<Arc<str>>,
+    pub roles: Vec<HeldRole>,
     /// The caller is departed, exempted or under a cut-off: allowing it is always recorded.
     pub notable: bool,
     /// Up to where the log was enforced.
     pub epoch: Epoch,
-    /// Hash of the configuration in force.
-    pub configuration: Arc<str>,
+    /// What was found on the way.
+    pub steps: Steps,
 }
 
 impl Decision {
-    /// Whether the request goes on.
+    /// A decision for `service` that names only its reason: what the others are made from, and what is left where no
+    /// credential was looked at.
+    #[must_use]
+    pub fn new(reason: Reason, policy: Arc<Policy>, service: &Service, epoch: Epoch, steps: Steps) -> Self {
+        Self {
+            reason,
+            detail: None,
+            determining: Determining::None,
+            policy,
+            service: Arc::clone(&service.name),
+            enforcement: service.enforcement,
+            credential: None,
+            person: None,
+            roles: Vec::new(),
+            notable: false,
+            epoch,
+            steps,
+        }
+    }
+
+    /// Whether the request is let through.
     #[must_use]
     pub fn lets_through(&self) -> bool {
         self.reason.allows() || self.enforcement == Enforcement::Observe
+    }
+
+    /// The verified credential that it is about.
+    #[must_use]
+    pub fn verified(&self) -> Option<&Arc<Verified>> {
+        match &self.steps.credentials.get(self.credential?)?.outcome {
+            CredentialOutcome::Verified(credential) => Some(credential),
+            CredentialOutcome::Rejected { .. } | CredentialOutcome::Foreign { .. } => None,
+        }
+    }
+
+    /// Names of the held roles.
+    pub fn role_names(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().map(|held| self.policy.role_name(held.role))
     }
 }

@@ -10,3 +10,19 @@ pub struct Destination {
     /// Lower case, without port and trailing dot: the caller's word.
     pub host: Option<String>,
 }
+
+/// Which part of a [`Destination`] told the service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NamedBy {
+    /// None: it is the default service.
+    #[default]
+    Nothing,
+    /// The route, by the name of a configured service.
+    Route,
+    /// The route, by a name that is not configured.
+    UnknownRoute,
+    /// The destination's principal.
+    Principal,
+    /// The host.
+    Host,
+}

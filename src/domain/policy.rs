@@ -164,6 +164,32 @@ impl Policy {
     /// Index of the default service.
     pub const DEFAULT_SERVICE: u16 = 0;
 
+    /// Name of a role; empty for an index of another policy.
+    #[must_use]
+    pub fn role_name(&self, role: u16) -> &str {
+        self.roles.get(usize::from(role)).map_or("", |role| &role.name)
+    }
+
+    /// Name of a source; empty for an index of another policy.
+    #[must_use]
+    pub fn source_name(&self, source: u16) -> &str {
+        self.sources.get(usize::from(source)).map_or("", |source| &source.name)
+    }
+
+    /// Where a binding is configured, `file:line`; empty for an index of another policy.
+    #[must_use]
+    pub fn binding_place(&self, binding: u32) -> &str {
+        let found = usize::try_from(binding).ok().and_then(|index| self.bindings.get(index));
+        found.map_or("", |binding| &binding.place)
+    }
+
+    /// Where an entry of `revocations:` is configured, `file:line`; empty for an index of another policy.
+    #[must_use]
+    pub fn revocation_place(&self, entry: u32) -> &str {
+        let entries = self.revocations.as_deref().unwrap_or_default();
+        usize::try_from(entry).ok().and_then(|index| entries.get(index)).map_or("", |entry| &entry.place)
+    }
+
     /// A target with its issuer as `iss`, where it was given by its name in the configuration.
     #[must_use]
     pub fn canonical(&self, target: &Target) -> Target {

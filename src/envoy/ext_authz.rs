@@ -116,7 +116,7 @@ fn close<G: CheckHandler>(
 ) -> Wire {
     let failure = outcome.as_ref().err().copied();
     let outcome = outcome.unwrap_or_else(|failure| handler.failed(failure, read));
-    let response = answer(&outcome.decision, &outcome.policy.response, read, &outcome.decision_id.to_string());
+    let response = answer(&outcome.decision, read, &outcome.decision_id.to_string());
     handler.answered(Answered { outcome: &outcome, request: read, failure, took: arrived.elapsed() });
     response
 }

@@ -4,34 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::corp;
-use crate::domain::credential::{CredentialKind, Identity, Principal, Verified};
-use crate::domain::decision::{Decision, Determining};
+use crate::domain::binding::Role;
+use crate::domain::credential::{CredentialKind, CredentialOutcome, Identity, Principal, Verified};
+use crate::domain::decision::steps::Steps;
+use crate::domain::decision::{Decision, HeldRole};
 use crate::domain::event::Epoch;
 use crate::domain::person::PersonId;
-use crate::domain::policy::{Enforcement, Policy, ResponseRules};
+use crate::domain::policy::{Policy, ResponseRules};
 use crate::domain::reason::Reason;
 
 pub(super) fn decision(reason: Reason) -> Decision {
-    Decision {
-        reason,
-        detail: None,
-        determining: Determining::None,
-        service: "payments".into(),
-        enforcement: Enforcement::Enforce,
-        credential: None,
-        person: None,
-        roles: Vec::new(),
-        notable: false,
-        epoch: Epoch { generation: 1, position: 7 },
-        configuration: "0123456789abcdef".into(),
-    }
+    let epoch = Epoch { generation: 1, position: 7 };
+    Decision::new(reason, policy(ResponseRules::default()), &corp::service("payments"), epoch, Steps::default())
 }
 
 pub(super) fn of_alice(reason: Reason) -> Decision {
+    let alice = CredentialOutcome::Verified(Arc::new(Verified::attest(identity())));
     Decision {
-        credential: Some(Arc::new(Verified::attest(identity()))),
+        credential: Some(0),
+        steps: Steps { credentials: vec![alice.into()], ..Steps::default() },
         person: Some(PersonId { source: "okta".into(), key: "00u1".into() }),
-        roles: vec!["reader".into(), "writer".into()],
+        roles: vec![HeldRole { role: 0, binding: 0 }, HeldRole { role: 1, binding: 1 }],
         ..decision(reason)
     }
 }
@@ -64,5 +57,7 @@ fn identity() -> Identity {
 }
 
 pub(super) fn policy(response: ResponseRules) -> Arc<Policy> {
-    Arc::new(Policy { response, ..corp::policy() })
+    let role = |name: &str| Role { name: name.into(), permissions: vec![], rights: vec![] };
+    let roles = vec![role("reader"), role("writer")];
+    Arc::new(Policy { hash: "0123456789abcdef".into(), response, roles, ..corp::policy() })
 }

@@ -23,6 +23,7 @@ use crate::request::Request;
 mod header;
 mod metadata;
 mod remove;
+mod text;
 
 /// `CheckResponse.ok_response`.
 const OK_RESPONSE: u32 = 3;
@@ -31,7 +32,8 @@ const OK_RESPONSE: u32 = 3;
 ///
 /// `request` is what was asked, where it could be read: whose headers are removed, and whether it speaks gRPC.
 #[must_use]
-pub fn answer(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> Wire {
+pub fn answer(decision: &Decision, request: Option<&Request>, decision_id: &str) -> Wire {
+    let rules = &decision.policy.response;
     if decision.enforcement == Enforcement::Observe {
         return observe(decision, rules, request, decision_id);
     }
@@ -180,7 +182,7 @@ fn words(status: u16) -> Words {
 
 /// Whether a bearer token was shown.
 fn token_shown(decision: &Decision, request: Option<&Request>) -> bool {
-    if let Some(credential) = &decision.credential {
+    if let Some(credential) = decision.verified() {
         return credential.kind == CredentialKind::Bearer;
     }
     match decision.reason {
@@ -213,34 +215,6 @@ fn option(key: &str, value: impl Into<String>) -> HeaderValueOption {
         append_action: HeaderAppendAction::OverwriteIfExistsOrAdd as i32,
         ..HeaderValueOption::default()
     }
-}
-
-/// The roles that a header or the metadata lists, without those that say nothing.
-fn roles(decision: &Decision) -> impl Iterator<Item = &str> {
-    decision.roles.iter().map(AsRef::as_ref)
-}
-
-/// The text under one of the contract's keys, if there is one. Roles are a list: see [`roles`].
-fn text<'a>(
-    holds: crate::domain::policy::HeaderValue,
-    decision: &'a Decision,
-    decision_id: &'a str,
-) -> Option<Cow<'a, str>> {
-    use crate::domain::policy::HeaderValue as Holds;
-    let credential = decision.credential.as_deref();
-    let borrowed = match holds {
-        Holds::Person => return decision.person.as_ref().map(|person| Cow::Owned(person.to_string())),
-        Holds::Epoch => return Some(Cow::Owned(decision.epoch.to_string())),
-        Holds::Roles => return None,
-        Holds::Issuer => credential.map(|credential| &*credential.issuer),
-        Holds::Subject => credential.and_then(|credential| credential.subject.as_deref()),
-        Holds::Session => credential.and_then(|credential| credential.session.as_deref()),
-        Holds::TokenId => credential.and_then(|credential| credential.token_id.as_deref()),
-        Holds::Client => credential.and_then(|credential| credential.client.as_deref()),
-        Holds::Service => Some(&*decision.service),
-        Holds::DecisionId => Some(decision_id),
-    };
-    borrowed.map(Cow::Borrowed)
 }
 
 #[cfg(test)]

@@ -9,18 +9,18 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
 use super::json;
 use super::jws::{Compact, Header, MAX_KID};
 use crate::domain::issuer::Algorithm;
 
+mod jwk;
 mod key;
 mod material;
 mod unusable;
 
-pub use key::SigningKey;
+pub use key::{SigningKey, Thumbprint};
 pub use unusable::{Unusable, UnusableKey};
 
 /// Larger documents are refused, in bytes.
@@ -31,9 +31,6 @@ pub const MAX_KEYS: usize = 100;
 pub const MAX_TRIED: usize = 8;
 /// What some editors and frameworks put before UTF-8; RFC 8259 section 8.1 lets a reader ignore it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// SHA-256 of a public key's members (RFC 7638): names the key *material*, whatever its `kid`.
-pub type Thumbprint = [u8; 32];
 
 /// A whole document that is no set of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -241,15 +238,6 @@ impl KeySet {
 /// A document without the byte order mark that may stand before it.
 pub(super) fn without_mark(document: &[u8]) -> &[u8] {
     document.strip_prefix(BYTE_ORDER_MARK).unwrap_or(document)
-}
-
-/// SHA-256, as the array that it is.
-pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    for (to, from) in hash.iter_mut().zip(digest(&SHA256, bytes).as_ref()) {
-        *to = *from;
-    }
-    hash
 }
 
 #[cfg(test)]

@@ -16,8 +16,9 @@ use arc_swap::ArcSwapOption;
 use moka::sync::Cache;
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::digest::sha256;
 use super::fetch::{FetchError, Fetcher};
-use super::jwks::{JwksError, KeySet, UnusableKey, sha256};
+use super::jwks::{JwksError, KeySet, UnusableKey};
 use crate::domain::issuer::{IssuerRules, KeySource};
 use crate::domain::time::{Now, Timestamp};
 

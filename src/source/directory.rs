@@ -1,18 +1,19 @@
 //! What every provider that is asked has in common.
 
-use std::future::Future;
+use async_trait::async_trait;
 
 use super::error::SourceError;
+use super::page::{Page, PageToken};
 use crate::domain::command::Observation;
-use crate::domain::person::{Person, PersonId};
+use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
 
 /// What happened at a provider since it was last asked.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// In the order in which they must be taken in.
+    /// What to take in, in this order.
     pub observations: Vec<Observation>,
-    /// From where to go on, once they are; kept for a restart.
+    /// What to keep for a restart once these changes are taken in; `None`: what was kept before is still right.
     pub cursor: Option<String>,
     /// There is more already: ask again at once.
     pub more: bool,
@@ -30,36 +31,13 @@ pub(super) fn went_back(source: &str, how: &str) -> Observation {
     Observation::RolledBack { source: source.to_owned(), because }
 }
 
-/// A piece of a full listing.
-#[derive(Debug)]
-pub struct Page<P> {
-    /// Who is in it.
-    pub people: Vec<Person>,
-    /// Who is out only because another list leaves them out, as they are then: judged like somebody whom this listing
-    /// leaves out, and looked up before they are believed to be.
-    pub doubted: Vec<Person>,
-    /// Who is in it, and cannot be read: they are there, and stay as they are known.
-    pub unread: Vec<PersonId>,
-    /// What it tells beside: cut-offs, disabled clients.
-    pub observations: Vec<Observation>,
-    /// Where the next piece begins; `None`: that was all.
-    pub next: Option<P>,
-    /// How many people the provider counts, with the last piece.
-    pub count: Option<usize>,
-}
-
-impl<P> Page<P> {
-    /// These people, and where the next piece begins.
-    #[must_use]
-    pub fn of(people: Vec<Person>, next: Option<P>) -> Self {
-        Self { people, doubted: vec![], unread: vec![], observations: vec![], next, count: None }
-    }
-
-    /// The same, with the place of the next piece as something else.
-    pub fn with_token<Q>(self, token: impl FnOnce(P) -> Q) -> Page<Q> {
-        let Self { people, doubted, unread, observations, next, count } = self;
-        Page { people, doubted, unread, observations, next: next.map(token), count }
-    }
+/// How a listing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListingOutcome {
+    /// It is in force.
+    Accepted,
+    /// It failed, is held back, or another one takes its place.
+    Dropped,
 }
 
 /// What was found where a source was examined.
@@ -98,60 +76,73 @@ impl Grade {
 
 /// A provider that is asked: events for speed, a full listing for truth.
 ///
-/// It keeps a connection and what it needs to make sense of answers, never what is known of people: the writer
-/// compares. Whoever works with any of them does by [`DynDirectory`](super::dyn_directory::DynDirectory).
+/// It keeps a connection, its position in the provider's events, and what it needs to make sense of answers. It never keeps
+/// what is known of people: the writer compares.
+///
+/// # Position
+///
+/// - [`open`](Self::open) is called once, before the first request, with the cursor that was kept at the last run. Without
+///   one, or with one that is of no use any more (another server, another filter, unreadable), events are read from now on;
+///   the listing that follows every start tells what happened before.
+/// - [`changes`](Self::changes) continues from where the directory itself stands. Nobody hands it a cursor again.
+/// - [`acknowledged`](Self::acknowledged) says that everything it gave last (changes or a page) was taken in, and the cursor
+///   was kept. Only then may it move on. Until then `changes` gives the same again, without asking the provider: after an
+///   append that failed nothing is lost, and nothing newer overtakes it. What was acknowledged is not given again, except
+///   where the provider has nothing but timestamps and an overlap is read each time (LDAP with `sync: poll`).
+/// - A round that fails gives nothing and moves nothing: the next one reads the same events again. Where only a part fails,
+///   [`Changes::trouble`] says so. What the directory will read again by itself stays ahead of the cursor; anything else is
+///   left to the next listing.
+/// - After a restart it goes on from the last cursor that was kept. That one may lie behind what was taken in, never ahead:
+///   the writer hears some things twice, and misses nothing. A directory without cursors (the file) has only its listing.
+///
+/// # Listings
+///
+/// A listing is read page by page, and `changes` in between; neither moves the position of the other. A page that failed,
+/// or was not taken in, is asked for again with the same token. A listing begins with the page without a token, which
+/// ends any listing before it, and ends with [`listing_over`](Self::listing_over). Until it is accepted its groups give
+/// nobody anything, unless nothing was known before it.
+#[async_trait]
 pub trait Directory: Send + 'static {
-    /// Where a listing goes on. Cloned, so that a piece that failed can be asked for again.
-    type PageToken: Clone + Send + Sync + 'static;
-
-    /// Whether [`Directory::changes`] waits by itself until something happens, for a second at most.
-    fn waits(&self) -> bool {
+    /// Whether [`Directory::changes`] waits by itself until something happens, for about a second at most.
+    fn long_polls(&self) -> bool {
         false
     }
 
-    /// Whether it is the events that tell that the provider is an older one (a restored backup). Then nobody is listed before
-    /// they were asked: a listing of an older one would give back what was taken.
-    fn goes_back(&self) -> bool {
+    /// Whether events show that the provider is an older one (a restored backup). Then they are asked before a listing begins:
+    /// a listing of an older one would give back what was taken.
+    fn events_show_rollback(&self) -> bool {
         false
     }
 
-    /// What happened since `cursor`; without one, from now on.
+    /// Goes on from `kept`, the last cursor that was kept; without one from now on.
+    fn open(&mut self, kept: Option<String>);
+
+    /// What happened since; the same again where it was not acknowledged.
     ///
     /// # Errors
-    /// [`SourceError`]; then the same is asked again.
-    fn changes(&mut self, cursor: Option<&str>) -> impl Future<Output = Result<Changes, SourceError>> + Send;
+    /// [`SourceError`]; then nothing was given, and the same is asked again.
+    async fn changes(&mut self) -> Result<Changes, SourceError>;
 
-    /// A piece of a full listing, from its beginning or from `place`.
+    /// What was given last was taken in as a whole.
+    fn acknowledged(&mut self);
+
+    /// A page of a full listing: the first, or that of `token`.
     ///
     /// # Errors
-    /// [`SourceError`]; then the same piece is asked for again, or the listing is begun anew.
-    fn page(
-        &mut self,
-        place: Option<Self::PageToken>,
-    ) -> impl Future<Output = Result<Page<Self::PageToken>, SourceError>> + Send;
+    /// [`SourceError`]; then the same page is asked for again, or the listing is begun anew.
+    async fn page(&mut self, token: Option<PageToken>) -> Result<Page, SourceError>;
 
-    /// What was heard, or listed, last was taken in as a whole. Until then it may not have been, and has to be said again where
-    /// nothing else says it.
-    fn taken_in(&mut self) {}
-
-    /// The listing that is on its way is over: it was taken, or is of no use. Until it was taken, nothing of it may give
-    /// anybody anything, unless nothing was known before it.
-    fn concluded(&mut self, taken: bool) {
-        let _ = taken;
-    }
+    /// The listing on its way is over.
+    fn listing_over(&mut self, outcome: ListingOutcome);
 
     /// The one person of whom `attribute` is `value`; nobody where there is none, or more than one.
     ///
     /// # Errors
     /// [`SourceError`]; then nothing is concluded.
-    fn look_up(
-        &mut self,
-        attribute: &str,
-        value: &str,
-    ) -> impl Future<Output = Result<Option<Person>, SourceError>> + Send;
+    async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError>;
 
     /// Tries everything that it will need, and says what is missing.
-    fn examine(&mut self) -> impl Future<Output = Vec<Finding>> + Send;
+    async fn examine(&mut self) -> Vec<Finding>;
 
     /// What time it was at the provider when it last answered, where it says so.
     fn date(&self) -> Option<Timestamp> {

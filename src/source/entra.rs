@@ -7,6 +7,7 @@ mod graph;
 mod groups;
 mod refusal;
 mod listing;
+mod tenant;
 mod users;
 mod wire;
 
@@ -16,23 +17,25 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-pub use api::Tenant;
 use api::{Api, USERS};
 use feed::Feed;
 use graph::Graph;
 use groups::Dirty;
-use listing::Listed;
-pub use listing::PageToken;
+use listing::{Listed, ListingPosition};
+pub use tenant::Tenant;
 use users::{Hint, is_general};
 use wire::{PROPERTIES, User};
 
-use super::directory::{Changes, Directory, Finding, Page};
+use super::directory::{Changes, Directory, Finding, ListingOutcome};
 use super::error::SourceError;
 use super::http::Http;
+use super::outbox::Outbox;
+use super::page::{Page, PageToken};
 use super::staged::Staged;
 use crate::domain::command::Observation;
 use crate::domain::person::{Person, PersonId, Status};
@@ -98,12 +101,11 @@ pub struct Entra {
     /// Users and groups in doubt, until when.
     doubted: BTreeMap<Doubted, Instant>,
     next_doubt: Instant,
-    /// Whether it went on from what was written down, once.
-    resumed: bool,
     /// The place that was written down last.
     place: Option<(String, Instant)>,
     /// Something was told since.
     news: bool,
+    outbox: Outbox,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,9 +150,9 @@ impl Entra {
             unseen: BTreeSet::new(),
             doubted: BTreeMap::new(),
             next_doubt: Instant::now(),
-            resumed: false,
             place: None,
             news: false,
+            outbox: Outbox::default(),
         }
     }
 
@@ -236,19 +238,6 @@ impl Entra {
         self.api.url(&["groups", "delta"], &[("$select", "id,displayName,members")])
     }
 
-    /// Goes on from what was written down, if that is still of use.
-    fn resume(&mut self, cursor: Option<&str>) {
-        if std::mem::replace(&mut self.resumed, true) {
-            return;
-        }
-        let kept = cursor.and_then(|text| serde_json::from_str::<Cursor>(text).ok());
-        let kept = kept.filter(|kept| kept.select == self.select);
-        let Some(kept) = kept else { return };
-        self.users.link = self.api.followed("go on", &kept.users).ok();
-        self.recent = kept.out.iter().map(|id| (id.clone(), Instant::now())).collect();
-        self.out.extend(kept.out);
-    }
-
     /// The place to write down, if it is worth it: an older one only says some things again.
     fn place(&mut self) -> Option<String> {
         // Who is still to be read again is known by an older place alone.
@@ -275,11 +264,21 @@ impl Entra {
     }
 }
 
+#[async_trait]
 impl Directory for Entra {
-    type PageToken = PageToken;
+    fn open(&mut self, kept: Option<String>) {
+        let kept = kept.and_then(|text| serde_json::from_str::<Cursor>(&text).ok());
+        // A link is of use for the same question only.
+        let Some(kept) = kept.filter(|kept| kept.select == self.select) else { return };
+        self.users.link = self.api.followed("go on", &kept.users).ok();
+        self.recent = kept.out.iter().map(|id| (id.clone(), Instant::now())).collect();
+        self.out.extend(kept.out);
+    }
 
-    async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
-        self.resume(cursor);
+    async fn changes(&mut self) -> Result<Changes, SourceError> {
+        if let Some(again) = self.outbox.again() {
+            return Ok(again);
+        }
         let mut changes = Changes::default();
         changes.trouble = self.step(&mut changes).await.err();
         let waits =
@@ -287,14 +286,18 @@ impl Directory for Entra {
         changes.more = (changes.more || waits) && changes.trouble.is_none();
         self.news |= !changes.observations.is_empty();
         changes.cursor = self.place();
-        Ok(changes)
+        Ok(self.outbox.give(changes))
     }
 
-    async fn page(&mut self, place: Option<PageToken>) -> Result<Page<PageToken>, SourceError> {
-        match place {
+    fn acknowledged(&mut self) {
+        self.outbox.acknowledged();
+    }
+
+    async fn page(&mut self, token: Option<PageToken>) -> Result<Page, SourceError> {
+        match token.map(|token| token.read()).transpose()? {
             None => self.begin().await,
-            Some(PageToken::Groups(groups)) => self.list_groups(groups).await,
-            Some(PageToken::Users(users)) => self.list_users(users).await,
+            Some(ListingPosition::Groups(groups)) => self.list_groups(groups).await,
+            Some(ListingPosition::Users(users)) => self.list_users(users).await,
         }
     }
 
@@ -315,8 +318,8 @@ impl Directory for Entra {
         self.person(&user, groups).map(Some)
     }
 
-    fn concluded(&mut self, taken: bool) {
-        self.adopt(taken);
+    fn listing_over(&mut self, outcome: ListingOutcome) {
+        self.adopt(outcome);
     }
 
     async fn examine(&mut self) -> Vec<Finding> {

@@ -12,15 +12,17 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::context::Time;
-use super::directory::{Changes, Directory, Finding, Page};
+use super::directory::{Changes, Directory, Finding, ListingOutcome};
 use super::error::SourceError;
+use super::outbox::Outbox;
+use super::page::{Page, PageToken};
 use super::report::CheckReport;
 use crate::domain::command::Observation;
-use crate::domain::name::Directory as NameRules;
 use crate::domain::person::Person;
 pub use find::Found;
 use quiet::{Quiet, Stamp, Verdict};
@@ -68,6 +70,7 @@ pub struct PeopleFile {
     /// Who is out by that, and was not told yet; and the hashes of what was told since the file was last quiet.
     out: Vec<Observation>,
     told: HashSet<u64>,
+    outbox: Outbox,
     /// It was not asked yet.
     first: bool,
     /// A listing is on its way, and has not read the file yet.
@@ -77,7 +80,7 @@ pub struct PeopleFile {
 
 /// Where a listing goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PageToken {
+enum ListingPosition {
     /// The file was being written.
     Waiting,
     /// So many people were handed over.
@@ -107,6 +110,7 @@ impl PeopleFile {
             complained: false,
             out: Vec::new(),
             told: HashSet::new(),
+            outbox: Outbox::default(),
             first: true,
             awaited: false,
             watch,
@@ -221,13 +225,13 @@ impl PeopleFile {
     }
 
     /// What is listed next, from this many people on.
-    fn piece(&self, from: usize) -> Result<Page<PageToken>, SourceError> {
+    fn piece(&self, from: usize) -> Result<Page, SourceError> {
         let rest = self.people.get(from..).ok_or_else(|| self.malformed("the listing was given up"))?;
         let people: Vec<Person> = rest.iter().take(PIECE).cloned().collect();
         let next = from + people.len();
         let is_last = next == self.people.len();
         let count = is_last.then_some(self.people.len());
-        Ok(Page { count, ..Page::of(people, (!is_last).then_some(PageToken::After(next))) })
+        Ok(Page { count, ..Page::of(people, (!is_last).then_some(ListingPosition::After(next))) })
     }
 
     /// Whether nobody of this id can be in the file, without reading it.
@@ -237,22 +241,20 @@ impl PeopleFile {
     }
 }
 
-/// Whoever has this value; nobody where several have.
-fn one(people: Vec<Person>, attribute: &str, value: &str) -> Option<Person> {
-    let rule = NameRules::File.compares(attribute);
-    let is = |person: &Person| person.values(attribute).any(|held| rule.matches(held, value).is_some());
-    let mut found = people.into_iter().filter(is);
-    found.next().filter(|_| found.next().is_none())
-}
-
+#[async_trait]
 impl Directory for PeopleFile {
-    type PageToken = PageToken;
-
-    fn waits(&self) -> bool {
+    fn long_polls(&self) -> bool {
         true
     }
 
-    async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
+    fn open(&mut self, _: Option<String>) {
+        // It has no events to go on from: everybody is listed, whenever the file changes.
+    }
+
+    async fn changes(&mut self) -> Result<Changes, SourceError> {
+        if let Some(again) = self.outbox.again() {
+            return Ok(again);
+        }
         if std::mem::take(&mut self.first) {
             // Everybody is listed first; there is nothing to wait for yet.
             return Ok(Changes::default());
@@ -265,7 +267,8 @@ impl Directory for PeopleFile {
             self.watch.touched(WAIT.min(self.poll)).await
         };
         if !touched && Instant::now() < self.next_look {
-            return Ok(self.nothing_new());
+            let changes = self.nothing_new();
+            return Ok(self.outbox.give(changes));
         }
         self.next_look = Instant::now() + self.poll;
         let (snapshot, verdict) = self.look().await?;
@@ -283,13 +286,18 @@ impl Directory for PeopleFile {
                 !self.awaited && verdict == Verdict::NeverQuiet && !std::mem::replace(&mut self.complained, true)
             }
         };
-        Ok(Changes { resync, ..self.nothing_new() })
+        let changes = Changes { resync, ..self.nothing_new() };
+        Ok(self.outbox.give(changes))
     }
 
-    async fn page(&mut self, place: Option<PageToken>) -> Result<Page<PageToken>, SourceError> {
-        match place {
-            Some(PageToken::After(people)) => return self.piece(people),
-            Some(PageToken::Waiting) => sleep(LOOK.min(self.poll)).await,
+    fn acknowledged(&mut self) {
+        self.outbox.acknowledged();
+    }
+
+    async fn page(&mut self, token: Option<PageToken>) -> Result<Page, SourceError> {
+        match token.map(|token| token.read()).transpose()? {
+            Some(ListingPosition::After(people)) => return self.piece(people),
+            Some(ListingPosition::Waiting) => sleep(LOOK.min(self.poll)).await,
             None => {}
         }
         self.awaited = false;
@@ -302,7 +310,7 @@ impl Directory for PeopleFile {
                 // Who is out by it is told with the events.
                 self.glance(snapshot).await?;
                 self.awaited = true;
-                return Ok(Page::of(Vec::new(), Some(PageToken::Waiting)));
+                return Ok(Page::of(Vec::new(), Some(ListingPosition::Waiting)));
             }
         }
         let reading = self.parse(snapshot.bytes, true).await?;
@@ -314,7 +322,7 @@ impl Directory for PeopleFile {
         self.piece(0)
     }
 
-    fn concluded(&mut self, _: bool) {
+    fn listing_over(&mut self, _: ListingOutcome) {
         self.awaited = false;
         self.people = Vec::new();
     }
@@ -331,7 +339,7 @@ impl Directory for PeopleFile {
         if let Some(flaw) = reading.flaws.first() {
             return Err(self.malformed(self.at(flaw)));
         }
-        Ok(one(reading.people, attribute, value))
+        Ok(find::one(reading.people, attribute, value))
     }
 
     async fn examine(&mut self) -> Vec<Finding> {

@@ -17,6 +17,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -25,14 +26,16 @@ pub use api::Realm;
 use events::{EventCursor, Hints, Touched};
 use follow::EVENTS;
 use groups::Groups;
-pub use listing::PageToken;
+use listing::ListingPosition;
 use people::is_service_account;
 use shapes::{EventsConfig, User};
 use status::Status;
 
-use super::directory::{Changes, Directory, Finding, Page, went_back};
+use super::directory::{Changes, Directory, Finding, ListingOutcome, went_back};
 use super::error::SourceError;
 use super::http::Http;
+use super::outbox::Outbox;
+use super::page::{Page, PageToken};
 use super::staged::Staged;
 use super::token::SignsIn as _;
 use crate::domain::person::Person;
@@ -67,7 +70,9 @@ pub struct Keycloak {
     /// `clientId` by id.
     clients: BTreeMap<String, String>,
     config: Option<EventsConfig>,
-    cursor: Option<Cursor>,
+    /// Up to where events were read; `None`: from now on.
+    position: Option<Cursor>,
+    outbox: Outbox,
     /// Events that are read at once.
     events: usize,
     /// What no event tells.
@@ -95,7 +100,8 @@ impl Keycloak {
             listed: false,
             clients: BTreeMap::new(),
             config: None,
-            cursor: None,
+            position: None,
+            outbox: Outbox::default(),
             events: EVENTS,
             status: Status::new(),
             once_more: VecDeque::new(),
@@ -103,9 +109,9 @@ impl Keycloak {
     }
 
     /// Where events are read from: where that was left, or now.
-    async fn place(&mut self, kept: Option<&str>) -> Result<Cursor, SourceError> {
-        if let Some(place) = self.cursor.take().or_else(|| serde_json::from_str(kept?).ok()) {
-            return Ok(place);
+    async fn position(&mut self) -> Result<Cursor, SourceError> {
+        if let Some(position) = &self.position {
+            return Ok(position.clone());
         }
         self.api.sign_in().await?;
         let what = || SourceError::Malformed {
@@ -117,8 +123,8 @@ impl Keycloak {
     }
 
     /// What events tell. Where they point at something that cannot be read, they are read again with the next poll.
-    async fn by_events(&mut self, place: &mut Cursor, changes: &mut Changes) -> Result<(), SourceError> {
-        let mut read = place.clone();
+    async fn by_events(&mut self, position: &mut Cursor, changes: &mut Changes) -> Result<(), SourceError> {
+        let mut read = position.clone();
         let (mut hints, more) = self.read_events(&mut read.admin, &mut read.user).await?;
         if let Some(how) = hints.back.take() {
             // First: what is told beside it is told by the older one.
@@ -129,7 +135,7 @@ impl Keycloak {
         let (resync, followed) = self.follow(hints, &mut changes.observations).await;
         changes.resync |= resync;
         followed?;
-        (*place, changes.more) = (read, more);
+        (*position, changes.more) = (read, more);
         if again != Hints::default() {
             self.once_more.push_back((Instant::now() + ONCE_MORE, again));
         }
@@ -151,28 +157,38 @@ impl Keycloak {
     }
 }
 
+#[async_trait]
 impl Directory for Keycloak {
-    type PageToken = PageToken;
+    fn open(&mut self, kept: Option<String>) {
+        self.position = kept.and_then(|kept| serde_json::from_str(&kept).ok());
+    }
 
-    async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
-        let mut place = self.place(cursor).await?;
+    async fn changes(&mut self) -> Result<Changes, SourceError> {
+        if let Some(again) = self.outbox.again() {
+            return Ok(again);
+        }
+        let mut position = self.position().await?;
         let mut changes = Changes::default();
-        let by_events = self.by_events(&mut place, &mut changes).await;
+        let by_events = self.by_events(&mut position, &mut changes).await;
         let after = self.after_events(&mut changes).await;
         let beside = self.beside_events(&mut changes).await;
         changes.trouble = by_events.and(after).and(beside).err();
         changes.more &= changes.trouble.is_none();
         changes.silent = !self.config.as_ref().is_some_and(|config| config.admin_events_enabled);
-        changes.cursor = serde_json::to_string(&place).ok();
-        self.cursor = Some(place);
-        Ok(changes)
+        changes.cursor = serde_json::to_string(&position).ok();
+        self.position = Some(position);
+        Ok(self.outbox.give(changes))
     }
 
-    async fn page(&mut self, place: Option<PageToken>) -> Result<Page<PageToken>, SourceError> {
-        let page = match place {
+    fn acknowledged(&mut self) {
+        self.outbox.acknowledged();
+    }
+
+    async fn page(&mut self, token: Option<PageToken>) -> Result<Page, SourceError> {
+        let page = match token.map(|token| token.read()).transpose()? {
             None => self.begin().await,
-            Some(PageToken::Members(members)) => self.read_members(members).await,
-            Some(PageToken::Users(users)) => self.read_users(users).await,
+            Some(ListingPosition::Members(members)) => self.read_members(members).await,
+            Some(ListingPosition::Users(users)) => self.read_users(users).await,
         }?;
         if page.next.is_none() {
             self.status.listed(self.settings.poll);
@@ -204,11 +220,11 @@ impl Directory for Keycloak {
         Ok(Some(self.person(user, groups)))
     }
 
-    fn concluded(&mut self, taken: bool) {
+    fn listing_over(&mut self, outcome: ListingOutcome) {
         // Before the first one nothing was known that could count in its place.
         let tree = |groups| Option::map(groups, |groups: &Groups| &groups.tree);
         let differ = tree(self.groups.counting()) != tree(self.groups.reading());
-        let (counts, told) = self.groups.conclude(taken || !self.listed);
+        let (counts, told) = self.groups.conclude(outcome == ListingOutcome::Accepted || !self.listed);
         self.listed |= counts;
         if differ && !told.is_empty() {
             let users = told.into_iter().map(|id| (id, Touched::default())).collect();

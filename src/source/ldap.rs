@@ -12,6 +12,7 @@ mod link;
 mod listing;
 mod older;
 mod reading;
+mod settings;
 mod status;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 
+use async_trait::async_trait;
 use ldap3::{Scope, ldap_escape};
 
 use cursor::Cursor;
@@ -31,10 +33,13 @@ use link::{Link, Search, Stream};
 use listing::Listed;
 use older::Age;
 use reading::Again;
+pub use settings::{Flavor, Settings, Sync};
 
 use super::context::Time;
-use super::directory::{Changes, Directory, Finding, Page};
+use super::directory::{Changes, Directory, Finding, ListingOutcome};
 use super::error::{SourceError, chain};
+use super::outbox::Outbox;
+use super::page::{Page, PageToken};
 use super::staged::Staged;
 use crate::domain::name::dn;
 use crate::domain::person::Person;
@@ -49,53 +54,12 @@ const NOTHING: &str = "1.1";
 /// Any entry.
 const ANY: &str = "(objectClass=*)";
 
-/// Whose rules the entries go by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flavor {
-    /// OpenLDAP, and servers that are like it.
-    OpenLdap,
-    /// Active Directory.
-    Ad,
-}
-
-/// How changes are heard of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sync {
-    /// RFC 4533: the server tells.
-    Syncrepl,
-    /// Active Directory is asked what changed.
-    DirSync,
-    /// Whatever has a newer `modifyTimestamp`, or `uSNChanged`.
-    Poll,
-}
-
-/// What is configured of a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Name of the source.
-    pub name: String,
-    /// Where, and as whom.
-    pub server: Server,
-    /// Below it are people and groups.
-    pub base_dn: String,
-    /// Below it are people.
-    pub people_dn: String,
-    /// Which entries there are people, where it is not by their class.
-    pub people_filter: Option<String>,
-    /// Whose rules.
-    pub flavor: Flavor,
-    /// How changes are heard of.
-    pub sync: Sync,
-    /// Attributes that `link` names beside id, e-mail and user name.
-    pub attributes: BTreeSet<String>,
-}
-
 /// A directory that speaks LDAP.
 pub struct Ldap(Client);
 
 /// Where a listing goes on. It is bound to its connection.
 #[derive(Clone, Debug)]
-pub struct PageToken {
+struct ListingPosition {
     /// Which listing it is.
     listing: u64,
     /// Groups come first.
@@ -109,6 +73,9 @@ struct Client {
     /// `people_dn` in its one spelling.
     people_dn: String,
     time: Time,
+    /// Up to where changes were heard; `None`: from now on.
+    position: Option<Cursor>,
+    outbox: Outbox,
     link: Option<Link>,
     /// The connection of the listing that is on its way: OpenLDAP remembers one place of a search in pages for each
     /// connection, and what is asked between two pieces of a listing may come in pages too.
@@ -165,6 +132,8 @@ impl Client {
             people_dn: dn::normal(&settings.people_dn),
             settings,
             time,
+            position: None,
+            outbox: Outbox::default(),
             link: None,
             lister: None,
             broken: None,
@@ -265,15 +234,15 @@ impl Client {
         Ok(())
     }
 
-    async fn follow(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
+    async fn follow(&mut self) -> Result<Changes, SourceError> {
         self.link().await?;
         self.know_groups().await?;
-        let cursor = cursor.and_then(Cursor::parse);
+        let before = self.position.clone();
         let Hints { touched, entries, cursor, more, mut resync, silent } = match self.settings.sync {
-            Sync::Syncrepl => self.hear(cursor).await?,
-            Sync::DirSync => self.ask_dirsync(cursor).await?,
-            Sync::Poll if self.settings.flavor == Flavor::Ad => self.ask_usn(cursor).await?,
-            Sync::Poll => self.ask_modified(cursor).await?,
+            Sync::Syncrepl => self.hear(before).await?,
+            Sync::DirSync => self.ask_dirsync(before).await?,
+            Sync::Poll if self.settings.flavor == Flavor::Ad => self.ask_usn(before).await?,
+            Sync::Poll => self.ask_modified(before).await?,
         };
         let due = self.due();
         let more = more || due.len() == DUE;
@@ -289,6 +258,7 @@ impl Client {
         }
         let silent = silent || self.doubt;
         self.followed = true;
+        self.position = cursor.clone().or(self.position.take());
         let cursor = cursor.and_then(|cursor| cursor.text());
         Ok(Changes { observations, cursor, more, resync, silent, trouble })
     }
@@ -346,28 +316,40 @@ fn at_base(base: &str, attributes: &[&str]) -> Search {
     }
 }
 
+#[async_trait]
 impl Directory for Ldap {
-    type PageToken = PageToken;
-
-    fn waits(&self) -> bool {
+    fn long_polls(&self) -> bool {
         self.0.settings.sync == Sync::Syncrepl
     }
 
-    fn goes_back(&self) -> bool {
+    fn events_show_rollback(&self) -> bool {
         true
     }
 
-    async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
-        let changes = Box::pin(self.0.follow(cursor)).await;
-        changes.inspect_err(|error| {
+    fn open(&mut self, kept: Option<String>) {
+        self.0.position = kept.as_deref().and_then(Cursor::parse);
+    }
+
+    async fn changes(&mut self) -> Result<Changes, SourceError> {
+        if let Some(again) = self.0.outbox.again() {
+            return Ok(again);
+        }
+        let changes = self.0.follow().await.inspect_err(|error| {
             self.0.disconnect();
             // For want of a right, say: then a listing is all that there is.
             self.0.followed &= matches!(error, SourceError::Unreachable { .. });
-        })
+        })?;
+        Ok(self.0.outbox.give(changes))
     }
 
-    async fn page(&mut self, place: Option<PageToken>) -> Result<Page<PageToken>, SourceError> {
-        let page = Box::pin(self.0.list_on(place)).await;
+    fn acknowledged(&mut self) {
+        self.0.outbox.acknowledged();
+        self.0.was_told();
+    }
+
+    async fn page(&mut self, token: Option<PageToken>) -> Result<Page, SourceError> {
+        let position = token.map(|token| token.read()).transpose()?;
+        let page = self.0.list_on(position).await;
         let mut page = page.inspect_err(|error| self.0.stop_listing(error))?;
         // Behind these people, and before the end by which they could count.
         page.observations.extend(self.0.tell_older());
@@ -375,7 +357,7 @@ impl Directory for Ldap {
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
-        let found = Box::pin(self.0.find(attribute, value)).await;
+        let found = self.0.find(attribute, value).await;
         // A record that cannot be read is no fault of the connection's.
         let keeps = |error: &SourceError| matches!(error, SourceError::Misconfigured { .. });
         found.inspect_err(|error| {
@@ -385,15 +367,11 @@ impl Directory for Ldap {
         })
     }
 
-    fn taken_in(&mut self) {
-        self.0.was_told();
-    }
-
-    fn concluded(&mut self, taken: bool) {
-        self.0.conclude(taken);
+    fn listing_over(&mut self, outcome: ListingOutcome) {
+        self.0.conclude(outcome);
     }
 
     async fn examine(&mut self) -> Vec<Finding> {
-        Box::pin(examine::examine(&mut self.0)).await
+        examine::examine(&mut self.0).await
     }
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::context::{SourceContext, observe};
-use super::dyn_directory::{AnyPageToken, DynDirectory};
+use super::directory::Directory;
 use super::error::SourceError;
 use super::health::Progress;
+use super::page::PageToken;
 use super::visited::Visited;
 use crate::domain::command::{Command, Done, ListingId, Observation};
 use crate::domain::person::{Person, PersonId};
@@ -46,7 +47,7 @@ pub(super) struct ListingRun {
 
 enum Stage {
     /// Reading pieces; this one is next.
-    Pieces(Option<AnyPageToken>),
+    Pieces(Option<PageToken>),
     /// Looking up who is missing.
     Missing(Vec<PersonId>),
     /// Coming into force.
@@ -88,13 +89,13 @@ impl ListingRun {
     /// [`SourceError`]; [`ListingRun::is_lost`] says whether the step may be tried again.
     pub(super) async fn step(
         &mut self,
-        directory: &mut dyn DynDirectory,
+        directory: &mut dyn Directory,
         context: &SourceContext,
     ) -> Result<bool, SourceError> {
         let over = match &self.stage {
-            Stage::Pieces(place) => {
-                let place = place.clone();
-                self.read_piece(directory, context, place).await?
+            Stage::Pieces(token) => {
+                let token = token.clone();
+                self.read_piece(directory, context, token).await?
             }
             Stage::Missing(_) => self.read_missing(directory, context).await?,
             Stage::Ending => !self.end(context, None, false).await?.more,
@@ -117,16 +118,16 @@ impl ListingRun {
 
     async fn read_piece(
         &mut self,
-        directory: &mut dyn DynDirectory,
+        directory: &mut dyn Directory,
         context: &SourceContext,
-        place: Option<AnyPageToken>,
+        token: Option<PageToken>,
     ) -> Result<bool, SourceError> {
-        let page = directory.page(place).await?;
+        let page = directory.page(token).await?;
         self.count(page.people.iter().chain(&page.doubted))?;
         self.unread += page.unread.len();
         self.observe(context, (page.people, page.doubted, page.unread)).await?;
         observe(context, page.observations).await?;
-        directory.taken_in();
+        directory.acknowledged();
         if let Some(next) = page.next {
             if self.people == 0 {
                 self.works = Instant::now();
@@ -143,7 +144,7 @@ impl ListingRun {
     /// Looks some of those up who are missing: rows get lost between pages.
     async fn read_missing(
         &mut self,
-        directory: &mut dyn DynDirectory,
+        directory: &mut dyn Directory,
         context: &SourceContext,
     ) -> Result<bool, SourceError> {
         let Stage::Missing(missing) = &self.stage else { return Ok(false) };

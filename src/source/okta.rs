@@ -20,6 +20,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use reqwest::Url;
 
 pub use api::Credential;
@@ -31,9 +32,11 @@ use groups::Groups;
 use listing::ListingState;
 
 use super::context::Time;
-use super::directory::{Changes, Directory, Finding, Page};
+use super::directory::{Changes, Directory, Finding, ListingOutcome};
 use super::error::SourceError;
 use super::http::Http;
+use super::outbox::Outbox;
+use super::page::{Page, PageToken};
 use super::staged::Staged;
 use super::visited::Visited;
 use crate::domain::command::Observation;
@@ -84,10 +87,12 @@ pub struct Okta {
     /// Who was told of during a listing by what groups were called before it: to be read again.
     told: BTreeSet<String>,
     seen: DeliveredIds,
-    place: FeedPosition,
+    /// The cursor that was kept at the last run.
+    kept: Option<String>,
+    /// Where the log is read on; `None` before it was read.
+    position: Option<FeedPosition>,
+    outbox: Outbox,
     listing: ListingState,
-    /// The cursor that was handed out last: if it comes back, what came with it was taken in.
-    handed: Option<String>,
     /// Users who are known to be gone: what is still told of them says nothing new.
     gone: DeliveredIds,
 }
@@ -114,9 +119,10 @@ impl Okta {
             groups: Staged::default(),
             told: BTreeSet::new(),
             seen: DeliveredIds::default(),
-            place: FeedPosition::default(),
+            kept: None,
+            position: None,
+            outbox: Outbox::default(),
             listing: ListingState::default(),
-            handed: None,
             gone: DeliveredIds::default(),
         }
     }
@@ -244,22 +250,17 @@ impl Okta {
         let deleted = |group: Arc<str>| Observation::GroupDeleted { source: source(), group: group.to_string() };
         read.observations.extend(dissolved.into_iter().map(deleted));
         hints.users.into_iter().for_each(|(user, touched)| place.touch(user, touched));
-        place.events = hints.ids;
+        self.seen.add(hints.ids);
         Ok(full)
     }
 
-    /// Where the log goes on, by the cursor that was taken in last; and whether something may have been missed.
-    async fn resume(&mut self, cursor: Option<&str>) -> Result<(FeedPosition, bool), SourceError> {
-        let mut place = std::mem::take(&mut self.place);
-        if cursor.is_some() && self.handed.as_deref() == cursor {
-            self.seen.add(std::mem::take(&mut place.events));
-            return Ok((place, false));
+    /// Where the log is read on, and whether something may have been missed before.
+    async fn resume(&mut self) -> Result<(FeedPosition, bool), SourceError> {
+        if let Some(position) = self.position.take() {
+            return Ok((position, false));
         }
-        self.handed = None;
-        // After a start, or where the writer did not take in what was found: from what is kept.
-        self.seen = DeliveredIds::default();
         let now = self.api.now().await?;
-        let (kept, missed) = match cursor {
+        let (kept, missed) = match &self.kept {
             Some(text) => Cursor::kept(text, &self.settings.url, now, &self.wanted),
             None => (Cursor::new(now, &self.wanted), false),
         };
@@ -273,11 +274,17 @@ fn is_id(text: &str) -> bool {
     (1..=ID).contains(&text.len()) && text.bytes().all(letter)
 }
 
+#[async_trait]
 impl Directory for Okta {
-    type PageToken = u64;
+    fn open(&mut self, kept: Option<String>) {
+        self.kept = kept;
+    }
 
-    async fn changes(&mut self, cursor: Option<&str>) -> Result<Changes, SourceError> {
-        let (mut place, resync) = self.resume(cursor).await?;
+    async fn changes(&mut self) -> Result<Changes, SourceError> {
+        if let Some(again) = self.outbox.again() {
+            return Ok(again);
+        }
+        let (mut place, resync) = self.resume().await?;
         let mut changes = Changes { resync, ..Changes::default() };
         let mut more = false;
         if place.users.len() < MOST {
@@ -300,15 +307,18 @@ impl Directory for Okta {
             changes.trouble.get_or_insert(error);
         }
         changes.more = (more || !place.users.is_empty()) && changes.trouble.is_none();
-        let kept = place.keep(!changes.observations.is_empty());
-        self.handed = serde_json::to_string(&kept).ok();
-        changes.cursor.clone_from(&self.handed);
-        self.place = place;
-        Ok(changes)
+        changes.cursor = serde_json::to_string(place.keep()).ok();
+        self.position = Some(place);
+        Ok(self.outbox.give(changes))
     }
 
-    async fn page(&mut self, place: Option<u64>) -> Result<Page<u64>, SourceError> {
-        self.piece(place).await
+    fn acknowledged(&mut self) {
+        self.outbox.acknowledged();
+    }
+
+    async fn page(&mut self, token: Option<PageToken>) -> Result<Page, SourceError> {
+        let listing = token.map(|token| token.read()).transpose()?;
+        self.piece(listing).await
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
@@ -338,11 +348,11 @@ impl Directory for Okta {
         }
     }
 
-    fn concluded(&mut self, taken: bool) {
+    fn listing_over(&mut self, outcome: ListingOutcome) {
         // Before the first one nothing was known that could count in its place.
         let first = self.groups.counting().is_none();
         let differ = self.groups.counting().zip(self.groups.reading()).is_some_and(|(old, new)| old.differs(new));
-        let (counts, told) = self.groups.conclude(taken || first);
+        let (counts, told) = self.groups.conclude(outcome == ListingOutcome::Accepted || first);
         if counts && differ {
             self.told.extend(told);
         }

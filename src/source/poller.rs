@@ -9,8 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::context::{Schedule, SourceContext, SourceRequest, observe};
-use super::directory::Changes;
-use super::dyn_directory::DynDirectory;
+use super::directory::{Changes, Directory, ListingOutcome};
 use super::error::{SourceError, chain};
 use super::health::{Operation, Report, SyncError};
 use super::listing::ListingRun;
@@ -22,13 +21,14 @@ use crate::domain::time::Timestamp;
 /// Asks one provider for as long as it runs.
 pub struct Poller {
     name: String,
-    directory: Box<dyn DynDirectory>,
+    directory: Box<dyn Directory>,
     schedule: Scheduler,
     context: SourceContext,
-    cursor: Option<String>,
-    /// What was heard, and since when, and the log did not take: it is told before anything else is asked. A provider
-    /// may say it only once, and what is asked later is newer.
-    untold: Option<(Timestamp, Changes)>,
+    /// The cursor that is kept for a restart.
+    kept: Option<String>,
+    /// The directory gave changes that the log did not take. They are told before anything else is asked: what is asked
+    /// later is newer.
+    untold: bool,
     /// The last round of events came to something.
     heard: bool,
     listing: Option<ListingRun>,
@@ -39,23 +39,24 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// A poller that goes on from `cursor`.
+    /// A poller that goes on from `kept`, the cursor that was kept at the last run.
     #[must_use]
     pub fn new(
         name: String,
-        directory: Box<dyn DynDirectory>,
+        mut directory: Box<dyn Directory>,
         schedule: Schedule,
-        cursor: Option<String>,
+        kept: Option<String>,
         context: SourceContext,
     ) -> Self {
-        let schedule = Scheduler::new(schedule, directory.waits(), jittered, Instant::now());
+        directory.open(kept.clone());
+        let schedule = Scheduler::new(schedule, directory.long_polls(), jittered, Instant::now());
         Self {
             name,
             directory,
             schedule,
             context,
-            cursor,
-            untold: None,
+            kept,
+            untold: false,
             heard: false,
             listing: None,
             waiting_for_events: Vec::new(),
@@ -106,7 +107,7 @@ impl Poller {
     /// Where events tell that a provider is older than it was, they are asked before everybody is listed. What is out of
     /// reach is not listed either; where only they cannot be asked, for want of a right, a listing is all that there is.
     async fn ask_before_listing(&mut self) -> Result<(), SourceError> {
-        if !self.directory.goes_back() || self.listing.is_some() {
+        if !self.directory.events_show_rollback() || self.listing.is_some() {
             return Ok(());
         }
         let mut polled = self.poll().await;
@@ -162,19 +163,19 @@ impl Poller {
                     Some(trouble) => _ = self.failed(Operation::Listing, &trouble),
                     None => self.succeeded(Operation::Listing),
                 }
-                self.directory.concluded(true);
+                self.directory.listing_over(ListingOutcome::Accepted);
                 self.schedule.listing_taken(took, Instant::now());
             }
             Err(error @ SourceError::Refused(Refused::Guarded { .. })) => {
                 self.listing = None;
-                self.directory.concluded(false);
+                self.directory.listing_over(ListingOutcome::Dropped);
                 self.failed(Operation::Listing, error);
                 self.schedule.listing_held_back(took, Instant::now());
             }
             Err(error) => {
                 self.listing = self.listing.take().and_then(|mut listing| (!listing.is_lost(error)).then_some(listing));
                 if self.listing.is_none() {
-                    self.directory.concluded(false);
+                    self.directory.listing_over(ListingOutcome::Dropped);
                 }
                 let pause = self.pause(Operation::Listing, error);
                 self.schedule.listing_failed(took, pause, Instant::now());
@@ -222,61 +223,63 @@ impl Poller {
 
     /// Asks once what happened; whether there is more already.
     async fn poll(&mut self) -> Result<bool, SourceError> {
-        self.tell().await?;
+        self.tell_untold().await?;
+        self.round().await
+    }
+
+    /// Tells what was heard and not taken in, if there is any.
+    async fn tell_untold(&mut self) -> Result<(), SourceError> {
+        if self.untold {
+            self.round().await?;
+            self.schedule.told(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// One round of events: asks, tells, acknowledges.
+    async fn round(&mut self) -> Result<bool, SourceError> {
         let began = (self.context.time)().wall;
-        let changes = self.directory.changes(self.cursor.as_deref()).await?;
-        if !changes.observations.is_empty() {
+        let mut changes = self.directory.changes().await?;
+        let trouble = changes.trouble.take();
+        if !(self.untold || changes.observations.is_empty()) {
             (self.context.reports)(&self.name, Report::Told(changes.observations.len()));
         }
-        let more = changes.more;
-        self.untold = Some((began, changes));
-        let trouble = self.tell().await?;
-        match trouble {
-            Some(error) => Err(error),
-            None if more => Ok(true),
-            None => {
-                self.context.health.send_modify(|health| health.last_poll = Some(began));
-                Ok(false)
-            }
+        // INVARIANT: until it is acknowledged, the directory gives the same again.
+        self.untold = true;
+        let (more, complete) = (changes.more, trouble.is_none() && !changes.more && !changes.silent);
+        self.take_in(changes, complete.then_some(began)).await?;
+        self.directory.acknowledged();
+        self.untold = false;
+        if let Some(error) = trouble {
+            return Err(error);
         }
+        if !more {
+            self.context.health.send_modify(|health| health.last_poll = Some(began));
+        }
+        Ok(more)
     }
 
-    /// Tells what was heard and not told, if there is any; what the provider could not be asked beside it.
-    async fn tell(&mut self) -> Result<Option<SourceError>, SourceError> {
-        let Some((began, mut changes)) = self.untold.take() else { return Ok(None) };
-        let told = self.take_in(began, &changes).await;
-        if matches!(told, Err(SourceError::Refused(Refused::Log(_) | Refused::Stopped))) {
-            self.untold = Some((began, changes));
-        } else if told.is_ok() {
-            self.cursor = changes.cursor.or_else(|| self.cursor.take());
-            self.schedule.told(Instant::now());
-            return Ok(changes.trouble.take());
-        }
-        told.map(|()| None)
-    }
-
-    /// Hands over what was heard, and then up to where that was.
-    async fn take_in(&mut self, began: Timestamp, changes: &Changes) -> Result<(), SourceError> {
-        observe(&self.context, changes.observations.iter().cloned()).await?;
-        self.directory.taken_in();
-        if changes.resync {
+    /// Hands over what was heard, and then up to where that was; `complete` since when everything is heard, if it is.
+    async fn take_in(&mut self, changes: Changes, complete: Option<Timestamp>) -> Result<(), SourceError> {
+        let Changes { observations, cursor, resync, .. } = changes;
+        observe(&self.context, observations).await?;
+        if resync {
             self.schedule.resync(self.listing.is_some(), Instant::now());
         }
-        let told = changes.trouble.is_none() && !changes.more && !changes.silent;
-        let whole = told && self.schedule.is_whole(Instant::now());
-        let moved = changes.cursor.is_some() && changes.cursor != self.cursor;
-        let at = if whole { began } else { Timestamp::MIN };
+        let at = complete.filter(|_| self.schedule.is_whole(Instant::now())).unwrap_or(Timestamp::MIN);
+        let moved = cursor.is_some() && cursor != self.kept;
         if moved || at != Timestamp::MIN {
-            let cursor = changes.cursor.clone().or_else(|| self.cursor.clone());
-            let heard = Observation::Heartbeat { source: self.name.clone(), at, cursor };
+            let cursor = cursor.or_else(|| self.kept.clone());
+            let heard = Observation::Heartbeat { source: self.name.clone(), at, cursor: cursor.clone() };
             self.context.writer.ask(Command::Observe(heard), (self.context.time)()).await?;
+            self.kept = cursor;
         }
         Ok(())
     }
 
     /// The next step of a listing; whether it was the last.
     async fn list_on(&mut self) -> Result<bool, SourceError> {
-        self.tell().await?;
+        self.tell_untold().await?;
         let Self { listing, directory, context, name, .. } = self;
         let listing = listing.get_or_insert_with(|| ListingRun::begin(name.clone(), (context.time)().wall));
         listing.step(directory.as_mut(), context).await
@@ -307,7 +310,7 @@ impl Poller {
             SourceRequest::Sync { full: true, reply } => {
                 // One that began before the order does not count for it.
                 if self.listing.take().is_some() {
-                    self.directory.concluded(false);
+                    self.directory.listing_over(ListingOutcome::Dropped);
                 }
                 self.schedule.want_listing(Instant::now());
                 self.waiting.push(reply);
@@ -337,7 +340,7 @@ impl Poller {
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<bool, SourceError> {
-        self.tell().await?;
+        self.tell_untold().await?;
         let Some(person) = self.directory.look_up(attribute, value).await? else { return Ok(false) };
         let change = Observation::Change { person, at: None, event_id: None };
         observe(&self.context, vec![change]).await?;

@@ -8,7 +8,7 @@ use super::fold::{Fold, note_of};
 use super::revocations::{Entry, EntryKind, Of, OwnerKind, entry, entry_of_ref};
 use super::table::Table;
 use crate::domain::binding::Binding;
-use crate::domain::destination::Destination;
+use crate::domain::destination::{Destination, NamedBy};
 use crate::domain::id::RevocationId;
 use crate::domain::key::{GroupKey, Key, KeyKind, Keyer, RefKey};
 use crate::domain::name::{Compare, Directory};
@@ -51,8 +51,8 @@ pub struct Chosen<'a> {
     pub index: u16,
     /// Its rules.
     pub service: &'a Service,
-    /// The route named a service that is not configured.
-    pub unknown_name: bool,
+    /// What told that it is this one.
+    pub by: NamedBy,
 }
 
 /// The policy in force, and its indices.
@@ -156,32 +156,32 @@ impl Rules {
     /// Which service a request is for (contract section 3).
     #[must_use]
     pub fn service(&self, destination: &Destination) -> Chosen<'_> {
-        let (index, unknown_name) = self.service_index(destination);
+        let (index, by) = self.service_index(destination);
         let service = self.policy.services.get(usize::from(index)).unwrap_or(&self.default);
-        Chosen { index, service, unknown_name }
+        Chosen { index, service, by }
     }
 
-    fn service_index(&self, destination: &Destination) -> (u16, bool) {
+    fn service_index(&self, destination: &Destination) -> (u16, NamedBy) {
         if let Some(name) = &destination.extension {
             return match self.by_name.get(name.as_str()) {
-                Some(index) => (*index, false),
-                None => (Policy::DEFAULT_SERVICE, true),
+                Some(index) => (*index, NamedBy::Route),
+                None => (Policy::DEFAULT_SERVICE, NamedBy::UnknownRoute),
             };
         }
         if let Some(principal) = &destination.principal {
             let named = self.by_principal.iter().filter(|(pattern, _)| pattern.matches(principal));
             let best = named.max_by_key(|(pattern, _)| pattern.literal_len());
             if best.is_some() || principal.starts_with("spiffe://") {
-                return (best.map_or(Policy::DEFAULT_SERVICE, |(_, index)| *index), false);
+                return (best.map_or(Policy::DEFAULT_SERVICE, |(_, index)| *index), NamedBy::Principal);
             }
         }
-        let Some(host) = &destination.host else { return (Policy::DEFAULT_SERVICE, false) };
+        let Some(host) = &destination.host else { return (Policy::DEFAULT_SERVICE, NamedBy::Nothing) };
         let exact = self.by_host.get(host.as_str()).copied();
         let wild = || {
             let fits = |suffix: &str| host.len() > suffix.len() && host.ends_with(suffix);
             self.by_suffix.iter().find(|(suffix, _)| fits(suffix)).map(|(_, index)| *index)
         };
-        (exact.or_else(wild).unwrap_or(Policy::DEFAULT_SERVICE), false)
+        (exact.or_else(wild).unwrap_or(Policy::DEFAULT_SERVICE), NamedBy::Host)
     }
 
     /// Whether any service carries denials out.

@@ -7,10 +7,11 @@ use axum::http::Request;
 use tower::ServiceExt as _;
 
 use crate::corp;
-use crate::domain::decision::{Decision, Determining};
+use crate::domain::decision::Decision;
+use crate::domain::decision::steps::Steps;
 use crate::domain::event::Epoch;
 use crate::domain::person::Status;
-use crate::domain::policy::{Enforcement, Policy};
+use crate::domain::policy::{Enforcement, Policy, Service};
 use crate::domain::reason::Reason;
 use crate::domain::source::SourceErrorKind;
 use crate::domain::time::Timestamp;
@@ -80,19 +81,9 @@ fn value(metrics: &Metrics, sample: &str) -> f64 {
 }
 
 fn decision(service: &str, reason: Reason, enforcement: Enforcement) -> Decision {
-    Decision {
-        reason,
-        detail: None,
-        determining: Determining::None,
-        service: service.into(),
-        enforcement,
-        credential: None,
-        person: None,
-        roles: vec![],
-        notable: false,
-        epoch: Epoch { generation: 1, position: 1 },
-        configuration: "".into(),
-    }
+    let service = Service { enforcement, ..corp::service(service) };
+    let epoch = Epoch { generation: 1, position: 1 };
+    Decision::new(reason, Arc::new(corp::policy()), &service, epoch, Steps::default())
 }
 
 #[test]

@@ -3,18 +3,16 @@
 
 mod deletions;
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use offboard::domain::command::Observation;
 use offboard::domain::person::{Person, Status};
 use offboard::domain::time::{Now, Timestamp};
 use offboard::source::directory::Directory;
-use offboard::source::ldap::{Flavor, Ldap, Server, Settings, Sync};
+use offboard::source::ldap::{Flavor, Ldap, Sync};
 
-use crate::support::Scratch;
-use crate::support::ad::{DOMAIN, DomainController, PASSWORD, READER, group, key, person};
+use crate::support::ad::{DOMAIN, DomainController, group, key, person};
+use crate::support::{Scratch, directories};
 
 const ALICE: u32 = 11;
 const BOB: u32 = 12;
@@ -24,10 +22,10 @@ const CAROL: u32 = 13;
 struct Follower {
     server: DomainController,
     ldap: Ldap,
-    settings: Settings,
+    sync: Sync,
     cursor: Option<String>,
     clock: Arc<Mutex<Timestamp>>,
-    _files: Scratch,
+    files: Scratch,
 }
 
 /// `NAME STATUS GROUPS`, of groups that go by their own name alone.
@@ -54,46 +52,26 @@ impl Follower {
             state.add_group(600, "core", &[&person("alice"), &person("bob")]);
             state.add_group(601, "devs", &[&group("core"), &person("carol")]);
         }
-        let password = files.path().join("password");
-        std::fs::write(&password, PASSWORD).unwrap();
-        let settings = Settings {
-            name: "ad".to_owned(),
-            server: Server {
-                url: format!("ldap://127.0.0.1:{}", server.port),
-                start_tls: false,
-                ca_file: None,
-                bind_dn: READER.to_owned(),
-                bind_password_file: password,
-                timeout: Duration::from_secs(10),
-            },
-            base_dn: DOMAIN.to_owned(),
-            people_dn: format!("OU=Staff,{DOMAIN}"),
-            people_filter: None,
-            flavor: Flavor::Ad,
-            sync,
-            attributes: BTreeSet::from(["uid".to_owned()]),
-        };
         let clock = Arc::new(Mutex::new("2026-11-25T12:00:00Z".parse().unwrap()));
-        let ldap = Self::of(&settings, &clock);
-        let mut follower = Self { server, ldap, settings, cursor: None, clock, _files: files };
+        let ldap = Self::of(sync, server.port, &files, &clock);
+        let mut follower = Self { server, ldap, sync, cursor: None, clock, files };
         assert_eq!(follower.hears().await, (vec![], true), "a listing tells what was before");
         follower
     }
 
-    fn of(settings: &Settings, clock: &Arc<Mutex<Timestamp>>) -> Ldap {
+    fn of(sync: Sync, port: u16, files: &Scratch, clock: &Arc<Mutex<Timestamp>>) -> Ldap {
         let clock = Arc::clone(clock);
-        Ldap::new(
-            settings.clone(),
-            Arc::new(move || {
-                let wall = *clock.lock().unwrap();
-                Now { wall, steady: wall }
-            }),
-        )
+        let time = move || {
+            let wall = *clock.lock().unwrap();
+            Now { wall, steady: wall }
+        };
+        directories::ldap(Flavor::Ad, sync, port, files.path(), Arc::new(time))
     }
 
     /// Another process goes on from the same cursor.
     fn restart(&mut self) {
-        self.ldap = Self::of(&self.settings, &self.clock);
+        self.ldap = Self::of(self.sync, self.server.port, &self.files, &self.clock);
+        self.ldap.open(self.cursor.clone());
     }
 
     /// Follows and lists, as the service does when it starts.
@@ -113,8 +91,8 @@ impl Follower {
     async fn hears(&mut self) -> (Vec<String>, bool) {
         let (mut all, mut resync) = (Vec::new(), false);
         for _ in 0..100 {
-            let changes = self.ldap.changes(self.cursor.as_deref()).await.unwrap();
-            self.ldap.taken_in();
+            let changes = self.ldap.changes().await.unwrap();
+            self.ldap.acknowledged();
             all.extend(changes.observations.iter().map(|observation| match observation {
                 Observation::Change { person, .. } => told(person),
                 Observation::Deleted { person, .. } => format!("{} gone", person.key),
@@ -134,8 +112,8 @@ impl Follower {
 
     /// Nothing is concluded now, and a listing is to tell: at once, or within a minute where another just did.
     async fn is_out_of_sight(&mut self, listed: bool) {
-        let changes = self.ldap.changes(self.cursor.as_deref()).await.unwrap();
-        self.ldap.taken_in();
+        let changes = self.ldap.changes().await.unwrap();
+        self.ldap.acknowledged();
         assert!(changes.observations.is_empty(), "{changes:?}");
         assert_eq!((changes.resync, changes.silent), (listed, !listed), "{changes:?}");
         let trouble = changes.trouble.unwrap();
@@ -147,7 +125,7 @@ impl Follower {
         let (mut all, mut place) = (Vec::new(), None);
         loop {
             let page = self.ldap.page(place).await.unwrap();
-            self.ldap.taken_in();
+            self.ldap.acknowledged();
             all.extend(page.people.iter().map(told));
             place = match page.next {
                 Some(next) => Some(next),
@@ -312,7 +290,8 @@ async fn cookies_of_dirsync() {
     // One that takes no cookie of another is asked anew, and everybody is listed.
     for code in [2, 53] {
         follower.server.state().refuses_cookies = Some(code);
-        let answer = follower.ldap.changes(follower.cursor.as_deref()).await.unwrap();
+        let answer = follower.ldap.changes().await.unwrap();
+        follower.ldap.acknowledged();
         assert!(answer.observations.is_empty() && answer.resync && answer.cursor.is_some());
         follower.server.state().refuses_cookies = None;
         follower.cursor = answer.cursor;
@@ -332,7 +311,8 @@ async fn cookies_of_dirsync() {
     let kept: serde_json::Value = serde_json::from_str(follower.cursor.as_deref().unwrap()).unwrap();
     follower.cursor = Some(serde_json::json!({ "dirsync": kept["dirsync"]["cookie"] }).to_string());
     follower.server.state().refuses_cookies = Some(53);
-    let answer = follower.ldap.changes(follower.cursor.as_deref()).await.unwrap();
+    follower.restart();
+    let answer = follower.ldap.changes().await.unwrap();
     assert!(
         matches!(&answer.observations[..], [Observation::RolledBack { because, .. }] if because.contains("refuses"))
     );
@@ -368,8 +348,8 @@ async fn somebody_is_looked_up_by_name_and_key() {
     follower.server.state().add_person(50, name, &[("mail", mail)]);
     let found = follower.ldap.look_up("uid", name).await.unwrap().unwrap();
     assert_eq!((found.username.as_deref(), found.id.key), (Some(name), key(50)));
-    std::fs::write(&follower.settings.server.bind_password_file, "wrong").unwrap();
     follower.restart();
+    std::fs::write(follower.files.path().join("secret"), "wrong").unwrap();
     assert!(follower.ldap.look_up("uid", "bob").await.unwrap_err().to_string().contains("bind"));
     let findings = follower.ldap.examine().await;
     assert!(findings[0].text.contains("invalid credentials"), "{findings:?}");

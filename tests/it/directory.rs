@@ -12,8 +12,9 @@ use offboard::domain::command::Observation;
 use offboard::domain::person::{Person, PersonId, Status};
 use offboard::domain::reason::Reason;
 use offboard::domain::time::Now;
-use offboard::source::directory::{Changes, Directory, Finding, Page};
+use offboard::source::directory::{Changes, Directory, Finding, ListingOutcome};
 use offboard::source::error::SourceError;
+use offboard::source::page::{Page, PageToken};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -234,10 +235,11 @@ fn version(person: &Person, now: i64) -> i64 {
 /// The directory, as it is asked.
 struct Asked(Arc<Mutex<Company>>);
 
+#[async_trait::async_trait]
 impl Directory for Asked {
-    type PageToken = usize;
+    fn open(&mut self, _: Option<String>) {}
 
-    async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
+    async fn changes(&mut self) -> Result<Changes, SourceError> {
         let mut company = self.0.lock().unwrap();
         let now = company.now();
         let mut observations = Vec::new();
@@ -263,9 +265,11 @@ impl Directory for Asked {
         Ok(Changes { observations, ..Changes::default() })
     }
 
-    async fn page(&mut self, place: Option<usize>) -> Result<Page<usize>, SourceError> {
+    fn acknowledged(&mut self) {}
+
+    async fn page(&mut self, token: Option<PageToken>) -> Result<Page, SourceError> {
         let mut company = self.0.lock().unwrap();
-        let first = place.unwrap_or(0);
+        let first = token.map_or(Ok(0), |token| token.read())?;
         let (people, now) = match &company.copy {
             Some((people, then)) => (people, *then),
             None => (&company.people, company.now()),
@@ -283,6 +287,8 @@ impl Directory for Asked {
         }
         Ok(Page::of(people, next))
     }
+
+    fn listing_over(&mut self, _: ListingOutcome) {}
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
         assert_eq!(attribute, "id");

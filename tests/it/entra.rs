@@ -19,30 +19,30 @@ async fn who_leaves_is_out() {
     assert!(world.allowed(&old).await && world.allowed(&bobs).await);
 
     world.entra.with(|tenant| tenant.enable(&alice, false));
-    world.until_refused(&old, "revoked_person").await;
+    world.becomes(&old, "revoked_person").await;
     world.entra.with(|tenant| tenant.enable(&alice, true));
-    world.until_refused(&old, "issued_before_cutoff").await;
+    world.becomes(&old, "issued_before_cutoff").await;
     let new = world.new_token(&alice).await;
-    world.until_allowed(&new).await;
+    world.becomes(&new, "allowed").await;
 
     // Whole records instead of what changed.
     world.entra.with(|tenant| tenant.partial = false);
     world.entra.with(|tenant| tenant.revoke_sessions(&alice, now() + 20));
-    world.until_refused(&new, "issued_before_cutoff").await;
+    world.becomes(&new, "issued_before_cutoff").await;
     world.offboard.measures("entra", &["receipt", "provider"]).await;
     let newer = world.issuer.token(&format!("sub=x&oid={alice}&iat={}", now() + 25)).await;
-    world.until_allowed(&newer).await;
+    world.becomes(&newer, "allowed").await;
 
     world.entra.with(|tenant| tenant.delete(&alice, "changed"));
-    world.until_refused(&newer, "revoked_person").await;
+    world.becomes(&newer, "revoked_person").await;
     world.entra.with(|tenant| {
         tenant.restore(&alice);
         tenant.join(&orders, &alice);
     });
-    world.until_refused(&old, "issued_before_cutoff").await;
-    world.until_allowed(&newer).await;
+    world.becomes(&old, "issued_before_cutoff").await;
+    world.becomes(&newer, "allowed").await;
     world.entra.with(|tenant| tenant.delete(&alice, "changed"));
-    world.until_refused(&newer, "revoked_person").await;
+    world.becomes(&newer, "revoked_person").await;
     world.entra.with(|tenant| tenant.delete(&alice, "deleted"));
     world.asked_again().await;
     assert!(!world.allowed(&newer).await && world.allowed(&bobs).await, "for ever, and nobody else");
@@ -52,7 +52,7 @@ async fn who_leaves_is_out() {
         (tenant.fault, tenant.fault_at) = (Some(Fault::Broken), "/v1.0/users/8b");
         tenant.enable(&bob, false);
     });
-    world.until_refused(&bobs, "revoked_person").await;
+    world.becomes(&bobs, "revoked_person").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -72,18 +72,18 @@ async fn a_nested_group_gives_and_takes() {
     let tokens = [world.token(&alice).await, world.token(&bob).await, world.token(&carol).await];
     let [alices, bobs, carols] = &tokens;
     for token in &tokens {
-        world.until_allowed(token).await;
+        world.becomes(token, "allowed").await;
     }
     let good = world.entra.with(|tenant| tenant.answered());
     world.entra.with(|tenant| tenant.leave(&team, &squad));
-    world.until_refused(carols, "no_permission").await;
+    world.becomes(carols, "no_permission").await;
     assert!(world.allowed(alices).await);
     world.entra.with(|tenant| tenant.join(&orders, &squad));
-    world.until_allowed(carols).await;
+    world.becomes(carols, "allowed").await;
     world.entra.with(|tenant| tenant.delete_group(&squad));
-    world.until_refused(carols, "no_permission").await;
+    world.becomes(carols, "no_permission").await;
     world.entra.with(|tenant| tenant.leave(&orders, &bob));
-    world.until_refused(bobs, "no_permission").await;
+    world.becomes(bobs, "no_permission").await;
 
     // What was said before that is said again, and then everything.
     for rows in [good, world.entra.with(|tenant| tenant.answered())] {
@@ -94,21 +94,21 @@ async fn a_nested_group_gives_and_takes() {
 
     // Another group of the same name: nobody knows which is meant.
     let other = world.entra.with(|tenant| tenant.add_group("orders"));
-    world.until_refused(alices, "no_permission").await;
+    world.becomes(alices, "no_permission").await;
     world.entra.with(|tenant| tenant.rename_group(&other, "others"));
-    world.until_allowed(alices).await;
+    world.becomes(alices, "allowed").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_page_that_comes_again_gives_nothing_back() {
     let (mut world, [alice, bob, _]) = World::start(QUICK, company).await;
     let (alices, bobs) = (world.token(&alice).await, world.token(&bob).await);
-    world.until_allowed(&alices).await;
+    world.becomes(&alices, "allowed").await;
     world.entra.with(|tenant| tenant.set(&alice, "mail", json!("a@mail.example")));
     world.asked_again().await;
     let good = world.entra.with(|tenant| tenant.answered());
     world.entra.with(|tenant| tenant.enable(&alice, false));
-    world.until_refused(&alices, "revoked_person").await;
+    world.becomes(&alices, "revoked_person").await;
     for rows in [good, world.entra.with(|tenant| tenant.answered())] {
         world.entra.with(|tenant| tenant.replay(rows));
         let new = world.new_token(&alice).await;
@@ -119,23 +119,23 @@ async fn a_page_that_comes_again_gives_nothing_back() {
         tenant.keep_saying(&bob, 2);
         tenant.enable(&bob, false);
     });
-    world.until_refused(&bobs, "revoked_person").await;
+    world.becomes(&bobs, "revoked_person").await;
     until("its address is asked often enough", async || {
         world.entra.with(|tenant| tenant.is_up_to_date(&bob)).then_some(())
     })
     .await;
     let mut new = world.new_token(&bob).await;
-    world.until_refused(&new, "revoked_person").await;
+    world.becomes(&new, "revoked_person").await;
 
     // A change that misses its round, and comes with the next.
     world.entra.with(|tenant| tenant.enable(&bob, true));
     new = world.new_token(&bob).await;
-    world.until_allowed(&new).await;
+    world.becomes(&new, "allowed").await;
     world.entra.with(|tenant| {
         tenant.lag();
         tenant.enable(&bob, false);
     });
-    world.until_refused(&new, "revoked_person").await;
+    world.becomes(&new, "revoked_person").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -145,7 +145,7 @@ async fn a_listing_that_is_late_gives_nothing_back() {
     world.entra.with(|tenant| tenant.join(&orders, &ids[2]));
     let tokens = [world.token(&ids[0]).await, world.token(&ids[1]).await, world.token(&ids[2]).await];
     for token in &tokens {
-        world.until_allowed(token).await;
+        world.becomes(token, "allowed").await;
     }
     world.entra.with(|tenant| {
         tenant.freeze_listings();
@@ -153,10 +153,10 @@ async fn a_listing_that_is_late_gives_nothing_back() {
         tenant.leave(&orders, &bob);
         tenant.delete(&ids[2], "changed");
     });
-    world.until_refused(&tokens[0], "revoked_person").await;
-    world.until_refused(&tokens[1], "no_permission").await;
-    world.until_refused(&tokens[2], "revoked_person").await;
-    let (code, said) = world.command(&["source", "sync", "entra", "--full"]);
+    world.becomes(&tokens[0], "revoked_person").await;
+    world.becomes(&tokens[1], "no_permission").await;
+    world.becomes(&tokens[2], "revoked_person").await;
+    let (code, said) = world.run(&["source", "sync", "entra", "--full"]);
     assert_eq!(code, 0, "{said}");
     let new = [world.new_token(&ids[0]).await, world.new_token(&ids[1]).await, world.new_token(&ids[2]).await];
     for token in tokens.iter().chain(&new) {
@@ -168,12 +168,12 @@ async fn a_listing_that_is_late_gives_nothing_back() {
 async fn what_a_group_lost_no_late_copy_gives_back() {
     let (mut world, [_, bob, orders]) = World::start(QUICK, company).await;
     let bobs = world.token(&bob).await;
-    world.until_allowed(&bobs).await;
+    world.becomes(&bobs, "allowed").await;
     world.entra.with(|tenant| {
         tenant.keep_saying_members(&orders, 8);
         tenant.leave(&orders, &bob);
     });
-    world.until_refused(&bobs, "no_permission").await;
+    world.becomes(&bobs, "no_permission").await;
     while !world.entra.with(|tenant| tenant.has_told_members(&orders)) {
         assert!(!world.allowed(&bobs).await);
     }
@@ -183,14 +183,14 @@ async fn what_a_group_lost_no_late_copy_gives_back() {
         tenant.join(&orders, &bob);
         tenant.freeze_listings();
     });
-    world.until_allowed(&bobs).await;
+    world.becomes(&bobs, "allowed").await;
     world.entra.with(|tenant| {
         tenant.keep_saying_members(&orders, 40);
         tenant.leave(&orders, &bob);
     });
-    world.until_refused(&bobs, "no_permission").await;
+    world.becomes(&bobs, "no_permission").await;
     for _ in 0..2 {
-        let (code, said) = world.command(&["source", "sync", "entra", "--full"]);
+        let (code, said) = world.run(&["source", "sync", "entra", "--full"]);
         assert_eq!(code, 0, "{said}");
         world.asked_again_without(&[&bobs]).await;
     }
@@ -200,20 +200,20 @@ async fn what_a_group_lost_no_late_copy_gives_back() {
 async fn who_is_deleted_further_on_in_a_listing_is_out() {
     let (mut world, [alice, bob, _]) = World::start(QUICK, company).await;
     let (alices, bobs) = (world.token(&alice).await, world.token(&bob).await);
-    world.until_allowed(&alices).await;
+    world.becomes(&alices, "allowed").await;
     world.entra.with(|tenant| {
         tenant.hidden.insert(alice.clone());
         (tenant.deleted_meanwhile, tenant.page) = (Some(alice.clone()), 1);
     });
-    let (code, said) = world.command(&["source", "sync", "entra", "--full"]);
+    let (code, said) = world.run(&["source", "sync", "entra", "--full"]);
     assert_eq!(code, 0, "{said}");
-    world.until_refused(&alices, "revoked_person").await;
+    world.becomes(&alices, "revoked_person").await;
     assert!(world.allowed(&bobs).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_joiner_is_looked_up_by_id_alone() {
-    let (mut world, [alice, _, orders]) = World::start("poll: 1h, max_staleness: 3h", company).await;
+    let (world, [alice, _, orders]) = World::start("poll: 1h, max_staleness: 3h", company).await;
     let joiner = world.entra.with(|tenant| {
         let id = tenant.add_user("joiner");
         tenant.join(&orders, &id);
@@ -221,9 +221,9 @@ async fn a_joiner_is_looked_up_by_id_alone() {
     });
     let token = world.token(&joiner).await;
     // Known at once; their groups come with changes or a listing.
-    world.until_refused(&token, "no_permission").await;
+    world.becomes(&token, "no_permission").await;
     world.sync();
-    world.until_allowed(&token).await;
+    world.becomes(&token, "allowed").await;
     // Little is left of what may be asked: between two questions it waits.
     world.entra.with(|tenant| tenant.used = Some(0.9));
     let began = Instant::now();
@@ -232,10 +232,10 @@ async fn a_joiner_is_looked_up_by_id_alone() {
     world.entra.with(|tenant| tenant.used = None);
     // The address of a user takes a user name too: a token that claims one is nobody's.
     let alices = world.token("alice@corp.example").await;
-    world.until_refused(&alices, "unknown_person").await;
+    world.becomes(&alices, "unknown_person").await;
     world.entra.with(|tenant| tenant.enable(&alice, false));
-    let (code, said) = world.command(&["source", "sync", "entra", "--full"]);
+    let (code, said) = world.run(&["source", "sync", "entra", "--full"]);
     assert_eq!(code, 0, "{said}");
     let alices = world.token(&alice).await;
-    world.until_refused(&alices, "revoked_person").await;
+    world.becomes(&alices, "revoked_person").await;
 }

@@ -142,7 +142,7 @@ async fn envoy_lets_through_who_may_and_the_application_sees_who_it_is() {
     for told in [
         "GET /v1/orders/7",
         "payments (enforce)",
-        "none that a configured scheme claims",
+        "which credential is shown?        none\n",
         "denied with 401",
         "no_credentials",
     ] {

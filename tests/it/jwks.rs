@@ -45,10 +45,6 @@ async fn ask(proxy: &mut Proxy, token: &str) -> Answer {
     proxy.ask(token).await.unwrap()
 }
 
-async fn reason(proxy: &mut Proxy, token: &str) -> String {
-    ask(proxy, token).await.metadata["reason"].clone()
-}
-
 /// What the service said of the keys that it could not refresh.
 fn complaint(offboard: &Offboard, issuer: usize) -> Option<String> {
     let said = offboard.process.output();
@@ -92,7 +88,7 @@ async fn whatever_a_provider_answers_the_last_good_keys_stay() {
     }
     liar.lies("https://somebody.else.example.com");
     for provider in &all {
-        assert_eq!(reason(&mut proxy, &unknown(provider, "new")).await, "unknown_signing_key");
+        assert_eq!(proxy.reason(&unknown(provider, "new")).await, "unknown_signing_key");
     }
     let named = moods.iter().map(|(_, named)| *named).chain(["names another issuer"]);
     for (index, named) in named.enumerate() {
@@ -132,7 +128,7 @@ async fn a_storm_of_unknown_keys_is_one_question() {
             let mut proxy = proxy.clone();
             callers.spawn(async move {
                 for token in tokens {
-                    assert_eq!(reason(&mut proxy, &token).await, "unknown_signing_key");
+                    assert_eq!(proxy.reason(&token).await, "unknown_signing_key");
                 }
             });
         }
@@ -158,7 +154,7 @@ async fn a_new_key_is_taken_by_the_first_token_that_bears_it() {
     let token = new.sign(&claims(&provider));
     // The first check waits for the answer, but not for long; on a busy machine the second has it.
     until("the new key counts", async || ask(&mut proxy, &token).await.allowed.then_some(())).await;
-    assert_eq!(reason(&mut proxy, &old.sign(&claims(&provider))).await, "unknown_signing_key", "the old one is gone");
+    assert_eq!(proxy.reason(&old.sign(&claims(&provider))).await, "unknown_signing_key", "the old one is gone");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,7 +177,7 @@ async fn a_restart_while_every_provider_is_down_is_ready_from_disk() {
     for token in &tokens {
         assert!(ask(&mut proxy, token).await.allowed, "the first check after the start");
     }
-    assert_eq!(reason(&mut proxy, &unknown(&one, "new")).await, "unknown_signing_key");
+    assert_eq!(proxy.reason(&unknown(&one, "new")).await, "unknown_signing_key");
 }
 
 /// The very first start, and one provider is not there: its people wait, the others do not.
@@ -195,7 +191,7 @@ async fn an_issuer_without_any_keys_is_not_ready_for_its_own_tokens_only() {
     let mut proxy = Proxy::connect(offboard.authz).await;
     let token = good.sign(&claims(&down));
     assert!(ask(&mut proxy, &good.sign(&claims(&up))).await.allowed);
-    assert_eq!(reason(&mut proxy, &token).await, "not_ready");
+    assert_eq!(proxy.reason(&token).await, "not_ready");
     assert!(offboard.ops("/readyz").await.status().is_success(), "it says nothing of the replica");
     down.becomes(says(&[&good]));
     until("its keys have come", async || ask(&mut proxy, &token).await.allowed.then_some(())).await;

@@ -115,6 +115,7 @@ laws! {
     }
     law_9: {
         law_9_every_decision_names_its_cause_and_is_the_same_again catches [CauseIsLost],
+        law_9_explain_tells_the_steps_of_a_decision_also_after_a_reload catches [CauseIsLost],
         law_9_a_check_is_judged_by_the_configuration_that_it_reports catches [JudgedByOldRules],
     }
     law_10: {

@@ -23,7 +23,7 @@ use crate::support::{ports, until};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leavers_and_movers_of_a_real_openldap() {
     let (Some(slapd), Some(envoy)) = (Slapd::start(Choices::default()).await, binary()) else { return };
-    let mut stage = Stage::start(slapd.port, "").await;
+    let stage = Stage::start(slapd.port, "").await;
     let upstream = Upstream::start().await;
     let envoy = Envoy::start(&envoy, &asking("envoy/envoy.yaml", stage.offboard.authz.port(), upstream.port)).await;
     let status = async |token: &str| {
@@ -33,40 +33,40 @@ async fn leavers_and_movers_of_a_real_openldap() {
     let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
     assert_eq!((status(&alice).await, status(&bob).await, status(&carol).await), (200, 200, 200));
     let stranger = stage.token("mallory").await;
-    assert_eq!(stage.verdict(&stranger).await, "unknown_person");
+    assert_eq!(stage.reason(&stranger).await, "unknown_person");
 
     slapd.set("alice", "pwdAccountLockedTime", Some("000001010000Z"));
     until("alice, who is locked, is out", async || (status(&alice).await == 403).then_some(())).await;
-    assert_eq!(stage.verdict(&alice).await, "revoked_person");
+    assert_eq!(stage.reason(&alice).await, "revoked_person");
     slapd.set("bob", "pwdAccountLockedTime", Some("20261101000000Z"));
     slapd.member("delete", "devs", "carol");
     until("carol, who left the group, is out", async || (status(&carol).await == 403).then_some(())).await;
-    assert_eq!(stage.verdict(&carol).await, "no_permission");
+    assert_eq!(stage.reason(&carol).await, "no_permission");
     assert_eq!(status(&bob).await, 200, "a lock that guessing brought about is nobody's departure");
 
     slapd.set("alice", "pwdAccountLockedTime", None);
     let again = stage.later_token("alice").await;
     stage.becomes(&again, "allowed").await;
-    assert_eq!(stage.verdict(&alice).await, "issued_before_cutoff", "what was issued before stays dead");
+    assert_eq!(stage.reason(&alice).await, "issued_before_cutoff", "what was issued before stays dead");
 
     slapd.delete("bob");
     until("bob, who is deleted, is out", async || (status(&bob).await == 403).then_some(())).await;
-    assert_eq!(stage.verdict(&bob).await, "revoked_person");
+    assert_eq!(stage.reason(&bob).await, "revoked_person");
     assert_eq!(status(&again).await, 200, "others go on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_places_passwords_and_nested_groups() {
     let Some(slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "").await;
+    let stage = Stage::start(slapd.port, "").await;
     let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
-    assert_eq!(stage.verdict(&alice).await, "allowed");
+    assert_eq!(stage.reason(&alice).await, "allowed");
 
     // Another name: what was issued under the old one is dead, for whoever may be called so next.
     slapd.modify(&format!("dn: {}\nchangetype: modrdn\nnewrdn: uid=alicia\ndeleteoldrdn: 1\n", dn("alice")));
     let alicia = stage.later_token("alicia").await;
     stage.becomes(&alicia, "allowed").await;
-    assert_ne!(stage.verdict(&alice).await, "allowed");
+    assert_ne!(stage.reason(&alice).await, "allowed");
 
     // Out of the tree of people, and back.
     slapd.move_to(&dn("bob"), "uid=bob", &format!("ou=attic,{BASE}"));
@@ -74,7 +74,7 @@ async fn names_places_passwords_and_nested_groups() {
     slapd.move_to(&format!("uid=bob,ou=attic,{BASE}"), "uid=bob", &format!("ou=people,{BASE}"));
     let back = stage.later_token("bob").await;
     stage.becomes(&back, "allowed").await;
-    assert_eq!(stage.verdict(&bob).await, "issued_before_cutoff", "what was issued before stays dead");
+    assert_eq!(stage.reason(&bob).await, "issued_before_cutoff", "what was issued before stays dead");
 
     // With what is above him: nothing is written to his entry, and nobody is told.
     let team = format!("ou=team,ou=people,{BASE}");
@@ -87,9 +87,9 @@ async fn names_places_passwords_and_nested_groups() {
     slapd.move_to(&team, "ou=team", &format!("ou=attic,{BASE}"));
     slapd.member("delete", "devs", "bob");
     stage.becomes(&back, "no_permission").await;
-    assert_eq!(stage.verdict(&dave).await, "no_permission");
+    assert_eq!(stage.reason(&dave).await, "no_permission");
     let (code, text) = stage.sync();
-    assert_eq!((code, stage.verdict(&dave).await), (0, "revoked_person".into()), "{text}");
+    assert_eq!((code, stage.reason(&dave).await), (0, "revoked_person".into()), "{text}");
     slapd.member("add", "devs", "bob");
 
     slapd.set("carol", "userPassword", Some("an0therpw"));
@@ -127,7 +127,7 @@ async fn names_places_passwords_and_nested_groups() {
     );
     stage.files.write("20-rules.yaml", &rules);
     stage.becomes(&carol, "allowed").await;
-    assert_eq!(stage.verdict(&alicia).await, "allowed", "by the name of the group's entry");
+    assert_eq!(stage.reason(&alicia).await, "allowed", "by the name of the group's entry");
 }
 
 /// Each phase of RFC 4533, after a wire was cut: with the server's memory, explicit deletions; without it, whoever is
@@ -138,15 +138,15 @@ async fn both_phases_of_a_refresh_and_a_restart() {
     let wire = Wire::to(slapd.port).await;
     let mut stage = Stage::start(wire.port, "").await;
     let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
-    assert_eq!(stage.verdict(&carol).await, "allowed");
+    assert_eq!(stage.reason(&carol).await, "allowed");
 
     wire.cut();
     slapd.delete("carol");
     until("it is noticed", async || stage.source().contains("connection was lost").then_some(())).await;
-    assert_eq!(stage.verdict(&carol).await, "allowed", "nothing is concluded from silence");
+    assert_eq!(stage.reason(&carol).await, "allowed", "nothing is concluded from silence");
     wire.mend();
     stage.becomes(&carol, "revoked_person").await;
-    assert_eq!((stage.verdict(&alice).await, stage.verdict(&bob).await), ("allowed".into(), "allowed".into()));
+    assert_eq!((stage.reason(&alice).await, stage.reason(&bob).await), ("allowed".into(), "allowed".into()));
 
     // The memory of what was deleted dies with the server.
     wire.cut();
@@ -159,7 +159,7 @@ async fn both_phases_of_a_refresh_and_a_restart() {
     slapd.resume().await;
     wire.mend();
     stage.becomes(&bob, "revoked_person").await;
-    assert_eq!(stage.verdict(&alice).await, "allowed");
+    assert_eq!(stage.reason(&alice).await, "allowed");
 
     // While Offboard was away.
     stage.offboard.process.stop(Duration::from_secs(20));
@@ -175,7 +175,7 @@ async fn a_cookie_that_is_too_old() {
     let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
     let mut stage = Stage::start(slapd.port, "").await;
     let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
-    assert_eq!(stage.verdict(&alice).await, "allowed");
+    assert_eq!(stage.reason(&alice).await, "allowed");
     stage.offboard.process.stop(Duration::from_secs(20));
     slapd.set("alice", "pwdAccountLockedTime", Some("000001010000Z"));
     slapd.stop();
@@ -183,10 +183,10 @@ async fn a_cookie_that_is_too_old() {
     slapd.resume().await;
     stage.restart().await;
     stage.becomes(&alice, "revoked_person").await;
-    assert_eq!((stage.verdict(&bob).await, stage.verdict(&carol).await), ("allowed".into(), "allowed".into()));
+    assert_eq!((stage.reason(&bob).await, stage.reason(&carol).await), ("allowed".into(), "allowed".into()));
     slapd.delete("bob");
     stage.becomes(&bob, "revoked_person").await;
-    assert_eq!(stage.verdict(&carol).await, "allowed");
+    assert_eq!(stage.reason(&carol).await, "allowed");
     assert!(stage.offboard.process.output().contains("does not know how far it told us"), "it was refused");
 }
 
@@ -201,26 +201,26 @@ async fn a_large_directory_and_a_group_of_two_thousand() {
     slapd.modify(&format!("dn: {large}\nchangetype: add\nobjectClass: groupOfNames\ncn: large\n{members}"));
     let devs = format!("dn: cn=devs,ou=groups,{BASE}\nchangetype: modify\nadd: member\nmember: {large}\n");
     slapd.modify(&devs);
-    let mut stage = Stage::start(slapd.port, "").await;
+    let stage = Stage::start(slapd.port, "").await;
     until("all are known", async || (stage.offboard.metric(ACTIVE).await == Some(2_003.0)).then_some(())).await;
     let (first, last, bob) = (stage.token("p0000").await, stage.token("p1999").await, stage.token("bob").await);
     stage.becomes(&last, "allowed").await;
     slapd.member("delete", "large", "p1999");
     stage.becomes(&last, "no_permission").await;
-    assert_eq!(stage.verdict(&first).await, "allowed");
+    assert_eq!(stage.reason(&first).await, "allowed");
     slapd.modify(&format!("dn: {large}\nchangetype: delete\n"));
     stage.becomes(&first, "no_permission").await;
-    assert_eq!(stage.verdict(&bob).await, "allowed");
+    assert_eq!(stage.reason(&bob).await, "allowed");
 }
 
 /// What a token says is never read as a part of a filter; who has odd characters in their name is found by it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_that_look_like_filters() {
     let Some(slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "").await;
+    let stage = Stage::start(slapd.port, "").await;
     for name in ["*", "al*", "*)(uid=*", "alice)(|(uid=*", "al\\69ce", "(alice)", "alicé"] {
         let token = stage.odd_token(name).await;
-        assert_eq!(stage.verdict(&token).await, "unknown_person", "{name:?}");
+        assert_eq!(stage.reason(&token).await, "unknown_person", "{name:?}");
     }
     let odd = "Zoë (*) \\ é";
     let rdn = "uid=Zoë (*) \\\\ é";
@@ -256,9 +256,9 @@ async fn a_server_that_is_away_changes_no_answer() {
     let alice = stage.token("alice").await;
     slapd.stop();
     until("it is noticed", async || stage.source().contains("connect").then_some(())).await;
-    assert_eq!(stage.verdict(&alice).await, "allowed");
+    assert_eq!(stage.reason(&alice).await, "allowed");
     stage.restart().await;
-    assert_eq!(stage.verdict(&alice).await, "allowed", "ready from disk");
+    assert_eq!(stage.reason(&alice).await, "allowed", "ready from disk");
     slapd.resume().await;
     slapd.set("alice", "pwdEndTime", Some("20260101000000Z"));
     stage.becomes(&alice, "revoked_person").await;

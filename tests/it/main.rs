@@ -10,6 +10,7 @@ mod support;
 mod active_directory;
 mod adoption;
 mod chart;
+mod conformance;
 mod directory;
 mod durability;
 mod entra;

@@ -18,7 +18,7 @@ async fn who_leaves_is_out_and_who_comes_back_needs_a_new_token() {
     let (alice, bob, carol, dan) =
         (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await, stage.token("dan").await);
     for token in [&alice, &bob, &carol, &dan] {
-        assert_eq!(stage.asked(token).await, "allowed");
+        assert_eq!(stage.reason(token).await, "allowed");
     }
     stage.okta.org().lifecycle("alice", "suspend");
     stage.okta.org().lifecycle("bob", "deactivate");
@@ -26,7 +26,7 @@ async fn who_leaves_is_out_and_who_comes_back_needs_a_new_token() {
     for token in [&alice, &bob, &carol] {
         stage.becomes(token, "revoked_person").await;
     }
-    assert_eq!(stage.asked(&dan).await, "allowed", "others go on");
+    assert_eq!(stage.reason(&dan).await, "allowed", "others go on");
     stage.offboard.measures("okta", &["receipt", "provider"]).await;
 
     stage.okta.org().lifecycle("alice", "unsuspend");
@@ -34,7 +34,7 @@ async fn who_leaves_is_out_and_who_comes_back_needs_a_new_token() {
     for (name, token) in [("alice", &alice), ("bob", &bob)] {
         stage.becomes(token, "issued_before_cutoff").await;
         stage.works_anew(name).await;
-        assert_eq!(stage.asked(token).await, "issued_before_cutoff");
+        assert_eq!(stage.reason(token).await, "issued_before_cutoff");
     }
     stage.no_complaints();
 }
@@ -71,7 +71,7 @@ async fn who_moves_loses_what_the_group_gave() {
     let (alice, bob) = (stage.token("alice").await, stage.token("bob").await);
     stage.okta.org().leave("alice", GROUP);
     stage.becomes(&alice, "no_permission").await;
-    assert_eq!(stage.asked(&bob).await, "allowed");
+    assert_eq!(stage.reason(&bob).await, "allowed");
     stage.okta.org().join("alice", GROUP);
     stage.becomes(&alice, "allowed").await;
 
@@ -81,7 +81,7 @@ async fn who_moves_loses_what_the_group_gave() {
     stage.okta.org().join("alice", "00gother");
     stage.becomes(&alice, "no_permission").await;
     stage.synced().await;
-    assert_eq!(stage.asked(&alice).await, "no_permission");
+    assert_eq!(stage.reason(&alice).await, "no_permission");
 
     // A group that is deleted is in one event, and in none of its members'.
     {
@@ -107,7 +107,7 @@ async fn joiners_renames_and_strangers() {
     }
     let frank = stage.token("frank").await;
     stage.becomes(&frank, "allowed").await;
-    assert_eq!(stage.asked(&stage.token("grace").await).await, "unknown_person");
+    assert_eq!(stage.reason(&stage.token("grace").await).await, "unknown_person");
     // By the user name alone, as the organization's own tokens have it: asked for, where nobody told of them.
     stage.okta.org().add_user("heidi");
     let heidi = stage.issuer.token("sub=heidi@example.com").await;
@@ -115,7 +115,7 @@ async fn joiners_renames_and_strangers() {
 
     // Who is renamed takes nothing of the old name along.
     let old = stage.issuer.token("sub=bob@example.com").await;
-    assert_eq!(stage.asked(&old).await, "allowed");
+    assert_eq!(stage.reason(&old).await, "allowed");
     {
         let mut org = stage.okta.org();
         org.users.get_mut("00ubob").unwrap()["profile"]["login"] = "robert@example.com".into();
@@ -130,12 +130,12 @@ async fn people_linked_by_another_attribute_are_searched_for() {
     let stage = Stage::start(&format!("link: [{{ claim: num, attribute: employeeNumber }}], {QUICK}")).await;
     let token = async |name: &str| stage.issuer.token(&format!("sub=x&num=e-{name}")).await;
     let alice = token("alice").await;
-    assert_eq!(stage.asked(&alice).await, "allowed");
+    assert_eq!(stage.reason(&alice).await, "allowed");
     stage.okta.org().add_user("heidi");
     stage.okta.org().index();
     stage.okta.org().add_user("ivan");
     stage.becomes(&token("heidi").await, "no_permission").await;
-    assert_eq!(stage.asked(&token("ivan").await).await, "unknown_person", "a search does not find them yet");
+    assert_eq!(stage.reason(&token("ivan").await).await, "unknown_person", "a search does not find them yet");
     stage.no_complaints();
 }
 
@@ -188,7 +188,7 @@ async fn events_that_are_doubled_late_failed_or_strange() {
     }
     let (bob, carol) = (stage.token("bob").await, stage.token("carol").await);
     stage.becomes(&carol, "revoked_person").await;
-    assert_eq!((stage.asked(&fresh).await, stage.asked(&bob).await), ("allowed".into(), "allowed".into()));
+    assert_eq!((stage.reason(&fresh).await, stage.reason(&bob).await), ("allowed".into(), "allowed".into()));
     // More than fits into a page, and what matters behind it.
     {
         let mut org = stage.okta.org();
@@ -201,7 +201,7 @@ async fn events_that_are_doubled_late_failed_or_strange() {
     }
     let dan = stage.token("dan").await;
     assert_eq!(stage.sync(false), "");
-    assert_eq!(stage.asked(&dan).await, "revoked_person");
+    assert_eq!(stage.reason(&dan).await, "revoked_person");
     // What cannot be read may have been anybody's departure: everybody is listed.
     let listed = stage.okta.org().asked_for("/api/v1/users?filter");
     {
@@ -229,8 +229,8 @@ async fn whoever_is_locked_out_or_on_the_way_out() {
     stage.okta.org().happens("user.account.update_profile", "bob");
     stage.becomes(&bob, "revoked_person").await;
     assert_eq!(stage.sync(true), "");
-    assert_eq!(stage.asked(&carol).await, "revoked_person", "by a listing");
-    assert_eq!(stage.asked(&alice).await, "allowed");
+    assert_eq!(stage.reason(&carol).await, "revoked_person", "by a listing");
+    assert_eq!(stage.reason(&alice).await, "allowed");
     stage.no_complaints();
 }
 
@@ -247,8 +247,8 @@ async fn a_record_from_before_the_event_lets_nobody_stay() {
     stage.becomes(&alice, "revoked_person").await;
     until("the record is up to date", async || (stage.okta.org().lagging["00ualice"].1 == 0).then_some(())).await;
     stage.synced().await;
-    assert_eq!(stage.asked(&alice).await, "revoked_person");
-    assert_eq!(stage.asked(&stage.token("alice").await).await, "revoked_person");
+    assert_eq!(stage.reason(&alice).await, "revoked_person");
+    assert_eq!(stage.reason(&stage.token("alice").await).await, "revoked_person");
     stage.no_complaints();
 }
 
@@ -278,7 +278,7 @@ async fn what_was_issued_since_somebody_was_let_in_lives() {
         happens(&mut org, "group.user_membership.add", now, None);
     }
     stage.becomes(&before, "issued_before_cutoff").await;
-    assert_eq!(stage.asked(&between).await, "allowed");
+    assert_eq!(stage.reason(&between).await, "allowed");
     stage.no_complaints();
 }
 
@@ -299,7 +299,7 @@ async fn whoever_is_out_of_sight_has_not_left() {
     };
     until("the listing is held back", async || stage.show().contains("is held back: 3 of 5").then_some(())).await;
     for token in &tokens {
-        assert_eq!(stage.asked(token).await, "allowed");
+        assert_eq!(stage.reason(token).await, "allowed");
     }
     stage.okta.org().users.extend(hidden);
     assert_eq!(stage.sync(true), "");
@@ -307,6 +307,6 @@ async fn whoever_is_out_of_sight_has_not_left() {
     stage.okta.org().users.remove("00uerin");
     stage.okta.org().happens("user.account.update_profile", "erin");
     stage.becomes(&tokens[4], "revoked_person").await;
-    assert_eq!(stage.asked(&tokens[0]).await, "allowed");
+    assert_eq!(stage.reason(&tokens[0]).await, "allowed");
     stage.no_complaints();
 }

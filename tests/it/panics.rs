@@ -12,9 +12,9 @@ use offboard::config::settings::Settings;
 use offboard::config::sources::SourceSettings;
 use offboard::domain::person::Person;
 use offboard::source::context::Time;
-use offboard::source::directory::{Changes, Directory, Finding, Page};
-use offboard::source::dyn_directory::DynDirectory;
+use offboard::source::directory::{Changes, Directory, Finding, ListingOutcome};
 use offboard::source::error::SourceError;
+use offboard::source::page::{Page, PageToken};
 use offboard::telemetry::metrics::Metrics;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -32,17 +32,22 @@ struct Provider {
     panics: bool,
 }
 
+#[async_trait::async_trait]
 impl Directory for Provider {
-    type PageToken = ();
+    fn open(&mut self, _: Option<String>) {}
 
-    async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
+    async fn changes(&mut self) -> Result<Changes, SourceError> {
         assert!(!self.panics, "planted");
         Ok(Changes::default())
     }
 
-    async fn page(&mut self, _: Option<()>) -> Result<Page<()>, SourceError> {
-        Ok(Page::of(vec![], None))
+    fn acknowledged(&mut self) {}
+
+    async fn page(&mut self, _: Option<PageToken>) -> Result<Page, SourceError> {
+        Ok(Page::last(vec![]))
     }
+
+    fn listing_over(&mut self, _: ListingOutcome) {}
 
     async fn look_up(&mut self, _: &str, _: &str) -> Result<Option<Person>, SourceError> {
         Ok(None)
@@ -53,7 +58,7 @@ impl Directory for Provider {
     }
 }
 
-fn build(settings: &SourceSettings, _: Time) -> Box<dyn DynDirectory> {
+fn build(settings: &SourceSettings, _: Time) -> Box<dyn Directory> {
     let panics = settings.name.starts_with("bad");
     STARTED.fetch_add(usize::from(panics), Ordering::Relaxed);
     Box::new(Provider { panics })

@@ -39,15 +39,15 @@ async fn staged(way: &(&str, &str, &str)) -> Option<(Samba, Stage)> {
 }
 
 async fn leavers(way: &(&str, &str, &str)) {
-    let Some((samba, mut stage)) = staged(way).await else { return };
+    let Some((samba, stage)) = staged(way).await else { return };
     let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
-    assert_eq!(stage.verdict(&alice).await, "allowed");
+    assert_eq!(stage.reason(&alice).await, "allowed");
     samba.set(&person("alice"), "userAccountControl", Some(DISABLED));
     stage.becomes(&alice, "revoked_person").await;
     samba.set(&person("alice"), "userAccountControl", Some(ENABLED));
     let again = stage.later_token("alice").await;
     stage.becomes(&again, "allowed").await;
-    assert_eq!(stage.verdict(&alice).await, "issued_before_cutoff", "what was issued before stays dead");
+    assert_eq!(stage.reason(&alice).await, "issued_before_cutoff", "what was issued before stays dead");
 
     // What means "never" changes nothing; what lies in the past and then in the future does.
     for (past, never) in [("0", "0"), ("1", "9223372036854775807"), ("2", "9223372032559808511")] {
@@ -88,8 +88,8 @@ async fn leavers(way: &(&str, &str, &str)) {
     samba.member("add", "devs", &person("dave"));
     let newcomer = stage.later_token("dave").await;
     stage.becomes(&newcomer, "allowed").await;
-    assert_ne!(stage.verdict(&dave).await, "allowed");
-    assert_eq!(stage.verdict(&again).await, "allowed", "others go on");
+    assert_ne!(stage.reason(&dave).await, "allowed");
+    assert_eq!(stage.reason(&again).await, "allowed", "others go on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,7 +103,7 @@ async fn leavers_by_usn() {
 }
 
 async fn movers(way: &(&str, &str, &str)) {
-    let Some((samba, mut stage)) = staged(way).await else { return };
+    let Some((samba, stage)) = staged(way).await else { return };
     let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
     samba.member("delete", "devs", &person("alice"));
     stage.becomes(&alice, "no_permission").await;
@@ -120,7 +120,7 @@ async fn movers(way: &(&str, &str, &str)) {
     samba.set(&person("alice"), "primaryGroupID", Some(&samba.number("devs")));
     samba.set(&person("alice"), "mail", Some("primary@example.org"));
     until("that is known", async || stage.person("alice").contains("primary@example.org").then_some(())).await;
-    assert_eq!(stage.verdict(&alice).await, "allowed");
+    assert_eq!(stage.reason(&alice).await, "allowed");
     samba.set(&person("alice"), "primaryGroupID", Some("513"));
     samba.member("delete", "devs", &person("alice"));
     stage.becomes(&alice, "no_permission").await;
@@ -131,7 +131,7 @@ async fn movers(way: &(&str, &str, &str)) {
     samba.move_to(&format!("CN=bob,OU=Attic,{BASE}"), "CN=bob", &format!("OU=Staff,{BASE}"));
     let back = stage.later_token("bob").await;
     stage.becomes(&back, "allowed").await;
-    assert_eq!(stage.verdict(&bob).await, "issued_before_cutoff");
+    assert_eq!(stage.reason(&bob).await, "issued_before_cutoff");
 
     // Another name of the entry is nobody's business; another account name is.
     samba.move_to(&person("carol"), "CN=carola", &format!("OU=Staff,{BASE}"));
@@ -142,7 +142,7 @@ async fn movers(way: &(&str, &str, &str)) {
     samba.set(&person("carola"), "sAMAccountName", Some("carola"));
     let carola = stage.later_token("carola").await;
     stage.becomes(&carola, "allowed").await;
-    assert_ne!(stage.verdict(&carol).await, "allowed");
+    assert_ne!(stage.reason(&carol).await, "allowed");
     samba.delete(&group("devs"));
     stage.becomes(&carola, "no_permission").await;
     stage.becomes(&back, "no_permission").await;

@@ -2,6 +2,7 @@
 
 pub mod ad;
 pub mod authz;
+pub mod directories;
 pub mod entra;
 pub mod envoy;
 pub mod forward;
@@ -19,6 +20,7 @@ pub mod prometheus;
 pub mod provider;
 pub mod proxy;
 pub mod samba;
+pub mod scenario;
 pub mod slapd;
 pub mod tls;
 pub mod troubled;

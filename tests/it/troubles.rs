@@ -13,10 +13,11 @@ use offboard::domain::reason::Reason;
 use offboard::domain::revocation::Target;
 use offboard::domain::source::WhenStale;
 use offboard::log::Log as _;
-use offboard::source::directory::{Changes, Directory, Finding, Page};
+use offboard::source::directory::{Changes, Directory, Finding, ListingOutcome};
 use offboard::source::error::SourceError;
 use offboard::source::http::Http;
-use offboard::source::keycloak::{Keycloak, Realm, Settings};
+use offboard::source::keycloak::Keycloak;
+use offboard::source::page::{Page, PageToken};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -25,28 +26,13 @@ use crate::corp::{self, at};
 use crate::laws::world::{InMemory, Store, World};
 use crate::support::polled::Polled;
 use crate::support::troubled::{Trouble, Troubled};
-use crate::support::{Scratch, until};
+use crate::support::{Scratch, directories, until};
 
 /// People of the company: more than two pages, and enough that half of them are too many to miss.
 const PEOPLE: usize = 1_100;
 
 fn keycloak(url: &str, scratch: &Path, ca_file: Option<&Path>) -> Keycloak {
-    let client_secret_file = scratch.join("secret");
-    std::fs::write(&client_secret_file, "s").unwrap();
-    let realm = Realm {
-        url: url.parse().unwrap(),
-        realm: "corp".into(),
-        client_id: "offboard-sync".into(),
-        client_secret_file,
-    };
-    let settings = Settings {
-        name: "hr".into(),
-        issuer: corp::ISSUER.into(),
-        realm,
-        attributes: std::collections::BTreeSet::new(),
-        poll: Duration::from_secs(86_400),
-    };
-    Keycloak::new(settings, Http::new(Duration::from_millis(700), ca_file.map(Path::to_owned)))
+    directories::keycloak(url, scratch, Http::new(Duration::from_millis(700), ca_file.map(Path::to_owned)))
 }
 
 struct Bench {
@@ -226,17 +212,20 @@ impl Crowd {
     }
 }
 
+#[async_trait::async_trait]
 impl Directory for Crowd {
-    type PageToken = usize;
+    fn open(&mut self, _: Option<String>) {}
 
-    async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
+    async fn changes(&mut self) -> Result<Changes, SourceError> {
         self.answers()?;
         Ok(Changes::default())
     }
 
-    async fn page(&mut self, place: Option<usize>) -> Result<Page<usize>, SourceError> {
+    fn acknowledged(&mut self) {}
+
+    async fn page(&mut self, token: Option<PageToken>) -> Result<Page, SourceError> {
         self.answers()?;
-        let first = place.unwrap_or(0);
+        let first = token.map_or(Ok(0), |token| token.read())?;
         if self.stops_at.is_some_and(|stop| first >= stop) {
             std::future::pending::<()>().await;
         }
@@ -245,6 +234,8 @@ impl Directory for Crowd {
         let next = (last < self.people).then_some(last);
         Ok(Page { count: next.is_none().then_some(self.people), ..Page::of(people, next) })
     }
+
+    fn listing_over(&mut self, _: ListingOutcome) {}
 
     async fn look_up(&mut self, _: &str, value: &str) -> Result<Option<Person>, SourceError> {
         Ok((value == "late").then(|| corp::person("late", Status::Active)))

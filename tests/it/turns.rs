@@ -1,7 +1,6 @@
 //! How a source is asked: events, look-ups and listings take turns; and what the log did not take is told again, before
 //! anything newer.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,20 +10,20 @@ use offboard::domain::command::Observation;
 use offboard::domain::person::{Person, Status};
 use offboard::domain::reason::Reason;
 use offboard::domain::time::Now;
-use offboard::source::directory::{Changes, Directory, Finding, Page};
+use offboard::source::directory::{Changes, Directory, Finding, ListingOutcome};
 use offboard::source::error::SourceError;
 use offboard::source::http::Http;
-use offboard::source::keycloak::{self, Keycloak};
-use offboard::source::okta;
+use offboard::source::outbox::Outbox;
+use offboard::source::page::{Page, PageToken};
 use serde_json::json;
 use tokio::time::timeout;
 
 use crate::corp::{self, at};
 use crate::laws::world::{InMemory, Store as _, World};
-use crate::support::okta::{Okta, TOKEN, epoch_ms};
+use crate::support::okta::{Okta, epoch_ms};
 use crate::support::polled::Polled;
 use crate::support::troubled::Troubled;
-use crate::support::{Scratch, until};
+use crate::support::{Scratch, directories, until};
 
 /// A provider that says once what happened.
 #[derive(Default)]
@@ -38,6 +37,7 @@ struct Once {
     resync: Arc<AtomicBool>,
     /// Nobody can be listed.
     blind: Arc<AtomicBool>,
+    outbox: Outbox,
 }
 
 impl Once {
@@ -48,28 +48,39 @@ impl Once {
     }
 }
 
+#[async_trait::async_trait]
 impl Directory for Once {
-    type PageToken = usize;
+    fn open(&mut self, _: Option<String>) {}
 
-    async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
+    async fn changes(&mut self) -> Result<Changes, SourceError> {
+        if let Some(again) = self.outbox.again() {
+            return Ok(again);
+        }
         let asked = self.note("events");
         let happened = self.happened.lock().unwrap().drain(..).collect::<Vec<_>>();
         let change = |person| Observation::Change { person, at: None, event_id: None };
         let pieces = asked.iter().filter(|asked| **asked == "piece").count();
         let more = self.restless && (pieces < 3 || !asked.contains(&"somebody"));
         let resync = self.resync.swap(false, Ordering::Relaxed);
-        Ok(Changes { observations: happened.into_iter().map(change).collect(), more, resync, ..Changes::default() })
+        let observations = happened.into_iter().map(change).collect();
+        Ok(self.outbox.give(Changes { observations, more, resync, ..Changes::default() }))
     }
 
-    async fn page(&mut self, place: Option<usize>) -> Result<Page<usize>, SourceError> {
+    fn acknowledged(&mut self) {
+        self.outbox.acknowledged();
+    }
+
+    async fn page(&mut self, token: Option<PageToken>) -> Result<Page, SourceError> {
         self.note("piece");
         if self.blind.load(Ordering::Relaxed) {
             return Err(SourceError::NotFound { step: "list people" });
         }
-        let place = place.unwrap_or(0);
+        let place = token.map_or(Ok(0), |token| token.read())?;
         let people = vec![corp::person(&format!("p{place}"), Status::Active)];
         Ok(Page::of(people, (place < 2).then_some(place + 1)))
     }
+
+    fn listing_over(&mut self, _: ListingOutcome) {}
 
     async fn look_up(&mut self, _: &str, value: &str) -> Result<Option<Person>, SourceError> {
         self.note("somebody");
@@ -171,19 +182,10 @@ async fn an_event_of_okta_is_not_lost_where_the_log_refuses_it() {
     for name in ["alice", "bob"] {
         okta.org().add_user(name);
     }
-    let file = scratch.path().join("token");
-    std::fs::write(&file, TOKEN).unwrap();
-    let settings = okta::Settings {
-        name: "hr".into(),
-        url: okta.url.parse().unwrap(),
-        credential: okta::Credential::Token { file },
-        attributes: BTreeSet::new(),
-        app: None,
-    };
     let world = World::empty(InMemory::new(), corp::policy()).await;
     let clock = Clock::start(None);
     let now = move || clock.now();
-    let directory = okta::Okta::new(settings, Http::new(Duration::from_secs(5), None), Arc::new(now.clone()));
+    let directory = directories::okta(&okta.url, scratch.path());
     let source = Polled::start("hr", directory, &world.writer, Arc::new(now.clone()));
     source.sync(true).await.unwrap();
     source.sync(false).await.unwrap();
@@ -207,24 +209,10 @@ async fn an_event_of_okta_is_not_lost_where_the_log_refuses_it() {
 #[tokio::test]
 async fn an_event_of_keycloak_is_not_lost_where_the_log_refuses_it() {
     let (provider, scratch) = (Troubled::start(20).await, Scratch::new());
-    let client_secret_file = scratch.path().join("secret");
-    std::fs::write(&client_secret_file, "s").unwrap();
-    let settings = keycloak::Settings {
-        name: "hr".into(),
-        issuer: corp::ISSUER.into(),
-        realm: keycloak::Realm {
-            url: provider.url.parse().unwrap(),
-            realm: "corp".into(),
-            client_id: "offboard-sync".into(),
-            client_secret_file,
-        },
-        attributes: BTreeSet::new(),
-        poll: Duration::from_secs(86_400),
-    };
     let world = World::empty(InMemory::new(), corp::policy()).await;
     let clock = Clock::start(None);
     let now = move || clock.now();
-    let directory = Keycloak::new(settings, Http::new(Duration::from_secs(5), None));
+    let directory = directories::keycloak(&provider.url, scratch.path(), Http::new(Duration::from_secs(5), None));
     let source = Polled::start("hr", directory, &world.writer, Arc::new(now.clone()));
     source.sync(true).await.unwrap();
     source.sync(false).await.unwrap();
@@ -255,18 +243,22 @@ struct Strangers {
     busy: bool,
 }
 
+#[async_trait::async_trait]
 impl Directory for Strangers {
-    type PageToken = ();
+    fn open(&mut self, _: Option<String>) {}
 
-    async fn changes(&mut self, _: Option<&str>) -> Result<Changes, SourceError> {
+    async fn changes(&mut self) -> Result<Changes, SourceError> {
         self.asked[0].fetch_add(1, Ordering::Relaxed);
         Ok(Changes::default())
     }
 
-    async fn page(&mut self, _: Option<()>) -> Result<Page<()>, SourceError> {
-        let people = vec![corp::person("alice", Status::Active)];
-        Ok(Page::of(people, None))
+    fn acknowledged(&mut self) {}
+
+    async fn page(&mut self, _: Option<PageToken>) -> Result<Page, SourceError> {
+        Ok(Page::last(vec![corp::person("alice", Status::Active)]))
     }
+
+    fn listing_over(&mut self, _: ListingOutcome) {}
 
     async fn look_up(&mut self, _: &str, _: &str) -> Result<Option<Person>, SourceError> {
         self.asked[1].fetch_add(1, Ordering::Relaxed);

@@ -53,8 +53,7 @@ impl Caller<'_> {
         let mut all =
             json!({ "iss": ISSUER, "aud": "mesh", "sub": "somebody", "iat": issued, "exp": 4_000_000_000_i64 });
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-        let answer = self.proxy.ask(&self.signer.sign(&all)).await.unwrap();
-        if answer.allowed { "allowed".to_owned() } else { answer.metadata["reason"].clone() }
+        self.proxy.reason(&self.signer.sign(&all)).await
     }
 
     /// What the store denies, asked for in the spelling that it has, and in others.

@@ -94,8 +94,11 @@ impl<L: Log> Bench<L> {
 
 /// A trail that works until its recorder is gone.
 fn trail(dir: &Path) -> Recorder {
-    let settings = TrailSettings { path: dir.to_owned(), decisions: Decisions::Denied, retention: days(1) };
-    let options = Options { settings, replica: "r-0".into(), salt: [7; 32] };
+    let options = Options {
+        settings: TrailSettings { path: dir.to_owned(), decisions: Decisions::Denied, retention: days(1) },
+        replica: "r-0".into(),
+        salt: [7; 32],
+    };
     let (recorder, trail) = open(options, at(0)).unwrap();
     std::thread::spawn(move || trail.run());
     recorder

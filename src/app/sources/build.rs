@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::config::sources::{SourceKind, SourceSettings};
 use crate::source::context::Time;
-use crate::source::dyn_directory::DynDirectory;
+use crate::source::directory::Directory;
 use crate::source::entra::Entra;
 use crate::source::file::PeopleFile;
 use crate::source::http::Http;
@@ -14,7 +14,7 @@ use crate::source::okta::Okta;
 
 /// Builds the directory that these settings describe. `time` tells those the time that need it.
 #[must_use]
-pub fn build(settings: &SourceSettings, time: Time) -> Box<dyn DynDirectory> {
+pub fn build(settings: &SourceSettings, time: Time) -> Box<dyn Directory> {
     let http = || Http::new(settings.timeout, settings.ca_file.clone());
     match &settings.kind {
         SourceKind::File { path } => Box::new(file(settings, path, time)),

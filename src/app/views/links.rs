@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::app::matches::{Matches, OfLink};
 use crate::control::views::FindingView;
 use crate::domain::credential::{CredentialOutcome, Verified};
+use crate::domain::decision::steps::CredentialStep;
 use crate::domain::key::fold_name;
 use crate::domain::source::{Link, SourceRules};
 use crate::source::directory::Grade;
@@ -58,8 +59,8 @@ fn of_link(state: &State, source: &SourceRules, link: &Link, known: Option<&OfLi
 }
 
 /// What one token shows, whom it meets, and by which rule it would meet somebody.
-pub(super) fn sample(state: &State, shown: &[CredentialOutcome], name: &str) -> Vec<FindingView> {
-    let of = |shown: &CredentialOutcome| match shown {
+pub(super) fn sample(state: &State, shown: &[CredentialStep], name: &str) -> Vec<FindingView> {
+    let of = |shown: &CredentialStep| match &shown.outcome {
         CredentialOutcome::Verified(credential) => of_sample(state, credential, name),
         CredentialOutcome::Rejected { reason, detail, .. } => {
             let why = detail.as_ref().map(|detail| format!(": {}", detail.told())).unwrap_or_default();

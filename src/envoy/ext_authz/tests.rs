@@ -10,9 +10,9 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint, Server};
 
 use super::*;
-use crate::domain::policy::{Enforcement, ResponseRules};
+use crate::domain::policy::Enforcement;
 use crate::domain::reason::Reason;
-use crate::envoy::fixtures::{decision, of_alice, policy};
+use crate::envoy::fixtures::{decision, of_alice};
 
 /// How the handler of a test behaves, by the path of the request.
 #[derive(Default)]
@@ -27,11 +27,7 @@ fn outcome(reason: Reason, observe: bool) -> CheckOutcome {
     if observe {
         decision.enforcement = Enforcement::Observe;
     }
-    CheckOutcome {
-        decision: decision.into(),
-        decision_id: "0123456789abcdef0123456789abcdef".parse().unwrap(),
-        policy: policy(ResponseRules::default()),
-    }
+    CheckOutcome { decision: decision.into(), decision_id: "0123456789abcdef0123456789abcdef".parse().unwrap() }
 }
 
 impl CheckHandler for Planned {

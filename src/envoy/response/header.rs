@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::{roles, text};
+use super::text::text;
 use crate::domain::decision::Decision;
 use crate::domain::policy::HeaderValue as Holds;
 
@@ -14,7 +14,7 @@ use crate::domain::policy::HeaderValue as Holds;
 /// roles, which `,` separates, also a `,` within one.
 pub(super) fn value<'a>(holds: Holds, decision: &'a Decision, decision_id: &'a str) -> Option<Cow<'a, str>> {
     let value = match holds {
-        Holds::Roles => roles(decision).map(|role| encode(role, ",")).collect::<Vec<_>>().join(",").into(),
+        Holds::Roles => decision.role_names().map(|role| encode(role, ",")).collect::<Vec<_>>().join(",").into(),
         other => match text(other, decision, decision_id)? {
             Cow::Borrowed(text) => encode(text, ""),
             Cow::Owned(text) => encode(&text, "").into_owned().into(),

@@ -1,6 +1,6 @@
 //! Dynamic metadata: what later filters and access logs learn of a decision, under the key `offboard`.
 
-use super::{roles, text};
+use super::text::text;
 use crate::domain::decision::Decision;
 use crate::domain::policy::HeaderValue as Holds;
 use crate::envoy::wire::Wire;
@@ -38,7 +38,7 @@ pub(super) fn full(wire: &mut Wire, decision: &Decision, decision_id: &str) {
         if !decision.roles.is_empty() {
             entry(fields, "roles", |value| {
                 value.message(LIST_VALUE, |list| {
-                    for role in roles(decision) {
+                    for role in decision.role_names() {
                         list.message(1, |value| value.text(STRING_VALUE, role));
                     }
                 });
@@ -64,7 +64,8 @@ pub(super) fn denied(wire: &mut Wire, decision: &Decision, decision_id: &str) {
 }
 
 fn common(fields: &mut Wire, decision: &Decision, decision_id: &str) {
-    let configuration = decision.configuration.get(..HASH_DIGITS).unwrap_or(&decision.configuration);
+    let hash = &decision.policy.hash;
+    let configuration = hash.get(..HASH_DIGITS).unwrap_or(hash);
     string(fields, "decision_id", decision_id);
     string(fields, "service", &decision.service);
     string(fields, "epoch", &decision.epoch.to_string());

@@ -5,13 +5,15 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::policy::HeaderValue as Holds;
-use crate::envoy::fixtures::{decision, of_alice};
+use crate::envoy::fixtures::{decision, of_alice, policy};
 
 const ID: &str = "d-1";
 
 /// As Envoy reads it.
 fn answer(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> CheckResponse {
-    CheckResponse::decode(super::answer(decision, rules, request, decision_id).message_bytes()).unwrap()
+    let policy = policy(rules.clone());
+    let decision = Decision { policy, ..decision.clone() };
+    CheckResponse::decode(super::answer(&decision, request, decision_id).message_bytes()).unwrap()
 }
 
 fn rules() -> ResponseRules {

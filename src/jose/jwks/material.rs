@@ -5,9 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 
-use super::Unusable;
-use super::key::Jwk;
-use super::unusable::quoted;
+use super::jwk::Jwk;
+use super::unusable::{Unusable, quoted};
 use crate::domain::issuer::Algorithm;
 
 /// RFC 7518 section 3.3 asks for 2048 bits; the crypto library verifies up to 8192.

@@ -1,6 +1,5 @@
 //! The calls of Microsoft Graph that a sync needs, with a token that renews itself.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -9,6 +8,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 
 use super::refusal;
+use super::tenant::Tenant;
 use super::wire::{List, Page};
 use crate::domain::time::Timestamp;
 use crate::source::address::{below, followed};
@@ -27,21 +27,6 @@ const SLOW: [(f64, Duration); 2] = [(1.0, Duration::from_secs(5)), (0.8, Duratio
 pub const USERS: &str = "User.Read.All";
 /// The application permission that reading groups needs.
 pub const GROUPS: &str = "GroupMember.Read.All";
-
-/// Which tenant, and as which application.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenant {
-    /// Where applications sign in: `https://login.microsoftonline.com`.
-    pub login_url: Url,
-    /// Where Microsoft Graph answers: `https://graph.microsoft.com`.
-    pub graph_url: Url,
-    /// Its id, or one of its domains.
-    pub tenant: String,
-    /// The application that asks.
-    pub client_id: String,
-    /// File with its secret; read again for each token.
-    pub client_secret_file: PathBuf,
-}
 
 /// A piece of a delta query.
 pub enum Delta<T> {

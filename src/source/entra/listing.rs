@@ -16,13 +16,14 @@ use super::graph::Graph;
 use super::users::Hint;
 use super::wire::{Group, User};
 use super::{DOUBT, Entra};
-use crate::source::directory::Page;
+use crate::source::directory::ListingOutcome;
 use crate::source::error::SourceError;
+use crate::source::page::Page;
 use crate::source::visited::Visited;
 
 /// Where a listing goes on. What was read so far is kept apart: a piece that failed is asked for again.
 #[derive(Clone, Debug)]
-pub enum PageToken {
+pub enum ListingPosition {
     /// Groups are next.
     Groups(Url),
     /// Users are next.
@@ -98,7 +99,7 @@ impl Listed {
 
 impl Entra {
     /// Begins, at the groups.
-    pub(super) async fn begin(&mut self) -> Result<Page<PageToken>, SourceError> {
+    pub(super) async fn begin(&mut self) -> Result<Page, SourceError> {
         // Copies of the directory may be late by that much.
         self.lost.retain(|_, at| at.elapsed() < DOUBT);
         self.lost_groups.retain(|_, at| at.elapsed() < DOUBT);
@@ -125,7 +126,7 @@ impl Entra {
         }
     }
 
-    pub(super) async fn list_groups(&mut self, url: Url) -> Result<Page<PageToken>, SourceError> {
+    pub(super) async fn list_groups(&mut self, url: Url) -> Result<Page, SourceError> {
         let step = "list groups";
         let (rows, link) = self.rows::<Group>(step, url, GROUPS).await?;
         if let Some(graph) = self.graphs.reading_mut() {
@@ -134,7 +135,7 @@ impl Entra {
         let next = match link {
             Link::Next(next) => {
                 self.listed.seen.note(step, &next)?;
-                PageToken::Groups(next)
+                ListingPosition::Groups(next)
             }
             Link::Over(link) => {
                 let (gone, over) = (std::mem::take(&mut self.listed.gone), std::mem::take(&mut self.listed.over));
@@ -145,7 +146,7 @@ impl Entra {
                 }
                 self.graphs.complete();
                 self.listed.link = Some(link);
-                PageToken::Users(self.users_url(false)?)
+                ListingPosition::Users(self.users_url(false)?)
             }
         };
         Ok(Page::of(vec![], Some(next)))
@@ -153,12 +154,13 @@ impl Entra {
 
     /// The groups of a listing that was taken are those that count from now on, but for what they lost since. Those of
     /// one that was not never counted, unless there are none before it: after a restart nobody could be followed.
-    pub(super) fn adopt(&mut self, taken: bool) {
+    pub(super) fn adopt(&mut self, outcome: ListingOutcome) {
         let mut listed = std::mem::take(&mut self.listed);
         if let Some(graph) = self.graphs.reading_mut() {
             listed.lose(graph, self.lost_groups.keys(), self.lost.keys());
         }
-        let (counts, told) = self.graphs.conclude(taken || self.graphs.counting().is_none());
+        let counts = outcome == ListingOutcome::Accepted || self.graphs.counting().is_none();
+        let (counts, told) = self.graphs.conclude(counts);
         if counts {
             for group in listed.dirty {
                 self.dirty.entry(group).or_default().members = true;
@@ -171,7 +173,7 @@ impl Entra {
         }
     }
 
-    pub(super) async fn list_users(&mut self, url: Url) -> Result<Page<PageToken>, SourceError> {
+    pub(super) async fn list_users(&mut self, url: Url) -> Result<Page, SourceError> {
         let step = "list users";
         let (rows, link) = self.rows::<User>(step, url, USERS).await?;
         let mut users: BTreeMap<String, User> = BTreeMap::new();
@@ -221,7 +223,7 @@ impl Entra {
         let next = match link {
             Link::Next(next) => {
                 self.listed.seen.note(step, &next)?;
-                Some(PageToken::Users(next))
+                Some(ListingPosition::Users(next))
             }
             Link::Over(link) => {
                 self.fresh = Some(link);

@@ -4,7 +4,7 @@
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::api::Tenant;
+use super::tenant::Tenant;
 use crate::source::http::Answer;
 
 #[derive(Default, Deserialize)]

@@ -65,12 +65,12 @@ async fn a_place_is_written_down_once_everybody_was_read() {
     entra.hints.clear();
     let kept = entra.place().unwrap();
     let mut next = self::entra();
-    next.resume(Some(&kept));
+    next.open(Some(kept));
     assert_eq!(next.users.link, entra.users.link);
     assert!(next.out.contains("1"), "a listing alone does not bring them back");
     // As an older release wrote it.
     let older = json!({ "select": entra.select, "users": entra.users.link.as_ref().map(Url::to_string) });
     let mut next = self::entra();
-    next.resume(Some(&older.to_string()));
+    next.open(Some(older.to_string()));
     assert_eq!(next.users.link, entra.users.link);
 }

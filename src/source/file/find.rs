@@ -1,6 +1,5 @@
 //! Who has a name by which a token would be linked, and whoever nearly does.
 
-use super::one;
 use crate::domain::name::{Compare, Directory as NameRules};
 use crate::domain::person::Person;
 
@@ -21,6 +20,14 @@ pub enum Found {
         /// What other attributes somebody has it as.
         elsewhere: Vec<String>,
     },
+}
+
+/// The one person who has this value; nobody where several have.
+pub(super) fn one(people: Vec<Person>, attribute: &str, value: &str) -> Option<Person> {
+    let rule = NameRules::File.compares(attribute);
+    let is = |person: &Person| person.values(attribute).any(|held| rule.matches(held, value).is_some());
+    let mut found = people.into_iter().filter(is);
+    found.next().filter(|_| found.next().is_none())
 }
 
 pub(super) fn find(people: Vec<Person>, attribute: &str, value: &str) -> Found {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 use super::read;
-use super::yaml::{self, Hears, Raw};
+use super::yaml::{self, Hears, Key, Raw};
 use crate::domain::person::{Person, PersonId, Status};
+use crate::domain::yaml::{end, written};
 
 /// What a file says.
 #[derive(Debug, Default)]
@@ -157,7 +158,10 @@ impl<'a> Hearing<'a> {
     fn says_out(&self, record: &Raw) -> Vec<(PersonId, Status)> {
         let Raw::Map(entries) = record else { return vec![] };
         let of = |name: &'static str| {
-            entries.iter().filter(move |(key, _)| matches!(&key.value, Raw::Text(key) if key == name)).map(|(_, v)| v)
+            entries
+                .iter()
+                .filter(move |(key, _)| matches!(&key.value, Key(Raw::Text(key)) if key == name))
+                .map(|(_, v)| v)
         };
         let texts = of("status").filter_map(|value| self.scalar(value).ok().flatten());
         let texts: Vec<String> = texts.collect();
@@ -165,7 +169,7 @@ impl<'a> Hearing<'a> {
         let Some(status) = [Status::Departed, Status::Suspended].into_iter().find(|status| says(*status)) else {
             return vec![];
         };
-        let is_whole = |value: &&Spanned<Raw>| !self.damaged || yaml::end(value.referenced) < Some(self.end);
+        let is_whole = |value: &&Spanned<Raw>| !self.damaged || end(value.referenced) < Some(self.end);
         let ids = of("id").filter(is_whole).filter_map(|value| self.scalar(value).ok().flatten());
         ids.filter(|id| !self.damaged || !id.contains(char::REPLACEMENT_CHARACTER))
             .map(|key| (PersonId { source: self.source.to_owned(), key }, status))
@@ -178,13 +182,13 @@ impl<'a> Hearing<'a> {
         let id = PersonId { source: self.source.to_owned(), key: String::new() };
         let mut person = Person::new(id, Status::Active);
         let Raw::Map(entries) = record.value else {
-            wrong.push((line, format!("must be a map with an `id`, not {}", record.value.noun())));
+            wrong.push((line, format!("must be a map with an `id`, not {}", yaml::noun(&record.value))));
             return person;
         };
         let mut seen: Vec<String> = Vec::new();
         for (key, value) in entries {
             let line = key.referenced.line();
-            let Ok(Some(key)) = self.scalar(&key) else {
+            let Ok(Some(key)) = self.text_of(&key.value.0, key.defined) else {
                 wrong.push((line, "has a key that is no text".to_owned()));
                 continue;
             };
@@ -213,11 +217,15 @@ impl<'a> Hearing<'a> {
 
     /// A text to the letter; nothing and white space are none.
     fn scalar(&self, value: &Spanned<Raw>) -> Result<Option<String>, String> {
-        let text = match &value.value {
+        self.text_of(&value.value, value.defined)
+    }
+
+    fn text_of(&self, value: &Raw, defined: Location) -> Result<Option<String>, String> {
+        let text = match value {
             Raw::Null => return Ok(None),
             Raw::Text(text) => text,
-            Raw::Plain(text) => yaml::written(self.text, value.defined).unwrap_or(text),
-            other => return Err(format!("must be a text, not {}", other.noun())),
+            Raw::Plain(text) => written(self.text, defined).unwrap_or(text),
+            other => return Err(format!("must be a text, not {}", yaml::noun(other))),
         };
         Ok((!text.trim().is_empty()).then(|| text.to_owned()))
     }
@@ -231,7 +239,7 @@ impl<'a> Hearing<'a> {
                 Ok(groups.into_iter().flatten().collect())
             }
             other if matches!(&other, Raw::Text(text) if text.trim().is_empty()) => Ok(Vec::new()),
-            other => Err(format!("must be a list, not {}", other.noun())),
+            other => Err(format!("must be a list, not {}", yaml::noun(&other))),
         }
     }
 

@@ -63,28 +63,32 @@ impl Bench {
         loop {
             let page = self.source.page(place).await.map_err(|error| error.to_string())?;
             people.extend(page.people.into_iter().map(|person| person.id.key));
-            match page.next {
-                None => return Ok(Some(people)),
-                Some(PageToken::Waiting) => {
-                    // Nobody goes on with it.
-                    self.source.concluded(false);
-                    return Ok(None);
-                }
-                after => place = after,
+            let Some(next) = page.next else { return Ok(Some(people)) };
+            if next.read::<ListingPosition>().unwrap() == ListingPosition::Waiting {
+                // Nobody goes on with it.
+                self.source.listing_over(ListingOutcome::Dropped);
+                return Ok(None);
             }
+            place = Some(next);
         }
     }
 
     /// Whom the last look says to be out, and whether everybody is to be listed again.
     async fn told(&mut self) -> (Vec<String>, bool) {
         self.source.next_look = Instant::now();
-        let changes = self.source.changes(None).await.unwrap();
+        let changes = self.source.changes().await.unwrap();
+        self.source.acknowledged();
         let out = changes.observations.into_iter().map(|observation| match observation {
             Observation::PartialDisable { person, status } => format!("{} {}", person.key, status.word()),
             other => panic!("{other:?}"),
         });
         (out.collect(), changes.resync)
     }
+}
+
+/// Where a listing goes on behind this page.
+fn position(page: &Page) -> Option<ListingPosition> {
+    page.next.as_ref().map(|token| token.read().unwrap())
 }
 
 const WHOLE: &str = "people:\n- { id: ann }\n- { id: bea }\n- { id: cy }\n";
@@ -153,19 +157,19 @@ async fn until_placed(source: &PeopleFile) {
 async fn a_listing_that_waits_for_the_file_needs_no_second_one() {
     let mut bench = Bench::new(WHOLE);
     let page = bench.source.page(None).await.unwrap();
-    assert_eq!(page.next, Some(PageToken::Waiting));
+    assert_eq!(position(&page), Some(ListingPosition::Waiting));
     bench.later(2_000);
     assert_eq!(bench.told().await, (vec![], false), "it is on its way, and reads what is quiet now");
     let page = bench.source.page(page.next).await.unwrap();
-    assert_eq!((page.people.len(), page.next), (3, None));
-    bench.source.concluded(true);
+    assert_eq!((page.people.len(), position(&page)), (3, None));
+    bench.source.listing_over(ListingOutcome::Accepted);
     bench.rename("people: [{ id: ann }]");
     until_placed(&bench.source).await;
     assert_eq!(bench.told().await, (vec![], true));
 
     let mut bench = Bench::new(WHOLE);
     bench.source.page(None).await.unwrap();
-    bench.source.concluded(false);
+    bench.source.listing_over(ListingOutcome::Dropped);
     bench.later(2_000);
     assert_eq!(bench.told().await, (vec![], true), "that one was given up");
 }
@@ -238,10 +242,10 @@ async fn a_large_file_comes_in_pieces_and_who_is_missing_needs_no_reading() {
     bench.listed().await.unwrap();
     bench.later(2_000);
     let first = bench.source.page(None).await.unwrap();
-    assert_eq!((first.people.len(), first.next, first.count), (PIECE, Some(PageToken::After(PIECE)), None));
+    assert_eq!((first.people.len(), position(&first), first.count), (PIECE, Some(ListingPosition::After(PIECE)), None));
     let last = bench.source.page(first.next).await.unwrap();
-    assert_eq!((last.people.len(), last.next, last.count), (5, None, Some(PIECE + 5)));
-    bench.source.concluded(true);
+    assert_eq!((last.people.len(), position(&last), last.count), (5, None, Some(PIECE + 5)));
+    bench.source.listing_over(ListingOutcome::Accepted);
     assert!(bench.source.is_missing("stranger") && !bench.source.is_missing("p7"));
     assert_eq!(bench.source.look_up("id", "stranger").await.unwrap(), None);
     assert_eq!(bench.source.look_up("email", "p7@example.com").await.unwrap().unwrap().id.key, "p7");

@@ -6,30 +6,32 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
+use crate::domain::yaml;
+
 /// Nesting of maps and lists; a list of groups lies at 4.
 const MAX_DEPTH: usize = 16;
 /// What aliases may repeat, all together: as many parts as the file has bytes, and no fewer and no more than this.
 const REPLAYED: [usize; 2] = [50_000, 2_000_000];
 
-/// A value as it was written.
-pub(super) enum Raw {
-    /// Nothing, `~` or `null`.
-    Null,
-    /// Taken for a number or a boolean: its text is to be cut from the source.
-    Plain(String),
-    Text(String),
-    List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
+/// A value of the file. A mistake may make anything a key.
+pub(super) type Raw = yaml::Raw<Key>;
+
+/// A key of a map.
+pub(super) struct Key(pub(super) Raw);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Raw::deserialize(deserializer).map(Self)
+    }
 }
 
-impl Raw {
-    pub(super) fn noun(&self) -> &'static str {
-        match self {
-            Self::Null => "nothing",
-            Self::Plain(_) | Self::Text(_) => "a text",
-            Self::List(_) => "a list",
-            Self::Map(_) => "a map",
-        }
+/// What a value is called in messages.
+pub(super) fn noun(value: &Raw) -> &'static str {
+    match value {
+        Raw::Null => "nothing",
+        Raw::Plain(_) | Raw::Text(_) => "a text",
+        Raw::List(_) => "a list",
+        Raw::Map(_) => "a map",
     }
 }
 
@@ -83,7 +85,7 @@ pub(super) fn read<H: Hears>(text: &str, heard: &mut H) -> Result<(), Fault> {
     let Err(error) = read else { return Ok(()) };
     let location = error.location();
     heard.wrong(location.map_or(0, |location| location.line()), in_words(&error, text, replayed));
-    Err(Fault { at: location.and_then(|location| start(location).or_else(|| by_characters(text, location))) })
+    Err(Fault { at: location.and_then(|location| yaml::start(location).or_else(|| by_characters(text, location))) })
 }
 
 fn in_words(error: &serde_saphyr::Error, text: &str, replayed: usize) -> String {
@@ -104,25 +106,10 @@ fn in_words(error: &serde_saphyr::Error, text: &str, replayed: usize) -> String 
     }
 }
 
-fn start(location: Location) -> Option<usize> {
-    usize::try_from(location.span().byte_offset()?).ok()
-}
-
 /// The parser counts bytes only of what it understood.
 fn by_characters(text: &str, location: Location) -> Option<usize> {
     let characters = usize::try_from(location.span().offset()).ok()?;
     text.char_indices().nth(characters).map(|(at, _)| at)
-}
-
-/// Where a value ends, in bytes.
-pub(super) fn end(location: Location) -> Option<usize> {
-    start(location)?.checked_add(usize::try_from(location.span().byte_len()?).ok()?)
-}
-
-/// The very characters of a scalar that was taken for a number or a boolean.
-pub(super) fn written(text: &str, location: Location) -> Option<&str> {
-    let text = text.get(start(location)?..end(location)?)?.trim();
-    (!text.is_empty() && !text.contains(['\n', '"', '\'', '!', '&'])).then_some(text)
 }
 
 struct Top<'a, H>(&'a mut H);
@@ -162,8 +149,8 @@ impl<'de, H: Hears> Visitor<'de> for Top<'_, H> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let mut found = false;
-        while let Some(key) = entries.next_key::<Spanned<Raw>>()? {
-            let is_people = matches!(&key.value, Raw::Text(text) if text == "people");
+        while let Some(key) = entries.next_key::<Spanned<Key>>()? {
+            let is_people = matches!(&key.value, Key(Raw::Text(text)) if text == "people");
             if is_people && !found {
                 found = true;
                 entries.next_value_seed(Records(&mut *self.0, key.referenced.line()))?;
@@ -266,65 +253,5 @@ impl<'de, H: Hears> DeserializeSeed<'de> for Record<'_, H> {
         self.0.begins();
         self.0.record(Spanned::deserialize(deserializer)?);
         Ok(())
-    }
-}
-
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
-    }
-}
-
-struct RawVisitor;
-
-impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, a list or a map")
-    }
-
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
-        Ok(Raw::Plain(value.to_string()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
-        Ok(Raw::Plain(value.to_string()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
-        Ok(Raw::Plain(value.to_string()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
-        Ok(Raw::Plain(value.to_string()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
-        Ok(Raw::Text(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw, A::Error> {
-        let mut list = vec![];
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Raw::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Raw, A::Error> {
-        let mut map = vec![];
-        while let Some(entry) = entries.next_entry()? {
-            map.push(entry);
-        }
-        Ok(Raw::Map(map))
     }
 }

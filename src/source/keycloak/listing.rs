@@ -7,8 +7,8 @@ use super::groups::{self, Groups};
 use super::rows::{ROWS, Read, RowQuery, Rows};
 use super::shapes::{Client, Member, User};
 use crate::domain::command::Observation;
-use crate::source::directory::Page;
 use crate::source::error::SourceError;
+use crate::source::page::Page;
 
 /// Groups whose members are read before something else gets its turn.
 const GROUPS: usize = 20;
@@ -17,7 +17,7 @@ const CLIENTS: &str = "10000";
 
 /// Where a listing goes on.
 #[derive(Clone, Debug)]
-pub enum PageToken {
+pub enum ListingPosition {
     /// Members of groups are next.
     Members(Members),
     /// Users are next.
@@ -41,19 +41,19 @@ pub struct Users {
     before: usize,
 }
 
-fn on_the_way(next: PageToken, observations: Vec<Observation>) -> Page<PageToken> {
+fn on_the_way(next: ListingPosition, observations: Vec<Observation>) -> Page {
     Page { observations, ..Page::of(vec![], Some(next)) }
 }
 
 impl Keycloak {
-    pub(super) async fn begin(&mut self) -> Result<Page<PageToken>, SourceError> {
+    pub(super) async fn begin(&mut self) -> Result<Page, SourceError> {
         let tree = groups::read(&mut self.api).await?;
         let groups = tree.ids().cloned().collect();
         self.groups.begin(Groups { tree, ..Groups::default() });
         let mut observations = self.list_clients().await?;
         observations.extend(self.api.realm_not_before().await.map(|at| self.realm_not_before(at))?);
         let members = Members { groups, rows: Rows::default(), ids: Vec::new() };
-        Ok(on_the_way(PageToken::Members(members), observations))
+        Ok(on_the_way(ListingPosition::Members(members), observations))
     }
 
     /// All clients, and those that were known and are in the listing no more.
@@ -71,11 +71,11 @@ impl Keycloak {
         Ok(found)
     }
 
-    pub(super) async fn read_members(&mut self, mut place: Members) -> Result<Page<PageToken>, SourceError> {
+    pub(super) async fn read_members(&mut self, mut place: Members) -> Result<Page, SourceError> {
         let (mut groups, mut read) = (0, 0);
         while let Some(group) = place.groups.last().cloned() {
             if groups >= GROUPS || read >= ROWS {
-                return Ok(on_the_way(PageToken::Members(place), vec![]));
+                return Ok(on_the_way(ListingPosition::Members(place), vec![]));
             }
             let listing = RowQuery {
                 step: "list members of a group",
@@ -106,7 +106,7 @@ impl Keycloak {
         }
         self.groups.complete();
         let users = Users { rows: Rows::default(), before: self.api.count(&[]).await? };
-        Ok(on_the_way(PageToken::Users(users), vec![]))
+        Ok(on_the_way(ListingPosition::Users(users), vec![]))
     }
 
     fn join(&mut self, group: &Arc<str>, members: Vec<String>) {
@@ -119,13 +119,13 @@ impl Keycloak {
         }
     }
 
-    pub(super) async fn read_users(&mut self, mut place: Users) -> Result<Page<PageToken>, SourceError> {
+    pub(super) async fn read_users(&mut self, mut place: Users) -> Result<Page, SourceError> {
         let step = "list users";
         let query = [("briefRepresentation", "false")];
         let listing = RowQuery { step, path: &["users"], query: &query, id: |user: &User| &user.id };
         let Read::Page(users, more) = place.rows.next(&mut self.api, &listing).await? else {
             place.before = self.api.count(&[]).await?;
-            return Ok(on_the_way(PageToken::Users(place), vec![]));
+            return Ok(on_the_way(ListingPosition::Users(place), vec![]));
         };
         let observations = users.iter().filter_map(|user| self.not_before(user)).collect();
         let mut people = Vec::with_capacity(users.len());
@@ -134,12 +134,12 @@ impl Keycloak {
             people.push(self.person(user, self.groups.reading()));
         }
         if more {
-            return Ok(Page { observations, ..Page::of(people, Some(PageToken::Users(place))) });
+            return Ok(Page { observations, ..Page::of(people, Some(ListingPosition::Users(place))) });
         }
         let after = self.api.count(&[]).await?;
         if place.rows.read < after.min(place.before) {
             return Err(self.api.void(step, place.rows.read, after));
         }
-        Ok(Page { observations, count: (after == place.before).then_some(after), ..Page::of(people, None) })
+        Ok(Page { observations, count: (after == place.before).then_some(after), ..Page::last(people) })
     }
 }

@@ -127,8 +127,8 @@ async fn out_and_in_between_two_polls_is_a_cut_off_and_the_same_after_a_restart(
     let changes = one.changes().await;
     assert_eq!(words(&changes), ["id-alice cut off 200", "id-alice active Some(200) "]);
     assert_eq!(words(&one.changes().await), Vec::<String>::new(), "known by their ids");
-    one.source.cursor = None;
-    let again = one.source.changes(changes.cursor.as_deref()).await.unwrap();
+    one.source.open(changes.cursor.clone());
+    let again = one.source.changes().await.unwrap();
     assert_eq!(words(&again), words(&changes), "at the same times");
 }
 
@@ -153,11 +153,10 @@ async fn a_realm_that_was_restored_lacks_an_event_that_older_ones_outlived() {
         assert!(!went_back(&heard));
         one.realm().admin_events = left.clone();
         // The same after a restart.
-        one.source.cursor = None;
-        let changes = one.source.changes(heard.cursor.as_deref()).await.unwrap();
+        one.source.open(heard.cursor);
+        let changes = one.changes().await;
         assert_eq!(went_back(&changes), older, "{left:?}");
-        let again = one.source.changes(None).await.unwrap();
-        assert!(!went_back(&again), "said once: {left:?}");
+        assert!(!went_back(&one.changes().await), "said once: {left:?}");
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::Flavor;
 use super::entry::{Entry, Key};
+use super::settings::Flavor;
 use crate::domain::name::Compare;
 use crate::source::names::Names;
 

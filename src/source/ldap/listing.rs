@@ -3,10 +3,11 @@
 use super::entry::Entry;
 use super::groups::Tree;
 use super::link::Link;
-use super::{Client, NOTHING, PageToken, ROWS, at_base};
+use super::{Client, ListingPosition, NOTHING, ROWS, at_base};
 use crate::domain::time::Timestamp;
-use crate::source::directory::Page;
+use crate::source::directory::ListingOutcome;
 use crate::source::error::SourceError;
+use crate::source::page::Page;
 
 /// What was read of the people of a listing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,7 +19,7 @@ pub(super) struct Listed {
 }
 
 impl Client {
-    pub(super) async fn list_on(&mut self, place: Option<PageToken>) -> Result<Page<PageToken>, SourceError> {
+    pub(super) async fn list_on(&mut self, place: Option<ListingPosition>) -> Result<Page, SourceError> {
         if place.is_none() && self.followed && self.link.is_none() {
             // What is wrong with a connection is said first.
             self.link().await?;
@@ -37,7 +38,7 @@ impl Client {
                 self.groups.begin(Tree::default());
                 self.listed = Listed::default();
                 self.listings += 1;
-                PageToken { listing: self.listings, groups: true, cookie: Vec::new() }
+                ListingPosition { listing: self.listings, groups: true, cookie: Vec::new() }
             }
         };
         let search = if place.groups { self.search_groups() } else { self.search_people(None) };
@@ -57,13 +58,13 @@ impl Client {
             if !groups {
                 self.groups.complete();
             }
-            let next = PageToken { groups, cookie: next.unwrap_or_default(), ..place };
+            let next = ListingPosition { groups, cookie: next.unwrap_or_default(), ..place };
             return Ok(Page::of(vec![], Some(next)));
         }
         self.list_people(entries, next)
     }
 
-    fn list_people(&mut self, entries: Vec<Entry>, next: Option<Vec<u8>>) -> Result<Page<PageToken>, SourceError> {
+    fn list_people(&mut self, entries: Vec<Entry>, next: Option<Vec<u8>>) -> Result<Page, SourceError> {
         let (mut people, mut unread, mut observations) = (Vec::with_capacity(entries.len()), Vec::new(), Vec::new());
         let mut trouble = None;
         for entry in entries {
@@ -90,12 +91,13 @@ impl Client {
             (self.whole, self.lister) = (self.listings, None);
             self.listed.all = true;
         }
-        let next = next.map(|cookie| PageToken { listing: self.listings, groups: false, cookie });
+        let next = next.map(|cookie| ListingPosition { listing: self.listings, groups: false, cookie });
         Ok(Page { unread, observations, ..Page::of(people, next) })
     }
 
     /// The groups of a listing that was taken are those that count from now on. Those of one that was not never did.
-    pub(super) fn conclude(&mut self, taken: bool) {
+    pub(super) fn conclude(&mut self, outcome: ListingOutcome) {
+        let taken = outcome == ListingOutcome::Accepted;
         self.older &= !taken;
         let (counts, told) = self.groups.conclude(taken);
         self.timers.extend(told.into_iter().map(|key| (Timestamp::MIN, key)));

@@ -199,7 +199,7 @@ mod tests {
         assert!(client.is_current().is_err());
         for _ in 0..2 {
             client.disconnect();
-            client.conclude(false);
+            client.conclude(crate::source::directory::ListingOutcome::Dropped);
             client.compare(key(), &entry(Some(FIRST), "20261130174711Z"));
             assert!(matches!(client.tell_older(), Some(Observation::RolledBack { .. })));
         }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Flavor;
 use super::entry::{Entry, file_time};
+use super::settings::Flavor;
 use crate::domain::person::Status;
 use crate::domain::time::Timestamp;
 

@@ -13,8 +13,8 @@ use super::Okta;
 use super::api::{Group, Listed, Right, User};
 use super::groups::Groups;
 use crate::domain::person::{Person, Status};
-use crate::source::directory::Page;
 use crate::source::error::SourceError;
+use crate::source::page::Page;
 use crate::source::visited::Visited;
 
 /// Rows that are asked for at once: more is not given with users.
@@ -108,14 +108,14 @@ struct Users {
     doubted: Vec<Person>,
 }
 
-fn piece(users: Users, listing: &ListingState) -> Page<u64> {
+fn piece(users: Users, listing: &ListingState) -> Page {
     let next = (!matches!(listing.stage, Stage::Over)).then_some(listing.number);
     Page { doubted: users.doubted, ..Page::of(users.people, next) }
 }
 
 impl Okta {
     /// The next piece. Where Okta wants us to wait, an empty one, so that events get their turn meanwhile.
-    pub(super) async fn piece(&mut self, place: Option<u64>) -> Result<Page<u64>, SourceError> {
+    pub(super) async fn piece(&mut self, place: Option<u64>) -> Result<Page, SourceError> {
         let mut listing = std::mem::take(&mut self.listing);
         if place != Some(listing.number) {
             listing = ListingState { number: listing.number + 1, ..ListingState::default() };
@@ -125,7 +125,7 @@ impl Okta {
         read
     }
 
-    async fn piece_of(&mut self, listing: &mut ListingState) -> Result<Page<u64>, SourceError> {
+    async fn piece_of(&mut self, listing: &mut ListingState) -> Result<Page, SourceError> {
         let now = Instant::now();
         let low = self.api.budget.pause(listing.stage.step(), now).map(|pause| now + pause);
         if let Some(until) = listing.rest_until.or(low).filter(|until| *until > now) {

@@ -233,7 +233,7 @@ async fn groups_of_ldap_are_bound_in_any_spelling() {
     let member = Person { groups, ..called("e1", "uid", &["one"]) };
     bench.list(std::slice::from_ref(&member), at(0)).await.unwrap();
     let roles = |bench: &Bench| -> Vec<String> {
-        bench.decide_on("one", at(1), at(2)).roles.iter().map(|role| role.to_string()).collect()
+        bench.decide_on("one", at(1), at(2)).role_names().map(str::to_owned).collect()
     };
     assert_eq!(roles(&bench), ["by-cn", "by-dn"]);
     // Elsewhere a group is called exactly so.

@@ -23,7 +23,8 @@ async fn who_is_only_out_of_sight_has_not_left() {
     assert_eq!(follower.hears().await, (vec![], false));
     *follower.clock.lock().unwrap() = "2026-11-25T12:01:00Z".parse().unwrap();
     assert_eq!(follower.hears().await, (vec![], true));
-    assert!(!follower.ldap.changes(follower.cursor.as_deref()).await.unwrap().silent);
+    assert!(!follower.ldap.changes().await.unwrap().silent);
+    follower.ldap.acknowledged();
     // A listing without them, which the guard may hold back, makes it no other.
     assert_eq!(follower.lists().await.len(), 3);
     touch(&follower, "dave");
@@ -74,9 +75,10 @@ async fn everybody_is_deleted_one_after_another() {
 async fn deletions_that_cannot_be_seen_are_not_claimed_to_be() {
     for (sync, silent) in [(Sync::DirSync, false), (Sync::Poll, true)] {
         let mut follower = Follower::listing(sync).await;
-        assert!(!follower.ldap.changes(follower.cursor.as_deref()).await.unwrap().silent);
+        assert!(!follower.ldap.changes().await.unwrap().silent);
+        follower.ldap.acknowledged();
         follower.server.state().hides_deleted = true;
-        let changes = follower.ldap.changes(follower.cursor.as_deref()).await.unwrap();
+        let changes = follower.ldap.changes().await.unwrap();
         assert_eq!((changes.silent, changes.trouble.is_some()), (silent, false));
         let findings = follower.ldap.examine().await;
         let found = findings.iter().find(|finding| finding.what == "deletions");

@@ -21,7 +21,7 @@ async fn one_who_cannot_be_read_delays_nobody() {
     });
     let [alices, bobs, carols] = [world.token(&alice).await, world.token(&bob).await, world.token(&carol).await];
     for token in [&alices, &bobs, &carols] {
-        world.until_allowed(token).await;
+        world.becomes(token, "allowed").await;
     }
     world.entra.with(|tenant| {
         tenant.unreadable = Some(alice.clone());
@@ -32,14 +32,14 @@ async fn one_who_cannot_be_read_delays_nobody() {
         tenant.enable(&bob, false);
         tenant.leave(&orders, &carol);
     });
-    world.until_refused(&bobs, "revoked_person").await;
-    world.until_refused(&carols, "no_permission").await;
+    world.becomes(&bobs, "revoked_person").await;
+    world.becomes(&carols, "no_permission").await;
     assert!(world.allowed(&alices).await);
     // A row that says no more than that somebody is disabled: it is believed, whether they can be read or not.
     world.entra.with(|tenant| tenant.enable(&alice, false));
-    world.until_refused(&alices, "issued_before_cutoff").await;
+    world.becomes(&alices, "issued_before_cutoff").await;
     world.entra.with(|tenant| tenant.unreadable = None);
-    world.until_refused(&alices, "revoked_person").await;
+    world.becomes(&alices, "revoked_person").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -47,7 +47,7 @@ async fn whoever_is_at_no_address_has_not_left() {
     let rest = format!("{QUICK}, max_change: {{ share: 20%, from: 2 }}");
     let (mut world, [alice, bob, _]) = World::start(&rest, company).await;
     let (alices, bobs) = (world.token(&alice).await, world.token(&bob).await);
-    world.until_allowed(&alices).await;
+    world.becomes(&alices, "allowed").await;
     // Named by changes as people who are there; their own addresses do not know them.
     world.entra.with(|tenant| {
         for id in [&alice, &bob] {
@@ -57,14 +57,14 @@ async fn whoever_is_at_no_address_has_not_left() {
     });
     world.asked_again().await;
     assert!(world.allowed(&alices).await && world.allowed(&bobs).await);
-    let (code, said) = world.command(&["source", "sync", "entra", "--full"]);
+    let (code, said) = world.run(&["source", "sync", "entra", "--full"]);
     assert!(code == 1 && said.contains("is held back: 2 of 7 known people"), "{code}: {said}");
     assert!(world.allowed(&alices).await && world.allowed(&bobs).await);
     // One of them is a departure like any other.
     world.entra.with(|tenant| tenant.hidden.remove(&bob));
-    let (code, said) = world.command(&["source", "sync", "entra", "--full"]);
+    let (code, said) = world.run(&["source", "sync", "entra", "--full"]);
     assert_eq!(code, 0, "{said}");
-    world.until_refused(&alices, "revoked_person").await;
+    world.becomes(&alices, "revoked_person").await;
     assert!(world.allowed(&bobs).await);
 }
 
@@ -72,31 +72,31 @@ async fn whoever_is_at_no_address_has_not_left() {
 async fn after_a_restart_a_late_listing_gives_nothing_back_either() {
     let (mut world, [alice, bob, _]) = World::start(QUICK, company).await;
     let (alices, bobs) = (world.token(&alice).await, world.token(&bob).await);
-    world.until_allowed(&alices).await;
+    world.becomes(&alices, "allowed").await;
     world.entra.with(|tenant| {
         tenant.freeze_listings();
         tenant.enable(&alice, false);
     });
-    world.until_refused(&alices, "revoked_person").await;
+    world.becomes(&alices, "revoked_person").await;
     world.asked_again().await;
     world.offboard.process.signal(Signal::KILL);
     world.offboard.process.stop(Duration::from_secs(10));
     world.offboard = world.files.start().await;
     world.offboard.has_keys("dev").await;
     world.proxy = Proxy::connect(world.offboard.authz).await;
-    let (code, said) = world.command(&["source", "sync", "entra", "--full"]);
+    let (code, said) = world.run(&["source", "sync", "entra", "--full"]);
     assert_eq!(code, 0, "{said}");
     let new = world.new_token(&alice).await;
-    world.until_refused(&new, "revoked_person").await;
+    world.becomes(&new, "revoked_person").await;
     assert!(world.allowed(&bobs).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_place_that_is_forgotten_is_begun_anew() {
-    let (mut world, [alice, bob, orders]) = World::start(QUICK, company).await;
+    let (world, [alice, bob, orders]) = World::start(QUICK, company).await;
     let (alices, bobs) = (world.token(&alice).await, world.token(&bob).await);
-    world.until_allowed(&alices).await;
-    world.until_allowed(&bobs).await;
+    world.becomes(&alices, "allowed").await;
+    world.becomes(&bobs, "allowed").await;
     // What nobody will be told as a change any more: a listing tells.
     world.entra.with(|tenant| {
         (tenant.fault, tenant.fault_at) = (Some(Fault::Gone), "/v1.0/users");
@@ -104,21 +104,21 @@ async fn a_place_that_is_forgotten_is_begun_anew() {
     });
     world.entra.asked_again("/v1.0/users/delta?%24select").await;
     world.entra.with(|tenant| tenant.fault = None);
-    world.until_refused(&alices, "revoked_person").await;
+    world.becomes(&alices, "revoked_person").await;
     world.entra.with(|tenant| {
         (tenant.fault, tenant.fault_at) = (Some(Fault::Expired), "/v1.0/groups");
         tenant.leave(&orders, &bob);
     });
     world.entra.asked_again("/v1.0/groups/delta?%24select").await;
     world.entra.with(|tenant| tenant.fault = None);
-    world.until_refused(&bobs, "no_permission").await;
+    world.becomes(&bobs, "no_permission").await;
     // What happens after that is seen by changes again.
     let id = world.entra.with(|tenant| tenant.add_user("new"));
     world.offboard.knows("entra", 7).await;
     world.entra.with(|tenant| tenant.enable(&id, false));
     world.offboard.knows("entra", 6).await;
     world.entra.with(|tenant| tenant.join(&orders, &bob));
-    world.until_allowed(&bobs).await;
+    world.becomes(&bobs, "allowed").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -142,8 +142,8 @@ async fn whatever_goes_wrong_there_changes_no_answer() {
 async fn faults<const N: usize>(faults: [(Fault, &str); N]) {
     let (mut world, [alice, bob, _]) = World::start(QUICK, company).await;
     let (alices, bobs) = (world.token(&alice).await, world.token(&bob).await);
-    world.until_allowed(&alices).await;
-    world.until_allowed(&bobs).await;
+    world.becomes(&alices, "allowed").await;
+    world.becomes(&bobs, "allowed").await;
     for (fault, kind) in faults {
         world.entra.with(|tenant| tenant.fault = Some(fault));
         world.until_failed(kind).await;
@@ -160,7 +160,7 @@ async fn faults<const N: usize>(faults: [(Fault, &str); N]) {
     world.asked_again().await;
     assert!(world.failures("forbidden").await == before, "a new token, and nothing more");
     world.entra.with(|tenant| tenant.enable(&alice, false));
-    world.until_refused(&alices, "revoked_person").await;
+    world.becomes(&alices, "revoked_person").await;
     assert!(world.allowed(&bobs).await);
     assert!(!world.offboard.process.output().contains(SECRET));
 }
@@ -169,34 +169,34 @@ async fn faults<const N: usize>(faults: [(Fault, &str); N]) {
 async fn a_right_that_is_taken_away_is_named() {
     let (mut world, [alice, bob, _]) = World::start(QUICK, company).await;
     let (alices, bobs) = (world.token(&alice).await, world.token(&bob).await);
-    world.until_allowed(&alices).await;
+    world.becomes(&alices, "allowed").await;
     for right in ["User.Read.All", "GroupMember.Read.All"] {
         world.entra.with(|tenant| tenant.take_away(right));
         until("it is named", async || {
-            let (_, shown) = world.command(&["source", "show", "entra"]);
+            let (_, shown) = world.run(&["source", "show", "entra"]);
             (shown.contains(right) && shown.contains("admin consent")).then_some(())
         })
         .await;
-        let (code, checked) = world.command(&["source", "check", "entra"]);
+        let (code, checked) = world.run(&["source", "check", "entra"]);
         assert!(code == 1 && checked.contains(right), "{checked}");
         assert!(world.allowed(&alices).await && world.allowed(&bobs).await);
         if right == "GroupMember.Read.All" {
             // Users are followed all the same.
             world.entra.with(|tenant| tenant.enable(&bob, false));
-            world.until_refused(&bobs, "revoked_person").await;
+            world.becomes(&bobs, "revoked_person").await;
         }
         world.entra.with(|tenant| tenant.give(right));
         world.sync();
     }
     world.entra.with(|tenant| tenant.enable(&alice, false));
-    world.until_refused(&alices, "revoked_person").await;
+    world.becomes(&alices, "revoked_person").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_restart_goes_on() {
     let (mut world, [alice, bob, orders]) = World::start(QUICK, company).await;
     let (alices, bobs) = (world.token(&alice).await, world.token(&bob).await);
-    world.until_allowed(&alices).await;
+    world.becomes(&alices, "allowed").await;
     world.asked_again().await;
     world.offboard.process.signal(Signal::KILL);
     world.offboard.process.stop(Duration::from_secs(10));
@@ -210,20 +210,20 @@ async fn a_restart_goes_on() {
     world.offboard = world.files.start().await;
     world.offboard.has_keys("dev").await;
     world.proxy = Proxy::connect(world.offboard.authz).await;
-    world.until_refused(&alices, "revoked_person").await;
+    world.becomes(&alices, "revoked_person").await;
     assert!(world.allowed(&bobs).await, "its groups as they were known");
     let first = world.entra.with(|tenant| {
         tenant.fault = None;
         tenant.asked.iter().find(|asked| asked.contains("users/delta")).cloned()
     });
     assert!(first.as_ref().is_some_and(|first| first.contains("?$deltatoken=pqw")), "{first:?}");
-    world.until_refused(&bobs, "no_permission").await;
+    world.becomes(&bobs, "no_permission").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_check_says_what_is_wrong_and_never_the_secret() {
     let (world, _) = World::start(QUICK, company).await;
-    let (code, said) = world.command(&["source", "check", "entra"]);
+    let (code, said) = world.run(&["source", "check", "entra"]);
     assert_eq!(code, 0, "{said}");
     for what in ["users", "groups", "sessions", "changes of users", "changes of groups", "clock"] {
         assert!(said.contains(what), "{what}: {said}");
@@ -255,21 +255,21 @@ async fn groups_of_a_listing_that_is_held_back_count_for_nobody() {
     let rest = format!("{QUICK}, max_change: {{ share: 20%, from: 2 }}");
     let (mut world, [alice, bob, orders]) = World::start(&rest, company).await;
     let (alices, bobs) = (world.token(&alice).await, world.token(&bob).await);
-    world.until_allowed(&alices).await;
+    world.becomes(&alices, "allowed").await;
     world.entra.with(|tenant| tenant.memberless = true);
-    let (code, said) = world.command(&["source", "sync", "entra", "--full"]);
+    let (code, said) = world.run(&["source", "sync", "entra", "--full"]);
     assert!(code == 1 && said.contains("0 of 7 known people and 14 memberships"), "{code}: {said}");
     world.entra.with(|tenant| tenant.set(&alice, "mail", json!("new@mail.example")));
-    let known = || world.command(&["people"]).1.contains("new@mail.example").then_some(());
+    let known = || world.run(&["people"]).1.contains("new@mail.example").then_some(());
     until("what changed meanwhile is known", async || known()).await;
     assert!(world.allowed(&alices).await && world.allowed(&bobs).await);
     // Groups are followed from where they were.
     world.entra.with(|tenant| tenant.leave(&orders, &bob));
-    world.until_refused(&bobs, "no_permission").await;
+    world.becomes(&bobs, "no_permission").await;
     world.entra.with(|tenant| tenant.memberless = false);
-    let (code, said) = world.command(&["source", "sync", "entra", "--full"]);
+    let (code, said) = world.run(&["source", "sync", "entra", "--full"]);
     assert_eq!(code, 0, "{said}");
     assert!(world.allowed(&alices).await && !world.allowed(&bobs).await);
     world.entra.with(|tenant| tenant.leave(&orders, &alice));
-    world.until_refused(&alices, "no_permission").await;
+    world.becomes(&alices, "no_permission").await;
 }

@@ -1,45 +1,37 @@
 //! Offboard, a tenant, and people with tokens.
 
-use rustix::process::Signal;
-
 use crate::support::entra::{Entra, Tenant};
 use crate::support::installation::Installation;
-use crate::support::issuer::DevIssuer;
-use crate::support::offboard::Offboard;
-use crate::support::proxy::Proxy;
+use crate::support::scenario::{Scenario, stage};
 use crate::support::until;
 
 pub const QUICK: &str = "poll: 100ms, timeout: 1s";
 
 /// An Offboard that asks a tenant, and a proxy that asks Offboard.
 pub struct World {
-    pub issuer: DevIssuer,
     pub entra: Entra,
-    pub files: Installation,
-    pub offboard: Offboard,
-    pub proxy: Proxy,
+    scenario: Scenario,
 }
+
+stage!(World);
 
 impl World {
     /// Whoever is in group `orders` may; `fill` says who is there.
     pub async fn start<T>(rest: &str, fill: impl FnOnce(&mut Tenant) -> T) -> (Self, T) {
-        let (issuer, entra) = (DevIssuer::start().await, Entra::start().await);
+        let entra = Entra::start().await;
         let filled = entra.with(fill);
-        let files = Installation::new("");
-        let rules = format!(
-            "{}sources: [{}]\nservices: [{{ name: orders, hosts: [orders.example.com] }}]\n\
-             roles: [{{ name: orders, permissions: [{{ services: [orders] }}] }}]\n\
-             bindings: [{{ role: orders, issuer: dev, groups: [orders] }}]\n",
-            issuer.section(),
-            entra.section(&files, rest)
-        );
-        files.write("20-rules.yaml", &rules);
-        let offboard = files.start().await;
-        offboard.has_keys("dev").await;
-        let proxy = Proxy::connect(offboard.authz).await;
+        let rules = |files: &Installation| {
+            format!(
+                "sources: [{}]\nservices: [{{ name: orders, hosts: [orders.example.com] }}]\n\
+                 roles: [{{ name: orders, permissions: [{{ services: [orders] }}] }}]\n\
+                 bindings: [{{ role: orders, issuer: dev, groups: [orders] }}]\n",
+                entra.section(files, rest)
+            )
+        };
+        let scenario = Scenario::start(rules).await;
         let people = entra.with(|tenant| tenant.people());
-        offboard.knows("entra", people).await;
-        (Self { issuer, entra, files, offboard, proxy }, filled)
+        scenario.offboard.knows("entra", people).await;
+        (Self { entra, scenario }, filled)
     }
 
     /// A token as Entra issues them: `sub` is another one for each application, `oid` is the user.
@@ -55,23 +47,6 @@ impl World {
 
     pub async fn allowed(&mut self, token: &str) -> bool {
         self.proxy.ask(token).await.unwrap().allowed
-    }
-
-    pub async fn until_allowed(&mut self, token: &str) {
-        let proxy = &mut self.proxy;
-        until("it is allowed", async || proxy.ask(token).await.unwrap().allowed.then_some(())).await;
-    }
-
-    /// Waits until it is refused, and for this reason.
-    pub async fn until_refused(&mut self, token: &str, reason: &str) {
-        let series = format!("offboard_checks_total{{decision=\"deny\",reason=\"{reason}\"}}");
-        let (proxy, offboard) = (&mut self.proxy, &self.offboard);
-        until(&format!("it is refused: {reason}"), async || {
-            let before = offboard.metric(&series).await.unwrap_or_default();
-            let refused = !proxy.ask(token).await.unwrap().allowed;
-            (refused && offboard.metric(&series).await == Some(before + 1.0)).then_some(())
-        })
-        .await;
     }
 
     pub async fn failures(&self, kind: &str) -> f64 {
@@ -95,20 +70,15 @@ impl World {
         for token in tokens.iter().cycle() {
             tokio::select! {
                 () = &mut rounds => return,
-                answer = self.proxy.ask(token) => assert!(!answer.unwrap().allowed),
+                answer = self.scenario.proxy.ask(token) => assert!(!answer.unwrap().allowed),
             }
         }
     }
 
     /// Asks for changes at once, however long it would wait by itself.
     pub fn sync(&self) {
-        let (code, said) = self.command(&["source", "sync", "entra"]);
+        let (code, said) = self.run(&["source", "sync", "entra"]);
         assert_eq!(code, 0, "{said}");
-    }
-
-    pub fn command(&self, arguments: &[&str]) -> (i32, String) {
-        let (code, out, error) = self.offboard.run(&self.files.token_file(), arguments);
-        (code, format!("{out}{error}"))
     }
 }
 
@@ -123,13 +93,6 @@ pub fn company(tenant: &mut Tenant) -> [String; 3] {
     tenant.join(&orders, &alice);
     tenant.join(&orders, &bob);
     [alice, bob, orders]
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        // Nobody is behind it who would have to be drained.
-        self.offboard.process.signal(Signal::KILL);
-    }
 }
 
 pub async fn rounds(entra: &Entra) {

@@ -81,7 +81,7 @@ async fn race<S: Store>(world: &World<S>, signer: &Signer) -> bool {
     assert!(!ended, "it waits for the new key");
     let done = world.revoke(alice(), now).await.unwrap();
     rings.at(0).unwrap().refresh(now).await.unwrap();
-    let (state, _, _, decision) = check.await.unwrap();
+    let (state, _, decision) = check.await.unwrap();
     if decision.reason == Reason::UnknownSigningKey {
         world.restore(done.revocation.unwrap(), now).await.unwrap();
         return false;

@@ -6,11 +6,16 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use offboard::app::check_handler::Active;
+use offboard::app::explain::{Knowledge, Story, recalled};
+use offboard::audit::ring::Recent;
+use offboard::control::views::StepView;
 use offboard::decide::decide;
+use offboard::domain::binding::{Binding, Permission, Role};
 use offboard::domain::command::Command;
-use offboard::domain::decision::Determining;
+use offboard::domain::decision::{Decision, Determining};
 use offboard::domain::issuer::KeySource;
-use offboard::domain::policy::Policy;
+use offboard::domain::person::Person;
+use offboard::domain::policy::{Authorization, Policy, Service};
 use offboard::domain::reason::Reason;
 use offboard::domain::revocation::Target;
 use offboard::domain::source::WhenStale;
@@ -52,7 +57,7 @@ pub async fn law_9_every_decision_names_its_cause_and_is_the_same_again<S: Store
     strict.sources[0].when_stale = WhenStale::Deny;
     world.configure(strict, at(5)).await.unwrap();
     let decision = world.check(&world.token("dave", at(0)), at(2000)).await;
-    same(&decision.determining, &Determining::Source("hr".into()), "which source is stale");
+    same(&decision.determining, &Determining::Source(0), "which source is stale");
 }
 
 /// Decides twice in this process, and once on a fold of the log from its beginning.
@@ -66,6 +71,58 @@ async fn again<S: Store>(world: &World<S>, who: &str, now: i64) {
     let empty = offboard::state::fold::Fold::empty(world.keyer.clone(), 1);
     let anew = State { fold: world.refold(empty).await, rules: live.rules.clone() };
     same(&decide(&anew, &request, &shown, at(now)), &first, "the same on a state made from the log");
+}
+
+/// A decision is told by its own steps, in the words of the configuration that it was made under: when that is gone, too.
+pub async fn law_9_explain_tells_the_steps_of_a_decision_also_after_a_reload<S: Store>(store: S) {
+    let mut world = World::start(store).await;
+    let reader = Role { name: "reader".into(), permissions: vec![Permission::default()], rights: vec![] };
+    let binding = Binding {
+        role: 0,
+        issuer: Some(0),
+        groups: vec!["eng".into()],
+        people: vec![],
+        clients: vec![],
+        everyone: false,
+        expires: None,
+        place: "rules.yaml:5".into(),
+    };
+    let service = Service { authorization: Authorization::Roles, ..corp::service("default") };
+    let policy = Policy { services: vec![service], roles: vec![reader], bindings: vec![binding], ..corp::policy() };
+    world.configure(policy, at(1)).await.unwrap();
+    let alice_in_eng = Person { groups: vec!["eng".into()], ..person("alice") };
+    world.list(&[alice_in_eng, person("bob")], at(2)).await.unwrap();
+    let allowed = world.check(&world.token("alice", at(0)), at(3)).await;
+    same(&allowed.determining, &Determining::Binding(0), "the binding that allows");
+    let revoked = world.revoke(Target::Person { reference: "hr/bob".into() }, at(3)).await.unwrap();
+    let denied = world.check(&world.token("bob", at(0)), at(4)).await;
+    let allowed_before = told(&allowed);
+    world.configure(Policy { hash: "next".into(), ..corp::policy() }, at(5)).await.unwrap();
+
+    same(&told(&allowed), &allowed_before, "the same after a reload");
+    let answers = |question: &str, told: &[StepView]| {
+        let step = told.iter().find(|step| step.question == question).unwrap();
+        (step.answer.clone(), step.cause.clone())
+    };
+    let expected = |answer: &str, cause: String| (answer.to_owned(), cause);
+    let roles = answers("which roles does the caller hold?", &told(&allowed));
+    same(&roles, &expected("reader", "binding at rules.yaml:5".into()), "the roles, and what gives them");
+    let who = answers("who is it in the directory?", &told(&allowed));
+    same(&who, &expected("hr/alice, active", String::new()), "the status at the time of the decision");
+    let found = answers("is anything about it revoked?", &told(&denied));
+    same(&found, &expected("yes", format!("revocation {}", revoked.revocation.unwrap())), "the revocation");
+}
+
+/// The steps of a decision as `explain --decision` tells them, which are those that `explain` of the request tells.
+fn told(decision: &Decision) -> Vec<StepView> {
+    let decision = Arc::new(decision.clone());
+    let id = "00000000000000000000000000000001".parse().unwrap();
+    let (method, path) = ("GET".to_owned(), "/v1/orders".to_owned());
+    let recent = Recent { id, time: at(4).wall, method, path, decision: Arc::clone(&decision) };
+    let recalled = recalled(&recent).steps;
+    let story = Story { decision: &decision, at: recent.time, destination: None, knowledge: Knowledge::Live };
+    same(&recalled.get(1..), &Some(&story.tell().steps[..]), "a recent decision and a live one are told alike");
+    recalled
 }
 
 /// The check waits for keys; meanwhile a configuration that trusts another issuer comes into force; the keys come, the
@@ -96,9 +153,9 @@ pub async fn law_9_a_check_is_judged_by_the_configuration_that_it_reports<S: Sto
     handler.authenticators.add(Active { policy: Arc::clone(&policy), authenticator }, &before);
     world.writer.ask(Command::Configure(Arc::clone(&policy)), now).await.unwrap();
 
-    let (state, _, _, raced) = check.await.unwrap();
+    let (state, _, raced) = check.await.unwrap();
     holds(Arc::ptr_eq(&state.rules.policy, &policy), "it is judged on the newest state");
-    let (_, _, _, after) = handler.decide(&asked, None).await.unwrap();
+    let (_, _, after) = handler.decide(&asked, None).await.unwrap();
     same(&raced, &after, "judged while the configuration changed, and afterwards");
     same(&after.reason, &Reason::UnknownIssuer, "nobody trusts the issuer any more");
 }

@@ -24,21 +24,21 @@ async fn a_size_limit_is_named_with_its_remedy() {
         .await;
         let (code, text) = stage.sync();
         assert!(code != 0 && text.contains("sizeLimitExceeded") && !text.contains("connection was lost"), "{text}");
-        assert_eq!(stage.verdict(&alice).await, "allowed");
+        assert_eq!(stage.reason(&alice).await, "allowed");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_password_is_wrong_until_the_file_has_it() {
     let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "").await;
+    let stage = Stage::start(slapd.port, "").await;
     let alice = stage.token("alice").await;
     slapd.modify(&format!("dn: {READER}\nchangetype: modify\nreplace: userPassword\nuserPassword: rotated-1\n"));
     slapd.stop();
     slapd.resume().await;
     let said = async || stage.source().contains("`bind_password_file` is wrong").then_some(());
     until("the password is said to be wrong", said).await;
-    assert_eq!(stage.verdict(&alice).await, "allowed");
+    assert_eq!(stage.reason(&alice).await, "allowed");
     std::fs::write(stage.files.path("ldap-password"), "rotated-1\n").unwrap();
     slapd.set("alice", "pwdAccountLockedTime", Some("000001010000Z"));
     stage.becomes(&alice, "revoked_person").await;
@@ -48,7 +48,7 @@ async fn another_password_is_wrong_until_the_file_has_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_size_limit_is_named_in_the_middle_of_a_listing() {
     let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "").await;
+    let stage = Stage::start(slapd.port, "").await;
     let alice = stage.token("alice").await;
     slapd.add_people(640);
     slapd.stop();
@@ -63,5 +63,5 @@ async fn a_size_limit_is_named_in_the_middle_of_a_listing() {
     let again = async || (stage.offboard.metric(errors).await >= Some(before + 2.0)).then_some(());
     until("it fails twice more", again).await;
     assert!(said(&stage.source()), "{}", stage.source());
-    assert_eq!(stage.verdict(&alice).await, "allowed");
+    assert_eq!(stage.reason(&alice).await, "allowed");
 }

@@ -15,13 +15,13 @@ async fn a_leaver_is_out_under_each_of_their_names() {
         dn("alice")
     );
     slapd.modify(&ldif);
-    let mut stage = Stage::start(slapd.port, "").await;
+    let stage = Stage::start(slapd.port, "").await;
     let mut tokens = Vec::new();
     for name in SPELT {
         tokens.push(stage.odd_token(name).await);
     }
     for (name, token) in SPELT.iter().zip(&tokens) {
-        assert_eq!(stage.verdict(token).await, "allowed", "{name}");
+        assert_eq!(stage.reason(token).await, "allowed", "{name}");
     }
     // Found by each of them.
     for name in SPELT.iter().chain(&["ally@example.org", "ALICE@example.org"]) {
@@ -31,18 +31,18 @@ async fn a_leaver_is_out_under_each_of_their_names() {
     slapd.set("alice", "pwdAccountLockedTime", Some("000001010000Z"));
     for (name, token) in SPELT.iter().zip(&tokens) {
         stage.becomes(token, "revoked_person").await;
-        assert_eq!(stage.verdict(token).await, "revoked_person", "{name}");
+        assert_eq!(stage.reason(token).await, "revoked_person", "{name}");
     }
     let stranger = stage.odd_token("a.third").await;
-    assert_eq!(stage.verdict(&stranger).await, "unknown_person");
+    assert_eq!(stage.reason(&stranger).await, "unknown_person");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_is_bound_in_another_spelling() {
     let Some(slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "").await;
+    let stage = Stage::start(slapd.port, "").await;
     let carol = stage.token("carol").await;
-    assert_eq!(stage.verdict(&carol).await, "allowed");
+    assert_eq!(stage.reason(&carol).await, "allowed");
     for (group, expected) in [
         ("nobody", "no_permission"),
         ("DEVS", "allowed"),

@@ -7,7 +7,7 @@ use crate::support::until;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_syncprov_is_polled() {
     let Some(slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "sync: poll, poll: 100ms, max_staleness: 2s").await;
+    let stage = Stage::start(slapd.port, "sync: poll, poll: 100ms, max_staleness: 2s").await;
     let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
     let (_, _) = stage.sync();
     let known = stage.offboard.metric(HEARD).await.unwrap();
@@ -32,10 +32,10 @@ async fn a_server_without_syncprov_is_polled() {
     let again = stage.later_token("alice").await;
     stage.becomes(&again, "allowed").await;
     assert_eq!(stage.offboard.metric(HEARD).await, Some(known));
-    assert_eq!(stage.verdict(&carol).await, "allowed");
+    assert_eq!(stage.reason(&carol).await, "allowed");
     let (code, text) = stage.sync();
     assert_eq!(code, 0, "{text}");
-    assert_eq!(stage.verdict(&carol).await, "revoked_person");
+    assert_eq!(stage.reason(&carol).await, "revoked_person");
     assert!(stage.offboard.metric(HEARD).await > Some(known), "a listing does");
 }
 

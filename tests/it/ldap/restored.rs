@@ -58,7 +58,7 @@ async fn restored(more: &str, written: bool) {
     let (alice, bob) = (stage.later_token("alice").await, stage.later_token("bob").await);
     let held = async |stage: &mut Stage, text: &str| {
         for (token, verdict) in [(&alice, "revoked_person"), (&bob, "revoked_person"), (&late, "allowed")] {
-            assert_eq!(stage.verdict(token).await, verdict, "{text}");
+            assert_eq!(stage.reason(token).await, verdict, "{text}");
         }
     };
     held(&mut stage, &text).await;
@@ -98,7 +98,7 @@ async fn a_server_that_is_polled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_right_one_is_put_back() {
     let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "").await;
+    let stage = Stage::start(slapd.port, "").await;
     let bob = stage.token("bob").await;
     slapd.stop();
     slapd.back_up();
@@ -122,7 +122,7 @@ async fn the_right_one_is_put_back() {
     slapd.member("add", "devs", "p0000");
     let newcomer = stage.token("p0000").await;
     stage.becomes(&newcomer, "allowed").await;
-    assert_eq!(stage.verdict(&bob).await, "revoked_person");
+    assert_eq!(stage.reason(&bob).await, "revoked_person");
 }
 
 /// No person was changed since the copy was made, and the server was written to before it answers again.
@@ -138,7 +138,7 @@ async fn only(change: impl Fn(&Slapd), person: &str) {
     change(&slapd);
     let verdict = async |stage: &mut Stage| {
         let token = stage.later_token(person).await;
-        stage.verdict(&token).await
+        stage.reason(&token).await
     };
     until("it is taken away", async || (verdict(&mut stage).await != "allowed").then_some(())).await;
     slapd.stop();

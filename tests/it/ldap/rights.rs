@@ -11,7 +11,7 @@ use crate::support::{until, until_within};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_that_is_taken_away_is_no_departure() {
     let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "").await;
+    let stage = Stage::start(slapd.port, "").await;
     let (alice, bob) = (stage.token("alice").await, stage.token("bob").await);
     // Carol is looked at again when her time is over: nothing is written to her entry then.
     let end = (jiff::Timestamp::now() + Duration::from_secs(6)).strftime("%Y%m%d%H%M%SZ").to_string();
@@ -28,20 +28,20 @@ async fn a_right_that_is_taken_away_is_no_departure() {
     until("the right is named", said).await;
     let carol = stage.person("carol");
     assert!(carol.contains("\"active\""), "{carol}");
-    assert_eq!((stage.verdict(&alice).await, stage.verdict(&bob).await), ("allowed".into(), "allowed".into()));
+    assert_eq!((stage.reason(&alice).await, stage.reason(&bob).await), ("allowed".into(), "allowed".into()));
     slapd.stop();
     slapd.choices.access = "access to * by * none";
     slapd.resume().await;
     let missing = async || stage.sync().1.contains("`base_dn` is wrong").then_some(());
     until_within(Duration::from_secs(30), "the base is missed", missing).await;
-    assert_eq!((stage.verdict(&alice).await, stage.verdict(&bob).await), ("allowed".into(), "allowed".into()));
+    assert_eq!((stage.reason(&alice).await, stage.reason(&bob).await), ("allowed".into(), "allowed".into()));
 }
 
 /// Locks are operational attributes. Where those are hidden, everybody looks as if nobody had locked them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_that_can_no_longer_be_read_has_not_ended() {
     let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "").await;
+    let stage = Stage::start(slapd.port, "").await;
     let (alice, bob) = (stage.token("alice").await, stage.token("bob").await);
     slapd.set("alice", "pwdAccountLockedTime", Some("000001010000Z"));
     stage.becomes(&alice, "revoked_person").await;
@@ -60,8 +60,8 @@ async fn a_lock_that_can_no_longer_be_read_has_not_ended() {
     let said = async || stage.source().contains("cannot be read, and then no lock can be").then_some(());
     until("the right is named", said).await;
     let later = stage.later_token("alice").await;
-    assert_eq!(stage.verdict(&later).await, "revoked_person");
-    assert_eq!(stage.verdict(&bob).await, "allowed");
+    assert_eq!(stage.reason(&later).await, "revoked_person");
+    assert_eq!(stage.reason(&bob).await, "allowed");
     let (code, text) = checked(&stage.files);
     assert!(code == 1 && text.contains("3 of 3 have no `modifyTimestamp`"), "{text}");
 
@@ -78,9 +78,9 @@ async fn a_lock_that_can_no_longer_be_read_has_not_ended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_of_a_listing_that_is_held_back_count_for_nobody() {
     let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "max_change: { share: 20%, from: 1 }").await;
+    let stage = Stage::start(slapd.port, "max_change: { share: 20%, from: 1 }").await;
     let alice = stage.token("alice").await;
-    assert_eq!(stage.verdict(&alice).await, "allowed");
+    assert_eq!(stage.reason(&alice).await, "allowed");
     // Groups alone are hidden: nobody is missing, and nobody is in any.
     slapd.stop();
     slapd.choices.access = "access to dn.subtree=\"ou=groups,dc=example,dc=org\" by * none\naccess to * by * read";
@@ -91,7 +91,7 @@ async fn groups_of_a_listing_that_is_held_back_count_for_nobody() {
     slapd.set("alice", "mail", Some("new@example.org"));
     until("what changed meanwhile is known", async || stage.person("alice").contains("new@example.org").then_some(()))
         .await;
-    assert_eq!(stage.verdict(&alice).await, "allowed");
+    assert_eq!(stage.reason(&alice).await, "allowed");
     slapd.stop();
     slapd.choices.access = Choices::default().access;
     slapd.resume().await;
@@ -104,7 +104,7 @@ async fn groups_of_a_listing_that_is_held_back_count_for_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_entry_that_cannot_be_read_delays_nobody() {
     let Some(mut slapd) = Slapd::start(Choices::default()).await else { return };
-    let mut stage = Stage::start(slapd.port, "").await;
+    let stage = Stage::start(slapd.port, "").await;
     let [alice, bob, carol] = [stage.token("alice").await, stage.token("bob").await, stage.token("carol").await];
     slapd.set("bob", "pwdAccountLockedTime", Some("000001010000Z"));
     stage.becomes(&bob, "revoked_person").await;
@@ -124,5 +124,5 @@ async fn one_entry_that_cannot_be_read_delays_nobody() {
     assert_eq!(code, 0, "{text}");
     assert!(stage.source().contains("1 people cannot be read"), "{}", stage.source());
     let later = stage.later_token("bob").await;
-    assert_eq!(stage.verdict(&later).await, "revoked_person", "he stays as he was known");
+    assert_eq!(stage.reason(&later).await, "revoked_person", "he stays as he was known");
 }

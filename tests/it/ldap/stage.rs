@@ -1,11 +1,7 @@
 //! The service, with people of a real OpenLDAP.
 
-use std::time::Duration;
-
 use crate::support::installation::Installation;
-use crate::support::issuer::DevIssuer;
-use crate::support::offboard::Offboard;
-use crate::support::proxy::Proxy;
+use crate::support::scenario::{Scenario, stage};
 use crate::support::slapd::{BASE, READER};
 use crate::support::until;
 
@@ -18,12 +14,11 @@ pub const HEARD: &str = "offboard_source_last_success_timestamp_seconds{source=\
 pub const ACTIVE: &str = "offboard_people{source=\"ad\",status=\"active\"}";
 
 pub struct Stage {
-    pub files: Installation,
-    pub offboard: Offboard,
-    pub issuer: DevIssuer,
-    proxy: Proxy,
+    scenario: Scenario,
     rules: String,
 }
+
+stage!(Stage);
 
 /// `sources:` with this server; `more` is what stands behind.
 pub fn source(files: &Installation, url: &str, more: &str) -> String {
@@ -42,27 +37,16 @@ impl Stage {
 
     /// With a source called `ad`, of three people at least.
     pub async fn with(sources: impl FnOnce(&Installation) -> String) -> Self {
-        let (files, issuer) = (Installation::new(""), DevIssuer::start().await);
-        let sources = sources(&files);
-        let rules = format!("{RULES}{}{sources}", issuer.section());
-        files.write("20-rules.yaml", &rules);
-        let offboard = files.start().await;
-        offboard.has_keys("dev").await;
+        let scenario = Scenario::start(|files| format!("{RULES}{}", sources(files))).await;
+        let offboard = &scenario.offboard;
         until("everybody is known", async || (offboard.metric(ACTIVE).await >= Some(3.0)).then_some(())).await;
-        let proxy = Proxy::connect(offboard.authz).await;
-        Self { files, offboard, issuer, proxy, rules }
+        let rules = std::fs::read_to_string(scenario.files.path("config/20-rules.yaml")).unwrap();
+        Self { scenario, rules }
     }
 
     /// Binds this group instead of `devs`.
     pub fn bind(&self, group: &str) {
         self.files.write("20-rules.yaml", &self.rules.replace("groups: [devs]", &format!("groups: ['{group}']")));
-    }
-
-    pub async fn restart(&mut self) {
-        self.offboard.process.stop(Duration::from_secs(20));
-        self.offboard = self.files.start().await;
-        self.offboard.has_keys("dev").await;
-        self.proxy = Proxy::connect(self.offboard.authz).await;
     }
 
     pub async fn token(&self, person: &str) -> String {
@@ -81,41 +65,15 @@ impl Stage {
         self.issuer.token(&format!("sub=s-{person}&preferred_username={person}&iat={iat}")).await
     }
 
-    /// `allowed`, or why not.
-    pub async fn verdict(&mut self, token: &str) -> String {
-        let answer = self.proxy.ask(token).await.unwrap();
-        if answer.allowed { "allowed".to_owned() } else { answer.metadata["reason"].clone() }
-    }
-
-    pub async fn becomes(&mut self, token: &str, verdict: &str) {
-        let mut last = String::new();
-        until(&format!("the verdict is {verdict}"), async || {
-            let now = self.verdict(token).await;
-            if now != last {
-                eprintln!("the verdict is {now}, where {verdict} is wanted");
-                last = now;
-            }
-            (last == verdict).then_some(())
-        })
-        .await;
-    }
-
     pub fn source(&self) -> String {
-        let (_, out, error) = self.offboard.run(&self.files.token_file(), &["source", "show", "ad", "-o", "json"]);
-        format!("{out}{error}")
+        self.run(&["source", "show", "ad", "-o", "json"]).1
     }
 
     pub fn person(&self, name: &str) -> String {
-        let (_, out, error) = self.offboard.run(&self.files.token_file(), &["person", name, "-o", "json"]);
-        format!("{out}{error}")
+        self.run(&["person", name, "-o", "json"]).1
     }
 
     pub fn sync(&self) -> (i32, String) {
         self.run(&["source", "sync", "ad", "--full"])
-    }
-
-    pub fn run(&self, arguments: &[&str]) -> (i32, String) {
-        let (code, out, error) = self.offboard.run(&self.files.token_file(), arguments);
-        (code, format!("{out}{error}"))
     }
 }

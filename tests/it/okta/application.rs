@@ -17,12 +17,12 @@ async fn who_is_not_assigned_to_the_application_is_out() {
     let (alice, bob, carol) = (stage.token("alice").await, stage.token("bob").await, stage.token("carol").await);
     let (dan, erin) = (stage.token("dan").await, stage.token("erin").await);
     for token in [&alice, &bob, &carol, &dan, &erin] {
-        assert_eq!(stage.asked(token).await, "allowed");
+        assert_eq!(stage.reason(token).await, "allowed");
     }
     stage.okta.org().unassign("erin", APP);
     stage.becomes(&erin, "revoked_person").await;
     assert_eq!(stage.sync(true), "");
-    assert_eq!(stage.asked(&erin).await, "revoked_person", "active in Okta, and not assigned");
+    assert_eq!(stage.reason(&erin).await, "revoked_person", "active in Okta, and not assigned");
 
     stage.okta.org().unassign("alice", APP);
     // Taken from somebody and given back between two looks.
@@ -35,8 +35,8 @@ async fn who_is_not_assigned_to_the_application_is_out() {
     stage.becomes(&bob, "issued_before_cutoff").await;
     stage.works_anew("bob").await;
     stage.works_anew("erin").await;
-    assert_eq!(stage.asked(&dan).await, "allowed");
-    assert_eq!(stage.asked(&erin).await, "issued_before_cutoff");
+    assert_eq!(stage.reason(&dan).await, "allowed");
+    assert_eq!(stage.reason(&erin).await, "issued_before_cutoff");
     stage.okta.org().assign("alice", APP);
     stage.becomes(&alice, "issued_before_cutoff").await;
     stage.works_anew("alice").await;
@@ -72,7 +72,7 @@ async fn an_application_that_is_not_there_is_never_everybody_leaving() {
     // Without an event the next listing tells.
     stage.okta.org().apps.get_mut(APP).unwrap().remove("00ubob");
     assert_eq!(stage.sync(true), "");
-    assert_eq!((stage.asked(&alice).await, stage.asked(&bob).await), ("allowed".into(), "revoked_person".into()));
+    assert_eq!((stage.reason(&alice).await, stage.reason(&bob).await), ("allowed".into(), "revoked_person".into()));
     // A joiner who is looked up, and is not assigned; and one who is.
     stage.okta.org().add_user("heidi");
     stage.okta.org().add_user("ivan");
@@ -90,7 +90,7 @@ async fn an_application_that_is_not_there_is_never_everybody_leaving() {
     stage.okta.org().happens("user.account.update_profile", "alice");
     let trouble = stage.sync(false);
     assert!(trouble.contains("there is no app `0oapayments`"), "{trouble}");
-    assert_eq!(stage.asked(&alice).await, "allowed", "nothing is concluded from that");
+    assert_eq!(stage.reason(&alice).await, "allowed", "nothing is concluded from that");
     // And somebody who leaves meanwhile is out all the same.
     let carol = stage.token("carol").await;
     stage.okta.org().lifecycle("carol", "suspend");
@@ -103,7 +103,7 @@ async fn an_application_that_is_not_there_is_never_everybody_leaving() {
     stage.okta.org().apps.insert(APP.into(), assigned);
     assert_eq!(stage.sync(true), "");
     assert_eq!(stage.sync(false), "");
-    assert_eq!((stage.asked(&alice).await, stage.asked(&bob).await), ("allowed".into(), "revoked_person".into()));
+    assert_eq!((stage.reason(&alice).await, stage.reason(&bob).await), ("allowed".into(), "revoked_person".into()));
     stage.no_complaints();
 }
 
@@ -137,7 +137,7 @@ async fn a_list_of_assignments_that_is_cut_off_is_nobody_leaving() {
     assert!(trouble.contains("is held back: 3 of 5 known people"), "{trouble}");
     assert!(stage.show().contains("00uerin"), "{}", stage.show());
     for token in &tokens {
-        assert_eq!(stage.asked(token).await, "allowed");
+        assert_eq!(stage.reason(token).await, "allowed");
     }
     // So few that it is no trouble: whoever is not in it is asked for, and stays.
     stage.okta.org().rows = 4;
@@ -146,16 +146,16 @@ async fn a_list_of_assignments_that_is_cut_off_is_nobody_leaving() {
     assert_eq!(stage.sync(true), "");
     assert!(asked() > before, "whoever is not in the list is asked for");
     for token in &tokens {
-        assert_eq!(stage.asked(token).await, "allowed");
+        assert_eq!(stage.reason(token).await, "allowed");
     }
     // And is out, where that is true; without a word in the log.
     stage.okta.org().apps.get_mut(APP).unwrap().remove("00uerin");
     assert_eq!(stage.sync(true), "");
-    assert_eq!(stage.asked(&tokens[4]).await, "revoked_person");
+    assert_eq!(stage.reason(&tokens[4]).await, "revoked_person");
     stage.okta.org().cut = None;
     assert_eq!(stage.sync(true), "");
     for token in &tokens[..4] {
-        assert_eq!(stage.asked(token).await, "allowed");
+        assert_eq!(stage.reason(token).await, "allowed");
     }
     // What a record says is said, of however many.
     for name in &PEOPLE[..3] {
@@ -164,9 +164,9 @@ async fn a_list_of_assignments_that_is_cut_off_is_nobody_leaving() {
     }
     assert_eq!(stage.sync(true), "");
     for token in &tokens[..3] {
-        assert_eq!(stage.asked(token).await, "revoked_person");
+        assert_eq!(stage.reason(token).await, "revoked_person");
     }
-    assert_eq!(stage.asked(&tokens[3]).await, "allowed");
+    assert_eq!(stage.reason(&tokens[3]).await, "allowed");
     stage.no_complaints();
 }
 
@@ -178,7 +178,7 @@ async fn another_application_is_not_everybody_leaving() {
     stage.files.write("20-rules.yaml", &rules.replace(APP, "0oaother"));
     until("the listing is held back", async || stage.show().contains("is held back: 4 of 5").then_some(())).await;
     for token in &tokens {
-        assert_eq!(stage.asked(token).await, "allowed");
+        assert_eq!(stage.reason(token).await, "allowed");
     }
     // Whoever leaves meanwhile is out all the same.
     stage.okta.org().lifecycle("alice", "suspend");
@@ -186,7 +186,7 @@ async fn another_application_is_not_everybody_leaving() {
     stage.files.write("20-rules.yaml", &rules);
     until("it is the right one again", async || (!stage.show().contains("is held back")).then_some(())).await;
     for token in &tokens[1..] {
-        assert_eq!(stage.asked(token).await, "allowed");
+        assert_eq!(stage.reason(token).await, "allowed");
     }
     stage.no_complaints();
 }

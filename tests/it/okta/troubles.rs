@@ -75,7 +75,7 @@ async fn a_restart_goes_on_where_it_was() {
     stage.proxy = Proxy::connect(stage.offboard.authz).await;
     stage.offboard.has_keys("dev").await;
     stage.becomes(&bob, "revoked_person").await;
-    assert_eq!(stage.asked(&alice).await, "revoked_person");
+    assert_eq!(stage.reason(&alice).await, "revoked_person");
     {
         let org = stage.okta.org();
         let first = org.asked.iter().find(|asked| asked.starts_with("/api/v1/logs")).unwrap();
@@ -104,16 +104,16 @@ async fn without_an_event_the_next_listing_tells() {
     stage.becomes(&alice, "revoked_person").await;
     stage.okta.org().groups.get_mut(GROUP).unwrap().members.remove("00ubob");
     assert_eq!(stage.sync(true), "");
-    assert_eq!(stage.asked(&bob).await, "no_permission");
+    assert_eq!(stage.reason(&bob).await, "no_permission");
     // Somebody who is in no listing, and who cannot be found either.
     stage.okta.org().users.remove("00ucarol");
     let carol = stage.token("carol").await;
     assert_eq!(stage.sync(true), "");
-    assert_eq!(stage.asked(&carol).await, "revoked_person");
+    assert_eq!(stage.reason(&carol).await, "revoked_person");
     // Back after all: we had lost sight of them.
     stage.okta.org().add_user("carol");
     assert_eq!(stage.sync(true), "");
-    assert_eq!(stage.asked(&carol).await, "issued_before_cutoff");
+    assert_eq!(stage.reason(&carol).await, "issued_before_cutoff");
 
     // Half of a listing: whoever is missing is asked for, and found.
     let dan = stage.token("dan").await;
@@ -121,12 +121,12 @@ async fn without_an_event_the_next_listing_tells() {
     let before = stage.okta.org().asked_for("/api/v1/users/00udan");
     assert_eq!(stage.sync(true), "");
     assert!(stage.okta.org().asked_for("/api/v1/users/00udan") > before, "who is missing is asked for");
-    assert_eq!(stage.asked(&dan).await, "allowed");
+    assert_eq!(stage.reason(&dan).await, "allowed");
     stage.okta.org().cut = None;
     // A page that comes again and again is no listing.
     stage.okta.org().repeats = true;
     assert!(stage.sync(true).contains("a page repeats"));
-    assert_eq!(stage.asked(&dan).await, "allowed");
+    assert_eq!(stage.reason(&dan).await, "allowed");
     stage.no_complaints();
 }
 
@@ -145,7 +145,7 @@ async fn what_is_no_answer_changes_nothing_and_is_named() {
         let trouble = stage.sync(false);
         assert!(trouble.contains(said), "{trouble}");
         assert!(stage.show().contains(said));
-        assert_eq!(stage.asked(&alice).await, "allowed", "{said}");
+        assert_eq!(stage.reason(&alice).await, "allowed", "{said}");
     }
     // Nobody is there, says something on the way. Of whoever is missing from a listing that is not believed either.
     let everybody = {
@@ -159,14 +159,14 @@ async fn what_is_no_answer_changes_nothing_and_is_named() {
     for full in [false, true] {
         let trouble = stage.sync(full);
         assert!(trouble.contains("read a user: answered 404"), "{trouble}");
-        assert_eq!(stage.asked(&alice).await, "allowed");
-        assert_eq!(stage.asked(&bob).await, "allowed");
+        assert_eq!(stage.reason(&alice).await, "allowed");
+        assert_eq!(stage.reason(&bob).await, "allowed");
     }
     stage.okta.org().users = everybody;
     stage.okta.org().lifecycle("bob", "suspend");
     stage.okta.org().failures.clear();
     assert_eq!(stage.sync(false), "");
-    assert_eq!(stage.asked(&bob).await, "revoked_person");
+    assert_eq!(stage.reason(&bob).await, "revoked_person");
     let kind = "offboard_source_errors_total{kind=\"unreachable\",source=\"okta\"}";
     assert!(stage.offboard.metric(kind).await >= Some(1.0));
     stage.no_complaints();
@@ -181,21 +181,21 @@ async fn a_credential_that_ends_is_named_and_the_next_one_is_taken() {
     assert!(trouble.contains("the API token in `token_file` is wrong, was revoked, or ended"), "{trouble}");
     assert!(!stage.show().contains(TOKEN));
     stage.okta.org().lifecycle("bob", "deactivate");
-    assert_eq!((stage.asked(&alice).await, stage.asked(&bob).await), ("allowed".into(), "allowed".into()));
+    assert_eq!((stage.reason(&alice).await, stage.reason(&bob).await), ("allowed".into(), "allowed".into()));
     stage.okta.org().token = Some("00next".into());
     std::fs::write(stage.files.path("okta-token"), "00next\n").unwrap();
     assert_eq!(stage.sync(false), "");
-    assert_eq!(stage.asked(&bob).await, "revoked_person");
+    assert_eq!(stage.reason(&bob).await, "revoked_person");
 
     // A right that is taken away: what needs none of it goes on.
     stage.okta.org().denied = ["users"].into();
     stage.okta.org().lifecycle("alice", "deactivate");
     let trouble = stage.sync(false);
     assert!(trouble.contains("give that account the role Read-only Administrator"), "{trouble}");
-    assert_eq!(stage.asked(&alice).await, "issued_before_cutoff");
+    assert_eq!(stage.reason(&alice).await, "issued_before_cutoff");
     stage.okta.org().denied.clear();
     assert_eq!(stage.sync(false), "");
-    assert_eq!(stage.asked(&alice).await, "revoked_person");
+    assert_eq!(stage.reason(&alice).await, "revoked_person");
     stage.no_complaints();
 }
 
@@ -214,11 +214,13 @@ async fn a_service_app_proves_itself_by_its_key() {
         (org.token, org.ahead) = (None, 3600);
         org.app = Some(App::new("0oaoffboard", rcgen::PublicKeyData::der_bytes(&key)));
     }
-    let files = Installation::new("");
-    std::fs::write(files.path("okta.pem"), key.serialize_pem()).unwrap();
-    let file = files.path("okta.pem").display().to_string();
-    let source = format!("url: '{}', client_id: 0oaoffboard, private_key_file: '{file}', {QUICK}", okta.url);
-    let stage = Stage::begin(okta, files, &source).await;
+    let url = okta.url.clone();
+    let source = |files: &Installation| {
+        let file = files.path("okta.pem");
+        std::fs::write(&file, key.serialize_pem()).unwrap();
+        format!("url: '{url}', client_id: 0oaoffboard, private_key_file: '{}', {QUICK}", file.display())
+    };
+    let stage = Stage::begin(okta, source).await;
     let alice = stage.token("alice").await;
     // Its access token ends before its time: another one is got.
     stage.okta.org().app.as_mut().unwrap().tokens.clear();

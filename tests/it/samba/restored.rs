@@ -37,7 +37,7 @@ async fn restored(way: &(&str, &str, &str)) {
     stage.becomes(&erin, "revoked_person").await;
     let (alice, bob) = (stage.later_token("alice").await, stage.later_token("bob").await);
     assert_eq!(
-        (stage.verdict(&alice).await, stage.verdict(&bob).await),
+        (stage.reason(&alice).await, stage.reason(&bob).await),
         ("revoked_person".into(), "revoked_person".into())
     );
     let (code, text) = stage.sync();
@@ -48,7 +48,7 @@ async fn restored(way: &(&str, &str, &str)) {
     assert_eq!(code, 0, "{text}");
     until("it is listed and held again", async || stage.source().contains("memberships missing").then_some(())).await;
     assert_eq!(
-        (stage.verdict(&alice).await, stage.verdict(&bob).await),
+        (stage.reason(&alice).await, stage.reason(&bob).await),
         ("revoked_person".into(), "revoked_person".into())
     );
 

@@ -73,6 +73,8 @@ pub struct State {
     pub hidden: Option<String>,
     /// What is deleted may not be read.
     pub hides_deleted: bool,
+    /// Every request ends its connection.
+    pub hangs_up: bool,
 }
 
 impl State {
@@ -205,6 +207,7 @@ impl DomainController {
             asked: 0,
             hidden: None,
             hides_deleted: false,
+            hangs_up: false,
         };
         let (port, state) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(state)));
         let (mut task, shared) = (JoinSet::new(), Arc::clone(&state));

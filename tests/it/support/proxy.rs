@@ -54,6 +54,12 @@ impl Proxy {
         let metadata = fields.fields.into_iter().filter_map(text).collect();
         Some(Answer { allowed: answer.status.unwrap().code == 0, reason, metadata })
     }
+
+    /// `allowed`, or the reason of the denial: how every test learns why.
+    pub async fn reason(&mut self, token: &str) -> String {
+        let answer = self.ask(token).await.unwrap();
+        if answer.allowed { "allowed".to_owned() } else { answer.metadata["reason"].clone() }
+    }
 }
 
 fn reason(body: &str) -> Option<String> {

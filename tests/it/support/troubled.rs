@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 pub enum Trouble {
     /// Not at all.
     None,
+    /// 500 to whatever is asked.
+    Down,
     /// A status, with an empty object.
     Status(u16),
     /// 429 with `Retry-After`.
@@ -106,6 +108,9 @@ async fn answer(State(provider): State<Provider>, request: Request) -> Response 
         .filter_map(|pair| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
         .collect();
     let asked = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    if trouble == Trouble::Down {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
     let path = request.uri().path().trim_start_matches("/admin/realms/corp");
     match path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().as_slice() {
         ["users", "count"] => {
@@ -140,7 +145,7 @@ async fn answer(State(provider): State<Provider>, request: Request) -> Response 
 
 fn misbehave(trouble: Trouble, mut rows: Vec<Value>, all: usize) -> Response {
     match trouble {
-        Trouble::None | Trouble::Repeating => {}
+        Trouble::None | Trouble::Down | Trouble::Repeating => {}
         Trouble::Status(status) => {
             let status = StatusCode::from_u16(status).unwrap();
             return (status, [("content-type", "application/json")], "{}").into_response();

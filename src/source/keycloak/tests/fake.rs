@@ -191,13 +191,15 @@ impl Fixture {
     }
 
     pub(super) async fn changes(&mut self) -> Changes {
-        self.source.changes(None).await.unwrap()
+        let changes = self.source.changes().await.unwrap();
+        self.source.acknowledged();
+        changes
     }
 
     /// Everybody in a listing, and what is said beside. It is taken.
     pub(super) async fn list(&mut self) -> Result<(Vec<Person>, Vec<Observation>, Option<usize>), SourceError> {
         let listed = self.read_listing().await;
-        self.source.concluded(listed.is_ok());
+        self.source.listing_over(if listed.is_ok() { ListingOutcome::Accepted } else { ListingOutcome::Dropped });
         listed
     }
 

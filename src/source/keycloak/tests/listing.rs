@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::fake::{Fake, Fixture, NOW, group, words};
 use super::{admin, update};
-use crate::source::directory::Directory as _;
+use crate::source::directory::{Directory as _, ListingOutcome};
 
 async fn eng() -> Fixture {
     let mut realm = Fake::of(&["alice", "bob"]);
@@ -31,7 +31,7 @@ async fn a_group_that_is_deleted_as_a_listing_begins_ends_at_once() {
     let told = [gone("/eng"), gone("eng"), "id-alice active None ".into()];
     assert_eq!(words(&one.changes().await), told);
     one.source.page(page.next).await.unwrap();
-    one.source.concluded(false);
+    one.source.listing_over(ListingOutcome::Dropped);
 }
 
 /// Nor does somebody who is looked up meanwhile, and is in a group that nobody heard of yet.
@@ -53,16 +53,19 @@ async fn a_group_that_is_deleted_before_somebody_is_looked_up_ends_by_its_event(
 /// What a listing says of groups gives nobody anything before it was taken, and nothing if it never is.
 #[tokio::test]
 async fn groups_of_a_listing_that_is_held_back_do_not_count() {
-    for taken in [false, true] {
+    for outcome in [ListingOutcome::Dropped, ListingOutcome::Accepted] {
         let mut one = eng().await;
         one.realm().groups[0] = group("g", "/admins", None);
         let (people, ..) = one.read_listing().await.unwrap();
         assert_eq!(people[0].groups, ["/admins", "admins"], "for the listing itself they do");
         one.realm().admin_events = vec![update(NOW + 100, "id-alice", Some(json!({ "firstName": "A" })))];
         assert_eq!(words(&one.changes().await), ["id-alice active None /eng,eng"], "it was not taken yet");
-        one.source.concluded(taken);
+        one.source.listing_over(outcome);
         // Whoever was told by other groups than those that count by now is read again.
-        let now = if taken { "id-alice active None /admins,admins" } else { "id-alice active None /eng,eng" };
+        let now = match outcome {
+            ListingOutcome::Accepted => "id-alice active None /admins,admins",
+            ListingOutcome::Dropped => "id-alice active None /eng,eng",
+        };
         assert_eq!(words(&one.changes().await).first().map(String::as_str), Some(now));
     }
 }
@@ -75,7 +78,7 @@ async fn groups_of_the_first_listing_count_though_it_was_held_back() {
     realm.members.insert("g".into(), vec!["id-alice".into()]);
     let mut one = Fixture::start(realm).await;
     one.read_listing().await.unwrap();
-    one.source.concluded(false);
+    one.source.listing_over(ListingOutcome::Dropped);
     one.realm().groups.clear();
     one.realm().members.clear();
     one.realm().admin_events = vec![admin(NOW + 100, "DELETE", "GROUP", "groups/g", None)];

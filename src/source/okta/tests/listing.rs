@@ -79,14 +79,14 @@ impl Fixture {
         fixture.changes().await;
         let people = fixture.read_listing().await;
         assert_eq!(people[0].groups.len(), 2, "{people:?}");
-        fixture.okta.concluded(true);
+        fixture.okta.listing_over(ListingOutcome::Accepted);
         fixture
     }
 
     /// What groups are said to be deleted.
     async fn changes(&mut self) -> Vec<String> {
-        let cursor = self.okta.handed.clone();
-        let changes = self.okta.changes(cursor.as_deref()).await.unwrap();
+        let changes = self.okta.changes().await.unwrap();
+        self.okta.acknowledged();
         assert!(changes.trouble.is_none(), "{:?}", changes.trouble);
         let deleted = changes.observations.into_iter().filter_map(|seen| match seen {
             Observation::GroupDeleted { group, .. } => Some(group),
@@ -97,8 +97,8 @@ impl Fixture {
 
     /// In which groups those are who are said to have changed.
     async fn read_again(&mut self) -> Vec<Vec<String>> {
-        let cursor = self.okta.handed.clone();
-        let changes = self.okta.changes(cursor.as_deref()).await.unwrap();
+        let changes = self.okta.changes().await.unwrap();
+        self.okta.acknowledged();
         let people = changes.observations.into_iter().filter_map(|seen| match seen {
             Observation::Change { person, .. } => Some(person.groups),
             _ => None,
@@ -153,7 +153,7 @@ async fn a_name_that_an_own_group_takes_gives_nobody_else_anything() {
     let mut one = Fixture::start().await;
     one.org.lock().unwrap().groups.push(("00gapp", "admins"));
     one.read_listing().await;
-    one.okta.concluded(true);
+    one.okta.listing_over(ListingOutcome::Accepted);
     let of = async |one: &mut Fixture| one.okta.look_up("id", "00ualice").await.unwrap().unwrap().groups;
     assert!(of(&mut one).await.contains(&"admins".to_owned()), "nobody else is called so");
     one.org.lock().unwrap().groups.push(("00gown", "admins"));
@@ -170,14 +170,14 @@ async fn who_is_read_during_a_listing_is_read_again_once_it_was_taken() {
     let mut one = Fixture::start().await;
     one.org.lock().unwrap().groups.extend([("00gapp", "admins"), ("00gapp2", "admins")]);
     one.read_listing().await;
-    one.okta.concluded(true);
+    one.okta.listing_over(ListingOutcome::Accepted);
     one.org.lock().unwrap().groups.pop();
     let admins = |groups: &[String]| groups.contains(&"admins".to_owned());
     assert!(admins(&one.read_listing().await[0].groups), "one alone is called so by now");
     let event = event("7", "group.user_membership.add", 1, &[("UserGroup", "00gapp"), ("User", "00ualice")]);
     one.org.lock().unwrap().log.push(event);
     assert!(!admins(&one.read_again().await[0]), "the listing was not taken yet");
-    one.okta.concluded(true);
+    one.okta.listing_over(ListingOutcome::Accepted);
     one.org.lock().unwrap().log.clear();
     let again = one.read_again().await;
     assert!(again.len() == 1 && admins(&again[0]), "{again:?}");

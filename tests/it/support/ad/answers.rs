@@ -10,6 +10,9 @@ pub(super) async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             Ok(0) | Err(_) => return,
             Ok(read) => buffer.extend_from_slice(&part[..read]),
         }
+        if state.lock().unwrap().hangs_up {
+            return;
+        }
         while let Ok((rest, message)) = parse_tag(&buffer) {
             let rest = rest.to_vec();
             let answers = answer(message, &mut bound, &mut state.lock().unwrap());

@@ -1,0 +1,120 @@
+//! Who holds which roles: the one place that turns groups, names, clients and their bindings into roles.
+
+use super::revoked;
+use crate::domain::credential::Verified;
+use crate::domain::decision::HeldRole;
+use crate::domain::key::KeyKind;
+use crate::domain::name::Match;
+use crate::domain::person::PersonId;
+use crate::domain::time::Now;
+use crate::faults::{Fault, planted};
+use crate::state::State;
+use crate::state::people::Known;
+
+/// The roles that a credential holds, each once, in order of the configuration.
+///
+/// People's grants need the whole person: groups of the directory where a source supplies them, and pinned names where the
+/// credential belongs to everyone whom the name means.
+pub(super) fn of_credential(state: &State, credential: &Verified, now: Now) -> Vec<HeldRole> {
+    let mut bindings: Vec<u32> = state.rules.of_everyone().to_vec();
+    let mut from_directory = false;
+    let mut nobody = true;
+    let owns = |id: &PersonId| revoked::owners(state, &credential.owner).any(|known| known.person.id == *id);
+    for link in &credential.owner.links {
+        let supplies_groups = supplies_groups(state, link.source);
+        for (known, by) in state.fold.people.linked(&link.person) {
+            nobody = false;
+            from_directory |= supplies_groups;
+            if by == Match::Grants {
+                add_bindings(state, (credential.issuer_index, link.source), known, owns, &mut bindings);
+            }
+        }
+    }
+    if !from_directory || planted(Fault::TokenGroupsStay) {
+        bindings.extend(credential.groups.iter().flat_map(|group| state.rules.of_group(*group)));
+    }
+    if nobody && credential.machine {
+        bindings.extend(credential.client_key.iter().flat_map(|client| state.rules.of_client(*client)));
+    }
+    held(state, bindings, now)
+}
+
+/// The roles that the directory gives a person, each once, in order of the configuration. A token may add groups where the
+/// source supplies none, and a name that is pinned to several people gives its roles only to who belongs to all of them.
+#[must_use]
+pub fn of_person(state: &State, known: &Known, now: Now) -> Vec<HeldRole> {
+    let sources = (0_u16..).zip(&state.rules.policy.sources);
+    let Some((index, source)) = sources.into_iter().find(|(_, source)| source.name == known.person.id.source) else {
+        return Vec::new();
+    };
+    let mut bindings: Vec<u32> = state.rules.of_everyone().to_vec();
+    add_bindings(state, (source.issuer, index), known, |_| true, &mut bindings);
+    held(state, bindings, now)
+}
+
+fn supplies_groups(state: &State, source: u16) -> bool {
+    state.rules.policy.sources.get(usize::from(source)).is_some_and(|source| source.supplies.groups)
+}
+
+/// Adds the bindings of a person's groups and of the names that are pinned to them, within one issuer.
+fn add_bindings(
+    state: &State,
+    (issuer, source): (u16, u16),
+    known: &Known,
+    owns: impl Fn(&PersonId) -> bool,
+    bindings: &mut Vec<u32>,
+) {
+    if supplies_groups(state, source) {
+        bindings.extend(of_groups(state, issuer, known));
+    }
+    bindings.extend(pinned(state, issuer, known, owns));
+}
+
+/// The bindings of a person's groups, as their directory compares them, within an issuer.
+fn of_groups<'a>(state: &'a State, issuer: u16, known: &'a Known) -> impl Iterator<Item = u32> + 'a {
+    let keyer = &state.fold.keyer;
+    let name = state.rules.policy.issuers.get(usize::from(issuer)).map(|issuer| issuer.name.as_str());
+    known.person.groups.iter().flat_map(move |group| {
+        let exactly = name.map(|name| state.rules.of_group(keyer.key(KeyKind::Group, &[name, group])));
+        let compared =
+            state.fold.people.group(keyer, &known.person.id.source, group).filter(|_| state.rules.compares_groups());
+        let folded = compared.into_iter().flat_map(move |group| state.rules.of_folded_group(issuer, group));
+        exactly.into_iter().flatten().copied().chain(folded)
+    })
+}
+
+/// The bindings of names that are pinned to a person within an issuer, where everybody whom the name is pinned to is owned.
+fn pinned<'a>(
+    state: &'a State,
+    issuer: u16,
+    known: &Known,
+    owns: impl Fn(&PersonId) -> bool + 'a,
+) -> impl Iterator<Item = u32> + 'a {
+    let issuer = state.rules.policy.issuers.get(usize::from(issuer));
+    let names = state.fold.pinned.get(&known.key).map_or(&[][..], Vec::as_slice);
+    names
+        .iter()
+        .filter(move |name| issuer.is_some_and(|issuer| issuer.name == name.0))
+        .filter(move |name| {
+            let persons = state.fold.pins.get(name.as_ref()).map_or(&[][..], Vec::as_slice);
+            !persons.is_empty() && persons.iter().all(&owns)
+        })
+        .flat_map(|name| state.rules.of_name(name))
+        .copied()
+}
+
+/// The roles that bindings give, as far as they have not expired; of several bindings for a role, the first.
+fn held(state: &State, mut bindings: Vec<u32>, now: Now) -> Vec<HeldRole> {
+    bindings.sort_unstable();
+    let mut held: Vec<HeldRole> = bindings
+        .into_iter()
+        .filter_map(|index| {
+            let binding = state.rules.policy.bindings.get(usize::try_from(index).ok()?)?;
+            let in_force = binding.expires.is_none_or(|expires| now.steady < expires);
+            in_force.then_some(HeldRole { role: binding.role, binding: index })
+        })
+        .collect();
+    held.sort_unstable();
+    held.dedup_by_key(|held| held.role);
+    held
+}
