@@ -60,7 +60,7 @@ impl<L: Log> LiveViews<L> {
                 state.fold.revocations.stands(revocation.target.key(&state.fold.keyer), id)
             })
         };
-        let mut end = Some(before.unwrap_or(Position::MAX).min(state.fold.epoch.position + 1));
+        let mut end = Some(before.unwrap_or(Position::MAX));
         while let Some(before) = end.filter(|_| views.len() < limit)
             && let Ok((page, next)) = self.log.revocations(before, READ).await
         {
