@@ -122,7 +122,7 @@ async fn one_entry_that_cannot_be_read_delays_nobody() {
     stage.becomes(&alice, "revoked_person").await;
     let (code, text) = stage.sync();
     assert_eq!(code, 0, "{text}");
-    assert!(stage.source().contains("1 people cannot be read"), "{}", stage.source());
+    assert!(stage.source().contains("cannot read 1 user records"), "{}", stage.source());
     let later = stage.later_token("bob").await;
     assert_eq!(stage.reason(&later).await, "revoked_person", "he stays as he was known");
 }
