@@ -76,6 +76,6 @@ mod tests {
         let elsewhere = found(&["<https://y.okta.com/api/v1/logs>; rel=\"next\""]).unwrap_err();
         assert!(elsewhere.contains("on another host"), "{elsewhere}");
         let none = found(&["</api/v1/logs>; rel=\"next\""]).unwrap_err();
-        assert!(none.contains("has no address"), "{none}");
+        assert!(none.contains("has no URL"), "{none}");
     }
 }
