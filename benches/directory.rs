@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use offboard::decide::decide;
 use offboard::domain::command::WriterHandle;
 use offboard::domain::event::Recorded;
-use offboard::domain::key::Keyer;
+use offboard::domain::key::{Key, Keyer};
 use offboard::domain::person::{Person, Status};
 use offboard::log::embedded::Embedded;
 use offboard::request::Request;
@@ -28,7 +28,7 @@ use offboard::source::health::Health;
 use offboard::source::page::{Page, PageToken};
 use offboard::source::poller::Poller;
 use offboard::state::Published;
-use offboard::writer::{EventObserver, Ids, Writer, replay};
+use offboard::writer::{EventObserver, Ids, Writer, WriterIdentity, replay};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// People on a page.
@@ -37,7 +37,7 @@ const PAGE: usize = 1_000;
 struct Silent;
 
 impl EventObserver for Silent {
-    fn enforced(&self, _: &Recorded) {}
+    fn enforced(&self, _: &Recorded, _: &[Key]) {}
 
     fn store_failed(&self) {}
 }
@@ -132,8 +132,13 @@ async fn listing(orders: &mpsc::Sender<SourceRequest>, what: &str) {
 async fn measure(dir: &Path, people: usize) {
     let log = Arc::new(Embedded::open(dir).unwrap());
     let replayed = replay(log.as_ref(), Keyer::new([3; 16])).await.unwrap();
-    let (writer_loop, published) =
-        Writer::new(log, replayed, Arc::new(corp::policy()), vec![Box::new(Silent)], Ids::from_system().unwrap());
+    let (writer_loop, published) = Writer::new(
+        log,
+        replayed,
+        Arc::new(corp::policy()),
+        vec![Box::new(Silent)],
+        WriterIdentity::alone("test", Ids::from_system().unwrap()),
+    );
     let (writer, envelopes) = WriterHandle::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(writer_loop.run(envelopes, std::future::pending()));

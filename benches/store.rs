@@ -22,14 +22,14 @@ use futures_util::future::join_all;
 use offboard::decide::decide;
 use offboard::domain::command::{Command, RevokeRequest, WriterHandle};
 use offboard::domain::event::{Event, NewEvent, Recorded};
-use offboard::domain::key::Keyer;
+use offboard::domain::key::{Key, Keyer};
 use offboard::domain::revocation::{Owner, Revocation, Shape, Target};
 use offboard::log::embedded::Embedded;
 use offboard::log::{Log, Snapshot};
 use offboard::request::Request;
 use offboard::state::fold::Fold;
 use offboard::state::{Published, snapshot};
-use offboard::writer::{EventObserver, Ids, Writer, replay};
+use offboard::writer::{EventObserver, Ids, Writer, WriterIdentity, replay};
 
 const MANY: u64 = 1_000_000;
 const BURST: usize = 100_000;
@@ -38,7 +38,7 @@ const BATCH: u64 = 1000;
 struct Silent;
 
 impl EventObserver for Silent {
-    fn enforced(&self, _: &Recorded) {}
+    fn enforced(&self, _: &Recorded, _: &[Key]) {}
 
     fn store_failed(&self) {}
 }
@@ -148,8 +148,13 @@ fn decisions(published: Arc<Published>, stop: Arc<AtomicBool>) -> std::thread::J
 async fn commands(dir: &Path) {
     let log = Arc::new(Embedded::open(dir).unwrap());
     let fold = replay(log.as_ref(), keyer()).await.unwrap();
-    let (writer_loop, published) =
-        Writer::new(log, fold, Arc::new(corp::policy()), vec![Box::new(Silent)], Ids::from_system().unwrap());
+    let (writer_loop, published) = Writer::new(
+        log,
+        fold,
+        Arc::new(corp::policy()),
+        vec![Box::new(Silent)],
+        WriterIdentity::alone("test", Ids::from_system().unwrap()),
+    );
     let (writer, envelopes) = WriterHandle::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(writer_loop.run(envelopes, std::future::pending()));

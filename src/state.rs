@@ -9,6 +9,7 @@ pub mod revocations;
 pub mod rules;
 pub mod snapshot;
 pub mod table;
+mod touched;
 
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ mod configured;
 mod directory;
 mod follower;
 mod identifiers;
+mod identity;
 mod ids;
 mod operator;
 mod plan;
@@ -19,6 +20,7 @@ mod volatile;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -26,7 +28,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::domain::command::{Command, Done, Envelope, ListingId, Refused};
-use crate::domain::event::{Epoch, EventFormat, NewEvent, Recorded};
+use crate::domain::event::{Epoch, NewEvent, Recorded};
+use crate::domain::key::Key;
 use crate::domain::policy::Policy;
 use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
@@ -34,11 +37,12 @@ use crate::log::{Log, LogError};
 use crate::state::{Published, State};
 use follower::Follower;
 use listing::{Effect, Listings};
-use plan::{Naming, Outcome, Plan};
+use plan::{Outcome, Plan};
 use unsettled::{Unsettled, unknown};
 use volatile::Volatile;
 
 pub use follower::{Marks, Replayed, replay, replay_with_marks};
+pub use identity::WriterIdentity;
 pub use ids::Ids;
 
 /// Commands that are committed together at most: bounds how long the first of them waits for the last.
@@ -46,8 +50,9 @@ const BATCH: usize = 1024;
 
 /// Is told of every event once it is enforced here: for audit records and metrics.
 pub trait EventObserver: Send + Sync + 'static {
-    /// An event came into force.
-    fn enforced(&self, recorded: &Recorded);
+    /// An event came into force. `touched`: the keys under which a check looks up what it changed, so that whoever guards
+    /// something can tell whom it concerns; empty where it changes what nobody is looked up by.
+    fn enforced(&self, recorded: &Recorded, touched: &[Key]);
 
     /// The store took nothing of what was to be kept, or is no longer where it was opened.
     fn store_failed(&self);
@@ -63,7 +68,9 @@ pub struct Writer<L> {
     latest: Now,
     /// What is enforced from memory while the store is gone.
     volatile: Option<Volatile>,
-    naming: Naming,
+    identity: WriterIdentity,
+    /// Notes of entries of `revocations:` that other processes' configurations have.
+    noted_elsewhere: BTreeSet<String>,
     /// What was offered to the log, and nobody knows whether it took it.
     unsettled: Option<Unsettled>,
 }
@@ -92,24 +99,22 @@ impl<L: Log> Writer<L> {
         replayed: Replayed,
         policy: Arc<Policy>,
         observers: Vec<Box<dyn EventObserver>>,
-        ids: Ids,
+        identity: WriterIdentity,
     ) -> (Self, Arc<Published>) {
         let latest = Now::at(replayed.fold.witnessed);
         let (follower, published) = Follower::new(Arc::clone(&log), replayed, policy, observers);
-        let naming = Naming { ids: Arc::new(ids), format: EventFormat::default() };
-        let (listings, volatile, unsettled) = (Listings::default(), None, None);
-        let published = Arc::clone(&published);
-        (
-            Self { log, follower, published: Arc::clone(&published), listings, latest, volatile, naming, unsettled },
-            published,
-        )
-    }
-
-    /// The same, writing events in another form: that which all who read this log know.
-    #[must_use]
-    pub fn writing(mut self, format: EventFormat) -> Self {
-        self.naming.format = format;
-        self
+        let writer = Self {
+            log,
+            follower,
+            published: Arc::clone(&published),
+            listings: Listings::default(),
+            latest,
+            volatile: None,
+            identity,
+            noted_elsewhere: BTreeSet::new(),
+            unsettled: None,
+        };
+        (writer, published)
     }
 
     /// Works until every handle is gone, or until `stop`, when it answers what waits and takes no more; then keeps
@@ -158,8 +163,10 @@ impl<L: Log> Writer<L> {
     /// Makes a batch of commands true, or says why not.
     async fn settle(&mut self, batch: Vec<Envelope>) {
         for letter in &batch {
-            if let Command::Configure(policy) = &letter.command {
-                self.install(policy);
+            match &letter.command {
+                Command::Configure(policy) => self.install(policy),
+                Command::NotedElsewhere(notes) => self.noted_elsewhere.clone_from(notes),
+                _ => {}
             }
         }
         self.latest = batch.last().map_or(self.latest, |letter| letter.now);
@@ -272,7 +279,7 @@ impl<L: Log> Writer<L> {
 
     fn new_plan(&self) -> Plan {
         let state = State { fold: self.follower.fold.clone(), rules: Arc::clone(&self.follower.rules) };
-        Plan::new(state, self.naming.clone())
+        Plan::new(state, self.identity.clone())
     }
 
     async fn plan_one(&self, plan: &mut Plan, letter: &Envelope) -> Result<Result<Outcome, Refused>, LogError> {
@@ -304,7 +311,10 @@ impl<L: Log> Writer<L> {
             Command::Expect { source, share, until, actor } => {
                 listing::expect(plan, (source, *share, *until), actor, now)
             }
-            Command::Configure(_) => configured::note(plan, self.log.as_ref(), now).await?,
+            Command::Configure(_) | Command::NotedElsewhere(_) => {
+                configured::note(plan, self.log.as_ref(), &self.noted_elsewhere, now).await?
+            }
+            Command::TakeConfigurationRole => Ok(configured::take_role(plan, now)),
             Command::Tick => Ok(clock::tick(plan, now)),
         })
     }

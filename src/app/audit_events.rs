@@ -15,6 +15,7 @@ use crate::audit::sink::{Recorder, Stopped};
 use crate::control::guard::{Call, CallAudit};
 use crate::control::rights::{Right, needed};
 use crate::domain::event::{Event, Position, Recorded};
+use crate::domain::key::Key;
 use crate::domain::revocation::Owner;
 use crate::domain::time::Timestamp;
 use crate::log::{Log, LogError};
@@ -57,7 +58,7 @@ impl EventForwarder {
 }
 
 impl EventObserver for EventForwarder {
-    fn enforced(&self, recorded: &Recorded) {
+    fn enforced(&self, recorded: &Recorded, _: &[Key]) {
         let at = self.clock.now().wall;
         measure(&self.metrics, recorded, at);
         if let Some(source) = left(&recorded.new.event) {

@@ -37,7 +37,7 @@ use crate::log::{KeyValues, LogError};
 use crate::state::Published;
 use crate::telemetry::health::{Block, Readiness};
 use crate::telemetry::metrics::Metrics;
-use crate::writer::{Ids, Replayed, Writer, replay};
+use crate::writer::{Ids, Replayed, Writer, WriterIdentity, replay};
 
 /// Everything that was made, and not yet started.
 pub(super) struct Parts {
@@ -57,6 +57,8 @@ pub(super) struct Base {
     pub(super) log: Arc<Embedded>,
     pub(super) key_values: Arc<dyn KeyValues>,
     pub(super) keyer: Keyer,
+    /// Name of this process in the log.
+    pub(super) process: String,
     /// The first settings and policy; a reload hands on its own.
     pub(super) settings: Settings,
     pub(super) policy: Arc<Policy>,
@@ -79,12 +81,13 @@ impl Base {
         let keyer = secret.keyer();
         let history = replay(log.as_ref(), keyer.clone()).await?;
         let policy = store::policy(configuration, &history.fold);
+        let process = store::process(key_values.as_ref()).await?;
         let floor = store::clock(key_values.as_ref()).await?.max(Some(history.fold.witnessed));
         let clock = Clock::start(floor);
         let (recorder, trail) = open_trail(&settings, secret.salt(), &clock)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| StartError::File(error.to_string()))?);
         metrics.know(&policy);
-        Ok((Self { log, key_values, keyer, settings, policy, clock, metrics, recorder }, trail, history))
+        Ok((Self { log, key_values, keyer, process, settings, policy, clock, metrics, recorder }, trail, history))
     }
 }
 
@@ -130,8 +133,8 @@ impl LeavePath {
         let (forwarder, enforced) =
             EventForwarder::new(Arc::clone(&base.clock), Arc::clone(&base.metrics), Arc::clone(&alarms));
         let (log, policy) = (Arc::clone(&base.log), Arc::clone(&base.policy));
-        let ids = Ids::from_system().map_err(StartError::Random)?;
-        let (writer_loop, published) = Writer::new(log, history, policy, vec![Box::new(forwarder)], ids);
+        let identity = WriterIdentity::alone(base.process.clone(), Ids::from_system().map_err(StartError::Random)?);
+        let (writer_loop, published) = Writer::new(log, history, policy, vec![Box::new(forwarder)], identity);
         let (writer, envelopes) = WriterHandle::new();
         Ok(Self { writer_loop, envelopes, writer, published, enforced, alarms, sources: Sources::default() })
     }

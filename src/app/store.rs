@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::start_error::StartError;
 use crate::config::{self, Configuration, Inputs, Invalid};
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
@@ -13,6 +14,23 @@ use crate::state::fold::Fold;
 
 const LAST_GOOD: &str = "last good configuration";
 const CLOCK: &str = "clock";
+const PROCESS: &str = "process";
+
+/// Name of this process in the log: random, drawn once for each store.
+///
+/// # Errors
+/// [`StartError`] if it can be neither read nor drawn and kept.
+pub async fn process(key_values: &dyn KeyValues) -> Result<String, StartError> {
+    let name = match key_values.get(PROCESS).await? {
+        Some(name) => name,
+        None => {
+            let mut random = [0; 8];
+            getrandom::fill(&mut random).map_err(StartError::Random)?;
+            key_values.get_or_put(PROCESS, hex::encode(random).into_bytes()).await?
+        }
+    };
+    Ok(String::from_utf8_lossy(&name).into_owned())
+}
 
 /// The latest time of the last run.
 ///

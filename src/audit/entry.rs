@@ -167,8 +167,13 @@ impl Entry {
                     ..said(source, "lost memberships confirmed", None, time)
                 }
             }
+            Event::ConfigurationRole(role) => Self {
+                actor: Some(role.process.clone()),
+                reason: Some(format!("configuration role taken, term {}", role.term)),
+                ..Self::new(Kind::Reload, time)
+            },
             Event::Exempted(exemption) => exempted(exemption, exemption.id_at(recorded.position), time),
-            Event::ExemptionEnded { exemption, cause } => Self {
+            Event::ExemptionEnded { exemption, cause, .. } => Self {
                 target: Some(format!("exemption {exemption}")),
                 reason: Some(cause_word(*cause).to_owned()),
                 ..Self::new(Kind::ExemptionEnded, time)
@@ -178,7 +183,7 @@ impl Entry {
                 reason: Some("pinned".to_owned()),
                 ..about(Kind::Binding, person, time)
             },
-            Event::Unpinned { issuer, name } => Self {
+            Event::Unpinned { issuer, name, .. } => Self {
                 target: Some(format!("name {name} of {issuer}")),
                 reason: Some("unpinned".to_owned()),
                 ..Self::new(Kind::Binding, time)

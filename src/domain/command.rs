@@ -212,6 +212,11 @@ pub enum Command {
     },
     /// A configuration comes into force.
     Configure(std::sync::Arc<Policy>),
+    /// Other processes' configurations have these entries of `revocations:`, by their notes: none of them is ended. Replaces
+    /// what was said before.
+    NotedElsewhere(std::collections::BTreeSet<String>),
+    /// From now on this process writes what follows from the configuration, and no other.
+    TakeConfigurationRole,
     /// Time went on: what expired ends.
     Tick,
 }

@@ -115,6 +115,15 @@ impl Exemption {
     }
 }
 
+/// Who writes what follows from the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationRole {
+    /// Name of the process.
+    pub process: String,
+    /// Rises by one each time that somebody takes the role.
+    pub term: u64,
+}
+
 /// In which form a writer writes events. Every version reads all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -222,12 +231,18 @@ pub enum Event {
         /// Who confirmed it.
         actor: String,
     },
+    /// A process takes the configuration role: it alone writes what follows from the configuration (notes of
+    /// `revocations:`, how sources are linked, pins), until another one takes it.
+    ConfigurationRole(ConfigurationRole),
     /// Break glass begins.
     Exempted(Exemption),
     /// Break glass ends.
     ExemptionEnded {
         /// Which one.
         exemption: ExemptionId,
+        /// For whom it was, repeated so that nobody need look back.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        persons: Vec<PersonId>,
         /// Why it ended.
         cause: EndCause,
     },
@@ -246,6 +261,9 @@ pub enum Event {
         issuer: String,
         /// The name.
         name: String,
+        /// Whom it meant, repeated so that nobody need look back.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        persons: Vec<PersonId>,
     },
 }
 

@@ -13,7 +13,7 @@ use super::people::{People, person_key};
 use super::revocations::{Entry, Of, Revocations, entry, entry_of_ref, whose};
 use super::table::{Keyed, Table};
 use crate::domain::chain::ChainHash;
-use crate::domain::event::{Ended, Epoch, Event, Exemption, Recorded};
+use crate::domain::event::{ConfigurationRole, Ended, Epoch, Event, Exemption, Recorded};
 use crate::domain::guard::{HeldListingUpdate, ReleaseCause, Removals};
 use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::key::{Key, Keyer, RefKey};
@@ -107,6 +107,8 @@ pub struct Fold {
     pub sources: OrdMap<String, SourceState>,
     /// Where each source goes on, and what of it is held back.
     pub feeds: OrdMap<String, Feed>,
+    /// Who writes what follows from the configuration; `None` until somebody took that role.
+    pub configuration_role: Option<Arc<ConfigurationRole>>,
     /// Standing entries of `revocations:`, by what they say.
     pub noted: OrdMap<String, RevocationId>,
     /// What ends by itself, by time.
@@ -132,6 +134,7 @@ impl Fold {
             pins: OrdMap::new(),
             sources: OrdMap::new(),
             feeds: OrdMap::new(),
+            configuration_role: None,
             noted: OrdMap::new(),
             expiring: OrdMap::new(),
             extensions: OrdMap::new(),
@@ -183,10 +186,11 @@ impl Fold {
             Event::MembershipsConfirmed { source, confirmed, .. } => {
                 self.feed(source).confirmed = Some(confirmed.clone());
             }
+            Event::ConfigurationRole(role) => self.configuration_role = Some(Arc::new(role.clone())),
             Event::Exempted(exemption) => self.exempt(exemption.id_at(recorded.position), exemption),
             Event::ExemptionEnded { exemption, .. } => self.end_exemption(*exemption),
             Event::Pinned { issuer, name, person } => self.pin(issuer, name, person),
-            Event::Unpinned { issuer, name } => self.unpin(issuer, name),
+            Event::Unpinned { issuer, name, .. } => self.unpin(issuer, name),
         }
     }
 

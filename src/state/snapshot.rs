@@ -14,7 +14,7 @@ use super::fold::{Fold, PinName, SourceState};
 use super::people::People;
 use super::revocations::{Entry, EntryKind, OwnerKind, Revocations};
 use crate::domain::chain::ChainHash;
-use crate::domain::event::{Epoch, Event, Exemption, NewEvent, Position, Recorded};
+use crate::domain::event::{ConfigurationRole, Epoch, Event, Exemption, NewEvent, Position, Recorded};
 use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::key::{Key, Keyer};
 use crate::domain::person::{Person, PersonId};
@@ -43,6 +43,8 @@ struct Head {
     pins: Vec<(PinName, Vec<PersonId>)>,
     sources: Vec<(String, SourceState)>,
     feeds: Vec<(String, Feed)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    configuration_role: Option<Arc<ConfigurationRole>>,
     noted: Vec<(String, RevocationId)>,
     expiring: Vec<(RevocationId, Arc<Revocation>)>,
     extensions: Vec<(RevocationId, Vec<PersonId>)>,
@@ -72,6 +74,7 @@ fn head(fold: &Fold) -> Head {
         pins: pairs(&fold.pins),
         sources: pairs(&fold.sources),
         feeds: pairs(&fold.feeds),
+        configuration_role: fold.configuration_role.clone(),
         noted: pairs(&fold.noted),
         expiring: fold.expiring.iter().map(|((_, id), revocation)| (*id, Arc::clone(revocation))).collect(),
         extensions: pairs(&fold.extensions),
@@ -177,6 +180,7 @@ pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
     fold.revocations = Revocations::build(entries.ok_or_else(|| unreadable("an entry is damaged"))?);
     fold.sources = head.sources.into_iter().collect();
     fold.feeds = head.feeds.into_iter().collect();
+    fold.configuration_role = head.configuration_role;
     fold.noted = head.noted.into_iter().collect();
     fold.expiring = head
         .expiring

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::operator::end;
 use super::plan::{Outcome, Plan};
-use crate::domain::event::{EndCause, Event};
+use crate::domain::event::{EndCause, Event, Exemption};
 use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::revocation::Revocation;
 use crate::domain::time::Now;
@@ -25,16 +25,17 @@ pub(super) fn tick(plan: &mut Plan, now: Now) -> Outcome {
         let ended = end(id, Arc::unwrap_or_clone(revocation), (EndCause::Expired, at), ("clock", "its time came"), now);
         plan.add(Event::Ended(ended), now);
     }
-    let over: Vec<ExemptionId> = plan
+    let over: Vec<(ExemptionId, Arc<Exemption>)> = plan
         .state
         .fold
         .exemptions
         .iter()
         .filter(|(_, exemption)| exemption.expires <= now.steady)
-        .map(|(id, _)| *id)
+        .map(|(id, exemption)| (*id, Arc::clone(exemption)))
         .collect();
-    for exemption in over {
-        plan.add(Event::ExemptionEnded { exemption, cause: EndCause::Expired }, now);
+    for (id, exemption) in over {
+        let persons = exemption.persons.clone();
+        plan.add(Event::ExemptionEnded { exemption: id, persons, cause: EndCause::Expired }, now);
     }
     Outcome::default()
 }

@@ -6,7 +6,7 @@ use super::identifiers;
 use super::operator::end;
 use super::plan::{Outcome, Plan};
 use crate::domain::command::Refused;
-use crate::domain::event::{EndCause, Event};
+use crate::domain::event::{ConfigurationRole, EndCause, Event, EventFormat};
 use crate::domain::id::RevocationId;
 use crate::domain::name::Match;
 use crate::domain::person::{PersonId, Status};
@@ -16,20 +16,33 @@ use crate::domain::source::Linking;
 use crate::domain::time::Now;
 use crate::log::{Log, LogError};
 use crate::state::State;
+use crate::state::fold::PinName;
 use crate::state::revocations::{EntryKind, OwnerKind};
 
 /// Who acts where the configuration does.
 const ACTOR: &str = "configuration";
 
 /// Notes what stands in `revocations:` for the first time, and ends what no longer does.
-pub(super) async fn note<L: Log>(plan: &mut Plan, log: &L, now: Now) -> Result<Result<Outcome, Refused>, LogError> {
+///
+/// What stands in another process's configuration (`elsewhere`, by its note) is not ended.
+pub(super) async fn note<L: Log>(
+    plan: &mut Plan,
+    log: &L,
+    elsewhere: &BTreeSet<String>,
+    now: Now,
+) -> Result<Result<Outcome, Refused>, LogError> {
+    if !has_role(plan, now) {
+        return Ok(Ok(Outcome::default()));
+    }
     let rules = std::sync::Arc::clone(&plan.state.rules);
     let (fresh, gone) = rules.unnoted(&plan.state.fold, now);
     for entry in fresh {
         let revocation = revocation(&plan.state, entry, now);
         plan.revoke(revocation, None, now);
     }
-    for id in gone {
+    let kept: BTreeSet<RevocationId> =
+        elsewhere.iter().filter_map(|note| plan.state.fold.noted.get(note)).copied().collect();
+    for id in gone.into_iter().filter(|id| !kept.contains(id)) {
         if let Some(revocation) = read(log, id).await? {
             let ended =
                 end(id, revocation, (EndCause::TakenOut, now.wall), (ACTOR, "taken out of the configuration"), now);
@@ -46,6 +59,33 @@ pub(super) async fn note<L: Log>(plan: &mut Plan, log: &L, now: Now) -> Result<R
         plan.revoke(revocation, None, now);
     }
     Ok(Ok(Outcome::default()))
+}
+
+/// Whether this process writes what follows from the configuration. One that is alone takes that role here. The log is
+/// appended to only where it ends as planned, so whoever lost the role meanwhile plans again, and finds that here.
+fn has_role(plan: &mut Plan, now: Now) -> bool {
+    // In the first format there is one process.
+    if plan.identity.format < EventFormat::Two || is_holder(plan) {
+        return true;
+    }
+    if plan.identity.alone {
+        take_role(plan, now);
+    }
+    plan.identity.alone
+}
+
+fn is_holder(plan: &Plan) -> bool {
+    plan.state.fold.configuration_role.as_ref().is_some_and(|role| *role.process == *plan.identity.process)
+}
+
+/// Plans that this process takes the role, unless it has it.
+pub(super) fn take_role(plan: &mut Plan, now: Now) -> Outcome {
+    if !is_holder(plan) {
+        let term = plan.state.fold.configuration_role.as_ref().map_or(0, |role| role.term) + 1;
+        let process = plan.identity.process.to_string();
+        plan.add(Event::ConfigurationRole(ConfigurationRole { process, term }), now);
+    }
+    Outcome::default()
 }
 
 /// The sources whose names come to be compared by another rule: an earlier version knew none, or the kind is another.
@@ -117,15 +157,22 @@ fn revocation(state: &State, entry: &ConfiguredRevocation, now: Now) -> Revocati
 /// Pins the names of bindings that now mean somebody, and forgets the names that no binding has any more.
 pub(super) fn pin(plan: &mut Plan, now: Now) {
     let rules = std::sync::Arc::clone(&plan.state.rules);
-    for name in rules.names() {
-        for person in unpinned(&plan.state, name) {
-            plan.add(Event::Pinned { issuer: name.0.clone(), name: name.1.clone(), person }, now);
-        }
-    }
-    let stale: Vec<(String, String)> =
+    let new: Vec<(PinName, PersonId)> = rules
+        .names()
+        .flat_map(|name| unpinned(&plan.state, name).into_iter().map(move |person| (name.clone(), person)))
+        .collect();
+    let stale: Vec<PinName> =
         plan.state.fold.pins.keys().filter(|name| rules.of_name(name).is_empty()).cloned().collect();
-    for (issuer, name) in stale {
-        plan.add(Event::Unpinned { issuer, name }, now);
+    if (new.is_empty() && stale.is_empty()) || !has_role(plan, now) {
+        return;
+    }
+    for ((issuer, name), person) in new {
+        plan.add(Event::Pinned { issuer, name, person }, now);
+    }
+    for pin_name in stale {
+        let persons = plan.state.fold.pins.get(&pin_name).cloned().unwrap_or_default();
+        let (issuer, name) = pin_name;
+        plan.add(Event::Unpinned { issuer, name, persons }, now);
     }
 }
 

@@ -229,8 +229,9 @@ impl<L: Log> Follower<L> {
 
     /// Tells everybody of events that are in force.
     pub(super) fn tell(&self, events: &[Recorded]) {
-        for observer in &self.observers {
-            events.iter().for_each(|recorded| observer.enforced(recorded));
+        for recorded in events {
+            let touched = self.fold.touched(&recorded.new.event);
+            self.observers.iter().for_each(|observer| observer.enforced(recorded, &touched));
         }
     }
 

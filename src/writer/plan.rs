@@ -1,9 +1,8 @@
 //! Events on trial: what a batch is going to append, and the state that it will lead to.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use super::ids::Ids;
+use super::identity::WriterIdentity;
 use super::listing::{Effect, STEP};
 use crate::domain::command::ListingId;
 use crate::domain::event::{Event, EventFormat, Exemption, NewEvent, Recorded};
@@ -30,15 +29,6 @@ pub(super) struct Outcome {
     pub(super) waits: Option<(String, Option<ListingId>)>,
 }
 
-/// How a writer names and writes what it plans.
-#[derive(Clone, Debug)]
-pub(super) struct Naming {
-    /// Where names come from.
-    pub(super) ids: Arc<Ids>,
-    /// In which form events are written.
-    pub(super) format: EventFormat,
-}
-
 /// Events that are going to be appended, and the state with them.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -46,7 +36,7 @@ pub(super) struct Plan {
     pub(super) state: State,
     events: Vec<NewEvent>,
     ids: HashSet<String>,
-    naming: Naming,
+    pub(super) identity: WriterIdentity,
     /// What the names of its events begin with.
     batch: Option<u64>,
     /// Somebody became known, or changed: names may mean somebody else.
@@ -61,9 +51,9 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Nothing planned yet.
-    pub(super) fn new(state: State, naming: Naming) -> Self {
+    pub(super) fn new(state: State, identity: WriterIdentity) -> Self {
         let (events, ids, effects, touched) = (Vec::new(), HashSet::new(), Vec::new(), HashSet::new());
-        Self { state, events, ids, naming, batch: None, people_changed: false, step: STEP, effects, touched }
+        Self { state, events, ids, identity, batch: None, people_changed: false, step: STEP, effects, touched }
     }
 
     /// What a listing on its way says of somebody is out of date.
@@ -94,7 +84,7 @@ impl Plan {
 
     /// Plans a revocation, and gives it a name.
     pub(super) fn revoke(&mut self, revocation: Revocation, happened: Option<Timestamp>, now: Now) -> RevocationId {
-        let id = (self.naming.format >= EventFormat::Two).then(|| self.naming.ids.revocation());
+        let id = (self.identity.format >= EventFormat::Two).then(|| self.identity.ids.revocation());
         let revocation = Revocation { id, ..revocation };
         let name = revocation.id_at(self.state.fold.epoch.position + 1);
         // The event that begins it bears its name, so that the log finds it.
@@ -104,7 +94,7 @@ impl Plan {
 
     /// Plans an exemption, and gives it a name.
     pub(super) fn exempt(&mut self, exemption: Exemption, now: Now) -> ExemptionId {
-        let id = (self.naming.format >= EventFormat::Two).then(|| self.naming.ids.exemption());
+        let id = (self.identity.format >= EventFormat::Two).then(|| self.identity.ids.exemption());
         let exemption = Exemption { id, ..exemption };
         let name = exemption.id_at(self.state.fold.epoch.position + 1);
         self.add_of(Event::Exempted(exemption), None, id.map(|id| id.to_string()), now);
@@ -128,10 +118,10 @@ impl Plan {
 
     /// A name for the next event: of the plan, and its number in it.
     fn own_id(&mut self) -> Option<String> {
-        if self.naming.format < EventFormat::Two {
+        if self.identity.format < EventFormat::Two {
             return None;
         }
-        let batch = *self.batch.get_or_insert_with(|| self.naming.ids.batch());
+        let batch = *self.batch.get_or_insert_with(|| self.identity.ids.batch());
         Some(format!("{batch:016x}.{}", self.events.len()))
     }
 

@@ -10,6 +10,7 @@ mod named;
 mod names;
 mod owners;
 mod passed_on;
+mod role;
 mod unsettled;
 mod upgrade;
 mod volatile;
@@ -22,7 +23,7 @@ use crate::corp::{ISSUER, at, configured, person, policy};
 use crate::decide::decide;
 use crate::domain::command::{Observation, RevokeRequest, WriterHandle};
 use crate::domain::credential::{CredentialKind, CredentialOutcome, Identity, LinkKeys, Principal, Verified};
-use crate::domain::event::Position;
+use crate::domain::event::{EventFormat, Position};
 use crate::domain::id::RevocationId;
 use crate::domain::key::{KeyKind, Keyer, LinkKey, NameKey};
 use crate::domain::name::Compare;
@@ -39,7 +40,7 @@ use crate::state::snapshot;
 struct Silent;
 
 impl EventObserver for Silent {
-    fn enforced(&self, _: &Recorded) {}
+    fn enforced(&self, _: &Recorded, _: &[Key]) {}
 
     fn store_failed(&self) {}
 }
@@ -108,13 +109,29 @@ impl Bench {
     }
 
     async fn writing_to(log: Arc<Memory>, policy: Policy, format: EventFormat) -> Self {
+        Self::of(WriterIdentity::alone("test", Ids::from_system().unwrap()).writing(format), log, policy).await
+    }
+
+    async fn of(identity: WriterIdentity, log: Arc<Memory>, policy: Policy) -> Self {
+        Self::with(identity, Box::new(Silent), log, policy).await
+    }
+
+    async fn observed(observer: Box<dyn EventObserver>, log: Arc<Memory>, policy: Policy) -> Self {
+        Self::with(WriterIdentity::alone("test", Ids::from_system().unwrap()), observer, log, policy).await
+    }
+
+    async fn with(
+        identity: WriterIdentity,
+        observer: Box<dyn EventObserver>,
+        log: Arc<Memory>,
+        policy: Policy,
+    ) -> Self {
         let keyer = Keyer::new([1; 16]);
         let fold = replay(log.as_ref(), keyer.clone()).await.unwrap();
-        let (writer_loop, published) =
-            Writer::new(Arc::clone(&log), fold, Arc::new(policy), vec![Box::new(Silent)], Ids::from_system().unwrap());
+        let (writer_loop, published) = Writer::new(Arc::clone(&log), fold, Arc::new(policy), vec![observer], identity);
         let (writer, envelopes) = WriterHandle::new();
         #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
-        tokio::spawn(writer_loop.writing(format).run(envelopes, std::future::pending()));
+        tokio::spawn(writer_loop.run(envelopes, std::future::pending()));
         Self { log, keyer, writer, published }
     }
 

@@ -7,9 +7,10 @@
 
 use std::sync::Arc;
 
+use super::identity::WriterIdentity;
 use super::listing::Listings;
 use super::listing::drain::Drain;
-use super::plan::{Naming, Plan};
+use super::plan::Plan;
 use super::{Answer, Writer, directory};
 use crate::domain::command::{Command, Done, Envelope, Observation, Refused};
 use crate::domain::event::{Event, NewEvent, Position, Recorded};
@@ -50,11 +51,11 @@ impl Volatile {
     fn observe(
         &mut self,
         listings: &mut Listings,
-        (rules, naming): (&Arc<Rules>, &Naming),
+        (rules, identity): (&Arc<Rules>, &WriterIdentity),
         observation: &Observation,
         now: Now,
     ) -> (Result<Done, Refused>, Vec<Taken>) {
-        let mut plan = self.plan(rules, naming);
+        let mut plan = self.plan(rules, identity);
         let outcome = directory::observe(&mut plan, listings, observation, None, now);
         let (events, effects) = plan.into_parts();
         listings.carry_out(effects);
@@ -68,9 +69,9 @@ impl Volatile {
     }
 
     /// A plan that brings a listing into force at once: there is no log that it keeps waiting.
-    fn plan(&self, rules: &Arc<Rules>, naming: &Naming) -> Plan {
+    fn plan(&self, rules: &Arc<Rules>, identity: &WriterIdentity) -> Plan {
         let state = State { fold: self.fold.clone(), rules: Arc::clone(rules) };
-        let mut plan = Plan::new(state, naming.clone());
+        let mut plan = Plan::new(state, identity.clone());
         plan.step = usize::MAX;
         plan
     }
@@ -168,8 +169,9 @@ impl<L: Log> Writer<L> {
         for letter in batch {
             answers.push(match &letter.command {
                 Command::Observe(observation) => {
-                    let (rules, naming) = (&self.follower.rules, &self.naming);
-                    let (answer, more) = volatile.observe(&mut self.listings, (rules, naming), observation, letter.now);
+                    let (rules, identity) = (&self.follower.rules, &self.identity);
+                    let (answer, more) =
+                        volatile.observe(&mut self.listings, (rules, identity), observation, letter.now);
                     taken.extend(more);
                     answer.map(|done| Answer { done, waits: None })
                 }
@@ -186,7 +188,7 @@ impl<L: Log> Writer<L> {
     /// The rest of what was accepted, where the store went in the middle of it.
     pub(super) fn drain_without_log(&mut self, drain: &Drain, error: &LogError) {
         let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.follower.fold.clone()));
-        let mut plan = volatile.plan(&self.follower.rules, &self.naming);
+        let mut plan = volatile.plan(&self.follower.rules, &self.identity);
         drain.plan_step(&mut plan, usize::MAX, self.latest);
         let taken = volatile.take_in(plan.into_events());
         self.volatile = Some(volatile);

@@ -16,7 +16,7 @@ use crate::log::Snapshot;
 use crate::log::embedded::Embedded;
 use crate::log::memory::Memory;
 use crate::state::snapshot;
-use crate::writer::{Ids, Writer, replay};
+use crate::writer::{Ids, Writer, WriterIdentity, replay};
 
 const DAY: i64 = 86_400;
 
@@ -40,7 +40,8 @@ impl<L: Log> Bench<L> {
         let dir = tempfile::tempdir().unwrap();
         let replayed = replay(log.as_ref(), keyer()).await.unwrap();
         let (ids, policy) = (Ids::from_system().unwrap(), Arc::new(corp::policy()));
-        let (writer_loop, published) = Writer::new(Arc::clone(&log), replayed, policy, vec![], ids);
+        let (writer_loop, published) =
+            Writer::new(Arc::clone(&log), replayed, policy, vec![], WriterIdentity::alone("test", ids));
         let (writer, envelopes) = WriterHandle::new();
         #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
         tokio::spawn(writer_loop.run(envelopes, std::future::pending()));

@@ -140,7 +140,7 @@ async fn the_last_event_of_the_log_is_known_after_a_crash() {
     assert_eq!(writer.audited(), None, "a new trail has none");
     let work = std::thread::spawn(move || writer.run());
     for position in 7..=8 {
-        let event = Event::Unpinned { issuer: "idp".into(), name: "ops".into() };
+        let event = Event::Unpinned { issuer: "idp".into(), name: "ops".into(), persons: vec![] };
         let new = NewEvent { time: at(2), happened: None, id: None, event };
         recorder.enforced(&Recorded { position, new }, 1, at(2)).await.unwrap();
         // The mark is written with the tick; what follows it is only in the file.

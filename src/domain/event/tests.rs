@@ -112,9 +112,13 @@ fn event() -> impl Strategy<Value = Event> {
                 linking: Linking { issuer, link: vec![Link { claim, attribute }], directory: Some(Directory::Ldap) },
             }
         }),
-        id().prop_map(|id| Event::ExemptionEnded { exemption: ExemptionId::from_number(id), cause: EndCause::Expired }),
+        id().prop_map(|id| Event::ExemptionEnded {
+            exemption: ExemptionId::from_number(id),
+            persons: Vec::new(),
+            cause: EndCause::Expired
+        }),
         (text(), text(), person()).prop_map(|(issuer, name, person)| Event::Pinned { issuer, name, person }),
-        (text(), text()).prop_map(|(issuer, name)| Event::Unpinned { issuer, name }),
+        (text(), text()).prop_map(|(issuer, name)| Event::Unpinned { issuer, name, persons: Vec::new() }),
         (text(), time(), prop::option::of(text())).prop_map(|(source, at, cursor)| Event::Heartbeat {
             source,
             at,

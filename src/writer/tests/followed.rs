@@ -1,9 +1,11 @@
 //! What somebody else appended takes the same way as our own, and a log with a gap is not read on.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::domain::event::{Event, NewEvent};
+use crate::domain::key::Key;
 use crate::domain::revocation::{Owner, Revocation};
 use crate::log::Snapshot;
 
@@ -23,12 +25,15 @@ fn revoked(subject: &str) -> NewEvent {
     NewEvent { time: at(1).wall, happened: None, id: None, event }
 }
 
-/// Counts what it is told.
-struct Counted(Arc<AtomicUsize>);
+/// What it is told of, each with the keys that it touches.
+type Heard = Arc<Mutex<Vec<(Event, Vec<Key>)>>>;
 
-impl EventObserver for Counted {
-    fn enforced(&self, _: &Recorded) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+/// Notes what it is told.
+struct Noting(Heard);
+
+impl EventObserver for Noting {
+    fn enforced(&self, recorded: &Recorded, touched: &[Key]) {
+        self.0.lock().unwrap().push((recorded.new.event.clone(), touched.to_vec()));
     }
 
     fn store_failed(&self) {}
@@ -50,10 +55,15 @@ async fn what_somebody_else_appended_is_enforced_without_a_command() {
 async fn each_observer_hears_of_each_event_once() {
     let log = Arc::new(Memory::default());
     let replayed = replay(log.as_ref(), Keyer::new([1; 16])).await.unwrap();
-    let counts = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
-    let observers = counts.iter().map(|count| Box::new(Counted(Arc::clone(count))) as Box<dyn EventObserver>);
-    let (writer_loop, published) =
-        Writer::new(Arc::clone(&log), replayed, Arc::new(policy()), observers.collect(), Ids::from_system().unwrap());
+    let heard = [Heard::default(), Heard::default()];
+    let observers = heard.iter().map(|heard| Box::new(Noting(Arc::clone(heard))) as Box<dyn EventObserver>);
+    let (writer_loop, published) = Writer::new(
+        Arc::clone(&log),
+        replayed,
+        Arc::new(policy()),
+        observers.collect(),
+        WriterIdentity::alone("test", Ids::from_system().unwrap()),
+    );
     let (writer, envelopes) = WriterHandle::new();
     #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
     tokio::spawn(writer_loop.run(envelopes, std::future::pending()));
@@ -64,7 +74,36 @@ async fn each_observer_hears_of_each_event_once() {
         epochs.wait_for(|epoch| epoch.position > head.position).await.unwrap();
     }
     writer.ask(Command::Tick, at(5)).await.unwrap();
-    assert_eq!(counts.map(|count| count.load(Ordering::Relaxed)), [3, 3]);
+    assert_eq!(heard.map(|heard| heard.lock().unwrap().len()), [3, 3]);
+}
+
+#[tokio::test]
+async fn an_observer_hears_under_which_keys_a_change_is_found() {
+    let (log, heard) = (Arc::new(Memory::default()), Heard::default());
+    let bench = Bench::observed(Box::new(Noting(Arc::clone(&heard))), log, policy()).await;
+    let (suspended, ada) = (person("alice", Status::Suspended), person("alice", Status::Active));
+    bench.list(&[suspended, person("bob", Status::Active)], at(1)).await.unwrap();
+    let (reference, expires) = ("alice".to_owned(), at(50).wall);
+    let exempt = Command::Exempt { reference, expires, reason: "on call".into(), actor: "ops".into() };
+    bench.writer.ask(exempt, at(2)).await.unwrap();
+    bench.writer.ask(Command::Tick, at(60)).await.unwrap();
+    let session = Target::Session { issuer: ISSUER.into(), session: "s1".into() };
+    bench.revoke(session.clone(), at(61)).await.unwrap();
+
+    let keyer = &bench.keyer;
+    let of_alice = keyer.key(KeyKind::Person, &[&ada.id.source, &ada.id.key]);
+    let heard = heard.lock().unwrap();
+    let touching = |key: Key| heard.iter().filter(move |(_, touched)| touched.contains(&key)).map(|(event, _)| event);
+    let about: Vec<&Event> = touching(of_alice).collect();
+    let is = |wanted: fn(&Event) -> bool| about.iter().any(|event| wanted(event));
+    assert!(is(|event| matches!(event, Event::Person(_))) && is(|event| matches!(event, Event::Revoked(_))));
+    // Whoever guards a stream has to look again when break glass ends.
+    assert!(
+        is(|event| matches!(event, Event::Exempted(_))) && is(|event| matches!(event, Event::ExemptionEnded { .. }))
+    );
+    assert_eq!(touching(session.key(keyer)).count(), 1);
+    let synced = heard.iter().find(|(event, _)| matches!(event, Event::Synced { .. })).unwrap();
+    assert!(synced.1.is_empty(), "nobody is looked up by that");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use offboard::domain::command::{Command, Done, Observation, Refused, RevokeReque
 use offboard::domain::decision::Decision;
 use offboard::domain::event::{Position, Recorded};
 use offboard::domain::id::RevocationId;
-use offboard::domain::key::Keyer;
+use offboard::domain::key::{Key, Keyer};
 use offboard::domain::person::{Person, Status};
 use offboard::domain::policy::Policy;
 use offboard::domain::reason::Reason;
@@ -34,7 +34,7 @@ use offboard::request::Request;
 use offboard::state::fold::Fold;
 use offboard::state::{Published, snapshot};
 use offboard::telemetry::metrics::Metrics;
-use offboard::writer::{EventObserver, Ids, Writer, replay, replay_with_marks};
+use offboard::writer::{EventObserver, Ids, Writer, WriterIdentity, replay, replay_with_marks};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -108,7 +108,7 @@ impl Store for OnDisk {
 struct Silent;
 
 impl EventObserver for Silent {
-    fn enforced(&self, _: &Recorded) {}
+    fn enforced(&self, _: &Recorded, _: &[Key]) {}
 
     fn store_failed(&self) {}
 }
@@ -175,7 +175,7 @@ impl<S: Store> World<S> {
             fold,
             Arc::clone(&policy),
             vec![Box::new(Silent)],
-            Ids::from_system().unwrap(),
+            WriterIdentity::alone("test", Ids::from_system().unwrap()),
         );
         let (writer, envelopes) = WriterHandle::new();
         let mut writers = JoinSet::new();
@@ -203,8 +203,13 @@ impl<S: Store> World<S> {
     pub async fn beside_with_marks(&mut self, every: u64) -> (WriterHandle, Arc<Published>) {
         let policy = Arc::clone(&self.published.load().rules.policy);
         let fold = replay_with_marks(self.log.as_ref(), keyer(), every).await.unwrap();
-        let (writer_loop, published) =
-            Writer::new(Arc::clone(&self.log), fold, policy, vec![Box::new(Silent)], Ids::from_system().unwrap());
+        let (writer_loop, published) = Writer::new(
+            Arc::clone(&self.log),
+            fold,
+            policy,
+            vec![Box::new(Silent)],
+            WriterIdentity::alone("test", Ids::from_system().unwrap()),
+        );
         let (writer, envelopes) = WriterHandle::new();
         self.writers.spawn(writer_loop.run(envelopes, std::future::pending()));
         (writer, published)
