@@ -170,7 +170,7 @@ pub(super) async fn note(call_audit: &dyn CallAudit, caller: &Caller, target: Op
         refused: None,
         alarm: &*caller.actor == BOOTSTRAP,
     };
-    call_audit.called(call).await.map_err(|why| Status::unavailable(why))
+    call_audit.called(call).await.map_err(Status::unavailable)
 }
 
 impl<S> tower::Layer<S> for CallGuard {
