@@ -1,12 +1,12 @@
-//! Who is asking: each scheme answers *not presented*, *rejected* with a reason, or *verified*.
+//! Who is asking: each credential is *not presented*, *rejected* with a reason, or *verified*.
 //!
-//! Second step of a check, and the only one that may wait (for keys). It judges the proof and reads the
-//! claims; whether somebody has left, whether a token is in date and whom it is meant for is for `decide`,
-//! on every check anew. Everything a decision compares is turned into keys here, once per token.
+//! The second step of a check, and the only one that may wait (for keys). It verifies signatures and reads claims.
+//! Whether somebody has left, and whether a token is for this service and in date, is for `decide`, on every check anew.
+//! Everything that a decision compares becomes a key here, once per token.
 //!
-//! An [`Authenticator`] belongs to one configuration generation. Reading order: [`bearer`] (what a header
-//! shows, and the proof) → [`claims`] (what it says, strictly typed) → [`cache`] (so that both happen once) → [`seen_identifiers`]
-//! (what tokens have shown so far).
+//! An [`Authenticator`] belongs to one generation of the configuration. Reading order: [`bearer`] (the header and the
+//! signature) → [`claims`] (strictly typed) → [`cache`] (so that both happen once) → [`seen_identifiers`] (what tokens have
+//! shown so far).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ pub mod seen_identifiers;
 use cache::{CacheCounters, TokenCache};
 use seen_identifiers::SeenIdentifiers;
 
-/// Proves credentials by the rules of one configuration generation.
+/// Verifies credentials by the rules of one generation of the configuration.
 ///
-/// A reload makes a new one, with an empty cache: what was verified under other rules is never reused.
+/// A reload makes a new one with an empty cache: nothing that was verified under other rules is reused.
 pub struct Authenticator {
     policy: Arc<Policy>,
     keyer: Keyer,
@@ -46,8 +46,8 @@ impl std::fmt::Debug for Authenticator {
 }
 
 impl Authenticator {
-    /// An authenticator for `policy`, whose issuers have their keys in `rings`, in the same order. `counters`
-    /// outlive it: they count over all generations.
+    /// An authenticator for `policy`; `rings` are the keys of its issuers, in the same order. The `counters` outlive it and
+    /// count over all generations.
     #[must_use]
     pub fn new(policy: Arc<Policy>, keyer: Keyer, rings: KeyRings, counters: Arc<CacheCounters>) -> Self {
         let indexed = policy.issuers.iter().zip(0_u16..);
@@ -55,28 +55,27 @@ impl Authenticator {
         Self { policy, keyer, rings, issuers, cache: TokenCache::new(counters), seen: Arc::default() }
     }
 
-    /// The same, noting in `seen` what the tokens that it proves bear. It outlives them all, as the counters do.
+    /// The same, recording in `seen` the identifiers of verified tokens. Like the counters, `seen` outlives it.
     #[must_use]
     pub fn noting_in(self, seen: Arc<SeenIdentifiers>) -> Self {
         Self { seen, ..self }
     }
 
-    /// The rules that it goes by.
+    /// Its rules.
     #[must_use]
     pub fn policy(&self) -> &Arc<Policy> {
         &self.policy
     }
 
-    /// Its issuers' keys.
+    /// The keys of its issuers.
     #[must_use]
     pub fn rings(&self) -> &KeyRings {
         &self.rings
     }
 
-    /// Everything that the request shows, each with what became of it; empty if it shows nothing.
+    /// Every credential of the request with its outcome; empty if there is none.
     ///
-    /// Waits at most for one refresh of one issuer's keys, and not longer than
-    /// [`ASK_WAIT`](crate::jose::keys::ASK_WAIT) per credential.
+    /// Waits for at most one refresh of keys, and at most [`ASK_WAIT`](crate::jose::keys::ASK_WAIT), per credential.
     pub async fn authenticate(&self, request: &Request, now: Now) -> Vec<CredentialOutcome> {
         let mut outcomes = Vec::new();
         for name in self.bearer_headers() {
@@ -89,7 +88,7 @@ impl Authenticator {
         outcomes
     }
 
-    /// The configured header, and `authorization`, where a token of a configured issuer is ours anyway.
+    /// The configured header, and `authorization`: there, too, a token of a configured issuer is ours.
     fn bearer_headers(&self) -> impl Iterator<Item = &str> {
         const STANDARD: &str = "authorization";
         let configured = self.policy.bearer_header.as_str();

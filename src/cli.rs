@@ -1,4 +1,4 @@
-//! The command line: one file for each command, all of them thin.
+//! The command line: one thin file per command.
 
 mod audit;
 mod client;
@@ -72,7 +72,7 @@ struct ConfigPaths {
     config: Vec<PathBuf>,
 }
 
-/// What a command came to.
+/// Outcome of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Done.
@@ -92,13 +92,13 @@ impl Answer {
     }
 }
 
-/// Why a command did not get that far.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The answer is "no", and this is why.
     #[error("{0}")]
     No(String),
-    /// What was asked makes no sense.
+    /// The arguments make no sense.
     #[error("{0}")]
     Usage(String),
     /// Something could not be reached, bound or read.
@@ -124,7 +124,7 @@ impl Cli {
     /// # Errors
     /// [`Failure`].
     pub fn run(self) -> Result<Answer, Failure> {
-        // rustls asks for one provider; nothing else may choose it first. A second call changes nothing.
+        // rustls needs one provider, chosen before anything else chooses one. A second call changes nothing.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         match self.command {
             Command::Serve(command) => command.run(),

@@ -1,8 +1,8 @@
 //! The decision: a pure function of state, request, credentials and time.
 //!
-//! No I/O, no await, no clock, no cache. Every credential is checked, the strictest finding wins (law 2); the
-//! same inputs give the same decision, and it names its cause (law 9). The steps that it took come with it, and
-//! `explain` puts them into words: nothing derives them a second time.
+//! No I/O, no await, no clock, no cache. Every credential is checked, and the strictest finding wins (law 2). The same
+//! inputs give the same decision, and it names its cause (law 9). It comes with its steps, which `explain` puts into words:
+//! nothing derives them a second time.
 
 mod detail;
 mod known;
@@ -53,7 +53,7 @@ pub fn decide(state: &State, request: &Request, outcomes: &[CredentialOutcome], 
     let held: Vec<Vec<HeldRole>> = verified(outcomes).map(of_credential).collect();
     if !verdict.denies() {
         let (reason, determining) = match grant(state, request, &chosen, outcomes, &held) {
-            // Whatever the default service would grant: the route names one that there is not.
+            // The route names a service that does not exist: nothing that the default service grants applies.
             (reason, _) if chosen.by == NamedBy::UnknownRoute && reason > Reason::NoPermission => {
                 (Reason::NoPermission, Determining::None)
             }
@@ -75,12 +75,12 @@ fn as_verified(outcome: &CredentialOutcome) -> Option<&Verified> {
     }
 }
 
-/// The verified credentials, each with its index among all that were shown.
+/// The verified credentials, each with its index among all.
 fn verified(outcomes: &[CredentialOutcome]) -> impl Iterator<Item = (usize, &Verified)> {
     outcomes.iter().enumerate().filter_map(|(index, outcome)| Some((index, as_verified(outcome)?)))
 }
 
-/// Whether a request is well formed, whoever sends it.
+/// Whether a request is well formed.
 #[must_use]
 pub fn form(request: &Request) -> Form {
     match (request.malformed, &request.path) {
@@ -97,7 +97,7 @@ fn check_form(verdict: &mut Verdict) {
     }
 }
 
-/// What is wrong with one credential, whatever it is shown for.
+/// Checks one credential, apart from what it may do.
 fn check_credential(
     state: &State,
     chosen: &Chosen<'_>,
@@ -126,7 +126,7 @@ fn audience(chosen: &Chosen<'_>, credential: &Verified) -> Option<Reason> {
     (!credential.is_for(required)).then_some(Reason::WrongAudience)
 }
 
-/// Nothing speaks against it: what speaks for it?
+/// What a request may do that nothing speaks against.
 fn grant(
     state: &State,
     request: &Request,
@@ -134,7 +134,7 @@ fn grant(
     outcomes: &[CredentialOutcome],
     held: &[Vec<HeldRole>],
 ) -> (Reason, Determining) {
-    // Each credential must be permitted by itself: a second one adds no right to the first (law 2).
+    // Each credential must be permitted by itself: one adds no rights to another (law 2).
     let each = held.iter().map(|held| grant_verified(state, request, chosen, held));
     if let Some(strictest) = each.min_by_key(|(reason, _)| *reason) {
         return strictest;
@@ -214,12 +214,12 @@ fn conclude(
 /// The person to whom a credential belongs.
 fn owner<'a>(state: &'a State, credential: &'a Verified, reason: Reason) -> Option<&'a Known> {
     let owner = &credential.owner;
-    // Whom it only resembles is named where it is refused, and never to a service.
+    // A person whom it only resembles is named in denials, but never to a service.
     let resembles = || revoked::people(state, owner).next().filter(|_| !reason.allows());
     revoked::owners(state, owner).next().or_else(resembles)
 }
 
-/// The roles that every credential holds, by the bindings of the first.
+/// The roles that every credential holds, with the bindings of the first.
 fn held_by_all(held: Vec<Vec<HeldRole>>) -> Vec<HeldRole> {
     let mut held = held.into_iter();
     let mut roles = held.next().unwrap_or_default();

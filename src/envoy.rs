@@ -28,28 +28,28 @@ mod wire;
 #[cfg(test)]
 mod fixtures;
 
-/// A decision on one request, and what its answer needs besides.
+/// A decision on one request, and its id.
 #[derive(Clone, Debug)]
 pub struct CheckOutcome {
     /// Allow or deny, and why.
     pub decision: Arc<Decision>,
-    /// Names the decision in the answer, the audit record and `explain --decision`.
+    /// The id in the answer, the audit record and `explain --decision`.
     pub decision_id: DecisionId,
 }
 
-/// Why a check ended without a decision of the handler.
+/// Why a check got no decision from the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckFailure {
-    /// The message is no `CheckRequest`, in what way.
+    /// The message is not a `CheckRequest`, for this reason.
     Undecodable(&'static str),
-    /// The caller's deadline is near and there is no decision.
+    /// There was no decision before the deadline of the caller.
     Late,
-    /// Something panicked. Its message went to the panic hook.
+    /// The check panicked. The panic hook has the message.
     Panicked,
 }
 
 impl CheckFailure {
-    /// The reason of the decision that it ends in.
+    /// The reason of the resulting decision.
     #[must_use]
     pub fn reason(self) -> Reason {
         if planted(Fault::FailureAllows) {
@@ -62,32 +62,32 @@ impl CheckFailure {
     }
 }
 
-/// One check that was answered.
+/// One answered check.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered<'a> {
-    /// What the answer says. Not always what [`CheckHandler::check`] would have said later.
+    /// What was answered: not always what [`CheckHandler::check`] would have returned later.
     pub outcome: &'a CheckOutcome,
-    /// What was asked; `None` where the message could not be read.
+    /// The request; `None` if the message could not be read.
     pub request: Option<&'a Request>,
-    /// What went wrong, if anything did.
+    /// Why the handler made no decision, if it did not.
     pub failure: Option<CheckFailure>,
-    /// From the arrival of the call to the answer.
+    /// The time from the arrival of the call to the answer.
     pub took: Duration,
 }
 
-/// Handles checks: authenticates, decides, records. The seam between the proxy's protocols and the rest.
+/// Handles checks: authenticates, decides, records. The boundary between the proxy protocol and the rest.
 pub trait CheckHandler: Send + Sync + 'static {
-    /// Checks one request. Odd ones too: [`Request::malformed`] is for it to deny.
+    /// Checks one request, malformed ones included.
     ///
-    /// Should be done by `due`, when an answer without it is given. May be dropped at any await: then nothing was
-    /// answered. So it counts and records nothing.
+    /// It should finish by `due`; after that, a failure is answered. It may be dropped at any await, and then nothing was
+    /// answered: so it must not count or record anything.
     fn check(&self, request: &Request, due: Option<Instant>) -> impl Future<Output = CheckOutcome> + Send;
 
-    /// The decision where [`CheckHandler::check`] gave none, with the reason [`CheckFailure::reason`] and the enforcement of
-    /// the service that the request is for (the default one, where there is no request). Must not wait.
+    /// The decision if [`CheckHandler::check`] gave none, with the reason [`CheckFailure::reason`] and the enforcement of
+    /// the service of the request, or the strictest one if the request could not be read. Must not block.
     fn failed(&self, failure: CheckFailure, request: Option<&Request>) -> CheckOutcome;
 
-    /// Called once for each answer, right before it is given: counts and records what was answered, and nothing
-    /// else does. Must not wait. If it panics, the answer is a denial after all.
+    /// Counts and records one answer. Called once per answer, right before it is sent. Must not block. If it panics, a
+    /// denial is sent instead.
     fn answered(&self, answered: Answered<'_>);
 }

@@ -1,7 +1,7 @@
-//! How anything is fetched over HTTP from elsewhere: keys of issuers, and what sources ask.
+//! Outgoing HTTP: keys of issuers, and the requests of sources.
 //!
-//! One kind of client for all of it: bounded in time, never sent elsewhere by an answer, and through the proxy that the
-//! environment names. The control client, LDAP and what listens here have nothing to do with it.
+//! All of it uses one kind of client: with timeouts, without redirects, through the proxy in the environment. The control
+//! client, LDAP and our own listeners do not use it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +13,10 @@ pub mod proxy;
 
 use proxy::{NoProxyThere, Proxies, Way};
 
-/// Why there is no client to ask with.
+/// Why no client could be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The file with authorities cannot be used.
+    /// The file of authorities is unusable.
     #[error("read `{path}`: {cause}")]
     CaFile {
         /// The file.
@@ -24,18 +24,18 @@ pub enum ClientError {
         /// What is wrong with it.
         cause: String,
     },
-    /// TLS cannot be set up: there is no trusted root, say.
-    #[error("make the HTTP client: {0}")]
+    /// TLS cannot be set up, for example without any trusted root.
+    #[error("create the HTTP client: {0}")]
     Tls(String),
     /// The process is stopping.
-    #[error("make the HTTP client: the process is stopping")]
+    #[error("create the HTTP client: the process is stopping")]
     Stopped,
-    /// The name of the proxy cannot be used.
+    /// The address of the proxy is unusable.
     #[error(transparent)]
     Proxy(#[from] NoProxyThere),
 }
 
-/// A client, and which way it goes to the address that it was wanted for.
+/// A client, and its way to the address that it was requested for.
 #[derive(Clone, Debug)]
 pub struct Reach {
     /// The client.
@@ -45,24 +45,24 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// What an answer's error says of the proxy, as the end of a sentence; empty where there is none.
+    /// What an error in an answer says about the proxy, as the end of a sentence; empty without a proxy.
     #[must_use]
     pub fn through(&self) -> String {
         if matches!(self.way, Way::Proxy(_)) { self.way.to_string() } else { String::new() }
     }
 
-    /// The same where there is no answer: who cannot connect must know why nothing else was tried.
+    /// The same if there is no answer: after a failed connection it also says why no proxy was used.
     #[must_use]
     pub fn because(&self, error: &reqwest::Error) -> String {
         if error.is_connect() { self.way.to_string() } else { self.through() }
     }
 }
 
-/// What was made, and the authorities that it trusts.
+/// The current client, and the authorities that it trusts.
 type Made = Option<(Vec<u8>, reqwest::Client)>;
 
-/// Makes clients when they are first needed (reading the system's roots takes longer than a whole start), and again
-/// when the file with authorities changes. Clones share them.
+/// Creates clients when they are first needed (reading the roots of the system takes longer than the whole start), and again
+/// when the file of authorities changes. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Client {
     total: Duration,
@@ -73,19 +73,20 @@ pub struct Client {
 }
 
 impl Client {
-    /// Asks for at most `total` at a time, `connect` of it for the connection, through the proxies of the environment.
+    /// Clients whose requests take at most `total`, of which `connect` for the connection, through the proxies in the
+    /// environment.
     #[must_use]
     pub fn new(total: Duration, connect: Duration) -> Self {
         Self::through(Proxies::of_environment(), total, connect)
     }
 
-    /// The same through these proxies.
+    /// The same, through these proxies.
     #[must_use]
     pub fn through(proxies: Proxies, total: Duration, connect: Duration) -> Self {
         Self { total, connect, ca_file: None, proxies: Arc::new(proxies), made: Arc::default() }
     }
 
-    /// The same, trusting the authorities in this file beside the system's roots.
+    /// The same, trusting the authorities in this file besides the roots of the system.
     #[must_use]
     pub fn trusting(&self, ca_file: PathBuf) -> Self {
         Self { ca_file: Some(ca_file), made: Arc::default(), ..self.clone() }
@@ -102,8 +103,8 @@ impl Client {
     /// A client for this address.
     ///
     /// # Errors
-    /// [`ClientError`]. A file with authorities that cannot be read any more is one as well: what it held may have been
-    /// taken out for a reason.
+    /// [`ClientError`], also if the file of authorities can no longer be read: an authority may have been removed for a
+    /// reason.
     pub async fn get(&self, url: &Url) -> Result<Reach, ClientError> {
         let way = self.way(url)?;
         let authorities = match &self.ca_file {
@@ -133,7 +134,7 @@ impl Client {
         let proxies = Arc::clone(&self.proxies);
         let through = reqwest::Proxy::custom(move |url| match proxies.way(url) {
             Ok(Way::Proxy(proxy)) => Some(proxy.url().clone()),
-            // Whoever asks has seen the error of `way` before.
+            // An error was already returned by `way`.
             _ => None,
         });
         let mut builder = reqwest::Client::builder()
@@ -147,7 +148,7 @@ impl Client {
             let found = reqwest::Certificate::from_pem_bundle(authorities);
             let found = found.map_err(|error| wrong(chain(&error.without_url())))?;
             if found.is_empty() {
-                return Err(wrong("it holds no certificate in PEM form".to_owned()));
+                return Err(wrong("it contains no PEM certificate".to_owned()));
             }
             for certificate in found {
                 builder = builder.add_root_certificate(certificate);

@@ -1,10 +1,10 @@
 //! Strict JWS and JWKS: parse, verify, and the keys of each issuer.
 //!
-//! Used wherever somebody signs something for us: access tokens, security event tokens, logout tokens.
-//! Reading order: [`json`] (no member twice) → [`jws`] (compact form, RFC 7515) → [`jwks`] (which keys may
+//! Used for everything that is signed for us: access tokens, security event tokens, logout tokens.
+//! Reading order: [`json`] (no duplicate members) → [`jws`] (compact form, RFC 7515) → [`jwks`] (which keys may
 //! verify what, RFC 7517) → [`fetch`] (where they come from) → [`keys`] (how they stay fresh).
 //!
-//! Not supported, and refused by name: symmetric algorithms, `none`, `ES512`, `ES256K`, `Ed448`,
+//! Not supported, and refused: symmetric algorithms, `none`, `ES512`, `ES256K`, `Ed448`,
 //! encrypted tokens (RFC 7516), the JSON forms of RFC 7515 section 7.2, detached and unencoded payloads.
 
 #![doc = include_str!("jose.md")]

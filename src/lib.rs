@@ -17,7 +17,8 @@
 //!
 //! - **request** → **credential** (what a request shows) → [credential outcome](domain::credential::CredentialOutcome) →
 //!   **verified credential**, with a [principal](domain::credential::Principal) for its owner and each actor → **decision**
-//!   (with its reason and what determined it) → **response**.
+//!   (with its reason, what determined it, and its [steps](domain::decision::steps::Steps), which `explain` tells) →
+//!   **response**.
 //! - **observation** (what a source saw) → [command](domain::command::Command) → **event** (in the log) → **state** (the
 //!   fold of all events, at an **epoch**).
 //! - **listing**: everybody in a source, read page by page. It is compared with the state; what it leaves out are

@@ -1,7 +1,7 @@
-//! What Envoy says of a request, made comparable. The only reader of Envoy's messages on the check path.
+//! A request as Envoy describes it, made comparable. Nothing else on the check path reads Envoy's messages.
 //!
 //! Reading order: [`read`] (a message becomes a [`Request`]) → [`host`] → [`path`] → [`headers`].
-//! Reading never fails and never panics: what is wrong stands in the result, and `decide` denies it.
+//! Reading never fails and never panics: what is wrong is part of the result, and `decide` denies it.
 
 pub mod headers;
 pub mod path;
@@ -13,14 +13,14 @@ pub use crate::domain::destination::Destination;
 pub use headers::Headers;
 pub use path::Path;
 
-/// One request to be judged. Whatever is odd about it is said in it: reading never fails.
+/// One request to decide. It says itself what is wrong with it: reading never fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// Where it goes.
     pub destination: Destination,
     /// HTTP method as sent; empty for a TCP connection.
     pub method: String,
-    /// The path, in every form that a service behind may take it for.
+    /// The path, in every form in which an upstream may read it.
     pub path: Path,
     /// Its headers.
     pub headers: Headers,
@@ -28,7 +28,7 @@ pub struct Request {
     pub transport: Transport,
     /// Principal of the peer's certificate, as the proxy verified it.
     pub peer: Option<String>,
-    /// Why the request as a whole cannot be judged.
+    /// Why the request as a whole is malformed, if it is.
     pub malformed: Option<&'static str>,
 }
 
@@ -45,10 +45,10 @@ pub enum Transport {
 impl Request {
     /// Whether it has the shape of a CORS preflight (Fetch standard, "CORS-preflight request").
     ///
-    /// That it shows no credential, which a preflight also must not, is for `decide` to see.
+    /// A preflight also must not carry credentials; `decide` checks that.
     #[must_use]
     pub fn is_preflight(&self) -> bool {
-        // No browser sends these in a preflight. Services that honor them take it for a GET that nobody judged.
+        // No browser sends these in a preflight. A service that honors them would serve a GET that nobody checked.
         const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
         self.method == "OPTIONS"
             && OVERRIDES.iter().all(|name| self.headers.get(name).is_none())

@@ -1,6 +1,6 @@
-//! Alarms about what is in order, and yet should wake somebody: a source that says of many people at once that they are
-//! out, and credentials that belong to several people. A word of a source applies at once all the same (design section 3),
-//! and nobody gets in by such a credential (contract section 3, "Names are compared as their source compares them").
+//! Alarms about events that are valid but need attention: a source that disables many people at once, and credentials that
+//! belong to several people. The source's report applies immediately all the same (design section 3), and such a credential
+//! lets nobody in (contract section 3, "Names are compared as their source compares them").
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -15,12 +15,12 @@ use crate::domain::revocation::{Owner, Revocation, Shape, Target};
 use crate::domain::time::Timestamp;
 use crate::state::State;
 
-/// Who was disabled within this time is counted together.
+/// People disabled within this time are counted together.
 const WINDOW: Duration = Duration::from_secs(3_600);
-/// Times that are kept of one source: more than any share of a company that is worth an alarm.
+/// Times kept per source: more than any share of a company that is worth an alarm.
 const KEPT: usize = 1 << 20;
 
-/// The source that says by this event that somebody is suspended or gone.
+/// The source that reports somebody as suspended or gone by this event.
 #[must_use]
 pub fn left(event: &Event) -> Option<&str> {
     match event {
@@ -34,7 +34,7 @@ pub fn left(event: &Event) -> Option<&str> {
     }
 }
 
-/// Counts who was disabled, by source.
+/// Counts disabled people per source.
 #[derive(Debug, Default)]
 pub struct Alarms(Mutex<BTreeMap<String, Tally>>);
 
@@ -44,14 +44,14 @@ struct Tally {
     alarmed: bool,
 }
 
-/// More people were disabled within an hour than `max_change` lets a listing leave out.
+/// More people were disabled within an hour than `max_change` lets a listing remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MassDisable {
     /// Name of the source.
     pub source: String,
     /// How many.
     pub disabled: usize,
-    /// How many people it knows, them included.
+    /// How many people it knows, including them.
     pub known: usize,
 }
 
@@ -67,7 +67,7 @@ impl Alarms {
         times.push_back(recorded.new.time);
     }
 
-    /// Who passes the share now, and did not when it was last asked.
+    /// Sources over the limit now that were below it at the last call.
     #[must_use]
     pub fn raised(&self, state: &State, now: Timestamp) -> Vec<MassDisable> {
         let mut tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,12 +91,12 @@ impl Alarms {
     }
 }
 
-/// How long it is remembered that people were named together.
+/// How long it is remembered that people were reported together.
 const SAID: Duration = Duration::from_secs(3_600);
-/// Groups of people that are remembered at most.
+/// Limit on remembered groups of people.
 const MOST_SAID: u64 = 10_000;
 
-/// Says once an hour of people that one request belongs to all of them.
+/// Reports, once an hour, people to all of whom one request belongs.
 #[derive(Debug)]
 pub struct Mixed(Cache<Vec<PersonId>, ()>);
 
@@ -107,7 +107,7 @@ impl Default for Mixed {
 }
 
 impl Mixed {
-    /// The people of a decision, where it was refused for belonging to several of them and nobody was told of it yet.
+    /// The people of a decision that denied them for being several, if not reported recently.
     #[must_use]
     pub fn raised<'a>(&self, decision: &'a Decision) -> Option<&'a [PersonId]> {
         let Determining::People(people) = &decision.determining else { return None };

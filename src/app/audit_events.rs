@@ -1,4 +1,4 @@
-//! What happens, written down: events of the log and calls of operators become audit records and metrics.
+//! Turns events of the log and calls of operators into audit records and metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,14 +22,14 @@ use crate::state::Published;
 use crate::telemetry::metrics::{Began, Metrics};
 use crate::writer::EventObserver;
 
-/// Events that may wait to be written down: several full batches of the writer. What finds no room is read from the
-/// log again, so that nothing is left out.
+/// Events that may wait to be recorded: several full batches of the writer. Events that find no room are read from the
+/// log again, so that none is left out.
 const WAITING: usize = 16 * 1024;
-/// Events that are read from the log at once.
+/// Events read from the log at once.
 const PAGE: usize = 1024;
 /// How long a call waits for its record to be durable.
 const WRITTEN: Duration = Duration::from_secs(3);
-/// How often it is looked whether something is missing that nobody told of.
+/// Interval between checks for events that were not forwarded.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// An event that is enforced, and since when.
@@ -39,7 +39,7 @@ pub struct Enforced {
     at: Timestamp,
 }
 
-/// Tells of enforced events; the writer does not wait for the audit trail.
+/// Forwards enforced events; the writer does not wait for the audit trail.
 pub struct EventForwarder {
     events: mpsc::Sender<Enforced>,
     clock: Arc<Clock>,
@@ -48,7 +48,7 @@ pub struct EventForwarder {
 }
 
 impl EventForwarder {
-    /// A forwarder, and the end that [`AuditFollower`] reads.
+    /// A forwarder, and the receiver for [`AuditFollower`].
     #[must_use]
     pub fn new(clock: Arc<Clock>, metrics: Arc<Metrics>, alarms: Arc<Alarms>) -> (Self, mpsc::Receiver<Enforced>) {
         let (events, receiver) = mpsc::channel(WAITING);
@@ -64,7 +64,7 @@ impl EventObserver for EventForwarder {
             self.metrics.left(source);
         }
         self.alarms.enforced(recorded);
-        // Without room for it, the follower finds the gap.
+        // If there is no room, the follower finds the gap.
         let _ = self.events.try_send(Enforced { recorded: recorded.clone(), at });
     }
 
@@ -73,7 +73,7 @@ impl EventObserver for EventForwarder {
     }
 }
 
-/// How long it took from the provider's own time, and from receipt, to enforced.
+/// Measures the time from the provider's own timestamp, and from receipt, to enforcement.
 fn measure(metrics: &Metrics, recorded: &Recorded, at: Timestamp) {
     let owner = match &recorded.new.event {
         Event::Revoked(revocation) => &revocation.owner,
@@ -90,34 +90,34 @@ fn measure(metrics: &Metrics, recorded: &Recorded, at: Timestamp) {
     }
 }
 
-/// Writes every event of the log down, in order and once: those that it is told of, and those that it is not, because
-/// the process before was killed between the log and the trail, or because there were too many at once.
+/// Records every event of the log, in order and once: those forwarded to it, and those missed because the previous process
+/// was killed between log and trail or because there were too many at once.
 pub struct AuditFollower<L> {
     /// The log.
     pub log: Arc<L>,
-    /// Up to where it is enforced here.
+    /// Tells up to where the log is enforced here.
     pub published: Arc<Published>,
     /// The trail.
     pub recorder: Recorder,
-    /// When.
+    /// The clock.
     pub clock: Arc<Clock>,
-    /// The last event that the trail has.
+    /// The last event in the trail.
     pub done: Position,
     /// Is told of it.
     pub progress: watch::Sender<Position>,
 }
 
 impl<L: Log> AuditFollower<L> {
-    /// Works until the writer is gone and all is written down.
+    /// Works until the writer is gone and everything is recorded.
     ///
     /// # Errors
-    /// [`Stopped`] if the trail takes no more.
+    /// [`Stopped`] if the trail accepts no more records.
     pub async fn run(mut self, mut events: mpsc::Receiver<Enforced>) -> Result<(), Stopped> {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                // What was told goes first: it says when it came into force.
+                // Forwarded events first: they tell when they came into force.
                 biased;
                 told = events.recv() => match told {
                     Some(enforced) => self.take(enforced).await?,
@@ -140,7 +140,7 @@ impl<L: Log> AuditFollower<L> {
         Ok(())
     }
 
-    /// Reads what is missing up to `end` from the log. What cannot be read now is missing still, and read later.
+    /// Reads what is missing up to `end` from the log. If that fails, it is still missing and read later.
     async fn fill(&mut self, end: Position, at: Timestamp) -> Result<(), Stopped> {
         while self.done < end {
             let missing = usize::try_from(end - self.done).unwrap_or(usize::MAX);
@@ -176,13 +176,13 @@ impl<L: Log> AuditFollower<L> {
     }
 }
 
-/// Records what operators call, durably, before it is carried out.
+/// Records operators' calls durably before they are carried out.
 pub struct CallRecorder {
-    /// Where.
+    /// The trail.
     pub recorder: Recorder,
-    /// When.
+    /// The clock.
     pub clock: Arc<Clock>,
-    /// Where the emergency credential is counted.
+    /// Counts uses of the emergency credential.
     pub metrics: Arc<Metrics>,
 }
 
@@ -202,12 +202,12 @@ impl CallAudit for CallRecorder {
             ..Entry::new(Kind::Control, self.clock.now().wall)
         };
         let refused = entry.decision == Some("deny");
-        // What looks and what denies goes on without its record, which is written once there is room: whoever has to go
-        // must not stay because a disk is full.
+        // Reads and denials go on without their record, which is written once there is room: a full disk must not keep a
+        // leaver in.
         let weakens = !matches!(needed(entry.method.as_deref().unwrap_or_default()), Some(Right::Read | Right::Revoke));
         let written = async {
             self.recorder.record(entry).await?;
-            // Whoever has no rights cannot make the disk work.
+            // Callers without permission must not be able to cause disk writes.
             if refused { Ok(()) } else { self.recorder.durable().await }
         };
         match timeout(WRITTEN, written).await {

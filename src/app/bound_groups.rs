@@ -1,4 +1,4 @@
-//! Groups that bindings name and that nobody is in: a misspelt one grants nothing, and says nothing by itself.
+//! Finds bound groups without members: a misspelt group grants nothing, and nothing else reports it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::domain::name::Directory;
 use crate::domain::person::Status;
 use crate::state::{Published, State};
 
-/// A group that a binding names, and where.
+/// A group named by a binding, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BoundGroup {
     /// Name of the issuer.
@@ -18,8 +18,8 @@ pub struct BoundGroup {
     pub place: String,
 }
 
-/// Bound groups that nobody is in, in any source of their issuer. Of an issuer some source of which never completed a full
-/// sync, or supplies no groups, nothing is said.
+/// Bound groups without members in any source of their issuer. Issuers with a source that never completed a full sync, or
+/// supplies no groups, are skipped.
 #[must_use]
 pub fn of_nobody(state: &State) -> Vec<BoundGroup> {
     let policy = &state.rules.policy;
@@ -58,7 +58,7 @@ pub fn of_nobody(state: &State) -> Vec<BoundGroup> {
     missing
 }
 
-/// Warns of each once: when its issuer's sources have listed everybody, and when a configuration names another.
+/// Warns about each group once: after all sources of its issuer were listed, and when a configuration adds one.
 pub async fn watch(published: Arc<Published>) {
     let mut epochs = published.epochs();
     let (mut looked, mut said) = (None, BTreeSet::new());
@@ -68,7 +68,7 @@ pub async fn watch(published: Arc<Published>) {
         let due = Some((state.rules.generation, state.fold.sources.len()));
         if due != looked {
             looked = due;
-            // Everybody is looked at: not on a thread that others wait for.
+            // This looks at everybody, so it must not run on a thread that others wait for.
             let found = tokio::task::spawn_blocking(move || of_nobody(&state)).await.unwrap_or_default();
             for BoundGroup { issuer, group, place } in found {
                 if said.insert((issuer.clone(), group.clone())) {

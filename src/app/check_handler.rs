@@ -1,4 +1,4 @@
-//! The check flow in one place: authenticate, load the state, decide, keep the books.
+//! The check flow in one place: authenticate, load the state, decide, record.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,25 +31,25 @@ use crate::telemetry::metrics::Metrics;
 /// An authenticator for one configuration.
 #[derive(Debug)]
 pub struct Active {
-    /// What it was made for.
+    /// The policy it was made for.
     pub policy: Arc<Policy>,
-    /// It.
+    /// The authenticator.
     pub authenticator: Authenticator,
 }
 
-/// The authenticators of the configuration in force and of the one before or after it, so that a check finds
-/// the one that fits the state that it loaded.
+/// The authenticators of the current configuration and of the one before or after it, so that a check finds the one for
+/// the state that it loaded.
 #[derive(Debug)]
 pub struct Authenticators(ArcSwap<Vec<Arc<Active>>>);
 
 impl Authenticators {
-    /// With one, for the configuration that comes first.
+    /// Starts with the authenticator of the first configuration.
     #[must_use]
     pub fn new(first: Active) -> Self {
         Self(ArcSwap::from_pointee(vec![Arc::new(first)]))
     }
 
-    /// Adds one for a configuration that is about to come into force, and drops those that no longer can.
+    /// Adds one for a configuration that is about to come into force, and drops those of outdated configurations.
     pub fn add(&self, active: Active, in_force: &Arc<Policy>) {
         let mut kept: Vec<Arc<Active>> =
             self.0.load().iter().filter(|active| Arc::ptr_eq(&active.policy, in_force)).cloned().collect();
@@ -66,43 +66,39 @@ impl Authenticators {
 pub struct LiveCheckHandler {
     /// The state in force.
     pub published: Arc<Published>,
-    /// Who verifies credentials.
+    /// Verifies credentials.
     pub authenticators: Arc<Authenticators>,
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<Clock>,
-    /// Where decisions are recorded.
+    /// Records decisions.
     pub recorder: Recorder,
-    /// Where they are counted.
+    /// Counts decisions.
     pub metrics: Arc<Metrics>,
-    /// Who looks people up whom nobody knows yet.
+    /// Looks up people who are not known yet.
     pub lookup: OnDemandLookup,
-    /// Who says that a credential belongs to several people.
+    /// Reports credentials that belong to several people.
     pub mixed: Mixed,
-    /// What credentials met of people.
+    /// Counts which people credentials match.
     pub matches: Matches,
 }
 
-/// A check that keeps meeting reloads gives up after this many: they come by the second at most, and a
-/// check takes microseconds.
+/// A check gives up after this many reloads during it. Reloads come once a second at most, and a check takes microseconds.
 const ATTEMPTS: usize = 5;
 
 impl LiveCheckHandler {
-    /// Decides with what is known now, by `due`; also for `explain`.
-    ///
-    /// # Errors
-    /// `None` if the configuration changed under it again and again.
+    /// Decides a request by `due`, for checks and `explain`. `None` if the configuration kept changing meanwhile.
     pub async fn decide(&self, request: &Request, due: Option<Instant>) -> Option<(Arc<State>, Now, Decision)> {
         let mut may_look_up = true;
         for _ in 0..ATTEMPTS {
             let before = self.published.snapshot();
             let Some(active) = self.authenticators.of(&before) else { continue };
             let outcomes = active.authenticator.authenticate(request, self.clock.now()).await;
-            // Loaded after the last await: a revocation that came meanwhile wins (law 1).
+            // INVARIANT: loaded after the last await, so that a revocation that came meanwhile wins (law 1).
             let state = if planted(Fault::StateBeforeAwait) { before } else { self.published.snapshot() };
             if Arc::ptr_eq(&state.rules.policy, &active.policy) || planted(Fault::JudgedByOldRules) {
                 let now = self.clock.now();
                 let decision = decide(&state, request, &outcomes, now);
-                // Somebody was found: judged again, on a state that knows them.
+                // Somebody was found: decide again, on a state that knows them.
                 let rules = &state.rules.policy;
                 if std::mem::take(&mut may_look_up) && self.lookup.look_up(&decision, rules, now, due).await {
                     continue;
@@ -129,7 +125,7 @@ impl CheckHandler for LiveCheckHandler {
         let state = self.published.load();
         let nowhere = Request::default();
         let chosen = state.rules.service(&request.unwrap_or(&nowhere).destination);
-        // Nobody knows whom a message was for that cannot be read: the strictest service's rule holds.
+        // An unreadable message names no service: the strictest service applies.
         let enforcement = match request {
             Some(_) => chosen.service.enforcement,
             None => state.rules.strictest_enforcement(),
@@ -145,11 +141,11 @@ impl CheckHandler for LiveCheckHandler {
         let outcome = answered.outcome;
         if let Some(detail) = &outcome.decision.detail {
             tracing::debug!({ REASON } = outcome.decision.reason.code(), { DETAIL } = detail.words(),
-                { SERVICE } = &*outcome.decision.service, decision.id = %outcome.decision_id, "why a check says no");
+                { SERVICE } = &*outcome.decision.service, decision.id = %outcome.decision_id, "check denied, or would be if enforced");
         }
         self.metrics.answered(&outcome.decision, answered.took);
         if let Some(people) = self.mixed.raised(&outcome.decision) {
-            self.say_mixed(people);
+            self.report_mixed(people);
         }
         let path = answered.request.map_or("", |request| match &request.path {
             Path::Forms(forms) => forms.first().map_or("", String::as_str),
@@ -166,21 +162,21 @@ impl CheckHandler for LiveCheckHandler {
 }
 
 impl LiveCheckHandler {
-    /// One of them is let in nowhere, until their source tells them apart.
-    fn say_mixed(&self, people: &[PersonId]) {
+    /// Reports people whom their source does not tell apart; their credential is denied everywhere.
+    fn report_mixed(&self, people: &[PersonId]) {
         for source in people.iter().map(|person| &person.source).collect::<BTreeSet<_>>() {
             self.metrics.source_error(source, SourceErrorKind::MixedIdentities);
         }
         let names = people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         tracing::error!(
             people = names,
-            "a credential belongs to several people and is refused: {names}; take what they share from all but one of \
-             them in their source, or `link` by another attribute"
+            "a credential matches several people and is denied: {names}; remove what they share from all but one of them in \
+             their source, or `link` by another attribute"
         );
     }
 }
 
-/// The steps of a check that ended in a failure.
+/// The steps of a check that failed.
 fn steps(failure: CheckFailure, request: Option<&Request>, named_by: NamedBy) -> Steps {
     let form = request.map(decide::form).unwrap_or_default();
     let (form, ended_early) = match failure {

@@ -1,8 +1,8 @@
-//! The threads that answer proxies, and do nothing else.
+//! The threads that answer proxies and do nothing else.
 //!
-//! Each has a runtime of its own, and a connection stays on the thread that it was given to: what one read brings is
-//! answered by one write, and no check wakes another thread. (With one runtime over all threads, each answer was
-//! written by itself, and a check cost half as much again.) A proxy has a connection for each of its own threads.
+//! Each thread has its own runtime, and a connection stays on its thread: all checks of one read are answered by one
+//! write, and no check wakes another thread. (With one runtime for all threads, each answer was written separately, and
+//! a check cost half as much again.) A proxy has a connection for each of its own threads.
 
 use std::io;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Connections that may wait for a thread to take them.
-const WAITING: usize = 256;
-/// How long to wait where the system has no more descriptors.
+/// The most connections that wait for a thread.
+const MAX_WAITING: usize = 256;
+/// The pause after a failed accept, in case the system is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Raises the number of descriptors that this process may have to what the system allows: shells and service managers
-/// give 1,024 unless asked, and a proxy has a connection for each of its threads.
+/// Raises the limit on open descriptors to the maximum allowed: the default is often 1,024, and each thread of each proxy
+/// has a connection.
 pub fn take_all_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum || limit.maximum.is_none() {
         let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
         if let Err(error) = raised {
-            tracing::warn!(error = %error, "the number of descriptors stays at {:?}", limit.current);
+            tracing::warn!(error = %error, "cannot raise the limit on open descriptors; it stays at {:?}", limit.current);
         }
     }
 }
 
-/// The threads. They end when this is dropped.
+/// The threads. Dropping this ends them.
 #[derive(Debug)]
 pub struct CheckThreads {
     handles: Vec<Handle>,
@@ -40,10 +40,10 @@ pub struct CheckThreads {
 }
 
 impl CheckThreads {
-    /// Starts so many.
+    /// Starts this many threads.
     ///
     /// # Errors
-    /// What the system said.
+    /// If the system cannot start a thread or runtime.
     pub fn start(many: usize) -> io::Result<Self> {
         let stop = CancellationToken::new();
         let start = |_| {
@@ -56,27 +56,27 @@ impl CheckThreads {
         Ok(Self { handles, _stop: stop.drop_guard() })
     }
 
-    /// Where to spawn on each.
+    /// The runtime handle of each thread.
     #[must_use]
     pub fn handles(&self) -> &[Handle] {
         &self.handles
     }
 }
 
-/// Accepts connections and hands them out in turn, to `many` takers.
+/// Accepts connections and distributes them to `many` streams in turn.
 pub(super) fn spread(
     listener: TcpListener,
     many: usize,
 ) -> (impl Future<Output = ()>, Vec<impl Stream<Item = io::Result<TcpStream>>>) {
-    let (givers, takers): (Vec<_>, Vec<_>) = (0..many).map(|_| mpsc::channel(WAITING)).unzip();
+    let (givers, takers): (Vec<_>, Vec<_>) = (0..many).map(|_| mpsc::channel(MAX_WAITING)).unzip();
     let accepting = async move {
         for giver in givers.iter().cycle() {
             let accepted = accept(&listener).await;
-            // A thread that is gone takes nothing: the process ends.
+            // Fails only if the thread is gone, that is, while the process ends.
             let _ = giver.send(accepted).await;
         }
     };
-    // A stream belongs to the runtime in which it is made.
+    // A `TcpStream` belongs to the runtime in which it is made.
     let take = |taker| ReceiverStream::new(taker).map(TcpStream::from_std);
     (accepting, takers.into_iter().map(take).collect())
 }
@@ -86,7 +86,7 @@ async fn accept(listener: &TcpListener) -> std::net::TcpStream {
         match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
             Ok(stream) => return stream,
             Err(error) => {
-                tracing::warn!(error = %error, "no connection could be accepted");
+                tracing::warn!(error = %error, "failed to accept a connection");
                 tokio::time::sleep(PAUSE).await;
             }
         }

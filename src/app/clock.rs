@@ -1,4 +1,4 @@
-//! The one place where clocks are read.
+//! The only place that reads clocks.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,14 +9,14 @@ use crate::domain::time::{Now, Timekeeper, Timestamp};
 /// How often the wall clock is compared with the monotonic one.
 pub const COMPARE: Duration = Duration::from_secs(1);
 
-/// Tells the time, to everybody in this process. A reading costs no lock.
+/// Tells the time, to the whole process. Reading takes no lock.
 #[derive(Debug)]
 pub struct Clock {
     started: Instant,
     keeper: Mutex<Timekeeper>,
     /// Believed wall clock minus monotonic, in milliseconds.
     offset: AtomicI64,
-    /// The highest time given out.
+    /// The latest time given out.
     floor: AtomicI64,
 }
 
@@ -30,7 +30,7 @@ fn wall() -> Timestamp {
 }
 
 impl Clock {
-    /// A clock that never shows less than `floor`: the highest time of the last run, and of the log.
+    /// A clock that never shows less than `floor`: the latest time of the last run and of the log.
     #[must_use]
     pub fn start(floor: Option<Timestamp>) -> Arc<Self> {
         let clock = Self {
@@ -47,7 +47,7 @@ impl Clock {
         i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// What time it is.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> Now {
         let wall = self.monotonic().saturating_add(self.offset.load(Ordering::Acquire));
@@ -61,7 +61,7 @@ impl Clock {
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner).steps()
     }
 
-    /// Compares the clocks, and says so where the wall clock stepped. Called every [`COMPARE`].
+    /// Compares the clocks, and logs steps of the wall clock. Called every [`COMPARE`].
     pub fn compare(&self) {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let monotonic = self.monotonic();

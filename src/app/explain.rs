@@ -1,6 +1,6 @@
-//! A decision in words, step by step: for `explain` of a request, of a recent decision, and by the configuration alone.
+//! A decision in words, step by step, for all forms of `explain`: a request, a recent decision, the configuration alone.
 //!
-//! Nothing is decided here: [`Story`] puts into words what `decide` returned, for all three in the same way.
+//! Nothing is decided here: [`Story`] puts into words what `decide` returned.
 
 pub mod offline;
 
@@ -18,12 +18,12 @@ use crate::domain::reason::Reason;
 use crate::domain::source::WhenStale;
 use crate::domain::time::Timestamp;
 
-/// What a decision was made from.
+/// What a decision is based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Knowledge {
     /// Everything that a running server knows.
     Live,
-    /// The configuration alone: nobody is known, so nobody who left is.
+    /// The configuration alone, which knows nobody.
     ConfigurationOnly,
 }
 
@@ -34,19 +34,19 @@ pub const BY_CONFIGURATION: &str = "would be allowed by configuration only";
 /// The answer to a question that the decision did not need.
 const NOT_ASKED: &str = "not asked";
 
-/// A decision to be told.
+/// A decision to put into words.
 pub struct Story<'a> {
     /// The decision, with its steps.
     pub decision: &'a Decision,
     /// When it was made.
     pub at: Timestamp,
-    /// Where the request goes, if that is still known: it is quoted, and nothing is concluded from it.
+    /// Where the request goes, if that is still known. It is only quoted.
     pub destination: Option<&'a Destination>,
-    /// What the decision was made from.
+    /// What the decision is based on.
     pub knowledge: Knowledge,
 }
 
-// The questions, in the order in which they are told.
+// The questions, in order.
 const WHICH: &str = "which request was it?";
 const WELL_FORMED: &str = "is the request well formed?";
 const SERVICE: &str = "which service is it for?";
@@ -57,7 +57,7 @@ const FRESH: &str = "how fresh is the directory?";
 const ROLES: &str = "which roles does the caller hold?";
 const VERDICT: &str = "verdict";
 
-/// Tells a recent decision from what was kept of it.
+/// Explains a recent decision from what was kept of it.
 #[must_use]
 pub fn recalled(recent: &Recent) -> Explanation {
     let decision = &recent.decision;
@@ -80,7 +80,7 @@ pub fn strictest_revocation(decision: &Decision) -> Option<&RevocationStep> {
     found.min_by_key(|found| found.precedence())
 }
 
-/// What determined a decision, in words. `determining` is the decision's own, or that of one of its steps.
+/// What determined a decision, or one of its steps, in words.
 #[must_use]
 pub fn cause(decision: &Decision, determining: &Determining) -> String {
     let policy = &decision.policy;
@@ -109,9 +109,9 @@ fn enforcement(enforcement: Enforcement) -> &'static str {
     }
 }
 
-/// A reason and what is behind it; what a caller sent is marked as claimed.
+/// A reason and its detail; what a caller sent is marked as claimed.
 fn with_detail(reason: Reason, detail: Option<&Detail>) -> String {
-    detail.map_or_else(|| reason.code().to_owned(), |detail| format!("{}: {}", reason.code(), detail.told()))
+    detail.map_or_else(|| reason.code().to_owned(), |detail| format!("{}: {}", reason.code(), detail.full()))
 }
 
 fn verified(credential: &Verified, finding: Option<Reason>) -> StepView {
@@ -141,7 +141,7 @@ fn credential(found: &CredentialStep) -> StepView {
 }
 
 impl Story<'_> {
-    /// Tells it.
+    /// The explanation.
     #[must_use]
     pub fn tell(&self) -> Explanation {
         let decision = self.decision;
@@ -216,7 +216,7 @@ impl Story<'_> {
         }
     }
 
-    /// The answer to a question that is only asked of a verified credential.
+    /// The answer to a question that needs a verified credential.
     fn without_credential(&self, question: &str) -> StepView {
         let why = self.decision.steps.ended_early.map_or("no verified credential", |_| "");
         step(question, NOT_ASKED, why)
@@ -247,7 +247,7 @@ impl Story<'_> {
         }
     }
 
-    /// How old what is known of a source was, and what follows from that for this service.
+    /// How old the data of a source was, and what that means for this service.
     fn age(&self, source: &SourceStep) -> StepView {
         let then = match source.when_stale {
             WhenStale::Allow => "allows",
@@ -296,10 +296,10 @@ impl Story<'_> {
         step(VERDICT, answer, self.because())
     }
 
-    /// The reason, what determined it, and what is behind it.
+    /// The reason, what determined it, and its detail.
     fn because(&self) -> String {
         let decision = self.decision;
-        let detail = decision.detail.as_ref().map_or(String::new(), |detail| detail.told());
+        let detail = decision.detail.as_ref().map_or(String::new(), |detail| detail.full());
         let early = decision.steps.ended_early.unwrap_or_default().to_owned();
         let parts = [decision.reason.code().to_owned(), cause(decision, &decision.determining), detail, early];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")

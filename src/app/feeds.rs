@@ -1,4 +1,4 @@
-//! What keeps the state fresh beside the sources: signing keys, and the passing of time; and what wakes somebody.
+//! Background tasks besides the sources: signing keys, the clock, and alarms.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +20,14 @@ use crate::state::{Published, StoreState};
 use crate::telemetry::health::Readiness;
 use crate::telemetry::metrics::Metrics;
 
-/// How often it is said that the store is gone.
+/// Interval between log messages while the store is gone.
 const SHOUT: Duration = Duration::from_secs(60);
-/// What `/readyz` says then: it is shown to everybody.
+/// What `/readyz` then shows to everybody.
 const STORE_IS_GONE: &str = "the store was moved, removed or replaced; nothing is stored (see `offboard status`)";
-/// How often the highest time is kept.
+/// Ticks between writes of the latest time.
 const KEEP_CLOCK: u32 = 10;
 
-/// Refreshes the keys of all issuers, and of others once the configuration names them.
+/// Refreshes the keys of all issuers, following changes of the configuration.
 pub async fn signing_keys(mut rings: watch::Receiver<KeyRings>, clock: Arc<Clock>) {
     loop {
         let current = rings.borrow_and_update().clone();
@@ -45,7 +45,7 @@ pub async fn signing_keys(mut rings: watch::Receiver<KeyRings>, clock: Arc<Clock
     }
 }
 
-/// Keeps every new key set for the next start.
+/// Stores every new key set for the next start.
 pub async fn keep_keys(mut fresh: mpsc::Receiver<FreshKeys>, key_values: Arc<dyn KeyValues>) {
     while let Some(keys) = fresh.recv().await {
         if let Err(error) = store::keep_keys(key_values.as_ref(), &keys).await {
@@ -54,7 +54,7 @@ pub async fn keep_keys(mut fresh: mpsc::Receiver<FreshKeys>, key_values: Arc<dyn
     }
 }
 
-/// Says that the store is gone: at once and every minute in the log, and on `/readyz`, which stays 200, for checks go on.
+/// Reports a lost store: immediately and every minute in the log, and on `/readyz`, which stays 200 because checks go on.
 pub async fn store(published: Arc<Published>, readiness: Readiness) {
     let mut states = published.store_state();
     let mut notice = None;
@@ -86,7 +86,7 @@ pub async fn store(published: Arc<Published>, readiness: Readiness) {
     }
 }
 
-/// Every second: says so where more people are disabled at once than a listing might leave out.
+/// Every second: reports sources that disabled more people than a listing may remove.
 pub async fn alarms(alarms: Arc<Alarms>, (published, metrics): (Arc<Published>, Arc<Metrics>), clock: Arc<Clock>) {
     let mut timer = interval(COMPARE);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -104,7 +104,7 @@ pub async fn alarms(alarms: Arc<Alarms>, (published, metrics): (Arc<Published>, 
     }
 }
 
-/// Every second: compares the clocks, ends what expired, lets the audit trail know the time.
+/// Every second: compares the clocks, ends what has expired, tells the audit trail the time.
 pub async fn time(clock: Arc<Clock>, writer: WriterHandle, recorder: Recorder, key_values: Arc<dyn KeyValues>) {
     let mut timer = interval(COMPARE);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,4 @@
-//! Sockets, and TLS on them.
+//! Sockets, and their TLS.
 
 mod open;
 
@@ -20,24 +20,24 @@ use tokio_rustls::server::TlsStream;
 use super::preface_timeout::PrefaceTimeout;
 use crate::config::settings::{Listener, TlsFiles};
 
-/// How often certificate files are read again. Kubelet needs about a minute to bring new ones.
+/// Interval between reloads of certificate files. The kubelet needs about a minute to update them.
 const RELOAD: Duration = Duration::from_secs(10);
-/// A handshake that takes longer is given up.
+/// A longer handshake is aborted.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Handshakes under way at once.
+/// Limit on concurrent handshakes.
 const HANDSHAKES: usize = 256;
 
-/// Why a listener does not listen.
+/// Why a listener could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The address cannot be had.
+    /// The address cannot be bound.
     #[error("bind `{name}` to {address}")]
     Bind {
         /// Which listener.
         name: &'static str,
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
@@ -46,16 +46,16 @@ pub enum ListenError {
     Tls {
         /// Which listener.
         name: &'static str,
-        /// What is wrong, with the file.
+        /// What is wrong, and with which file.
         what: String,
     },
 }
 
-/// A socket that listens, and where.
+/// A listening socket and its address.
 #[derive(Debug)]
 pub struct Socket {
     listener: TcpListener,
-    /// The address that was had.
+    /// The bound address.
     pub address: SocketAddr,
     tls: Option<Arc<Tls>>,
 }
@@ -120,7 +120,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 impl Tls {
-    /// Reads the files again and again; what cannot be used changes nothing.
+    /// Reloads the files periodically; unusable files change nothing.
     pub async fn reload_forever(self: Arc<Self>) {
         loop {
             tokio::time::sleep(RELOAD).await;
@@ -139,7 +139,7 @@ impl Tls {
 }
 
 impl Socket {
-    /// The certificates, to keep fresh.
+    /// The certificates, to be reloaded.
     #[must_use]
     pub fn tls(&self) -> Option<Arc<Tls>> {
         self.tls.clone()
@@ -152,7 +152,7 @@ impl Socket {
     }
 }
 
-/// Accepted connections after their handshakes, many of which run at once. One that fails is no error of ours.
+/// Accepted connections after their handshakes, which run concurrently. A failed handshake is not our error.
 pub fn handshakes(
     stream: impl Stream<Item = std::io::Result<PrefaceTimeout>>,
     tls: Arc<Tls>,

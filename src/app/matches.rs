@@ -1,8 +1,7 @@
-//! Whether credentials meet the people of their issuer's sources: a configuration whose links never match makes nobody
-//! leave, and says nothing by itself.
+//! Whether credentials match people of their issuer's sources. If the links of a configuration never match, no departure is
+//! detected, and nothing else reports it.
 //!
-//! Counted is each token once, when it is first seen here, and no machine's. What a check pays for one that was seen before
-//! is one load.
+//! Each token of a person counts once, when first seen here. A check with a known token costs one load.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,14 +12,14 @@ use crate::domain::policy::Policy;
 use crate::domain::source::Link;
 use crate::state::State;
 
-/// Tokens of one issuer that are remembered, and of which one at least should have matched.
+/// Tokens remembered per issuer; at least one of them should have matched.
 const LAST: usize = 1_000;
-/// Places of the filter in front. Two tokens that share one are only looked at more closely.
+/// Slots of the filter in front. Tokens that share a slot are only examined more closely.
 const PLACES: usize = 4_096;
-/// Values of a claim that matched nobody which are remembered, to be compared by other rules.
+/// Remembered values of a claim without match, to be compared by other rules.
 const VALUES: usize = 20;
 
-/// Counts which credentials met somebody.
+/// Counts which credentials matched somebody.
 pub struct Matches {
     recent: Box<[AtomicU64]>,
     issuers: Mutex<Counted>,
@@ -34,28 +33,28 @@ struct Counted {
     issuers: BTreeMap<Arc<str>, OfIssuer>,
 }
 
-/// What has to be the same for counts to go on: issuers, their sources, and how these link.
+/// What must stay the same for counts to continue: issuers, their sources, and their links.
 type Arrangement = Vec<(Arc<str>, Vec<(String, Vec<Link>)>)>;
 
 #[derive(Default)]
 struct OfIssuer {
-    /// The last tokens, each with whether it met anybody.
+    /// The last tokens, and whether each matched.
     tokens: VecDeque<(u64, bool)>,
     known: HashSet<u64>,
     matched: usize,
     warned: bool,
-    /// By source and which of its links.
+    /// By source and index of its link.
     links: BTreeMap<(String, u16), OfLink>,
 }
 
 /// What is known of one link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OfLink {
-    /// Tokens that it decided, since the start or since links were configured otherwise.
+    /// Tokens that it decided, since the start or the last change of links.
     pub shown: u64,
-    /// Those of them that met somebody.
+    /// Those that matched somebody.
     pub matched: u64,
-    /// What the last of those say that met nobody.
+    /// Recent values without match.
     pub values: VecDeque<Box<str>>,
 }
 
@@ -67,7 +66,7 @@ impl Default for Matches {
 }
 
 impl Matches {
-    /// A check was judged on this state, and showed these.
+    /// Counts the credentials of a check on this state.
     pub fn saw(&self, state: &State, outcomes: &[CredentialOutcome]) {
         for outcome in outcomes {
             let CredentialOutcome::Verified(credential) = outcome else { continue };
@@ -87,7 +86,7 @@ impl Matches {
             let source = policy.sources.get(usize::from(source));
             source.is_some_and(|source| source.supplies.people && state.fold.sources.contains_key(&source.name))
         };
-        // From a source that never listed its people nothing is concluded (law 3).
+        // Nothing is concluded from a source that was never listed (law 3).
         if credential.machine || !state.rules.sources_of(credential.issuer_index).iter().copied().any(listed) {
             return;
         }
@@ -116,14 +115,14 @@ impl Matches {
         }
     }
 
-    /// The issuers of which no source knows any owner of the last 1,000 tokens, among those that these rules have.
+    /// Issuers, among those in force, whose last 1,000 tokens matched nobody in any source.
     #[must_use]
     pub fn unmatched(&self) -> Vec<Arc<str>> {
         let counted = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
         counted.issuers.iter().filter(|(_, of)| of.is_unmatched()).map(|(issuer, _)| Arc::clone(issuer)).collect()
     }
 
-    /// How many tokens of an issuer are remembered, and what is known of each link of one of its sources.
+    /// How many tokens of an issuer are remembered, and the counts of each link of a source.
     #[must_use]
     pub fn of_source(&self, issuer: &str, source: &str) -> (usize, BTreeMap<u16, OfLink>) {
         let counted = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,7 +133,7 @@ impl Matches {
 }
 
 impl Counted {
-    /// Begins anew where links were configured otherwise; whether these rules are the latest.
+    /// Starts over if links have changed; returns whether these rules are the latest.
     fn follow(&mut self, generation: u64, policy: &Policy) -> bool {
         if generation > self.generation {
             let arrangement = arrangement(policy);
@@ -187,7 +186,7 @@ fn arrangement(policy: &Policy) -> Arrangement {
     policy.issuers.iter().enumerate().map(|(index, rules)| (Arc::clone(&rules.issuer), of(index))).collect()
 }
 
-/// What a token is remembered by. Two of one name would count as one.
+/// Identifies a token. Two tokens with the same one would count once.
 fn name(credential: &Verified) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = credential.digest;
     u64::from_le_bytes([a, b, c, d, e, f, g, h])

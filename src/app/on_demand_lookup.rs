@@ -1,9 +1,8 @@
-//! Joiners: somebody whom the last listing did not have yet is looked up at their source before they are refused as
-//! unknown.
+//! Looks up joiners at their source: people who are missing from the last listing, before they are denied as unknown.
 //!
-//! The look-up goes through the source's task and the writer like everything else that a source says: what it finds is
-//! in the state before the check is judged again. A check waits for it no longer than its caller does; one that fails,
-//! is late or over the rate leaves them unknown, and is not remembered.
+//! A look-up goes through the source's task and the writer like any other report of the source, so its result is in the
+//! state before the check is evaluated again. A check waits no longer than its caller does. A look-up that fails, is late
+//! or exceeds the rate leaves the person unknown, and is not remembered.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -21,28 +20,28 @@ use crate::domain::policy::Policy;
 use crate::domain::reason::Reason;
 use crate::domain::time::{Now, Timestamp};
 
-/// How long whoever has no deadline waits.
+/// How long a check without deadline waits.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A look-up that is on its way for longer has nobody who waits for it.
+/// After this time, nobody waits for a look-up any more.
 const FORGOTTEN: Duration = Duration::from_secs(10);
-/// How long before the caller's deadline a look-up is given up: the check has to be judged still.
+/// A look-up is given up this long before the caller's deadline: the check must still be evaluated.
 const MARGIN: Duration = Duration::from_millis(15);
-/// How long it is remembered that a source does not know somebody. Whoever joins meanwhile comes with its events.
+/// How long a negative answer is remembered. The source's events bring whoever joins meanwhile.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// Nobodies that are remembered at most: under attack the oldest are asked for again, within the rate.
+/// Limit on remembered negative answers: under attack, the oldest are asked for again, within the rate.
 const MOST_REMEMBERED: u64 = 100_000;
-/// Look-ups of one source at once, before the rate counts.
+/// Look-ups per source at once, before the rate applies.
 const BURST: u32 = 20;
-/// Look-ups of one source a second: far below what any provider grants.
+/// Look-ups per source and second: far below any provider's limit.
 const RATE: u32 = 5;
 
-/// One look-up: whether the source knows such a person; `None` if that could not be found out.
+/// A look-up: whether the source knows such a person; `None` if it could not tell.
 type LookUp = Shared<BoxFuture<'static, Option<bool>>>;
 
-/// Asks sources for people whom nobody knows yet.
+/// Asks sources about unknown people.
 pub struct OnDemandLookup {
     sources: Sources,
-    /// When a source said that it does not know whoever has this link key.
+    /// When a source denied knowing the holder of this link key.
     nobodies: Cache<Key, Timestamp>,
     asking: Mutex<Asking>,
 }
@@ -53,7 +52,7 @@ struct Asking {
     budgets: HashMap<String, Budget>,
 }
 
-/// What is left of the rate of one source.
+/// The remaining rate of a source.
 struct Budget {
     left: u32,
     since: Instant,
@@ -64,7 +63,7 @@ impl Budget {
         Self { left: BURST, since: now }
     }
 
-    /// Takes one, if there is one.
+    /// Takes one, if any is left.
     fn take(&mut self, now: Instant) -> bool {
         let each = Duration::from_secs(1) / RATE;
         let back = u32::try_from(now.duration_since(self.since).as_millis() / each.as_millis()).unwrap_or(BURST);
@@ -86,8 +85,8 @@ impl OnDemandLookup {
         Self { sources, nobodies, asking: Mutex::default() }
     }
 
-    /// Looks the unknown person of a decision up, wherever nobody was found; whether somebody is known by now, so that
-    /// the check must be judged again.
+    /// Looks up the unknown person of a decision at every source without a match. Returns whether somebody is known now, so
+    /// that the check must be evaluated again.
     pub async fn look_up(&self, decision: &Decision, policy: &Policy, now: Now, due: Option<Instant>) -> bool {
         let Some(credential) = decision.verified().filter(|_| decision.reason == Reason::UnknownPerson) else {
             return false;
@@ -99,7 +98,7 @@ impl OnDemandLookup {
         let until = due.map_or_else(|| Instant::now() + PATIENCE, |due| due.checked_sub(MARGIN).unwrap_or(due));
         let answers = asked.into_iter().map(|(key, look_up)| async move {
             let answer = timeout_at(until, look_up).await.ok().flatten();
-            // Whoever is known by now is asked about no more; who is not by what was found will not be the next time either.
+            // Nobody is asked about again: neither somebody who is known now, nor somebody whom the answer did not reveal.
             if answer.is_some() {
                 self.nobodies.insert(key, now.steady);
             }
@@ -108,16 +107,16 @@ impl OnDemandLookup {
         join_all(answers).await.contains(&true)
     }
 
-    /// What is to be asked now: a look-up for each source that may know the owner, within its rate, and one for all
-    /// checks that ask the same at the same time.
+    /// The look-ups to wait for: one per source that may know the owner, within its rate, shared by all concurrent checks
+    /// that ask the same.
     fn questions(&self, credential: &Verified, policy: &Policy, now: Now) -> Vec<(Key, LookUp)> {
-        // A look-up never makes a service account a person.
+        // A look-up never turns a service account into a person.
         if credential.machine {
             return Vec::new();
         }
         let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         let Asking { on_their_way, budgets } = &mut *asking;
-        // Whoever asked may be gone: what was answered is over all the same, and so is what nobody can be waiting for.
+        // The checks that asked may be gone: drop look-ups that are answered, and those that nobody can be waiting for.
         let instant = Instant::now();
         on_their_way
             .retain(|_, (since, look_up)| look_up.peek().is_none() && instant.duration_since(*since) < FORGOTTEN);

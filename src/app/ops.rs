@@ -1,4 +1,4 @@
-//! The `ops` listener at work: HTTP/1.1 for whoever asks, a few at once, none for long.
+//! The running `ops` listener: HTTP/1.1 for anybody, with few and short connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::preface_timeout::HELLO;
 
-/// Connections at once; more wait to be accepted.
+/// Limit on connections; more wait to be accepted.
 const MANY: usize = 128;
-/// A connection is closed after this, whatever it is doing: a scrape takes milliseconds, and comes again.
+/// Connections are closed after this, whatever they do: a scrape takes milliseconds and reconnects.
 const LONGEST: Duration = Duration::from_secs(60);
-/// How long to wait where the system has no more descriptors.
+/// Pause when the system has no more descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
-/// At a stop, answers that are on their way may take so long.
+/// How long pending responses may take at shutdown.
 const LAST: Duration = Duration::from_secs(1);
 
 /// Serves until `stop`.
@@ -39,7 +39,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
                     let (router, stop) = (router.clone(), stop.clone());
                     connections.spawn(async move {
                         let _place = place;
-                        // Whoever asks may go at any time, and whoever takes too long has to.
+                        // Clients may leave at any time, and slow ones are disconnected.
                         let _ = timeout(LONGEST, answer(stream, router, stop)).await;
                     });
                 }

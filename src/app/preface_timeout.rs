@@ -1,5 +1,4 @@
-//! Connections of those who have something to say: whoever connects and then keeps silent is let go, and only so many
-//! may be there at once. Descriptors are few, and `ops` is open to everyone.
+//! Closes connections that stay silent, and limits their number. Descriptors are scarce, and `ops` is open to everybody.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -14,22 +13,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// Whoever has not said hello by then is let go.
+/// Connections that have sent no preface by then are closed.
 pub const HELLO: Duration = Duration::from_secs(10);
-/// Bytes of the connection preface of HTTP/2 (RFC 9113 section 3.4). What comes after is watched by keep-alive.
+/// Length of the HTTP/2 connection preface (RFC 9113 section 3.4). Keep-alive watches what follows.
 const PREFACE: usize = 24;
 
-/// A connection, counted, that must say hello in time.
+/// A counted connection that must send its preface in time.
 pub struct PrefaceTimeout {
     stream: TcpStream,
-    /// How much of the hello is still missing, and until when; `None`: it was said.
+    /// How much of the preface is missing, and until when; `None`: it has arrived.
     missing: Option<(usize, Pin<Box<Sleep>>)>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// Accepted connections that must say hello in time, at most `many` of them at once: more wait to be accepted.
-/// Each sends at once: an answer is one small frame, and with Nagle's algorithm it would wait 40 ms for an
-/// acknowledgement. (tonic sets this only where it binds itself.)
+/// Accepted connections that must send their preface in time, at most `many` at once: more wait to be accepted.
+/// They send immediately: a response is one small frame, which Nagle's algorithm would delay by 40 ms until an
+/// acknowledgement. (tonic sets this only on sockets that it binds itself.)
 pub fn prompt(
     stream: impl Stream<Item = io::Result<TcpStream>> + Send,
     many: usize,

@@ -1,4 +1,4 @@
-//! A configuration comes into force: watched, judged, made ready, then handed to the writer.
+//! Puts a changed configuration in force: watched, checked, prepared, then handed to the writer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::log::KeyValues;
 use crate::state::Published;
 use crate::telemetry::metrics::Metrics;
 
-/// How long after the store stood in the way a reload is tried again.
+/// Delay before a reload that the store prevented is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// A reload that the store stood in the way of.
+/// The store prevented a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undone;
 
@@ -37,9 +37,9 @@ pub struct Reloader {
     pub published: Arc<Published>,
     /// The writer.
     pub writer: WriterHandle,
-    /// Settings in force; tells whoever asks the sources.
+    /// Settings in force, for the tasks that follow them.
     pub settings: watch::Sender<Settings>,
-    /// What is kept beside the log.
+    /// The key-value store beside the log.
     pub key_values: Arc<dyn KeyValues>,
     /// Audit.
     pub recorder: Recorder,
@@ -52,7 +52,7 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads whenever the files change, for ever.
+    /// Reloads whenever the files change.
     pub async fn follow(self: Arc<Self>, mut watcher: Watcher) {
         let mut undone: Option<Inputs> = None;
         loop {
@@ -76,10 +76,10 @@ impl Reloader {
         }
     }
 
-    /// Puts these files in force, or says why not. A bad reload changes nothing.
+    /// Puts these files in force, or reports why not. A failed reload changes nothing.
     ///
     /// # Errors
-    /// [`Undone`] where the store stood in the way, and not the files: it is worth another try.
+    /// [`Undone`] if the store failed rather than the files: try again.
     pub async fn reload(&self, inputs: &Inputs) -> Result<(), Undone> {
         let _turn = self.turn.lock().await;
         match config::parse(inputs, &self.environment) {
@@ -113,7 +113,7 @@ impl Reloader {
         let noted = self.writer.ask(Command::Configure(Arc::clone(&policy)), now).await;
         tracing::info!(config.hash = %policy.hash, "configuration is in force");
         self.record("allow", format!("configuration {} in force", policy.hash)).await;
-        // It is in force; what is missing is the log's note of it, and the copy for a restart.
+        // It is in force; what is missing is its note in the log and the copy for a restart.
         noted.map_err(|refused| refused.to_string())?;
         store::keep_configuration(self.key_values.as_ref(), inputs).await.map_err(|error| error.to_string())?;
         self.metrics.reloaded(Some(now.wall));
@@ -135,7 +135,7 @@ impl Reloader {
             reason: Some(what),
             ..Entry::new(Kind::Reload, self.clock.now().wall)
         };
-        // A stopped writer ends the process by itself.
+        // A stopped audit writer ends the process anyway.
         let _ = self.recorder.record(entry).await;
     }
 }

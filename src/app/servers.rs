@@ -1,4 +1,4 @@
-//! The listeners at work: who serves what to whom.
+//! The running listeners: who serves what to whom.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,18 +20,18 @@ use crate::control::service::Operator;
 use crate::envoy::ext_authz::AuthorizationService;
 use crate::telemetry::health::Readiness;
 
-/// Health is asked for under this name, as probes of the check service do.
+/// Health checks of the check service use this name.
 const CHECKS: &str = "envoy.service.auth.v3.Authorization";
 
-/// Operators who may be connected at once.
+/// Limit on connections of operators.
 const OPERATORS: usize = 128;
-/// Connections of proxies at once on one thread, each of which carries any number of checks: a mesh of a thousand
-/// proxies of eight threads each.
+/// Limit on connections of proxies per thread. Each carries any number of checks: this suits a mesh of a thousand proxies
+/// with eight threads each.
 const PROXIES: usize = 8_192;
 
 pub(super) fn serve_ops(servers: &mut Supervisor, on: &Handle, socket: Socket, router: axum::Router) {
     let stop = servers.stop_token();
-    // It never has TLS: nothing on it is secret.
+    // Never with TLS: nothing on it is secret.
     let (_, listener) = socket.into_parts();
     servers.spawn("listener.ops", on, async move {
         serve(listener, router, stop).await;
@@ -39,7 +39,7 @@ pub(super) fn serve_ops(servers: &mut Supervisor, on: &Handle, socket: Socket, r
     });
 }
 
-/// Serves a router on what comes in, with TLS where there is a certificate.
+/// Serves a router on incoming connections, with TLS if there is a certificate.
 macro_rules! serve_on {
     ($router:expr, $incoming:expr, $tls:expr, $stop:expr) => {
         match $tls {

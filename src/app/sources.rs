@@ -1,4 +1,4 @@
-//! The sources at work: one task for each, started, watched and replaced as the configuration wants it.
+//! The running sources: one task each, started, supervised and replaced as the configuration demands.
 
 mod build;
 
@@ -29,12 +29,12 @@ use crate::source::poller::Poller;
 use crate::state::Published;
 use crate::telemetry::metrics::Metrics;
 
-/// Orders that may wait at a source.
+/// Requests that may wait for a source.
 const WAITING: usize = 64;
-/// A source whose task failed is started again after this.
+/// Delay before a failed source task is restarted.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// One source at work, from outside.
+/// A running source, as seen by others.
 #[derive(Clone, Debug)]
 pub struct Handle {
     orders: mpsc::Sender<SourceRequest>,
@@ -42,21 +42,21 @@ pub struct Handle {
     settings: SourceSettings,
 }
 
-/// The sources at work, by name. Cheap to clone.
+/// The running sources, by name. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Sources(Arc<ArcSwap<BTreeMap<String, Handle>>>);
 
 impl Sources {
-    /// How a source fares.
+    /// The health of a source.
     #[must_use]
     pub fn health(&self, name: &str) -> Option<Health> {
         self.0.load().get(name).map(|handle| handle.health.borrow().clone())
     }
 
-    /// Asks a source at once; with `full`, for everybody. Answered when that is enforced.
+    /// Syncs a source now; with `full`, lists everybody. Returns when the result is enforced.
     ///
     /// # Errors
-    /// Why it came to nothing.
+    /// Why it failed.
     pub async fn sync(&self, name: &str, full: bool) -> Result<(), String> {
         let orders = self.0.load().get(name).map(|handle| handle.orders.clone());
         let orders = orders.ok_or_else(|| format!("unknown source `{name}`"))?;
@@ -66,7 +66,7 @@ impl Sources {
         answer.await.map_err(|_| stopped())?
     }
 
-    /// Has a source list everybody soon. Where it has more to do than it can, its next listing does as well.
+    /// Requests a listing soon. If the source is too busy, its next scheduled listing has to do.
     pub fn list_soon(&self, name: &str) {
         if let Some(orders) = self.0.load().get(name).map(|handle| handle.orders.clone()) {
             let (reply, _) = oneshot::channel();
@@ -74,27 +74,27 @@ impl Sources {
         }
     }
 
-    /// Looks somebody up at a source; `None` where that could not be found out in time.
+    /// Looks somebody up at a source; `None` if the source could not tell in time.
     pub async fn look_up(&self, name: &str, attribute: &str, value: &str) -> Option<bool> {
         let orders = self.0.load().get(name).map(|handle| handle.orders.clone())?;
         let (reply, answer) = oneshot::channel();
         let (attribute, value) = (attribute.to_owned(), value.to_owned());
-        // Full: the source has more to do than it can. Nobody waits for that.
+        // Full: the source is too busy. Nobody waits for that.
         orders.try_send(SourceRequest::LookUp { attribute, value, reply }).ok()?;
         answer.await.ok().flatten()
     }
 
-    /// Tries everything that a source will need.
+    /// Tests everything that a source will need.
     ///
     /// # Errors
-    /// There is no such source.
+    /// The source is unknown.
     pub async fn examine(&self, name: &str) -> Result<Vec<Finding>, String> {
         let settings = self.0.load().get(name).map(|handle| handle.settings.clone());
         Ok(examine(settings.ok_or_else(|| format!("unknown source `{name}`"))?).await)
     }
 }
 
-/// Tries everything that a source of these settings will need.
+/// Tests everything that a source with these settings will need.
 pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
     let time = time(&Clock::start(None));
     let mut directory = build(&settings, Arc::clone(&time));
@@ -103,7 +103,7 @@ pub async fn examine(settings: SourceSettings) -> Vec<Finding> {
     found
 }
 
-/// Every group that somebody in a file of people is in; `None` where the source is none, or it cannot be read here.
+/// All groups with members in a people file; `None` if the source is no file, or the file cannot be read here.
 pub async fn groups_in_file(settings: &SourceSettings) -> Option<BTreeSet<String>> {
     let SourceKind::File { path } = &settings.kind else { return None };
     let people = build::file(settings, path, time(&Clock::start(None))).now().await.ok()?;
@@ -111,12 +111,12 @@ pub async fn groups_in_file(settings: &SourceSettings) -> Option<BTreeSet<String
     Some(here.flat_map(|person| person.groups).collect())
 }
 
-/// Looks for whomever a token's claim names, as a source of these settings will.
+/// Looks up the person named by a token's claim, as a source with these settings will.
 pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> Finding {
     let time = time(&Clock::start(None));
     let look_up = LookUp { attribute: &link.attribute };
     let (grade, text) = match &settings.kind {
-        // Whether it is being written matters to a listing.
+        // A file that is being written matters only to a listing.
         SourceKind::File { path } => {
             look_up.told_of_file(build::file(&settings, path, time).find(&link.attribute, value).await)
         }
@@ -126,7 +126,7 @@ pub async fn try_sample(settings: SourceSettings, link: &Link, value: &str) -> F
     Finding { grade, what: "token sample", text: format!("{shown}: {text}") }
 }
 
-/// What looking somebody up came to, in words.
+/// Describes the result of a look-up.
 struct LookUp<'a> {
     attribute: &'a str,
 }
@@ -140,7 +140,7 @@ impl LookUp<'_> {
         }
     }
 
-    /// A file tells nobody from several, and who nearly has it.
+    /// A file distinguishes nobody from several, and near misses.
     fn told_of_file(&self, found: Result<Found, SourceError>) -> (Grade, String) {
         let attribute = self.attribute;
         let text = match found {
@@ -165,10 +165,10 @@ impl LookUp<'_> {
     }
 }
 
-/// A provider's clock that is further off than this makes cut-offs too early or too late.
+/// With a larger clock difference, cut-offs are noticeably early or late.
 const CLOCK: Duration = Duration::from_secs(5);
 
-/// How far a provider's clock is from ours; it tells whole seconds.
+/// How far a provider's clock is from ours; it has a resolution of a second.
 fn clock(there: Timestamp, here: Timestamp) -> Finding {
     let off = here.since(there).max(there.since(here));
     let (grade, what) = if off <= CLOCK { (Grade::Good, "") } else { (Grade::Warning, "; correct one of them") };
@@ -179,16 +179,16 @@ fn clock(there: Timestamp, here: Timestamp) -> Finding {
     }
 }
 
-/// The tasks at work, and whose they are.
+/// The running tasks, by source.
 #[derive(Default)]
 struct Tasks {
     all: JoinSet<()>,
     names: BTreeMap<Id, (String, AbortHandle)>,
-    /// Who has failed, and until when they are not started again.
+    /// Failed sources, and when each may be restarted.
     resting: BTreeMap<String, Instant>,
 }
 
-/// Waits until this time; for ever without one.
+/// Waits until this time, or forever without one.
 async fn rest(until: Option<Instant>) {
     match until {
         Some(until) => sleep_until(until).await,
@@ -196,27 +196,27 @@ async fn rest(until: Option<Instant>) {
     }
 }
 
-/// Builds the directory that settings describe; those that need the time are told it.
+/// Builds a directory from settings; it gets the clock.
 pub type Build = fn(&SourceSettings, Time) -> Box<dyn Directory>;
 
-/// Keeps the sources of the configuration in force at work.
+/// Keeps the configured sources running.
 pub struct Manager {
-    /// Who is at work, for everybody else.
+    /// The running sources, shared with others.
     pub sources: Sources,
     /// The writer.
     pub writer: WriterHandle,
-    /// Where each goes on.
+    /// Tells where each source continues.
     pub published: Arc<Published>,
-    /// Time.
+    /// The clock.
     pub clock: Arc<Clock>,
-    /// Where failures and events are counted.
+    /// Counts failures and events.
     pub metrics: Arc<Metrics>,
-    /// How a source is asked.
+    /// Builds the directory of a source.
     pub build: Build,
 }
 
 impl Manager {
-    /// Works for ever. A reload stops those sources that it changes and starts them anew; the others go on.
+    /// Runs forever. A reload restarts the sources that it changes; the others go on.
     pub async fn run(self, mut settings: watch::Receiver<Settings>) {
         let mut tasks = Tasks::default();
         let mut store = self.published.store_state();
@@ -232,7 +232,7 @@ impl Manager {
                     if changed.is_err() { return }
                     let now = store.borrow_and_update().returns;
                     if std::mem::replace(&mut returns, now) != now {
-                        // Each tells again what it said while nothing was kept: it goes on from what the store has.
+                        // Each source repeats what it reported while nothing was stored, from where the store left off.
                         self.stop_unwanted(&[], &mut tasks).await;
                     }
                 }
@@ -242,8 +242,8 @@ impl Manager {
         }
     }
 
-    /// Stops those that are no longer wanted as they are, in the middle of a request too, and waits until they have:
-    /// what one asked of an old address, or says of where it goes on, must not come behind what the next one says.
+    /// Stops sources that are no longer wanted as they are, even within a request, and waits for them: an old task's
+    /// answers and cursor must not arrive after those of the new one.
     async fn stop_unwanted(&self, wanted: &[SourceSettings], tasks: &mut Tasks) {
         let handles = self.sources.0.load();
         let unwanted = handles.values().filter(|handle| !wanted.contains(&handle.settings));
@@ -258,7 +258,7 @@ impl Manager {
         }
     }
 
-    /// Takes note that a task has ended. One that failed has a rest; nothing else waits for that.
+    /// Handles the end of a task. A failed source pauses; nothing else waits for that.
     fn ended(&self, ended: Result<(Id, ()), JoinError>, tasks: &mut Tasks) {
         let id = match &ended {
             Ok((id, ())) => *id,
@@ -266,7 +266,7 @@ impl Manager {
         };
         let name = tasks.names.remove(&id).map(|(name, _)| name).unwrap_or_default();
         let Some(error) = ended.err().filter(|error| !error.is_cancelled()) else { return };
-        // A malformed answer that its decoder panics on, say. What is known stays as it is.
+        // A decoder may panic on a malformed answer, for example. What is known stays.
         self.metrics.source_error(&name, SourceErrorKind::Internal);
         tracing::error!(source.name = name, error = %error, "source task failed; restarting it");
         self.forget(&name);
@@ -279,7 +279,7 @@ impl Manager {
         self.sources.0.store(Arc::new(handles));
     }
 
-    /// Starts those that are not at work.
+    /// Starts the sources that are not running.
     fn start_missing(&self, wanted: &[SourceSettings], tasks: &mut Tasks) {
         let (mut handles, now) = (BTreeMap::clone(&self.sources.0.load()), Instant::now());
         tasks.resting.retain(|_, until| *until > now);
@@ -315,7 +315,7 @@ impl Manager {
     }
 }
 
-/// The clock, for those who only want to be told the time.
+/// The clock as a function.
 fn time(clock: &Arc<Clock>) -> Time {
     let clock = Arc::clone(clock);
     Arc::new(move || clock.now())

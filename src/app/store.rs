@@ -1,4 +1,4 @@
-//! What this process keeps beside the log, from one start to the next.
+//! What this process keeps beside the log between starts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::state::fold::Fold;
 const LAST_GOOD: &str = "last good configuration";
 const CLOCK: &str = "clock";
 
-/// The highest time of the last run.
+/// The latest time of the last run.
 ///
 /// # Errors
 /// [`LogError`].
@@ -24,7 +24,7 @@ pub async fn clock(key_values: &dyn KeyValues) -> Result<Option<Timestamp>, LogE
     Ok(millis.map(Timestamp::from_millis))
 }
 
-/// Keeps the highest time.
+/// Stores the latest time.
 ///
 /// # Errors
 /// [`LogError`].
@@ -32,7 +32,7 @@ pub async fn keep_clock(key_values: &dyn KeyValues, steady: Timestamp) -> Result
     key_values.put(CLOCK, steady.as_millis().to_le_bytes().to_vec()).await
 }
 
-/// Keeps a configuration that came into force, for a start at which the files are bad.
+/// Stores a configuration in force, for a start with invalid files.
 ///
 /// # Errors
 /// [`LogError`].
@@ -40,7 +40,7 @@ pub async fn keep_configuration(key_values: &dyn KeyValues, inputs: &Inputs) -> 
     key_values.put(LAST_GOOD, inputs.to_bytes()).await
 }
 
-/// The last good configuration, if there is one that still is good.
+/// The last good configuration, if there is one and it is still valid.
 ///
 /// # Errors
 /// [`LogError`].
@@ -57,7 +57,7 @@ fn keys_entry(issuer: &str, origin: &str) -> String {
     format!("keys of {issuer} from {origin}")
 }
 
-/// Keeps an issuer's keys.
+/// Stores an issuer's keys.
 ///
 /// # Errors
 /// [`LogError`].
@@ -65,7 +65,7 @@ pub async fn keep_keys(key_values: &dyn KeyValues, fresh: &FreshKeys) -> Result<
     key_values.put(&keys_entry(&fresh.issuer, &fresh.origin), fresh.document.to_vec()).await
 }
 
-/// What was kept of an issuer's keys.
+/// The stored keys of an issuer.
 ///
 /// # Errors
 /// [`LogError`].
@@ -73,27 +73,27 @@ pub async fn kept_keys(key_values: &dyn KeyValues, issuer: &str, origin: &str) -
     key_values.get(&keys_entry(issuer, origin)).await
 }
 
-/// A configuration, and where it is from.
+/// A configuration, and where it came from.
 #[derive(Debug)]
 pub struct Chosen {
     /// The files.
     pub inputs: Inputs,
-    /// What they say.
+    /// The parsed configuration.
     pub configuration: Configuration,
-    /// Why these are not the files that were named, if they are not.
+    /// Why the files given on the command line are not used, if they are not.
     pub instead_of: Option<Invalid>,
 }
 
-/// Reads the files that were named.
+/// Reads the given files.
 ///
 /// # Errors
-/// Everything that is wrong with them.
+/// All errors in them.
 pub fn read(paths: &[PathBuf], environment: &BTreeMap<String, String>) -> Result<Chosen, Invalid> {
     let (inputs, configuration) = config::load(paths, environment)?;
     Ok(Chosen { inputs, configuration, instead_of: None })
 }
 
-/// The policy of a configuration, to be shared; with the sources that the log knows and the configuration does not.
+/// The policy of a configuration, including the sources that the log knows but the configuration does not.
 #[must_use]
 pub fn policy(configuration: &Configuration, fold: &Fold) -> Arc<Policy> {
     let policy = configuration.policy.clone();

@@ -1,4 +1,4 @@
-//! Owns every task: each has a name, and the first that ends on its own ends the process.
+//! Owns every task. Each has a name; the first that ends unexpectedly ends the process.
 
 use std::future::Future;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 /// Why the supervisor stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
-    /// A task returned though nobody had asked it to.
+    /// A task returned without being asked to.
     #[error("task `{0}` ended unexpectedly")]
     Early(&'static str),
     /// A task failed.
@@ -17,7 +17,7 @@ pub enum Ended {
     Failed {
         /// Its name.
         name: &'static str,
-        /// Why.
+        /// The reason.
         cause: String,
     },
 }
@@ -37,7 +37,7 @@ impl Supervisor {
         self.stop.clone()
     }
 
-    /// Runs a task on this runtime until it ends or is told to stop. `name` is what errors call it.
+    /// Runs a task on this runtime until it ends or is told to stop. Errors use `name`.
     pub fn spawn<F>(&mut self, name: &'static str, on: &Handle, task: F)
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
@@ -46,7 +46,7 @@ impl Supervisor {
         self.names.push((id, name));
     }
 
-    /// Runs a task that simply is dropped when everything stops.
+    /// Runs a task that is simply dropped at the stop.
     pub fn spawn_until_stop<F>(&mut self, name: &'static str, on: &Handle, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -74,12 +74,12 @@ impl Supervisor {
         }
     }
 
-    /// Ends every task wherever it is.
+    /// Aborts every task.
     pub async fn abort(&mut self) {
         self.tasks.shutdown().await;
     }
 
-    /// Tells every task to stop, and waits until all have.
+    /// Tells every task to stop, and waits for all of them.
     pub async fn stop(&mut self) {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}

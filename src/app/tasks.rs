@@ -71,6 +71,7 @@ impl Tasks {
         serve_ops(&mut tasks.servers, work, sockets.ops, ops);
         serve_control(&mut tasks.servers, work, sockets.control, control.guard, control.operator);
         serve_authz(&mut tasks.servers, (threads.checks, work), sockets.authz, &handler, readiness);
+        // INVARIANT: readiness is blocked until everything serves.
         drop(ready.replaying);
         tasks.spawn_audit(work, (audit.trail, audit.follower), enforced);
         tasks
@@ -104,6 +105,7 @@ impl Tasks {
     /// Stops them one after the other, within `drain`. Callers get most of the time, and what has to be kept the rest: a
     /// caller that never ends costs no record. `close` ends the trail.
     pub(super) async fn stop(mut self, drain: Duration, close: impl Future<Output = ()>) {
+        // INVARIANT: whoever sends stops before whoever receives, so that nothing acknowledged misses its record.
         if timeout(drain * 6 / 10, self.servers.stop()).await.is_err() {
             tracing::warn!("drain timed out; remaining connections were closed");
             self.servers.abort().await;

@@ -71,6 +71,7 @@ impl Verifiers {
         let rings = rings(policy, &before, &self.fetcher, &self.fresh, self.key_values.as_ref()).await?;
         let authenticator = authenticator(policy, &self.keyer, &rings, (&self.cache, &self.seen));
         let in_force = Arc::clone(&published.load().rules.policy);
+        // INVARIANT: an authenticator is here before any state of its policy is published; checks look for it by that.
         self.authenticators.add(Active { policy: Arc::clone(policy), authenticator }, &in_force);
         self.rings.send_replace(rings);
         Ok(())

@@ -1,4 +1,4 @@
-//! What the control API shows, read from the state in force and, for texts, from the log.
+//! Answers the control API's queries from the state in force and, for texts, from the log.
 
 mod links;
 mod revocations;
@@ -39,24 +39,24 @@ use crate::state::State;
 use crate::state::people::Known;
 use crate::telemetry::health::Readiness;
 
-/// Revocations that are shown of one person at most, newest first.
+/// Limit on revocations shown per person, newest first.
 const SHOWN: usize = 100;
 
 /// What the application knows.
 pub struct LiveViews<L> {
-    /// Checks, and what they use.
+    /// Answers checks; holds what they use.
     pub handler: Arc<LiveCheckHandler>,
     /// The log.
     pub log: Arc<L>,
     /// Keys of the issuers.
     pub rings: watch::Receiver<KeyRings>,
-    /// What tokens have shown so far.
+    /// Identifiers seen in tokens.
     pub seen: Arc<SeenIdentifiers>,
     /// Readiness.
     pub readiness: Readiness,
     /// Name of this replica.
     pub replica: String,
-    /// The sources at work.
+    /// The running sources.
     pub sources: Sources,
 }
 
@@ -65,7 +65,7 @@ impl<L: Log> LiveViews<L> {
         self.handler.published.snapshot()
     }
 
-    /// Adds why the strictest revocation was made, and by whom: the state holds no texts.
+    /// Adds the reason of the strictest revocation, and who made it: the state holds no texts.
     async fn with_reason(&self, decision: &Decision, mut explanation: Explanation) -> Explanation {
         let found = explain::strictest_revocation(decision).filter(|found| found.exemption.is_none());
         if let Some(found) = found

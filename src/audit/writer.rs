@@ -304,7 +304,7 @@ impl TrailWriter {
         }
         let path = files::path(&self.settings.path, &self.day);
         if let Err(error) = self.file.write_all(&self.pending) {
-            // A part of it may be in the file: the next attempt must start after a complete line.
+            // INVARIANT: the file ends after a complete line. A part of this one may be in it.
             self.file.set_len(self.length).map_err(AuditError::io("cut half-written audit file", &path))?;
             return Err(AuditError::io("append to audit file", &path)(error));
         }

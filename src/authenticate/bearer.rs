@@ -1,8 +1,8 @@
-//! Bearer tokens (RFC 6750): what a header shows, whose it is, and whether its signature holds.
+//! Bearer tokens (RFC 6750): what a header contains, who issued it, and whether its signature is valid.
 //!
-//! A header may hold one token. Two, joined by a comma as Envoy joins doubled headers, or a damaged one, is
-//! never "the first wins" (CVE-2021-32777): if any of it could be ours it is `malformed_credentials`, else it
-//! is foreign. The `iss` of an unproven token is read for one purpose: to choose the keys that judge it.
+//! A header may contain one token. Of two, joined by a comma as Envoy joins repeated headers, the first never wins
+//! (CVE-2021-32777), nor is a damaged one repaired: what could be ours is `malformed_credentials`, the rest is foreign.
+//! The `iss` of an unverified token is read for one purpose: to choose the keys that verify it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Authenticator;
-use super::cache::{Proven, keep};
+use super::cache::{CachedToken, keep};
 use super::claims;
 use crate::domain::credential::{CredentialKind, CredentialOutcome, Foreign, Identity, Verified};
 use crate::domain::detail::Detail;
@@ -22,33 +22,33 @@ use crate::jose::jwks::{Thumbprint, Unverified};
 use crate::jose::jws::{self, Compact, Header, JwsError};
 use crate::jose::keys::KeyRing;
 
-/// What a header value is made of, before anything is proven.
+/// The form of a header value, before anything is verified.
 enum Form<'a> {
-    /// Nothing but space.
+    /// Only white space.
     Empty,
-    /// One text that claims to be a JWT, bare or after one word.
+    /// One token that looks like a JWT, alone or after one word.
     Token(&'a str),
-    /// Something that nobody but us would send so, and that cannot be read, and why.
+    /// Something meant for us that cannot be read, and why.
     Malformed(&'static str),
     /// Anything else: opaque tokens and other schemes.
     Other(&'a str),
 }
 
-const ODD_SIGNS: &str = "holds something else than printable ASCII";
-const SEVERAL: &str = "holds several credentials, of which one is a bearer token";
-const DAMAGED: &str = "holds no bearer token behind `Bearer`, or more than one";
+const NOT_PRINTABLE: &str = "contains characters other than printable ASCII";
+const SEVERAL: &str = "contains several credentials, one of them a bearer token";
+const DAMAGED: &str = "contains no bearer token after `Bearer`, or more than one";
 
 fn form(value: &[u8]) -> Form<'_> {
-    let Ok(text) = std::str::from_utf8(value) else { return Form::Malformed(ODD_SIGNS) };
+    let Ok(text) = std::str::from_utf8(value) else { return Form::Malformed(NOT_PRINTABLE) };
     let text = text.trim_matches([' ', '\t']);
     if text.is_empty() {
         return Form::Empty;
     }
-    // Folded rather than searched, so that the compiler compares many bytes at once.
+    // A fold without early exit, so that the compiler compares many bytes at once.
     if !text.bytes().fold(true, |fits, byte| fits & matches!(byte, b' '..=b'~')) {
-        return Form::Malformed(ODD_SIGNS);
+        return Form::Malformed(NOT_PRINTABLE);
     }
-    // An empty value joined with another leaves nothing but commas beside it.
+    // A comma joins repeated headers, empty ones included.
     let mut pieces = text.split(',').map(str::trim);
     let is_bearer = |piece: &str| piece.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case("bearer"));
     if text.contains(',') {
@@ -70,16 +70,16 @@ fn is_token68(text: &str) -> bool {
     !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
-/// Whose an unproven JWT says that it is.
+/// The issuer that an unverified JWT claims.
 enum Claimed {
-    /// Of the issuer at this index.
+    /// The configured issuer with this index.
     Ours(u16, Map<String, Value>),
-    /// Of this issuer, which is not configured, or of nobody.
+    /// Another issuer, or none.
     Foreign(Option<Box<str>>),
 }
 
 impl Authenticator {
-    /// What the value of this header shows; `None`: nothing.
+    /// The credential in the value of this header, if there is one.
     pub(super) async fn bearer(&self, header: &str, value: &[u8], now: Now) -> Option<CredentialOutcome> {
         match form(value) {
             Form::Empty => None,
@@ -89,14 +89,15 @@ impl Authenticator {
         }
     }
 
-    /// Another scheme, or an opaque token. A token of ours somewhere in it is ours all the same.
+    /// Another scheme, or an opaque token. A token of a configured issuer anywhere in it is still ours.
     fn other(&self, header: &str, text: &str) -> CredentialOutcome {
         let mut found = foreign(Foreign::Other, None);
         for piece in text.split([' ', ',', ';', '=', '"']).filter(|piece| jws::claims_to_be_one(piece)) {
             match self.split(piece).and_then(|compact| self.claimed(&compact)) {
                 Ok(Claimed::Foreign(issuer)) => found = foreign(Foreign::Jwt, issuer),
                 Ok(Claimed::Ours(..)) => {
-                    let detail = format!("header `{header}` holds a token of a configured issuer among other things");
+                    let detail =
+                        format!("header `{header}` contains a token of a configured issuer next to something else");
                     return malformed(Detail::new(detail), digest(text.as_bytes()));
                 }
                 Err(error) => return malformed(self.form_detail(error, piece), digest(text.as_bytes())),
@@ -109,7 +110,7 @@ impl Authenticator {
         Compact::split_within(token, self.policy.bearer_largest)
     }
 
-    /// What is wrong with the form of a token, in words.
+    /// What is wrong with the form of a token.
     fn form_detail(&self, error: JwsError, token: &str) -> Detail {
         match error {
             JwsError::TooLong => {
@@ -121,24 +122,24 @@ impl Authenticator {
         }
     }
 
-    /// A JWT that stands alone: the cache, or the whole way.
+    /// A JWT alone: from the cache, or verified now.
     async fn token(&self, token: &str, now: Now) -> CredentialOutcome {
         let digest = digest(token.as_bytes());
-        if let Some(proven) = self.cache.get(&digest)
-            && let Some(ring) = self.rings.at(proven.verified.issuer_index)
-            && ring.keys().is_some_and(|keys| keys.holds(&proven.key, proven.algorithm))
+        if let Some(cached) = self.cache.get(&digest)
+            && let Some(ring) = self.rings.at(cached.verified.issuer_index)
+            && ring.keys().is_some_and(|keys| keys.holds(&cached.key, cached.algorithm))
         {
             self.cache.hit();
             if planted(Fault::CacheHoldsAllow) {
-                let mut identity = Identity::clone(&proven.verified);
+                let mut identity = Identity::clone(&cached.verified);
                 identity.owner.look_ups.clear();
                 return CredentialOutcome::Verified(Arc::new(Verified::attest(identity)));
             }
-            return CredentialOutcome::Verified(proven.verified);
+            return CredentialOutcome::Verified(cached.verified);
         }
         let compact = match self.split(token) {
             Ok(compact) => compact,
-            // Of no issuer of ours, whose tokens are signed.
+            // An encrypted token is of no configured issuer: their tokens are signed.
             Err(JwsError::Parts) if jws::is_encrypted(token) => return foreign(Foreign::Jwt, None),
             Err(error) => return malformed(self.form_detail(error, token), digest),
         };
@@ -151,7 +152,7 @@ impl Authenticator {
         if planted(Fault::TokenIsLogged) {
             tracing::debug!(token, "first seen");
         }
-        match self.prove(&compact, index, now).await {
+        match self.verify(&compact, index, now).await {
             Err((reason, detail)) => rejected(reason, detail, digest),
             Ok((header, key)) => {
                 let reader = claims::Reader { policy: &self.policy, keyer: &self.keyer };
@@ -160,13 +161,16 @@ impl Authenticator {
                 let verified = Arc::new(Verified::attest(identity));
                 self.seen.note(&verified);
                 let (algorithm, keep) = (header.algorithm, keep(left));
-                self.cache.put(digest, Proven { verified: Arc::clone(&verified), key, algorithm, keep });
+                self.cache.put(digest, CachedToken { verified: Arc::clone(&verified), key, algorithm, keep });
                 CredentialOutcome::Verified(verified)
             }
         }
     }
 
-    /// Reads whose token it claims to be. `Err` where that cannot be told.
+    /// The issuer that the token claims.
+    ///
+    /// # Errors
+    /// If it cannot be read.
     fn claimed(&self, compact: &Compact<'_>) -> Result<Claimed, JwsError> {
         let members = compact.claims()?;
         match members.get("iss") {
@@ -179,8 +183,8 @@ impl Authenticator {
         }
     }
 
-    /// Checks the signature with the issuer's keys, fresh ones if these do not do.
-    async fn prove(
+    /// Verifies the signature with the issuer's keys, and again with fresh keys if that fails.
+    async fn verify(
         &self,
         compact: &Compact<'_>,
         index: u16,
@@ -189,34 +193,34 @@ impl Authenticator {
         let rules = self.policy.issuers.get(usize::from(index)).ok_or((Reason::Internal, None))?;
         let ring = self.rings.at(index).ok_or((Reason::Internal, None))?;
         let header = compact.header().map_err(|error| match error {
-            // Nothing that we accept as a signature can be behind such a name.
+            // With an unsupported algorithm no signature can be valid.
             JwsError::Algorithm => (Reason::BadSignature, Some(unsupported(compact))),
             error => (Reason::MalformedCredentials, Some(Detail::new(error.to_string()))),
         })?;
         if !allows(rules, header.algorithm) {
-            let words = format!("the signature algorithm is none of the `algorithms` of issuer `{}`", rules.name);
+            let words = format!("the signature algorithm is not among the `algorithms` of issuer `{}`", rules.name);
             return Err((Reason::BadSignature, Some(Detail::new(words).found(header.algorithm.name()))));
         }
         let key = match verify_signature(ring, compact, &header) {
-            Err(error) => again(ring, compact, &header, error, now).await,
-            proven => proven,
+            Err(error) => verify_with_fresh_keys(ring, compact, &header, error, now).await,
+            verified => verified,
         };
-        let key = key.map_err(|error| (reason(&error), Some(of_keys(&error, rules, &header))))?;
+        let key = key.map_err(|error| (reason(&error), Some(key_detail(&error, rules, &header))))?;
         Ok((header, key))
     }
 }
 
-/// `alg` is none that is supported: which one it is, and which there are.
+/// Names the unsupported `alg` and the supported ones.
 fn unsupported(compact: &Compact<'_>) -> Detail {
     let names: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
-    let detail = Detail::new(format!("the signature algorithm is not supported; these are: {}", names.join(", ")));
+    let detail = Detail::new(format!("the signature algorithm is not supported; supported are: {}", names.join(", ")));
     match compact.claimed_header("alg") {
         Some(algorithm) => detail.found(&algorithm),
         None => detail,
     }
 }
 
-/// The reason code for why no key vouches for a token.
+/// The reason for which no key verifies a token.
 fn reason(error: &Unverified) -> Reason {
     match error {
         Unverified::NoKeys(_) => Reason::NotReady,
@@ -226,7 +230,7 @@ fn reason(error: &Unverified) -> Reason {
 }
 
 /// The same in words.
-fn of_keys(error: &Unverified, rules: &IssuerRules, header: &Header) -> Detail {
+fn key_detail(error: &Unverified, rules: &IssuerRules, header: &Header) -> Detail {
     let kid = header.kid.as_ref().map_or(String::new(), |kid| format!(", kid {kid}"));
     let claimed = format!("alg {}{kid}", header.algorithm.name());
     Detail::new(format!("{error} (issuer `{}`)", rules.name)).found(&claimed)
@@ -236,21 +240,21 @@ fn allows(rules: &IssuerRules, algorithm: Algorithm) -> bool {
     rules.algorithms.contains(&algorithm)
 }
 
-/// One look at the keys that are there.
+/// Verifies a signature with the current keys.
 fn verify_signature(ring: &KeyRing, compact: &Compact<'_>, header: &Header) -> Result<Thumbprint, Unverified> {
-    let keys = ring.keys().ok_or_else(|| Unverified::NoKeys(ring.trouble()))?;
+    let keys = ring.keys().ok_or_else(|| Unverified::NoKeys(ring.last_error()))?;
     keys.verify(compact, header)
 }
 
-/// The key may be new, or the same `kid` may name new material: asks for fresh keys, and looks once more.
-async fn again(
+/// The key may be new, or the same `kid` may name new key material: asks for fresh keys, then tries once more.
+async fn verify_with_fresh_keys(
     ring: &KeyRing,
     compact: &Compact<'_>,
     header: &Header,
     error: Unverified,
     now: Now,
 ) -> Result<Thumbprint, Unverified> {
-    // Without any keys it hurries by itself.
+    // A ring without keys keeps fetching by itself.
     if matches!(error, Unverified::NoKeys(_)) {
         return Err(error);
     }

@@ -1,8 +1,7 @@
-//! Verified tokens, under the hash of the whole token.
+//! Verified tokens, by the hash of the whole token.
 //!
-//! An entry says only that this text was signed by this key material and what it claims. Whether the key is
-//! still the issuer's is asked on each hit, and dates, audience and revocations are judged by `decide` behind
-//! it. Errors are never kept. Expiry only frees memory (design section 2).
+//! An entry says only that this key signed this token, and what the token claims. Each hit checks that the key is still
+//! one of the issuer's; `decide` checks dates, audience and revocations. Errors are not cached. Expiry only frees memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,16 +15,16 @@ use crate::domain::issuer::Algorithm;
 use crate::domain::key::NameKey;
 use crate::jose::jwks::Thumbprint;
 
-/// Entries kept at most.
+/// The most entries.
 const MAX_ENTRIES: u32 = 100_000;
-/// Bytes kept at most, as [`weight`] counts them.
+/// The most bytes, as [`weight`] counts them.
 const MAX_BYTES: u32 = 128 * 1024 * 1024;
-/// Entries live this long at most, counted from when they were written, never from when they were read.
+/// The longest life of an entry, from when it was written, whenever it is read.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// And this long at least: an expired token that is sent again and again must not cost a signature each time.
+/// The shortest life: an expired token that is sent repeatedly must not cost a signature check each time.
 const SHORTEST: Duration = Duration::from_secs(60);
 
-/// Hits and misses, over all configuration generations (`offboard_token_cache_total`).
+/// Hits and misses, over all generations of the configuration (`offboard_token_cache_total`).
 #[derive(Debug, Default)]
 pub struct CacheCounters {
     hits: AtomicU64,
@@ -33,7 +32,7 @@ pub struct CacheCounters {
 }
 
 impl CacheCounters {
-    /// Tokens whose signature did not have to be checked.
+    /// Tokens whose signature needed no check.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)
@@ -46,20 +45,20 @@ impl CacheCounters {
     }
 }
 
-/// A token that was verified, and with what.
+/// A verified token, and the key that verified it.
 #[derive(Clone, Debug)]
-pub(super) struct Proven {
+pub(super) struct CachedToken {
     pub(super) verified: Arc<Verified>,
     pub(super) key: Thumbprint,
     pub(super) algorithm: Algorithm,
-    /// How long to keep it.
+    /// How long to keep the entry.
     pub(super) keep: Duration,
 }
 
-/// The cache of one configuration generation.
+/// The cache of one generation of the configuration.
 #[derive(Debug)]
 pub(super) struct TokenCache {
-    tokens: Cache<[u8; 32], Proven>,
+    tokens: Cache<[u8; 32], CachedToken>,
     counters: Arc<CacheCounters>,
 }
 
@@ -67,20 +66,20 @@ impl TokenCache {
     pub(super) fn new(counters: Arc<CacheCounters>) -> Self {
         let tokens = Cache::builder()
             .max_capacity(u64::from(MAX_BYTES))
-            .weigher(|_: &[u8; 32], proven: &Proven| weight(&proven.verified))
+            .weigher(|_: &[u8; 32], token: &CachedToken| weight(&token.verified))
             .expire_after(FromWrite)
             .build();
         Self { tokens, counters }
     }
 
-    /// What was proven of the token with this hash. The caller still asks whether its key holds, and then
-    /// says [`hit`](Self::hit) or [`miss`](Self::miss).
-    pub(super) fn get(&self, digest: &[u8; 32]) -> Option<Proven> {
+    /// The entry of the token with this hash. The caller checks that its key is still in use, then calls
+    /// [`hit`](Self::hit) or [`miss`](Self::miss).
+    pub(super) fn get(&self, digest: &[u8; 32]) -> Option<CachedToken> {
         self.tokens.get(digest)
     }
 
-    pub(super) fn put(&self, digest: [u8; 32], proven: Proven) {
-        self.tokens.insert(digest, proven);
+    pub(super) fn put(&self, digest: [u8; 32], token: CachedToken) {
+        self.tokens.insert(digest, token);
     }
 
     pub(super) fn hit(&self) {
@@ -92,44 +91,51 @@ impl TokenCache {
     }
 }
 
-/// How long to keep a token that has this much time left.
+/// How long to keep the entry of a token that expires after `left`.
 pub(super) fn keep(left: Duration) -> Duration {
     left.clamp(SHORTEST, LONGEST)
 }
 
-/// Bytes that an entry takes, roughly; at least a share of all that bounds the number of entries too.
-fn of_party(party: &Principal) -> usize {
-    let links = party.links.iter().chain(&party.retired);
+/// The approximate size of a principal, in bytes.
+fn principal_size(principal: &Principal) -> usize {
+    let links = principal.links.iter().chain(&principal.retired);
     let links: usize = links.map(|link| size_of::<LinkKeys>() + link.value.len()).sum();
-    size_of::<Principal>() + party.look_ups.len() * 24 + party.names.len() * size_of::<NameKey>() + links
+    size_of::<Principal>() + principal.look_ups.len() * 24 + principal.names.len() * size_of::<NameKey>() + links
 }
 
+/// The approximate size of an entry, in bytes; never less than a share that also bounds the number of entries.
 fn weight(verified: &Verified) -> u32 {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let size = |text: &String| text.len() + size_of::<String>();
-    let parties = || std::iter::once(&verified.owner).chain(&verified.actors);
+    let principals = || std::iter::once(&verified.owner).chain(&verified.actors);
     let bytes = size_of::<Verified>()
-        + size_of::<Proven>()
+        + size_of::<CachedToken>()
         + text(&verified.subject)
         + text(&verified.session)
         + text(&verified.token_id)
         + text(&verified.client)
         + verified.audiences.iter().chain(verified.beside_audiences.iter().flatten()).map(size).sum::<usize>()
-        + verified.detail.as_ref().map_or(0, |detail| detail.told().len())
+        + verified.detail.as_ref().map_or(0, |detail| detail.full().len())
         + verified.groups.len() * 16
-        + parties().map(of_party).sum::<usize>();
+        + principals().map(principal_size).sum::<usize>();
     u32::try_from(bytes).unwrap_or(u32::MAX).max(MAX_BYTES / MAX_ENTRIES)
 }
 
-/// Each entry has its own time, from write.
+/// Each entry expires by its own time, counted from its writing.
 struct FromWrite;
 
-impl Expiry<[u8; 32], Proven> for FromWrite {
-    fn expire_after_create(&self, _: &[u8; 32], proven: &Proven, _: Instant) -> Option<Duration> {
-        Some(proven.keep)
+impl Expiry<[u8; 32], CachedToken> for FromWrite {
+    fn expire_after_create(&self, _: &[u8; 32], token: &CachedToken, _: Instant) -> Option<Duration> {
+        Some(token.keep)
     }
 
-    fn expire_after_update(&self, _: &[u8; 32], proven: &Proven, _: Instant, _: Option<Duration>) -> Option<Duration> {
-        Some(proven.keep)
+    fn expire_after_update(
+        &self,
+        _: &[u8; 32],
+        token: &CachedToken,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(token.keep)
     }
 }

@@ -1,8 +1,8 @@
-//! What a proven token says, strictly typed (RFC 7519 section 4, RFC 9068 section 2.2).
+//! The claims of a verified token, strictly typed (RFC 7519 section 4, RFC 9068 section 2.2).
 //!
-//! A claim that is compared and has the wrong type is never taken for an absent one (CVE-2026-25537): it is a flaw,
-//! and the token is refused with `bad_claims` and the claim's name. What is well-typed is read all the same, because
-//! a flawed token of somebody who has left is denied for that reason first (contract section 4).
+//! A compared claim of the wrong type never counts as absent (CVE-2026-25537). It is a flaw, and the token is denied with
+//! `bad_claims` and the name of the claim. The other claims are still read: if the owner has left, that reason comes first
+//! (contract section 4).
 
 use std::collections::BTreeSet;
 
@@ -28,18 +28,18 @@ mod typed;
 
 use typed::{Claims, Round};
 
-/// Actors of one token (contract section 3); more are a flaw.
+/// The most actors of one token (contract section 3); more are a flaw.
 const MAX_ACTORS: usize = 8;
 
-/// Reads the claims of proven tokens.
+/// Reads the claims of verified tokens.
 pub(super) struct Reader<'a> {
     pub(super) policy: &'a Policy,
     pub(super) keyer: &'a Keyer,
 }
 
-/// Whose words are being read: an issuer by its `iss`, and its rules if it is configured.
+/// The issuer of the claims being read: its `iss`, and its rules if it is configured.
 #[derive(Clone, Copy)]
-struct Speaker<'a> {
+struct ClaimsIssuer<'a> {
     issuer: &'a str,
     /// Index in the policy; `None` for an actor's issuer that is not configured.
     index: Option<u16>,
@@ -47,7 +47,7 @@ struct Speaker<'a> {
 }
 
 impl Reader<'_> {
-    /// The identity behind a token of the issuer at `index`, whose signature holds.
+    /// The identity in a token of the issuer at `index`, whose signature is valid.
     pub(super) fn identity(
         &self,
         index: u16,
@@ -60,7 +60,7 @@ impl Reader<'_> {
             return flawed(index, digest);
         };
         let names = &rules.claims;
-        let speaker = Speaker { issuer: &rules.issuer, index: Some(index), names };
+        let issuing = ClaimsIssuer { issuer: &rules.issuer, index: Some(index), names };
         kind::expect_access_token(&claims, rules, header.typ.as_deref());
         let subject = claims.text("sub");
         let client = machine::client(&claims, names);
@@ -68,8 +68,8 @@ impl Reader<'_> {
         if expires.is_none() {
             claims.refuse_claim("exp", "is missing");
         }
-        // Absent, not of another type: that is a flaw already.
-        let is_unnamed = !claims.bears("sub");
+        // Absent, not of another type, which is a flaw already.
+        let is_unnamed = !claims.has_value("sub");
         if is_unnamed {
             machine::expect_own(&claims, names, client.as_deref(), self.linking(index));
         }
@@ -85,8 +85,8 @@ impl Reader<'_> {
             audiences: audiences(&claims, names),
             beside_audiences: beside_audiences(&claims, names),
             required_audiences: rules.audiences.clone(),
-            // `null` is absence: then every cut-off is later.
-            issued: claims.bears("iat").then(|| claims.date("iat", Round::Down)).flatten(),
+            // `null` counts as absent: then every cut-off applies.
+            issued: claims.has_value("iat").then(|| claims.date("iat", Round::Down)).flatten(),
             not_before: claims.date("nbf", Round::Up),
             expires,
             leeway: rules.leeway,
@@ -95,14 +95,14 @@ impl Reader<'_> {
             groups: self.groups(&claims, rules),
             flaw: None,
             detail: None,
-            owner: self.party(&claims, speaker),
-            actors: self.actors(&claims, speaker),
+            owner: self.principal(&claims, issuing),
+            actors: self.actors(&claims, issuing),
         };
         let detail = claims.flaw().cloned().map(std::sync::Arc::new);
         Identity { flaw: detail.as_ref().map(|_| Reason::BadClaims), detail, ..identity }
     }
 
-    /// Every claim by which the people of an issuer are found, or were.
+    /// Every claim that links to people of an issuer, in current and retired sources.
     fn linking(&self, index: u16) -> impl Iterator<Item = ClaimName> {
         let issuer = self.policy.issuers.get(usize::from(index)).map(|rules| &*rules.issuer);
         let sources = self.policy.sources.iter().filter(move |source| source.issuer == index);
@@ -120,9 +120,9 @@ impl Reader<'_> {
         keys
     }
 
-    /// Everything under which whoever these claims describe may be revoked.
-    fn party(&self, claims: &Claims<'_>, speaker: Speaker<'_>) -> Principal {
-        let (issuer, names) = (speaker.issuer, speaker.names);
+    /// The principal that these claims describe, with everything under which it may be revoked.
+    fn principal(&self, claims: &Claims<'_>, issuing: ClaimsIssuer<'_>) -> Principal {
+        let (issuer, names) = (issuing.issuer, issuing.names);
         let mut look_ups = vec![(TargetKind::Issuer, self.keyer.key(KeyKind::Issuer, &[issuer]))];
         let mut names_of: Vec<NameKey> = Vec::new();
         if let Some(subject) = claims.text("sub") {
@@ -131,21 +131,21 @@ impl Reader<'_> {
         }
         for (name, attribute) in [(&names.email, "email"), (&names.username, "username")] {
             let Some(value) = claims.text(name) else { continue };
-            for rule in self.rules_of(attribute, speaker) {
+            for rule in self.rules_of(attribute, issuing) {
                 names_of.extend(NameKey::of(self.keyer, rule, value));
             }
         }
         if let Some(session) = claims.id(&names.session) {
             look_ups.push((TargetKind::Session, self.keyer.key(KeyKind::Session, &[issuer, &session])));
         }
-        // All of them, where they differ: what was revoked under any name is revoked.
+        // All of them, even if they differ: what is revoked under any name is revoked.
         for token in machine::token_ids(claims, names) {
             look_ups.push((TargetKind::Token, self.keyer.key(KeyKind::Token, &[issuer, &token])));
         }
         for client in machine::clients(claims, names) {
             look_ups.push((TargetKind::Client, self.keyer.key(KeyKind::Client, &[issuer, &client])));
         }
-        let links = self.links(claims, speaker, &mut names_of);
+        let links = self.links(claims, issuing, &mut names_of);
         look_ups.sort_unstable();
         look_ups.dedup();
         names_of.sort_unstable();
@@ -153,9 +153,9 @@ impl Reader<'_> {
         Principal { look_ups, names: names_of, links, retired: self.retired_links(claims, issuer) }
     }
 
-    /// The rules by which the sources of the speaker compare an attribute that every person has a place for.
-    fn rules_of(&self, attribute: &str, speaker: Speaker<'_>) -> BTreeSet<Compare> {
-        let sources = self.policy.sources.iter().filter(|source| Some(source.issuer) == speaker.index);
+    /// The rules by which the sources of the issuer compare an attribute that every person may have.
+    fn rules_of(&self, attribute: &str, issuing: ClaimsIssuer<'_>) -> BTreeSet<Compare> {
+        let sources = self.policy.sources.iter().filter(|source| Some(source.issuer) == issuing.index);
         let mut rules: BTreeSet<Compare> = sources.map(|source| source.directory.compares(attribute)).collect();
         if rules.is_empty() {
             rules.insert(Compare::IgnoreCase);
@@ -163,11 +163,11 @@ impl Reader<'_> {
         rules
     }
 
-    /// For each source of the speaker: the first claim of `link` that is present, and no other.
+    /// For each source of the issuer, the first claim of `link` that is present, and no other.
     ///
-    /// Its value is an identifier of the person at the provider, so it is also added to `names`.
-    fn links(&self, claims: &Claims<'_>, speaker: Speaker<'_>, names: &mut Vec<NameKey>) -> Vec<LinkKeys> {
-        let Some(index) = speaker.index else { return Vec::new() };
+    /// Its value identifies the person at the provider, so it is also added to `names`.
+    fn links(&self, claims: &Claims<'_>, issuing: ClaimsIssuer<'_>, names: &mut Vec<NameKey>) -> Vec<LinkKeys> {
+        let Some(index) = issuing.index else { return Vec::new() };
         let Some(rules) = self.policy.issuers.get(usize::from(index)) else { return Vec::new() };
         let mut links = Vec::new();
         for (source, number) in self.policy.sources.iter().zip(0_u16..) {
@@ -185,7 +185,7 @@ impl Reader<'_> {
         links
     }
 
-    /// The same for the sources that the issuer had before.
+    /// The same for retired sources of the issuer.
     fn retired_links(&self, claims: &Claims<'_>, issuer: &str) -> Vec<LinkKeys> {
         let of_issuer = |(retired, _): &(&Retired, u16)| retired.linking.issuer == issuer;
         let retired = self.policy.retired.iter().zip(0_u16..).filter(of_issuer);
@@ -215,7 +215,7 @@ impl Reader<'_> {
     }
 
     /// The chain of `act` (RFC 8693 section 4.1), nearest first.
-    fn actors(&self, claims: &Claims<'_>, owner: Speaker<'_>) -> Vec<Principal> {
+    fn actors(&self, claims: &Claims<'_>, owner: ClaimsIssuer<'_>) -> Vec<Principal> {
         let mut actors = Vec::new();
         let mut next = claims.actor(1);
         while let Some(actor) = next {
@@ -223,34 +223,34 @@ impl Reader<'_> {
                 claims.refuse(Detail::new(format!("claim `act` names more than {MAX_ACTORS} actors")));
                 break;
             }
-            let speaker = match actor.text("iss") {
+            let issuing = match actor.text("iss") {
                 None => owner,
-                Some(issuer) => self.speaker(issuer, owner),
+                Some(issuer) => self.issuer_of_actor(issuer, owner),
             };
-            let party = self.party(&actor, speaker);
+            let principal = self.principal(&actor, issuing);
             claims.refuse_with(&actor);
-            // Whoever is named by nothing can never be revoked: absent is not empty (law 3).
-            if party.names.is_empty() && party.look_ups.iter().all(|(kind, _)| *kind == TargetKind::Issuer) {
-                claims.refuse(Detail::new(format!("claim `act`: nothing names actor {}", actors.len() + 1)));
+            // An actor without any name could never be revoked: absent is not empty (law 3).
+            if principal.names.is_empty() && principal.look_ups.iter().all(|(kind, _)| *kind == TargetKind::Issuer) {
+                claims.refuse(Detail::new(format!("claim `act`: actor {} has no name", actors.len() + 1)));
             }
-            actors.push(party);
+            actors.push(principal);
             next = actor.actor(actors.len() + 1);
             claims.refuse_with(&actor);
         }
         actors
     }
 
-    /// Who an actor's own `iss` is; claim names are the owner's where it is not configured.
-    fn speaker<'s>(&'s self, issuer: &'s str, owner: Speaker<'s>) -> Speaker<'s> {
+    /// The issuer of an actor with its own `iss`. If it is not configured, the claim names of the owner's issuer apply.
+    fn issuer_of_actor<'s>(&'s self, issuer: &'s str, owner: ClaimsIssuer<'s>) -> ClaimsIssuer<'s> {
         let known = self.policy.issuers.iter().zip(0_u16..).find(|(rules, _)| &*rules.issuer == issuer);
         match known {
-            Some((rules, index)) => Speaker { issuer, index: Some(index), names: &rules.claims },
-            None => Speaker { issuer, index: None, names: owner.names },
+            Some((rules, index)) => ClaimsIssuer { issuer, index: Some(index), names: &rules.claims },
+            None => ClaimsIssuer { issuer, index: None, names: owner.names },
         }
     }
 }
 
-/// The link that decides, and what its claim says.
+/// The link that decides, and the value of its claim.
 #[derive(Clone, Copy)]
 struct Linked<'a> {
     number: u16,
@@ -258,21 +258,20 @@ struct Linked<'a> {
     value: &'a str,
 }
 
-/// The first claim of `link` that is there, with its value.
+/// The first claim of `link` that is present, with its value.
 ///
-/// There, not well-typed: a claim that is there and says nothing decides too, against it, and so does one that cannot
-/// be read.
+/// Present is enough: a claim that is empty or cannot be read also decides, and then there is no link.
 fn linked<'c>(claims: &'c Claims<'_>, links: &'c [Link]) -> Option<Linked<'c>> {
     let mut named =
         links.iter().zip(0_u16..).map(|(link, number)| (link, number, ClaimName::from(link.claim.as_str())));
     let (link, number, name) = named.find(|(_, _, name)| match planted(Fault::EmptyLinkFallsThrough) {
-        true => claims.bears(name),
+        true => claims.has_value(name),
         false => claims.has(name),
     })?;
     Some(Linked { number, link, value: claims.text(&name)? })
 }
 
-/// An identity of which nothing can be said; it is refused.
+/// The identity of a token of no known issuer, which is always denied.
 fn flawed(index: u16, digest: [u8; 32]) -> Identity {
     Identity {
         kind: CredentialKind::Bearer,
@@ -302,19 +301,19 @@ fn flawed(index: u16, digest: [u8; 32]) -> Identity {
 
 const AUD: &str = "aud";
 
-/// Whom it is for.
+/// The audiences of the token.
 fn audiences(claims: &Claims<'_>, names: &ClaimNames) -> Vec<String> {
     match &names.audience {
         None => claims.texts(AUD).into_iter().map(str::to_owned).collect(),
-        // Often a client, which may be a number.
+        // Often a client id, which may be a number.
         Some(name) if claims.is_number(name) => claims.id(name).into_iter().map(Into::into).collect(),
         Some(name) => claims.texts(name).into_iter().map(str::to_owned).collect(),
     }
 }
 
-/// `aud`, where it is there beside another claim that says so.
+/// `aud`, if it is present beside another claim that is configured as the audience.
 fn beside_audiences(claims: &Claims<'_>, names: &ClaimNames) -> Option<Vec<String>> {
-    let other = names.audience.as_ref().filter(|name| name.as_str() != AUD && claims.bears(AUD));
+    let other = names.audience.as_ref().filter(|name| name.as_str() != AUD && claims.has_value(AUD));
     other.map(|_| claims.texts(AUD).into_iter().map(str::to_owned).collect())
 }
 

@@ -1,9 +1,7 @@
-//! What verified tokens have shown since the start: so that a revocation of something that never came by is told from one
-//! that works.
+//! The identifiers in verified tokens since the start, so that `revoke` can warn about one that no token ever had.
 //!
-//! A Bloom filter for each kind: of a fixed size, without locks, and it never denies what was seen. The fuller it is, the
-//! more often it takes something for seen that was not, and a warning is left out. Written once per token, where it is
-//! first verified.
+//! A Bloom filter for each kind: of fixed size, without locks, and without false negatives. The fuller it gets, the more
+//! often a warning is missed. Each token is added once, when it is first verified.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,14 +9,14 @@ use crate::domain::credential::Identity;
 use crate::domain::key::Key;
 use crate::domain::revocation::TargetKind;
 
-/// 64 bits each: 1 MiB for what there may be millions of. At a million, one in fifty unseen ones is taken for seen.
+/// Words of 64 bits: 1 MiB for kinds with millions of identifiers. At a million, one in fifty unseen ones counts as seen.
 const MANY: usize = 128 * 1024;
-/// 64 KiB for clients, of which an issuer has thousands.
+/// Likewise: 64 KiB for clients, of which an issuer has thousands.
 const FEW: usize = 8 * 1024;
-/// Bits that stand for one key.
+/// Bits per key.
 const BITS: u64 = 4;
 
-/// What verified tokens have shown so far.
+/// The identifiers in verified tokens so far.
 #[derive(Debug)]
 pub struct SeenIdentifiers {
     subjects: Filter,
@@ -35,10 +33,10 @@ impl Default for SeenIdentifiers {
 }
 
 impl SeenIdentifiers {
-    /// Notes everything under which a verified credential and its actors may be revoked.
+    /// Adds everything under which a verified credential and its actors may be revoked.
     pub fn note(&self, identity: &Identity) {
-        for party in std::iter::once(&identity.owner).chain(&identity.actors) {
-            for (kind, key) in &party.look_ups {
+        for principal in std::iter::once(&identity.owner).chain(&identity.actors) {
+            for (kind, key) in &principal.look_ups {
                 if let Some(filter) = self.filter(*kind) {
                     filter.add(*key);
                 }
@@ -46,8 +44,8 @@ impl SeenIdentifiers {
         }
     }
 
-    /// Whether a verified credential has shown this; `None` for kinds of which no note is taken. Of what was not seen it
-    /// may say that it was, of what was seen never that it was not.
+    /// Whether a verified credential had this identifier; `None` for kinds that are not recorded. `Some(true)` may be wrong,
+    /// `Some(false)` never is.
     #[must_use]
     pub fn has(&self, kind: TargetKind, key: Key) -> Option<bool> {
         self.filter(kind).map(|filter| filter.holds(key))
@@ -64,7 +62,7 @@ impl SeenIdentifiers {
     }
 }
 
-/// A set that is never asked for its members.
+/// A Bloom filter.
 #[derive(Debug)]
 struct Filter {
     words: Box<[AtomicU64]>,
@@ -75,7 +73,7 @@ impl Filter {
         Self { words: (0..words).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    /// The bits that stand for a key, which is a hash already: two halves are as good as many (Kirsch and Mitzenmacher,
+    /// The bits of a key. A key is a hash already, and its two halves are as good as many hashes (Kirsch and Mitzenmacher,
     /// "Less Hashing, Same Performance", 2006).
     fn bits(&self, key: Key) -> impl Iterator<Item = (&AtomicU64, u64)> {
         let bits = (self.words.len() as u64).saturating_mul(64);

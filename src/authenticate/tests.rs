@@ -326,7 +326,7 @@ async fn a_rejection_says_which_key_is_missing_and_marks_what_was_claimed() {
     let told = async |header: Value| {
         let token = signer().sign_as(&header, claims().to_string().as_bytes());
         match shown(&by, &[("authorization", &token)]).await.as_slice() {
-            [CredentialOutcome::Rejected { detail: Some(detail), .. }] => (detail.words().to_owned(), detail.told()),
+            [CredentialOutcome::Rejected { detail: Some(detail), .. }] => (detail.words().to_owned(), detail.full()),
             other => panic!("{other:?}"),
         }
     };
@@ -338,7 +338,7 @@ async fn a_rejection_says_which_key_is_missing_and_marks_what_was_claimed() {
     let forged = Signer::new("a", 2).sign(&claims());
     let found = shown(&by, &[("authorization", &forged)]).await;
     let [CredentialOutcome::Rejected { detail: Some(detail), .. }] = found.as_slice() else { panic!("{found:?}") };
-    assert_eq!(detail.words(), "the signature does not hold with the key that it could be by (issuer `corp`)");
+    assert_eq!(detail.words(), "the signature is not valid for the only matching key (issuer `corp`)");
     let (words, _) = told(json!({ "alg": "RS512" })).await;
     assert!(words.contains("there is no key for RS512; left out is key `wide`"), "{words}");
 }

@@ -1,4 +1,4 @@
-//! `offboard audit`: reads and proves the trail.
+//! `offboard audit`: reads and verifies the trail.
 
 use std::path::PathBuf;
 

@@ -16,7 +16,7 @@ use crate::control::proto::GetOutcomeRequest;
 use crate::control::proto::control_client::ControlClient;
 use crate::domain::time::Timestamp;
 
-/// Which server, and how to prove who asks.
+/// Which server, and how to authenticate.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub(super) struct Server {
@@ -34,7 +34,7 @@ pub(super) struct Server {
     pub(super) token_file: Option<PathBuf>,
 }
 
-/// Shows the token on every call.
+/// Sends the token with every call.
 #[derive(Clone)]
 pub(super) struct ShowToken(Option<MetadataValue<Ascii>>);
 
@@ -52,11 +52,11 @@ pub(super) type Client = ControlClient<InterceptedService<Channel, ShowToken>>;
 /// How often, and how long apart, an unknown outcome is asked for.
 const ASKED: u64 = 10;
 const BETWEEN: Duration = Duration::from_secs(1);
-/// A call takes at most this long; an answer waits for one fsync.
+/// Timeout of a call; a response waits for one fsync.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Server {
-    /// Connects, asks, and translates refusals. `what` is called with a client, on a runtime of its own.
+    /// Connects, calls `what` with a client on its own runtime, and translates refusals.
     pub(super) fn ask<T, F>(&self, what: impl FnOnce(Client) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Status>>,
@@ -111,7 +111,7 @@ impl Server {
     }
 }
 
-/// Asks what became of a call whose outcome is unknown, for a while.
+/// Polls the outcome of a call whose response was lost.
 async fn outcome(mut client: Client, status: &Status) -> Failure {
     let key = status.metadata().get(OUTCOME_KEY).and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned();
     for _ in 0..ASKED {
@@ -120,15 +120,15 @@ async fn outcome(mut client: Client, status: &Status) -> Failure {
             && found.stands
         {
             return Failure::No(format!(
-                "the answer was late: `{key}` is durable and enforced; look before asking again"
+                "the response was lost, but the change is durable and enforced (`{key}`); do not repeat it"
             ));
         }
         tokio::time::sleep(BETWEEN).await;
     }
-    Failure::Unreachable(format!("{}; it was not in force after {} s", status.message(), ASKED * BETWEEN.as_secs()))
+    Failure::Unreachable(format!("{}; not in force after {} s", status.message(), ASKED * BETWEEN.as_secs()))
 }
 
-/// A time: RFC 3339, or a span such as `15m` from now, forwards for `ahead`, else backwards.
+/// A timestamp (RFC 3339), or a duration from now such as `15m`: forwards if `ahead`, else backwards.
 pub(super) fn time(text: &str, ahead: bool) -> Result<Timestamp, Failure> {
     if let Ok(time) = text.parse() {
         return Ok(time);

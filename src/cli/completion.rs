@@ -1,4 +1,4 @@
-//! `offboard completion`: completion for the shell.
+//! `offboard completion`: shell completion.
 
 use clap::{Args, CommandFactory as _, ValueEnum};
 use clap_complete::aot::{Bash, Fish, Generator, Zsh};

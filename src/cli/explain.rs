@@ -1,4 +1,4 @@
-//! `offboard explain`: why, step by step.
+//! `offboard explain`: explains a decision step by step.
 
 use clap::Args;
 
@@ -45,7 +45,7 @@ pub(super) struct Explain {
     server: Server,
 }
 
-/// What is printed, whoever decided.
+/// What is printed, from either side.
 struct Told {
     allowed: bool,
     steps: Vec<(String, String, String)>,
@@ -94,8 +94,7 @@ impl Explain {
         let runtime = runtime.map_err(|error| Failure::Unreachable(format!("start: {error}")))?;
         let text = |text: Option<String>| text.unwrap_or_default();
         let asked = Asked { method: text(self.method), host: text(self.host), path: text(self.path), headers };
-        let (told, notes) =
-            runtime.block_on(by_configuration(configuration.policy, &asked)).map_err(Failure::Unreachable)?;
+        let (told, notes) = runtime.block_on(by_configuration(configuration.policy, &asked));
         for note in notes {
             print(&format!("note: {note}\n"))?;
         }

@@ -1,4 +1,4 @@
-//! `offboard revocations`, `person`, `people` and `status`: what is shown.
+//! `offboard revocations`, `person`, `people` and `status`: queries.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! How answers are printed: a table for people, lines of JSON for programs.
+//! Prints answers: tables for people, JSON lines for programs.
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -7,16 +7,16 @@ use serde_json::{Map, Value};
 
 use super::Failure;
 
-/// How to print a listing.
+/// Output format of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// Columns, for reading.
+    /// Columns, for people.
     Table,
-    /// One object a line, for programs.
+    /// One object per line, for programs.
     Json,
 }
 
-/// How to print a listing.
+/// Output format of a listing.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Output {
     /// Output format [default: table on a terminal, else json (one object per line)]
@@ -28,13 +28,13 @@ pub(super) struct Output {
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever read has seen enough.
+        // The reader has seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(|error| Failure::Unreachable(format!("print: {error}"))),
     }
 }
 
-/// A row: names and values, in order. Empty values are left out of JSON.
+/// A row: names and values, in order. JSON omits empty values.
 pub(super) type Row = Vec<(&'static str, Value)>;
 
 /// A value of a row: text, or nothing.
@@ -60,7 +60,7 @@ impl Output {
         }
     }
 
-    /// Prints one thing: its members below each other, or one JSON object.
+    /// Prints one thing: one member per line, or a JSON object.
     pub(super) fn one(self, row: Row) -> Result<(), Failure> {
         match self.format() {
             Format::Json => print(&json_line(row)),
@@ -87,12 +87,12 @@ fn json_line(row: Row) -> String {
     Value::Object(members.collect::<Map<_, _>>()).to_string() + "\n"
 }
 
-/// Text as a terminal may have it: part of what is printed was written by whoever sent a request.
+/// Text fit for a terminal: some of it comes from whoever sent a request.
 pub(super) fn shown(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }
 
-/// A value as people read it. Control characters cannot leave their cell.
+/// A value for people. Control characters cannot leave their cell.
 fn cell(value: &Value) -> String {
     let plain = match value {
         Value::Null => String::new(),

@@ -1,4 +1,4 @@
-//! `offboard revoke`, `restore` and `exempt`: what changes anything.
+//! `offboard revoke`, `restore` and `exempt`: commands that change something.
 
 use clap::Args;
 
@@ -39,8 +39,8 @@ struct TargetArgs {
     certificate: Option<String>,
 }
 
-/// An identifier of a provider's making. Many are random base64url, so one in 64 begins with a hyphen; an option
-/// that stands in its place is a slip.
+/// A provider's identifier. Many are random base64url, so one in 64 begins with a hyphen; an option in its place is a
+/// mistake.
 fn identifier(text: &str) -> Result<String, String> {
     let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     let is_option = text.strip_prefix("--").is_some_and(is_name) || (text.len() == 2 && text.starts_with('-'));
@@ -105,7 +105,7 @@ pub(super) struct Revoke {
     /// Wait until every replica enforces it; the embedded store has only the one that answers
     #[arg(long)]
     wait: bool,
-    // Behind the options, which would else stand under its heading.
+    // After the options, which would otherwise appear under its heading.
     #[command(flatten)]
     target: TargetArgs,
     #[command(flatten)]

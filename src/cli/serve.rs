@@ -32,7 +32,7 @@ impl Serve {
             .map_err(|error| Failure::Usage(error.to_string()))?;
         app::take_all_descriptors();
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        // Threads of their own: checks never wait for synchronisation, reports or listings.
+        // Dedicated threads: checks never wait for syncs, reports or listings.
         let started = app::CheckThreads::start(cores);
         let checks = started.map_err(|error| Failure::Unreachable(format!("start threads: {error}")))?;
         let work = runtime("work", cores.min(4))?;

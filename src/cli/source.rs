@@ -1,4 +1,4 @@
-//! `offboard source`: how the directories fare, and what to say to them.
+//! `offboard source`: state of the directories, and commands about them.
 
 mod sample;
 

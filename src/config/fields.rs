@@ -70,7 +70,7 @@ impl<'a> Fields<'a> {
             Some(key) => {
                 self.findings.asked.borrow_mut().insert((self.section.name, key.name));
             }
-            // A bug, which a test would have found: users know only the keys in the table.
+            // INVARIANT: every key that is read is in the table, which is what users know.
             None => self.wrong(name, "is read, but not in the table of keys"),
         }
         key

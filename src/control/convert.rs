@@ -10,10 +10,10 @@ use crate::domain::time::Timestamp;
 use super::proto;
 use super::views::{Explanation, IssuerView, PersonView, PreviewView, RevocationView, StatusView, UnusableKeyView};
 
-/// Metadata of an answer whose outcome is unknown: the key to ask for it with.
+/// Response metadata of a call with an unknown outcome: the key for `GetOutcome`.
 pub const OUTCOME_KEY: &str = "offboard-outcome-key";
 
-/// A refusal in words for whoever asked, under the code that belongs to it.
+/// A refusal as a status, with its text and the matching code.
 #[must_use]
 pub fn refused(refused: &Refused) -> Status {
     let text = refused.to_string();
@@ -40,7 +40,7 @@ pub fn epoch(epoch: Epoch) -> proto::Epoch {
     proto::Epoch { generation: epoch.generation, position: epoch.position }
 }
 
-/// What dies with a revocation.
+/// What a revocation affects.
 #[must_use]
 pub fn preview(view: PreviewView) -> proto::Preview {
     let affected = |view: PersonView| proto::Affected {

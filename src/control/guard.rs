@@ -1,7 +1,7 @@
-//! Who asks, and may they? Stands before every service on the `control` listener.
+//! Authenticates and authorizes callers, in front of every service on the `control` listener.
 //!
-//! The only way in so far is the bootstrap token: the sealed emergency credential, which has every right, and
-//! each use of which is alarmed.
+//! So far, the only credential is the bootstrap token: the sealed emergency credential, which has every right and raises an
+//! alarm with each use.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 
 use super::rights::{Right, needed};
 
-/// Who asks, as records name them.
+/// The caller, as records name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// `bootstrap`, or an identity.
@@ -27,37 +27,37 @@ pub struct Caller {
 /// One call, for the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Who asked; `None`: nobody known.
+    /// The caller; `None`: unknown.
     pub actor: Option<String>,
     /// The method's full path.
     pub method: String,
-    /// What it was about, where it is about something.
+    /// What it was about, if anything.
     pub target: Option<String>,
-    /// Why it was refused; `None`: it was let through.
+    /// Why it was rejected; `None`: it was admitted.
     pub refused: Option<String>,
     /// The emergency credential was used.
     pub alarm: bool,
 }
 
-/// Where calls are recorded.
+/// Records calls.
 #[async_trait]
 pub trait CallAudit: Send + Sync + 'static {
-    /// Records a call. A call that cannot be recorded is not carried out: the ledger says which must be.
+    /// Records a call. If this fails, the call is not carried out: the implementation decides which records are essential.
     ///
     /// # Errors
-    /// Why it could not.
+    /// Why the call could not be recorded.
     async fn called(&self, call: Call) -> Result<(), String>;
 
-    /// Somebody showed the bootstrap token: counted, whatever becomes of the call.
+    /// Somebody presented the bootstrap token: counts it, whatever becomes of the call.
     fn bootstrap_used(&self);
 }
 
-/// A text that is no SHA-256 in hex.
+/// A text that is not a hex SHA-256.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bootstrap token's hash is not a SHA-256 of 64 hex digits")]
 pub struct NotAHash;
 
-/// What the bootstrap token must hash to.
+/// The hash that the bootstrap token must have.
 #[derive(Clone)]
 pub struct Bootstrap([u8; 32]);
 
@@ -68,7 +68,7 @@ impl fmt::Debug for Bootstrap {
 }
 
 impl Bootstrap {
-    /// Reads the hex SHA-256 of the token; white space at the end does not count.
+    /// Parses the hex SHA-256 of the token; trailing white space is ignored.
     ///
     /// # Errors
     /// [`NotAHash`].
@@ -84,7 +84,7 @@ impl Bootstrap {
     }
 }
 
-/// Proves callers, and lets them through to what they have a right to. A [`tower::Layer`] for the whole server.
+/// Authenticates callers and checks their rights. A [`tower::Layer`] for the whole server.
 #[derive(Clone)]
 pub struct CallGuard {
     bootstrap: Option<Bootstrap>,
@@ -98,13 +98,13 @@ impl fmt::Debug for CallGuard {
 }
 
 impl CallGuard {
-    /// A guard; without a bootstrap token it refuses everybody.
+    /// A guard; without a bootstrap token it rejects everybody.
     #[must_use]
     pub fn new(bootstrap: Option<Bootstrap>, call_audit: Arc<dyn CallAudit>) -> Self {
         Self { bootstrap, call_audit }
     }
 
-    /// Who asks, if they may call this method.
+    /// The caller, if it may call this method.
     async fn admit(&self, path: &str, headers: &http::HeaderMap) -> Result<Caller, Status> {
         let (actor, refused) = match (self.proven(headers), needed(path)) {
             (Err(why), _) => (None, Some((Code::Unauthenticated, why))),
@@ -122,7 +122,7 @@ impl CallGuard {
             (Some(actor), None) => Ok(Caller { actor: actor.into(), method: path.into() }),
             (actor, refused) => {
                 let (code, why) = refused.unwrap_or((Code::Unauthenticated, "not authenticated"));
-                // Refused in any case: a ledger that is down changes nothing about it.
+                // The call is rejected whether or not this is recorded.
                 let _recorded = self
                     .call_audit
                     .called(Call {
@@ -151,17 +151,17 @@ impl CallGuard {
 
 const SCHEME: &[u8] = b"bearer ";
 const WRONG: &str = "the token is not valid here";
-/// How records name whoever shows the bootstrap token.
+/// How records name the holder of the bootstrap token.
 pub const BOOTSTRAP: &str = "bootstrap";
 /// Longest method name recorded: ours are shorter, callers may send any.
 const LONGEST: usize = 128;
 
-/// Whether a caller has a right. The bootstrap token has all of them.
+/// Whether a caller has a right. The bootstrap token has all.
 fn holds(actor: &str, _right: Right) -> bool {
     actor == BOOTSTRAP
 }
 
-/// Records a call that was let through, before anything is done.
+/// Records an admitted call before anything is done.
 pub(super) async fn note(call_audit: &dyn CallAudit, caller: &Caller, target: Option<String>) -> Result<(), Status> {
     let call = Call {
         actor: Some(caller.actor.to_string()),
@@ -204,7 +204,7 @@ where
 
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
         let guard = self.guard.clone();
-        // The one that is ready answers; its clone takes its place.
+        // The ready service answers; its clone takes its place.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! From the messages of the control API to the domain: what callers give, checked.
+//! From the messages of the control API to the domain: validates what callers send.
 
 use tonic::Status;
 
@@ -8,7 +8,7 @@ use crate::domain::id::RevocationId;
 use crate::domain::revocation::{Shape, Target};
 use crate::domain::time::Timestamp;
 
-/// Longest text that an operator may give: a page of a thousand of them is a message that can be read.
+/// Longest text accepted from an operator, so that a page of a thousand of them fits into a message.
 const LONGEST: usize = 1_024;
 
 fn given(what: &str, value: &str) -> Result<String, Status> {
@@ -21,7 +21,7 @@ fn given(what: &str, value: &str) -> Result<String, Status> {
     }
 }
 
-/// A text that must be there.
+/// A required reason.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT`.
@@ -29,7 +29,7 @@ pub fn reason(value: &str) -> Result<String, Status> {
     given("reason", value)
 }
 
-/// A REF.
+/// A required REF.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT`.
@@ -37,7 +37,7 @@ pub fn reference(value: &str) -> Result<String, Status> {
     given("person", value)
 }
 
-/// A time that may be absent.
+/// An optional time.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT`.
@@ -46,7 +46,7 @@ pub fn time(what: &str, value: Option<&str>) -> Result<Option<Timestamp>, Status
     value.map(parse).transpose()
 }
 
-/// The id of a revocation in the log.
+/// The id of a revocation.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT`; `FAILED_PRECONDITION` for `file:line`, which only the configuration can end.
@@ -95,7 +95,7 @@ pub fn target(target: Option<&proto::Target>) -> Result<Target, Status> {
     })
 }
 
-/// SHA-256 in hex, as tools print it: colons and case do not count.
+/// A hex SHA-256 as tools print it: colons and case are ignored.
 fn fingerprint(text: &str) -> Result<String, Status> {
     let plain: String = text.trim().chars().filter(|sign| *sign != ':').collect::<String>().to_ascii_lowercase();
     if plain.len() == 64 && plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -104,7 +104,7 @@ fn fingerprint(text: &str) -> Result<String, Status> {
     Err(Status::invalid_argument("certificate is not a SHA-256 of 64 hex digits"))
 }
 
-/// What the writer is asked for.
+/// The command for the writer.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT`.

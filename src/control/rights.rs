@@ -1,8 +1,8 @@
-//! Which right each method needs: one table, and what is not in it is refused.
+//! The right that each method needs: one table; methods missing from it are rejected.
 
 pub use crate::domain::binding::Right;
 
-/// Every method that can be called on the `control` listener, by its full gRPC path.
+/// Every method of the `control` listener, by its full gRPC path.
 pub const RIGHTS: [(&str, Right); 17] = [
     ("/offboard.v1.Control/Revoke", Right::Revoke),
     ("/offboard.v1.Control/Restore", Right::Restore),

@@ -16,11 +16,11 @@ use super::proto::control_server::{Control, ControlServer};
 use super::views::{PeopleFilter, PersonView, Question, RevocationFilter, Views};
 use super::{convert, input, proto, sources};
 
-/// People on a page where the caller does not say, and at most.
+/// Default and maximum number of entries per page.
 const PAGE: usize = 1000;
 
-/// The service `offboard.v1.Control`. To be served behind a [`super::guard::CallGuard`]: a call that did not pass
-/// one is refused.
+/// The service `offboard.v1.Control`, to be served behind a [`super::guard::CallGuard`]: calls that did not pass one are
+/// rejected.
 #[derive(Clone)]
 pub struct Operator {
     writer: WriterHandle,
@@ -35,19 +35,19 @@ impl fmt::Debug for Operator {
 }
 
 impl Operator {
-    /// The service: writes go through `writer`, reads come from `views`, every call is recorded in `call_audit`.
+    /// The service: changes go through `writer`, reads come from `views`, every call is recorded in `call_audit`.
     #[must_use]
     pub fn new(writer: WriterHandle, views: Arc<dyn Views>, call_audit: Arc<dyn CallAudit>) -> Self {
         Self { writer, views, call_audit }
     }
 
-    /// As tonic serves it.
+    /// The tonic server.
     #[must_use]
     pub fn into_server(self) -> ControlServer<Self> {
         ControlServer::new(self)
     }
 
-    /// Who asks; recorded, with what it is about, before anything is done.
+    /// The caller; records the call and its target before anything is done.
     async fn enter<T>(&self, request: &Request<T>, target: Option<String>) -> Result<Caller, Status> {
         let caller = request.extensions().get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Status::unauthenticated("the call is not authenticated"))?;
@@ -55,12 +55,12 @@ impl Operator {
         Ok(caller)
     }
 
-    /// Asks the writer; answered when it is durable and enforced (law 5).
+    /// Sends a command to the writer; returns when it is durable and enforced (law 5).
     async fn ask(&self, command: Command) -> Result<Done, Status> {
         self.writer.ask(command, self.views.now()).await.map_err(|refused| convert::refused(&refused))
     }
 
-    /// Everybody whom a REF means: one per source.
+    /// Everybody whom a REF matches: at most one per source.
     async fn resolve(&self, reference: &str) -> Result<Vec<PersonView>, Status> {
         let found = self.views.person(reference).await;
         if found.is_empty() {
@@ -283,7 +283,7 @@ impl Control for Operator {
         tracing::warn!(control.actor = %caller.actor, source.name = name, confirm = request.get_ref().confirm,
             "operator reviewed a held-back listing");
         if went_back {
-            // What waits is kept nowhere: the next listing says it again.
+            // The held listing itself was not kept: the next listing brings it again.
             self.views.list_soon(&name);
         }
         Ok(Response::new(proto::JudgeSourceResponse { people, epoch: Some(convert::epoch(epoch)) }))

@@ -1,4 +1,4 @@
-//! What operators see and say of sources.
+//! Operators' queries and commands about sources.
 
 use tonic::Status;
 
@@ -7,7 +7,7 @@ use super::{input, proto};
 use crate::domain::command::{Command, Verdict};
 use crate::domain::time::Timestamp;
 
-/// People of a held listing that are named.
+/// Limit on people named in a held listing.
 const NAMED: usize = 1_000;
 
 /// The state of one source.
@@ -48,30 +48,30 @@ pub fn status(view: SourceView) -> proto::SourceStatus {
     }
 }
 
-/// One thing that was found.
+/// One finding.
 #[must_use]
 pub fn finding(view: FindingView) -> proto::Finding {
     proto::Finding { grade: view.grade.to_owned(), what: view.what, text: view.text }
 }
 
-/// The one of this name.
+/// The source of this name.
 ///
 /// # Errors
-/// `NOT_FOUND`, naming those that there are.
+/// `NOT_FOUND`, listing the configured sources.
 pub fn named(sources: Vec<SourceView>, name: &str) -> Result<SourceView, Status> {
     let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
     let found = sources.into_iter().find(|source| source.name == name);
     found.ok_or_else(|| Status::not_found(format!("unknown source `{name}`; configured are: {}", names.join(", "))))
 }
 
-/// What to ask of the writer for a verdict on a held listing.
+/// The command for a verdict on a held listing.
 #[must_use]
 pub fn verdict_on_listing(request: &proto::JudgeSourceRequest, listing: Option<Timestamp>, actor: &str) -> Command {
     let verdict = if request.confirm { Verdict::Confirm } else { Verdict::Discard };
     Command::Judge { source: request.name.clone(), listing, verdict, actor: actor.to_owned() }
 }
 
-/// What to ask of the writer for an announcement.
+/// The command that raises the removal limit.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT`.

@@ -1,4 +1,4 @@
-//! What the control API shows, as plain values. The application fills them from the state it holds.
+//! What the control API shows, as plain values. The application fills them from its state.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -17,71 +17,71 @@ use crate::domain::time::{Now, Timestamp};
 /// Which revocations are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RevocationFilter {
-    /// Those that concern this REF; `None`: all.
+    /// Those of this REF; `None`: all.
     pub reference: Option<String>,
-    /// Also those that have ended.
+    /// Include those that have ended.
     pub ended: bool,
-    /// Those that are older than this one.
+    /// Those older than this one.
     pub before: Option<RevocationId>,
-    /// So many at most.
+    /// At most this many.
     pub limit: usize,
 }
 
-/// One revocation and what became of it.
+/// A revocation and its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevocationView {
     /// `rN`, or `file:line` of a configured one.
     pub id: String,
-    /// What stands in the log.
+    /// As recorded in the log.
     pub revocation: Revocation,
-    /// When and why it ended, if it has.
+    /// When and why it ended, if it did.
     pub ended: Option<(Timestamp, EndCause)>,
 }
 
-/// One person and what this replica knows beside the directory.
+/// A person, and what this replica knows besides the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonView {
     /// What the source says.
     pub person: Person,
-    /// Roles that they hold now.
+    /// Their current roles.
     pub roles: Vec<String>,
     /// API keys that they own, by public id.
     pub keys: Vec<String>,
-    /// What denies them now.
+    /// Their standing revocations.
     pub revocations: Vec<RevocationView>,
-    /// Last allow for each service.
+    /// Last allow per service.
     pub last_allows: Vec<(String, Timestamp)>,
     /// Live streams under guard.
     pub open_streams: u64,
-    /// Break glass in force until then.
+    /// End of their exemption, if any.
     pub exempted_until: Option<Timestamp>,
 }
 
 /// Which people are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeopleFilter {
-    /// Those of this status.
+    /// With this status.
     pub status: Option<Status>,
-    /// Those of this source.
+    /// Of this source.
     pub source: Option<String>,
-    /// Those behind this one, in order of source and key.
+    /// After this one, ordered by source and key.
     pub after: Option<PersonId>,
-    /// At most so many.
+    /// At most this many.
     pub limit: usize,
 }
 
-/// What dies with a revocation.
+/// What a revocation affects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PreviewView {
-    /// Whom it concerns.
+    /// The people affected.
     pub people: Vec<PersonView>,
-    /// API keys that stop working beside theirs.
+    /// API keys that stop working with them.
     pub keys: Vec<String>,
-    /// Live streams that are cut.
+    /// Live streams that will be cut.
     pub open_streams: u64,
-    /// What to think of before acting.
+    /// Warnings before acting.
     pub warnings: Vec<String>,
-    /// That nothing like it was ever seen, and where to look then.
+    /// Warning that nothing like the target was ever seen.
     pub unseen: Option<String>,
 }
 
@@ -94,41 +94,41 @@ pub struct SourceView {
     pub last_sync: Option<Timestamp>,
     /// Past its `max_staleness`.
     pub stale: bool,
-    /// Up to when everything that happened there is known.
+    /// Time up to which all changes there are known.
     pub last_heard: Option<Timestamp>,
-    /// The listing that is held back.
+    /// The held-back listing.
     pub held: Option<Arc<HeldListing>>,
-    /// What its listings left out lately, and since when.
+    /// Recent removals of its listings, and since when.
     pub left_out: Option<(Timestamp, Removals)>,
-    /// How many of ten thousand are announced to leave, until when.
+    /// The raised removal limit in basis points, and until when.
     pub expected: Option<(u32, Timestamp)>,
-    /// How asking it goes; `None`: nobody asks it.
+    /// Health of the source's task; `None`: it is not running.
     pub health: Option<SourceHealth>,
     /// Its people by status.
     pub people: Vec<(Status, u64)>,
 }
 
-/// How asking a source goes, in this replica.
+/// Health of a source's task in this replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceHealth {
-    /// When its events were last read to the end.
+    /// When its events were last read completely.
     pub last_poll: Option<Timestamp>,
-    /// Of the listing on its way: since when, and how many people so far.
+    /// The listing in progress: since when, and how many people so far.
     pub sweep: Option<(Timestamp, u64)>,
-    /// The last failure, as long as nothing has succeeded since: when, and in words.
+    /// The last failure, unless something has succeeded since: time and text.
     pub trouble: Option<(Timestamp, String)>,
-    /// How often it failed since it last succeeded.
+    /// Failures since the last success.
     pub failures: u64,
 }
 
-/// One thing that was found where a source was tried.
+/// A finding of a source check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FindingView {
     /// `ok`, `warning` or `error`.
     pub grade: &'static str,
-    /// What was looked at.
+    /// What was tested.
     pub what: String,
-    /// What was found, and what to do about it.
+    /// The result, and what to do about it.
     pub text: String,
 }
 
@@ -143,18 +143,18 @@ pub struct IssuerView {
     pub last_fetched: Option<Timestamp>,
     /// Keys of its set that are not used, or not for every token.
     pub left_out: Vec<UnusableKeyView>,
-    /// What the last fetch failed with, as long as none has succeeded since.
+    /// Error of the last fetch, unless one has succeeded since.
     pub trouble: Option<String>,
 }
 
-/// A key of an issuer that is left out.
+/// An issuer's key that is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnusableKeyView {
-    /// Which key of the set it is, counted from 1.
+    /// Its position in the set, from 1.
     pub number: u64,
-    /// Its `kid`, where it has one.
+    /// Its `kid`, if any.
     pub kid: Option<String>,
-    /// Why, in words.
+    /// The reason.
     pub reason: String,
 }
 
@@ -163,9 +163,9 @@ pub struct UnusableKeyView {
 pub struct StatusView {
     /// Its name.
     pub replica: String,
-    /// What it waits for; empty: it is ready.
+    /// What readiness waits for; empty if ready.
     pub waiting_for: Vec<String>,
-    /// Up to where it enforces the log.
+    /// Up to where the log is enforced.
     pub epoch: Epoch,
     /// Hash of the configuration in force.
     pub configuration: String,
@@ -179,15 +179,15 @@ pub struct StatusView {
     pub issuers: Vec<IssuerView>,
     /// Live revocations by kind of target.
     pub revocations: BTreeMap<TargetKind, u64>,
-    /// Audit records that were lost since the start.
+    /// Audit records lost since the start.
     pub audit_lost: u64,
-    /// Break glass in force.
+    /// Exemptions in force.
     pub exemptions: Vec<Arc<Exemption>>,
-    /// Services that enforce and still let through what is not ours, with the keys that say so.
+    /// Services that enforce but pass unidentified requests, with the responsible settings.
     pub passes: Vec<(Arc<str>, Vec<&'static str>)>,
 }
 
-/// What is to be explained.
+/// What to explain.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Question {
     /// A recent decision, by its id.
@@ -198,9 +198,9 @@ pub enum Question {
         method: String,
         /// Host.
         host: String,
-        /// Path, with its query.
+        /// Path, with query.
         path: String,
-        /// Headers; they may hold credentials.
+        /// Headers; may contain credentials.
         headers: Vec<(String, String)>,
     },
 }
@@ -208,18 +208,18 @@ pub enum Question {
 /// One step of a decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepView {
-    /// What was asked.
+    /// The question.
     pub question: String,
-    /// What was found.
+    /// The answer.
     pub answer: String,
-    /// What made it so.
+    /// Its cause.
     pub cause: String,
 }
 
 /// A decision, step by step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explanation {
-    /// Whether the request goes on.
+    /// Whether the request is allowed.
     pub allowed: bool,
     /// Reason code.
     pub reason: String,
@@ -227,53 +227,53 @@ pub struct Explanation {
     pub steps: Vec<StepView>,
     /// Name of the service.
     pub service: String,
-    /// Whose request it is, where that is known.
+    /// The person, if known.
     pub person: Option<PersonId>,
     /// Up to where the log was enforced.
     pub epoch: Epoch,
-    /// Name of the decision, if it was a recent one.
+    /// Id of the decision, if it was a recent one.
     pub decision_id: Option<String>,
 }
 
 /// Audit records as JSON lines.
 pub type Lines = Pin<Box<dyn Stream<Item = String> + Send>>;
 
-/// What the application knows. What decides is in memory; texts come from the log.
+/// The application's knowledge. Decisions use what is in memory; texts come from the log.
 #[async_trait]
 pub trait Views: Send + Sync + 'static {
-    /// What time it is.
+    /// The current time.
     fn now(&self) -> Now;
     /// Whether what has this key is in force; `None` if the log cannot be asked.
     async fn outcome(&self, key: &str) -> Option<bool>;
     /// Revocations, newest first.
     async fn revocations(&self, filter: &RevocationFilter) -> Vec<RevocationView>;
-    /// Everybody whom a REF may mean, one or several per source.
+    /// Everybody whom a REF may match, one or several per source.
     async fn person(&self, reference: &str) -> Vec<PersonView>;
-    /// People in order of source and key.
+    /// People, ordered by source and key.
     async fn people(&self, filter: &PeopleFilter) -> Vec<PersonView>;
-    /// What would die with a revocation of this target.
+    /// What a revocation of this target would affect.
     async fn preview(&self, target: &Target) -> PreviewView;
     /// The state of this replica.
     async fn status(&self) -> StatusView;
-    /// Names that several people of a source have, each with their keys.
+    /// Names shared by several people of a source, with their keys.
     async fn shared_names(&self, source: &str) -> Vec<String>;
-    /// Asks a source at once; with `full`, for everybody. Answered when that is enforced.
+    /// Syncs a source now; with `full`, lists everybody. Returns when the result is enforced.
     ///
     /// # Errors
-    /// Why it came to nothing.
+    /// Why it failed.
     async fn sync_source(&self, name: &str, full: bool) -> Result<(), String>;
-    /// Has a source list everybody soon; nobody waits for that.
+    /// Requests a listing soon, without waiting for it.
     fn list_soon(&self, name: &str);
-    /// Tries everything that a source needs, and says how its links fare; also with a token, where one is given.
+    /// Tests everything that a source needs, and reports on its links; with a token, also whom that matches.
     ///
     /// # Errors
-    /// There is no such source.
+    /// The source is unknown.
     async fn check_source(&self, name: &str, sample: Option<&str>) -> Result<Vec<FindingView>, String>;
-    /// Why a decision was made, or would be; `None`: no recent decision has this id.
+    /// Why a decision was made or would be made; `None`: no recent decision has this id.
     async fn explain(&self, question: Question) -> Option<Explanation>;
-    /// Audit records from now on: of this person, of this kind, where given.
+    /// Audit records from now on, of this person and kind if given.
     ///
     /// # Errors
-    /// There is no such kind.
+    /// The kind is unknown.
     fn tail(&self, person: Option<PersonId>, kind: Option<&str>) -> Result<Lines, String>;
 }

@@ -1,6 +1,6 @@
-//! What decided, in words, for the findings that only a decision can make: of the others `authenticate` has said it.
+//! The details of findings that only a decision can make; `authenticate` gives those of the others.
 //!
-//! Made after the decision, and never looked at by it.
+//! They are made after the decision, which never looks at them.
 
 use crate::domain::credential::{CredentialOutcome, Foreign, LinkKeys, Verified};
 use crate::domain::decision::Determining;
@@ -10,7 +10,7 @@ use crate::domain::time::{Now, Timestamp};
 use crate::state::State;
 use crate::state::rules::Chosen;
 
-/// What of `credential` made it end with `reason`, where one thing did.
+/// The detail behind `reason`, if there is one.
 pub(super) fn of(
     state: &State,
     chosen: &Chosen<'_>,
@@ -22,33 +22,33 @@ pub(super) fn of(
         (Reason::WrongAudience, _, credential) => audience(state, chosen, credential),
         (Reason::Expired, _, credential) => {
             let leeway = humantime::format_duration(credential.leeway);
-            Some(claimed(format!("claim `exp` is past by more than the `leeway` of {leeway}"), credential.expires))
+            Some(claimed(format!("claim `exp` passed more than the `leeway` of {leeway} ago"), credential.expires))
         }
         (Reason::NotYetValid, _, credential) => Some(not_yet(credential, now)),
         (Reason::IssuedBeforeCutoff, _, credential) => Some(match credential.issued {
             Some(issued) => claimed("claim `iat` is not after the cut-off".to_owned(), Some(issued)),
-            None => Detail::new("there is no claim `iat`, so that every cut-off counts as later"),
+            None => Detail::new("there is no claim `iat`, so every cut-off applies"),
         }),
         (Reason::UnknownPerson, _, credential) => unknown(state, credential),
         (Reason::StaleSource, Determining::Source(source), _) => Some(Detail::new(format!(
-            "what source `{}` said is older than `max_staleness`, or was never complete",
+            "source `{}` was not heard from within `max_staleness`, or never completed a listing",
             state.rules.policy.source_name(*source)
         ))),
         (Reason::NotReady, Determining::Source(source), _) => Some(Detail::new(format!(
-            "source `{}` is `required` and was never listed completely",
+            "source `{}` is `required` and has never completed a listing",
             state.rules.policy.source_name(*source)
         ))),
         _ => None,
     }
 }
 
-/// Whose a token says that it is that no configured issuer made.
+/// The issuer that a token claims and that is not configured.
 pub(super) fn of_foreign(state: &State, reason: Reason, outcomes: &[CredentialOutcome]) -> Option<Detail> {
     if reason != Reason::UnknownIssuer {
         return None;
     }
     let issuers: Vec<String> = state.rules.policy.issuers.iter().map(|rules| rules.issuer.to_string()).collect();
-    let detail = Detail::new(format!("claim `iss` names no configured issuer; these are: {}", quoted(&issuers)));
+    let detail = Detail::new(format!("claim `iss` names no configured issuer; configured are: {}", quoted(&issuers)));
     let claimed = outcomes.iter().find_map(|outcome| match outcome {
         CredentialOutcome::Foreign { what: Foreign::Jwt, issuer } => Some(issuer.as_deref().unwrap_or("nothing")),
         _ => None,
@@ -73,7 +73,7 @@ fn quoted(names: &[String]) -> String {
 
 fn audience(state: &State, chosen: &Chosen<'_>, credential: &Verified) -> Option<Detail> {
     let issuer = state.rules.policy.issuers.get(usize::from(credential.issuer_index))?;
-    let (whose, required) = match &chosen.service.audiences {
+    let (owner, required) = match &chosen.service.audiences {
         Some(of_service) => (format!("service `{}`", chosen.service.name), of_service),
         None => (format!("issuer `{}`", issuer.name), credential.required_audiences.as_ref()?),
     };
@@ -83,7 +83,7 @@ fn audience(state: &State, chosen: &Chosen<'_>, credential: &Verified) -> Option
         Some(beside) if fits(&credential.audiences) => ("aud", beside),
         _ => (configured, &credential.audiences),
     };
-    let words = format!("claim `{claim}` holds none of the `audiences` of {whose}: {}", quoted(required));
+    let words = format!("claim `{claim}` holds none of the `audiences` of {owner}: {}", quoted(required));
     let shown = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
     Some(Detail::new(words).found(&shown))
 }
@@ -95,13 +95,13 @@ fn not_yet(credential: &Verified, now: Now) -> Detail {
         Some(time) if time > future => ("nbf", Some(time)),
         _ => ("iat", credential.issued),
     };
-    claimed(format!("claim `{claim}` lies further ahead than the `leeway` of {leeway}"), time)
+    claimed(format!("claim `{claim}` is further in the future than the `leeway` of {leeway}"), time)
 }
 
-/// By which claim somebody was looked for, in each source of the issuer.
+/// The claim by which somebody was looked up, for each source of the issuer.
 fn unknown(state: &State, credential: &Verified) -> Option<Detail> {
     if credential.machine {
-        return Some(Detail::new("no binding names this client, and `clients.unknown` says `deny`"));
+        return Some(Detail::new("no binding names this client, and `clients.unknown` is `deny`"));
     }
     let policy = &state.rules.policy;
     let sources = state.rules.sources_of(credential.issuer_index);
@@ -114,23 +114,23 @@ fn unknown(state: &State, credential: &Verified) -> Option<Detail> {
             let Some(used) = credential.owner.links.iter().find(by) else {
                 let claims: Vec<String> = source.link.iter().map(|link| link.claim.clone()).collect();
                 return Some(format!(
-                    "no claim that links to source `{}` says anything: {}",
+                    "no claim that links to source `{}` has a value: {}",
                     source.name,
                     quoted(&claims)
                 ));
             };
             found.push(&used.value);
             let link = source.link.get(usize::from(used.link))?;
-            // Somebody resembles it: that denies, and gives nothing.
+            // The name only resembles somebody: that denies, and grants nothing.
             if state.fold.people.linked(&used.person).next().is_some() {
                 return Some(format!(
-                    "claim `{}` is the `{}` of somebody in source `{}` only where another character is taken for an ASCII \
-                     one, which denies and never grants: write it there as tokens do",
+                    "claim `{}` is the `{}` of somebody in source `{}` only if a non-ASCII character counts as an ASCII one; \
+                     that denies and never grants: write the name in the source as tokens do",
                     link.claim, link.attribute, source.name
                 ));
             }
             Some(format!(
-                "nobody in source `{}` has the `{}` that claim `{}` says",
+                "nobody in source `{}` has the `{}` given in claim `{}`",
                 source.name, link.attribute, link.claim
             ))
         })

@@ -1,4 +1,4 @@
-//! Who is it, and does what we know of them still count?
+//! Who is it, and is what we know about them fresh enough?
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +15,8 @@ use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
 use crate::state::State;
 
-/// Checks whether the sources of a credential's issuer can be believed about its owner, and whether they know
-/// them. Only people are asked about: a machine's own token has none.
+/// Checks whether the sources of a credential's issuer are fresh enough, and whether they know its owner. They are asked
+/// about people only: a machine's own token has none.
 pub(super) fn check(
     state: &State,
     service: &Service,
@@ -47,7 +47,7 @@ pub(super) fn check(
             None => verdict.add(reason, Determining::Source(id), Some(index)),
         }
     }
-    // From a listing that was never completed nothing is concluded.
+    // Nothing follows from a source that never completed a listing (law 3).
     if nobody && any_lists && all_listed && state.rules.policy.unknown_people == Unknown::Deny {
         verdict.add(Reason::UnknownPerson, Determining::None, Some(index));
     }
@@ -65,7 +65,7 @@ fn sources<'a>(state: &'a State, credential: &Verified) -> impl Iterator<Item = 
     indices.filter_map(|index| Some((*index, state.rules.policy.sources.get(usize::from(*index))?)))
 }
 
-/// How fresh a source is, and why it cannot be believed now, if it cannot.
+/// How fresh a source is, and the reason of its denial if it is not fresh enough.
 fn freshness(state: &State, service: &Service, (id, source): (u16, &SourceRules), now: Now) -> SourceStep {
     let when_stale = service.when_stale.unwrap_or(source.when_stale);
     let max_staleness = service.max_staleness.unwrap_or(source.max_staleness);
@@ -83,13 +83,11 @@ fn freshness(state: &State, service: &Service, (id, source): (u16, &SourceRules)
     SourceStep { source: id, age, max_staleness, when_stale, finding }
 }
 
-/// People who are named, of all to whom one request belongs.
-const NAMED: usize = 10;
+/// The most people that are named of all who match one request.
+const MAX_NAMED: usize = 10;
 
-/// Two people on one request: two persons of one source who have not departed, or, where no source knows either, two
-/// subjects of one issuer.
-///
-/// Names them, where a source knows them.
+/// Finds two people on one request: two persons of one source who have not departed or, if no source knows them, two
+/// subjects of one issuer. Names them if a source knows them.
 pub(super) fn mixed<'a>(state: &State, credentials: impl Iterator<Item = &'a Verified>) -> Option<Determining> {
     let mut of_source: BTreeMap<&str, BTreeSet<&PersonId>> = BTreeMap::new();
     let mut unlinked: BTreeMap<&str, Option<&str>> = BTreeMap::new();
@@ -98,7 +96,7 @@ pub(super) fn mixed<'a>(state: &State, credentials: impl Iterator<Item = &'a Ver
         let mut linked = false;
         for known in revoked::people(state, &credential.owner) {
             linked = true;
-            // Whoever departed is denied already, and may have been called as somebody else is now.
+            // Whoever departed is denied anyway, and somebody else may have the name now.
             if known.person.status != Status::Departed {
                 of_source.entry(&known.person.id.source).or_default().insert(&known.person.id);
             }
@@ -109,6 +107,6 @@ pub(super) fn mixed<'a>(state: &State, credentials: impl Iterator<Item = &'a Ver
         }
     }
     let several = of_source.into_values().filter(|people| people.len() > 1);
-    let people: Vec<PersonId> = several.flatten().take(NAMED).cloned().collect();
+    let people: Vec<PersonId> = several.flatten().take(MAX_NAMED).cloned().collect();
     if people.is_empty() { mixed } else { Some(Determining::People(people)) }
 }

@@ -1,22 +1,22 @@
-//! Do the held roles permit this, or is it public?
+//! Do the roles permit the request, or is it public?
 
 use crate::domain::binding::Permission;
 use crate::domain::decision::HeldRole;
 use crate::request::{Path, Request};
 use crate::state::State;
 
-/// What the rules say of all forms of a path together.
+/// What the rules say about all forms of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OverForms {
-    /// Every form is permitted, the raw one by this binding.
+    /// Every form is permitted; the form as sent by this binding.
     All(Option<u32>),
     /// No form is.
     None,
-    /// Some are, some are not.
+    /// Only some forms are.
     Mixed,
 }
 
-/// What the held roles permit, over all forms of the path.
+/// Whether the roles permit all forms of the path.
 pub(super) fn by_roles(state: &State, request: &Request, service: u16, held: &[HeldRole]) -> OverForms {
     over_forms(&request.path, |path| {
         held.iter()
@@ -38,7 +38,7 @@ pub(super) fn is_public(state: &State, request: &Request, service: u16) -> bool 
     !public.is_empty() && matches!(over_forms(&request.path, fits), OverForms::All(_))
 }
 
-/// Asks for each form; of a connection without a path, once without one.
+/// Asks about each form of a path, or once without a path for a connection that has none.
 fn over_forms(path: &Path, permits: impl Fn(Option<&str>) -> Option<Option<u32>>) -> OverForms {
     let Path::Forms(forms) = path else { return OverForms::None };
     let Some((raw, others)) = forms.split_first() else {

@@ -1,4 +1,4 @@
-//! Is anything about this credential revoked? Looked up live, on every check (law 1).
+//! Is this credential revoked? Looked up live on every check (law 1).
 
 use super::verdict::Verdict;
 use crate::domain::credential::{Principal, Verified};
@@ -15,7 +15,7 @@ use crate::state::State;
 use crate::state::people::Known;
 use crate::state::revocations::{Entry, EntryKind, OwnerKind};
 
-/// The reason that a block on this kind of target denies with.
+/// The reason of a denial by a block on this kind of target.
 fn reason(kind: TargetKind) -> Reason {
     match kind {
         TargetKind::Person => Reason::RevokedPerson,
@@ -29,41 +29,41 @@ fn reason(kind: TargetKind) -> Reason {
     }
 }
 
-/// Checks one credential, which is the `index`th of the request: its owner, and every actor of its chain.
+/// Checks the credential with this index: its owner, and every actor of its chain.
 pub(super) fn check(state: &State, (index, credential): (usize, &Verified), now: Now, verdict: &mut Verdict) {
-    for party in std::iter::once(&credential.owner).chain(&credential.actors) {
-        let exemption = exemption(state, party, now);
-        RevocationCheck { state, index, credential, now, exemption }.check(party, verdict);
+    for principal in std::iter::once(&credential.owner).chain(&credential.actors) {
+        let exemption = exemption(state, principal, now);
+        RevocationCheck { state, index, credential, now, exemption }.check(principal, verdict);
     }
 }
 
-/// The exemption that is in force for everybody to whom a party belongs.
-fn exemption(state: &State, party: &Principal, now: Now) -> Option<ExemptionId> {
+/// The exemption in force for everybody whom a principal matches.
+fn exemption(state: &State, principal: &Principal, now: Now) -> Option<ExemptionId> {
     if state.fold.exempted.is_empty() {
         return None;
     }
-    let mut people = people(state, party).peekable();
+    let mut people = people(state, principal).peekable();
     people.peek()?;
     people.map(|known| of_person(state, known.key, now)).reduce(|one, other| one.and(other)).flatten()
 }
 
-/// The exemption that is in force for one person.
+/// The exemption in force for one person.
 pub(super) fn of_person(state: &State, person: Key, now: Now) -> Option<ExemptionId> {
     state.fold.exempted.get(person).iter().find(|entry| now.steady < entry.expires).map(|entry| entry.id)
 }
 
-/// Every person to whom a party belongs, as far as denials go.
-pub(super) fn people<'a>(state: &'a State, party: &'a Principal) -> impl Iterator<Item = &'a Known> {
-    party.links.iter().flat_map(|link| state.fold.people.linked(&link.person)).map(|(known, _)| known)
+/// Every person whom a principal matches, for denials.
+pub(super) fn people<'a>(state: &'a State, principal: &'a Principal) -> impl Iterator<Item = &'a Known> {
+    principal.links.iter().flat_map(|link| state.fold.people.linked(&link.person)).map(|(known, _)| known)
 }
 
-/// Every person to whom a party belongs so surely that it may have what is theirs.
-pub(super) fn owners<'a>(state: &'a State, party: &'a Principal) -> impl Iterator<Item = &'a Known> {
-    let linked = party.links.iter().flat_map(|link| state.fold.people.linked(&link.person));
+/// Every person whom a principal matches strictly enough to be granted what is theirs.
+pub(super) fn owners<'a>(state: &'a State, principal: &'a Principal) -> impl Iterator<Item = &'a Known> {
+    let linked = principal.links.iter().flat_map(|link| state.fold.people.linked(&link.person));
     linked.filter(|(_, by)| *by == Match::Grants).map(|(known, _)| known)
 }
 
-/// One party on trial.
+/// The check of one principal.
 struct RevocationCheck<'a> {
     state: &'a State,
     index: usize,
@@ -73,17 +73,17 @@ struct RevocationCheck<'a> {
 }
 
 impl RevocationCheck<'_> {
-    fn check(&self, party: &Principal, verdict: &mut Verdict) {
-        // First all filters, in a loop of nothing else, so that the processor waits for all of them at once: nearly
-        // always nothing is found, and this is the whole look-up.
+    fn check(&self, principal: &Principal, verdict: &mut Verdict) {
+        // All filters first, in a loop of nothing else, so that the processor waits for them together. Nearly always
+        // they find nothing, and that is the whole look-up.
         let (fold, rules) = (&self.state.fold, &self.state.rules);
-        let suspects = party.look_ups.iter().filter(|(_, key)| fold.revocations.may_hold(*key)).count();
-        let names = party.names.iter().filter(|name| fold.revocations.may_hold(name.key)).count();
+        let suspects = principal.look_ups.iter().filter(|(_, key)| fold.revocations.may_hold(*key)).count();
+        let names = principal.names.iter().filter(|name| fold.revocations.may_hold(name.key)).count();
         if suspects + names > 0 || rules.configures_revocations() {
-            party.look_ups.iter().for_each(|(_, key)| self.look_up(*key, verdict));
-            party.names.iter().for_each(|name| self.look_up_name(name, verdict));
+            principal.look_ups.iter().for_each(|(_, key)| self.look_up(*key, verdict));
+            principal.names.iter().for_each(|name| self.look_up_name(name, verdict));
         }
-        for link in party.links.iter().chain(&party.retired) {
+        for link in principal.links.iter().chain(&principal.retired) {
             let [folded, as_is] = link.claim;
             self.look_up(folded, verdict);
             if as_is != folded {
@@ -100,7 +100,7 @@ impl RevocationCheck<'_> {
         self.look_up_if(key, |_| true, verdict);
     }
 
-    /// A REF stands under every spelling that a rule makes of it: the name's own rule says which of them count.
+    /// A REF is stored under every spelling that some rule makes of it; the rule of the name decides which ones count.
     fn look_up_name(&self, name: &NameKey, verdict: &mut Verdict) {
         let is = |entry: &Entry| entry.kind == TargetKind::Person && name.is(entry.rules, entry.whose);
         self.look_up_if(name.key, is, verdict);
@@ -108,14 +108,14 @@ impl RevocationCheck<'_> {
 
     fn look_up_if(&self, key: Key, counts: impl Fn(&Entry) -> bool, verdict: &mut Verdict) {
         for entry in self.state.fold.revocations.under(key).iter().filter(|entry| counts(entry)) {
-            self.weigh(entry, verdict, |entry| Determining::Revocation(entry.id));
+            self.apply(entry, verdict, |entry| Determining::Revocation(entry.id));
         }
         for entry in self.state.rules.configured(key).iter().filter(|entry| counts(entry)) {
-            self.weigh(entry, verdict, configured);
+            self.apply(entry, verdict, configured);
         }
     }
 
-    fn weigh(&self, entry: &Entry, verdict: &mut Verdict, determining: impl Fn(&Entry) -> Determining) {
+    fn apply(&self, entry: &Entry, verdict: &mut Verdict, determining: impl Fn(&Entry) -> Determining) {
         let steady = if planted(Fault::ClockLifts) { self.now.wall } else { self.now.steady };
         if entry.effective > steady {
             return;
@@ -127,7 +127,7 @@ impl RevocationCheck<'_> {
         verdict.add_revocation(RevocationStep { reason, revocation, exemption }, self.index);
     }
 
-    /// Cut-off: denied if issued at or before it, and when it is not known when it was issued.
+    /// A cut-off denies what was issued at or before its time, or at an unknown time.
     fn denies(&self, entry: &Entry) -> Option<Reason> {
         match entry.stand {
             EntryKind::Block => Some(reason(entry.kind)),
@@ -139,12 +139,12 @@ impl RevocationCheck<'_> {
     }
 }
 
-/// INVARIANT: the id of an entry that stands for a configured revocation is its index in `Policy::revocations`.
+// INVARIANT: the id of the entry of a configured revocation is its index in `Policy::revocations`.
 fn configured(entry: &Entry) -> Determining {
     Determining::Configured(u32::try_from(entry.id.number()).unwrap_or(u32::MAX))
 }
 
-/// Break glass lifts what a source says of a person and their subjects, never anything else.
+/// Break glass lifts the blocks that a source set on a person or their subjects, and nothing else.
 fn exemptable(entry: &Entry) -> bool {
     entry.owner == OwnerKind::Source && matches!(entry.kind, TargetKind::Person | TargetKind::Subject)
 }

@@ -1,4 +1,4 @@
-//! Who holds which roles: the one place that turns groups, names, clients and their bindings into roles.
+//! Who holds which roles: the one place where groups, names, clients and their bindings become roles.
 
 use super::revoked;
 use crate::domain::credential::Verified;
@@ -13,7 +13,7 @@ use crate::state::people::Known;
 
 /// The roles that a credential holds, each once, in order of the configuration.
 ///
-/// People's grants need the whole person: groups of the directory where a source supplies them, and pinned names where the
+/// Groups come from the directory if a source supplies them, else from the token. A pinned name counts only if the
 /// credential belongs to everyone whom the name means.
 pub(super) fn of_credential(state: &State, credential: &Verified, now: Now) -> Vec<HeldRole> {
     let mut bindings: Vec<u32> = state.rules.of_everyone().to_vec();
@@ -39,8 +39,10 @@ pub(super) fn of_credential(state: &State, credential: &Verified, now: Now) -> V
     held(state, bindings, now)
 }
 
-/// The roles that the directory gives a person, each once, in order of the configuration. A token may add groups where the
-/// source supplies none, and a name that is pinned to several people gives its roles only to who belongs to all of them.
+/// The roles that the directory gives a person, each once, in order of the configuration.
+///
+/// A token may add groups if the source supplies none. A name that is pinned to several people counts here, while a
+/// credential needs to belong to all of them.
 #[must_use]
 pub fn of_person(state: &State, known: &Known, now: Now) -> Vec<HeldRole> {
     let sources = (0_u16..).zip(&state.rules.policy.sources);
@@ -56,7 +58,7 @@ fn supplies_groups(state: &State, source: u16) -> bool {
     state.rules.policy.sources.get(usize::from(source)).is_some_and(|source| source.supplies.groups)
 }
 
-/// Adds the bindings of a person's groups and of the names that are pinned to them, within one issuer.
+/// Adds the bindings of a person's groups and pinned names, within one issuer.
 fn add_bindings(
     state: &State,
     (issuer, source): (u16, u16),
@@ -83,7 +85,7 @@ fn of_groups<'a>(state: &'a State, issuer: u16, known: &'a Known) -> impl Iterat
     })
 }
 
-/// The bindings of names that are pinned to a person within an issuer, where everybody whom the name is pinned to is owned.
+/// The bindings of the names pinned to a person within an issuer, of each name whose every person `owns` accepts.
 fn pinned<'a>(
     state: &'a State,
     issuer: u16,
@@ -103,7 +105,7 @@ fn pinned<'a>(
         .copied()
 }
 
-/// The roles that bindings give, as far as they have not expired; of several bindings for a role, the first.
+/// The roles of the bindings that have not expired, each with its first binding.
 fn held(state: &State, mut bindings: Vec<u32>, now: Now) -> Vec<HeldRole> {
     bindings.sort_unstable();
     let mut held: Vec<HeldRole> = bindings

@@ -13,21 +13,21 @@ use crate::domain::reason::Reason;
 pub(super) struct Worst {
     pub(super) reason: Reason,
     pub(super) determining: Determining,
-    /// Index of the credential that it is about.
+    /// The index of the credential it is about.
     pub(super) credential: Option<usize>,
-    /// In words, where they came with the credential.
+    /// The detail, if it came with the credential.
     pub(super) detail: Option<Arc<Detail>>,
 }
 
-/// Collects findings; the one that comes first in the order of reasons wins, and among equals the first.
+/// Collects findings: the strictest reason wins, and among equals the first.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     worst: Option<Worst>,
-    /// The caller is departed, exempted or under a cut-off.
+    /// The caller has departed, is exempted or is under a cut-off.
     pub(super) notable: bool,
     /// A break-glass event without which this would be a denial.
     pub(super) exempted: Option<ExemptionId>,
-    /// What was asked, and what was found.
+    /// What each step found.
     pub(super) steps: Steps,
 }
 
@@ -37,12 +37,12 @@ impl Verdict {
         Self { steps, ..Self::default() }
     }
 
-    /// Adds a finding about a credential, by its index, or about the request.
+    /// Adds a finding about the request, or about the credential with this index.
     pub(super) fn add(&mut self, reason: Reason, determining: Determining, credential: Option<usize>) {
         self.set_if_stricter(reason, determining, credential, None);
     }
 
-    /// Adds what is wrong with a verified credential itself.
+    /// Adds a problem of a verified credential itself.
     pub(super) fn add_flaw(&mut self, reason: Reason, credential: usize, detail: Option<&Arc<Detail>>) {
         if let Some(step) = self.credential(credential) {
             step.finding = Some(step.finding.map_or(reason, |found| found.min(reason)));
@@ -50,7 +50,7 @@ impl Verdict {
         self.set_if_stricter(reason, Determining::None, Some(credential), detail);
     }
 
-    /// Adds why a credential was not verified. Nothing that it claims is looked up, so that the finding has no credential.
+    /// Adds why a credential was not verified. Nothing that it claims is looked up, so the finding names no credential.
     pub(super) fn add_rejection(&mut self, reason: Reason, detail: Option<&Arc<Detail>>) {
         self.set_if_stricter(reason, Determining::None, None, detail);
     }
@@ -68,7 +68,7 @@ impl Verdict {
         }
     }
 
-    /// Notes how fresh a source was, once for each.
+    /// Notes how fresh a source was, once per source.
     pub(super) fn note_source(&mut self, step: SourceStep) {
         if self.steps.sources.iter().all(|noted| noted.source != step.source) {
             self.steps.sources.push(step);
@@ -91,12 +91,12 @@ impl Verdict {
         }
     }
 
-    /// Whether something speaks against the request.
+    /// Whether any finding denies the request.
     pub(super) fn denies(&self) -> bool {
         self.worst.is_some()
     }
 
-    /// The strictest finding, and the steps that led to it.
+    /// The strictest finding, and the steps.
     pub(super) fn into_parts(self) -> (Option<Worst>, Steps) {
         (self.worst, self.steps)
     }

@@ -1,11 +1,11 @@
-//! Roles, what they permit, and who holds them.
+//! Roles, their permissions, and who holds them.
 
 use std::sync::Arc;
 
 use super::path::PathPattern;
 use super::time::Timestamp;
 
-/// What may be done where. An omitted list (`None`) means all; it never includes the service `offboard`.
+/// What may be done where. An omitted list (`None`) means all, but never the service `offboard`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permission {
     /// Indices of services in the policy.
@@ -16,20 +16,20 @@ pub struct Permission {
     pub paths: Option<Vec<PathPattern>>,
 }
 
-/// What may be done on the control API.
+/// A right on the control API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Right {
     /// List and explain.
     Read,
     /// Revoke.
     Revoke,
-    /// End a revocation.
+    /// End revocations.
     Restore,
     /// Break glass.
     Exempt,
-    /// API keys.
+    /// Manage API keys.
     Keys,
-    /// Sources and the store.
+    /// Manage sources and the store.
     Admin,
 }
 
@@ -37,7 +37,7 @@ impl Right {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Read, Self::Revoke, Self::Restore, Self::Exempt, Self::Keys, Self::Admin];
 
-    /// The word that stands in `methods` of a permission on `offboard`.
+    /// The word in `methods` of a permission on `offboard`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -67,18 +67,18 @@ pub struct Role {
 pub struct Binding {
     /// Index of the role in the policy.
     pub role: u16,
-    /// Index of the issuer to which groups, people and clients belong; `None` only with `everyone`.
+    /// Index of the issuer of the groups, people and clients; `None` only with `everyone`.
     pub issuer: Option<u16>,
     /// Group names.
     pub groups: Vec<String>,
     /// Names of people in the directory.
     pub people: Vec<String>,
-    /// Clients, whose own tokens are meant.
+    /// Clients, by their own tokens.
     pub clients: Vec<String>,
     /// Every verified credential.
     pub everyone: bool,
-    /// It grants nothing from this time on.
+    /// From this time on it grants nothing.
     pub expires: Option<Timestamp>,
-    /// Where it stands: `file:line`.
+    /// Where it is configured: `file:line`.
     pub place: String,
 }

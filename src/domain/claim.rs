@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-/// Names a claim: the member of that exact name, else a way into nested objects.
+/// Names a claim: the member with exactly that name, else a path into nested objects.
 ///
-/// A text is both: `realm_access.roles` is the member of that name, or `roles` in `realm_access`. A list is a way
-/// only, and spells what a text cannot: `["https://idp.example/claims", roles]`. It is written, in the log and wherever
-/// else a claim is a text, as a JSON array.
+/// A string is both: `realm_access.roles` is the member of that name, or `roles` in `realm_access`. A list is only a path,
+/// and can express what a string cannot: `["https://idp.example/claims", roles]`. In the log, and wherever else a claim is
+/// a string, it is written as a JSON array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimName {
     text: String,
@@ -15,7 +15,7 @@ pub struct ClaimName {
 }
 
 impl ClaimName {
-    /// The way through these members.
+    /// The path through these members.
     #[must_use]
     pub fn of_segments(segments: Vec<String>) -> Self {
         match segments.as_slice() {
@@ -27,19 +27,19 @@ impl ClaimName {
         }
     }
 
-    /// As it is written: what reads back as the same name.
+    /// Its written form, which reads back as the same name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The member of the claims set that it names exactly, where it names one.
+    /// The member of the claims set that it names exactly, if any.
     #[must_use]
     pub fn exact(&self) -> Option<&str> {
         self.is_exact.then_some(&self.text)
     }
 
-    /// The way into nested objects, outermost first; empty where it is none.
+    /// The path into nested objects, outermost first; empty if there is none.
     #[must_use]
     pub fn way(&self) -> &[String] {
         &self.way

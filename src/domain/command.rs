@@ -293,7 +293,7 @@ pub enum Refused {
     #[error("no listing of source `{0}` is held back")]
     NothingHeld(String),
     /// Nobody knows yet whether the log took it. It is offered again until it stands or cannot.
-    #[error("outcome unknown: it may be in force, or come into force; ask for its outcome with the key `{key}`")]
+    #[error("outcome unknown: the change may still take effect; query it with key `{key}`")]
     Unknown {
         /// The name of the first event that it is.
         key: String,

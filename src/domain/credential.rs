@@ -1,4 +1,4 @@
-//! What a request shows of its caller, and what is left of it once it is proven.
+//! What a request shows of its caller, and what a verified credential consists of.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::reason::Reason;
 use super::revocation::TargetKind;
 use super::time::{Now, Timestamp};
 
-/// The schemes.
+/// The kinds of credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CredentialKind {
@@ -19,7 +19,7 @@ pub enum CredentialKind {
 }
 
 impl CredentialKind {
-    /// The word used in audit records and `explain`.
+    /// The word in audit records and `explain`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -28,41 +28,41 @@ impl CredentialKind {
     }
 }
 
-/// How one claim links a credential to people of one source: the first configured claim that is present.
+/// The link of a credential to the people of one source, by the first configured claim that is present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkKeys {
-    /// Index of the source (of the retired one) in the policy that the credential was verified under.
+    /// Index of the source (or retired source) in the policy that the credential was verified under.
     pub source: u16,
-    /// Whom it belongs to.
+    /// The key of the people it belongs to.
     pub person: LinkKey,
-    /// Keys of `(iss, claim, value)`, folded and as it is: cut-offs on the identifier itself.
+    /// Keys of `(iss, claim, value)`, folded and verbatim, for cut-offs on the identifier itself.
     pub claim: [Key; 2],
-    /// Which link of that source it is.
+    /// Index of the link in that source.
     pub link: u16,
-    /// What the claim says: what a source is asked for, where nobody is known under it.
+    /// The value of the claim: what a source is asked for when nobody is known by it.
     pub value: Box<str>,
 }
 
-/// Somebody on whose behalf a credential speaks: its owner, or an actor of its `act` chain.
+/// The owner of a credential, or an actor of its `act` chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Principal {
-    /// Everything under which it may be revoked, whatever the directory says.
+    /// Every key under which it may be revoked, whatever the directory says.
     pub look_ups: Vec<(TargetKind, Key)>,
-    /// The names under which a REF may deny it, whatever the directory says.
+    /// Every name by which a REF may deny it, whatever the directory says.
     pub names: Vec<NameKey>,
-    /// One per source of the party's issuer, where a claim that `link` names is present.
+    /// One per source of its issuer, if a claim named in `link` is present.
     pub links: Vec<LinkKeys>,
-    /// The same for sources that were taken out of the configuration: their blocks stand, and nothing else of them.
+    /// The same for sources that were removed from the configuration: only their blocks still apply.
     pub retired: Vec<LinkKeys>,
 }
 
-/// Everything that a decision needs of one proven credential. Texts are for records and answers; decisions
+/// Everything that a decision needs of one verified credential. Texts are for records and answers; decisions
 /// compare keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The scheme.
+    /// Its kind.
     pub kind: CredentialKind,
-    /// SHA-256 of the credential as shown. Records hold a salted hash of it.
+    /// SHA-256 of the credential as shown. Records contain a salted hash of it.
     pub digest: [u8; 32],
     /// Index of the issuer in the policy.
     pub issuer_index: u16,
@@ -72,17 +72,17 @@ pub struct Identity {
     pub subject: Option<String>,
     /// `sid`
     pub session: Option<String>,
-    /// `jti`, or what is configured in its place
+    /// `jti`, or the claim configured instead
     pub token_id: Option<String>,
-    /// `azp`, or what stands in its place
+    /// `azp`, or the claim used instead
     pub client: Option<String>,
     /// Key of `(issuer, client)`, for `bindings.clients`.
     pub client_key: Option<Key>,
-    /// `aud`, or what is configured in its place
+    /// `aud`, or the claim configured instead
     pub audiences: Vec<String>,
-    /// `aud`, where another claim is configured in its place and this is there as well: it must fit too.
+    /// `aud`, if another claim is configured instead and `aud` is present too: both must match.
     pub beside_audiences: Option<Vec<String>>,
-    /// The audiences of which it must carry one; `None`: any.
+    /// It must be for one of these audiences; `None` for any.
     pub required_audiences: Option<Arc<[String]>>,
     /// `iat`
     pub issued: Option<Timestamp>,
@@ -90,26 +90,26 @@ pub struct Identity {
     pub not_before: Option<Timestamp>,
     /// `exp`
     pub expires: Option<Timestamp>,
-    /// How far the issuer's clock may be off.
+    /// The clock difference to the issuer that is tolerated.
     pub leeway: Duration,
-    /// It is a client's own, by the issuer's rule. A link to a person goes before it.
+    /// It is a client's own token, by the issuer's rule. A link to a person takes precedence.
     pub machine: bool,
-    /// Keys of the groups that the token names.
+    /// Keys of the groups in the token.
     pub groups: Vec<Key>,
-    /// The strictest thing wrong with it that time and service do not change, though its proof holds.
+    /// The strictest problem that depends on neither time nor service, although the signature is valid.
     pub flaw: Option<Reason>,
-    /// What is wrong with it, in words.
+    /// That problem in words.
     pub detail: Option<Arc<Detail>>,
-    /// Whose it is.
+    /// Its owner.
     pub owner: Principal,
-    /// Through whom it acts (RFC 8693 section 4.1), nearest first. They can only deny.
+    /// Who acts for the owner (RFC 8693 section 4.1), nearest first. Actors can only cause denials.
     pub actors: Vec<Principal>,
 }
 
 impl Identity {
-    /// What its dates say now, strictest first.
+    /// What is wrong with its dates now, strictest first.
     ///
-    /// `exp` in the past beyond leeway: expired; `nbf` or `iat` in the future beyond leeway: not yet valid.
+    /// Expired if `exp` is in the past by more than the leeway; not yet valid if `nbf` or `iat` is in the future by more.
     #[must_use]
     pub fn dates(&self, now: Now) -> Option<Reason> {
         if self.expires.is_some_and(|expires| expires.plus(self.leeway) <= now.wall) {
@@ -120,7 +120,7 @@ impl Identity {
         (early(self.not_before) || early(self.issued)).then_some(Reason::NotYetValid)
     }
 
-    /// Whether it is meant for somebody who answers to one of `required`.
+    /// Whether it is for one of the `required` audiences.
     #[must_use]
     pub fn is_for(&self, required: &[String]) -> bool {
         let fits = |audiences: &[String]| audiences.iter().any(|audience| required.contains(audience));
@@ -128,12 +128,13 @@ impl Identity {
     }
 }
 
-/// A credential whose proof holds. Only `authenticate` makes one (a test reads the source for it).
+/// A credential that was verified.
+// INVARIANT: only `authenticate` makes one; a test reads the source to check that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified(Identity);
 
 impl Verified {
-    /// States that the proof of this identity was checked and holds.
+    /// Attests that the credential of this identity was verified.
     #[must_use]
     pub fn attest(identity: Identity) -> Self {
         Self(identity)
@@ -148,7 +149,7 @@ impl Deref for Verified {
     }
 }
 
-/// Something in a credential's place that no configured issuer or scheme claims.
+/// A credential of no configured issuer or scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Foreign {
     /// A JWT of an issuer that is not configured.
@@ -157,27 +158,27 @@ pub enum Foreign {
     Other,
 }
 
-/// What one scheme found on a request.
+/// The result of authenticating one credential of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialOutcome {
-    /// Proven. It may be expired, flawed or revoked all the same.
+    /// Verified. It may still be expired, flawed or revoked.
     Verified(Arc<Verified>),
-    /// Shown, but not proven: nothing that it claims may be looked up.
+    /// Shown, but not verified: nothing that it claims may be looked up.
     Rejected {
-        /// The scheme.
+        /// Its kind.
         kind: CredentialKind,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: Reason,
         /// SHA-256 of the credential as shown.
         digest: [u8; 32],
         /// The same in words.
         detail: Option<Arc<Detail>>,
     },
-    /// Not ours to judge.
+    /// Not ours to verify.
     Foreign {
         /// What it is.
         what: Foreign,
-        /// Of a JWT, whose it says that it is: to be shown, and never compared.
+        /// The issuer that a JWT claims. It is shown, never compared.
         issuer: Option<Box<str>>,
     },
 }

@@ -1,7 +1,7 @@
-//! Allow or deny, with its cause.
+//! Allow or deny, and why.
 //!
-//! A decision holds ids, not texts: indices in the policy that it was made under, which it keeps, so that no reload takes
-//! their meaning away.
+//! A decision contains ids, not texts: indices into the policy that it was made under. It keeps that policy, so the ids stay
+//! meaningful after a reload.
 
 mod determining;
 pub mod steps;
@@ -17,48 +17,48 @@ use super::reason::Reason;
 pub use determining::Determining;
 use steps::Steps;
 
-/// A role that the caller holds, and the binding that gives it: indices in the policy.
+/// A role that the caller holds and the binding that grants it, as indices into the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HeldRole {
-    /// Which role.
+    /// The role.
     pub role: u16,
-    /// Which binding.
+    /// The binding.
     pub binding: u32,
 }
 
 /// One decision. The same state, request, credentials and time give the same decision (law 9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Why.
+    /// Why the request is allowed or denied.
     pub reason: Reason,
-    /// The claim, limit or key behind that, in words, where there is one.
+    /// The claim, limit or key behind the reason, in words, if there is one.
     pub detail: Option<Arc<Detail>>,
-    /// What made it so.
+    /// What determined the reason.
     pub determining: Determining,
-    /// The policy that it was made under. Every index in the decision is one of this policy.
+    /// The policy that it was made under.
+    // INVARIANT: every index in a decision points into this policy.
     pub policy: Arc<Policy>,
     /// Name of the service that the request is for.
     pub service: Arc<str>,
-    /// Whether it is carried out.
+    /// Whether a denial is enforced.
     pub enforcement: Enforcement,
-    /// The credential that it is about, by its index in [`Steps::credentials`]: the one that determined it, else the first
-    /// verified one.
+    /// Index in [`Steps::credentials`] of the credential that the decision is about: the one that determined it, else the
+    /// first verified one.
     pub credential: Option<usize>,
-    /// The person to whom that credential belongs, where one is known.
+    /// The person who owns that credential, if known.
     pub person: Option<PersonId>,
     /// The roles that the caller holds, in order of the configuration.
     pub roles: Vec<HeldRole>,
-    /// The caller is departed, exempted or under a cut-off: allowing it is always recorded.
+    /// The caller has departed, is exempted or is under a cut-off: an allow is always recorded.
     pub notable: bool,
-    /// Up to where the log was enforced.
+    /// The epoch that was enforced.
     pub epoch: Epoch,
-    /// What was found on the way.
+    /// What was found at each step.
     pub steps: Steps,
 }
 
 impl Decision {
-    /// A decision for `service` that names only its reason: what the others are made from, and what is left where no
-    /// credential was looked at.
+    /// A decision for `service` with a reason and nothing else. `decide` fills in the rest; a failed check has no more.
     #[must_use]
     pub fn new(reason: Reason, policy: Arc<Policy>, service: &Service, epoch: Epoch, steps: Steps) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl Decision {
         self.reason.allows() || self.enforcement == Enforcement::Observe
     }
 
-    /// The verified credential that it is about.
+    /// The verified credential that the decision is about.
     #[must_use]
     pub fn verified(&self) -> Option<&Arc<Verified>> {
         match &self.steps.credentials.get(self.credential?)?.outcome {
@@ -92,7 +92,7 @@ impl Decision {
         }
     }
 
-    /// Names of the held roles.
+    /// The names of the roles held.
     pub fn role_names(&self) -> impl Iterator<Item = &str> {
         self.roles.iter().map(|held| self.policy.role_name(held.role))
     }

@@ -1,4 +1,4 @@
-//! What is configured about who signs tokens.
+//! The rules of token issuers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::claim::ClaimName;
 
-/// Where an issuer's keys come from.
+/// Where the keys of an issuer come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeySource {
-    /// `{iss}/.well-known/openid-configuration` names the place.
+    /// `{iss}/.well-known/openid-configuration` names their address.
     Discovery,
     /// A JWKS at this address.
     Uri(String),
@@ -62,8 +62,8 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of this exact name; case counts (RFC 7515 section 4.1.1). `Ed25519` (RFC 9864 section 2.2) is
-    /// `EdDSA` over that curve, the only one that is verified here.
+    /// The algorithm with exactly this name; case matters (RFC 7515 section 4.1.1). `Ed25519` (RFC 9864 section 2.2) is
+    /// `EdDSA` on that curve, the only one supported here.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         if name == "Ed25519" {
@@ -84,44 +84,44 @@ pub enum TokenType {
     Absent,
 }
 
-/// Whose token is a client's own.
+/// The rule for which tokens are a client's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MachineRule {
     /// The client is its own subject.
     ClientIsSubject,
-    /// The user name begins so.
+    /// The user name has this prefix.
     UsernamePrefix(String),
     /// A claim has this value.
     Claim {
         /// Its name.
         claim: ClaimName,
-        /// The value, exactly.
+        /// The exact value.
         equals: String,
     },
 }
 
-/// What names a client where nothing is configured, the first that is there: OpenID Connect Core section 2, RFC 9068
-/// section 2.2, Okta, Entra. For denial all of them count, whatever is configured.
+/// The claims that name a client by default; the first one present counts (OpenID Connect Core section 2, RFC 9068
+/// section 2.2, Okta, Entra). For denials all of them count, whatever is configured.
 pub const CLIENT_CLAIMS: [&str; 4] = ["azp", "client_id", "cid", "appid"];
-/// What names a token, likewise: RFC 7519 section 4.1.7, Entra.
+/// The claims that name a token, likewise: RFC 7519 section 4.1.7, Entra.
 pub const TOKEN_CLAIMS: [&str; 2] = ["jti", "uti"];
 
-/// Which claims hold what.
+/// The names of claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimNames {
-    /// Groups: texts, one text, or an object whose keys they are.
+    /// Groups: a list of strings, one string, or an object with the groups as keys.
     pub groups: ClaimName,
     /// E-mail.
     pub email: ClaimName,
-    /// Login name.
+    /// User name.
     pub username: ClaimName,
     /// Session.
     pub session: ClaimName,
-    /// Client, for what is granted and shown; `None`: the first of [`CLIENT_CLAIMS`].
+    /// Client, for what is granted and shown; `None` for the first of [`CLIENT_CLAIMS`].
     pub client: Option<ClaimName>,
-    /// Token, for what is shown; `None`: the first of [`TOKEN_CLAIMS`].
+    /// Token id, for what is shown; `None` for the first of [`TOKEN_CLAIMS`].
     pub token: Option<ClaimName>,
-    /// Whom it is for, in place of `aud`, which must fit too where it is there.
+    /// Audience, instead of `aud`; an `aud` that is present must match too.
     pub audience: Option<ClaimName>,
 }
 
@@ -144,24 +144,24 @@ impl Default for ClaimNames {
 pub struct IssuerRules {
     /// Its name in the configuration.
     pub name: String,
-    /// What `iss` must equal, exactly.
+    /// The exact value of `iss`.
     pub issuer: Arc<str>,
-    /// A token must carry one of them; `None`: `any` was said.
+    /// A token must be for one of them; `None` if `any` is configured.
     pub audiences: Option<Arc<[String]>>,
-    /// Where its keys come from.
+    /// The source of its keys.
     pub keys: KeySource,
-    /// PEM file: trusted beside the system's roots where its keys are fetched.
+    /// A PEM file of authorities that are trusted, besides the system's, when its keys are fetched.
     pub ca_file: Option<PathBuf>,
-    /// The algorithms that it may use; the key decides, this narrows.
+    /// The algorithms that it may use, of those that its keys allow.
     pub algorithms: Vec<Algorithm>,
-    /// The types that its access tokens may have.
+    /// The `typ` values that its access tokens may have.
     pub token_types: Vec<TokenType>,
-    /// Tokens that look like ID tokens are accepted, for providers whose access tokens do.
+    /// Whether tokens that look like ID tokens are accepted, for providers whose access tokens do.
     pub accepts_id_tokens: bool,
-    /// How far its clock may be off.
+    /// The clock difference that is tolerated.
     pub leeway: Duration,
-    /// Which claims hold what.
+    /// The names of claims.
     pub claims: ClaimNames,
-    /// Whose token is a client's own.
+    /// The rule for which tokens are a client's own.
     pub machines: MachineRule,
 }

@@ -1,14 +1,14 @@
 //! Path patterns of permissions: `*` is one segment, `**` any number of them.
 //!
-//! A pattern is split and its stars read first, then each segment is spelt as paths are ([`spelling`]): `%2A` is the
-//! character, and no star.
+//! A pattern is split and its stars are read first, then each segment is normalized like paths ([`spelling`]): `%2A` is the
+//! character, not a star.
 
 pub mod foreign;
 pub(crate) mod spelling;
 
 use std::fmt;
 
-/// A path pattern, parsed.
+/// A parsed path pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern {
     text: String,
@@ -17,7 +17,7 @@ pub struct PathPattern {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
-    /// This very segment, in the one spelling.
+    /// Exactly this segment, in the normal spelling.
     Literal(String),
     /// `*`
     One,
@@ -25,25 +25,25 @@ enum Part {
     Any,
 }
 
-/// A text that is no path pattern.
+/// Why a text is not a path pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// It does not begin with `/`.
     #[error("path pattern `{0}` must begin with `/`")]
     NotRooted(String),
-    /// A star stands inside a segment.
-    #[error("path pattern `{0}`: `*` and `**` stand for whole segments only")]
+    /// A star is part of a segment.
+    #[error("path pattern `{0}`: `*` and `**` match whole segments only")]
     PartialStar(String),
     /// It has a query or a fragment.
-    #[error("path pattern `{0}`: query and fragment take no part in matching")]
+    #[error("path pattern `{0}`: query and fragment are not matched")]
     Query(String),
-    /// It has an escape that no path may have.
-    #[error("path pattern `{0}`: {1}: such a path is never judged; a percent sign is written `%25`")]
+    /// It has an escape that is not allowed in paths.
+    #[error("path pattern `{0}`: {1}: such a path is never evaluated; write a percent sign as `%25`")]
     Escape(String, &'static str),
-    /// It has an encoded slash or the like.
+    /// It has an encoded slash or other structure.
     #[error(
-        "path pattern `{0}`: an encoded `/`, `\\`, `;`, `?`, `#` or dot segment is read in several ways, and no pattern \
-         can hold one: `*` is any segment"
+        "path pattern `{0}`: an encoded `/`, `\\`, `;`, `?`, `#` or dot segment can be read in several ways, so no \
+         pattern may contain one; `*` matches any segment"
     )]
     EncodedStructure(String),
 }
@@ -52,7 +52,7 @@ impl PathPattern {
     /// Parses a pattern.
     ///
     /// # Errors
-    /// [`PatternError`] says which rule it breaks.
+    /// [`PatternError`] names the broken rule.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let rest = text.strip_prefix('/').ok_or_else(|| PatternError::NotRooted(text.to_owned()))?;
         if text.contains(['?', '#']) {
@@ -71,7 +71,7 @@ impl PathPattern {
         Ok(Self { text: text.to_owned(), parts })
     }
 
-    /// A segment in the one spelling, unless it encodes structure.
+    /// A segment in the normal spelling, unless it encodes structure.
     fn literal(segment: &str) -> Option<Part> {
         let spelt = spelling::spell(segment);
         let has_escaped_dots = spelt.contains("%2E");
@@ -81,13 +81,13 @@ impl PathPattern {
         (!encodes).then_some(Part::Literal(literal))
     }
 
-    /// Whether `path` (without query, in the one spelling) matches: time linear in the path for each `**`.
+    /// Whether `path` (without query, in the normal spelling) matches. Takes time linear in the path for each `**`.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
         let Some(rest) = path.strip_prefix('/') else { return false };
         let mut segments = rest.split('/');
         let mut parts = self.parts.iter();
-        // Where to try again when a literal after the last `**` did not match: one segment further on.
+        // Where to retry if a literal after the last `**` does not match: one segment further on.
         let mut retry: Option<(std::slice::Iter<'_, Part>, std::str::Split<'_, char>)> = None;
         loop {
             let before = segments.clone();

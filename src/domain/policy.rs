@@ -1,4 +1,4 @@
-//! The rules in force: what the configuration says, typed, without anything that only wiring needs.
+//! The rules in force: the typed configuration, without what only wiring needs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,43 +9,43 @@ use super::revocation::{Shape, Target};
 use super::source::{Retired, SourceRules, WhenStale};
 use super::time::Timestamp;
 
-/// Whether a denial is carried out.
+/// Whether denials are enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enforcement {
-    /// It is.
+    /// Denials are enforced.
     Enforce,
-    /// Every check is allowed; what it would have been is counted and recorded.
+    /// Every check is allowed; the decision is only counted and recorded.
     Observe,
 }
 
-/// Whether roles are asked.
+/// Whether roles are required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authorization {
-    /// They are.
+    /// A role must permit the request.
     Roles,
-    /// Only identity and revocation are judged; the mesh keeps its own authorization.
+    /// Only identity and revocations are checked; authorization stays with the mesh.
     None,
 }
 
-/// What becomes of a request that is not ours to judge.
+/// What happens to a request without a credential of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotOurs {
-    /// It goes on.
+    /// It is let through.
     Pass,
     /// It is denied.
     Deny,
 }
 
-/// What becomes of somebody whom nobody knows.
+/// What happens to somebody unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
-    /// They go on.
+    /// They are let through.
     Allow,
     /// They are denied.
     Deny,
 }
 
-/// One service, with what it inherits filled in.
+/// One service, with inherited settings filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Its name; `default` for the one at index 0.
@@ -54,9 +54,9 @@ pub struct Service {
     pub hosts: Vec<String>,
     /// Principal patterns: exact, or with one `*` at the end of a segment.
     pub principals: Vec<String>,
-    /// Whether denials are carried out here.
+    /// Whether denials are enforced here.
     pub enforcement: Enforcement,
-    /// Whether roles are asked here.
+    /// Whether roles are required here.
     pub authorization: Authorization,
     /// Overrides the audiences of the issuers.
     pub audiences: Option<Arc<[String]>>,
@@ -64,17 +64,17 @@ pub struct Service {
     pub max_staleness: Option<Duration>,
     /// Overrides `when_stale` of the sources.
     pub when_stale: Option<WhenStale>,
-    /// Nothing was shown.
+    /// For requests without credentials.
     pub no_credentials: NotOurs,
-    /// Something of an issuer or scheme that is not configured was shown.
+    /// For credentials of an issuer or scheme that is not configured.
     pub foreign_credentials: NotOurs,
-    /// A CORS preflight.
+    /// For CORS preflights.
     pub preflight: NotOurs,
 }
 
 impl Service {
-    /// The keys under which it lets through what is not ours, and really does so: it enforces. A preflight is none of
-    /// them, as it carries no credentials anywhere.
+    /// The settings by which an enforcing service lets requests through without a credential of ours. `preflight` is not
+    /// among them: preflights never carry credentials.
     #[must_use]
     pub fn passes(&self) -> Vec<&'static str> {
         let settings = [("no_credentials", self.no_credentials), ("foreign_credentials", self.foreign_credentials)];
@@ -86,19 +86,19 @@ impl Service {
 /// One entry of `revocations:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfiguredRevocation {
-    /// What it is about.
+    /// What it revokes.
     pub target: Target,
     /// Block or cut-off.
     pub shape: Shape,
     /// Why.
     pub reason: String,
-    /// It denies from this time on, if not at once.
+    /// When it takes effect, if not at once.
     pub effective: Option<Timestamp>,
-    /// Where it stands: `file:line`.
+    /// Where it is configured: `file:line`.
     pub place: String,
 }
 
-/// What a response header holds.
+/// The value of a response header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the key of the same name in the dynamic metadata")]
 pub enum HeaderValue {
@@ -114,63 +114,64 @@ pub enum HeaderValue {
     DecisionId,
 }
 
-/// What the answer to the proxy carries.
+/// What the answer to the proxy contains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseRules {
-    /// Header name, lower case, and what it holds.
+    /// Header names, in lower case, and their values.
     pub headers: Vec<(String, HeaderValue)>,
-    /// Request headers that the upstream must not see, lower case.
+    /// Request headers to hide from the upstream, in lower case.
     pub remove_headers: Vec<String>,
-    /// Whether the body of a denial names its reason.
+    /// Whether the body of a denial contains the reason.
     pub reveal_reason: bool,
 }
 
 /// The rules in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// SHA-256 of the configuration that said so, lower-case hex.
+    /// SHA-256 of the configuration, in lower-case hex.
     pub hash: Arc<str>,
-    /// The header that bears tokens, lower case.
+    /// The header with the token, in lower case.
     pub bearer_header: String,
-    /// Longer tokens are refused unread, in bytes.
+    /// The longest token that is read, in bytes.
     pub bearer_largest: usize,
-    /// Services; the first is `default`, which has no patterns.
+    /// Services.
+    // INVARIANT: the first is `default`, which has no patterns.
     pub services: Vec<Service>,
-    /// Who signs tokens.
+    /// Token issuers.
     pub issuers: Vec<Arc<IssuerRules>>,
-    /// Where people come from.
+    /// Sources of people.
     pub sources: Vec<SourceRules>,
-    /// Sources that the log knows and the configuration no longer does: for denial only.
+    /// Sources that the log knows but the configuration no longer has: for denials only.
     pub retired: Vec<Retired>,
     /// Roles.
     pub roles: Vec<Role>,
-    /// Who holds them.
+    /// Who holds which role.
     pub bindings: Vec<Binding>,
-    /// What needs no credential.
+    /// What needs no credentials.
     pub public: Vec<Permission>,
-    /// A person whom no listing source of the issuer knows.
+    /// For a person unknown to every listing source of the issuer.
     pub unknown_people: Unknown,
-    /// A machine's own token.
+    /// For a machine's own token that no binding names.
     pub unknown_clients: Unknown,
-    /// `revocations:`; `None` where the key is absent, which keeps all that stood.
+    /// `revocations:`; `None` if the key is absent, which keeps what was configured before.
     pub revocations: Option<Vec<ConfiguredRevocation>>,
-    /// What answers carry.
+    /// What answers contain.
     pub response: ResponseRules,
-    /// The longest that break glass may last.
+    /// The longest allowed exemption.
     pub exemptions_max: Duration,
 }
 
 impl Policy {
-    /// Index of the default service.
+    /// The index of the default service.
     pub const DEFAULT_SERVICE: u16 = 0;
 
-    /// Name of a role; empty for an index of another policy.
+    /// The name of a role; empty for an index of another policy.
     #[must_use]
     pub fn role_name(&self, role: u16) -> &str {
         self.roles.get(usize::from(role)).map_or("", |role| &role.name)
     }
 
-    /// Name of a source; empty for an index of another policy.
+    /// The name of a source; empty for an index of another policy.
     #[must_use]
     pub fn source_name(&self, source: u16) -> &str {
         self.sources.get(usize::from(source)).map_or("", |source| &source.name)
@@ -190,7 +191,7 @@ impl Policy {
         usize::try_from(entry).ok().and_then(|index| entries.get(index)).map_or("", |entry| &entry.place)
     }
 
-    /// A target with its issuer as `iss`, where it was given by its name in the configuration.
+    /// The target with its issuer as `iss`, also if it was given by the configured name.
     #[must_use]
     pub fn canonical(&self, target: &Target) -> Target {
         let mut target = target.clone();

@@ -1,12 +1,13 @@
-//! Why: the closed list of reasons, in order of precedence.
+//! The closed list of reasons, in order of precedence.
 
 use serde::Serialize;
 
 /// Every reason that a check can end with. **The order is the precedence** (contract section 4): every
-/// credential is judged, and the first of these that applies to any of them is the answer.
+/// credential is checked, and the first reason that applies to any of them is the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the codes are the contract's, which says what each means")]
+// INVARIANT: the discriminants follow the order, and `Ord` compares by it.
 #[repr(u8)]
 pub enum Reason {
     MalformedRequest,
@@ -88,7 +89,7 @@ impl Reason {
         Self::Exempted,
     ];
 
-    /// The code used in metrics, audit records and `explain`.
+    /// The code in metrics, audit records and `explain`.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -131,7 +132,7 @@ impl Reason {
         }
     }
 
-    /// The HTTP status that goes with it.
+    /// The HTTP status of the answer.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -170,7 +171,7 @@ impl Reason {
         }
     }
 
-    /// Whether a request that ends with it may go on.
+    /// Whether the request is let through.
     #[must_use]
     pub fn allows(self) -> bool {
         self >= Self::Allowed

@@ -18,24 +18,24 @@ use super::wire::Wire;
 use super::{Answered, CheckFailure, CheckHandler, CheckOutcome, unary};
 use crate::request::Request;
 
-/// The one method.
+/// The only method.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
-/// Largest message that is read. Headers take 96 KiB at most; the rest is room for a body that a proxy sends
-/// along (`with_request_body`), which nobody here looks at.
-const LARGEST_MESSAGE: usize = 1024 * 1024;
+/// The largest message that is read, in bytes. Headers take 96 KiB at most; the rest is room for a body that the proxy may
+/// include (`with_request_body`), which is ignored.
+const MAX_MESSAGE: usize = 1024 * 1024;
 
-/// How long before the caller's deadline an answer is given at the latest (contract section 4): it has to travel,
-/// and tonic drops a handler at the deadline and answers with an error of its own.
+/// The latest answer comes this long before the deadline of the caller (contract section 4): it has to travel, and at
+/// the deadline tonic drops the handler and sends an error of its own.
 const MARGIN: Duration = Duration::from_millis(10);
 
-/// The service, for a tonic server. Decodes by itself, so that no message can cause a gRPC error.
+/// The service, for a tonic server. It decodes messages itself, so that none can cause a gRPC error (law 4).
 pub struct AuthorizationService<G> {
     handler: Arc<G>,
 }
 
 impl<G: CheckHandler> AuthorizationService<G> {
-    /// A service that answers what `handler` decides.
+    /// A service that answers with the decisions of `handler`.
     #[must_use]
     pub fn new(handler: Arc<G>) -> Self {
         Self { handler }
@@ -68,7 +68,7 @@ impl<G: CheckHandler> Service<http::Request<Body>> for AuthorizationService<G> {
         }
         let handler = Arc::clone(&self.handler);
         Box::pin(async move {
-            // Saturates to "none": a timeout of eight digits of hours fits any clock.
+            // An overflow means no deadline; eight digits of hours fit any clock.
             let due =
                 unary::timeout(call.headers()).and_then(|timeout| arrived.checked_add(timeout.saturating_sub(MARGIN)));
             Ok(unary::respond(check(&*handler, call.into_body(), arrived, due).await))
@@ -76,13 +76,14 @@ impl<G: CheckHandler> Service<http::Request<Body>> for AuthorizationService<G> {
     }
 }
 
-/// The answer to one check, whatever happens, by `due`.
+/// Answers one check by `due`, whatever happens.
 async fn check<G: CheckHandler>(handler: &G, body: Body, arrived: Instant, due: Option<Instant>) -> Wire {
     let mut read = None;
-    // A handler that panicked is used again: what it shares is behind locks that know of poison, or swapped whole.
+    // INVARIANT: a handler can be used after a panic. Its shared state is behind locks that tolerate poison, or swapped
+    // as a whole.
     let checking = AssertUnwindSafe(decode_and_check(handler, body, due, &mut read)).catch_unwind();
     let outcome = match due {
-        // Polls the handler first: one that needs not wait is heard, however short the time.
+        // This polls the handler first: one that does not wait always gets its answer through.
         Some(due) => timeout_at(due, checking).await,
         None => Ok(checking.await),
     };
@@ -95,19 +96,19 @@ async fn check<G: CheckHandler>(handler: &G, body: Body, arrived: Instant, due: 
     catch_unwind(AssertUnwindSafe(|| close(handler, outcome, read.as_ref(), arrived))).unwrap_or_else(|_| last_resort())
 }
 
-/// Reads the message into `read`, and has it checked.
+/// Decodes the message into `read` and checks it.
 async fn decode_and_check<G: CheckHandler>(
     handler: &G,
     body: Body,
     due: Option<Instant>,
     read: &mut Option<Request>,
 ) -> Result<CheckOutcome, &'static str> {
-    let message = unary::message(body, LARGEST_MESSAGE).await?;
-    let request = Request::decode(&message).map_err(|_| "message is no CheckRequest")?;
+    let message = unary::message(body, MAX_MESSAGE).await?;
+    let request = Request::decode(&message).map_err(|_| "message is not a CheckRequest")?;
     Ok(handler.check(read.insert(request), due).await)
 }
 
-/// Turns an outcome into the answer, and has exactly that recorded.
+/// Turns an outcome into the answer, and records exactly that.
 fn close<G: CheckHandler>(
     handler: &G,
     outcome: Result<CheckOutcome, CheckFailure>,

@@ -1,4 +1,4 @@
-//! From a decision to what Envoy is told (contract section 4).
+//! Turns a decision into the answer to Envoy (contract section 4).
 //!
 //! Reading order: [`answer`] → `allow` and [`remove`] (what goes upstream) → [`metadata`] → `deny`.
 
@@ -28,9 +28,9 @@ mod text;
 /// `CheckResponse.ok_response`.
 const OK_RESPONSE: u32 = 3;
 
-/// What a decision is in the proxy's words: a `CheckResponse`.
+/// Turns a decision into a `CheckResponse`.
 ///
-/// `request` is what was asked, where it could be read: whose headers are removed, and whether it speaks gRPC.
+/// `request` is absent if it could not be read. It determines which headers are removed, and whether a denial has a body.
 #[must_use]
 pub fn answer(decision: &Decision, request: Option<&Request>, decision_id: &str) -> Wire {
     let rules = &decision.policy.response;
@@ -50,13 +50,13 @@ pub fn answer(decision: &Decision, request: Option<&Request>, decision_id: &str)
     wire
 }
 
-/// The denial that is left where even making one panicked. It has no decision, so it bears no id.
+/// The denial to send if even building an answer panicked. There is no decision, so it has no id.
 #[must_use]
 pub fn last_resort() -> Wire {
     Wire::encoded(&deny(Reason::Internal, "", &Denial { reveal: false, bodiless: true, token_shown: false }))
 }
 
-/// The request goes on, and the service behind learns who asks.
+/// Lets the request through and tells the upstream who asks.
 fn allow(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> Wire {
     let mut headers: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(rules.headers.len());
     for (name, holds) in &rules.headers {
@@ -70,18 +70,18 @@ fn allow(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, 
     wire
 }
 
-/// The request goes on as if we were not there; only what pretends to be ours is removed.
+/// Lets the request through unchanged, except that forged headers of ours are removed.
 fn observe(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> Wire {
     let mut wire = ok(&[], &remove::on_observe(rules, request));
     metadata::observed(&mut wire, decision, decision_id);
     wire
 }
 
-/// A `CheckResponse` that lets the request go on. Each header replaces any of its name, which is said in both of
-/// the ways that versions of Envoy read: `append` where it is set (all versions), else `append_action`.
+/// A `CheckResponse` that lets the request through. Each header replaces any of its name, expressed in both ways that
+/// versions of Envoy read: `append` if it is set (all versions), else `append_action`.
 fn ok(headers: &[(&str, Cow<'_, str>)], remove: &[&str]) -> Wire {
     let mut wire = Wire::new();
-    // `status`, whose code is 0, OK: Envoy allows nothing without it, whatever else stands here.
+    // `status` with code 0, OK: without it Envoy allows nothing.
     wire.message(1, |_| {});
     wire.message(OK_RESPONSE, |response| {
         for (name, value) in headers {
@@ -102,17 +102,17 @@ fn ok(headers: &[(&str, Cow<'_, str>)], remove: &[&str]) -> Wire {
     wire
 }
 
-/// How a denial is put.
+/// How to write a denial.
 struct Denial {
-    /// The body names the reason.
+    /// The body contains the reason.
     reveal: bool,
-    /// The caller reads no body.
+    /// There is no body, because the caller reads none.
     bodiless: bool,
-    /// A token was shown, so the caller may be told that it is no good (RFC 6750 section 3.1).
+    /// A token was shown, so the caller may be told that it is invalid (RFC 6750 section 3.1).
     token_shown: bool,
 }
 
-/// Body of a denial (RFC 9457).
+/// The body of a denial (RFC 9457).
 #[derive(Serialize)]
 struct Problem<'a> {
     r#type: &'static str,
@@ -144,7 +144,7 @@ fn deny(reason: Reason, decision_id: &str, denial: &Denial) -> CheckResponse {
         let reason = denial.reveal.then(|| reason.code());
         let problem =
             Problem { r#type: "about:blank", title: words.title, status, detail: words.detail, decision_id, reason };
-        // Cannot fail: texts and a number. If it did, a denial without a body is still one.
+        // Strings and a number cannot fail. If they did, a denial without a body is still a denial.
         body = serde_json::to_string(&problem).unwrap_or_default();
     }
     CheckResponse {
@@ -158,23 +158,23 @@ fn deny(reason: Reason, decision_id: &str, denial: &Denial) -> CheckResponse {
     }
 }
 
-/// What a status says to the caller.
+/// What a status tells the caller.
 struct Words {
-    /// The phrase of the status, as RFC 9457 section 4.2.1 wants it for `about:blank`.
+    /// The phrase of the status, as RFC 9457 section 4.2.1 requires for `about:blank`.
     title: &'static str,
     /// The same for every reason of a status: it must not tell a leaver that they have left.
     detail: &'static str,
-    /// Any other than OK is a denial to Envoy; this one is for logs.
+    /// Envoy denies on any code other than OK; this one is for logs.
     code: tonic::Code,
 }
 
 fn words(status: u16) -> Words {
     let (title, detail, code) = match status {
-        400 => ("Bad Request", "this request cannot be judged as it stands", tonic::Code::InvalidArgument),
+        400 => ("Bad Request", "this request cannot be evaluated as sent", tonic::Code::InvalidArgument),
         401 => {
             ("Unauthorized", "valid credentials are needed; signing in again may help", tonic::Code::Unauthenticated)
         }
-        403 => ("Forbidden", "access is not granted", tonic::Code::PermissionDenied),
+        403 => ("Forbidden", "access denied", tonic::Code::PermissionDenied),
         _ => ("Service Unavailable", "no decision can be made now; try again later", tonic::Code::Unavailable),
     };
     Words { title, detail, code }
@@ -196,7 +196,7 @@ fn token_shown(decision: &Decision, request: Option<&Request>) -> bool {
         | Reason::InactiveToken
         | Reason::RevokedSession
         | Reason::RevokedToken => true,
-        // Any scheme can be malformed; a custom bearer header goes without the hint.
+        // A credential of any scheme can be malformed; a token in a custom header gets no hint.
         Reason::MalformedCredentials => request
             .and_then(|request| request.headers.get("authorization"))
             .and_then(|value| value.get(..6))
@@ -205,7 +205,7 @@ fn token_shown(decision: &Decision, request: Option<&Request>) -> bool {
     }
 }
 
-/// A header that replaces any of its name, as [`ok`] has it.
+/// A header that replaces any of its name, as in [`ok`].
 fn option(key: &str, value: impl Into<String>) -> HeaderValueOption {
     let header = HeaderValue { key: key.to_owned(), value: value.into(), ..HeaderValue::default() };
     #[expect(deprecated, reason = "Envoy reads it first, and old ones read nothing else")]

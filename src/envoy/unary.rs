@@ -1,7 +1,7 @@
-//! One message in, one message out, in gRPC's framing over HTTP/2.
+//! One message in, one message out, in the framing of gRPC over HTTP/2.
 //!
-//! By hand, because tonic's server decodes and limits before a handler runs, and answers what it does not like
-//! with a gRPC error. Source: gRPC over HTTP2, "Requests" and "Responses" (`PROTOCOL-HTTP2.md` of grpc/grpc).
+//! Written by hand because the server of tonic decodes and limits messages before a handler runs, and refuses them with a
+//! gRPC error. Source: gRPC over HTTP2, "Requests" and "Responses" (`PROTOCOL-HTTP2.md` of grpc/grpc).
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -17,26 +17,26 @@ use tonic::codegen::{Body as _, Bytes};
 
 use super::wire::{PREFIX, Wire};
 
-/// Most bytes of an oversized message that are read and thrown away, so that a caller that must send all before
-/// it listens hears the answer. Envoy buffers no body larger than this unless told so.
-const MOST_DISCARDED: usize = 16 * 1024 * 1024;
+/// The most bytes of an oversized message that are read and discarded, so that a caller that reads only after sending
+/// gets the answer. By default Envoy buffers no larger body.
+const MAX_DISCARDED: usize = 16 * 1024 * 1024;
 
-/// Reads the one message of a call, of at most `limit` bytes, to the end of the call's body.
+/// Reads the only message of a call, of at most `limit` bytes, to the end of the body.
 ///
 /// # Errors
-/// In what way it is no such message.
+/// The reason, if there is not exactly one such message.
 pub(super) async fn message(body: Body, limit: usize) -> Result<Bytes, &'static str> {
     let mut body = pin!(body);
     let mut framed = Bytes::new();
     let mut seen = 0_usize;
     while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
-        let Ok(data) = frame.map_err(|_| "message breaks off")?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| "message is truncated")?.into_data() else { continue };
         seen = seen.saturating_add(data.len());
-        if seen > MOST_DISCARDED {
+        if seen > MAX_DISCARDED {
             break;
         }
         if framed.is_empty() {
-            // Nearly always the whole: it is read where it came to lie.
+            // Nearly always the whole message: read in place.
             framed = data;
         } else if seen <= limit.saturating_add(PREFIX) {
             let mut joined = Vec::from(framed);
@@ -55,24 +55,23 @@ fn unframe(mut framed: Bytes) -> Result<Bytes, &'static str> {
         return Err("no message");
     };
     if compressed != 0 {
-        // We offer no encoding, so nobody may use one.
+        // We advertise no encoding, so none may be used.
         return Err("message is compressed");
     }
     if usize::try_from(u32::from_be_bytes([a, b, c, d])) != Ok(rest.len()) {
-        return Err("message has not the length it says");
+        return Err("message does not have the length in its prefix");
     }
     Ok(framed.split_off(PREFIX))
 }
 
-/// The response that carries a message and says that the call went well.
+/// The response of a successful call, with its message.
 pub(super) fn respond(message: Wire) -> Response<Body> {
     let mut response = Response::new(Body::new(Answer { left: Left::Message(message.framed().into()) }));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }
 
-/// How long a caller that says `grpc-timeout` waits: at most eight digits and a unit. `None` if it does not say,
-/// or nothing that can be understood.
+/// The timeout in `grpc-timeout`: at most eight digits and a unit. `None` if it is absent or malformed.
 pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let (unit, digits) = headers.get("grpc-timeout")?.as_bytes().split_last()?;
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
@@ -90,7 +89,7 @@ pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-/// A response's body: the message, then the trailers that say OK.
+/// The body of a response: the message, then the trailers with the status OK.
 struct Answer {
     left: Left,
 }
@@ -138,9 +137,9 @@ mod tests {
         assert_eq!(read(&[]), Err("no message"));
         assert_eq!(read(&[0, 0, 0]), Err("no message"));
         assert_eq!(read(&[1, 0, 0, 0, 1, 7]), Err("message is compressed"));
-        assert_eq!(read(&[0, 0, 0, 0, 2, 7]), Err("message has not the length it says"));
-        assert_eq!(read(&[0, 0, 0, 0, 1, 7, 0]), Err("message has not the length it says"));
-        assert_eq!(read(&[0, 255, 255, 255, 255, 7]), Err("message has not the length it says"));
+        assert_eq!(read(&[0, 0, 0, 0, 2, 7]), Err("message does not have the length in its prefix"));
+        assert_eq!(read(&[0, 0, 0, 0, 1, 7, 0]), Err("message does not have the length in its prefix"));
+        assert_eq!(read(&[0, 255, 255, 255, 255, 7]), Err("message does not have the length in its prefix"));
     }
 
     #[test]

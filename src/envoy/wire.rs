@@ -1,14 +1,14 @@
-//! One message as it goes out: gRPC's prefix, then protobuf, written straight into the bytes that are sent.
+//! An outgoing message: the prefix of gRPC, then protobuf, written straight into the bytes that are sent.
 //!
-//! By hand, because an answer is written once and read by nobody here: as a tree of maps and texts it cost more
+//! Written by hand because answers are only written here, never read: built as a tree of maps and strings, one cost more
 //! than the decision. The tests read it with Envoy's own types. Source: Protocol Buffers, "Encoding".
 
-/// Bytes before a message: whether it is compressed (1), its length (4).
+/// The bytes before a message: a compression flag (1) and the length (4).
 pub(super) const PREFIX: usize = 5;
 
-/// Wire type of a number.
+/// The wire type of numbers.
 const VARINT: u32 = 0;
-/// Wire type of everything with a length.
+/// The wire type of everything with a length.
 const LENGTH: u32 = 2;
 
 /// A message that is being written.
@@ -20,13 +20,13 @@ pub struct Wire {
 impl Wire {
     /// An empty message.
     pub(super) fn new() -> Self {
-        // Nearly every answer fits: headers of the configuration and the metadata.
+        // Nearly every answer fits: the configured headers and the metadata.
         let mut bytes = Vec::with_capacity(1024);
         bytes.resize(PREFIX, 0);
         Self { bytes }
     }
 
-    /// Writes what the types of a message encode to.
+    /// A message encoded by its generated type.
     pub(super) fn encoded(message: &impl prost::Message) -> Self {
         let mut wire = Self::new();
         wire.bytes.extend_from_slice(&message.encode_to_vec());
@@ -46,11 +46,11 @@ impl Wire {
         self.varint(number);
     }
 
-    /// A message within, whose fields `write` writes.
+    /// A nested message, whose fields `write` writes.
     pub(super) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
         self.key(field, LENGTH);
         let at = self.bytes.len();
-        // Room for a length below 128, as most are; a longer one moves what was written.
+        // Room for a length below 128, as most are; a longer one moves the content.
         self.bytes.push(0);
         let start = self.bytes.len();
         write(self);
@@ -71,9 +71,9 @@ impl Wire {
         &self.bytes[PREFIX..]
     }
 
-    /// The message behind a prefix that says how long it is.
+    /// The message after a prefix with its length.
     pub(super) fn framed(mut self) -> Vec<u8> {
-        // An answer is some kilobytes at most: headers of the configuration, and one body.
+        // An answer has a few kilobytes at most: the configured headers and one body.
         let length = u32::try_from(self.bytes.len().saturating_sub(PREFIX)).unwrap_or(u32::MAX).to_be_bytes();
         for (to, from) in self.bytes.iter_mut().skip(1).zip(length) {
             *to = from;

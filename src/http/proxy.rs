@@ -1,8 +1,8 @@
 //! Which proxy leads to an address: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, or the same in lower case.
 //!
-//! There is no standard for them. As curl and Go have it: `HTTPS_PROXY` is for `https://`, `HTTP_PROXY` for `http://`;
-//! `NO_PROXY` lists names (with everything below them), addresses, networks such as `10.0.0.0/8`, each with a port
-//! where only that is meant, or `*`. Loopback is never asked through a proxy. Names are not looked up for this.
+//! There is no standard for these. As in curl and Go, `HTTPS_PROXY` is for `https://`, `HTTP_PROXY` for `http://`;
+//! `NO_PROXY` lists names (with all their subdomains), addresses and networks such as `10.0.0.0/8`, each optionally with
+//! a port, or is `*`. Loopback is never reached through a proxy. Names are not resolved for this.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use reqwest::Url;
 
-/// What the environment says of proxies.
+/// The proxies in the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies {
     https: Option<Named>,
@@ -19,11 +19,11 @@ pub struct Proxies {
     exempt: Vec<Exempt>,
 }
 
-/// A variable and what it holds.
+/// A variable and its value.
 #[derive(Clone, Debug)]
 struct Named {
     variable: &'static str,
-    /// `None`: nothing that could be a proxy.
+    /// `None` if the value is not the address of a proxy.
     proxy: Option<Arc<Proxy>>,
 }
 
@@ -36,7 +36,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Its whole address. It may hold a password: never to be shown.
+    /// Its full address. It may contain a password: never show it.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
@@ -63,11 +63,11 @@ impl fmt::Display for Proxy {
 /// The way to an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Directly: no proxy is named for it.
+    /// Directly: no proxy is configured for it.
     Direct,
-    /// Directly, since `NO_PROXY` says so.
+    /// Directly, because of `NO_PROXY`.
     Exempt,
-    /// Directly, since it is this machine.
+    /// Directly, because it is this machine.
     Loopback,
     /// Through a proxy.
     Proxy(Arc<Proxy>),
@@ -77,7 +77,9 @@ pub enum Way {
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Direct => f.write_str("; asked directly: no proxy is named for it (`HTTPS_PROXY`, `HTTP_PROXY`)"),
+            Self::Direct => {
+                f.write_str("; asked directly: no proxy is configured for it (`HTTPS_PROXY`, `HTTP_PROXY`)")
+            }
             Self::Exempt => f.write_str("; asked directly, as `NO_PROXY` says"),
             Self::Loopback => f.write_str("; asked directly: it is this machine"),
             Self::Proxy(proxy) => write!(f, "; asked through the proxy {proxy}"),
@@ -85,9 +87,9 @@ impl fmt::Display for Way {
     }
 }
 
-/// A variable holds no address of a proxy.
+/// The value of a variable is not the address of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not the http:// or https:// address of a proxy: correct or unset it")]
+#[error("`{0}` is not the http:// or https:// address of a proxy: correct it or unset it")]
 pub struct NoProxyThere(pub &'static str);
 
 /// One entry of `NO_PROXY`.
@@ -100,20 +102,20 @@ struct Exempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Hosts {
     All,
-    /// A name and all below it, in lower case and without a dot at either end.
+    /// A name and all its subdomains, in lower case and without a dot at either end.
     Name(String),
-    /// Addresses whose first bits are these.
+    /// Addresses with these first bits.
     Network(IpAddr, u32),
 }
 
 impl Proxies {
-    /// What this process's environment says.
+    /// The proxies in the environment of this process.
     #[must_use]
     pub fn of_environment() -> Self {
         Self::read(|name| std::env::var(name).ok())
     }
 
-    /// Reads the variables. An empty one is as none; the name in capitals goes before the other.
+    /// Reads the variables. An empty one counts as unset; the upper-case name takes precedence.
     #[must_use]
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let value = |names: [&'static str; 2]| {
@@ -135,7 +137,7 @@ impl Proxies {
     /// The way to this address.
     ///
     /// # Errors
-    /// [`NoProxyThere`] where a proxy is meant to be used, and its variable cannot be read.
+    /// [`NoProxyThere`] if a proxy applies and its variable is unusable.
     pub fn way(&self, url: &Url) -> Result<Way, NoProxyThere> {
         let host = Host::of(url);
         if host.is_loopback() {
@@ -150,7 +152,7 @@ impl Proxies {
     }
 }
 
-/// `http://user:password@proxy:3128`; the scheme may be left out.
+/// `http://user:password@proxy:3128`; the scheme may be omitted.
 fn proxy(variable: &'static str, value: &str) -> Option<Arc<Proxy>> {
     let whole = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
     let url = Url::parse(&whole).ok()?;
@@ -158,7 +160,7 @@ fn proxy(variable: &'static str, value: &str) -> Option<Arc<Proxy>> {
     usable.then(|| Arc::new(Proxy { variable, url }))
 }
 
-/// Whom an address names.
+/// The host in an address.
 enum Host {
     Name(String),
     Address(IpAddr),
@@ -173,7 +175,7 @@ impl Host {
         }
     }
 
-    /// RFC 6761 section 6.3 for names; `0.0.0.0` and `::` lead to this machine as well.
+    /// RFC 6761 section 6.3 for names; `0.0.0.0` and `::` also reach this machine.
     fn is_loopback(&self) -> bool {
         match self {
             Self::Name(name) => name == "localhost" || name.ends_with(".localhost"),
@@ -224,7 +226,7 @@ impl Exempt {
     }
 }
 
-/// An address, or a network as CIDR writes it (RFC 4632 section 3.1).
+/// An address, or a network in CIDR notation (RFC 4632 section 3.1).
 fn network(text: &str) -> Option<Hosts> {
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(bits.parse::<u32>().ok()?)),
@@ -238,7 +240,7 @@ fn network(text: &str) -> Option<Hosts> {
 
 fn first_bits_agree(network: IpAddr, address: IpAddr, bits: u32) -> bool {
     let differ = match (network, address) {
-        // Both at the upper end of 128 bits.
+        // Both are aligned to the upper end of 128 bits.
         (IpAddr::V4(one), IpAddr::V4(other)) => u128::from(one.to_bits() ^ other.to_bits()) << 96,
         (IpAddr::V6(one), IpAddr::V6(other)) => one.to_bits() ^ other.to_bits(),
         _ => return false,

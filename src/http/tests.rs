@@ -20,7 +20,7 @@ async fn a_file_of_authorities_is_read_again_and_an_error_where_it_cannot_be() {
     assert!(error.contains("ca.pem"), "{error}");
     std::fs::write(&path, pem("one.example")).unwrap();
     client.get(&url).await.unwrap();
-    for (odd, said) in [("", "no certificate"), ("not PEM at all", "no certificate")] {
+    for (odd, said) in [("", "no PEM certificate"), ("not PEM at all", "no PEM certificate")] {
         std::fs::write(&path, odd).unwrap();
         let error = client.get(&url).await.unwrap_err().to_string();
         assert!(error.contains("ca.pem") && error.contains(said), "{error}");

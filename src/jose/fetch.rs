@@ -1,8 +1,8 @@
-//! Gets a key set from where the configuration says: discovery, an address, or a file.
+//! Gets a key set from the configured place: by discovery, from an address, or from a file.
 //!
-//! A provider is trusted for its keys and for nothing else: no redirect is followed, no more than 1 MiB is read, no
-//! call lasts longer than 5 s, and a discovery document cannot send us to an address that the issuer itself could
-//! not have. It is asked through the proxy that the environment names for it ([`crate::http::proxy`]).
+//! A provider is trusted for its keys and nothing else: redirects are not followed, at most 1 MiB is read, a call takes at
+//! most 5 s, and a discovery document cannot direct us to an address that the issuer itself could not have. Requests go
+//! through the proxy in the environment ([`crate::http::proxy`]).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,16 +16,16 @@ use super::jwks::{MAX_DOCUMENT, without_mark};
 use crate::domain::issuer::KeySource;
 use crate::http::{Client, ClientError, chain};
 
-/// A provider that needs longer is down, as far as we are concerned.
+/// The time limit of a call. A slower provider counts as down.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Part of it for the connection and TLS.
+/// The part of it for the connection and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why a key set could not be had. Names the step; never holds what was answered, nor an address with
-/// what may be secret in it.
+/// Why a key set could not be fetched. It names the step, and never contains the answer, nor an address that may contain
+/// secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// There is no client to ask with: the CA file or the name of the proxy cannot be used.
+    /// No client could be created: the file of authorities or the address of the proxy is unusable.
     #[error("get the {what}: {source}")]
     Client {
         /// Key set or discovery document.
@@ -33,41 +33,41 @@ pub enum FetchError {
         /// What is wrong with it.
         source: ClientError,
     },
-    /// No connection, no answer in time, or a broken one.
+    /// No connection, no answer in time, or a broken answer.
     #[error("get the {what}: {}{way}", chain(source))]
     Http {
         /// Key set or discovery document.
         what: &'static str,
-        /// How it failed, without the address.
+        /// The failure, without the address.
         source: reqwest::Error,
-        /// Which way it went, as the end of a sentence.
+        /// The way of the request, as the end of a sentence.
         way: String,
     },
-    /// Anything but 200. Redirects are not followed.
+    /// A status other than 200. Redirects are not followed.
     #[error("get the {what}: answered {status}{way}")]
     Status {
         /// Key set or discovery document.
         what: &'static str,
-        /// The answer.
+        /// The status of the answer.
         status: StatusCode,
-        /// Which way it went, as the end of a sentence; empty without a proxy.
+        /// The way of the request, as the end of a sentence; empty without a proxy.
         way: String,
     },
     /// The body is over 1 MiB.
     #[error("get the {0}: longer than 1 MiB")]
     TooLarge(&'static str),
-    /// The body is no JSON object: an HTML page of a proxy, say.
+    /// The body is not a JSON object: an HTML page of a proxy, for example.
     #[error("get the {0}: not a JSON object")]
     NotJson(&'static str),
-    /// The address is none, or none that may be asked.
+    /// The address is invalid, or must not be used.
     #[error("address of the {0} is not usable: {1}")]
     Address(&'static str, &'static str),
-    /// The discovery document is somebody else's (OpenID Connect Discovery 1.0 section 4.3).
+    /// The discovery document is of another issuer (OpenID Connect Discovery 1.0 section 4.3).
     #[error("discovery document names another issuer: {}, where `issuer` is `{configured}`{}", shown(.named), remedy(.named))]
     OtherIssuer {
-        /// What it names, if it does.
+        /// The issuer in it, if there is one.
         named: Option<String>,
-        /// Whose document was asked for.
+        /// The configured issuer.
         configured: String,
     },
     /// The file could not be read.
@@ -75,10 +75,10 @@ pub enum FetchError {
     File(std::io::Error),
 }
 
-/// Longer names of issuers are cut short where they are shown, in characters.
+/// The longest name of an issuer that is shown, in characters.
 const SHOWN: usize = 200;
 
-/// An issuer as an error shows it: whoever answered wrote it.
+/// An issuer as shown in an error: escaped and truncated, because it comes from an answer.
 fn shown(named: &Option<String>) -> String {
     let Some(named) = named else { return "none".to_owned() };
     let text: String = named.chars().take(SHOWN).flat_map(char::escape_debug).collect();
@@ -86,21 +86,21 @@ fn shown(named: &Option<String>) -> String {
     format!("`{text}{more}`")
 }
 
-/// What to do about another issuer. One with a place to fill in, as Entra's for all tenants, is no issuer of tokens.
+/// What to do about another issuer. One with a placeholder, such as Entra's for all tenants, issues no tokens.
 fn remedy(named: &Option<String>) -> &'static str {
     match named {
-        Some(named) if named.contains('{') => "; it is a pattern for many tenants: configure the issuer of yours",
-        Some(_) => "; `issuer` must be exactly what its tokens bear as `iss`",
+        Some(named) if named.contains('{') => "; it is a pattern for many tenants: configure the issuer of your tenant",
+        Some(_) => "; `issuer` must be exactly the `iss` of its tokens",
         None => "",
     }
 }
 
-/// A document as it came.
+/// A document as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
     /// The JWKS, at most [`MAX_DOCUMENT`] bytes.
     pub document: Vec<u8>,
-    /// How long the provider says it stays good (RFC 9111 section 5.2.2.1), if it says so.
+    /// How long the provider says it is valid (RFC 9111 section 5.2.2.1), if it does.
     pub max_age: Option<Duration>,
 }
 
@@ -120,18 +120,18 @@ impl Default for Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher with the limits above, and the system's roots.
+    /// A fetcher with the limits above and the roots of the system.
     #[must_use]
     pub fn new() -> Self {
         Self::within(TOTAL_TIMEOUT)
     }
 
-    /// The same with another limit on the time of a call.
+    /// The same, with another time limit for a call.
     fn within(total: Duration) -> Self {
         Self { client: Client::new(total, CONNECT_TIMEOUT.min(total)) }
     }
 
-    /// The same, for an issuer whose certificate is by an authority in this file, if one is named.
+    /// The same, also trusting the authorities in this file, if there is one.
     #[must_use]
     pub fn trusting(&self, ca_file: Option<PathBuf>) -> Self {
         match ca_file {
@@ -155,7 +155,7 @@ impl Fetcher {
         }
     }
 
-    /// Asks the issuer where its keys are.
+    /// Gets the address of the keys by discovery.
     async fn discover(&self, issuer: &str) -> Result<Url, FetchError> {
         let home = address_of(DISCOVERY, issuer)?;
         let place = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
@@ -185,7 +185,7 @@ impl Fetcher {
             }
             document.extend_from_slice(&chunk);
         }
-        // The content type is not believed either way: providers send keys as text, proxies send pages as JSON.
+        // The content type is ignored: providers send keys as text, and proxies send pages as JSON.
         if without_mark(&document).iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return Err(FetchError::NotJson(what));
         }
@@ -193,7 +193,7 @@ impl Fetcher {
     }
 }
 
-/// Where a discovery document says that the keys are, if `issuer`, whose address is `home`, may say so.
+/// The address of the keys in a discovery document of `issuer`, whose own address is `home`, if it is acceptable.
 fn keys_address(issuer: &str, home: &Url, document: &[u8]) -> Result<Url, FetchError> {
     let members = json::object(without_mark(document)).map_err(|_| FetchError::NotJson(DISCOVERY))?;
     let named = members.get("issuer").and_then(Value::as_str);
@@ -201,12 +201,12 @@ fn keys_address(issuer: &str, home: &Url, document: &[u8]) -> Result<Url, FetchE
         return Err(FetchError::OtherIssuer { named: named.map(str::to_owned), configured: issuer.to_owned() });
     }
     let named = members.get("jwks_uri").and_then(Value::as_str);
-    let address = address_of(KEYS, named.ok_or(FetchError::Address(KEYS, "discovery names none"))?)?;
+    let address = address_of(KEYS, named.ok_or(FetchError::Address(KEYS, "the discovery document has none"))?)?;
     if home.scheme() == "https" && address.scheme() != "https" {
-        return Err(FetchError::Address(KEYS, "plain HTTP, though the issuer has HTTPS"));
+        return Err(FetchError::Address(KEYS, "plain HTTP, although the issuer uses HTTPS"));
     }
     if is_an_ip(&address) && address.host_str() != home.host_str() {
-        return Err(FetchError::Address(KEYS, "an IP address that is not the issuer's"));
+        return Err(FetchError::Address(KEYS, "an IP address other than the issuer's"));
     }
     Ok(address)
 }
@@ -221,14 +221,14 @@ async fn read(path: &Path) -> Result<Fetched, FetchError> {
     Ok(Fetched { document, max_age: None })
 }
 
-/// An address that may be asked at all.
+/// Parses an address, and checks that it may be used.
 fn address_of(what: &'static str, text: &str) -> Result<Url, FetchError> {
     let url = Url::parse(text).map_err(|_| FetchError::Address(what, "not a URL"))?;
     if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none_or(str::is_empty) {
         return Err(FetchError::Address(what, "neither https nor http"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(FetchError::Address(what, "user or password in it"));
+        return Err(FetchError::Address(what, "it contains a user or password"));
     }
     Ok(url)
 }
@@ -238,7 +238,7 @@ fn is_an_ip(url: &Url) -> bool {
     host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok()
 }
 
-/// `max-age` of a `cache-control` header, unless it forbids keeping the answer.
+/// The `max-age` of a `cache-control` header; zero if it forbids caching.
 fn max_age(value: &str) -> Option<Duration> {
     let mut age = None;
     for directive in value.split(',').map(str::trim) {

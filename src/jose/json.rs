@@ -1,17 +1,17 @@
-//! JSON as a verifier must read it: no member twice, bounded depth, nothing after the end.
+//! JSON as a verifier must read it: no duplicate members, bounded depth, nothing after the end.
 //!
-//! RFC 7519 section 4 lets a reader keep the last of two members of one name. Two readers that keep
-//! different ones see different tokens, so here the second is an error (RFC 8725 section 2.4).
+//! RFC 7519 section 4 lets a reader keep the last of two members with one name. Readers that keep different ones see
+//! different tokens, so here a duplicate is an error (RFC 8725 section 2.4).
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Deeper than any token or key set in the field; shallow enough for any stack.
+/// The deepest nesting: more than any token or key set in the field has, and safe for any stack.
 const MAX_DEPTH: u8 = 32;
 
-/// What was read is not one JSON object, or has a member twice, or is nested too deeply.
+/// The input is not one JSON object, has a duplicate member, or is nested too deeply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not one JSON object with unique members, at most 32 deep")]
 pub struct NotStrict;
@@ -19,7 +19,7 @@ pub struct NotStrict;
 /// Reads one JSON object.
 ///
 /// # Errors
-/// [`NotStrict`]; the text never says more, because what was read may be secret.
+/// [`NotStrict`], which says no more because the input may be secret.
 pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, NotStrict> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { depth: MAX_DEPTH }.deserialize(&mut reader).map_err(|_| NotStrict)?;
@@ -30,7 +30,7 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, NotStrict> {
     }
 }
 
-/// Reads a value that may be nested `depth` more levels.
+/// Reads a value with at most `depth` more levels of nesting.
 #[derive(Clone, Copy)]
 struct Strict {
     depth: u8,
@@ -100,7 +100,7 @@ impl<'de> Visitor<'de> for Strict {
         while let Some(name) = members.next_key::<String>()? {
             let value = members.next_value_seed(inner)?;
             if all.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member twice"));
+                return Err(A::Error::custom("duplicate member"));
             }
         }
         Ok(Value::Object(all))

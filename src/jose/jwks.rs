@@ -1,11 +1,11 @@
 //! Which keys of a JWKS (RFC 7517) may verify what.
 //!
-//! The key decides the algorithm, never the token: a key is for one family, by `kty` and `crv`, for one
-//! algorithm if it names one, and the issuer's configuration narrows that. One odd key never spoils the
-//! others; it is left out, with a reason that `status`, the log and `explain` show.
+//! The key decides the algorithm, never the token: `kty` and `crv` allow one family, the `alg` of a key narrows it to one
+//! algorithm, and the configuration of the issuer narrows it further. An unusable key does not affect the others: it is
+//! left out, with a reason in `status`, the log and `explain`.
 //!
-//! Which keys a token means: those with its `kid`, and those without one; of a token without `kid`, all. Of these,
-//! those that fit its algorithm are tried, [`MAX_TRIED`] at most. A key with another `kid` is never tried.
+//! A token with `kid` may be signed by the keys with that `kid` and those without one; a token without `kid` by any key. Of
+//! these, the ones for its algorithm are tried, at most [`MAX_TRIED`]. A key with another `kid` is never tried.
 
 use std::sync::Arc;
 
@@ -23,16 +23,16 @@ mod unusable;
 pub use key::{SigningKey, Thumbprint};
 pub use unusable::{Unusable, UnusableKey};
 
-/// Larger documents are refused, in bytes.
+/// The largest document, in bytes.
 pub const MAX_DOCUMENT: usize = 1024 * 1024;
-/// Documents with more keys are refused.
+/// The most keys in a document.
 pub const MAX_KEYS: usize = 100;
-/// Keys that are tried for one token: a forged one must not cost more.
+/// The most keys tried for one token, so that a forged one does not cost more.
 pub const MAX_TRIED: usize = 8;
-/// What some editors and frameworks put before UTF-8; RFC 8259 section 8.1 lets a reader ignore it.
+/// Some editors and frameworks put it before UTF-8; RFC 8259 section 8.1 lets a reader ignore it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A whole document that is no set of keys.
+/// Why a document is not a key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
     /// Over [`MAX_DOCUMENT`].
@@ -46,49 +46,45 @@ pub enum JwksError {
     TooMany,
 }
 
-/// Why no key of a set vouches for a token. Quotes nothing of the token.
+/// Why no key of a set verifies a token. It quotes nothing of the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
-    /// Its issuer never had a key, and why.
+    /// The issuer never had a key, for this reason.
     #[error("there are no keys yet: {0}")]
     NoKeys(String),
-    /// No key has its `kid`, and no key without one signed it.
+    /// No key has its `kid`, and none without `kid` signed it.
     #[error("no key has the `kid` of the token")]
     UnknownKid,
-    /// It names a key that is not used.
+    /// It names a key that is left out.
     #[error("the key that the token names is left out: {0}")]
     UnusableKey(Unusable),
-    /// It names none, and there is none for its algorithm.
+    /// It names no key, and no key is for its algorithm.
     #[error("there is no key for {}{}", .algorithm.name(), first(.left_out))]
     NoneFits {
         /// Its algorithm.
         algorithm: Algorithm,
-        /// The first key of the set that is left out, if any is.
+        /// The first key of the set that is left out, if any.
         left_out: Option<UnusableKey>,
     },
     /// The key that it names is not for its algorithm.
     #[error("the key that the token names is not for {}", .0.name())]
     WrongAlgorithm(Algorithm),
-    /// So many keys fit, and none of them signed it.
-    #[error("the signature does not hold with {}", of_those(*.0))]
+    /// None of this many matching keys signed it.
+    #[error("the signature is not valid for {}", of_those(*.0))]
     BadSignature(usize),
 }
 
 impl Unverified {
-    /// Whether the key itself is not known, so that its provider is worth asking.
+    /// Whether the key itself is unknown, so that the provider may have it.
     #[must_use]
     pub fn is_unknown_key(&self) -> bool {
         matches!(self, Self::UnknownKid | Self::UnusableKey(_) | Self::NoneFits { .. })
     }
 }
 
-/// So many keys, in words.
+/// This many keys, in words.
 fn of_those(tried: usize) -> String {
-    if tried == 1 {
-        "the key that it could be by".to_owned()
-    } else {
-        format!("any of the {tried} keys that it could be by")
-    }
+    if tried == 1 { "the only matching key".to_owned() } else { format!("any of the {tried} matching keys") }
 }
 
 /// The first of the keys that are left out, as the end of a sentence.
@@ -104,10 +100,10 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a JWKS. It may turn out to hold no usable key.
+    /// Reads a JWKS. It may contain no usable key.
     ///
     /// # Errors
-    /// [`JwksError`] if the document as a whole is none.
+    /// [`JwksError`] if the document is not a key set.
     pub fn parse(document: &[u8]) -> Result<Self, JwksError> {
         if document.len() > MAX_DOCUMENT {
             return Err(JwksError::TooLarge);
@@ -131,7 +127,7 @@ impl KeySet {
             |(number, key): &(usize, Arc<SigningKey>), why| UnusableKey { number: *number, kid: key.kid.clone(), why };
         let is_doubled =
             |(_, key): &(usize, Arc<SigningKey>)| read.iter().any(|(_, other)| key.is_confused_with(other));
-        // Refuses every `kid` that stands for two materials of one algorithm: which one is meant cannot be known.
+        // Leaves out every key whose `kid` also names another key of its algorithm: it is unclear which one is meant.
         let (doubled, kept): (Vec<_>, Vec<_>) = read.iter().cloned().partition(is_doubled);
         left_out.extend(doubled.iter().map(|one| named(one, Unusable::DoubledKid)));
         let set = Self { keys: kept.iter().map(|(_, key)| Arc::clone(key)).collect(), left_out: Vec::new() };
@@ -140,7 +136,7 @@ impl KeySet {
         Ok(Self { left_out, ..set })
     }
 
-    /// Why a usable key does not serve every token that could mean it: too many others come before it.
+    /// Why a usable key is not tried for every token that it may have signed: too many others come first.
     fn seldom_tried(&self, key: &SigningKey) -> Option<Unusable> {
         let is_tried = |algorithm: &Algorithm| {
             let tried = self.tried(*algorithm, None);
@@ -152,7 +148,7 @@ impl KeySet {
         Some(if key.kid.is_some() { Unusable::OnlyByName(MAX_TRIED) } else { Unusable::NeverTried(MAX_TRIED) })
     }
 
-    /// The keys that are tried for a token of this algorithm and `kid`, in order: each material once.
+    /// The keys to try for a token with this algorithm and `kid`, in order, each key material once.
     fn tried(&self, algorithm: Algorithm, kid: Option<&str>) -> Vec<&SigningKey> {
         let fitting = || self.keys.iter().filter(|key| key.fits(algorithm));
         let named = fitting().filter(|key| kid.is_some() && key.kid.as_deref() == kid);
@@ -167,8 +163,8 @@ impl KeySet {
         tried
     }
 
-    /// The material that signed this token with the algorithm that its header names. Only the signature is judged,
-    /// no claim and no clock.
+    /// The thumbprint of the key that signed this token with the algorithm in its header. Only the signature is checked,
+    /// not the claims.
     ///
     /// # Errors
     /// [`Unverified`]
@@ -198,25 +194,25 @@ impl KeySet {
         Unverified::WrongAlgorithm(header.algorithm)
     }
 
-    /// Whether this material may still verify this algorithm.
+    /// Whether the set has this key for this algorithm.
     #[must_use]
     pub fn holds(&self, thumbprint: &Thumbprint, algorithm: Algorithm) -> bool {
         self.keys.iter().any(|key| key.thumbprint == *thumbprint && key.fits(algorithm))
     }
 
-    /// Whether a usable key has this id.
+    /// Whether a usable key has this `kid`.
     #[must_use]
     pub fn knows(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
-    /// The materials of the usable keys.
+    /// The thumbprints of the usable keys.
     #[cfg(test)]
     pub(crate) fn thumbprints(&self) -> Vec<Thumbprint> {
         self.keys.iter().map(|key| key.thumbprint).collect()
     }
 
-    /// Number of usable keys.
+    /// The number of usable keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
@@ -235,7 +231,7 @@ impl KeySet {
     }
 }
 
-/// A document without the byte order mark that may stand before it.
+/// A document without a byte order mark at its start.
 pub(super) fn without_mark(document: &[u8]) -> &[u8] {
     document.strip_prefix(BYTE_ORDER_MARK).unwrap_or(document)
 }

@@ -1,8 +1,7 @@
 //! The compact form of a JWS (RFC 7515 section 7.1), read strictly.
 //!
-//! In two steps, because whose a token is decides whether its header concerns us: [`Compact::split`] reads
-//! the payload, [`Compact::header`] then judges the header. Nothing here is proven before
-//! [`verify`](super::jwks::SigningKey::verify) has said so.
+//! In two steps, because the header matters only if the token is of a configured issuer: [`Compact::split`] reads the
+//! payload, [`Compact::header`] the header. Nothing here is verified before [`KeySet::verify`](super::jwks::KeySet::verify).
 
 use base64::Engine as _;
 use base64::engine::GeneralPurpose;
@@ -12,23 +11,23 @@ use serde_json::{Map, Value};
 use super::json;
 use crate::domain::issuer::Algorithm;
 
-/// Longer tokens are refused unread where nothing else is said, in bytes (Envoy takes 60 KiB of headers by default).
+/// The longest token by default, in bytes; longer ones are refused unread. Envoy accepts 60 KiB of headers by default.
 pub const MAX_TOKEN: usize = 16 * 1024;
-/// Longer key ids are refused, in bytes.
+/// The longest key id, in bytes.
 pub const MAX_KID: usize = 256;
 
-/// For guessing what something was meant to be, never for reading it.
+/// For recognizing what something is meant to be, never for reading it.
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&base64::alphabet::URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
-/// What is wrong with the form of a token. Never holds any of it.
+/// What is wrong with the form of a token, without any part of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwsError {
-    /// Longer than it may be.
+    /// It is too long.
     #[error("token is longer than allowed")]
     TooLong,
-    /// Not three parts with two dots between them.
-    #[error("token is not three parts")]
+    /// It does not have three parts separated by dots.
+    #[error("token does not have three parts")]
     Parts,
     /// A part is not base64url without padding, or has stray bits at its end (RFC 4648 section 3.5).
     #[error("{0} of the token is not base64url")]
@@ -36,22 +35,22 @@ pub enum JwsError {
     /// A part is not one JSON object with unique members.
     #[error("{0} of the token is not a JSON object with unique members")]
     Json(&'static str),
-    /// `iss` is no text.
-    #[error("claim `iss` of the token is no text")]
+    /// `iss` is not a string.
+    #[error("claim `iss` of the token is not a string")]
     Issuer,
     /// A member of the header has the wrong type or size.
-    #[error("header member `{0}` of the token is not well-formed")]
+    #[error("header member `{0}` of the token is malformed")]
     Member(&'static str),
-    /// A header member that would change what the token means, and that we do not implement
-    /// (RFC 7515 section 4.1.11: then it must be refused).
+    /// A header member that changes the meaning of the token and is not implemented, so the token must be refused
+    /// (RFC 7515 section 4.1.11).
     #[error("header member `{0}` of the token is not supported")]
     Unsupported(&'static str),
-    /// `alg` is none of ours: `none`, symmetric, or unknown.
+    /// `alg` is unsupported: `none`, symmetric, or unknown.
     #[error("signature algorithm of the token is not supported")]
     Algorithm,
 }
 
-/// The header members that count. `jku`, `x5u`, `jwk` and `x5c` are ignored: a token does not bring its key.
+/// The header members that are used. `jku`, `x5u`, `jwk` and `x5c` are ignored: a token cannot supply its own key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// `alg`
@@ -62,7 +61,7 @@ pub struct Header {
     pub typ: Option<String>,
 }
 
-/// A token in its three parts. Its payload is decoded, and unproven.
+/// A token split into its three parts. The payload is decoded, but not verified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Compact<'a> {
     /// Header, dot and payload as sent: what the signature covers.
@@ -79,7 +78,7 @@ impl std::fmt::Debug for Compact<'_> {
     }
 }
 
-/// Whether a token is a JWE: five parts, and a header that says how the content is encrypted (RFC 7516 sections 4.1.2
+/// Whether a token is a JWE: it has five parts and a header that names the content encryption (RFC 7516 sections 4.1.2
 /// and 7.1).
 #[must_use]
 pub fn is_encrypted(token: &str) -> bool {
@@ -89,9 +88,8 @@ pub fn is_encrypted(token: &str) -> bool {
     header.is_some_and(|header| header.contains_key("enc"))
 }
 
-/// Whether a text claims to be a JWS or JWE: it has dots, and one of its first two parts decodes to
-/// something that begins like a JSON object. Lenient on purpose, so that a damaged token of ours is not
-/// taken for somebody else's opaque one.
+/// Whether a text looks like a JWS or JWE: it has dots, and one of its first two parts decodes to something that begins
+/// like a JSON object. Lenient on purpose, so that a damaged token of ours does not pass for an opaque one.
 #[must_use]
 pub fn claims_to_be_one(text: &str) -> bool {
     let mut parts = text.split('.');
@@ -99,13 +97,13 @@ pub fn claims_to_be_one(text: &str) -> bool {
     first_two[1].is_some() && first_two.into_iter().flatten().any(begins_like_an_object)
 }
 
-/// Whether the first bytes of a base64 part decode to white space and `{`.
+/// Whether a base64 part decodes to optional white space and `{`.
 fn begins_like_an_object(part: &str) -> bool {
-    // What `{"` is in base64: nearly every token.
+    // `{"` in base64, as in nearly every token.
     if part.starts_with("eyJ") {
         return true;
     }
-    // 64 characters are 48 bytes; whoever puts more white space in front is no token of a provider.
+    // 64 characters are 48 bytes; no token of a provider begins with more white space.
     let start: Vec<u8> = part
         .bytes()
         .filter(|byte| byte.is_ascii_alphanumeric() || b"-_+/".contains(byte))
@@ -116,14 +114,14 @@ fn begins_like_an_object(part: &str) -> bool {
         })
         .take(64)
         .collect();
-    // A single character at the end holds no byte.
+    // A single character at the end encodes no byte.
     let whole = start.get(..start.len() - usize::from(start.len() % 4 == 1)).unwrap_or_default();
     let decoded = LENIENT.decode(whole).unwrap_or_default();
     decoded.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
 }
 
 impl<'a> Compact<'a> {
-    /// Takes a token of at most [`MAX_TOKEN`] apart and decodes its payload.
+    /// Splits a token of at most [`MAX_TOKEN`] bytes and decodes its payload.
     ///
     /// # Errors
     /// [`JwsError`], naming the part.
@@ -131,7 +129,7 @@ impl<'a> Compact<'a> {
         Self::split_within(token, MAX_TOKEN)
     }
 
-    /// Takes a token of at most so many bytes apart and decodes its payload.
+    /// Splits a token of at most `max` bytes and decodes its payload.
     ///
     /// # Errors
     /// [`JwsError`], naming the part.
@@ -148,13 +146,13 @@ impl<'a> Compact<'a> {
         Ok(Self { signed, signature, header, payload })
     }
 
-    /// The payload, which nobody has vouched for yet.
+    /// The payload, not yet verified.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// The payload as a JWT claims set (RFC 7519 section 4), which nobody has vouched for yet.
+    /// The payload as a JWT claims set (RFC 7519 section 4), not yet verified.
     ///
     /// # Errors
     /// [`JwsError::Json`] if it is not one JSON object with unique members.
@@ -162,7 +160,7 @@ impl<'a> Compact<'a> {
         json::object(&self.payload).map_err(|_| JwsError::Json("payload"))
     }
 
-    /// What a member of the header says where it is a text: to say why the header was refused, never to go by it.
+    /// The value of a header member, if it is a string: for messages about a refused header, never to act on.
     #[must_use]
     pub fn claimed_header(&self, name: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(self.header).ok()?;
@@ -170,7 +168,7 @@ impl<'a> Compact<'a> {
         members.get(name).and_then(Value::as_str).map(str::to_owned)
     }
 
-    /// Reads the header, and refuses all that we would not honour.
+    /// Reads the header, and refuses every member that would not be honored.
     ///
     /// # Errors
     /// [`JwsError`], naming the member.
@@ -196,7 +194,7 @@ impl<'a> Compact<'a> {
     }
 }
 
-/// A member that must be a string if it is there.
+/// A member that must be a string if present.
 fn text<'m>(members: &'m Map<String, Value>, name: &'static str) -> Result<Option<&'m str>, JwsError> {
     match members.get(name) {
         None => Ok(None),

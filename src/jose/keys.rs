@@ -1,9 +1,9 @@
 //! The keys of each issuer, kept fresh, and kept through an outage.
 //!
-//! A [`KeyRing`] is *never loaded* (its issuer's tokens answer `not_ready`) until it has had one usable key,
-//! from its provider or from the store; from then on it always has some: a fetch that fails, and a document
-//! without usable keys, replace nothing. Checks only read; [`KeyRing::refresh_forever`] alone fetches, asked
-//! by its own timetable or, at most once in [`ASK_INTERVAL`], by a check that met an unknown key.
+//! A [`KeyRing`] is *never loaded* (tokens of its issuer get `not_ready`) until it has had one usable key, from the
+//! provider or the store. From then on it always has keys: neither a failed fetch nor a document without usable keys
+//! replaces them. Checks only read. Only [`KeyRing::refresh_forever`] fetches: on schedule or, at most once per
+//! [`ASK_INTERVAL`], because a check met an unknown key.
 
 use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
@@ -22,61 +22,61 @@ use super::jwks::{JwksError, KeySet, UnusableKey};
 use crate::domain::issuer::{IssuerRules, KeySource};
 use crate::domain::time::{Now, Timestamp};
 
-/// Checks together may ask a provider for keys once in this time (RFC 8725 leaves it open; protocols 8.3).
+/// All checks together may ask a provider for keys once in this time (RFC 8725 leaves it open; protocols 8.3).
 pub const ASK_INTERVAL: Duration = Duration::from_secs(30);
-/// A check waits this long for keys that it asked for. Envoy's own default for the whole check is 200 ms.
+/// How long a check waits for keys that it asked for. By default, Envoy waits 200 ms for the whole check.
 pub const ASK_WAIT: Duration = Duration::from_millis(100);
-/// A `kid` that the provider did not know asks again after this time.
+/// How long a `kid` that the provider does not know causes no further fetch.
 pub const UNKNOWN_FOR: Duration = Duration::from_secs(60);
-/// Bounds on how long a key set is believed, whatever `cache-control` says.
+/// The bounds of how long a key set is used before a refresh, whatever `cache-control` says.
 const AGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(5 * 60)..=Duration::from_secs(24 * 3600);
-/// How long where `cache-control` says nothing.
+/// How long without `cache-control`.
 const DEFAULT_AGE: Duration = Duration::from_secs(15 * 60);
-/// How long a file is believed: reading it costs nothing, and whoever takes a key out wants it gone.
+/// How long for a file: reading it is cheap, and a removed key should be gone soon.
 const FILE_AGE: Duration = Duration::from_secs(60);
-/// Unknown key ids remembered per issuer; the oldest go first.
+/// The most unknown key ids remembered per issuer; the oldest are dropped first.
 const UNKNOWN_KIDS: u64 = 10_000;
 
-/// What time it is. Only `app` reads a clock.
+/// Returns the time. Only `app` reads a clock.
 pub type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
 
-/// A new good key set, to be kept for the next start.
+/// A new usable key set, to be stored for the next start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreshKeys {
     /// `iss`
     pub issuer: Arc<str>,
-    /// Where it came from: keys of one place are never used for another.
+    /// Its origin: keys from one origin are never used for another.
     pub origin: String,
-    /// The JWKS, as it came.
+    /// The JWKS as received.
     pub document: Arc<[u8]>,
 }
 
-/// Why a refresh changed nothing.
+/// Why a refresh failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// It could not be had.
+    /// The key set could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// It is none.
+    /// The document is not a key set.
     #[error(transparent)]
     Document(#[from] JwksError),
-    /// Nothing in it can verify a signature.
-    #[error("key set holds no usable key{}", .0.as_ref().map(|first| format!(": {first}")).unwrap_or_default())]
+    /// No key in it is usable.
+    #[error("key set contains no usable key{}", .0.as_ref().map(|first| format!(": {first}")).unwrap_or_default())]
     NoKeys(Option<UnusableKey>),
 }
 
-/// What there is to be known about a ring, for metrics and `status`.
+/// The status of a ring, for metrics and `offboard status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RingStatus {
-    /// When the provider last gave good keys, in this process.
+    /// When the provider last returned usable keys, in this process.
     pub last_success: Option<Timestamp>,
-    /// Usable keys now.
+    /// The number of usable keys.
     pub keys: usize,
-    /// Keys of the last set that are not used, or not for every token, and why.
+    /// The keys of the last set that are not used, or not for every token, and why.
     pub left_out: Vec<UnusableKey>,
-    /// What the last refresh failed with; `None` after a good one.
+    /// The error of the last refresh; `None` after a successful one.
     pub last_error: Option<String>,
-    /// Refreshes that failed, in this process.
+    /// The number of failed refreshes in this process.
     pub errors: u64,
 }
 
@@ -86,11 +86,11 @@ struct Progress {
     status: RingStatus,
     failures: u32,
     max_age: Option<Duration>,
-    /// Asked for by a check, and not over yet.
+    /// Whether a refresh that a check asked for is still under way.
     asked: bool,
     /// When a check last asked.
     asked_at: Option<Timestamp>,
-    /// SHA-256 of the document last handed to the store.
+    /// SHA-256 of the document last offered to the store.
     kept: Option<[u8; 32]>,
 }
 
@@ -104,15 +104,15 @@ pub struct KeyRing {
     fetcher: Fetcher,
     fresh: mpsc::Sender<FreshKeys>,
     keys: ArcSwapOption<KeySet>,
-    /// When the provider was found not to know this `kid`.
+    /// When the provider turned out not to know a `kid`.
     unknown: Cache<[u8; 32], Timestamp>,
     progress: Mutex<Progress>,
     wanted: Notify,
-    /// Counts refreshes that are over.
+    /// Counts finished refreshes.
     over: watch::Sender<u64>,
 }
 
-/// How the origin of keys is written in the store.
+/// The origin of keys as written in the store.
 #[must_use]
 pub fn origin(source: &KeySource) -> String {
     match source {
@@ -123,8 +123,8 @@ pub fn origin(source: &KeySource) -> String {
 }
 
 impl KeyRing {
-    /// A ring, with what the store kept of this issuer and origin. A kept document that cannot be read is as
-    /// none. New key sets go to `fresh`; while it is full they are offered again at each refresh.
+    /// A ring, with the stored document of this issuer and origin, if it can be read. New key sets go to `fresh`; while that
+    /// is full, they are offered again at each refresh.
     #[must_use]
     pub fn new(rules: &IssuerRules, fetcher: &Fetcher, fresh: mpsc::Sender<FreshKeys>, kept: Option<&[u8]>) -> Self {
         let ring = Self {
@@ -150,7 +150,7 @@ impl KeyRing {
         ring
     }
 
-    /// Name of the issuer in the configuration.
+    /// The name of the issuer in the configuration.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -165,7 +165,7 @@ impl KeyRing {
             && self.name == rules.name
     }
 
-    /// The keys; `None` while there never were any.
+    /// The keys; `None` before the first ones.
     #[must_use]
     pub fn keys(&self) -> Option<Arc<KeySet>> {
         self.keys.load_full()
@@ -177,14 +177,14 @@ impl KeyRing {
         self.progress().status.clone()
     }
 
-    /// Why there are no keys, in words: what the last refresh failed with.
+    /// Why there are no keys: the error of the last refresh, in words.
     #[must_use]
-    pub fn trouble(&self) -> String {
+    pub fn last_error(&self) -> String {
         let error = self.progress().status.last_error.clone();
         error.unwrap_or_else(|| "the keys of the issuer have not been fetched yet".to_owned())
     }
 
-    /// Fetches once, now. Whatever comes of it, good keys stay until better ones are there.
+    /// Fetches once, now. If it fails, the current keys stay.
     ///
     /// # Errors
     /// [`RefreshError`]; also in [`status`](Self::status).
@@ -217,25 +217,25 @@ impl KeyRing {
             let before = self.status().last_error;
             let after = self.refresh(clock()).await.err().map(|error| error.to_string());
             match (before, after) {
-                // Said already.
+                // Logged already.
                 (Some(before), Some(after)) if before == after => {}
                 (_, Some(error)) => {
-                    tracing::warn!(issuer.name = self.name, error = %error, "signing keys were not refreshed");
+                    tracing::warn!(issuer.name = self.name, error = %error, "failed to refresh signing keys");
                 }
-                (Some(_), None) => tracing::info!(issuer.name = self.name, "signing keys are refreshed again"),
+                (Some(_), None) => tracing::info!(issuer.name = self.name, "refreshing signing keys works again"),
                 (None, None) => {}
             }
             let pause = self.pause(RandomState::new().hash_one(()));
-            // Elapsed or asked: either way it is time.
+            // Whether the pause is over or a check asked: refresh now.
             let _ = tokio::time::timeout(pause, self.wanted.notified()).await;
         }
     }
 
-    /// Asks for fresh keys because of a token that these cannot verify, and waits for them, but not for long.
-    /// True if it is worth looking again.
+    /// Asks for fresh keys because of a token that the current ones do not verify, and waits for at most [`ASK_WAIT`].
+    /// Returns whether it is worth trying again.
     ///
-    /// `kid` is the unknown key's id; `None` where the key is known and the signature does not hold, or where
-    /// the token has no `kid`. Checks that come together share one fetch.
+    /// `kid` is the id of the unknown key; `None` if the key is known but the signature is invalid, or if the token has no
+    /// `kid`. Concurrent checks share one fetch.
     pub async fn ask(&self, kid: Option<&str>, now: Now) -> bool {
         let asked_for = kid.map(|kid| (kid, sha256(kid.as_bytes())));
         if asked_for.is_some_and(|(_, hash)| self.is_known_unknown(&hash, now)) {
@@ -259,7 +259,7 @@ impl KeyRing {
         self.unknown.get(kid).is_some_and(|since| now.steady < since.plus(UNKNOWN_FOR))
     }
 
-    /// Whether a fetch that was asked for is under way, or may begin now.
+    /// Whether a fetch that a check asked for is under way or may start now.
     fn may_wait(&self, now: Now) -> bool {
         let mut progress = self.progress();
         if progress.asked_at.is_none_or(|last| now.steady >= last.plus(ASK_INTERVAL)) {
@@ -287,7 +287,7 @@ impl KeyRing {
         self.keys.store(Some(Arc::new(keys)));
     }
 
-    /// Notes which keys are not used, and says so in the log of those that were not left out so before.
+    /// Remembers which keys are left out, and logs those that were not left out for the same reason before.
     fn leave_out(&self, left_out: &[UnusableKey]) {
         let before = std::mem::replace(&mut self.progress().status.left_out, left_out.to_vec());
         let said = |one: &&UnusableKey| before.iter().any(|known| known.kid == one.kid && known.why == one.why);
@@ -300,7 +300,7 @@ impl KeyRing {
         }
     }
 
-    /// Offers the document to the store, unless it has it.
+    /// Offers the document to the store, unless the store has it.
     fn keep(&self, document: Vec<u8>) {
         let hash = sha256(&document);
         if self.progress().kept == Some(hash) {
@@ -313,7 +313,7 @@ impl KeyRing {
         }
     }
 
-    /// Until the next refresh, with up to a tenth taken off at random, so that replicas spread out.
+    /// The time until the next refresh, shortened by up to a tenth at random, so that replicas spread out.
     fn pause(&self, random: u64) -> Duration {
         let progress = self.progress();
         let age = match self.source {
@@ -335,13 +335,13 @@ impl KeyRing {
     }
 }
 
-/// The rings of one configuration generation, in the order of its issuers.
+/// The rings of one generation of the configuration, in the order of its issuers.
 #[derive(Clone, Debug, Default)]
 pub struct KeyRings(Vec<Arc<KeyRing>>);
 
 impl KeyRings {
-    /// Rings for `issuers`: one of `before` that serves the same issuer from the same source goes on, with
-    /// its keys; others are new, with what `kept` has for `(issuer, origin)`.
+    /// Rings for `issuers`. One of `before` for the same issuer and source is kept with its keys; others are new, with what
+    /// `kept` returns for `(issuer, origin)`.
     #[must_use]
     pub fn build(
         issuers: &[Arc<IssuerRules>],
@@ -354,7 +354,7 @@ impl KeyRings {
             before.iter().find(|ring| ring.serves(rules)).cloned().unwrap_or_else(|| {
                 let kept = kept(&rules.issuer, &origin(&rules.keys));
                 let ring = KeyRing::new(rules, fetcher, fresh.clone(), kept.as_deref());
-                // Errors are counted by the issuer's name, whatever ring it has.
+                // Errors are counted by the name of the issuer, whatever its ring.
                 let counted = before.iter().find(|ring| ring.name == rules.name).map_or(0, |ring| ring.status().errors);
                 ring.progress().status.errors = counted;
                 Arc::new(ring)
@@ -369,7 +369,7 @@ impl KeyRings {
         self.0.get(usize::from(issuer))
     }
 
-    /// All of them.
+    /// All rings.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<KeyRing>> {
         self.0.iter()
     }

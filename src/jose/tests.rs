@@ -97,7 +97,7 @@ enum Shows {
     Unusable(&'static str),
 }
 
-const OCT: &str = "it is symmetric: whoever can verify with it can sign with it";
+const OCT: &str = "it is symmetric: whoever can verify with it can also sign";
 
 const COOKBOOK: [(&str, Shows); 20] = [
     ("6.nesting_signatures_and_encryption.json", Shows::Refused),
@@ -288,7 +288,7 @@ fn a_key_that_must_not_verify_is_left_out_by_name() {
     assert_eq!(why(with(&[("key_ops", json!(["verify"]))])), None);
     for (members, expected) in [
         (("use", json!("enc")), Unusable::Use("enc".into())),
-        (("use", json!(1)), Unusable::WrongType("use", "a text")),
+        (("use", json!(1)), Unusable::WrongType("use", "a string")),
         (("key_ops", json!(["sign"])), Unusable::KeyOps),
         (("key_ops", json!("verify")), Unusable::WrongType("key_ops", "a list")),
         (("d", json!("AA")), Unusable::Private),
@@ -298,7 +298,7 @@ fn a_key_that_must_not_verify_is_left_out_by_name() {
         (("crv", json!("Ed448")), Unusable::Curve("Ed448".into())),
         (("alg", json!("RS256")), Unusable::Mismatch("RS256")),
         (("alg", json!("HS256")), Unusable::Algorithm("HS256".into())),
-        (("kid", json!(["a"])), Unusable::WrongType("kid", "a text")),
+        (("kid", json!(["a"])), Unusable::WrongType("kid", "a string")),
         (("kid", json!("k".repeat(257))), Unusable::LongKid),
         (("x", json!("AA")), Unusable::Length { member: "x", bytes: 1, crv: "Ed25519", size: 32 }),
         (("x", json!(format!("{}=", "A".repeat(43)))), Unusable::Padded("x")),

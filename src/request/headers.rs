@@ -1,20 +1,20 @@
-//! Request headers: every value of a name, whichever way it was spelt or sent.
+//! Request headers: every value of a name, however it was spelled or sent.
 
 use std::fmt;
 
-/// Request headers by lower-case name; doubles joined by `,` in order, as Envoy does.
+/// Request headers by lower-case name; repeated ones are joined by `,` in order, as Envoy does.
 ///
-/// Nothing is lost and nothing is first: a scheme that must stand alone sees that it does not.
+/// No value is lost or preferred, so a credential that must stand alone is seen not to.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
-    /// As sent, lower case, by name, each once.
+    /// As sent, by lower-case name, each once.
     sent: Vec<(String, Vec<u8>)>,
-    /// What a service that takes `_` for `-` would see: only names of which a spelling with `_` was sent.
+    /// As seen by a service that treats `_` as `-`: only names that were also sent with `_`.
     folded: Vec<(String, Vec<u8>)>,
 }
 
 impl Headers {
-    /// Collects headers in any order and spelling; order counts only among values of one name.
+    /// Collects headers in any order and spelling; order matters only among values of one name.
     pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<String>,
@@ -28,17 +28,17 @@ impl Headers {
                 (name, value.into())
             })
             .collect();
-        // Stable, so that values of one name keep their order, and the rest does not hang on a map's whim.
+        // Stable: values of one name keep their order, and the rest does not depend on the order of a map.
         sent.sort_by(|(one, _), (other, _)| one.cmp(other));
         join_doubles(&mut sent);
         let folded = fold(&sent);
         Self { sent, folded }
     }
 
-    /// The value of a header, `-` and `_` taken for the same in its name.
+    /// The value of a header, with `-` and `_` treated alike in its name.
     ///
-    /// For credentials: many services cannot tell `x_api_key` from `x-api-key` (CVE-2025-64484), so whatever
-    /// stands under either name is judged. Where both were sent, the values are joined by `,`.
+    /// For credentials: many services cannot tell `x_api_key` from `x-api-key` (CVE-2025-64484), so both are checked. If
+    /// both were sent, the values are joined by `,`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let find = |headers: &'_ [(String, Vec<u8>)]| headers.iter().position(|(sent, _)| alike(sent, name));
@@ -48,29 +48,29 @@ impl Headers {
         find(&self.sent).and_then(|at| self.sent.get(at)).map(|(_, value)| value.as_slice())
     }
 
-    /// The value of the header of exactly this lower-case name: for conditions and what the proxy itself sets.
+    /// The value of the header with exactly this lower-case name: for conditions, and for what the proxy itself sets.
     #[must_use]
     pub fn exact(&self, name: &str) -> Option<&[u8]> {
         self.sent.iter().find(|(sent, _)| sent == name).map(|(_, value)| value.as_slice())
     }
 
-    /// Names and values as sent, in order of the lower-case names, Envoy's pseudo headers (`:path`) included.
+    /// Names and values as sent, in order of the lower-case names, including Envoy's pseudo headers (`:path`).
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.sent.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 
-    /// Names as sent, lower case, in order.
+    /// Names as sent, in lower case, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.sent.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Whether there is none, not even a pseudo header.
+    /// Whether there is no header, not even a pseudo header.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sent.is_empty()
     }
 
-    /// Bytes in all names and values.
+    /// The size of all names and values, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.sent.iter().map(|(name, value)| name.len().saturating_add(value.len())).fold(0, usize::saturating_add)
@@ -84,14 +84,14 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// Whether two header names are the same to somebody who takes `_` for `-`.
+/// Whether two header names are the same to a service that treats `_` as `-`.
 #[must_use]
 pub fn alike(one: &str, other: &str) -> bool {
     let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     one.len() == other.len() && one.bytes().map(plain).eq(other.bytes().map(plain))
 }
 
-/// Joins neighbours of one name.
+/// Joins adjacent entries of one name.
 fn join_doubles(sorted: &mut Vec<(String, Vec<u8>)>) {
     sorted.dedup_by(|(name, value), (kept, all)| {
         let double = name == kept;
@@ -103,7 +103,7 @@ fn join_doubles(sorted: &mut Vec<(String, Vec<u8>)>) {
     });
 }
 
-/// The names that were sent with `_`, with `-` for it, each with all that stands under any of its spellings.
+/// The names that were sent with `_`, written with `-`, each with the values of all its spellings.
 fn fold(sent: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
     let mut folded: Vec<(String, Vec<u8>)> = Vec::new();
     for (name, _) in sent.iter().filter(|(name, _)| name.contains('_')) {

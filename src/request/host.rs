@@ -1,10 +1,10 @@
-//! The host that a request names, comparable with the patterns of services.
+//! The host of a request, comparable with the patterns of services.
 
-/// Lower case, without port and trailing dots; an IPv6 literal keeps its brackets. `None` where none is named.
+/// The host in lower case, without port and trailing dots; an IPv6 literal keeps its brackets. `None` if there is none.
 ///
 /// # Errors
-/// Why it is no authority that a client may send (RFC 9110 section 7.2): a user, a port that is no number, or
-/// a character that no host has. A proxy that routes by such a name need not see the host that we see.
+/// Why it is not an authority that a client may send (RFC 9110 section 7.2): a user, a port that is not a number, or
+/// a character that no host has. A proxy that routes by such a name may see another host than we do.
 pub(super) fn read(authority: &str) -> Result<Option<String>, &'static str> {
     if authority.is_empty() {
         return Ok(None);
@@ -17,11 +17,11 @@ pub(super) fn read(authority: &str) -> Result<Option<String>, &'static str> {
     };
     match fits {
         true => Ok(Some(host.to_ascii_lowercase()).filter(|host| !host.is_empty())),
-        false => Err("host has characters that no host has"),
+        false => Err("host contains characters that no host may have"),
     }
 }
 
-/// Cuts `:port`. More than one colon outside brackets is an IPv6 address without them: it has no port.
+/// Removes `:port`. More than one colon outside brackets means an IPv6 address without brackets, which has no port.
 fn without_port(authority: &str) -> Result<&str, &'static str> {
     let cut = match authority.rsplit_once(':') {
         Some((host, port)) if host.ends_with(']') || !host.contains(':') => Some((host, port)),
@@ -29,13 +29,13 @@ fn without_port(authority: &str) -> Result<&str, &'static str> {
     };
     match cut {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Ok(host),
-        Some(_) => Err("port is no number"),
+        Some(_) => Err("port is not a number"),
         None => Ok(authority),
     }
 }
 
-/// Characters of a registered name or IPv4 address (RFC 3986 section 3.2.2), and `_`, which Kubernetes and DNS
-/// know; `:` for an IPv6 address without brackets. No comma: two hosts are not one.
+/// Characters of a registered name or IPv4 address (RFC 3986 section 3.2.2), `_` as in Kubernetes and DNS, and `:` for an
+/// IPv6 address without brackets. No comma: two hosts are not one.
 fn in_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%:".contains(&byte)
 }

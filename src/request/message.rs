@@ -1,7 +1,7 @@
-//! The parts of Envoy's `CheckRequest` that are looked at, with the numbers that its fields have there.
+//! The parts of Envoy's `CheckRequest` that are read, with Envoy's field numbers.
 //!
-//! All else in a message is passed over unread: addresses, certificates, labels, a body. Maps are read as the lists
-//! of entries that they are on the wire. The tests write these messages with Envoy's own types.
+//! The rest of a message is skipped: addresses, certificates, labels, a body. Maps are read as lists of entries, which
+//! they are on the wire. The tests write these messages with Envoy's own types.
 
 use prost::Message;
 
@@ -81,7 +81,7 @@ pub(super) struct RawHeader {
     pub(super) raw_value: Vec<u8>,
 }
 
-/// The entries of a map as its reader must take them (Protocol Buffers, "Maps"): of several with one key the last.
+/// The entries of a map as a reader must treat them (Protocol Buffers, "Maps"): of several with one key, the last.
 pub(super) fn map(mut entries: Vec<Entry>) -> Vec<Entry> {
     // Stable, so that the last of them comes last.
     entries.sort_by(|one, other| one.key.cmp(&other.key));

@@ -1,38 +1,37 @@
-//! A request's path, in every form that whoever stands behind the proxy may take it for.
+//! The path of a request, in every form in which an upstream may read it.
 //!
-//! Proxies and services disagree on `%2F`, `//`, `..`, `\` and `;`, and each such difference has been a way
-//! past somebody's rules. So no form is picked: all readings are computed, and `decide` asks the rules of each
-//! (all allow → allow, all deny → deny, mixed → `ambiguous_path`).
+//! Proxies and services disagree on `%2F`, `//`, `..`, `\` and `;`, and each difference has been used to bypass rules. So
+//! no form is preferred: all readings are computed, and `decide` applies the rules to each (all allow → allow, all deny →
+//! deny, mixed → `ambiguous_path`).
 //!
-//! Spelling is no difference: a path has one spelling (RFC 3986 section 6.2.2, [`spelling`]), in which only escapes of
-//! structure stay: of `/`, `\`, `;`, `?`, `#` and of dots. A percent sign (`%25`) is one, unless decoding further would
-//! ever yield structure: nobody decodes twice here, and who does behind the proxy must find nothing.
+//! Spelling makes no difference: a path has one normal spelling (RFC 3986 section 6.2.2, [`spelling`]), which keeps only
+//! escapes of structure (`/`, `\`, `;`, `?`, `#`), of dots and of the percent sign (`%25`). A path is refused if decoding
+//! it further could ever yield structure: we never decode twice, and an upstream that does must find nothing.
 //!
 //! A reading is any combination, in any order, of these:
 //! - decoding once: dots (Envoy's `normalize_path`), `%2F` (its `path_with_escaped_slashes_action`), `%5C`, or the rest;
 //! - `\` as `/`;
-//! - parameters cut per segment: `/a;x=y/b` as `/a/b`, and so `/a/..;x/b` as `/a/../b`, then `/b`;
+//! - parameters removed from each segment: `/a;x=y/b` as `/a/b`, and so `/a/..;x/b` as `/a/../b`, then `/b`;
 //! - slashes merged;
-//! - dot segments collapsed (RFC 3986 section 5.2.4); where the last one is a dot segment, with and without a
-//!   slash in its place, because cleaners differ there;
-//! - what follows a decoded `?` or `#` cut, as somebody does who decodes before splitting (CVE-2024-38474);
-//! - the first segment after `//` taken for an authority (CVE-2026-26205).
+//! - dot segments collapsed (RFC 3986 section 5.2.4); if the last one is a dot segment, with and without a
+//!   slash in its place, because implementations differ;
+//! - everything from a decoded `?` or `#` removed, as when decoding comes before splitting (CVE-2024-38474);
+//! - the first segment after `//` read as an authority (CVE-2026-26205).
 //!
-//! What takes no part: case, and a trailing slash. `/v1/orders/` is not `/v1/orders`; a service that takes them
-//! for the same needs both in its permissions. Trimming it as one more reading would make every rule that ends
-//! in a slash ambiguous and guards nothing: rules only ever allow, and whoever allows `/a/` on a service that
-//! cannot tell it from `/a` has allowed both.
+//! Case and a trailing slash are not normalized. `/v1/orders/` is not `/v1/orders`; a service that treats them alike needs
+//! both in its permissions. A reading without the slash would make every rule that ends in one ambiguous and protect
+//! nothing: rules only allow, and to allow `/a/` on a service that cannot tell it from `/a` is to allow both.
 
 use crate::domain::path::spelling;
 
-/// A request's path, without query.
+/// The path of a request, without query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Path {
-    /// Its forms in the one spelling, without doubles, the one as it was sent first. Each begins with `/`, but for the
-    /// one form `*` of `OPTIONS *` and the one empty form of what has no path (`CONNECT`, TCP): neither matches any
-    /// pattern, and a rule that names no path holds for both.
+    /// Its distinct forms in the normal spelling, starting with the one sent. Each begins with `/`, except the single form
+    /// `*` of `OPTIONS *` and the single empty form of requests without a path (`CONNECT`, TCP): these two match no
+    /// pattern, and only rules without paths apply to them.
     Forms(Vec<String>),
-    /// No form of it can be trusted; why.
+    /// No form of it can be trusted, for this reason.
     Odd(&'static str),
 }
 
@@ -42,20 +41,20 @@ impl Default for Path {
     }
 }
 
-/// Longest path, without query, that is looked into. nginx and Apache take about as much of a request line.
-const LONGEST: usize = 8 * 1024;
+/// The longest path, without query, that is read, in bytes. nginx and Apache accept about as much in a request line.
+const MAX_LENGTH: usize = 8 * 1024;
 
-/// A path that can be taken for more than this is nobody's honest path; bounds the work it can cause.
-const MOST_FORMS: usize = 32;
+/// The most forms of a path. No honest path has more, and this bounds the work that one can cause.
+const MAX_FORMS: usize = 32;
 
 impl Path {
-    /// The path of what has none.
+    /// The path of a request that has none.
     #[must_use]
     pub fn none() -> Self {
         Self::Forms(vec![String::new()])
     }
 
-    /// Reads a request target, query included, as the method takes it.
+    /// Reads a request target, including its query, as defined for the method.
     #[must_use]
     pub fn read(method: &str, target: &str) -> Self {
         match (method, target) {
@@ -67,12 +66,12 @@ impl Path {
         if target.contains('#') {
             return Self::Odd("raw fragment");
         }
-        // The only split there is: a URL parser takes `//admin/x` for a host and drops it.
+        // Split by hand: a URL parser would read `//admin/x` as a host and drop it.
         let path = target.split_once('?').map_or(target, |(path, _)| path);
         if !path.starts_with('/') {
             return Self::Odd("not in origin form");
         }
-        if path.len() > LONGEST {
+        if path.len() > MAX_LENGTH {
             return Self::Odd("path is too long");
         }
         if path.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
@@ -88,7 +87,7 @@ impl Path {
     }
 }
 
-/// Whether there is only one way to read it, and it is spelt as it should be.
+/// Whether a path has only one reading and is in the normal spelling.
 fn is_plain(path: &str) -> bool {
     let mut before = 0;
     path.bytes().all(|byte| {
@@ -102,7 +101,7 @@ fn is_plain(path: &str) -> bool {
     })
 }
 
-/// Everything that readings of readings lead to.
+/// All forms: the readings, the readings of those, and so on.
 fn all_forms(path: &str) -> Path {
     let mut forms = vec![path.to_owned()];
     let mut next = 0;
@@ -111,14 +110,14 @@ fn all_forms(path: &str) -> Path {
             if forms.contains(&reading) {
                 continue;
             }
-            if forms.len() == MOST_FORMS {
+            if forms.len() == MAX_FORMS {
                 return Path::Odd("too many readings");
             }
             forms.push(reading);
         }
         next += 1;
     }
-    // Escaped dots were kept apart for whoever collapses only bare ones; to the rules they are dots.
+    // Escaped dots were kept apart for implementations that collapse only bare ones; to the rules they are dots.
     let mut distinct = Vec::with_capacity(forms.len());
     for form in forms.into_iter().map(spelling::with_dots) {
         if !distinct.contains(&form) {
@@ -128,7 +127,7 @@ fn all_forms(path: &str) -> Path {
     Path::Forms(distinct)
 }
 
-/// What one step of somebody's normalising makes of a form; the form itself where it changes nothing.
+/// The forms that one step of normalization makes of a form, for each step that changes it.
 fn readings(form: &str) -> impl Iterator<Item = String> + '_ {
     type Step = fn(&str) -> Option<String>;
     const STEPS: [Step; 11] = [
@@ -164,8 +163,8 @@ fn merge_slashes(form: &str) -> Option<String> {
     (merged.len() < form.len()).then_some(merged)
 }
 
-/// `/a/./b/../c` → `/a/c`; a dot segment at the end leaves `end`. Empty segments count as segments, as in RFC
-/// 3986; who merges slashes first is another reading.
+/// `/a/./b/../c` → `/a/c`; a dot segment at the end is replaced by `end`. Empty segments count as segments, as in RFC
+/// 3986; merging slashes first is another reading.
 fn collapse(form: &str, end: &str) -> Option<String> {
     let mut segments = form.strip_prefix('/')?.split('/').peekable();
     let mut kept: Vec<&str> = Vec::new();

@@ -1,22 +1,22 @@
-//! From Envoy's message to a [`Request`].
+//! Turns Envoy's message into a [`Request`].
 
 use prost::{DecodeError, Message as _};
 
 use super::message::{Check, Http, Peer, RawHeaders, map};
 use super::{Destination, Headers, Path, Request, Transport, host};
 
-/// Key of `context_extensions` by which a route names its service (contract section 3).
+/// The key in `context_extensions` by which a route names its service (contract section 3).
 const SERVICE_EXTENSION: &str = "service";
 
-/// Most bytes in all header names and values. Envoy takes 60 KiB by default
+/// The most bytes in all header names and values. Envoy accepts 60 KiB by default
 /// (`max_request_headers_kb`, envoy.extensions.filters.network.http_connection_manager.v3).
-const MOST_HEADER_BYTES: usize = 96 * 1024;
+const MAX_HEADER_BYTES: usize = 96 * 1024;
 
 impl Request {
-    /// Reads what Envoy asks about. What is odd about it is no error: see [`Request::malformed`] and [`Path::Odd`].
+    /// Reads a request from Envoy's message. A malformed request is no error: see [`Request::malformed`] and [`Path::Odd`].
     ///
     /// # Errors
-    /// `DecodeError` if the bytes are no `CheckRequest`.
+    /// `DecodeError` if the bytes are not a `CheckRequest`.
     pub fn decode(message: &[u8]) -> Result<Self, DecodeError> {
         Check::decode(message).map(Self::take)
     }
@@ -36,9 +36,9 @@ impl Request {
         }
     }
 
-    /// A request that nobody sent, for `explain`: read exactly as one that Envoy would describe so.
+    /// A request that nobody sent, for `explain`, read exactly as if Envoy had described it.
     ///
-    /// `path` may hold a query. The destination has no extension and no principal; set them where known.
+    /// `path` may contain a query. The destination has no extension and no principal; set them if known.
     #[must_use]
     pub fn synthetic<'a>(
         method: &str,
@@ -85,12 +85,12 @@ impl Request {
     }
 }
 
-/// The principal that the proxy verified; Envoy sends an empty one for none.
+/// The principal that the proxy verified; for none, Envoy sends an empty one.
 fn principal(peer: Option<Peer>) -> Option<String> {
     peer.map(|peer| peer.principal).filter(|principal| !principal.is_empty())
 }
 
-/// The headers of a proxy that encodes them raw (`encode_raw_headers`), in order, doubles apart.
+/// The headers from a proxy with `encode_raw_headers`, in order, repeated ones separately.
 fn raw(map: Option<RawHeaders>) -> impl Iterator<Item = (String, Vec<u8>)> {
     map.unwrap_or_default().headers.into_iter().map(|header| {
         let value = if header.raw_value.is_empty() { header.value.into_bytes() } else { header.raw_value };
@@ -98,25 +98,25 @@ fn raw(map: Option<RawHeaders>) -> impl Iterator<Item = (String, Vec<u8>)> {
     })
 }
 
-/// A pseudo header, where the attribute of its own is empty.
+/// A pseudo header, for when its own attribute is empty.
 fn pseudo<'a>(headers: &'a Headers, name: &str) -> &'a str {
     headers.exact(name).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default()
 }
 
-/// What makes headers unfit to be judged.
+/// Why the headers make the request malformed, if they do.
 fn examine(headers: &Headers) -> Option<&'static str> {
     if headers.is_empty() {
-        // Envoy always sends some: the proxy's filter hides them, or the message is not Envoy's.
+        // Envoy always sends some: either the filter of the proxy hides them, or the message is not Envoy's.
         return Some("no headers");
     }
-    if headers.size() > MOST_HEADER_BYTES {
+    if headers.size() > MAX_HEADER_BYTES {
         return Some("headers are too large");
     }
     if !headers.names().all(is_name) {
-        return Some("header name is no token");
+        return Some("header name is not a token");
     }
-    // Proxies refuse these (CVE-2019-9900); one that does not lets a value mean two things.
-    // Folded rather than searched, so that the compiler compares many bytes at once.
+    // Proxies refuse these (CVE-2019-9900); with one that does not, a value can mean two things.
+    // A fold without early exit, so that the compiler compares many bytes at once.
     let ends = |found: bool, byte: &u8| found | matches!(byte, 0 | b'\r' | b'\n');
     headers.iter().any(|(_, value)| value.iter().fold(false, ends)).then_some("header value has NUL, CR or LF")
 }
@@ -127,7 +127,7 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(in_token)
 }
 
-/// Any visible character but the delimiters.
+/// Any visible character except the delimiters.
 fn in_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'-' | b'_' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'.' | b'^' | b'`' | b'|' | b'~')

@@ -103,13 +103,13 @@ fn what_cannot_be_judged_is_malformed() {
     );
     assert_eq!(with("x", &"a".repeat(96 * 1024 - 1)), None);
     assert_eq!(with("x", &"a".repeat(96 * 1024)), Some("headers are too large"));
-    assert_eq!(with("x\0", "a"), Some("header name is no token"));
-    assert_eq!(with("", "a"), Some("header name is no token"));
+    assert_eq!(with("x\0", "a"), Some("header name is not a token"));
+    assert_eq!(with("", "a"), Some("header name is not a token"));
     assert_eq!(with("x", "a\0"), Some("header value has NUL, CR or LF"));
     assert_eq!(with("x", "a\r\nb: c"), Some("header value has NUL, CR or LF"));
     assert_eq!(read(HttpRequest { method: String::new(), ..get("/") }).malformed, Some("no method"));
     let odd = read(HttpRequest { host: "user@api.example.com".into(), ..get("/") });
-    assert_eq!((odd.malformed, odd.destination.host), (Some("host has characters that no host has"), None));
+    assert_eq!((odd.malformed, odd.destination.host), (Some("host contains characters that no host may have"), None));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a source at work needs of the rest: where what it sees goes, what time it is, and what is wanted of it.
+//! What a running source needs from the rest: where observations go, what time it is, and requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,43 +10,43 @@ use super::health::{Health, Reports};
 use crate::domain::command::{Command, Observation, Refused, WriterHandle};
 use crate::domain::time::Now;
 
-/// Observations that are asked for at once: they share a commit.
+/// Observations that are sent together: they share a commit.
 const TOGETHER: usize = 500;
 /// Tells the time.
 pub type Time = Arc<dyn Fn() -> Now + Send + Sync>;
 
-/// What somebody wants of a source, apart from its schedule.
+/// A request to a source, outside its schedule.
 #[derive(Debug)]
 pub enum SourceRequest {
-    /// Ask at once; with `full`, a whole listing. Answered when it is done.
+    /// Ask at once; with `full`, list everybody. Answered when it is done.
     Sync {
-        /// A whole listing too.
+        /// Whether to list everybody too.
         full: bool,
-        /// What became of it.
+        /// How it ended.
         reply: oneshot::Sender<Result<(), String>>,
     },
-    /// Look one person up.
+    /// Look up one person.
     LookUp {
         /// An attribute that `link` names.
         attribute: String,
         /// Its value.
         value: String,
-        /// Whether there is such a person, known by now; `None` if that could not be found out.
+        /// Whether there is such a person, who is known by now; `None` if that is unclear.
         reply: oneshot::Sender<Option<bool>>,
     },
 }
 
-/// What a source needs of the rest.
+/// What a source needs from the rest.
 pub struct SourceContext {
     /// Where observations go.
     pub writer: WriterHandle,
-    /// What time it is.
+    /// The clock.
     pub time: Time,
     /// Where failures and events are counted.
     pub reports: Reports,
-    /// How it fares.
+    /// Its health.
     pub health: watch::Sender<Health>,
-    /// What is wanted of it.
+    /// Requests to it.
     pub orders: mpsc::Receiver<SourceRequest>,
 }
 
@@ -78,7 +78,7 @@ where
         for answer in answers {
             answer.await.map_err(|_| Refused::Stopped)??;
         }
-        // To its end, before what comes behind it.
+        // Complete it before anything behind it.
         while let Some(next) = &in_steps {
             if !context.writer.ask(Command::Observe(next.clone()), now).await?.more {
                 in_steps = None;

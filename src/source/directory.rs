@@ -27,7 +27,7 @@ pub struct Changes {
 
 /// What to tell of a provider that is older than it was; `how` that is seen.
 pub(super) fn went_back(source: &str, how: &str) -> Observation {
-    let because = format!("the provider is older than it was, as if restored from a backup: {how}");
+    let because = format!("the provider went back to an older state, as if restored from a backup: {how}");
     Observation::RolledBack { source: source.to_owned(), because }
 }
 

@@ -1,4 +1,4 @@
-//! Why a step at a provider came to nothing, in words for whoever reads the log at night.
+//! Why a step at a provider failed, in words for the person who reads the log at night.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::domain::command::Refused;
 use crate::domain::source::SourceErrorKind;
 pub use crate::http::chain;
 
-/// Why a step at a provider came to nothing. What is known stays as it is.
+/// Why a step at a provider failed. What is known stays as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A file with a secret cannot be read.
@@ -26,7 +26,7 @@ pub enum SourceError {
         /// How it failed, without the address.
         cause: String,
     },
-    /// The provider does not let us: our credential is wrong (401) or lacks a right (403).
+    /// The provider refuses: our credential is wrong (401) or lacks a right (403).
     #[error("{step}: refused: {advice}")]
     Forbidden {
         /// What was tried.
@@ -34,7 +34,7 @@ pub enum SourceError {
         /// What is missing, and where to give it.
         advice: String,
     },
-    /// What is configured does not fit the provider: nothing is concluded from that.
+    /// The configuration does not fit the provider: nothing is concluded from that.
     #[error("{step}: {what}")]
     Misconfigured {
         /// What was tried.
@@ -42,21 +42,21 @@ pub enum SourceError {
         /// What is wrong, and what to do about it.
         what: String,
     },
-    /// The provider has not got that.
+    /// The provider does not have that.
     #[error("{step}: not found")]
     NotFound {
         /// What was tried.
         step: &'static str,
     },
     /// We asked too often.
-    #[error("{step}: too many requests, again in {}", humantime::format_duration(*.wait))]
+    #[error("{step}: too many requests; retrying in {}", humantime::format_duration(*.wait))]
     RateLimited {
         /// What was tried.
         step: &'static str,
         /// How long it wants us to wait.
         wait: Duration,
     },
-    /// Any other answer than the one that was asked for.
+    /// Any other unexpected status.
     #[error("{step}: answered {status}")]
     Status {
         /// What was tried.
@@ -64,7 +64,7 @@ pub enum SourceError {
         /// The answer.
         status: u16,
     },
-    /// An answer that is none: HTML, half of a document, rows that do not fit.
+    /// An answer that makes no sense: HTML, half of a document, rows that do not fit.
     #[error("{step}: {what}")]
     Malformed {
         /// What was tried.

@@ -219,14 +219,14 @@ impl PeopleFile {
         let (longest, pause) = (quiet::LONGEST.as_secs(), quiet::PAUSE.as_secs());
         let path = self.path.display();
         self.malformed(format!(
-            "{path} has been written to for {longest}s without a pause of {pause}s, and nobody knows when it is whole: write \
-             it beside, then rename it to its name"
+            "{path} has been written to for {longest}s without a pause of {pause}s, so it is never known to be complete: \
+             write a new file, then rename it"
         ))
     }
 
     /// What is listed next, from this many people on.
     fn piece(&self, from: usize) -> Result<Page, SourceError> {
-        let rest = self.people.get(from..).ok_or_else(|| self.malformed("the listing was given up"))?;
+        let rest = self.people.get(from..).ok_or_else(|| self.malformed("the listing was dropped"))?;
         let people: Vec<Person> = rest.iter().take(PIECE).cloned().collect();
         let next = from + people.len();
         let is_last = next == self.people.len();

@@ -1,4 +1,4 @@
-//! How a source fares, for whoever asks: `offboard source show`, logs, metrics.
+//! The health of a source, for `offboard source show`, logs and metrics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,33 +7,32 @@ use super::error::{SourceError, chain};
 use crate::domain::source::SourceErrorKind;
 use crate::domain::time::Timestamp;
 
-/// How a source fares.
+/// The health of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// When its events were last read to the end.
+    /// When events were last read to the end.
     pub last_poll: Option<Timestamp>,
-    /// When the last full listing that was taken was begun.
+    /// When the last full listing was accepted.
     pub last_sweep: Option<Timestamp>,
-    /// The listing that is on its way.
+    /// The listing in progress.
     pub sweep: Option<Progress>,
-    /// The last failure of each, as long as the same has not succeeded since: events may be read while nobody may be
-    /// listed.
+    /// The last failure of each operation that has not succeeded since: events may work while listings fail.
     pub errors: BTreeMap<Operation, SyncError>,
 }
 
-/// What was asked for.
+/// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
-    /// A listing, or a piece of one.
+    /// A page of a listing.
     Listing,
-    /// What happened.
+    /// Events.
     Events,
-    /// One person.
+    /// One person looked up.
     LookUp,
 }
 
 impl Health {
-    /// The gravest trouble, if there is any.
+    /// The most serious failure, if there is one.
     #[must_use]
     pub fn trouble(&self) -> Option<&SyncError> {
         self.errors.values().next()
@@ -43,7 +42,7 @@ impl Health {
 /// How far a listing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// When it was begun.
+    /// When it began.
     pub since: Timestamp,
     /// How many pieces were read.
     pub pieces: usize,
@@ -54,18 +53,18 @@ pub struct Progress {
 /// A failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncError {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
     /// Its kind, as metrics count it.
     pub kind: SourceErrorKind,
-    /// In words.
+    /// The message.
     pub text: String,
     /// How often in a row.
     pub times: u32,
 }
 
 impl SyncError {
-    /// Whether this error is the same again, whatever it says of how long to wait.
+    /// Whether this is the same error again, whatever it says of how long to wait.
     #[must_use]
     pub fn is_said_by(&self, error: &SourceError) -> bool {
         self.kind == error.kind() && (error.wait().is_some() || self.text == chain(error))
@@ -77,9 +76,9 @@ impl SyncError {
 pub enum Report {
     /// A failure of this kind.
     Failed(SourceErrorKind),
-    /// So many changes were told by the provider.
+    /// The provider reported this many changes.
     Told(usize),
 }
 
-/// Where a source reports to: its name comes first.
+/// Where a source reports to; the first argument is its name.
 pub type Reports = Arc<dyn Fn(&str, Report) + Send + Sync>;

@@ -116,7 +116,7 @@ impl Keycloak {
         self.api.sign_in().await?;
         let what = || SourceError::Malformed {
             step: "get a token for the service account",
-            what: "it is no JWT that says when it was issued".to_owned(),
+            what: "the token is not a JWT with `iat`".to_owned(),
         };
         let now = self.api.now().ok_or_else(what)?.as_millis();
         Ok(Cursor { admin: EventCursor::from(now), user: EventCursor::from(now) })
@@ -207,7 +207,7 @@ impl Directory for Keycloak {
                     "username" | "email" => [(other, lower.as_str()), ("exact", "true")],
                     _ => [("q", quoted.as_str()), ("exact", "true")],
                 };
-                let mut found: Vec<User> = self.api.get("look a user up", &["users"], &query, "view-users").await?;
+                let mut found: Vec<User> = self.api.get("look up a user", &["users"], &query, "view-users").await?;
                 found.pop().filter(|_| found.is_empty())
             }
         };

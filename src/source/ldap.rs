@@ -289,7 +289,7 @@ impl Client {
         };
         self.link().await?;
         self.know_groups().await?;
-        let mut found = self.link().await?.list("look somebody up", search).await?.into_iter();
+        let mut found = self.link().await?.list("look up a person", search).await?.into_iter();
         let (Some(entry), None) = (found.next(), found.next()) else { return Ok(None) };
         let key = self.key(&entry)?;
         if self.groups.listed().is_none() {

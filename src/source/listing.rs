@@ -1,7 +1,6 @@
-//! A full listing on its way: piece by piece, then whoever is missing, then into force.
+//! A full listing in progress: page by page, then people who are missing, then into force.
 //!
-//! A step that fails leaves it where it is, so that one page too many for a rate limit does not begin a listing of a
-//! million people anew.
+//! A failed step leaves it where it is, so that hitting a rate limit does not restart a listing of a million people.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,37 +17,37 @@ use crate::domain::command::{Command, Done, ListingId, Observation};
 use crate::domain::person::{Person, PersonId};
 use crate::domain::time::Timestamp;
 
-/// A provider may begin a listing anew where its rows moved; more often than that it goes in a circle.
+/// A directory may restart a listing when its rows moved; more often than this, it goes in a circle.
 const REPEATS: usize = 5;
-/// People who are looked up before something else gets its turn.
+/// People to look up in one turn.
 const LOOKED_UP: usize = 20;
-/// Steps that may fail in a row before a listing is given up, and begun anew. Being asked to wait is no failure.
+/// Failed steps in a row before a listing is dropped and restarted. Being asked to wait is not a failure.
 const FAILURES: usize = 3;
 
-/// Listings are told apart in the whole process: one that is begun by a source's next task is another.
+/// Listing ids are unique in the process: a source's next task begins a different listing.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// One listing on its way.
+/// One listing in progress.
 pub(super) struct ListingRun {
     source: String,
     id: ListingId,
     began: Timestamp,
-    /// Since when there is something to list.
+    /// When the first page with more behind it came: waiting for a file to be complete is no work.
     works: Instant,
     stage: Stage,
     pieces: usize,
     people: usize,
-    /// How many people it cannot read.
+    /// How many people could not be read.
     unread: usize,
-    /// How often a piece with exactly these people came.
+    /// How often a page with exactly these people came.
     came: Visited,
     failures: usize,
 }
 
 enum Stage {
-    /// Reading pieces; this one is next.
+    /// Reading pages; this one is next.
     Pieces(Option<PageToken>),
-    /// Looking up who is missing.
+    /// Looking up people who are missing.
     Missing(Vec<PersonId>),
     /// Coming into force.
     Ending,
@@ -68,22 +67,22 @@ impl ListingRun {
         Progress { since: self.began, pieces: self.pieces, people: self.people }
     }
 
-    /// How long it has been at work. To wait until there is something to list is no work.
+    /// How long it has been at work, without waiting until there is something to list.
     pub(super) fn took(&self) -> Duration {
         self.works.elapsed()
     }
 
-    /// What is wrong with it although it was taken.
+    /// What is wrong with it although it was accepted.
     pub(super) fn trouble(&self) -> Option<SourceError> {
         let what = format!(
-            "{} people cannot be read, and stay as they are known: the log names one of each piece, and `offboard source \
-             check {}` says what is missing",
+            "cannot read {} user records; keeping their last known state (the log names one per page; `offboard source \
+             check {}` says which right is missing)",
             self.unread, self.source
         );
         (self.unread > 0).then_some(SourceError::Misconfigured { step: "list people", what })
     }
 
-    /// Takes the next step; whether it was the last.
+    /// Takes the next step; returns whether it was the last.
     ///
     /// # Errors
     /// [`SourceError`]; [`ListingRun::is_lost`] says whether the step may be tried again.
@@ -104,7 +103,7 @@ impl ListingRun {
         Ok(over)
     }
 
-    /// A step failed: whether the listing is of no use any more.
+    /// A step failed: returns whether the listing must be dropped.
     pub(super) fn is_lost(&mut self, error: &SourceError) -> bool {
         match error {
             SourceError::RateLimited { .. } => false,
@@ -141,7 +140,7 @@ impl ListingRun {
         Ok(over)
     }
 
-    /// Looks some of those up who are missing: rows get lost between pages.
+    /// Looks up some people who are missing: rows get lost between pages.
     async fn read_missing(
         &mut self,
         directory: &mut dyn Directory,
@@ -177,7 +176,7 @@ impl ListingRun {
         Ok(context.writer.ask(Command::Observe(swept), (context.time)()).await?)
     }
 
-    /// Counts a piece in.
+    /// Counts a page.
     ///
     /// # Errors
     /// [`SourceError::Malformed`] if it came so often that this listing will not end.
@@ -187,7 +186,7 @@ impl ListingRun {
         let rows = keys.len();
         self.people += rows;
         if rows > 0 && self.came.count(&keys) > REPEATS {
-            let what = format!("the same {rows} people came {REPEATS} times");
+            let what = format!("the provider returned the same {rows} people {REPEATS} times");
             return Err(SourceError::Malformed { step: "list people", what });
         }
         Ok(())

@@ -136,7 +136,7 @@ impl Okta {
         let malformed = |what: &str| SourceError::Malformed { step: "read a user", what: what.to_owned() };
         // Whoever could not be looked up is not known either.
         if !is_id(&user.id) || user.status.is_empty() {
-            return Err(malformed("somebody has no id or no status"));
+            return Err(malformed("a user record has no id or no status"));
         }
         // An attribute may be a list; what it holds beside text and numbers names nobody.
         let texts = |name: &str| match user.profile.get(name) {
@@ -184,7 +184,7 @@ impl Okta {
             groups.extend(rows);
             let Some(next) = next else { break };
             if groups.len() > MOST_GROUPS {
-                return Err(SourceError::Malformed { step, what: "it does not end".to_owned() });
+                return Err(SourceError::Malformed { step, what: "the list does not end".to_owned() });
             }
             url = next;
         }
@@ -227,7 +227,7 @@ impl Okta {
         };
         let page: Listed<serde_json::Value> = match self.api.list(step, url.clone(), Right::Logs).await {
             Err(SourceError::Status { status: 400, .. }) if !place.ahead.is_fresh(self.api.now().await?) => {
-                tracing::warn!(source.name = %self.settings.name, "the log does not go back so far: everybody is listed");
+                tracing::warn!(source.name = %self.settings.name, "the System Log no longer has the kept position; listing everybody");
                 place.ahead.begin_anew(self.api.now().await?);
                 read.resync = true;
                 return Ok(true);
@@ -235,7 +235,7 @@ impl Okta {
             page => page?,
         };
         let Some(next) = page.next.filter(|next| page.rows.is_empty() || *next != url) else {
-            return Err(SourceError::Malformed { step, what: "it does not say where it goes on".to_owned() });
+            return Err(SourceError::Malformed { step, what: "the page has no `next` link".to_owned() });
         };
         let full = page.rows.len() >= EVENTS;
         let hints = Hints::of(page.rows, &self.seen, &self.wanted);
@@ -335,7 +335,7 @@ impl Directory for Okta {
                 };
                 let wanted = format!("profile.{name} eq \"{quoted}\"");
                 let url = self.api.address(&["api", "v1", "users"], &[(kind, wanted.as_str()), ("limit", "2")])?;
-                let Listed { mut rows, .. } = self.api.list::<User>("look a user up", url, Right::Users).await?;
+                let Listed { mut rows, .. } = self.api.list::<User>("look up a user", url, Right::Users).await?;
                 if rows.len() > 1 {
                     return Ok(None);
                 }

@@ -1,8 +1,7 @@
-//! The machinery around every provider that is asked: when, in which order, and what of a failure.
+//! The loop around every provider that is asked: when, in which order, and what happens after a failure.
 //!
-//! Events first, for speed; a full listing every `reconcile`, for truth. Both take turns, piece by piece, so that a
-//! large listing delays nobody's departure; and round by round, so that many events delay no listing. One task for
-//! each source, one request at a time.
+//! Events first, for speed; a full listing every `reconcile`, for truth. They take turns, page by page and round by round: a
+//! large listing delays nobody's departure, and many events delay no listing. One task per source, one request at a time.
 
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
@@ -29,12 +28,12 @@ pub struct Poller {
     /// The directory gave changes that the log did not take. They are told before anything else is asked: what is asked
     /// later is newer.
     untold: bool,
-    /// The last round of events came to something.
+    /// The last round of events succeeded.
     heard: bool,
     listing: Option<ListingRun>,
-    /// Who waits for all events to be read.
+    /// Callers who wait for all events to be read.
     waiting_for_events: Vec<oneshot::Sender<Result<(), String>>>,
-    /// Who waits for the next listing to be over.
+    /// Callers who wait for the next listing to end.
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
 }
 
@@ -64,14 +63,14 @@ impl Poller {
         }
     }
 
-    /// Asks until nobody can order anything any more. Events come before the first listing: what happens from then on
-    /// is in one of them.
+    /// Runs until no more requests can come. Events are read before the first listing, so that what happens from then on is
+    /// in one of them.
     pub async fn run(mut self) {
         loop {
-            // Orders go first, but not for ever: whoever looks strangers up delays nobody's departure.
+            // Requests go first, but not for ever: looking up strangers must not delay anybody's departure.
             if self.schedule.is_overdue(Instant::now()) {
                 self.turn().await;
-                // And whatever takes long keeps no order waiting for ever.
+                // And a long turn must not keep a request waiting for ever.
                 match self.context.orders.try_recv() {
                     Ok(order) => self.handle(order).await,
                     Err(TryRecvError::Empty) => {}
@@ -104,15 +103,15 @@ impl Poller {
         }
     }
 
-    /// Where events tell that a provider is older than it was, they are asked before everybody is listed. What is out of
-    /// reach is not listed either; where only they cannot be asked, for want of a right, a listing is all that there is.
+    /// If events can show that the provider went back, reads them before a listing begins. If the provider is unreachable,
+    /// nothing is listed either; if only events cannot be read, for lack of a right, the listing is all there is.
     async fn ask_before_listing(&mut self) -> Result<(), SourceError> {
         if !self.directory.events_show_rollback() || self.listing.is_some() {
             return Ok(());
         }
         let mut polled = self.poll().await;
         if self.heard && matches!(polled, Err(SourceError::Unreachable { .. })) {
-            // It was there, and may be again: only who asks learns that a connection is dead.
+            // It was there, and may be again: a dead connection is noticed only by using it.
             polled = self.poll().await;
         }
         self.heard = polled.is_ok();
@@ -148,12 +147,12 @@ impl Poller {
         }
         let told = polled.map(drop).map_err(|error| chain(&error));
         for reply in self.waiting_for_events.drain(..) {
-            // Whoever asked may have gone.
+            // The caller may be gone.
             let _ = reply.send(told.clone());
         }
     }
 
-    /// What became of a step of a listing.
+    /// Takes in how a step of a listing ended.
     fn after_listing(&mut self, listed: &Result<bool, SourceError>) {
         let took = self.listing.as_ref().map(ListingRun::took).unwrap_or_default();
         match listed {
@@ -183,7 +182,7 @@ impl Poller {
         }
     }
 
-    /// What had failed works again.
+    /// An operation succeeds again.
     fn succeeded(&self, asked: Operation) {
         let mut over = None;
         self.context.health.send_if_modified(|health| {
@@ -191,28 +190,28 @@ impl Poller {
             over.is_some()
         });
         if let Some(SyncError { kind, times, .. }) = over {
-            tracing::info!(source.name = %self.name, error.kind = kind.word(), times, "what had failed works again");
+            tracing::info!(source.name = %self.name, error.kind = kind.word(), times, "the source works again");
         }
     }
 
-    /// Says that something failed; how long to wait after that.
+    /// Reports a failure; returns how long to wait.
     fn pause(&self, asked: Operation, error: &SourceError) -> Pause {
         let times = self.failed(asked, error);
         error.wait().map_or_else(|| Pause::BackOff(back_off(times)), Pause::Wanted)
     }
 
-    /// Says that something failed; how often in a row it did.
+    /// Reports a failure; returns how often in a row it happened.
     fn failed(&self, asked: Operation, error: &SourceError) -> u32 {
         let (at, kind, text) = ((self.context.time)().wall, error.kind(), chain(error));
         (self.context.reports)(&self.name, Report::Failed(kind));
         let (mut times, mut known) = (1, false);
         self.context.health.send_modify(|health| {
-            // What is wrong with events and listings alike is one error.
+            // The same failure of events and listings is one error.
             known = health.errors.values().any(|trouble| trouble.is_said_by(error));
             times += health.errors.get(&asked).map_or(0, |trouble| trouble.times);
             health.errors.insert(asked, SyncError { at, kind, text: text.clone(), times });
         });
-        // It stands in `source show` as long as it lasts, and in the log until it changes.
+        // `source show` has it as long as it lasts; it is logged once, until it changes.
         if known {
             tracing::debug!(source.name = %self.name, error.kind = kind.word(), error = %text, times, "the source failed again");
         } else {
@@ -221,13 +220,13 @@ impl Poller {
         times
     }
 
-    /// Asks once what happened; whether there is more already.
+    /// Reads one round of events, after any that was refused; returns whether there is more already.
     async fn poll(&mut self) -> Result<bool, SourceError> {
         self.tell_untold().await?;
         self.round().await
     }
 
-    /// Tells what was heard and not taken in, if there is any.
+    /// Delivers the changes that the log refused, if there are any.
     async fn tell_untold(&mut self) -> Result<(), SourceError> {
         if self.untold {
             self.round().await?;
@@ -236,7 +235,7 @@ impl Poller {
         Ok(())
     }
 
-    /// One round of events: asks, tells, acknowledges.
+    /// One round of events: read, deliver, acknowledge.
     async fn round(&mut self) -> Result<bool, SourceError> {
         let began = (self.context.time)().wall;
         let mut changes = self.directory.changes().await?;
@@ -259,7 +258,7 @@ impl Poller {
         Ok(more)
     }
 
-    /// Hands over what was heard, and then up to where that was; `complete` since when everything is heard, if it is.
+    /// Hands changes to the writer, and then the cursor. `complete`: the time up to which nothing is missing, if that is known.
     async fn take_in(&mut self, changes: Changes, complete: Option<Timestamp>) -> Result<(), SourceError> {
         let Changes { observations, cursor, resync, .. } = changes;
         observe(&self.context, observations).await?;
@@ -277,7 +276,7 @@ impl Poller {
         Ok(())
     }
 
-    /// The next step of a listing; whether it was the last.
+    /// Takes the next step of a listing; returns whether it was the last.
     async fn list_on(&mut self) -> Result<bool, SourceError> {
         self.tell_untold().await?;
         let Self { listing, directory, context, name, .. } = self;
@@ -300,7 +299,7 @@ impl Poller {
             Err(error) => Err(chain(error)),
         };
         for reply in self.waiting.drain(..) {
-            // Whoever asked may have gone.
+            // The caller may be gone.
             let _ = reply.send(told.clone());
         }
     }
@@ -308,7 +307,7 @@ impl Poller {
     async fn handle(&mut self, order: SourceRequest) {
         match order {
             SourceRequest::Sync { full: true, reply } => {
-                // One that began before the order does not count for it.
+                // A listing that began before the request does not count.
                 if self.listing.take().is_some() {
                     self.directory.listing_over(ListingOutcome::Dropped);
                 }
@@ -319,7 +318,7 @@ impl Poller {
                 self.schedule.want_events(Instant::now());
                 self.waiting_for_events.push(reply);
             }
-            // Nobody waits for it any more, or the provider does not want to be asked now.
+            // Nobody waits for it any more, or the provider asked to be left alone.
             SourceRequest::LookUp { reply, .. }
                 if reply.is_closed() || !self.schedule.takes_strangers(Instant::now()) =>
             {

@@ -1,4 +1,4 @@
-//! What a source does next, and when: from what came of the last turns, and from times that are given.
+//! What a source does next, and when: a pure function of how its last turns ended and of the time given.
 //!
 //! Events first, for speed; a full listing now and then, for truth. Both take turns, piece by piece and round by round.
 
@@ -8,28 +8,28 @@ use tokio::time::Instant;
 
 use super::context::Schedule;
 
-/// How long orders may hold up what is due.
+/// How long requests may hold up a turn that is due.
 const OVERDUE: Duration = Duration::from_millis(500);
-/// How long a listing has its turns, where events are waited for.
+/// How long a listing keeps its turns when events are long-polled.
 const TURN: Duration = Duration::from_millis(200);
-/// Listings that are asked for before their time leave as much time in between as the last one took, up to this.
+/// Unscheduled listings leave as much time in between as the last one took, up to this.
 const REST: Duration = Duration::from_secs(60);
 
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// What happened.
+    /// Events.
     Events,
-    /// A listing, or its next piece.
+    /// A listing, or its next page.
     Listing,
 }
 
-/// How long to wait after a failure.
+/// The pause after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pause {
-    /// The provider wants us to.
+    /// The provider asked for it.
     Wanted(Duration),
-    /// It does not say.
+    /// Our own.
     BackOff(Duration),
 }
 
@@ -44,23 +44,23 @@ impl Pause {
 #[derive(Debug)]
 pub(super) struct Scheduler {
     every: Schedule,
-    /// Whoever is asked for events waits for them by itself.
+    /// Reading events waits by itself until there are some.
     waits: bool,
     /// Makes an interval a little longer or shorter.
     jitter: fn(Duration) -> Duration,
-    /// There are more events, and a listing that is due has its turn before them.
+    /// There are more events; a listing that is due goes before them.
     yields: bool,
-    /// The provider does not want to be asked before.
+    /// The provider asked not to be called before.
     not_before: Instant,
     next_poll: Instant,
     next_sweep: Instant,
-    /// Once the listing on its way is over, another is due.
+    /// Another listing is due once the one in progress is over.
     again: bool,
-    /// Something asked for the next one, or for that which is on its way, before its time.
+    /// The next listing, or the one in progress, was asked for before its time.
     hurried: bool,
-    /// After one of these, as long as it took.
+    /// No unscheduled listing before this: after each, as much time passes as it took.
     rested: Instant,
-    /// When the last listing that was taken was over; `None`: something happened that only the next one tells.
+    /// When the last accepted listing ended; `None`: something happened that only the next one can tell.
     swept: Option<Instant>,
 }
 
@@ -87,24 +87,23 @@ impl Scheduler {
         self.next_poll.min(self.next_sweep)
     }
 
-    /// Whether that has been due for so long that no order goes before it.
+    /// Whether it has been due for so long that no request goes before it.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
         self.due() + OVERDUE <= now
     }
 
-    /// Whose turn is the one that is due.
+    /// Which turn is due.
     pub(super) fn turn(&mut self, now: Instant) -> Turn {
         let yields = std::mem::take(&mut self.yields) && self.next_sweep <= now;
         if self.next_poll <= now && !yields { Turn::Events } else { Turn::Listing }
     }
 
-    /// Whether strangers may be looked up: the provider wants to be left alone otherwise.
+    /// Whether strangers may be looked up, or the provider asked to be left alone.
     pub(super) fn takes_strangers(&self, now: Instant) -> bool {
         now >= self.not_before
     }
 
-    /// Whether what is heard is all that there is to know: the last listing was taken, and is not much older than it may
-    /// be.
+    /// Whether events alone keep everything up to date: the last listing was accepted, and is not much older than it may be.
     pub(super) fn is_whole(&self, now: Instant) -> bool {
         self.swept.is_some_and(|swept| now.duration_since(swept) <= self.every.reconcile * 2)
     }
@@ -119,27 +118,26 @@ impl Scheduler {
         self.next_sweep = now;
     }
 
-    /// What was heard before was told only now, and may be old: what came since is asked for at once.
+    /// Changes were delivered late: what happened since is read at once.
     pub(super) fn told(&mut self, now: Instant) {
         self.next_poll = now;
     }
 
-    /// Something happened that only a listing tells; one may be on its way, which does not. However often that is: a
-    /// listing, and as much time again without one.
+    /// Something happened that only a new listing can tell. However often that is, as much time passes between such listings
+    /// as one takes.
     pub(super) fn resync(&mut self, is_listing: bool, now: Instant) {
         self.again |= is_listing;
         (self.swept, self.hurried) = (None, true);
         self.next_sweep = self.next_sweep.min(now.max(self.rested));
     }
 
-    /// A round of events was read; whether there are more. Look-ups, and a piece of a listing that is due, come before
-    /// the next one.
+    /// A round of events was read, and there are `more`. Look-ups, and a page of a listing that is due, go before the next.
     pub(super) fn events_read(&mut self, more: bool, is_listing: bool, now: Instant) {
         if more {
             (self.yields, self.next_poll) = (true, now);
             return;
         }
-        // One that waits for events by itself is asked without a pause, unless a listing wants its turns.
+        // A long poll needs no pause, unless a listing wants its turns.
         let lists = is_listing || self.next_sweep <= now;
         let every = match (self.waits, lists) {
             (true, false) => Duration::ZERO,
@@ -149,7 +147,7 @@ impl Scheduler {
         self.next_poll = now + every;
     }
 
-    /// The same, where they were asked for because a listing is to begin.
+    /// The same, when they were read because a listing is about to begin.
     pub(super) fn events_read_first(&mut self, more: bool, now: Instant) {
         self.next_poll = now + if more { Duration::ZERO } else { (self.jitter)(self.every.poll) };
     }
@@ -160,36 +158,35 @@ impl Scheduler {
         self.next_poll = now + pause.length();
     }
 
-    /// Somebody could not be looked up. Strangers put off nothing but strangers: whether the rest has to wait the
-    /// provider says where it is asked.
+    /// A look-up failed. It delays only other look-ups: the provider says for each operation whether it must wait.
     pub(super) fn look_up_failed(&mut self, pause: Pause, now: Instant) {
         if let Pause::Wanted(wait) = pause {
             self.not_before = self.not_before.max(now + wait);
         }
     }
 
-    /// A piece of a listing was read, and there are more.
+    /// A page of a listing was read, and there are more.
     pub(super) fn piece_read(&mut self, now: Instant) {
         self.next_sweep = now;
     }
 
-    /// A listing, which took so long, was taken.
+    /// A listing, which took this long, was accepted.
     pub(super) fn listing_taken(&mut self, took: Duration, now: Instant) {
         self.rest(took, now);
-        // One that began before something that only a listing tells does not tell it.
+        // It began before something that only a later listing can tell.
         let again = std::mem::take(&mut self.again);
         self.swept = (!again).then_some(now);
         self.next_sweep = if again { self.rested } else { now + (self.jitter)(self.every.reconcile) };
     }
 
-    /// A listing is held back. Somebody has to look at it; until then not everything is known.
+    /// A listing is held back. An operator must decide; until then not everything is known.
     pub(super) fn listing_held_back(&mut self, took: Duration, now: Instant) {
         self.rest(took, now);
         self.swept = None;
         self.next_sweep = now + (self.jitter)(self.every.reconcile);
     }
 
-    /// A step of a listing failed: it is tried again, or the listing begun anew.
+    /// A step of a listing failed: it is retried, or the listing restarted.
     pub(super) fn listing_failed(&mut self, took: Duration, pause: Pause, now: Instant) {
         self.rest(took, now);
         self.leave_alone(pause, now);

@@ -1,9 +1,9 @@
-//! Groups that count, and those of a listing that is on its way: these count for the listing alone, and for all once it
-//! was taken. Until then they give nobody anything.
+//! The groups in force, and those of a listing in progress. The latter count for the listing alone until it is accepted;
+//! until then they give nobody anything.
 
 use std::collections::BTreeSet;
 
-/// Groups of a directory, `G`, with what each person of key `K` is in.
+/// Groups of a directory (`G`), with the memberships of people by key (`K`).
 #[derive(Debug)]
 pub struct Staged<G, K> {
     counting: Option<G>,
@@ -24,65 +24,65 @@ impl<G, K> Default for Staged<G, K> {
 }
 
 impl<G, K: Ord> Staged<G, K> {
-    /// The groups that count; `None` before the first.
+    /// The groups in force; `None` before the first listing.
     pub fn counting(&self) -> Option<&G> {
         self.counting.as_ref()
     }
 
-    /// The same, to be changed by what happens.
+    /// The same, to be changed by events.
     pub fn counting_mut(&mut self) -> &mut Option<G> {
         &mut self.counting
     }
 
-    /// A listing begins, with these groups. What another one read is forgotten.
+    /// Begins a listing with these groups. What another listing read is dropped.
     pub fn begin(&mut self, groups: G) {
         self.next = Some(Next { groups, complete: false, told: BTreeSet::new() });
     }
 
-    /// Whether a listing is on its way.
+    /// Whether a listing is in progress.
     pub fn is_listing(&self) -> bool {
         self.next.is_some()
     }
 
-    /// The groups of the listing that is on its way, as far as they were read.
+    /// The groups of the listing in progress, as far as they were read.
     pub fn reading(&self) -> Option<&G> {
         self.next.as_ref().map(|next| &next.groups)
     }
 
-    /// The same, to be read on, and changed by what happens.
+    /// The same, to be added to, and changed by events.
     pub fn reading_mut(&mut self) -> Option<&mut G> {
         self.next.as_mut().map(|next| &mut next.groups)
     }
 
-    /// All groups that are known: what happens concerns those that count, and those of the listing on its way.
+    /// All known groups: events concern those in force and those of the listing in progress.
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut G> {
         self.counting.iter_mut().chain(self.next.iter_mut().map(|next| &mut next.groups))
     }
 
-    /// All of them were read.
+    /// All groups of the listing were read.
     pub fn complete(&mut self) {
         self.next.iter_mut().for_each(|next| next.complete = true);
     }
 
-    /// The groups of the listing that is on its way, once all of them were read.
+    /// The groups of the listing in progress, once all of them were read.
     pub fn listed(&self) -> Option<&G> {
         self.next.as_ref().filter(|next| next.complete).map(|next| &next.groups)
     }
 
-    /// Somebody was told of while a listing is on its way: by other groups than will count, perhaps.
+    /// Notes that a person was reported during a listing, perhaps with other groups than will be in force.
     pub fn told(&mut self, person: K) {
         if let Some(next) = &mut self.next {
             next.told.insert(person);
         }
     }
 
-    /// What was read is of no use.
+    /// Drops what the listing has read.
     pub fn give_up(&mut self) {
         self.next = None;
     }
 
-    /// The listing is over, and its groups are those that count from now on, if all were read and it `counts`. Whether
-    /// they do, and who was told of meanwhile: whoever was is to be read again.
+    /// Ends the listing. Its groups come into force if all were read and it `counts`. Returns whether they do, and who was
+    /// reported meanwhile: these people must be read again.
     pub fn conclude(&mut self, counts: bool) -> (bool, BTreeSet<K>) {
         let Some(next) = self.next.take() else { return (false, BTreeSet::new()) };
         let counts = counts && next.complete;

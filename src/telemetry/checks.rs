@@ -1,4 +1,4 @@
-//! What a check counts. The counters of a service are resolved once, so that counting is a look-up and an atomic addition.
+//! Metrics of checks. A service's counters are resolved once; counting is then a look-up and an atomic addition.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -12,16 +12,16 @@ use crate::domain::reason::Reason;
 
 use super::metrics::make::Make;
 
-/// Seconds; a check from the cache takes tens of microseconds, one that asks a directory tens of milliseconds.
+/// Seconds; a cached check takes tens of microseconds, one that asks a directory tens of milliseconds.
 const CHECK_BUCKETS: [f64; 15] =
     [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1.0];
-/// Reasons that are there from the start, so that `rate` and alerts see the first of them; the others come with their
+/// Reasons that exist from the start, so that `rate` and alerts see their first increment. The others appear with their
 /// first use: all of them for hundreds of services would be too many series.
 const FROM_THE_START: [Reason; 3] = [Reason::Allowed, Reason::RevokedPerson, Reason::NoPermission];
-/// The service that counts where no service is known.
+/// The service that counts when the service is unknown.
 const DEFAULT: &str = "default";
 
-/// What checks count.
+/// Metrics of checks.
 #[derive(Debug)]
 pub(super) struct Checks {
     total: IntCounterVec,
@@ -79,7 +79,7 @@ impl Checks {
         Ok(checks)
     }
 
-    /// These are the configured services. What was counted of others stays, as counters do.
+    /// Sets the configured services. Counts of others stay, as counters do.
     pub(super) fn know<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         let before = self.services.load();
         let mut services = HashMap::new();
@@ -101,7 +101,7 @@ impl Checks {
 
     pub(super) fn count(&self, service: &str, reason: Reason, enforcement: Enforcement, took: Duration) {
         let services = self.services.load();
-        // A reload may have taken it out since: its checks are few, and belong to `default` from now on.
+        // A reload may have removed it: its few remaining checks count for `default`.
         let (name, service) = services.get_key_value(service).map_or((DEFAULT, &self.default), |(name, at)| (name, at));
         if let Some(counter) = self.counter(name, service, reason, enforcement) {
             counter.inc();

@@ -1,4 +1,4 @@
-//! Whether this process may be asked: ready when nothing stands in the way any more.
+//! Readiness: whether this process may receive traffic.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 struct Waiting {
     next: u64,
     for_what: BTreeMap<u64, String>,
-    /// What is wrong, and no reason not to be asked.
+    /// Problems that do not affect readiness.
     notices: BTreeMap<u64, String>,
     draining: bool,
 }
@@ -25,7 +25,7 @@ impl Inner {
         let mut waiting = self.lock();
         change(&mut waiting);
         let ready = waiting.for_what.is_empty() && !waiting.draining;
-        // Sent under the lock, so that the last change is the last that is seen.
+        // Sent under the lock, so that the last change is seen last.
         self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
     }
 
@@ -34,13 +34,13 @@ impl Inner {
     }
 }
 
-/// Readiness of this process: shared, cheap to clone. Nobody sets it: it follows from what still blocks it.
+/// Readiness of this process: shared, cheap to clone. Nobody sets it; it follows from the remaining blocks.
 ///
-/// Take all blocks of the start before the first is dropped; a reload takes none.
+/// Take all blocks of the start before dropping the first; a reload takes none.
 #[derive(Clone, Debug)]
 pub struct Readiness(Arc<Inner>);
 
-/// Something that must happen before this process is ready. Has happened when this is dropped.
+/// Something that must happen before this process is ready. Dropping it means that it happened.
 #[derive(Debug)]
 #[must_use = "readiness is blocked only while this is kept"]
 pub struct Block {
@@ -48,7 +48,7 @@ pub struct Block {
     id: u64,
 }
 
-/// Something that is wrong, and no reason not to be asked. Is over when this is dropped.
+/// A problem that does not affect readiness. Dropping it ends it.
 #[derive(Debug)]
 #[must_use = "it is shown only while this is kept"]
 pub struct Notice {
@@ -93,7 +93,7 @@ impl Readiness {
         Block { inner: self.0.clone(), id }
     }
 
-    /// Says that something is wrong until the guard is dropped, and stays ready. `what` is shown to everybody.
+    /// Reports a problem until the guard is dropped, without affecting readiness. `what` is shown to everybody.
     pub fn note(&self, what: impl Into<String>) -> Notice {
         let mut id = 0;
         self.0.change(|waiting| {
@@ -104,13 +104,13 @@ impl Readiness {
         Notice { inner: self.0.clone(), id }
     }
 
-    /// What is wrong, and no reason not to be asked.
+    /// Problems that do not affect readiness.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
         self.0.lock().notices.values().cloned().collect()
     }
 
-    /// Not ready from now on, for good: the process ends.
+    /// Not ready from now on: the process is ending.
     pub fn drain(&self) {
         self.0.change(|waiting| waiting.draining = true);
     }
@@ -123,7 +123,7 @@ impl Readiness {
         waiting.for_what.values().cloned().chain(draining).collect()
     }
 
-    /// Whether nothing is missing, now and later; for gRPC health.
+    /// Readiness as it changes, for gRPC health.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<bool> {
         self.0.ready.subscribe()

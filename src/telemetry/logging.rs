@@ -1,15 +1,15 @@
-//! The log: JSON lines on standard error, fields by fixed names.
+//! Logs: JSON lines on standard error, with fixed field names.
 
 use tracing_subscriber::EnvFilter;
 
-/// Environment variable that holds the filter, such as `info,offboard::source=debug`.
+/// Environment variable with the filter, such as `info,offboard::source=debug`.
 pub const VARIABLE: &str = "OFFBOARD_LOG";
 
-/// Names of fields; the same thing has the same name everywhere. Use as `tracing::info!({ SOURCE } = name)`.
+/// Field names; the same thing has the same name everywhere. Use as `tracing::info!({ SOURCE } = name)`.
 pub mod fields {
     /// Reason code of a check.
     pub const REASON: &str = "check.reason";
-    /// What is behind it, in words.
+    /// The detail behind it.
     pub const DETAIL: &str = "check.detail";
     /// Name of a source.
     pub const SOURCE: &str = "source.name";
@@ -23,26 +23,26 @@ pub mod fields {
     pub const EPOCH: &str = "log.epoch";
     /// Hash of a configuration.
     pub const CONFIGURATION: &str = "config.hash";
-    /// The whole chain of causes of a failure, in one line.
+    /// All causes of a failure, in one line.
     pub const CAUSE: &str = "error.cause";
-    /// Who asked, on the control API.
+    /// The caller of the control API.
     pub const ACTOR: &str = "control.actor";
-    /// What was asked, on the control API.
+    /// The method called on the control API.
     pub const METHOD: &str = "control.method";
 }
 
-/// Why the log could not be set up.
+/// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// The filter is none.
+    /// The filter is invalid.
     #[error("log filter `{0}` is not valid")]
     Filter(String),
-    /// It was set up before.
+    /// It was already set up.
     #[error("the log is already set up")]
     Twice,
 }
 
-/// The filter that a text means; `None`: `info`.
+/// Parses a filter; `None` means `info`.
 ///
 /// # Errors
 /// [`LoggingError::Filter`].
@@ -51,7 +51,7 @@ pub fn filter(text: Option<&str>) -> Result<EnvFilter, LoggingError> {
     EnvFilter::builder().parse(text).map_err(|_| LoggingError::Filter(text.to_owned()))
 }
 
-/// Sets up the log of this process. `text` is the filter of the command line or of [`VARIABLE`].
+/// Sets up logging. `text` is the filter from the command line or [`VARIABLE`].
 ///
 /// # Errors
 /// [`LoggingError`].

@@ -1,8 +1,8 @@
-//! The metrics of contract section 5, on a registry of their own.
+//! The metrics of contract section 5, on their own registry.
 //!
-//! Labels come from closed sets: names of the configuration and words of this crate; never a person, path,
-//! token or error text. Each label value is there from the start, at 0, but for most reasons of checks: `rate` and alerts
-//! see the first change then. What a check touches is resolved once.
+//! Labels come from closed sets: configured names and words of this crate; never a person, path, token or error text. Each
+//! label value exists from the start, at 0, except for most reasons of checks, so that `rate` and alerts see the first
+//! increment. Series used by checks are resolved once.
 
 pub(super) mod make;
 
@@ -28,12 +28,12 @@ use crate::domain::time::Timestamp;
 
 pub use self::sources::Began;
 
-/// A metric that could not be made: a fault of this program.
+/// A metric could not be created: a bug.
 #[derive(Debug, thiserror::Error)]
 #[error("set metrics up")]
 pub struct MetricsError(#[from] prometheus::Error);
 
-/// Every metric of this process.
+/// All metrics of this process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -59,7 +59,7 @@ pub struct Metrics {
     audit_failures: IntCounter,
 }
 
-/// What the configuration in force names.
+/// The names in the configuration in force.
 #[derive(Debug, Default)]
 struct Known {
     services: BTreeSet<String>,
@@ -67,7 +67,7 @@ struct Known {
     issuers: BTreeSet<String>,
 }
 
-/// Makes what came and takes away what went.
+/// Adds new names and removes old ones.
 fn follow(known: &mut BTreeSet<String>, now: BTreeSet<String>, add: impl Fn(&str), remove: impl Fn(&str)) {
     now.difference(known).for_each(|name| add(name));
     known.difference(&now).for_each(|name| remove(name));
@@ -75,7 +75,7 @@ fn follow(known: &mut BTreeSet<String>, now: BTreeSet<String>, add: impl Fn(&str
 }
 
 impl Metrics {
-    /// All of them, at 0 where the labels are known.
+    /// All metrics, at 0 where the labels are known.
     ///
     /// # Errors
     /// [`MetricsError`] if two metrics clash, which a test rules out.
@@ -137,17 +137,16 @@ impl Metrics {
     /// All metrics in the text format 0.0.4.
     #[must_use]
     pub fn render(&self) -> String {
-        // Fails only for a metric without a name or value, and there is none.
+        // Fails only for a metric without a name or value; there is none.
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 
-    /// A check was answered so, `took` after it came in.
+    /// Counts a check with this outcome, answered after `took`.
     pub fn answered(&self, decision: &Decision, took: std::time::Duration) {
         self.checks.count(&decision.service, decision.reason, decision.enforcement, took);
     }
 
-    /// Follows the policy in force: what it names is there, at 0 where it is new; gauges of what it names no longer are
-    /// gone.
+    /// Follows the policy in force: new names appear, at 0; gauges of removed names disappear.
     pub fn know(&self, policy: &Policy) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let services = policy.services.iter().map(|service| service.name.to_string()).collect();
@@ -172,108 +171,108 @@ impl Metrics {
         self.sources.guarded(source)
     }
 
-    /// Whether nothing is missing to be asked.
+    /// Sets whether the process is ready.
     pub fn set_ready(&self, ready: bool) {
         self.ready.set(i64::from(ready));
     }
 
-    /// What the verified-token cache had, and had not, since the start.
+    /// Sets the hits and misses of the verified-token cache since the start.
     pub fn set_cache(&self, hits: u64, misses: u64) {
         raise(&self.cache_hits, hits);
         raise(&self.cache_misses, misses);
     }
 
-    /// So many live revocations of this kind of target stand.
+    /// Sets the number of live revocations of this kind of target.
     pub fn set_revocations(&self, kind: TargetKind, count: usize) {
         set(&self.revocations, &[kind.word()], count);
     }
 
-    /// The log is enforced up to here.
+    /// Sets the position up to which the log is enforced.
     pub fn set_epoch(&self, position: u64) {
         self.epoch.set(whole(position));
     }
 
-    /// A revocation of this source was enforced after so long. A negative time counts as 0, and as [`SourceErrorKind::Clock`].
+    /// Counts an enforced revocation. Negative times count as 0 and as [`SourceErrorKind::Clock`].
     pub fn propagated(&self, source: &str, from: Began, began: Timestamp, enforced: Timestamp) {
         self.sources.propagated(source, from, began, enforced);
     }
 
-    /// This source said that somebody is suspended or gone, who was not before.
+    /// Counts somebody newly reported suspended or gone by this source.
     pub fn left(&self, source: &str) {
         self.sources.left(source);
     }
 
-    /// So many people of this source have this status.
+    /// Sets the number of this source's people with this status.
     pub fn set_people(&self, source: &str, status: Status, count: usize) {
         self.sources.set_people(source, status, count);
     }
 
-    /// Everything that happened at this source up to then is known.
+    /// Sets the time up to which all changes at this source are known.
     pub fn source_synced(&self, source: &str, at: Timestamp) {
         self.sources.synced(source, at);
     }
 
-    /// Whether this source is past its `max_staleness`.
+    /// Sets whether this source is past its `max_staleness`.
     pub fn set_source_stale(&self, source: &str, stale: bool) {
         self.sources.set_stale(source, stale);
     }
 
-    /// Whether a listing of this source is held back.
+    /// Sets whether a listing of this source is held back.
     pub fn set_source_guarded(&self, source: &str, guarded: bool) {
         self.sources.set_guarded(source, guarded);
     }
 
-    /// This source failed, or gives cause for alarm.
+    /// Counts a failure of this source, or an alarming report from it.
     pub fn source_error(&self, source: &str, failure: SourceErrorKind) {
         self.sources.failed(source, failure);
     }
 
-    /// The provider told of so many changes.
+    /// Counts changes reported by the provider.
     pub fn source_events(&self, source: &str, count: u64) {
         self.sources.told(source, count);
     }
 
-    /// So many exemptions are in force.
+    /// Sets the number of exemptions in force.
     pub fn set_exemptions(&self, count: usize) {
         self.exemptions.set(whole(count));
     }
 
-    /// Whether no source of this issuer knows any owner of its last tokens.
+    /// Sets whether no source of this issuer matches any of its last tokens.
     pub fn set_issuer_unmatched(&self, issuer: &str, unmatched: bool) {
         self.issuers.set_unmatched(issuer, unmatched);
     }
 
-    /// Somebody showed the bootstrap token.
+    /// Counts a use of the bootstrap token.
     pub fn bootstrap_used(&self) {
         self.bootstrap_uses.inc();
     }
 
-    /// The store took nothing.
+    /// Counts a failure of the store.
     pub fn store_failed(&self) {
         self.store_failures.inc();
     }
 
-    /// So often did the wall clock step since the start.
+    /// Sets how often the wall clock stepped since the start.
     pub fn set_clock_steps(&self, count: u64) {
         raise(&self.clock_steps, count);
     }
 
-    /// So many keys of this issuer are in use.
+    /// Sets the number of this issuer's keys in use.
     pub fn set_jwks_keys(&self, issuer: &str, count: usize) {
         self.issuers.set_keys(issuer, count);
     }
 
-    /// So many fetches of the keys of this issuer have failed since the start.
+    /// Sets the number of failed fetches of this issuer's keys since the start.
     pub fn set_jwks_errors(&self, issuer: &str, count: u64) {
         self.issuers.set_errors(issuer, count);
     }
 
-    /// The keys of this issuer were fetched.
+    /// Sets when this issuer's keys were fetched.
     pub fn jwks_fetched(&self, issuer: &str, at: Timestamp) {
         self.issuers.fetched(issuer, at);
     }
 
-    /// A configuration came into force at this time; `None`: one was refused.
+    /// Records that a configuration came into force at this time; `None`: one was rejected.
     pub fn reloaded(&self, at: Option<Timestamp>) {
         self.reload_successful.set(i64::from(at.is_some()));
         if let Some(at) = at {
@@ -281,8 +280,8 @@ impl Metrics {
         }
     }
 
-    /// How the audit trail stands: records written and lost since the start, messages that wait, and how often the disk
-    /// refused.
+    /// Sets the state of the audit trail: records written and lost since the start, waiting messages, failed disk
+    /// operations.
     pub fn set_audit(&self, records: u64, waiting: u64, lost: u64, failures: u64) {
         raise(&self.audit_failures, failures);
         raise(&self.audit_records, records);

@@ -12,7 +12,7 @@ use axum::routing::get;
 use super::health::Readiness;
 use super::metrics::Metrics;
 
-/// Brings gauges up to date before they are read.
+/// Updates gauges before they are read.
 pub type Refresh = Arc<dyn Fn(&Metrics) + Send + Sync>;
 
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl fmt::Debug for Ops {
     }
 }
 
-/// `GET /metrics`, `/livez` and `/readyz`. `refresh` runs before each answer of `/metrics`.
+/// `GET /metrics`, `/livez` and `/readyz`. `refresh` runs before each response of `/metrics`.
 pub fn router(metrics: Arc<Metrics>, readiness: Readiness, refresh: Refresh) -> Router {
     Router::new()
         .route("/metrics", get(render))

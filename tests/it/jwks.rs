@@ -49,7 +49,7 @@ async fn ask(proxy: &mut Proxy, token: &str) -> Answer {
 fn complaint(offboard: &Offboard, issuer: usize) -> Option<String> {
     let said = offboard.process.output();
     let name = format!("\"i{issuer}\"");
-    said.lines().find(|line| line.contains("were not refreshed") && line.contains(&name)).map(str::to_owned)
+    said.lines().find(|line| line.contains("failed to refresh signing keys") && line.contains(&name)).map(str::to_owned)
 }
 
 /// Every way to fail, each at a provider of its own; a token with an unknown key makes the service ask.

@@ -158,7 +158,7 @@ async fn each_key_that_is_left_out_is_told_with_its_reason() {
 async fn a_set_of_which_nothing_is_left_names_the_first_reason() {
     let keys: Vec<Value> = odd().into_iter().map(|(key, _)| key).skip(1).collect();
     let stage = Stage::start(says(&keys), "ES384").await;
-    let first = "key set holds no usable key: key `short`: its `y` has 46 bytes, and P-384 has 48";
+    let first = "key set contains no usable key: key `short`: its `y` has 46 bytes, and P-384 has 48";
     until("that is told", async || (stage.status()["trouble"] == first).then_some(())).await;
     assert_eq!(stage.status()["left_out"].as_array().unwrap().len(), 3);
     let token = stage.token(&Signer::new("", 1), &json!({ "alg": "ES384", "kid": "short" }));

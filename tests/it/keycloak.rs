@@ -168,7 +168,7 @@ async fn before_going_live(keycloak: &Keycloak, files: &Installation, secret: &s
     assert_eq!(code, Some(0), "{text}");
     let clients = "give the service account of `offboard-sync` the role `view-clients` of `realm-management`";
     for said in
-        [clients, "4 users can be listed", "3 groups can be listed", "on, with representations", "the provider's is"]
+        [clients, "4 users can be listed", "3 groups can be listed", "on, with representations", "the provider's clock"]
     {
         assert!(text.contains(said), "{said}: {text}");
     }

@@ -187,7 +187,7 @@ async fn a_cookie_that_is_too_old() {
     slapd.delete("bob");
     stage.becomes(&bob, "revoked_person").await;
     assert_eq!(stage.reason(&carol).await, "allowed");
-    assert!(stage.offboard.process.output().contains("does not know how far it told us"), "it was refused");
+    assert!(stage.offboard.process.output().contains("no longer knows the sync cookie"), "it was refused");
 }
 
 /// More people than a page has, all of them in one group: what it loses, its members lose at once.

@@ -128,5 +128,5 @@ async fn a_mistake_is_told_once_and_lets_those_out_whom_it_can_read() {
     until("another one is told", async || offboard.process.output().contains("`gne`").then_some(())).await;
     files.write_people(&["id: ann", "id: bea, status: departed"]);
     until("cy left", async || (people(&offboard, "departed").await == Some(2.0)).then_some(())).await;
-    assert!(offboard.process.output().contains("what had failed works again"));
+    assert!(offboard.process.output().contains("the source works again"));
 }

@@ -133,7 +133,7 @@ async fn the_file_of_authorities_is_read_again_when_it_changes() {
     let trouble = stage.trouble(&offboard, "ertificate").await;
     assert!(trouble.contains("get the key set"), "{trouble}");
     std::fs::write(&ca, "").unwrap();
-    stage.trouble(&offboard, "ca.pem`: it holds no certificate").await;
+    stage.trouble(&offboard, "ca.pem`: it contains no PEM certificate").await;
     std::fs::write(&ca, stage.authority.pem()).unwrap();
     offboard.has_keys("vault").await;
     assert!(stage.provider.asked() > 0);

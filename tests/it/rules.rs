@@ -153,7 +153,7 @@ fn each_alert_says_what_it_means_and_has_its_runbook() {
 #[test]
 fn the_page_names_the_alerts_that_wake_somebody() {
     let page = std::fs::read_to_string(root().join("k8s/README.md")).unwrap();
-    let (_, rest) = page.split_once("These wake somebody (`critical`): ").unwrap();
+    let (_, rest) = page.split_once("These page somebody (`critical`): ").unwrap();
     let (named, _) = rest.split_once(".\n").unwrap();
     let named: BTreeSet<String> = named
         .split([',', '\n', ' '])

@@ -118,7 +118,7 @@ async fn a_refusal_says_which_claim_limit_or_key_decided() {
             "claim `sid` is neither",
             Some(CLAIMED),
         ),
-        (stage.token(&json!({ "exp": null })), "bad_claims", "claim `exp` is no number", Some("null")),
+        (stage.token(&json!({ "exp": null })), "bad_claims", "claim `exp` is not a number", Some("null")),
         (stage.token(&json!({ "emp": [CLAIMED] })), "bad_claims", "claim `emp.no` cannot be reached", Some(CLAIMED)),
         (stage.token(&json!({ "at_hash": CLAIMED })), "bad_claims", "claim `at_hash` marks an ID token", Some(CLAIMED)),
         (stage.token(&json!({ "sub": null, "client_id": "x", "amr": [CLAIMED] })), "bad_claims", "claim `amr`", None),
@@ -134,25 +134,25 @@ async fn a_refusal_says_which_claim_limit_or_key_decided() {
             "`aud` holds none of the `audiences` of issuer `t1`: `mesh`, `shop`",
             Some(CLAIMED),
         ),
-        (stage.token(&json!({ "exp": 86_400 })), "expired", "claim `exp` is past", Some("1970-01-02")),
+        (stage.token(&json!({ "exp": 86_400 })), "expired", "claim `exp` passed", Some("1970-01-02")),
         (huge, "malformed_credentials", "longer than 3072 bytes (`credentials.bearer.largest`)", Some("bytes")),
         (es512, "bad_signature", "the signature algorithm is not supported", Some("ES512")),
         (
             stage.token(&json!({ "nbf": 4_000_000_000_i64 })),
             "not_yet_valid",
-            "claim `nbf` lies further ahead",
+            "claim `nbf` is further in the future",
             Some("2096-"),
         ),
         (
             stage.token(&json!({ "iat": 4_000_000_000_i64 })),
             "not_yet_valid",
-            "claim `iat` lies further ahead",
+            "claim `iat` is further in the future",
             Some("2096-"),
         ),
         (
             stage.token(&json!({ "iss": "https://cl4imed.example" })),
             "unknown_issuer",
-            "claim `iss` names no configured issuer; these are: `https://login.example.org/t1`",
+            "claim `iss` names no configured issuer; configured are: `https://login.example.org/t1`",
             Some(CLAIMED),
         ),
         (no_key, "unknown_signing_key", "no key has the `kid` of the token (issuer `t1`)", Some(CLAIMED)),
@@ -215,8 +215,8 @@ async fn somebody_unknown_is_told_by_which_claim_they_were_looked_for() {
     let [_, live, recalled] = stage.explained(&token).await;
     for told in [live, recalled] {
         for words in [
-            "no claim that links to source `badges` says anything: `[\"x.y\",\"badge\"]`",
-            "nobody in source `hr` has the `username` that claim `login` says (claimed: cl4imed)",
+            "no claim that links to source `badges` has a value: `[\"x.y\",\"badge\"]`",
+            "nobody in source `hr` has the `username` given in claim `login` (claimed: cl4imed)",
         ] {
             assert!(told.contains(words), "{words}: {told}");
         }

@@ -263,7 +263,7 @@ impl Directory for Strangers {
     async fn look_up(&mut self, _: &str, _: &str) -> Result<Option<Person>, SourceError> {
         self.asked[1].fetch_add(1, Ordering::Relaxed);
         if self.busy {
-            return Err(SourceError::RateLimited { step: "look somebody up", wait: Duration::from_secs(600) });
+            return Err(SourceError::RateLimited { step: "look up a person", wait: Duration::from_secs(600) });
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         Ok(None)

@@ -1,4 +1,4 @@
-//! A decision by a configuration alone: `explain --config`.
+//! Decides by a configuration alone: `explain --config`.
 
 use std::sync::Arc;
 
@@ -18,21 +18,21 @@ use crate::state::State;
 use crate::state::fold::Fold;
 use crate::state::rules::Rules;
 
-/// A request as people describe it.
+/// A request as described on the command line.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Asked {
     /// HTTP method.
     pub method: String,
     /// Host.
     pub host: String,
-    /// Path, with its query.
+    /// Path, with query.
     pub path: String,
-    /// Headers; they may hold credentials.
+    /// Headers, which may contain credentials.
     pub headers: Vec<(String, String)>,
 }
 
 impl Asked {
-    /// As a proxy would send it.
+    /// The request as a proxy would send it.
     #[must_use]
     pub fn request(&self) -> Request {
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -40,7 +40,7 @@ impl Asked {
     }
 }
 
-/// Nobody is known, so nobody can be unknown, and no source stale; which claims a source links by still counts.
+/// Nobody is known here, so nobody counts as unknown and no source as stale. The claims that sources link by still count.
 fn knowing_nobody(mut policy: Policy) -> Policy {
     for source in &mut policy.sources {
         (source.required, source.when_stale) = (false, WhenStale::Allow);
@@ -51,11 +51,8 @@ fn knowing_nobody(mut policy: Policy) -> Policy {
     Policy { unknown_people: Unknown::Allow, ..policy }
 }
 
-/// Decides by a configuration alone, with the issuers' keys fetched now; and notes on what could not be had.
-///
-/// # Errors
-/// Why nothing could be fetched at all.
-pub async fn by_configuration(policy: Policy, asked: &Asked) -> Result<(Explanation, Vec<String>), String> {
+/// Decides by a configuration alone, with the issuers' keys fetched now. Also returns notes on what could not be fetched.
+pub async fn by_configuration(policy: Policy, asked: &Asked) -> (Explanation, Vec<String>) {
     let policy = Arc::new(knowing_nobody(policy));
     let fetcher = Fetcher::new();
     let (fresh, _kept) = tokio::sync::mpsc::channel(64);
@@ -64,7 +61,7 @@ pub async fn by_configuration(policy: Policy, asked: &Asked) -> Result<(Explanat
     let mut notes = Vec::new();
     for ring in rings.iter() {
         if let Err(error) = ring.refresh(now).await {
-            notes.push(format!("no keys of issuer {}: {error}", ring.name()));
+            notes.push(format!("cannot get the keys of issuer {}: {error}", ring.name()));
         }
     }
     let keyer = Keyer::new([0; 16]);
@@ -76,5 +73,5 @@ pub async fn by_configuration(policy: Policy, asked: &Asked) -> Result<(Explanat
     let decision = decide(&state, &request, &outcomes, now);
     let (destination, knowledge) = (Some(&request.destination), Knowledge::ConfigurationOnly);
     let story = Story { decision: &decision, at: now.wall, destination, knowledge };
-    Ok((story.tell(), notes))
+    (story.tell(), notes)
 }

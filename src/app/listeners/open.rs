@@ -1,4 +1,4 @@
-//! Sockets that listen: `[::]` is everywhere, over IPv6 and IPv4 (contract section 3, "The network").
+//! Opens sockets: `[::]` means all addresses, IPv6 and IPv4 (contract section 3, "The network").
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,14 +7,14 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Connections that may wait to be accepted, as tokio has it.
+/// Backlog, the same as tokio's.
 const BACKLOG: i32 = 1024;
 
-/// Listens. `[::]` takes IPv4 too, whatever the system's default is (`net.ipv6.bindv6only`), and where there is no IPv6
-/// it is `0.0.0.0`.
+/// Listens. `[::]` includes IPv4 whatever the system's default (`net.ipv6.bindv6only`), and means `0.0.0.0` if there is no
+/// IPv6.
 ///
 /// # Errors
-/// What the system said.
+/// The system's error.
 pub(super) fn open(name: &'static str, address: SocketAddr) -> io::Result<TcpListener> {
     open_by(name, address, socket)
 }
@@ -41,7 +41,7 @@ fn socket(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     if is_everywhere(address) {
         socket.set_only_v6(false)?;
     }
-    // A restart must not wait for connections of the process before.
+    // A restart must not wait for connections of the previous process.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -53,8 +53,8 @@ fn is_everywhere(address: SocketAddr) -> bool {
     address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
 }
 
-/// Where to listen instead, if `error` says that there is no IPv6: the kernel has none (`ipv6.disable=1`), or lets no
-/// address of it be used.
+/// Where to listen instead if `error` means that there is no IPv6: the kernel lacks it (`ipv6.disable=1`) or allows none of
+/// its addresses.
 fn without_ipv6(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
     let missing = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL, Errno::PROTONOSUPPORT].map(Errno::raw_os_error);
     let missing = error.raw_os_error().is_some_and(|code| missing.contains(&code));

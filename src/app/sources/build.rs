@@ -1,4 +1,4 @@
-//! From the settings of a source to whoever asks it.
+//! Builds the directory of a source from its settings.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::source::keycloak::Keycloak;
 use crate::source::ldap::Ldap;
 use crate::source::okta::Okta;
 
-/// Builds the directory that these settings describe. `time` tells those the time that need it.
+/// Builds the directory of a source. `time` is its clock.
 #[must_use]
 pub fn build(settings: &SourceSettings, time: Time) -> Box<dyn Directory> {
     let http = || Http::new(settings.timeout, settings.ca_file.clone());

@@ -1,5 +1,4 @@
-//! How the links of a source fare, in words for `source check`: what tokens show, whom it meets, and by which other rule it
-//! would.
+//! Findings about a source's links for `source check`: what tokens have, whom they match, and which other rule would match.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +13,14 @@ use crate::state::State;
 
 const WHAT: &str = "link";
 const SAMPLE: &str = "token sample";
-/// Other attributes that are named.
+/// Limit on other attributes named.
 const NAMED: usize = 3;
 
 fn finding(what: &str, grade: Grade, text: String) -> FindingView {
     FindingView { grade: grade.word(), what: what.to_owned(), text }
 }
 
-/// What is known of each link of a source by the tokens that were seen.
+/// Findings about each link of a source, from the tokens seen.
 pub(super) fn seen(state: &State, matches: &Matches, name: &str) -> Vec<FindingView> {
     let policy = &state.rules.policy;
     let Some(source) = policy.sources.iter().find(|source| source.name == name) else { return Vec::new() };
@@ -58,12 +57,12 @@ fn of_link(state: &State, source: &SourceRules, link: &Link, known: Option<&OfLi
     finding(WHAT, Grade::Warning, text + &by_another_rule(state, &source.name, &link.attribute, &values))
 }
 
-/// What one token shows, whom it meets, and by which rule it would meet somebody.
+/// Findings about one token: whom it matches, or by which rule it would.
 pub(super) fn sample(state: &State, shown: &[CredentialStep], name: &str) -> Vec<FindingView> {
     let of = |shown: &CredentialStep| match &shown.outcome {
         CredentialOutcome::Verified(credential) => of_sample(state, credential, name),
         CredentialOutcome::Rejected { reason, detail, .. } => {
-            let why = detail.as_ref().map(|detail| format!(": {}", detail.told())).unwrap_or_default();
+            let why = detail.as_ref().map(|detail| format!(": {}", detail.full())).unwrap_or_default();
             finding(SAMPLE, Grade::Bad, format!("rejected before any look-up: {}{why}", reason.code()))
         }
         CredentialOutcome::Foreign { .. } => {
@@ -106,7 +105,7 @@ fn of_sample(state: &State, credential: &Verified, name: &str) -> FindingView {
     finding(SAMPLE, Grade::Good, format!("{shown}: {}", met.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
-/// Who would be met if the values were compared without regard to case, or with other attributes.
+/// Who would match if case were ignored, or by other attributes.
 fn by_another_rule(state: &State, source: &str, attribute: &str, values: &[&str]) -> String {
     let wanted: BTreeSet<String> = values.iter().map(|value| fold_name(value)).collect();
     let mut met: BTreeMap<&str, usize> = BTreeMap::new();

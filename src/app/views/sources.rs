@@ -1,4 +1,4 @@
-//! How sources are shown.
+//! Views of sources.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::domain::time::Now;
 use crate::source::health::Health;
 use crate::state::State;
 
-/// Names that several people have which are shown at most.
+/// Limit on shared names shown.
 const SHOWN: usize = 100;
 
-/// Every configured source, as it stands and fares.
+/// Every configured source, with its state and health.
 pub(super) fn views(state: &State, at_work: &Sources, now: Now) -> Vec<SourceView> {
     let of = |source: &crate::domain::source::SourceRules| {
         let synced = state.fold.sources.get(&source.name);
@@ -47,7 +47,7 @@ fn shown(health: Health) -> SourceHealth {
     }
 }
 
-/// Names that several people of a source have, each with their keys.
+/// Names shared by several people of a source, with their keys.
 pub(super) fn shared_names(state: &State, source: &str) -> Vec<String> {
     let mut holders: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for known in state.fold.people.of_source(source).filter(|known| known.person.status != Status::Departed) {

@@ -1,11 +1,11 @@
-//! What is said to somebody who is about to revoke something that nobody may have.
+//! Warnings before a revocation that may match nothing.
 
 use crate::authenticate::seen_identifiers::SeenIdentifiers;
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Target, TargetKind};
 use crate::state::State;
 
-/// Says so where a target is about an issuer that nobody takes tokens of: a typing error, most likely.
+/// Warns if a target is about an issuer that is not configured: most likely a typo.
 pub(super) fn unconfigured(policy: &Policy, target: &Target) -> Option<String> {
     let issuer = match target {
         Target::Subject { issuer, .. }
@@ -28,7 +28,7 @@ pub(super) fn unconfigured(policy: &Policy, target: &Target) -> Option<String> {
     })
 }
 
-/// Says so where no verified credential has shown the target of a revocation since the start: nothing may ever have it.
+/// Warns if no verified credential since the start has shown the target: it may not exist.
 pub(super) fn unseen(seen: &SeenIdentifiers, state: &State, target: &Target) -> Option<String> {
     let kind = target.kind();
     let claim = match kind {

@@ -7,13 +7,13 @@ use crate::domain::claim::ClaimName;
 use crate::domain::issuer::{CLIENT_CLAIMS, ClaimNames, IssuerRules, MachineRule, TOKEN_CLAIMS};
 use crate::faults::{Fault, planted};
 
-/// Claims that only a login leaves behind, in whatever a provider issues afterwards (OpenID Connect Core section 2).
+/// Claims that only a login causes, in whatever a provider issues afterwards (OpenID Connect Core section 2).
 const OF_A_LOGIN: [&str; 2] = ["auth_time", "amr"];
-/// Where providers write session, user name and e-mail, whatever is configured.
+/// Claims in which providers put session, user name and e-mail, whatever is configured.
 const OF_A_PERSON: [&str; 7] =
     ["sid", "session_state", "preferred_username", "username", "upn", "unique_name", "email"];
 
-/// The client, as it is granted to and shown: the configured claim alone, else the first usual one that is there.
+/// The client, for what is granted and shown: the configured claim alone, else the first usual one that is present.
 pub(super) fn client<'a>(claims: &Claims<'a>, names: &ClaimNames) -> Option<Cow<'a, str>> {
     shown(claims, names.client.as_ref(), &CLIENT_CLAIMS)
 }
@@ -26,11 +26,11 @@ pub(super) fn token_id<'a>(claims: &Claims<'a>, names: &ClaimNames) -> Option<Co
 fn shown<'a>(claims: &Claims<'a>, configured: Option<&ClaimName>, usual: &[&str]) -> Option<Cow<'a, str>> {
     match configured {
         Some(name) => claims.id(name),
-        None => usual.iter().find(|name| claims.bears(**name)).and_then(|name| claims.id(*name)),
+        None => usual.iter().find(|name| claims.has_value(**name)).and_then(|name| claims.id(*name)),
     }
 }
 
-/// Every client that a token names, for denial: under which name somebody finds it, and revokes it, is theirs to choose.
+/// Every client that a token names, for denials: whoever revokes a client may know it by any of these names.
 pub(super) fn clients<'a>(claims: &Claims<'a>, names: &ClaimNames) -> Vec<Cow<'a, str>> {
     every(claims, names.client.as_ref(), &CLIENT_CLAIMS)
 }
@@ -48,7 +48,7 @@ fn every<'a>(claims: &Claims<'a>, configured: Option<&ClaimName>, usual: &[&str]
     configured.and_then(|name| claims.id(name)).into_iter().chain(usual).collect()
 }
 
-/// Whether the issuer's rule says that this token is a client's own.
+/// Whether this is a client's own token by the issuer's rule.
 pub(super) fn is_by_rule(claims: &Claims<'_>, rules: &IssuerRules, client: Option<&str>) -> bool {
     match &rules.machines {
         MachineRule::ClientIsSubject => client.is_some() && client == claims.text("sub"),
@@ -59,8 +59,8 @@ pub(super) fn is_by_rule(claims: &Claims<'_>, rules: &IssuerRules, client: Optio
     }
 }
 
-/// Refuses a token without `sub` unless it is a client's own for certain: Keycloak leaves `sub` out of a user's token too,
-/// where the client lacks the scope `basic`. `linking` are the claims by which people are found.
+/// Refuses a token without `sub` unless it is certainly a client's own: Keycloak omits `sub` from a user's token too, if
+/// the client lacks the scope `basic`. `linking` are the claims that link to people.
 pub(super) fn expect_own(
     claims: &Claims<'_>,
     names: &ClaimNames,
@@ -68,7 +68,7 @@ pub(super) fn expect_own(
     linking: impl Iterator<Item = ClaimName>,
 ) {
     if client.is_none() {
-        return claims.refuse_claim("sub", "is missing, and so is a client whose own token it could be");
+        return claims.refuse_claim("sub", "is missing, and no claim names a client whose own token it could be");
     }
     for name in [&names.session, &names.username, &names.email].into_iter().cloned().chain(linking) {
         expect_not(claims, &name);
@@ -79,7 +79,7 @@ pub(super) fn expect_own(
 }
 
 fn expect_not<N: Name + ?Sized>(claims: &Claims<'_>, name: &N) {
-    if claims.bears(name) {
-        claims.refuse_claim("sub", &format!("is missing, and claim `{name}` says that the token is a person's"));
+    if claims.has_value(name) {
+        claims.refuse_claim("sub", &format!("is missing, and claim `{name}` shows that the token is a person's"));
     }
 }

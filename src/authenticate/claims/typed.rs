@@ -1,4 +1,4 @@
-//! One claims set, and the first thing in it that was not what it must be.
+//! One claims set, and the first flaw found in it.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -10,48 +10,48 @@ use crate::domain::detail::Detail;
 use crate::domain::time::Timestamp;
 use crate::faults::{Fault, planted};
 
-/// Longer identifiers are a flaw, in bytes; the longest in the field are DNs of a few hundred.
+/// The longest identifier, in bytes; longer ones are a flaw. The longest in the field are DNs of a few hundred.
 const MAX_TEXT: usize = 1024;
-/// 9999-12-31T23:59:59Z in seconds, the last time that RFC 3339 can write.
+/// 9999-12-31T23:59:59Z in seconds, the last time in RFC 3339.
 const LAST_SECOND: i64 = 253_402_300_799;
-/// What is said of a claim that stands in two places.
-const TWICE: &str = "is there twice: under that name, and nested";
+/// The message for a claim in two places.
+const TWICE: &str = "is present twice: under that name, and nested";
 
-/// Which way a fraction of a millisecond goes: whichever is stricter for the claim.
+/// How to round a fraction of a millisecond: whichever way is stricter for the claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Round {
-    /// `exp` ends sooner, `iat` is older.
+    /// For `exp`, which ends sooner, and `iat`, which is older.
     Down,
-    /// `nbf` begins later.
+    /// For `nbf`, which begins later.
     Up,
 }
 
-/// Where a claim stands in a claims set.
+/// Where a claim is in a claims set.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Found<'a> {
     /// Nowhere.
     Absent,
-    /// Under its exact name and on the way that the name may also be: nobody can tell which one is meant.
+    /// Under its exact name and under the nested one: it is unclear which one is meant.
     Twice,
-    /// The way to it leads through this, which is no object.
+    /// The path to it leads through this, which is not an object.
     Blocked(&'a Value),
-    /// Here, whatever it is.
+    /// Here, with any value.
     Here(&'a Value),
 }
 
-/// What names a claim: a name that a standard gave, or one of the configuration.
+/// The name of a claim: a standard one, or a configured one.
 pub(super) trait Name: std::fmt::Display {
-    fn place<'a>(&self, members: &'a Map<String, Value>) -> Found<'a>;
+    fn locate<'a>(&self, members: &'a Map<String, Value>) -> Found<'a>;
 }
 
 impl Name for str {
-    fn place<'a>(&self, members: &'a Map<String, Value>) -> Found<'a> {
+    fn locate<'a>(&self, members: &'a Map<String, Value>) -> Found<'a> {
         members.get(self).map_or(Found::Absent, Found::Here)
     }
 }
 
 impl Name for ClaimName {
-    fn place<'a>(&self, members: &'a Map<String, Value>) -> Found<'a> {
+    fn locate<'a>(&self, members: &'a Map<String, Value>) -> Found<'a> {
         let exact = self.exact().and_then(|name| members.get(name));
         match (exact, nested(self.way(), members)) {
             (Some(_), Found::Here(_)) => Found::Twice,
@@ -66,75 +66,75 @@ fn nested<'a>(way: &[String], members: &'a Map<String, Value>) -> Found<'a> {
     let mut members = members;
     for segment in outer {
         match members.get(segment) {
-            // Absence, as everywhere.
+            // `null` counts as absent, as everywhere.
             None | Some(Value::Null) => return Found::Absent,
             Some(Value::Object(inner)) => members = inner,
             Some(other) => return Found::Blocked(other),
         }
     }
-    last.as_str().place(members)
+    last.as_str().locate(members)
 }
 
-/// Claims as they came. Reading one that is not what it must be answers `None` and marks the whole as flawed.
+/// A claims set as received. Reading a claim of the wrong form returns `None` and marks the set as flawed.
 ///
-/// `null` and an empty text are absence (contract section 3, "Claims"), but not for every reader: see each.
+/// `null` and the empty string count as absent (contract section 3, "Claims"), with the exceptions that methods name.
 #[derive(Debug)]
 pub(super) struct Claims<'a> {
     members: &'a Map<String, Value>,
-    /// Whose claims they are, behind the name of a claim: nothing, or which actor's.
-    whose: String,
+    /// Follows the name of a claim in messages: empty, or which actor the claims describe.
+    of_actor: String,
     flaw: OnceCell<Detail>,
 }
 
 impl<'a> Claims<'a> {
     pub(super) fn new(members: &'a Map<String, Value>) -> Self {
-        Self { members, whose: String::new(), flaw: OnceCell::new() }
+        Self { members, of_actor: String::new(), flaw: OnceCell::new() }
     }
 
-    /// Marks the whole as flawed, for the first reason that is given.
+    /// Marks the set as flawed. The first reason is kept.
     pub(super) fn refuse(&self, detail: Detail) {
         let _first = self.flaw.set(detail);
     }
 
-    /// Marks the whole as flawed because of one claim: "claim `sub` is missing".
+    /// Marks the set as flawed because of one claim: "claim `sub` is missing".
     pub(super) fn refuse_claim<N: Name + ?Sized>(&self, name: &N, what: &str) {
-        let detail = Detail::new(format!("claim `{name}`{} {what}", self.whose));
-        self.refuse(match name.place(self.members) {
+        let detail = Detail::new(format!("claim `{name}`{} {what}", self.of_actor));
+        self.refuse(match name.locate(self.members) {
             Found::Here(value) if planted(Fault::ClaimIsQuoted) => Detail::new(format!("claim `{name}` is {value}")),
             Found::Here(value) | Found::Blocked(value) => detail.found(&value.to_string()),
             Found::Absent | Found::Twice => detail,
         });
     }
 
-    /// Marks the whole as flawed if what is inside it is, for the same reason.
+    /// Marks the set as flawed if an inner one is, for the same reason.
     pub(super) fn refuse_with(&self, inner: &Self) {
         if let Some(flaw) = inner.flaw() {
             self.refuse(flaw.clone());
         }
     }
 
-    /// What is wrong with it, if something is.
+    /// The first flaw, if there is one.
     pub(super) fn flaw(&self) -> Option<&Detail> {
         self.flaw.get()
     }
 
-    /// Whether the claim is there, whatever it is: also `null`.
+    /// Whether the claim is present, with any value, even `null`.
     pub(super) fn has<N: Name + ?Sized>(&self, name: &N) -> bool {
-        !matches!(name.place(self.members), Found::Absent)
+        !matches!(name.locate(self.members), Found::Absent)
     }
 
-    /// Whether the claim is there and says something, whatever it is: not `null`, not an empty text.
-    pub(super) fn bears<N: Name + ?Sized>(&self, name: &N) -> bool {
-        match name.place(self.members) {
+    /// Whether the claim is present and neither `null` nor the empty string.
+    pub(super) fn has_value<N: Name + ?Sized>(&self, name: &N) -> bool {
+        match name.locate(self.members) {
             Found::Absent => false,
             Found::Here(value) => !is_absence(value),
             Found::Twice | Found::Blocked(_) => true,
         }
     }
 
-    /// The value of a claim that must be read if it is there; `None` also for `null` and an empty text.
+    /// The value of a claim that must be readable if present; `None` also for `null` and the empty string.
     fn value<N: Name + ?Sized>(&self, name: &N) -> Option<&'a Value> {
-        match name.place(self.members) {
+        match name.locate(self.members) {
             Found::Absent => None,
             Found::Here(value) => (!is_absence(value)).then_some(value),
             Found::Twice => {
@@ -142,33 +142,33 @@ impl<'a> Claims<'a> {
                 None
             }
             Found::Blocked(_) => {
-                self.refuse_claim(name, "cannot be reached: something on the way to it is no object");
+                self.refuse_claim(name, "cannot be reached: something on the path to it is not an object");
                 None
             }
         }
     }
 
-    /// A text that is compared: not too long.
+    /// A string that is compared, so its length is limited.
     pub(super) fn text<N: Name + ?Sized>(&self, name: &N) -> Option<&'a str> {
         match self.value(name)? {
             Value::String(text) => self.bounded(name, text),
             _ => {
-                self.refuse_claim(name, "is no text");
+                self.refuse_claim(name, "is not a string");
                 None
             }
         }
     }
 
-    /// An identifier that some providers write as a number: a text, or a whole number as its decimal digits.
+    /// An identifier that some providers write as a number: a string, or a whole number as its decimal digits.
     ///
-    /// A fraction or an exponent has more than one spelling, and beyond 64 bits numbers are no longer read exactly:
-    /// such a one is a flaw, since what was revoked might not be found.
+    /// A number with a fraction or an exponent has several spellings, and one beyond 64 bits is not read exactly. Both are
+    /// flaws, because a revocation might not be found.
     pub(super) fn id<N: Name + ?Sized>(&self, name: &N) -> Option<Cow<'a, str>> {
         match self.value(name)? {
             Value::String(text) => self.bounded(name, text).map(Cow::Borrowed),
             Value::Number(number) if number.is_i64() || number.is_u64() => Some(Cow::Owned(number.to_string())),
             _ => {
-                self.refuse_claim(name, "is neither a text nor a whole number of at most 64 bits");
+                self.refuse_claim(name, "is neither a string nor a whole number of at most 64 bits");
                 None
             }
         }
@@ -182,7 +182,7 @@ impl<'a> Claims<'a> {
         Some(text)
     }
 
-    /// A text or a list of texts; absent is none.
+    /// A string or a list of strings; empty if absent.
     pub(super) fn texts<N: Name + ?Sized>(&self, name: &N) -> Vec<&'a str> {
         match self.value(name) {
             None => return Vec::new(),
@@ -195,19 +195,19 @@ impl<'a> Claims<'a> {
             }
             Some(_) => {}
         }
-        self.refuse_claim(name, "is neither a text nor a list of texts");
+        self.refuse_claim(name, "is neither a string nor a list of strings");
         Vec::new()
     }
 
-    /// Whether the claim is a number, of whatever kind.
+    /// Whether the claim is a number of any kind.
     pub(super) fn is_number(&self, name: &ClaimName) -> bool {
-        matches!(name.place(self.members), Found::Here(Value::Number(_)))
+        matches!(name.locate(self.members), Found::Here(Value::Number(_)))
     }
 
-    /// Names that grant and are never compared for denial: a list of texts, one text, or an object whose keys they
-    /// are, but for those that are `false` (Zitadel's roles). Anything else in it names nothing and is no flaw.
+    /// Names that grant and are never compared for denials: a list of strings, one string, or an object with the names as
+    /// keys, except keys with the value `false` (Zitadel's roles). Anything else names nothing and is no flaw.
     pub(super) fn names<N: Name + ?Sized>(&self, name: &N) -> Vec<&'a str> {
-        let names: Vec<&str> = match name.place(self.members) {
+        let names: Vec<&str> = match name.locate(self.members) {
             Found::Absent | Found::Blocked(_) => Vec::new(),
             Found::Twice => {
                 self.refuse_claim(name, TWICE);
@@ -224,9 +224,9 @@ impl<'a> Claims<'a> {
         names.into_iter().filter(|name| !name.is_empty()).collect()
     }
 
-    /// Whether the claim says exactly this. Flags and whole numbers are compared as they are written.
+    /// Whether the claim has exactly this value. Booleans and whole numbers are compared as written.
     pub(super) fn says(&self, name: &ClaimName, what: &str) -> bool {
-        match name.place(self.members) {
+        match name.locate(self.members) {
             Found::Here(Value::String(text)) => text == what,
             Found::Here(Value::Bool(flag)) => flag.to_string() == what,
             Found::Here(Value::Number(number)) => !number.is_f64() && number.to_string() == what,
@@ -238,32 +238,32 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// A NumericDate (RFC 7519 section 2), with or without fraction, of 1970 to 9999. `null` is no date either.
+    /// A NumericDate (RFC 7519 section 2), with or without fraction, from 1970 to 9999. `null` is a flaw here.
     pub(super) fn date(&self, name: &str, round: Round) -> Option<Timestamp> {
         let value = self.members.get(name)?;
         let date = value.as_number().and_then(|number| millis(number, round)).map(Timestamp::from_millis);
         if date.is_none() {
-            self.refuse_claim(name, "is no number of seconds between 1970 and 9999");
+            self.refuse_claim(name, "is not a number of seconds between 1970 and 9999");
         }
         date
     }
 
-    /// An object inside, as the claims of the actor of this number.
+    /// The claims of the actor with this number, from the object `act`.
     pub(super) fn actor(&self, number: usize) -> Option<Self> {
         let name = "act";
         match self.value(name)? {
             Value::Object(members) => {
-                Some(Self { whose: format!(" of actor {number} in `act`"), ..Self::new(members) })
+                Some(Self { of_actor: format!(" of actor {number} in `act`"), ..Self::new(members) })
             }
             _ => {
-                self.refuse_claim(name, "is no object");
+                self.refuse_claim(name, "is not an object");
                 None
             }
         }
     }
 }
 
-/// How providers write that there is nothing.
+/// The values by which providers express absence.
 fn is_absence(value: &Value) -> bool {
     value.is_null() || value.as_str() == Some("")
 }

@@ -1,4 +1,4 @@
-//! A token as it was found, read for what `link` compares. Nothing is verified here: no key is at hand.
+//! Reads a token for what `link` compares. Nothing is verified: no key is at hand.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::domain::source::Link;
 use crate::source::directory::{Finding, Grade};
 
-/// The link that decides for a token of `issuer`, and what its claim says.
+/// The link that decides for a token of `issuer`, and the value of its claim.
 ///
 /// # Errors
 /// What is wrong with the token.
@@ -34,7 +34,7 @@ pub(super) fn read(token: &str, issuer: &str, links: &[Link]) -> Result<(Link, S
     }
 }
 
-/// A claim of exactly this name, else a way into nested objects by dots.
+/// A claim of exactly this name, else a path into nested objects.
 fn claim<'a>(claims: &'a Value, name: &str) -> Option<&'a Value> {
     claims.get(name).or_else(|| name.split('.').try_fold(claims, |inside, segment| inside.get(segment)))
 }

@@ -1,4 +1,4 @@
-//! Bound groups against the people who are known: by files of people that are at hand, or by a running server.
+//! Compares bound groups with the people known, from people files at hand or a running server.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,15 +10,15 @@ use crate::control::proto;
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceRules;
 
-/// What is known of the groups of one issuer's sources.
+/// What is known about the groups of an issuer's sources.
 enum Known {
     /// All of them.
     All(BTreeSet<String>),
-    /// Not enough to say that one is missing; why, where that is worth a word.
+    /// Not enough to tell that one is missing; with the reason, if worth mentioning.
     TooLittle(Option<String>),
 }
 
-/// Groups that nobody is in, where all sources of their issuer are files that can be read here.
+/// Bound groups without members, if all sources of their issuer are files that can be read here.
 pub(super) fn by_files(policy: &Policy, settings: &[SourceSettings]) -> Result<Vec<String>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Unreachable(format!("start: {error}")))?;
@@ -34,7 +34,7 @@ pub(super) fn by_files(policy: &Policy, settings: &[SourceSettings]) -> Result<V
     })
 }
 
-/// Groups that nobody is in whom a running server knows.
+/// Bound groups without members on a running server.
 pub(super) fn by_server(policy: &Policy, server: &Server) -> Result<Vec<String>, Failure> {
     let request = proto::ListSourcesRequest { name: String::new() };
     let known = server.ask(|mut client| async move { client.list_sources(request).await })?.into_inner().sources;
@@ -89,7 +89,7 @@ fn compare(
     Ok(warnings)
 }
 
-/// Every group that somebody of a source is in, as the server lists them.
+/// All groups with members in a source, as the server lists them.
 fn listed(source: &str, server: &Server) -> Result<BTreeSet<String>, Failure> {
     let (mut groups, mut page_token) = (BTreeSet::new(), String::new());
     loop {

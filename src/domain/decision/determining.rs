@@ -6,18 +6,18 @@ use crate::domain::person::PersonId;
 /// What determined a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Determining {
-    /// The reason says it all.
+    /// Nothing beyond the reason.
     None,
-    /// A revocation of the log.
+    /// A revocation in the log.
     Revocation(RevocationId),
-    /// An entry of `revocations:`, by its index in the policy.
+    /// An entry of `revocations:`, by index in the policy.
     Configured(u32),
-    /// A binding, by its index in the policy.
+    /// A binding, by index in the policy.
     Binding(u32),
-    /// A source that is stale or was never synced, by its index in the policy.
+    /// A source that is stale or was never synced, by index in the policy.
     Source(u16),
-    /// An exemption of the log.
+    /// An exemption in the log.
     Exemption(ExemptionId),
-    /// Several people of one source, to all of whom one request belongs.
+    /// Several people of one source who all match one request.
     People(Vec<PersonId>),
 }

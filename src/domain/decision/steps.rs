@@ -1,4 +1,4 @@
-//! The steps of a decision: what `decide` found on its way, which `explain` puts into words.
+//! The steps of a decision: what `decide` found, for `explain` to put into words.
 
 use std::time::Duration;
 
@@ -11,43 +11,43 @@ use crate::domain::reason::Reason;
 use crate::domain::source::WhenStale;
 use crate::domain::time::Timestamp;
 
-/// What was found, in the order in which it was asked.
+/// What each step of a decision found, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
     /// Whether the request is well formed.
     pub form: Form,
-    /// What told which service it is for.
+    /// How its service was chosen.
     pub named_by: NamedBy,
-    /// Why the check ended before it asked anything else, if it did.
+    /// Why the check ended before any credential was looked at, if it did.
     pub ended_early: Option<&'static str>,
-    /// Every credential that was shown.
+    /// Every credential on the request.
     pub credentials: Vec<CredentialStep>,
-    /// Whose the credential is that the decision is about.
+    /// Who owns the credential that the decision is about.
     pub owner: Owner,
-    /// The sources that were asked how fresh they are.
+    /// The sources whose freshness was checked.
     pub sources: Vec<SourceStep>,
 }
 
 /// Whether a request is well formed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Form {
-    /// It is.
+    /// Yes.
     #[default]
     WellFormed,
-    /// It is, and its path can be read in all these ways.
+    /// Yes, but its path can be read in all these ways.
     SeveralPaths(Vec<String>),
-    /// Its path cannot be trusted; why.
+    /// No: its path cannot be trusted, for this reason.
     OddPath(&'static str),
-    /// It is not; why.
+    /// No, for this reason.
     Malformed(&'static str),
 }
 
 /// What was found about one credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialStep {
-    /// What `authenticate` said of it.
+    /// The result of authenticating it.
     pub outcome: CredentialOutcome,
-    /// The strictest thing wrong with a verified credential itself: its claims, its audience or its dates.
+    /// The strictest problem of a verified credential itself: its claims, audience or dates.
     pub finding: Option<Reason>,
     /// The strictest revocation that applies to it.
     pub revocation: Option<RevocationStep>,
@@ -62,33 +62,33 @@ impl From<CredentialOutcome> for CredentialStep {
 /// A revocation that applies to a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevocationStep {
-    /// The reason that it denies with.
+    /// The reason of its denial.
     pub reason: Reason,
-    /// Which revocation it is.
+    /// The revocation.
     pub revocation: Determining,
-    /// The break-glass event that lifts it, if one does.
+    /// The break-glass event that lifts it, if any.
     pub exemption: Option<ExemptionId>,
 }
 
 impl RevocationStep {
-    /// Puts what denies before what is lifted, then the stricter reason.
+    /// Sort key: what denies before what is lifted, then the stricter reason.
     #[must_use]
     pub fn precedence(&self) -> (bool, Reason) {
         (self.exemption.is_some(), self.reason)
     }
 }
 
-/// Whose a credential is.
+/// Who owns a credential.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Owner {
     /// No credential was verified.
     #[default]
     NotAsked,
-    /// A person's, who has this status at their source.
+    /// A person, with this status in their source.
     Person(Status),
-    /// A machine's own.
+    /// A machine, by its own token.
     Machine,
-    /// No source knows them.
+    /// Somebody unknown to every source.
     Unknown,
 }
 
@@ -97,23 +97,23 @@ pub enum Owner {
 pub struct SourceStep {
     /// Its index in the policy.
     pub source: u16,
-    /// What is known of its age; `None` before its first complete listing.
+    /// Its age; `None` before the first complete listing.
     pub age: Option<SourceAge>,
-    /// The age beyond which it is stale, for this service.
+    /// The age at which it becomes stale for this service.
     pub max_staleness: Duration,
-    /// What happens then, for this service.
+    /// What this service does when it is stale.
     pub when_stale: WhenStale,
-    /// The reason for which it speaks against the request, if it does.
+    /// The reason of its denial, if it denies.
     pub finding: Option<Reason>,
 }
 
-/// The age of what a source said.
+/// The age of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceAge {
-    /// When it was last heard.
+    /// When it was last heard from.
     pub heard: Timestamp,
-    /// When it was last listed completely.
+    /// When it last completed a listing.
     pub listed: Timestamp,
-    /// It is older than allowed.
+    /// Whether it is too old.
     pub stale: bool,
 }

@@ -79,12 +79,15 @@ fn relative(rdn: &str) -> String {
 
 fn pair(part: &str) -> String {
     let Some((name, value)) = part.split_once('=') else {
-        let part = part.trim();
-        return prepared(part).unwrap_or_else(|| part.to_owned());
+        return prepared(part).unwrap_or_else(|| part.trim().to_owned());
     };
-    let value = unescaped(value.trim());
-    let value = match String::from_utf8(value) {
-        Ok(text) => escaped(&prepared(&text).unwrap_or(text)),
+    // Preparing takes the spaces at both ends, but for one that bears a combining mark: trimming would take that one too.
+    let prepared = String::from_utf8(unescaped(value)).ok().and_then(|text| prepared(&text));
+    if let Some(text) = prepared {
+        return format!("{}={}", name.trim().to_lowercase(), escaped(&text));
+    }
+    let value = match String::from_utf8(unescaped(value.trim())) {
+        Ok(text) => escaped(&text),
         Err(bytes) => bytes.into_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect(),
     };
     format!("{}={value}", name.trim().to_lowercase())
@@ -137,6 +140,9 @@ mod tests {
         assert_eq!(normal(r"cn=M\c3\bcller"), normal("cn=Müller"));
         assert_eq!(normal(&normal(r"cn=a\+b\\c,dc=x")), normal(r"cn=a\+b\\c,dc=x"));
         assert_eq!(normal(""), "");
+        for marked in ["\u{ad} \u{301}", "cn=\u{ad} \u{301},dc=x", " cn = \u{301} "] {
+            assert_eq!(normal(&normal(marked)), normal(marked), "{marked:?}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! Path patterns of other languages. Here they are literal text, and match nothing that they were meant for.
+//! Path patterns of other languages. Here they are literal text, and would not match what they were meant for.
 
-/// The part of a pattern that looks like another language's, and whose it is.
+/// The part of a pattern that looks like another pattern language, and which one.
 ///
-/// Only what is written bare counts: `%7Bid%7D` is a segment in braces, and meant to be. `[id]` alone is a name that
-/// file-based routers give (`/v1/[id]/page`), `Orders(5)` and `$batch` are OData's, `7:cancel` is a custom method.
+/// Only unescaped characters count: `%7Bid%7D` is meant as a segment in braces. `[id]` alone is a name that file-based
+/// routers use (`/v1/[id]/page`), `Orders(5)` and `$batch` are OData, `7:cancel` is a custom method.
 #[must_use]
 pub fn looks_like(pattern: &str) -> Option<(&str, &'static str)> {
     pattern.split('/').find_map(|segment| Some((segment, language(segment)?)))

@@ -1,9 +1,9 @@
-//! The one spelling in which paths and patterns are compared (RFC 3986 section 6.2.2).
+//! The normal spelling in which paths and patterns are compared (RFC 3986 section 6.2.2).
 //!
-//! An escape of anything but structure is what it stands for: `%20` and a space, `%c3%b8` and `ø`, `%5B`, `%5b` and
-//! `[` are the same. The spelling is ASCII without control characters, fit for records and terminals.
+//! Except for structure, an escape equals its character: `%20` and a space, `%c3%b8` and `ø`, `%5B`, `%5b` and `[` are the
+//! same. The spelling is ASCII without control characters, safe for records and terminals.
 
-/// What servers take for structure: an escape of it stays apart from the bare character.
+/// The characters that servers treat as structure: their escapes stay distinct from the bare characters.
 const STRUCTURE: &[u8] = b"/\\;?#";
 
 /// Whether an escape of this byte is kept, in upper case.
@@ -13,16 +13,16 @@ fn is_kept(byte: u8) -> bool {
     byte == b'.' || STRUCTURE.contains(&byte)
 }
 
-/// What a segment may hold bare (RFC 3986 section 3.3, `pchar`), structure apart.
+/// The characters of a segment that need no escape (RFC 3986 section 3.3, `pchar`), without structure.
 pub(crate) fn is_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte)
 }
 
-/// Looks for what no honest client encodes.
+/// Checks for encodings that no honest client sends.
 ///
 /// # Errors
-/// Says what is wrong: a broken escape, an encoded NUL, CR or LF, double encoding that hides structure, or what is not
-/// UTF-8 once it is decoded.
+/// The first problem: a broken escape, an encoded NUL, CR or LF, double encoding that hides structure, or invalid UTF-8
+/// after decoding.
 pub(crate) fn examine(text: &str) -> Result<(), &'static str> {
     let mut signs = text.as_bytes().iter().enumerate().filter(|(_, byte)| **byte == b'%');
     if signs.any(|(at, _)| text.as_bytes().get(at..).and_then(escaped).is_none()) {
@@ -38,7 +38,7 @@ pub(crate) fn examine(text: &str) -> Result<(), &'static str> {
     std::str::from_utf8(&once).map(drop).map_err(|_| "invalid UTF-8")
 }
 
-/// The one spelling of a path, or of a segment, that was examined. Escapes of structure and of dots stay.
+/// The normal spelling of an examined path or segment. Escapes of structure and of dots stay.
 pub(crate) fn spell(text: &str) -> String {
     let mut spelt = String::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -57,12 +57,12 @@ pub(crate) fn spell(text: &str) -> String {
     spelt
 }
 
-/// A spelling in which escaped dots are dots.
+/// The spelling with escaped dots as dots.
 pub(crate) fn with_dots(spelt: String) -> String {
     if spelt.contains("%2E") { spelt.replace("%2E", ".") } else { spelt }
 }
 
-/// Decodes the escapes of wanted bytes in a spelling, once; `None` where there are none.
+/// Decodes the escapes of `wanted` bytes in a spelling, once; `None` if there are none.
 pub(crate) fn decode(spelt: &str, wanted: impl Fn(u8) -> bool) -> Option<String> {
     if !spelt.contains('%') {
         return None;
@@ -70,7 +70,7 @@ pub(crate) fn decode(spelt: &str, wanted: impl Fn(u8) -> bool) -> Option<String>
     String::from_utf8(decode_bytes(spelt, wanted)).ok().filter(|decoded| decoded != spelt)
 }
 
-/// Whether there is an escape of structure in a spelling.
+/// Whether a spelling has an escape of structure.
 pub(crate) fn has_escaped_structure(spelt: &str) -> bool {
     decode(spelt, |byte| STRUCTURE.contains(&byte)).is_some()
 }
@@ -93,7 +93,7 @@ fn decode_bytes(text: &str, wanted: impl Fn(u8) -> bool) -> Vec<u8> {
     decoded
 }
 
-/// The byte that is escaped at the beginning of this, and what follows.
+/// The byte that is escaped at the beginning, and the rest.
 fn escaped(text: &[u8]) -> Option<(u8, &[u8])> {
     match text {
         [b'%', high, low, tail @ ..] => Some((hex(*high)? << 4 | hex(*low)?, tail)),
@@ -119,12 +119,12 @@ fn push_escape(text: &mut String, byte: u8) {
     }
 }
 
-/// Whether decoding further what was decoded once, however often, ever yields structure or a control character.
+/// Whether decoding any number of times what was decoded once ever yields structure or a control character.
 ///
-/// No escape is part of another, so the order of decoding changes nothing: each escape is replaced as soon as it is
-/// complete, in one pass. No honest client escapes a dot, so a dot that comes out counts wherever it stands.
+/// No escape is part of another, so the order of decoding does not matter: each escape is replaced as soon as it is
+/// complete, in one pass. No honest client escapes a dot, so a decoded dot counts wherever it is.
 fn hides_structure(once: &[u8]) -> bool {
-    // With each byte, whether it came out of decoding further.
+    // Each byte, with whether it was decoded here.
     let mut decoded: Vec<(u8, bool)> = Vec::with_capacity(once.len());
     for &byte in once {
         decoded.push((byte, false));
@@ -141,7 +141,7 @@ fn hides_structure(once: &[u8]) -> bool {
 
 fn begins_with_hidden_structure(text: &[(u8, bool)]) -> bool {
     let Some(&(first, _)) = text.first() else { return false };
-    // Some decoders take the overlong forms that RFC 3629 section 3 forbids.
+    // Some decoders accept the overlong forms that RFC 3629 section 3 forbids.
     let length = match first.leading_ones() {
         0 => 1,
         ones @ 2..=6 => usize::try_from(ones).unwrap_or(1),

@@ -167,14 +167,14 @@ async fn what_does_not_decode_is_denied_as_malformed() {
     for bad in [bad_utf8, b"\xff\xff\xff".to_vec(), b"not protobuf at all".to_vec()] {
         let handler = Arc::new(Planned::default());
         assert_eq!(ask(&handler, None, bad).await, 400);
-        let trouble = Some(CheckFailure::Undecodable("message is no CheckRequest"));
+        let trouble = Some(CheckFailure::Undecodable("message is not a CheckRequest"));
         assert_eq!(answered(&handler), [(Reason::MalformedRequest, trouble, false)]);
     }
 }
 
 #[tokio::test]
 async fn what_is_too_large_is_denied_as_malformed() {
-    for size in [LARGEST_MESSAGE + 1, 5 * LARGEST_MESSAGE] {
+    for size in [MAX_MESSAGE + 1, 5 * MAX_MESSAGE] {
         let handler = Arc::new(Planned::default());
         assert_eq!(ask(&handler, None, vec![0; size]).await, 400);
         let trouble = Some(CheckFailure::Undecodable("message is too large"));

@@ -7,11 +7,11 @@ use super::text::text;
 use crate::domain::decision::Decision;
 use crate::domain::policy::HeaderValue as Holds;
 
-/// The value of a configured header; `None` where there is nothing to say, also where it would be empty.
+/// The value of a configured header; `None` if there is none or it is empty.
 ///
-/// Percent-encoded: control characters, what is not ASCII (as UTF-8), `%` itself, and a space at either end,
-/// which HTTP would trim. So distinct values stay distinct, and decoding gives back what was. In a list of
-/// roles, which `,` separates, also a `,` within one.
+/// Percent-encoded are control characters, non-ASCII characters (as UTF-8), `%` itself, and a space at either end, which
+/// HTTP would trim. So distinct values stay distinct, and decoding restores the original. In a list of roles, separated by
+/// `,`, a `,` within a role is encoded too.
 pub(super) fn value<'a>(holds: Holds, decision: &'a Decision, decision_id: &'a str) -> Option<Cow<'a, str>> {
     let value = match holds {
         Holds::Roles => decision.role_names().map(|role| encode(role, ",")).collect::<Vec<_>>().join(",").into(),
@@ -23,7 +23,7 @@ pub(super) fn value<'a>(holds: Holds, decision: &'a Decision, decision_id: &'a s
     Some(value).filter(|value| !value.is_empty())
 }
 
-/// Encodes what a header cannot hold, and `besides`.
+/// Encodes what a header cannot contain, and the characters of `besides`.
 pub(super) fn encode<'a>(value: &'a str, besides: &str) -> Cow<'a, str> {
     if value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%' && !besides.as_bytes().contains(&byte)) {
         return Cow::Borrowed(value);

@@ -8,10 +8,10 @@ use crate::envoy::wire::Wire;
 /// `CheckResponse.dynamic_metadata`.
 const DYNAMIC_METADATA: u32 = 4;
 
-/// The one key. Envoy files it under the name of its filter.
+/// The only key. Envoy stores it under the name of its filter.
 const KEY: &str = "offboard";
 
-/// Hex digits of the configuration's hash that tell two configurations apart in a log.
+/// How many hex digits of the hash of the configuration are enough to tell two apart in a log.
 const HASH_DIGITS: usize = 8;
 
 // Fields of google.protobuf.Value.
@@ -19,7 +19,7 @@ const STRING_VALUE: u32 = 3;
 const STRUCT_VALUE: u32 = 5;
 const LIST_VALUE: u32 = 6;
 
-/// All that is known of an allowed request; what is not known is left out.
+/// Everything known about an allowed request; what is unknown is omitted.
 pub(super) fn full(wire: &mut Wire, decision: &Decision, decision_id: &str) {
     file(wire, |fields| {
         common(fields, decision, decision_id);
@@ -47,7 +47,7 @@ pub(super) fn full(wire: &mut Wire, decision: &Decision, decision_id: &str) {
     });
 }
 
-/// Nothing about the caller, and what it would have been: for the proxy's access log.
+/// What the decision would have been, without anything about the caller: for the access log of the proxy.
 pub(super) fn observed(wire: &mut Wire, decision: &Decision, decision_id: &str) {
     file(wire, |fields| {
         common(fields, decision, decision_id);
@@ -55,7 +55,7 @@ pub(super) fn observed(wire: &mut Wire, decision: &Decision, decision_id: &str) 
     });
 }
 
-/// Nothing about the caller, and why: for the proxy's access log, which the caller does not see.
+/// The reason, without anything about the caller: for the access log of the proxy, which the caller does not see.
 pub(super) fn denied(wire: &mut Wire, decision: &Decision, decision_id: &str) {
     file(wire, |fields| {
         common(fields, decision, decision_id);
@@ -76,7 +76,7 @@ fn string(fields: &mut Wire, key: &str, text: &str) {
     entry(fields, key, |value| value.text(STRING_VALUE, text));
 }
 
-/// One entry of a `Struct`, which is a map from a text to a `Value`.
+/// One entry of a `Struct`, which is a map from strings to `Value`s.
 fn entry(fields: &mut Wire, key: &str, write: impl FnOnce(&mut Wire)) {
     fields.message(1, |entry| {
         entry.text(1, key);
@@ -84,7 +84,7 @@ fn entry(fields: &mut Wire, key: &str, write: impl FnOnce(&mut Wire)) {
     });
 }
 
-/// The metadata: a `Struct` with one entry, which is a `Struct` too.
+/// The metadata: a `Struct` with one entry, itself a `Struct`.
 fn file(wire: &mut Wire, write: impl FnOnce(&mut Wire)) {
     wire.message(DYNAMIC_METADATA, |all| entry(all, KEY, |value| value.message(STRUCT_VALUE, write)));
 }

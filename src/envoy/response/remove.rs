@@ -1,16 +1,16 @@
-//! Which request headers the service behind must not see.
-//!
-//! Envoy sets first and removes then, so a name that is set is never listed (pitfall: it would be deleted).
+//! Which request headers the upstream must not see.
+
+// INVARIANT: a header that is set is never listed. Envoy sets headers first and removes afterwards: it would be deleted.
 
 use crate::domain::policy::ResponseRules;
 use crate::request::Request;
 use crate::request::headers::alike;
 
-/// What is ours alone to say. `_` counts as `-`: many services cannot tell them apart.
+/// The prefix of headers that only we may set. `_` counts as `-`: many services cannot tell them apart.
 const OURS: &str = "x-offboard-";
 
-/// On allow: what pretends to be ours, the configured headers that are not set this time, and
-/// `remove_headers`, each also in any spelling with `_` that was sent.
+/// On allow: forged headers of ours, configured headers that are not set this time, and `remove_headers`, each also in any
+/// spelling with `_` that was sent.
 pub(super) fn on_allow<'a>(
     rules: &'a ResponseRules,
     request: Option<&'a Request>,
@@ -19,11 +19,11 @@ pub(super) fn on_allow<'a>(
     let configured = || rules.headers.iter().map(|(name, _)| name).chain(&rules.remove_headers);
     let unwanted = |name: &str| is_ours(name) || configured().any(|known| alike(known, name));
     let sent = request.into_iter().flat_map(|request| request.headers.names()).filter(|name| unwanted(name));
-    // Listed unseen too: the proxy need not show us every header.
+    // Listed even if not seen: the proxy may not show us every header.
     list(configured().map(String::as_str).chain(sent), set)
 }
 
-/// On observe: only what pretends to be ours.
+/// On observe: only forged headers of ours.
 pub(super) fn on_observe<'a>(rules: &'a ResponseRules, request: Option<&'a Request>) -> Vec<&'a str> {
     let configured = rules.headers.iter().map(|(name, _)| name.as_str());
     let sent = request.into_iter().flat_map(|request| request.headers.names());
@@ -34,7 +34,7 @@ fn is_ours(name: &str) -> bool {
     name.get(..OURS.len()).is_some_and(|start| alike(start, OURS))
 }
 
-/// Each once, in order; nothing that is set, and nothing that Envoy would not remove.
+/// Each name once, in order, without those that are set and those that Envoy does not remove.
 fn list<'a>(names: impl Iterator<Item = &'a str>, set: impl Fn(&str) -> bool) -> Vec<&'a str> {
     let mut listed: Vec<&str> = Vec::new();
     for name in names {

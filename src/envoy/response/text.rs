@@ -1,11 +1,11 @@
-//! What stands under each of the contract's keys, in a header and in the metadata alike.
+//! The values under the keys of the contract, for headers and metadata alike.
 
 use std::borrow::Cow;
 
 use crate::domain::decision::Decision;
 use crate::domain::policy::HeaderValue as Holds;
 
-/// The text under one of the contract's keys, if there is one. Roles are a list: see [`Decision::role_names`].
+/// The value under a key of the contract, if there is one. Roles are a list: see [`Decision::role_names`].
 pub(super) fn text<'a>(holds: Holds, decision: &'a Decision, decision_id: &'a str) -> Option<Cow<'a, str>> {
     let credential = decision.verified();
     let borrowed = match holds {

@@ -105,7 +105,7 @@ fn what_is_no_proxy_is_an_error_and_no_way_around() {
         let wrong = proxies(&[("HTTPS_PROXY", odd), ("NO_PROXY", "spared.example")]);
         let error = way(&wrong, "https://idp.example");
         assert_eq!(
-            error, "`HTTPS_PROXY` is not the http:// or https:// address of a proxy: correct or unset it",
+            error, "`HTTPS_PROXY` is not the http:// or https:// address of a proxy: correct it or unset it",
             "{odd}"
         );
         assert_eq!(way(&wrong, "https://spared.example"), "exempt", "it is not needed there");

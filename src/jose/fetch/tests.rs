@@ -30,7 +30,7 @@ async fn a_discovery_document_of_another_issuer_is_refused() {
         let error = Fetcher::new().fetch(&provider.issuer, &KeySource::Discovery).await.unwrap_err();
         let error = error.to_string();
         assert!(error.contains(&format!("`{lie}`, where `issuer` is `{}`", provider.issuer)), "{error}");
-        assert!(error.contains("exactly what its tokens bear"), "{error}");
+        assert!(error.contains("exactly the `iss` of its tokens"), "{error}");
     }
     assert_eq!(provider.asked(), 0, "its keys are not even asked for");
 }
@@ -44,7 +44,7 @@ fn a_document_for_many_tenants_is_told_from_that_of_another_issuer() {
     };
     let error = refused("https://login.example/{tenantid}/v2.0".into());
     assert!(error.contains("`https://login.example/{tenantid}/v2.0`") && error.contains(configured), "{error}");
-    assert!(error.contains("pattern for many tenants: configure the issuer of yours"), "{error}");
+    assert!(error.contains("pattern for many tenants: configure the issuer of your tenant"), "{error}");
     assert!(refused(Value::Null).contains("another issuer: none, where"));
     let error = refused(format!("https://x/\u{1b}[31m{}", "x".repeat(900)).into());
     assert!(error.len() < 500 && !error.contains('\u{1b}') && error.contains('…'), "{error}");

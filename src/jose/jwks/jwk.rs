@@ -1,4 +1,4 @@
-//! One member of `keys`, as it came (RFC 7517 section 4).
+//! One member of `keys` as received (RFC 7517 section 4).
 
 use serde_json::{Map, Value};
 
@@ -8,26 +8,26 @@ use super::unusable::{Unusable, quoted};
 pub(super) struct Jwk<'a>(pub(super) &'a Map<String, Value>);
 
 impl<'a> Jwk<'a> {
-    /// A member that is a text where it is there. `null` is as absent: some libraries write every member they know.
+    /// A member that must be a string if present. `null` counts as absent: some libraries write every member they know.
     pub(super) fn text(&self, name: &'static str) -> Result<Option<&'a str>, Unusable> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Unusable::WrongType(name, "a text")),
+            Some(_) => Err(Unusable::WrongType(name, "a string")),
         }
     }
 
-    /// A member that must be there.
+    /// A member that must be present.
     pub(super) fn required(&self, name: &'static str) -> Result<&'a str, Unusable> {
         self.text(name)?.ok_or(Unusable::Missing(name))
     }
 
-    /// Whether a member is there.
+    /// Whether a member is present.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|value| !value.is_null())
     }
 
-    /// An `alg` that is none of ours. That it is symmetric says more than that it is unknown.
+    /// The error for an unsupported `alg`. For a symmetric key, that is the more useful reason.
     pub(super) fn foreign(&self, algorithm: &str) -> Unusable {
         if self.text("kty") == Ok(Some("oct")) {
             return Unusable::Symmetric;

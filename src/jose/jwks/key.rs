@@ -12,7 +12,7 @@ use crate::domain::issuer::Algorithm;
 use crate::jose::digest::sha256;
 use crate::jose::jws::{Compact, MAX_KID};
 
-/// SHA-256 of a public key's members (RFC 7638): names the key *material*, whatever its `kid`.
+/// SHA-256 of the members of a public key (RFC 7638): it identifies the key *material*, whatever the `kid`.
 pub type Thumbprint = [u8; 32];
 
 /// A key that may verify signatures.
@@ -20,7 +20,8 @@ pub type Thumbprint = [u8; 32];
 pub struct SigningKey {
     pub(super) kid: Option<String>,
     pub(super) thumbprint: Thumbprint,
-    /// What `kty`, `crv` and `alg` leave, never empty.
+    /// The algorithms that `kty`, `crv` and `alg` allow.
+    // INVARIANT: never empty.
     pub(super) algorithms: Vec<Algorithm>,
     decoding: DecodingKey,
 }
@@ -32,7 +33,7 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// Whether it signed this token with this algorithm. Only the signature is judged, no claim and no clock.
+    /// Whether it signed this token with this algorithm. Only the signature is checked.
     pub(super) fn verify(&self, token: &Compact<'_>, algorithm: Algorithm) -> bool {
         self.fits(algorithm)
             && jsonwebtoken::crypto::verify(
@@ -49,7 +50,7 @@ impl SigningKey {
         self.algorithms.contains(&algorithm)
     }
 
-    /// Whether a token that names this `kid` and some algorithm could mean either of the two.
+    /// Whether a token with some `kid` and algorithm could be by either of the two keys.
     pub(super) fn is_confused_with(&self, other: &Self) -> bool {
         self.kid.is_some()
             && self.kid == other.kid

@@ -1,4 +1,4 @@
-//! The numbers of a public key, checked: RFC 7518 section 6, RFC 8037 section 2.
+//! Reads and checks the numbers of a public key: RFC 7518 section 6, RFC 8037 section 2.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, VerificationAlgorithm};
 use base64::Engine as _;
@@ -9,12 +9,12 @@ use super::jwk::Jwk;
 use super::unusable::{Unusable, quoted};
 use crate::domain::issuer::Algorithm;
 
-/// RFC 7518 section 3.3 asks for 2048 bits; the crypto library verifies up to 8192.
+/// RFC 7518 section 3.3 requires 2048 bits; the crypto library verifies up to 8192.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// The crypto library's limit on a public exponent.
 const EXPONENT_BITS: usize = 33;
 
-/// What a key is made of.
+/// The key material.
 pub(super) struct Material {
     /// Every algorithm that this kind of key can verify.
     pub(super) algorithms: &'static [Algorithm],
@@ -36,8 +36,8 @@ pub(super) fn read(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
     }
 }
 
-/// A member's bytes. RFC 7515 section 2 leaves one spelling, and what is read leniently here would be another key
-/// elsewhere; so anything else is refused, by what it looks like.
+/// The bytes of a member. RFC 7515 section 2 allows one encoding, and a lenient reader could see another key than others
+/// do. So any other encoding is an error, which names what it looks like.
 fn bytes(jwk: &Jwk<'_>, name: &'static str) -> Result<Vec<u8>, Unusable> {
     let text = jwk.required(name)?;
     URL_SAFE_NO_PAD.decode(text).map_err(|_| match text {
@@ -56,7 +56,7 @@ fn coordinate(jwk: &Jwk<'_>, member: &'static str, (crv, size): (&'static str, u
     Ok(found)
 }
 
-/// A number without the leading zero octets that some providers send.
+/// A number, without the leading zero octets that some providers send.
 fn number(jwk: &Jwk<'_>, name: &'static str) -> Result<Vec<u8>, Unusable> {
     let bytes = bytes(jwk, name)?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
@@ -95,7 +95,7 @@ fn rsa(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
 }
 
 /// The fingerprint of CVE-2017-15361: modulo each small prime, the modulus is a power of 65537. For a sound
-/// modulus the chance of that is under 2^-27 already with the primes up to 167.
+/// modulus, with the primes up to 167, the chance of that is below 2^-27.
 fn is_roca(modulus: &[u8]) -> bool {
     const PRIMES: [u32; 38] = [
         3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107,
@@ -138,7 +138,7 @@ fn okp(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
     Ok(Material { algorithms: &[Algorithm::EdDSA], canonical, decoding: DecodingKey::from_ed_der(&x) })
 }
 
-/// The name that the verifier has for an algorithm.
+/// The algorithm as the verifier names it.
 pub(super) fn backend(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     match algorithm {
         Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,

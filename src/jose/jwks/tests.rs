@@ -68,7 +68,7 @@ fn a_token_without_kid_may_be_by_any_key_that_fits() {
     }
     assert_eq!(verify(&keys, &token(&stranger, "EdDSA", None)), Err(Unverified::BadSignature(3)));
     let words = Unverified::BadSignature(3).to_string();
-    assert_eq!(words, "the signature does not hold with any of the 3 keys that it could be by");
+    assert_eq!(words, "the signature is not valid for any of the 3 matching keys");
     let unfit = Unverified::NoneFits { algorithm: Algorithm::ES256, left_out: None };
     assert_eq!(verify(&keys, &token(&one, "ES256", None)), Err(unfit));
 }

@@ -1,14 +1,14 @@
-//! Why a key of a set is not used, in words: for `status`, the log and `explain`.
+//! Why a key of a set is left out, in words, for `status`, the log and `explain`.
 
 use std::fmt;
 
-/// Longer texts of a key are cut short where they are quoted, in characters.
+/// The longest quoted text of a key, in characters.
 const SHOWN: usize = 60;
 
-/// Why a key is left out. What a variant quotes of the key is escaped and cut short by [`quoted`].
+/// Why a key is left out. Texts of the key in a variant are escaped and truncated by [`quoted`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// A member of `keys` is no JSON object (RFC 7517 section 4).
+    /// A member of `keys` is not a JSON object (RFC 7517 section 4).
     #[error("it is not a JSON object")]
     NotAnObject,
     /// A member that its type needs is missing.
@@ -21,24 +21,24 @@ pub enum Unusable {
     #[error("its `kid` is longer than 256 bytes")]
     LongKid,
     /// base64url in a JWK has no padding (RFC 7515 section 2).
-    #[error("its `{0}` is padded with `=`, which base64url is not (RFC 7515 section 2)")]
+    #[error("its `{0}` is padded with `=`, unlike base64url (RFC 7515 section 2)")]
     Padded(&'static str),
     /// The other alphabet of RFC 4648.
     #[error("its `{0}` is standard base64, not base64url (RFC 7515 section 2)")]
     StandardBase64(&'static str),
-    /// Nothing that base64url could be.
+    /// Not base64url in any variant.
     #[error("its `{0}` is not base64url")]
     Encoding(&'static str),
-    /// A coordinate has another length than its curve's (RFC 7518 section 6.2.1.2, RFC 8037 section 2).
+    /// A coordinate does not have the length of its curve (RFC 7518 section 6.2.1.2, RFC 8037 section 2).
     #[error("its `{member}` has {bytes} bytes, and {crv} has {size}")]
     Length {
         /// The coordinate.
         member: &'static str,
-        /// How many bytes it has.
+        /// Its length in bytes.
         bytes: usize,
         /// Its curve.
         crv: &'static str,
-        /// How many bytes a coordinate of that curve has.
+        /// The length for that curve, in bytes.
         size: usize,
     },
     /// `use` is not `sig` (RFC 7517 section 4.2).
@@ -47,28 +47,28 @@ pub enum Unusable {
     /// `key_ops` lacks `verify` (RFC 7517 section 4.3).
     #[error("it is not for signatures: its `key_ops` lacks `verify`")]
     KeyOps,
-    /// `kty` is `oct`: whoever can verify with it can sign with it.
-    #[error("it is symmetric: whoever can verify with it can sign with it")]
+    /// `kty` is `oct`: whoever can verify with it can also sign.
+    #[error("it is symmetric: whoever can verify with it can also sign")]
     Symmetric,
-    /// The private half is published with it: anybody can sign.
+    /// Its private part is published: anybody can sign.
     #[error("its private part is published: anybody can sign with it")]
     Private,
-    /// A `kty` that we do not verify with.
+    /// An unsupported `kty`.
     #[error("its type `{0}` is not supported")]
     Type(String),
-    /// A `crv` that we do not verify with.
+    /// An unsupported `crv`.
     #[error("its curve `{0}` is not supported")]
     Curve(String),
-    /// An `alg` that we do not verify.
+    /// An unsupported `alg`.
     #[error("its algorithm `{0}` is not supported")]
     Algorithm(String),
     /// `alg` does not fit `kty` and `crv`.
     #[error("its algorithm `{0}` does not fit its type")]
     Mismatch(&'static str),
     /// An RSA modulus under 2048 bits (RFC 7518 section 3.3), or over 8192.
-    #[error("its modulus has {0} bits, and only 2048 to 8192 are used")]
+    #[error("its modulus has {0} bits, and only 2048 to 8192 are supported")]
     ModulusBits(usize),
-    /// An even RSA modulus is no product of two odd primes.
+    /// An even RSA modulus is not a product of two odd primes.
     #[error("its modulus is even")]
     EvenModulus,
     /// The RSA modulus has the fingerprint of CVE-2017-15361 (ROCA).
@@ -81,25 +81,25 @@ pub enum Unusable {
     #[error("its point is not on the curve")]
     NotOnCurve,
     /// Another key of the set has the same `kid` and an algorithm in common; neither is used.
-    #[error("another key has the same `kid` and algorithm: which one is meant cannot be known")]
+    #[error("another key has the same `kid` and algorithm: it is unclear which one a token means")]
     DoubledKid,
-    /// Only tokens that name it may use it: others try so many keys at most.
-    #[error("only tokens that name it use it: {0} other keys are tried before it where a token names none")]
+    /// It is tried only for tokens that name it: for others, this many keys come first.
+    #[error("it is tried only for tokens that name it: for others, {0} keys come first")]
     OnlyByName(usize),
-    /// It has no `kid`, and so many others without one come before it.
-    #[error("it is never tried: {0} other keys without `kid` come before it")]
+    /// It has no `kid`, and this many others without one come first.
+    #[error("it is never tried: {0} other keys without `kid` come first")]
     NeverTried(usize),
 }
 
 impl Unusable {
-    /// Whether that is as its provider means it: a key for another purpose, or one of many.
+    /// Whether this is what the provider intends: a key for another purpose, or one of many.
     #[must_use]
     pub fn is_ordinary(&self) -> bool {
         matches!(self, Self::Use(_) | Self::KeyOps | Self::OnlyByName(_))
     }
 }
 
-/// A text of a key as a reason may show it.
+/// A text of a key, escaped and truncated for messages.
 pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
@@ -111,16 +111,16 @@ pub(super) fn quoted(text: &str) -> String {
 /// A key that is not used, or not for every token, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnusableKey {
-    /// Which key of the set it is, counted from 1.
+    /// Its number in the set, counted from 1.
     pub number: usize,
-    /// Its `kid`, where it has one.
+    /// Its `kid`, if it has one.
     pub kid: Option<String>,
     /// Why.
     pub why: Unusable,
 }
 
 impl UnusableKey {
-    /// What to call the key.
+    /// The name of the key in messages.
     #[must_use]
     pub fn name(&self) -> String {
         match &self.kid {

@@ -236,7 +236,7 @@ async fn keys_that_are_left_out_are_told_and_the_first_where_nothing_is_left() {
 
     at.provider.becomes(set_of(&[p521("huge"), p521("more")]));
     let error = at.ring.refresh(start()).await.unwrap_err().to_string();
-    assert_eq!(error, "key set holds no usable key: key `huge`: its curve `P-521` is not supported");
+    assert_eq!(error, "key set contains no usable key: key `huge`: its curve `P-521` is not supported");
     let status = at.ring.status();
     assert_eq!(
         (status.keys, status.left_out.len(), status.errors),
@@ -245,11 +245,11 @@ async fn keys_that_are_left_out_are_told_and_the_first_where_nothing_is_left() {
     );
 
     let empty = setting(set_of(&[p521("only")]), None).await;
-    assert_eq!(empty.ring.trouble(), "the keys of the issuer have not been fetched yet");
+    assert_eq!(empty.ring.last_error(), "the keys of the issuer have not been fetched yet");
     assert!(empty.ring.refresh(start()).await.is_err());
-    assert!(empty.ring.trouble().contains("key `only`: its curve `P-521`"), "{}", empty.ring.trouble());
+    assert!(empty.ring.last_error().contains("key `only`: its curve `P-521`"), "{}", empty.ring.last_error());
     empty.provider.becomes(set_of(&[]));
-    assert_eq!(empty.ring.refresh(start()).await.unwrap_err().to_string(), "key set holds no usable key");
+    assert_eq!(empty.ring.refresh(start()).await.unwrap_err().to_string(), "key set contains no usable key");
 }
 
 #[tokio::test]

@@ -141,7 +141,7 @@ fn what_cannot_be_trusted_is_odd() {
     ] {
         assert_eq!(odd(path), why, "{path:?}");
     }
-    assert_eq!(odd(&format!("/{}", "a".repeat(LONGEST))), "path is too long");
+    assert_eq!(odd(&format!("/{}", "a".repeat(MAX_LENGTH))), "path is too long");
     assert_eq!(odd("//a;b\\..%2f%5c%61%20//./%3b/..;c%3f/%23/a\\;x"), "too many readings");
 }
 
@@ -193,7 +193,7 @@ proptest! {
     #[test]
     fn any_text_is_read_and_every_form_begins_with_a_slash(path in "\\PC*|[\\x00-\\x7f]*|/([a.;%\\\\/?#]|%[0-9a-f]{2}){0,20}") {
         if let Path::Forms(forms) = Path::read("GET", &path) {
-            prop_assert!(!forms.is_empty() && forms.len() <= MOST_FORMS);
+            prop_assert!(!forms.is_empty() && forms.len() <= MAX_FORMS);
             prop_assert!(forms[0] == "*" || forms.iter().all(|form| !form.contains(|c: char| !c.is_ascii_graphic())));
             for (at, form) in forms.iter().enumerate() {
                 prop_assert!(form.starts_with('/'), "{form:?}");

@@ -117,7 +117,7 @@ impl Api {
             let page: List<T> = self.accepted(answer, right)?.json()?;
             rows.extend(page.value);
             if rows.len() > limit {
-                return Err(SourceError::Malformed { step, what: "it does not end".to_owned() });
+                return Err(SourceError::Malformed { step, what: "the list does not end".to_owned() });
             }
             next = page.next.map(|link| self.followed(step, &link)).transpose()?;
         }
@@ -160,7 +160,7 @@ impl Api {
     /// # Errors
     /// [`SourceError::Malformed`].
     pub fn followed(&self, step: &'static str, link: &str) -> Result<Url, SourceError> {
-        let what = || "it leads to somewhere else than `graph_url`".to_owned();
+        let what = || "its next page is on another host than `graph_url`: not followed".to_owned();
         followed(link, &self.tenant.graph_url).map_err(|_| SourceError::Malformed { step, what: what() })
     }
 }
@@ -189,7 +189,7 @@ impl SignsIn for Api {
             let advice = refusal::of_token(&answer, &self.tenant);
             return Err(SourceError::Forbidden { step, advice });
         }
-        let answer = answer.checked(|_| "the sign-in service does not let us in".to_owned())?;
+        let answer = answer.checked(|_| "the sign-in service refuses the application".to_owned())?;
         self.token.take(&answer, RENEW_BEFORE).map(drop)
     }
 

@@ -15,7 +15,7 @@ pub(super) async fn examine(entra: &mut Entra) -> Vec<Finding> {
         report.failed("connection", &error);
         return report.findings();
     }
-    report.good("connection", "the application gets a token");
+    report.good("connection", "the application can get a token");
     users(entra, &mut report).await;
     groups(entra, &mut report).await;
     report.findings()

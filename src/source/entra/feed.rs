@@ -25,7 +25,7 @@ pub fn link<T>(api: &Api, step: &'static str, page: &Page<T>) -> Result<Link, So
     match (&page.next, &page.delta) {
         (Some(next), _) => Ok(Link::Next(api.followed(step, next)?)),
         (None, Some(delta)) => Ok(Link::Over(api.followed(step, delta)?)),
-        (None, None) => Err(SourceError::Malformed { step, what: "a page leads nowhere".to_owned() }),
+        (None, None) => Err(SourceError::Malformed { step, what: "a page has no link to the next one".to_owned() }),
     }
 }
 

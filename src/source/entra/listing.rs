@@ -120,9 +120,10 @@ impl Entra {
                 let link = link(&self.api, step, &wire)?;
                 Ok((wire.value, link))
             }
-            Delta::Reset => {
-                Err(SourceError::Malformed { step, what: "its place is not known there any more".to_owned() })
-            }
+            Delta::Reset => Err(SourceError::Malformed {
+                step,
+                what: "the provider no longer knows the position of the listing".to_owned(),
+            }),
         }
     }
 
@@ -218,7 +219,7 @@ impl Entra {
             if self.listed.readable == 0 && matches!(link, Link::Over(_)) {
                 return Err(error);
             }
-            tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error = %error, "somebody cannot be read");
+            tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error = %error, "cannot read user record; keeping last known state");
         }
         let next = match link {
             Link::Next(next) => {

@@ -48,11 +48,11 @@ fn in_words(error: &str, number: u64, Tenant { tenant, client_id, .. }: &Tenant)
         90_002 | 900_023 => format!("there is no tenant `{tenant}` under this `login_url`"),
         7_000_112 => format!("the application `{client_id}` is disabled"),
         500_011 => format!("tenant `{tenant}` does not know this `graph_url`: another cloud?"),
-        53_003 => "a Conditional Access policy for workload identities keeps us out".to_owned(),
+        53_003 => "a Conditional Access policy for workload identities blocks the application".to_owned(),
         _ => match error {
             "invalid_client" => format!("the application `{client_id}` or its secret in `client_secret_file` is wrong"),
             "unauthorized_client" => format!("the application `{client_id}` may not sign in to tenant `{tenant}`"),
-            "invalid_request" => "`tenant` or `client_id` is not what it should be".to_owned(),
+            "invalid_request" => "`tenant` or `client_id` is malformed".to_owned(),
             "" => "the answer does not say why".to_owned(),
             other => format!("`{other}`"),
         },
@@ -83,7 +83,7 @@ pub fn of_graph(answer: &Answer, right: &str, client_id: &str) -> String {
              admin consent"
         ),
         Some(code) => format!("`{code}`"),
-        None => "not by Microsoft Graph itself: what is on the way?".to_owned(),
+        None => "the answer is not from Microsoft Graph: check for a proxy in between".to_owned(),
     }
 }
 

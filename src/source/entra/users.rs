@@ -266,7 +266,7 @@ impl Entra {
         };
         let (select, filter) = (self.select.clone(), format!("{property} eq {}", quoted(value)));
         let query = [("$filter", filter.as_str()), ("$select", select.as_str()), ("$top", "2")];
-        let page: List<User> = self.api.get("look a user up", &["users"], &query, USERS).await?;
+        let page: List<User> = self.api.get("look up a user", &["users"], &query, USERS).await?;
         let mut users = page.value;
         Ok(if users.len() > 1 { None } else { users.pop() })
     }

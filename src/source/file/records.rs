@@ -189,7 +189,7 @@ impl<'a> Hearing<'a> {
         for (key, value) in entries {
             let line = key.referenced.line();
             let Ok(Some(key)) = self.text_of(&key.value.0, key.defined) else {
-                wrong.push((line, "has a key that is no text".to_owned()));
+                wrong.push((line, "has a key that is not a text".to_owned()));
                 continue;
             };
             if seen.contains(&key) {
@@ -202,7 +202,7 @@ impl<'a> Hearing<'a> {
                 "username" => self.scalar(&value).map(|username| person.username = username),
                 "groups" => self.groups(value).map(|groups| person.groups = groups),
                 "status" => self.status(&value).map(|status| person.status = status),
-                _ => Err("is no key of a person: those are id, email, username, status, groups".to_owned()),
+                _ => Err("is not a key of a person: the keys are id, email, username, status, groups".to_owned()),
             };
             if let Err(what) = read {
                 wrong.push((line, format!("{} {what}", quoted(&key))));
@@ -210,7 +210,7 @@ impl<'a> Hearing<'a> {
             seen.push(key);
         }
         if person.id.key.is_empty() && wrong.is_empty() {
-            wrong.push((line, "has no `id`, and nobody is known by anything else".to_owned()));
+            wrong.push((line, "has no `id`: every record needs one".to_owned()));
         }
         person
     }

@@ -45,8 +45,9 @@ impl Watch {
             watcher.watch(directory, RecursiveMode::NonRecursive)?;
             Ok(watcher)
         });
-        let warned = watched
-            .inspect_err(|error| tracing::warn!(error = %error, "the people file is only compared every `poll`"));
+        let warned = watched.inspect_err(
+            |error| tracing::warn!(error = %error, "cannot watch the people file; comparing it every `poll` instead"),
+        );
         Self { touches, placed, watcher: warned.ok() }
     }
 

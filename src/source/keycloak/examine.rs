@@ -16,12 +16,12 @@ pub(super) async fn examine(api: &mut Api, settings: &Settings) -> Vec<Finding> 
         report.failed("connection", &error);
         return report.findings();
     }
-    report.good("connection", "the service account gets a token");
+    report.good("connection", "the service account can get a token");
     people(api, &mut report).await;
     events(api, &mut report).await;
     match api.get::<Vec<Client>>("list clients", &["clients"], &[("max", "1")], "view-clients").await {
         Ok(_) => report.good("clients", "disabled clients are followed"),
-        Err(error) => report.warn("clients", format!("a disabled client is not noticed: {}", chain(&error))),
+        Err(error) => report.warn("clients", format!("disabled clients are not noticed: {}", chain(&error))),
     }
     match api.realm_not_before().await {
         Ok(_) => report.good("realm", format!("`notBefore` of {} can be read", settings.issuer)),
@@ -62,8 +62,7 @@ async fn events(api: &mut Api, report: &mut CheckReport) {
         let what = format!("they are off (realm settings, Events, Admin events settings): {slow}");
         report.warn("admin events", what);
     } else if !config.admin_events_details_enabled {
-        let what =
-            "\"Include representation\" is off: who is disabled and enabled again within a second is not noticed";
+        let what = "\"Include representation\" is off: a user who is disabled and enabled again within a second is not noticed";
         report.warn("admin events", what);
     } else {
         report.good("admin events", "they are on, with representations");
@@ -81,6 +80,6 @@ async fn events(api: &mut Api, report: &mut CheckReport) {
     } else if off.is_empty() {
         report.good("user events", "they are on");
     } else {
-        report.warn("user events", format!("of these types none are kept: {}", off.join(", ")));
+        report.warn("user events", format!("these event types are not saved: {}", off.join(", ")));
     }
 }

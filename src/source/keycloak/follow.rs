@@ -27,7 +27,7 @@ impl Keycloak {
         let on = new.admin_events_enabled;
         let before = self.config.replace(new).map(|config| config.admin_events_enabled);
         if before == Some(true) && !on {
-            tracing::warn!(source.name = %self.settings.name, "admin events were switched off: only listings are left");
+            tracing::warn!(source.name = %self.settings.name, "admin events were switched off; changes are found by full listings only");
         }
         Ok(before == Some(false) && on)
     }
@@ -81,7 +81,7 @@ impl Keycloak {
             self.api.get("read the oldest admin event", &["admin-events"], &query, "view-events").await?;
         let older = oldest.first().is_some_and(|oldest| oldest.time < newest);
         let at = Timestamp::from_millis(newest);
-        Ok(older.then(|| format!("its newest admin event, of {at}, is gone, and older ones are there")))
+        Ok(older.then(|| format!("its newest admin event, of {at}, is missing, while older ones are still there")))
     }
 
     /// The provider's clock in milliseconds, a second ahead: it is known to the second.

@@ -72,7 +72,7 @@ impl Rows {
 
     fn moved<T>(&mut self, step: &'static str) -> Result<Read<T>, SourceError> {
         if self.attempt >= ATTEMPTS {
-            let what = "its rows moved each time that it was read".to_owned();
+            let what = "its rows moved on every attempt".to_owned();
             return Err(SourceError::Malformed { step, what });
         }
         *self = Self { attempt: self.attempt + 1, ..Self::default() };

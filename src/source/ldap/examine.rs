@@ -13,8 +13,7 @@ const SYNC: &str = "1.3.6.1.4.1.4203.1.9.1.1";
 const PAGES: usize = 2_000;
 
 /// What follows where a listing alone tells.
-const FRESH: &str = ", and what is known is as old as the last one: `max_staleness` must be longer than `reconcile`, \
-                     best twice as long";
+const FRESH: &str = ", and what is known is as old as the last listing: set `max_staleness` to at least 2x `reconcile`";
 
 /// Tries everything.
 pub(super) async fn examine(client: &mut Client) -> Vec<Finding> {
@@ -24,7 +23,7 @@ pub(super) async fn examine(client: &mut Client) -> Vec<Finding> {
     match Link::open(&server).await {
         Ok(_) if safe => report.good("connection", "TLS, and the bind succeeds"),
         Ok(_) => {
-            report.warn("connection", "the bind succeeds, in clear text: whoever is on the way reads the password")
+            report.warn("connection", "the bind succeeds, but in clear text: use ldaps:// or `start_tls: true`, or anybody in between can read the password")
         }
         Err(error) => {
             report.failed("connection", &error);
@@ -74,7 +73,7 @@ async fn people(client: &mut Client, report: &mut CheckReport) -> Outcome {
     report.good("people", format!("{count} people can be listed"));
     let name = client.called("username");
     if named < count {
-        report.warn("names", format!("{} of {count} have no `{name}` that can be read", count - named));
+        report.warn("names", format!("`{name}` cannot be read for {} of {count} people", count - named));
     }
     locks.report(client.settings.flavor, count, report);
     Ok(())
@@ -103,11 +102,11 @@ impl Locks {
     }
 
     fn report(&self, flavor: Flavor, count: usize, report: &mut CheckReport) {
-        let lacking = |name: &str, has: usize| format!("{} of {count} have no `{name}` that can be read", count - has);
+        let lacking = |name: &str, has: usize| format!("`{name}` cannot be read for {} of {count} people", count - has);
         match flavor {
             Flavor::OpenLdap if self.stamped < count => {
                 let what = lacking("modifyTimestamp", self.stamped);
-                let what = format!("{what}: `bind_dn` needs the right to read operational attributes, of every entry");
+                let what = format!("{what}: `bind_dn` needs the right to read operational attributes of every entry");
                 report.bad("locks", what);
             }
             Flavor::OpenLdap if self.locked > 0 => {
@@ -116,19 +115,19 @@ impl Locks {
             }
             Flavor::OpenLdap if self.changed == 0 => report.warn(
                 "locks",
-                "nobody has a `pwdChangedTime`: ppolicy is off, or `bind_dn` may not read it; locks and new passwords \
-                 are then not noticed",
+                "`pwdChangedTime` cannot be read for anybody, so locks and new passwords are not noticed: load ppolicy, or \
+                 let `bind_dn` read it",
             ),
             Flavor::OpenLdap => report.warn(
                 "locks",
-                "operational attributes can be read, but nobody has a `pwdAccountLockedTime`: nobody is locked, or \
-                 `bind_dn` may not read it, which the server does not tell apart: lock an account and check again",
+                "operational attributes can be read, but nobody has a `pwdAccountLockedTime`: either nobody is locked, or \
+                 `bind_dn` may not read it; lock an account and check again",
             ),
             Flavor::Ad if self.controlled < count => {
                 let what = lacking("userAccountControl", self.controlled);
-                report.bad("locks", format!("{what}: who is disabled is not noticed"));
+                report.bad("locks", format!("{what}: disabled accounts are not noticed"));
             }
-            Flavor::Ad => report.good("locks", "`userAccountControl` can be read, of everybody"),
+            Flavor::Ad => report.good("locks", "`userAccountControl` can be read for everybody"),
         }
     }
 }
@@ -148,37 +147,42 @@ async fn changes(client: &mut Client, report: &mut CheckReport) -> Outcome {
     match (client.settings.sync, client.settings.flavor) {
         (Sync::Syncrepl, _) if !knows(SYNC) => report.bad(
             "changes",
-            "the server does not offer to tell of changes: load the overlay syncprov for this database, or say \
-             `sync: poll`",
+            "the server does not offer syncrepl: load the overlay `syncprov` for this database, or set `sync: poll`",
         ),
         (Sync::Syncrepl, _) => {
             // Not paged: another limit holds for it.
             client.hear(None).await.map_err(failed)?;
-            report.good("changes", "the server tells of changes (syncrepl)");
+            report.good("changes", "the server reports changes (syncrepl)");
         }
         (Sync::DirSync, _) if !knows(super::ber::DIRSYNC) => {
-            report.bad("changes", "the server does not know DirSync: it is no domain controller; say `sync: poll`");
+            report.bad(
+                "changes",
+                "the server does not support DirSync, so it is not a domain controller: set `sync: poll`",
+            );
         }
         (Sync::DirSync, _) => {
             client.ask_dirsync(None).await.map_err(failed)?;
-            report.good("changes", "the server says what changed (DirSync)");
+            report.good("changes", "changes can be read (DirSync)");
         }
         (Sync::Poll, Flavor::Ad) if root.number("highestCommittedUSN").is_none() => {
-            report.bad("changes", "the server has no `highestCommittedUSN`: it is no domain controller");
+            report.bad(
+                "changes",
+                "the server has no `highestCommittedUSN`, so it is not a domain controller: check `flavor`",
+            );
         }
         (Sync::Poll, Flavor::Ad) => {
             let context = client.naming_context().await.map_err(failed)?;
             client.sees_deletions(&context).await.map_err(failed)?;
-            report.good("changes", "the server is asked what changed");
+            report.good("changes", "changes can be read by polling");
         }
-        (Sync::Poll, Flavor::OpenLdap) => report.good("changes", "the server is asked what changed"),
+        (Sync::Poll, Flavor::OpenLdap) => report.good("changes", "changes can be read by polling"),
     }
     if !client.tells_deletions() {
         let right = match client.settings.flavor {
             Flavor::Ad => "`bind_dn` may not read `CN=Deleted Objects`",
-            Flavor::OpenLdap => "with `sync: poll` no deletion is told",
+            Flavor::OpenLdap => "`sync: poll` does not report deletions",
         };
-        let what = format!("{right}: who is deleted is noticed by a full listing only{FRESH}");
+        let what = format!("{right}: deletions are found by full listings only{FRESH}");
         report.warn("deletions", what);
     }
     match root.time("currentTime") {
@@ -188,7 +192,7 @@ async fn changes(client: &mut Client, report: &mut CheckReport) -> Outcome {
             let grade = if off.as_secs() > 5 { Grade::Warning } else { Grade::Good };
             report.say(grade, "clock", format!("the clocks are {} s apart", off.as_secs()));
         }
-        None => report.good("clock", "the server does not tell the time: compare its clock by hand"),
+        None => report.good("clock", "the server does not tell its time: compare the clocks yourself"),
     }
     Ok(())
 }

@@ -22,11 +22,11 @@ pub(super) fn refused(step: &'static str, rc: u32, text: &str) -> SourceError {
         ),
         50 => forbidden("insufficient access (50): `bind_dn` lacks the right to read this"),
         8 | 13 => forbidden("the server wants TLS or signing first: use ldaps:// or `start_tls: true`"),
-        53 => forbidden("the server is unwilling (53)"),
+        53 => forbidden("the server is unwilling to perform this (53)"),
         32 => wrong("there is no such entry: `base_dn` is wrong, or `bind_dn` may not see it"),
-        10 => wrong("referral: the server refers to another one, which is never followed: name that one in `url`"),
-        12 => wrong("the server does not know the control that this way to sync needs"),
-        34 => wrong("`base_dn` or `bind_dn` is not a name"),
+        10 => wrong("the server sent a referral, which is never followed: put the server that it names in `url`"),
+        12 => wrong("the server does not support the control that this `sync` mode needs"),
+        34 => wrong("`base_dn` or `bind_dn` is not a valid DN"),
         4 => wrong(
             "sizeLimitExceeded: the server cuts the answer off; raise the size limit of `bind_dn` (OpenLDAP: limits \
              dn.exact=… size=unlimited; 389 DS: nsSizeLimit: -1 in its entry)",
@@ -71,7 +71,7 @@ pub(super) fn broken(step: &'static str, error: &LdapError) -> SourceError {
         LdapError::LdapResult { result } => refused(step, result.rc, &result.text),
         LdapError::Timeout { .. } => SourceError::Unreachable { step, cause: "no answer in time".to_owned() },
         LdapError::FilterParsing => {
-            SourceError::Misconfigured { step, what: "`people_filter` is not a filter".to_owned() }
+            SourceError::Misconfigured { step, what: "`people_filter` is not a valid LDAP filter".to_owned() }
         }
         LdapError::UrlParsing { .. } | LdapError::UnknownScheme(_) | LdapError::DNSName { .. } => {
             SourceError::Misconfigured { step, what: format!("`url`: {error}") }
@@ -86,7 +86,7 @@ pub(super) fn broken(step: &'static str, error: &LdapError) -> SourceError {
 
 /// What came is no LDAP.
 pub(super) fn garbled(step: &'static str) -> SourceError {
-    SourceError::Malformed { step, what: "what answers there does not speak LDAP".to_owned() }
+    SourceError::Malformed { step, what: "the answer is not LDAP".to_owned() }
 }
 
 /// Success, or what it was instead.

@@ -20,7 +20,7 @@ use super::{Client, NOTHING, ROWS, at_base};
 use crate::domain::name::dn;
 use crate::source::error::SourceError;
 
-const HEAR: &str = "hear of changes";
+const HEAR: &str = "follow changes";
 /// How long something is waited for; then something else gets its turn.
 const WAIT: Duration = Duration::from_secs(1);
 /// What follows so quickly belongs together.
@@ -101,7 +101,7 @@ impl Client {
         if hints.touched.is_empty() && self.refreshed {
             // A dead connection is silent too.
             let probe = at_base(&self.settings.base_dn, &[NOTHING]);
-            self.link().await?.list("see whether the server is there", probe).await?;
+            self.link().await?.list("check that the server still answers", probe).await?;
         }
         Ok(hints)
     }
@@ -129,7 +129,7 @@ impl Client {
         match told {
             Told::Nothing => {}
             Told::Forgotten => {
-                tracing::warn!(source.name = %self.settings.name, "the server does not know how far it told us: everybody is listed");
+                tracing::warn!(source.name = %self.settings.name, "the server no longer knows the sync cookie; listing everybody");
                 hints.cursor = None;
                 self.begin_stream(None, hints).await?;
             }
@@ -182,7 +182,7 @@ impl Client {
                 FORGOTTEN => Ok(Some(Told::Forgotten)),
                 // Without a cookie, or later, it is unwilling for another reason.
                 UNWILLING if !(self.draining || self.refreshed) => Ok(Some(Told::Refused(shown(&result.text)))),
-                0 => Err(SourceError::Unreachable { step: HEAR, cause: "the server ended it".to_owned() }),
+                0 => Err(SourceError::Unreachable { step: HEAR, cause: "the server ended the stream".to_owned() }),
                 rc => Err(refused(HEAR, rc, &result.text)),
             };
         };
@@ -191,7 +191,7 @@ impl Client {
 
     /// Asks Active Directory what changed (DirSync).
     pub(super) async fn ask_dirsync(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
-        let step = "ask what changed (DirSync)";
+        let step = "read changes (DirSync)";
         let kept = match cursor {
             Some(Cursor::DirSync(kept)) => Some(kept),
             _ => None,
@@ -259,7 +259,7 @@ impl Client {
 
     /// What the server says of itself.
     pub(super) async fn root(&mut self, attributes: &[&str]) -> Result<Entry, SourceError> {
-        let found = self.link().await?.list("read what the server says of itself", at_base("", attributes)).await?;
+        let found = self.link().await?.list("read the root DSE", at_base("", attributes)).await?;
         Ok(found.into_iter().next().unwrap_or_default())
     }
 
@@ -267,8 +267,8 @@ impl Client {
     pub(super) async fn ask_usn(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
         let root = self.root(&["namingContexts", "dsServiceName", "highestCommittedUSN"]).await?;
         let Some(counter) = self.counter(&root).await? else {
-            let what = "the server has no `highestCommittedUSN`: it is no domain controller, so it is no `flavor: ad`";
-            return Err(SourceError::Misconfigured { step: "ask what changed", what: what.to_owned() });
+            let what = "the server has no `highestCommittedUSN`, so it is not a domain controller: check `flavor`";
+            return Err(SourceError::Misconfigured { step: "read changes", what: what.to_owned() });
         };
         let kept = match cursor {
             Some(Cursor::Usn(kept)) => Some(kept),
@@ -287,12 +287,12 @@ impl Client {
         let since = format!("(uSNChanged>={})", last.saturating_add(1));
         // Whoever was moved out of `base_dn` is seen as well.
         let changed = format!("(&{since}{})", self.anything());
-        let mut found = self.pages(self.search(&context, changed), "ask what changed").await?;
+        let mut found = self.pages(self.search(&context, changed), "read changes").await?;
         let deleted = Search {
             controls: vec![ber::show_deleted()],
             ..self.search(&context, format!("(&(isDeleted=TRUE){since})"))
         };
-        found.extend(self.pages(deleted, "ask what was deleted").await?);
+        found.extend(self.pages(deleted, "read deletions").await?);
         let mut touched = BTreeSet::new();
         for entry in &found {
             touched.insert(self.key(entry)?);
@@ -303,7 +303,7 @@ impl Client {
     /// The `invocationId` of a domain controller; `None` where it may not be read.
     async fn database(&mut self, server: &str) -> Result<Option<String>, SourceError> {
         let search = at_base(server, &["invocationId"]);
-        let found = self.link().await?.search("read which database it is", search).await?;
+        let found = self.link().await?.search("read `invocationId`", search).await?;
         let id = found.entries.first().and_then(|entry| entry.bytes("invocationId")).and_then(Key::of_guid);
         Ok(id.map(|id| id.to_string()))
     }
@@ -328,7 +328,7 @@ impl Client {
         let since = as_generalized_time(last.minus(OVERLAP));
         let filter = format!("(&(modifyTimestamp>={since}){})", self.everything());
         let search = self.search(&self.settings.base_dn, filter);
-        let entries = self.pages(search, "ask what was modified").await?;
+        let entries = self.pages(search, "read modified entries").await?;
         let newest = entries.iter().filter_map(|entry| entry.time("modifyTimestamp")).max();
         let cursor = newest.max(Some(last)).map(|last| Cursor::Modified(Modified::of(last, state)));
         Ok(Hints { entries, cursor, silent: true, ..Hints::default() })
@@ -338,7 +338,7 @@ impl Client {
     async fn state(&mut self) -> Result<Option<String>, SourceError> {
         let context = self.naming_context().await?;
         let search = at_base(&context, &["contextCSN"]);
-        let found = self.link().await?.search("read how new the server is", search).await?;
+        let found = self.link().await?.search("read `contextCSN`", search).await?;
         let mut changes: Vec<&str> = found.entries.iter().flat_map(|entry| entry.texts("contextCSN")).collect();
         changes.sort_unstable();
         Ok((!changes.is_empty()).then(|| changes.join(";")))

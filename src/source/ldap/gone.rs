@@ -64,8 +64,8 @@ impl LastSeen {
 /// What it means that so many entries are out of sight.
 pub(super) fn out_of_sight(hidden: usize) -> Option<SourceError> {
     let advice = format!(
-        "{hidden} of the changed entries cannot be found, and nobody else beside them either: `bind_dn` has lost the \
-         right to read entries there, or all of them are gone, which a full listing tells"
+        "{hidden} changed entries cannot be found, and no entry beside them either: `bind_dn` has lost the right to read \
+         entries there, or all of them are gone; a full listing will tell"
     );
     (hidden > 0).then_some(SourceError::Forbidden { step: "read a changed entry", advice })
 }
@@ -155,7 +155,7 @@ impl Client {
 
     /// Whether anything is found by this.
     async fn sees(&mut self, search: Search) -> Result<bool, SourceError> {
-        let step = "see whether others are still found";
+        let step = "check that other entries are still visible";
         let search = Search { attributes: vec![NOTHING.to_owned()], limit: 1, ..search };
         let found = self.link().await?.search(step, search).await?;
         if found.entries.is_empty() && found.result.rc != NONE {
@@ -185,7 +185,7 @@ impl Client {
             self.age.deleted(key);
         }
         let what = if elsewhere { "moved away" } else { "deleted" };
-        tracing::info!(source.name = %self.settings.name, person = %key, what, "somebody left the directory");
+        tracing::info!(source.name = %self.settings.name, person = %key, what, "person left the directory");
         Ok(vec![Observation::Deleted { person, at: None }])
     }
 
@@ -229,7 +229,7 @@ impl Client {
     }
 
     async fn dirsync_names_deleted(&mut self, context: &str) -> Result<bool, SourceError> {
-        let step = "ask what was deleted (DirSync)";
+        let step = "read deletions (DirSync)";
         let search = Search { limit: 1, ..self.search_deleted(context, ber::dirsync(&[])) };
         let found = self.link().await?.search(step, search).await?;
         if found.entries.is_empty() {
@@ -247,7 +247,7 @@ impl Client {
         if std::mem::replace(&mut self.tells_deletions, tells) && !tells {
             tracing::warn!(
                 source.name = %self.settings.name,
-                "deleted entries cannot be seen: whoever is deleted is noticed by full listings only"
+                "cannot see deleted entries; deletions are found by full listings only"
             );
         }
     }

@@ -34,7 +34,7 @@ impl Client {
                 self.lister = Some(Link::open(&self.settings.server).await?);
                 // Its changes were followed on the other connection: as long as that lives, it is the same server.
                 let probe = at_base(&self.settings.base_dn, &[NOTHING]);
-                self.link().await?.list("see whether the server is the same", probe).await?;
+                self.link().await?.list("check that the server is still the same", probe).await?;
                 self.groups.begin(Tree::default());
                 self.listed = Listed::default();
                 self.listings += 1;
@@ -85,7 +85,7 @@ impl Client {
             if self.listed.readable == 0 && next.is_none() {
                 return Err(error);
             }
-            tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error = %error, "somebody cannot be read");
+            tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error = %error, "cannot read user record; keeping last known state");
         }
         if next.is_none() {
             (self.whole, self.lister) = (self.listings, None);

@@ -120,7 +120,7 @@ impl Client {
     /// [`SourceError::Unreachable`] until it knows.
     pub(super) fn is_current(&self) -> Result<(), SourceError> {
         let error = |how: &String| SourceError::Unreachable {
-            step: "look somebody up",
+            step: "look up a person",
             cause: format!("the server is older than it was ({how}), and that is told first"),
         };
         self.age.back.as_ref().map(error).map_or(Ok(()), Err)

@@ -127,7 +127,7 @@ impl Client {
             step: "read an entry",
             // It has no other name. A DN is no secret, but somebody's name.
             what: format!(
-                "`{name}` of `{}` cannot be read: `bind_dn` needs the right to, for every entry",
+                "`{name}` of `{}` cannot be read: `bind_dn` needs the right to read it for every entry",
                 failure::shown(&entry.dn)
             ),
         };
@@ -169,8 +169,8 @@ impl Client {
         }
         let is_account = self.settings.flavor == Flavor::Ad && entry.is("objectClass", "user");
         if is_account && entry.number("userAccountControl").is_none() {
-            let what =
-                "`userAccountControl` cannot be read: `bind_dn` needs the right to, for every account".to_owned();
+            let what = "`userAccountControl` cannot be read: `bind_dn` needs the right to read it for every account"
+                .to_owned();
             return Err(SourceError::Misconfigured { step: "read an entry", what });
         }
         // Locks are operational attributes. Where those are hidden nobody is locked, and each lock would end.
@@ -220,7 +220,8 @@ impl Client {
             let before = entry.attributes.len();
             entry.attributes.extend(rest.into_iter().filter(|(name, _)| name.contains(";range=")));
             if entry.attributes.len() == before {
-                let what = format!("`{}` has more members, and they do not come", failure::shown(&entry.dn));
+                let what =
+                    format!("the server does not return the remaining members of `{}`", failure::shown(&entry.dn));
                 return Err(SourceError::Malformed { step: "read the rest of a group", what });
             }
         }

@@ -56,7 +56,7 @@ async fn reach(okta: &mut Okta, report: &mut CheckReport) -> Result<(), SourceEr
 fn clock(report: &mut CheckReport, ahead: i64) {
     let seconds = ahead / 1000;
     let text = match seconds {
-        0 => "its clock and ours agree to the second".to_owned(),
+        0 => "the clocks agree to the second".to_owned(),
         1.. => format!("its clock is {seconds} s ahead of ours"),
         _ => format!("its clock is {} s behind ours", -seconds),
     };
@@ -74,7 +74,7 @@ async fn logs(okta: &mut Okta, report: &mut CheckReport) {
     };
     match found {
         Ok(Listed { next: Some(_), .. }) => report.good("logs", "the System Log can be followed"),
-        Ok(_) => report.bad("logs", "the System Log has no next page, by which it could be followed"),
+        Ok(_) => report.bad("logs", "the System Log has no `next` link, so it cannot be followed"),
         Err(error) => report.failed("logs", &error),
     }
 }
@@ -126,7 +126,7 @@ async fn assigned(okta: &mut Okta, id: &str, report: &mut CheckReport) {
         return report.failed("app", &error);
     }
     if app.status != "ACTIVE" {
-        report.warn("app", format!("{name} is not active in Okta: nobody can sign in to it"));
+        report.warn("app", format!("{name} is inactive in Okta: nobody can sign in to it"));
     }
     match okta.count_unassigned(id).await {
         Err(error) => report.failed("app", &error),
@@ -164,7 +164,7 @@ fn rates(okta: &Okta, report: &mut CheckReport) {
         Some((step, rate)) => {
             report.good("rate limit", format!("at least {} requests in a window ({step})", rate.limit));
         }
-        None => report.warn("rate limit", "no answer told it: 429 is obeyed all the same"),
+        None => report.warn("rate limit", "no answer named a limit; 429 is obeyed all the same"),
     }
 }
 

@@ -15,8 +15,8 @@ pub fn next(headers: &HeaderMap, base: &Url) -> Result<Option<Url>, &'static str
         return Ok(None);
     };
     followed(target, base).map(Some).map_err(|stray| match stray {
-        Stray::NoAddress => "its next page has no address",
-        Stray::Elsewhere => "its next page is at another host: not followed",
+        Stray::NoAddress => "its `next` link has no URL",
+        Stray::Elsewhere => "its next page is on another host: not followed",
     })
 }
 
@@ -74,8 +74,8 @@ mod tests {
     #[test]
     fn the_credential_goes_nowhere_else() {
         let elsewhere = found(&["<https://y.okta.com/api/v1/logs>; rel=\"next\""]).unwrap_err();
-        assert!(elsewhere.contains("at another host"), "{elsewhere}");
+        assert!(elsewhere.contains("on another host"), "{elsewhere}");
         let none = found(&["</api/v1/logs>; rel=\"next\""]).unwrap_err();
-        assert!(none.contains("has no address"), "{none}");
+        assert!(none.contains("has no URL"), "{none}");
     }
 }

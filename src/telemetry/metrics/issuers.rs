@@ -1,11 +1,11 @@
-//! What is known of issuers and their keys, by name.
+//! Metrics of issuers and their keys, by name.
 
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec};
 
 use super::make::{Make, raise, set};
 use crate::domain::time::Timestamp;
 
-/// What is known of issuers and their keys, by name.
+/// Metrics of issuers and their keys, by name.
 #[derive(Debug)]
 pub(super) struct Issuers {
     unmatched: IntGaugeVec,
@@ -32,7 +32,7 @@ impl Issuers {
         })
     }
 
-    /// An issuer was configured: what is known of it begins at 0.
+    /// Adds a configured issuer; its metrics start at 0.
     pub(super) fn add(&self, issuer: &str) {
         self.set_unmatched(issuer, false);
         self.set_keys(issuer, 0);
@@ -40,7 +40,7 @@ impl Issuers {
         self.errors.with_label_values(&[issuer]);
     }
 
-    /// An issuer is configured no longer. Its errors are counted elsewhere, and begin anew if it comes back.
+    /// Removes an issuer. Its errors are counted elsewhere, and start over if it returns.
     pub(super) fn remove(&self, issuer: &str) {
         let _gone = self.success.remove_label_values(&[issuer]);
         let _gone = self.errors.remove_label_values(&[issuer]);

@@ -1,4 +1,4 @@
-//! How a metric is made: each one registered.
+//! Creates metrics and registers them.
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -6,7 +6,7 @@ use prometheus::{
     Registry,
 };
 
-/// Makes metrics, each registered.
+/// Creates metrics and registers each.
 pub(in crate::telemetry) struct Make(pub Registry);
 
 impl Make {
@@ -56,7 +56,7 @@ impl Make {
     }
 }
 
-/// A count as a gauge takes it.
+/// A count as the value of a gauge.
 pub(super) fn whole<N: TryInto<i64>>(count: N) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
@@ -67,7 +67,7 @@ pub(super) fn set(gauges: &IntGaugeVec, labels: &[&str], count: usize) {
     }
 }
 
-/// Raises a counter to what was counted elsewhere since the start.
+/// Raises a counter to a count kept elsewhere since the start.
 pub(super) fn raise(counter: &IntCounter, count: u64) {
     counter.inc_by(count.saturating_sub(counter.get()));
 }

@@ -1,4 +1,4 @@
-//! What is known of sources, by name.
+//! Metrics of sources, by name.
 
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 
@@ -7,15 +7,15 @@ use crate::domain::person::Status;
 use crate::domain::source::SourceErrorKind;
 use crate::domain::time::Timestamp;
 
-/// Seconds; a push is enforced in milliseconds, a provider that is polled may take minutes.
+/// Seconds; a push is enforced in milliseconds, a poll may take minutes.
 const PROPAGATION_BUCKETS: [f64; 16] =
     [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0, 300.0, 600.0];
-/// Who else than a source revokes.
+/// Owners of revocations other than sources.
 const OTHERS: [&str; 2] = ["operator", "configuration"];
-/// What a provider tells.
+/// Label of what a provider reports.
 const TOLD: &str = "event";
 
-/// Which time a propagation is measured from.
+/// The start of a propagation measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Began {
     /// The event's own time at the provider.
@@ -33,7 +33,7 @@ impl Began {
     }
 }
 
-/// What is known of sources, by name.
+/// Metrics of sources, by name.
 #[derive(Debug)]
 pub(super) struct Sources {
     propagation: HistogramVec,
@@ -89,7 +89,7 @@ impl Sources {
         Ok(sources)
     }
 
-    /// A source was configured: what is known of it begins at 0, so that `rate` and alerts see the first change.
+    /// Adds a configured source; its metrics start at 0, so that `rate` and alerts see the first increment.
     pub(super) fn add(&self, source: &str) {
         for status in Status::ALL {
             self.set_people(source, status, 0);
@@ -107,7 +107,7 @@ impl Sources {
         }
     }
 
-    /// A source is configured no longer: nothing is said of how it stands. What was counted stays, as counters do.
+    /// Removes a source's gauges. Its counters stay.
     pub(super) fn remove(&self, source: &str) {
         for status in Status::ALL {
             let _gone = self.people.remove_label_values(&[source, status.word()]);

@@ -35,7 +35,7 @@ async fn what_is_missing_is_said_in_words() {
     let url = format!("ldap://127.0.0.1:{}", slapd.port);
     let (code, text) = check(&files, &url, "");
     assert_eq!(code, 0, "{text}");
-    for part in ["3 people can be listed", "1 groups can be listed", "the server tells of changes", "pwdChangedTime"] {
+    for part in ["3 people can be listed", "1 groups can be listed", "the server reports changes", "pwdChangedTime"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     std::fs::write(files.path("ldap-password"), "wrong").unwrap();

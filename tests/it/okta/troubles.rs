@@ -17,7 +17,7 @@ async fn no_next_page_leads_the_credential_elsewhere() {
     stage.okta.org().rows = 2;
     for full in [false, true] {
         let trouble = stage.sync(full);
-        assert!(trouble.contains("its next page is at another host"), "{trouble}");
+        assert!(trouble.contains("its next page is on another host"), "{trouble}");
     }
     assert_eq!(other.org().asked, Vec::<String>::new());
     stage.okta.org().elsewhere = None;
