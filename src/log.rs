@@ -279,7 +279,7 @@ pub trait Log: Send + Sync + 'static {
 }
 
 /// Small values by name, durable when acknowledged, beside the log and no part of it: the installation's secret, the last
-/// good configuration, keys of issuers, checkpoints of time. Implementations: [`embedded`] and [`memory`].
+/// good configuration, keys of issuers, checkpoints of time. Implementations: [`embedded`] and, for tests, `memory`.
 #[async_trait]
 pub trait KeyValues: std::fmt::Debug + Send + Sync + 'static {
     /// What is kept under `key`.

@@ -78,7 +78,7 @@ impl Base {
         let log = Arc::new(log);
         let StoreSettings::Embedded { secret_file, .. } = &settings.store;
         let secret = secret::of_installation(key_values.as_ref(), secret_file.as_deref(), &settings.audit.path).await?;
-        let keyer = secret.keyer();
+        let keyer = Keyer::of(&secret);
         let history = replay(log.as_ref(), keyer.clone()).await?;
         let policy = store::policy(configuration, &history.fold);
         let process = store::process(key_values.as_ref()).await?;

@@ -49,7 +49,7 @@ impl Serve {
             other => Failure::Unreachable(logging::chain(&other)),
         })?;
         announce(&bound.addresses())?;
-        let ran = bound.run(checks.handles(), work.handle(), stop).await;
+        let ran = Box::pin(bound.run(checks.handles(), work.handle(), stop)).await;
         ran.map(|()| Answer::Yes).map_err(Failure::Unreachable)
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use super::name::Compare;
-use super::secret::Fingerprint;
+use super::secret::{Fingerprint, Secret};
 
 /// A 128-bit keyed hash of what it stands for.
 ///
@@ -69,13 +69,13 @@ impl Keyer {
     /// A keyer with a look-up secret that is no part of another.
     #[must_use]
     pub fn new(secret: [u8; 16]) -> Self {
-        Self::of_installation(secret, Fingerprint::of(&secret))
+        Self { secret, fingerprint: Fingerprint::of(&secret) }
     }
 
-    /// A keyer with the look-up secret of an installation, whose whole secret has this fingerprint.
+    /// A keyer with the look-up secret of an installation.
     #[must_use]
-    pub fn of_installation(secret: [u8; 16], fingerprint: Fingerprint) -> Self {
-        Self { secret, fingerprint }
+    pub fn of(secret: &Secret) -> Self {
+        Self { secret: secret.look_up(), fingerprint: secret.fingerprint() }
     }
 
     /// What the secret is called under which it makes keys.

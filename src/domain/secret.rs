@@ -5,8 +5,6 @@ use std::fmt;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-use super::key::Keyer;
-
 /// Bytes of the secret: the look-up secret and the salt.
 pub const LENGTH: usize = 48;
 /// Bytes of the look-up secret.
@@ -81,11 +79,10 @@ impl Secret {
         Fingerprint::of(&self.0)
     }
 
-    /// Makes look-up keys.
+    /// The part under which look-up keys are made.
     #[must_use]
-    pub fn keyer(&self) -> Keyer {
-        let look_up = self.0.first_chunk().copied().unwrap_or_default();
-        Keyer::of_installation(look_up, self.fingerprint())
+    pub fn look_up(&self) -> [u8; LOOK_UP] {
+        self.0.first_chunk().copied().unwrap_or_default()
     }
 
     /// Salt of the hashes of credentials in the audit trail.
@@ -98,15 +95,12 @@ impl Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::key::KeyKind;
 
     #[test]
     fn its_parts_are_those_that_it_was_made_of() {
         let secret = Secret::of_parts([1; 16], [2; 32]);
         assert_eq!(secret.salt(), [2; 32]);
-        let (keyer, same) = (secret.keyer(), Keyer::new([1; 16]));
-        assert_eq!(keyer.key(KeyKind::ApiKey, &["k"]), same.key(KeyKind::ApiKey, &["k"]));
-        assert_eq!(keyer.fingerprint(), secret.fingerprint());
+        assert_eq!(secret.look_up(), [1; 16]);
         assert_ne!(secret.fingerprint(), Secret::of_parts([1; 16], [3; 32]).fingerprint(), "of the whole");
     }
 

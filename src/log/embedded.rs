@@ -19,9 +19,11 @@ mod cut;
 mod directory;
 mod error;
 mod group;
+mod job;
 mod key_value;
 mod opened_directory;
 mod reader;
+mod rows;
 mod schema;
 mod snapshot;
 #[cfg(test)]
@@ -38,9 +40,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::key_value::EmbeddedValues;
 
 use self::directory::{Directory, HighWater};
+use self::job::Job;
 use self::opened_directory::OpenedDirectory;
 use self::reader::{Question, Questions, Reader};
-use self::writer::{Head, Job, LogWriter};
+use self::writer::{Head, LogWriter};
 use super::{Batches, Bounds, Cut, KeyValues, Log, LogError, Snapshot};
 use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 use crate::domain::id::RevocationId;

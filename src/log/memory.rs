@@ -198,7 +198,10 @@ impl Log for Memory {
         if self.leaves_out.load(Ordering::Acquire) && !events.is_empty() {
             events.remove(0);
         }
-        let before = if self.rewritten.load(Ordering::Acquire) { ChainHash([1; 32]) } else { before };
+        let (before, chain) = match (self.rewritten.load(Ordering::Acquire), ChainHash([1; 32])) {
+            (true, other) => (other, if after == end { other } else { chain }),
+            (false, _) => (before, chain),
+        };
         Ok(Batches { after, before, events, chain })
     }
 

@@ -68,6 +68,9 @@ pub async fn replay_with_marks<L: Log>(log: &L, keyer: Keyer, every: u64) -> Res
     let passed = (kept > 0 && kept.is_multiple_of(every)).then(|| fold.clone());
     let mut marks = Marks { every, passed };
     read_on(log, &mut fold, &mut marks, |_| {}).await?;
+    // Also where nothing stands behind the snapshot: it may be one of another log.
+    let end = fold.epoch.position;
+    next(&mut fold, log.batches(end, end).await?, |_| {})?;
     Ok(Replayed { fold, marks, kept })
 }
 

@@ -157,13 +157,13 @@ fn refused(edit: impl FnOnce(&rusqlite::Connection)) -> (Option<i32>, String) {
 #[test]
 fn what_a_later_version_wrote_is_refused_as_the_page_says() {
     let page = std::fs::read_to_string(root().join("k8s/upgrade.md")).unwrap();
-    let schema = refused(|store| store.execute_batch("PRAGMA user_version = 2").unwrap());
+    let schema = refused(|store| store.execute_batch("PRAGMA user_version = 4").unwrap());
     let event = refused(|store| {
         let last: i64 = store.query_row("SELECT max(position) FROM events", [], |row| row.get(0)).unwrap();
         let event = "INSERT INTO events (position, time, event) VALUES (?1, 0, '{\"invented\": {}}')";
         store.execute(event, [last + 1]).unwrap();
     });
-    let schema_says = "it has schema version 2, this offboard knows up to 1: use a later one";
+    let schema_says = "it has schema version 4, this offboard knows up to 3: use a later one";
     for ((code, said), expected) in [(schema, schema_says), (event, "the event at 30 cannot be read")] {
         assert_eq!(code, Some(3), "{said}");
         assert!(said.contains(expected), "{said}");

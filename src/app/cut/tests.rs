@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::app::audit_events::AuditFollower;
 use crate::audit::open::{Options, open};
 use crate::audit::sink::Decisions;
 use crate::audit::writer::TrailSettings;
@@ -215,6 +216,25 @@ async fn without_a_snapshot_that_can_be_read_the_rest_of_a_log_is_not_believed<L
     bench.folds_agree().await;
 }
 
+/// The audit trail was taken away meanwhile: it goes on behind what nobody can write down any more.
+async fn a_trail_that_lacks_what_was_cut_goes_on_behind_it<L: Log>(log: Arc<L>) {
+    let bench = Bench::over(log).await;
+    bench.audited.send_replace(u64::MAX);
+    for second in 0..3 {
+        bench.revoke("s", second).await;
+        bench.keep_snapshot().await;
+    }
+    assert_eq!(bench.cut(20 * DAY).await, 2);
+    let Cutter { log, published, recorder, .. } = bench.cutter;
+    let head = log.head().await.unwrap().position;
+    let (progress, written) = watch::channel(0);
+    let follower = AuditFollower { log, published, recorder, clock: Clock::start(None), done: 0, progress };
+    let (nobody_tells, events) = tokio::sync::mpsc::channel(1);
+    drop(nobody_tells);
+    follower.run(events).await.unwrap();
+    assert_eq!(*written.borrow(), head);
+}
+
 macro_rules! on_both {
     ($($test:ident)+) => {
         $(
@@ -240,5 +260,6 @@ on_both! {
     only_what_nobody_needs_goes
     more_than_enough_goes_however_new_it_is
     an_event_is_taken_in_once_also_when_it_was_cut
+    a_trail_that_lacks_what_was_cut_goes_on_behind_it
     without_a_snapshot_that_can_be_read_the_rest_of_a_log_is_not_believed
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::domain::key::Keyer;
 use crate::log::Log;
 use crate::log::embedded::Embedded;
 use crate::log::memory::MemoryValues;
@@ -123,17 +124,17 @@ async fn a_recorded_store_is_read_on_from_its_snapshot() {
     let secret = of_installation(values.as_ref(), None, place.dir.path()).await.unwrap();
     let look_up = values.get(OLD_SECRET).await.unwrap().unwrap();
     assert_eq!(secret.bytes()[..16], look_up[..]);
-    let replayed = replay(&log, secret.keyer()).await.unwrap();
+    let replayed = replay(&log, Keyer::of(&secret)).await.unwrap();
     assert_eq!((replayed.kept, replayed.fold.epoch.position), (69, 69));
-    let mut anew = Fold::empty(secret.keyer(), 0);
+    let mut anew = Fold::empty(Keyer::of(&secret), 0);
     log.read(0, 100).await.unwrap().iter().for_each(|recorded| anew.apply(recorded));
     assert_eq!(replayed.fold.digest(), anew.digest());
 
     // The next one says it.
     let bytes = snapshot::write(&replayed.fold).unwrap();
-    assert_eq!(snapshot::read(&bytes, secret.keyer()).unwrap().digest(), anew.digest());
+    assert_eq!(snapshot::read(&bytes, Keyer::of(&secret)).unwrap().digest(), anew.digest());
     let other = Secret::new([1; 48]);
-    let error = snapshot::read(&bytes, other.keyer()).unwrap_err().to_string();
+    let error = snapshot::read(&bytes, Keyer::of(&other)).unwrap_err().to_string();
     assert!(error.contains(&secret.fingerprint().to_string()), "{error}");
     assert!(error.contains(&other.fingerprint().to_string()), "{error}");
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::cut;
 use super::error::{failed, signed, unsigned, unusable};
-use super::reader::recorded;
+use super::rows::recorded;
 use crate::domain::chain::ChainHash;
 use crate::domain::event::{Epoch, Position};
 use crate::domain::time::Timestamp;

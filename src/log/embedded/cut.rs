@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::error::{failed, signed, unsigned};
-use super::reader::recorded;
+use super::rows::recorded;
 use crate::domain::event::{Position, Recorded, provider_of};
 use crate::domain::id::RevocationId;
 use crate::domain::time::Timestamp;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::Threads;
+use super::job::Job;
 use super::reader::Question;
-use super::writer::Job;
 use crate::log::{KeyValues, LogError};
 
 /// A handle: clones share the store, and keep it open.

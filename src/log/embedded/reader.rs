@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::mpsc;
 
-use super::error::{failed, signed, unsigned, unusable};
-use super::writer::Reply;
+use super::error::{failed, signed, unsigned};
+use super::job::Reply;
+use super::rows::recorded;
 use super::{batches, cut, snapshot};
-use crate::domain::event::{NewEvent, Position, Recorded};
+use crate::domain::event::{Position, Recorded};
 use crate::domain::id::RevocationId;
 use crate::domain::time::Timestamp;
 use crate::log::{Batches, Bounds, LogError, Snapshot};
@@ -137,20 +138,4 @@ fn read(directory: &Path, connection: &Connection, after: Position, limit: usize
         events.push(recorded);
     }
     Ok(events)
-}
-
-/// An event as its row says: position, time, id, event, happened.
-pub(super) fn recorded(directory: &Path, row: &Row<'_>) -> Result<Recorded, LogError> {
-    let fail = |cause: rusqlite::Error| failed(directory, "read an event", &cause);
-    let position = unsigned(row.get(0).map_err(fail)?);
-    let text = row.get_ref(3).map_err(fail)?;
-    let event = text
-        .as_bytes()
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(bytes).ok())
-        // What stands there is not repeated: it may be about somebody.
-        .ok_or_else(|| unusable(directory, format!("the event at {position} cannot be read")))?;
-    let time = Timestamp::from_millis(row.get(1).map_err(fail)?);
-    let happened = row.get::<_, Option<i64>>(4).map_err(fail)?.map(Timestamp::from_millis);
-    Ok(Recorded { position, new: NewEvent { time, happened, id: row.get(2).map_err(fail)?, event } })
 }

@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use rusqlite::{Connection, params};
 
 use super::error::{signed, unsigned};
-use super::writer::Reply;
+use super::job::Reply;
 use crate::domain::event::{Epoch, Position};
 use crate::log::Snapshot;
 

@@ -20,37 +20,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::batches::End;
 use super::directory::HighWater;
 use super::error::failed;
 use super::group::{Group, Pending};
+use super::job::Job;
 use super::opened_directory::OpenedDirectory;
 use super::schema;
 use super::snapshot::Writing;
 use crate::domain::chain::ChainHash;
-use crate::domain::event::{Epoch, NewEvent};
-use crate::log::{Cut, LogError, Snapshot};
-
-/// Where an answer goes.
-pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
-
-/// What can be asked of the writer.
-pub(super) enum Job {
-    /// Append all right behind `after`, or none.
-    Append { after: Epoch, events: Vec<NewEvent>, reply: Reply<Epoch> },
-    /// Keep a snapshot in place of the one before.
-    Snapshot { snapshot: Snapshot, reply: Reply<()> },
-    /// Cut the log at its beginning.
-    Cut { cut: Cut, reply: Reply<()> },
-    /// Say whether the store is where it was opened.
-    Look { reply: Reply<()> },
-    /// Keep a note.
-    Note { key: String, value: Vec<u8>, reply: Reply<()> },
-    /// Keep a note unless there is one; either way say what stands.
-    NoteOnce { key: String, value: Vec<u8>, reply: Reply<Vec<u8>> },
-}
+use crate::domain::event::Epoch;
+use crate::log::LogError;
 
 /// Jobs of one transaction: more only make the first of them wait.
 const GROUP: usize = 256;
