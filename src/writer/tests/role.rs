@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::domain::binding::{Binding, Role};
 use crate::state::fold::note_of;
 
 fn identity(process: &str) -> WriterIdentity {
@@ -11,6 +12,22 @@ fn identity(process: &str) -> WriterIdentity {
 
 fn revoking(targets: &[Target]) -> Policy {
     Policy { revocations: Some(targets.iter().cloned().map(configured).collect()), ..policy() }
+}
+
+/// The same, with a name that a binding gives a role.
+fn binding_alice(policy: Policy) -> Policy {
+    let bound = Binding {
+        role: 0,
+        issuer: Some(0),
+        groups: vec![],
+        people: vec!["alice".into()],
+        clients: vec![],
+        everyone: false,
+        expires: None,
+        place: "offboard.yaml:7".into(),
+    };
+    let role = Role { name: "admin".into(), permissions: vec![], rights: vec![] };
+    Policy { bindings: vec![bound], roles: vec![role], ..policy }
 }
 
 fn session(name: &str) -> Target {
@@ -41,13 +58,13 @@ async fn who_has_not_the_role_notes_and_pins_nothing_and_enforces_all_the_same()
     leader.configure(revoking(&[]), at(1)).await.unwrap();
     let other = Bench::of(identity("b").among_others(), log, policy()).await;
     other.list(&[person("alice", Status::Active), person("bob", Status::Active)], at(2)).await.unwrap();
-    other.configure(revoking(&[alice()]), at(3)).await.unwrap();
+    other.configure(binding_alice(revoking(&[alice()])), at(3)).await.unwrap();
     assert_eq!(noted(&other), 0);
     assert_eq!(other.ask("alice", at(1), at(4)), Reason::RevokedPerson, "its own configuration denies in any case");
     assert!(other.published.load().fold.pins.is_empty());
     other.writer.ask(Command::TakeConfigurationRole, at(5)).await.unwrap();
-    other.configure(revoking(&[alice()]), at(6)).await.unwrap();
-    assert_eq!(noted(&other), 1);
+    other.configure(binding_alice(revoking(&[alice()])), at(6)).await.unwrap();
+    assert_eq!((noted(&other), other.published.load().fold.pins.len()), (1, 1));
     let role = other.published.load().fold.configuration_role.clone().unwrap();
     assert_eq!((role.process.as_str(), role.term), ("b", 2));
     other.folds_agree().await;
