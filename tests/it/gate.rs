@@ -168,11 +168,9 @@ async fn who_leaves_is_out_and_who_comes_back_needs_a_new_token() {
     assert!(out.contains("still active"), "{out}");
     assert_eq!(stage.status(&alice).await, 403, "the command returned: it is enforced");
     let (_, out, _) = stage.command(&["revocations", "-o", "json"]);
-    let id = out.lines().find(|line| line.contains("HR-12")).and_then(|line| {
-        line.split('"')
-            .find(|word| word.len() > 1 && word.starts_with('r') && word[1..].bytes().all(|byte| byte.is_ascii_digit()))
-    });
-    let (code, _, error) = stage.command(&["restore", id.unwrap(), "--reason", "wrong person"]);
+    let line = out.lines().find(|line| line.contains("HR-12")).unwrap();
+    let listed: serde_json::Value = serde_json::from_str(line).unwrap();
+    let (code, _, error) = stage.command(&["restore", listed["id"].as_str().unwrap(), "--reason", "wrong person"]);
     assert_eq!(code, 0, "{error}");
     assert_eq!(stage.status(&alice).await, 401, "what was issued before stays dead");
     until("a token of a later second works", async || {
