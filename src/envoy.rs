@@ -26,7 +26,7 @@ pub mod response;
 mod unary;
 mod wire;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 
 /// A decision on one request, and its id.
 #[derive(Clone, Debug)]

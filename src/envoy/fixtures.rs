@@ -18,7 +18,7 @@ pub(super) fn decision(reason: Reason) -> Decision {
     Decision::new(reason, policy(ResponseRules::default()), &corp::service("payments"), epoch, Steps::default())
 }
 
-pub(super) fn of_alice(reason: Reason) -> Decision {
+pub(crate) fn of_alice(reason: Reason) -> Decision {
     let alice = CredentialOutcome::Verified(Arc::new(Verified::attest(identity())));
     Decision {
         credential: Some(0),
