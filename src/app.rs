@@ -15,6 +15,7 @@ pub mod feeds;
 mod gauges;
 pub mod check_handler;
 pub mod on_demand_lookup;
+mod one_write;
 pub mod listeners;
 pub mod matches;
 mod ops;

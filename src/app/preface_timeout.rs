@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
-use tonic::transport::server::Connected;
+use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// Connections that have sent no preface by then are closed.
 pub const HELLO: Duration = Duration::from_secs(10);
@@ -19,12 +19,8 @@ pub const HELLO: Duration = Duration::from_secs(10);
 const PREFACE: usize = 24;
 
 /// A counted connection that must send its preface in time.
-///
-/// It gathers nothing from several buffers (`writev`): h2 would then send an answer of 256 bytes and more apart from the
-/// trailers behind it, in a write of its own, and the proxy would wake up twice. So it copies up to 1 KiB instead, and an
-/// answer leaves in one write.
-pub struct PrefaceTimeout<S = TcpStream> {
-    stream: S,
+pub struct PrefaceTimeout {
+    stream: TcpStream,
     /// How much of the preface is missing, and until when; `None`: it has arrived.
     missing: Option<(usize, Pin<Box<Sleep>>)>,
     _place: Option<OwnedSemaphorePermit>,
@@ -43,20 +39,14 @@ pub fn prompt(
         async move {
             let stream = accepted?;
             let _ = stream.set_nodelay(true);
-            let mut connection = PrefaceTimeout::new(stream);
-            connection._place = places.acquire_owned().await.ok();
-            Ok(connection)
+            let hello = Box::pin(sleep(HELLO));
+            let place = places.acquire_owned().await.ok();
+            Ok(PrefaceTimeout { stream, missing: Some((PREFACE, hello)), _place: place })
         }
     })
 }
 
-impl<S> PrefaceTimeout<S> {
-    fn new(stream: S) -> Self {
-        Self { stream, missing: Some((PREFACE, Box::pin(sleep(HELLO)))), _place: None }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for PrefaceTimeout<S> {
+impl AsyncRead for PrefaceTimeout {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = pin!(&mut self.stream).poll_read(cx, buf);
@@ -71,7 +61,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for PrefaceTimeout<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for PrefaceTimeout<S> {
+impl AsyncWrite for PrefaceTimeout {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         pin!(&mut self.stream).poll_write(cx, buf)
     }
@@ -83,15 +73,24 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PrefaceTimeout<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         pin!(&mut self.stream).poll_shutdown(cx)
     }
-}
 
-impl<S: Connected> Connected for PrefaceTimeout<S> {
-    type ConnectInfo = S::ConnectInfo;
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        pin!(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
 
-    fn connect_info(&self) -> S::ConnectInfo {
-        self.stream.connect_info()
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }
 
-#[cfg(test)]
-mod tests;
+impl Connected for PrefaceTimeout {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use tokio::runtime::Handle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
@@ -11,6 +12,7 @@ use tower::ServiceBuilder;
 use super::check_handler::LiveCheckHandler;
 use super::checks::spread;
 use super::listeners::{Socket, handshakes};
+use super::one_write::OneWrite;
 use super::ops::serve;
 use super::preface_timeout::prompt;
 use super::supervisor::Supervisor;
@@ -43,8 +45,11 @@ pub(super) fn serve_ops(servers: &mut Supervisor, on: &Handle, socket: Socket, r
 macro_rules! serve_on {
     ($router:expr, $incoming:expr, $tls:expr, $stop:expr) => {
         match $tls {
-            None => $router.serve_with_incoming_shutdown($incoming, $stop).await,
-            Some(tls) => $router.serve_with_incoming_shutdown(handshakes($incoming, tls), $stop).await,
+            None => $router.serve_with_incoming_shutdown($incoming.map_ok(OneWrite), $stop).await,
+            Some(tls) => {
+                let incoming = handshakes($incoming, tls).map_ok(OneWrite);
+                $router.serve_with_incoming_shutdown(incoming, $stop).await
+            }
         }
     };
 }

@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{self, HttpRequest};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
+use futures_util::StreamExt as _;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use tokio::io::{DuplexStream, duplex};
@@ -79,7 +81,7 @@ impl Connected for Counting {
 async fn an_answer_is_one_write() {
     let (client, server) = duplex(1 << 20);
     let writes = Arc::new(AtomicUsize::new(0));
-    let connection = PrefaceTimeout::new(Counting(server, Arc::clone(&writes)));
+    let connection = OneWrite(Counting(server, Arc::clone(&writes)));
     let incoming = futures_util::stream::iter([Ok::<_, io::Error>(connection)]);
     let incoming = incoming.chain(futures_util::stream::pending());
     let serving = Server::builder().add_service(AuthorizationService::new(Arc::new(Allows)));
