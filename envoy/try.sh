@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# See it work: builds Offboard, gets Envoy, starts everything on this machine's loopback, and lets two people leave.
+# A demonstration: builds Offboard, gets Envoy, starts everything on this machine's loopback, and lets two people leave.
 #
-# usage: envoy/try.sh [--stay]       --stay leaves it running to play with, until Ctrl-C
-# Needs Rust and Python 3, nothing else. Everything it makes is in target/try.
+# usage: envoy/try.sh [--stay]       --stay keeps it running to try things out, until Ctrl-C
+# Needs only Rust and Python 3. All its files are in target/try.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Puts the real peers of the tests, pinned, into $OFFBOARD_PEERS (default target/peers). Done once; quick when all is there.
+# Installs the real peers of the tests, pinned, into $OFFBOARD_PEERS (default target/peers). Runs once; fast if everything is
+# there.
 #
 # usage: tests/peers/install.sh [envoy|python|node|keycloak|debian|slapd|samba]…      (nothing named: all of them)
-# Needs Python 3; on Debian, as root, it installs what else is missing (Node.js, Maven, Java, promtool, fiu-run).
+# Needs Python 3. On Debian, as root, it installs whatever else is missing (Node.js, Maven, Java, promtool, fiu-run).
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -66,7 +67,7 @@ keycloak_install() {
   mv "$peers/keycloak-$KEYCLOAK" "$peers/keycloak"
 }
 
-# The options of a server are compiled into it: done here, each test's start is half a minute shorter.
+# A server's options are compiled into it. Doing that here makes each test start half a minute faster.
 KEYCLOAK_BUILD=(--db=dev-file --cache=local)
 keycloak_build() {
   "$peers/keycloak/bin/kc.sh" build "${KEYCLOAK_BUILD[@]}" >/dev/null
@@ -91,7 +92,7 @@ install_keycloak() {
   once keycloak-build "keycloak $KEYCLOAK ${KEYCLOAK_BUILD[*]}" keycloak_build
 }
 
-# The package starts a service where that is allowed. Tests start their own; the machine keeps none that it did not have.
+# The package may start a service. Tests start their own, so the machine keeps no service that it did not have.
 install_slapd() {
   debian ldapmodify ldap-utils
   if [ -x /usr/sbin/slapd ] && [ -e /usr/lib/ldap/ppolicy.so ]; then return; fi
@@ -101,7 +102,7 @@ install_slapd() {
   if [ -x /etc/init.d/slapd ]; then /etc/init.d/slapd stop >/dev/null 2>&1 || true; fi
 }
 
-# No service of it runs: the package starts none that it has no configuration for, and tests start their own.
+# The same: the package starts only services that it has a configuration for, and tests start their own.
 install_samba() {
   debian ldapmodify ldap-utils
   if command -v samba >/dev/null && command -v samba-tool >/dev/null && [ -d /usr/share/samba/setup ]; then return; fi
@@ -113,7 +114,7 @@ install_samba() {
   done
 }
 
-# What tests/it/image.rs makes a root file system of, and the tools for its namespaces.
+# The packages from which tests/it/image.rs makes a root file system, and the tools for its namespaces.
 IMAGE=(base-files ca-certificates libc6 libgcc-s1 libgomp1 libstdc++6 netbase tzdata)
 
 install_debian() {
