@@ -161,7 +161,7 @@ fn told(preview: &Preview) -> String {
 
 /// End one revocation.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  offboard restore r17 --reason \"wrong person\"\n\n\
+#[command(after_help = "Example:\n  offboard restore r8f14e45fceea167a --reason \"wrong person\"\n\n\
     When a block on a person, subject, client or issuer ends, credentials issued before stay denied.")]
 pub(super) struct Restore {
     /// Id of the revocation, as `offboard revocations` prints it
