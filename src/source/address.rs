@@ -1,13 +1,14 @@
-//! Addresses at a provider: made of what is configured, or given by an answer and followed only to where we asked.
+//! Addresses at a provider: built from the configuration, or taken from an answer and followed only to the configured
+//! origin.
 
 use reqwest::Url;
 
 use super::error::SourceError;
 
-/// The address below `base` with these segments and this query, whatever characters are in them.
+/// Builds an address below `base` from these segments and this query, and escapes any character in them.
 ///
 /// # Errors
-/// [`SourceError::Malformed`] where `base` can have no path.
+/// [`SourceError::Malformed`] if `base` cannot have a path.
 pub fn below<S: AsRef<str>>(base: &Url, segments: &[S], query: &[(&str, &str)]) -> Result<Url, SourceError> {
     let mut url = base.clone();
     let malformed =
@@ -22,16 +23,17 @@ pub fn below<S: AsRef<str>>(base: &Url, segments: &[S], query: &[(&str, &str)]) 
 /// Why an address is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stray {
-    /// It is none.
+    /// It is not an address.
     NoAddress,
-    /// It leads to another host, to which our credential does not go.
+    /// It points to another origin, which must not get our credential.
     Elsewhere,
 }
 
-/// An address that an answer gave us, whole as it is. It gets our credential, so it must be at the configured origin:
-/// same scheme, name and port, and nobody's password in it.
+/// Checks an address from an answer, and returns it unchanged. It gets our credential, so it must have the configured
+/// origin (scheme, name and port) and no user name or password.
 ///
 /// # Errors
+/// [`Stray`] if it does not.
 /// [`Stray`].
 pub fn followed(link: &str, base: &Url) -> Result<Url, Stray> {
     let url = Url::parse(link).map_err(|_| Stray::NoAddress)?;

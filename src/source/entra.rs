@@ -42,68 +42,67 @@ use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::Target;
 use crate::domain::time::Timestamp;
 
-/// A record that said something else than its owner's own address is read again for this long: some copies of the
-/// directory are late.
+/// How long a record that contradicts the owner's own address is read again: some copies of the directory lag behind.
 const DOUBT: Duration = Duration::from_secs(120);
-/// So often, at most.
+/// The shortest interval between these reads.
 const DOUBT_EVERY: Duration = Duration::from_secs(2);
-/// A place is written down this often even where nothing happens: it is good for seven days.
+/// How often the cursor is stored even if nothing happens: it is valid for seven days.
 const PLACE: Duration = Duration::from_secs(3600);
-/// So many who were out lately are written down with it.
+/// How many people who were out lately are stored with it.
 const RECENT: usize = 1_000;
-/// Sessions that were ended before that are nobody's any more: no access token lives that long.
+/// How long an ended session is remembered. No access token of it lives longer.
 const SESSIONS: Duration = Duration::from_secs(30 * 86_400);
 
-/// What is configured of a tenant.
+/// The configuration of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Name of the source.
     pub name: String,
-    /// Where, and as which application.
+    /// Its address, and our application there.
     pub tenant: Tenant,
-    /// Attributes that `link` names beside id, e-mail and user name: properties of users, by their names in Graph.
+    /// User properties that `link` uses, other than id, e-mail and user name; by their names in Graph.
     pub attributes: BTreeSet<String>,
 }
 
 /// A tenant of Microsoft Entra ID.
 ///
-/// What a delta query says is a hint: whoever it names is read again at their own address before they get anything
-/// back, so that a page which is replayed, or comes late, gives nothing back. Only bad news is believed at once. There
-/// is no copy of the people in memory; of the groups there is, since a change of one says nothing of who is in it by
-/// another. It is read anew at each start.
+/// What a delta query says is a hint. Every user whom it names is read again at their own address before they get
+/// anything back, so a page that is repeated or late gives nothing back. Only bad news is believed at once. No copy of
+/// the people is kept in memory. The groups are kept, since a change of one does not say who is in it through another;
+/// they are read anew at each start.
 pub struct Entra {
     settings: Settings,
     api: Api,
-    /// What to ask of a user.
+    /// The properties to request for a user.
     select: String,
-    /// Users that changed.
+    /// Changes of users.
     users: Feed,
     hints: BTreeMap<String, Hint>,
-    /// From where to go on with users, by the last listing, once everything before it was read.
+    /// Where the last listing says to continue with users, once everything before it was read.
     fresh: Option<Url>,
-    /// Groups that changed.
+    /// Changes of groups.
     groups: Feed,
     dirty: BTreeMap<String, Dirty>,
     /// Who is in which group; none count before the first listing.
     graphs: Staged<Graph, String>,
-    /// What else was read of the listing that is on its way.
+    /// What else the running listing has read.
     listed: Listed,
-    /// What groups lost a short while ago, or since the listing began that is on its way: it may not have heard of it.
+    /// Memberships that ended a short while ago, or since the running listing began: it may not show that yet.
     lost: BTreeMap<(String, String), Instant>,
     /// Groups that were deleted since then.
     lost_groups: BTreeMap<String, Instant>,
-    /// Who was not there, or disabled, when last heard of: a listing alone does not bring them back.
+    /// People who were absent or disabled when last seen: a listing alone does not bring them back.
     out: HashSet<String>,
-    /// Who was said to be out lately, and when we heard of it: still to be known after a restart.
+    /// People who were reported out lately, and when: this must survive a restart.
     recent: BTreeMap<String, Instant>,
-    /// Who was named as somebody who is there, and was not when last read.
+    /// People who were reported present but were absent when last read.
     unseen: BTreeSet<String>,
-    /// Users and groups in doubt, until when.
+    /// Users and groups in doubt, and until when.
     doubted: BTreeMap<Doubted, Instant>,
     next_doubt: Instant,
-    /// The place that was written down last.
+    /// The cursor that was last stored.
     place: Option<(String, Instant)>,
-    /// Something was told since.
+    /// Something was reported since then.
     news: bool,
     outbox: Outbox,
 }
@@ -114,19 +113,19 @@ enum Doubted {
     Group(String),
 }
 
-/// Up to where changes were read. Groups have none: they are listed anew after a restart.
+/// The position in the changes. Groups have none: they are listed anew after a restart.
 #[derive(Serialize, Deserialize)]
 struct Cursor {
-    /// What was asked of a user: a link is for that alone.
+    /// The user properties that were requested: a link is valid only for these.
     select: String,
     users: String,
-    /// Who was said to be out a short while ago: a listing may not have heard of it.
+    /// People who were reported out a short while ago: a listing may not show that yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     out: Vec<String>,
 }
 
 impl Entra {
-    /// A tenant, asked by `http`.
+    /// A tenant that is reached by `http`.
     #[must_use]
     pub fn new(settings: Settings, http: Http) -> Self {
         let api = Api::new(http, settings.tenant.clone());
@@ -160,7 +159,7 @@ impl Entra {
         PersonId { source: self.settings.name.clone(), key: key.to_owned() }
     }
 
-    /// What a whole record amounts to.
+    /// The person of a complete record.
     fn person(&self, user: &User, groups: Vec<String>) -> Result<Person, SourceError> {
         let missing = || SourceError::Malformed {
             step: "read a user",
@@ -181,7 +180,7 @@ impl Entra {
         self.graphs.counting().map(|graph| graph.flat(id)).unwrap_or_default()
     }
 
-    /// What was issued before somebody's sessions were ended is dead.
+    /// Tokens from before a user's sessions were ended are invalid.
     fn sessions(&self, user: &User) -> Option<Observation> {
         let at = user.valid_from()?;
         let now = self.api.date.unwrap_or(Timestamp::MAX);
@@ -191,7 +190,7 @@ impl Entra {
         recent.then(|| Observation::CutOff { source: self.settings.name.clone(), target, at, reason })
     }
 
-    /// Notes whether somebody is there.
+    /// Notes whether a user is present and enabled.
     fn note(&mut self, user: &User) {
         if user.enabled() == Some(true) {
             self.out.remove(&user.id);
@@ -204,7 +203,8 @@ impl Entra {
         self.doubted.entry(whom).or_insert_with(|| Instant::now() + DOUBT);
     }
 
-    /// Whoever is in doubt is read again, as if they had been named. Whether somebody did not turn up until its end.
+    /// Reads users in doubt again, as if they had been named. Returns whether anybody stayed absent until the end of
+    /// the doubt.
     fn ask_again(&mut self, now: Instant) -> bool {
         if self.next_doubt > now {
             return false;
@@ -228,7 +228,7 @@ impl Entra {
         self.unseen.len() < unseen
     }
 
-    /// Where to begin with users, if they are asked for from now on; or with everybody.
+    /// The address from which to read users: all of them, or only changes from now on.
     fn users_url(&self, from_now: bool) -> Result<Url, SourceError> {
         let query = [("$select", self.select.as_str()), ("$deltatoken", "latest")];
         self.api.url(&["users", "delta"], query.get(..if from_now { 2 } else { 1 }).unwrap_or_default())
@@ -238,9 +238,10 @@ impl Entra {
         self.api.url(&["groups", "delta"], &[("$select", "id,displayName,members")])
     }
 
-    /// The place to write down, if it is worth it: an older one only says some things again.
+    /// The cursor to store, if it is worth storing: an older one only repeats some changes.
     fn place(&mut self) -> Option<String> {
-        // Who is still to be read again is known by an older place alone.
+        // INVARIANT: users who are still to be read again are covered only by an older cursor, so no newer one is
+        // stored.
         if !self.hints.is_empty() {
             return None;
         }
@@ -268,7 +269,7 @@ impl Entra {
 impl Directory for Entra {
     fn open(&mut self, kept: Option<String>) {
         let kept = kept.and_then(|text| serde_json::from_str::<Cursor>(&text).ok());
-        // A link is of use for the same question only.
+        // A link is valid only for the same properties.
         let Some(kept) = kept.filter(|kept| kept.select == self.select) else { return };
         self.users.link = self.api.followed("go on", &kept.users).ok();
         self.recent = kept.out.iter().map(|id| (id.clone(), Instant::now())).collect();
@@ -307,7 +308,7 @@ impl Directory for Entra {
         self.graphs.told(user.id.clone());
         let groups = match self.graphs.counting() {
             Some(graph) if self.graphs.listed().is_none() => graph.flat(&user.id),
-            // A listing that doubts somebody is not asked of itself, but for what groups are called.
+            // A running listing is not used to answer its own doubts, except for the names of groups.
             _ => {
                 let ids = self.transitive(&user.id).await?;
                 let names = self.graphs.listed().or(self.graphs.counting());

@@ -1,4 +1,4 @@
-//! How sources ask over HTTP: bounded in time and size, and never sent elsewhere by an answer.
+//! HTTP requests of sources: limited in time and size, and never redirected by an answer.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,67 +14,68 @@ use crate::domain::time::Timestamp;
 use crate::http::proxy::Way;
 use crate::http::{Client, ClientError};
 
-/// A page of a directory is at most this long: 10,000 people with long records.
+/// The limit for one page of a directory: 10,000 people with long records.
 const MAX_BODY: usize = 64 << 20;
 
-/// What is asked. No `Debug`: it holds the credential.
+/// A request. No `Debug`: it holds the credential.
 #[derive(Clone)]
 pub struct Call {
-    /// What it is for, in errors.
+    /// The step, for errors.
     pub step: &'static str,
-    /// How.
+    /// The method.
     pub method: Method,
-    /// Where.
+    /// The address.
     pub url: Url,
-    /// `authorization`, whole.
+    /// The complete `authorization` header.
     pub authorization: Option<String>,
-    /// A form, as `application/x-www-form-urlencoded` wants it.
+    /// A form, encoded as `application/x-www-form-urlencoded`.
     pub form: Option<String>,
 }
 
 impl Call {
-    /// A GET.
+    /// A GET request.
     #[must_use]
     pub fn get(step: &'static str, url: Url) -> Self {
         Self { step, method: Method::GET, url, authorization: None, form: None }
     }
 
-    /// A POST of a form.
+    /// A POST request with a form.
     #[must_use]
     pub fn post(step: &'static str, url: Url, form: String) -> Self {
         Self { step, method: Method::POST, url, authorization: None, form: Some(form) }
     }
 
-    /// The same, with this `authorization`.
+    /// The same request with this `authorization` header.
     #[must_use]
     pub fn authorized(self, value: String) -> Self {
         Self { authorization: Some(value), ..self }
     }
 }
 
-/// What came back, whole.
+/// A complete answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// What was asked.
+    /// The step of its request.
     pub step: &'static str,
-    /// Its status.
+    /// The status.
     pub status: StatusCode,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
     body: Vec<u8>,
 }
 
 impl Answer {
-    /// What time it was at the provider, to the second.
+    /// The provider's time when it answered, to the second.
     #[must_use]
     pub fn date(&self) -> Option<Timestamp> {
         date(&self.headers)
     }
 
-    /// A success, or the error that the status stands for. `advice` says what is missing where the provider refuses.
+    /// The answer if it is a success, else the error that its status means. `advice` says what is missing if the
+    /// provider refuses.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// [`SourceError`] for any other status.
     pub fn checked(self, advice: impl FnOnce(StatusCode) -> String) -> Result<Self, SourceError> {
         let step = self.step;
         match self.status {
@@ -87,14 +88,15 @@ impl Answer {
                 Err(SourceError::RateLimited { step, wait: retry_after(&self.headers).unwrap_or(UNTOLD) })
             }
             status => match retry_after(&self.headers) {
-                // Overloaded, and it says for how long: to be obeyed likewise.
+                // An overloaded provider that says how long to wait is obeyed like a rate limit.
                 Some(wait) if status == StatusCode::SERVICE_UNAVAILABLE => Err(SourceError::RateLimited { step, wait }),
                 _ => Err(SourceError::Status { step, status: status.as_u16() }),
             },
         }
     }
 
-    /// The same, of a provider whose every 404 is JSON: only it knows that there is nothing, not a page of a proxy's.
+    /// For a provider whose own 404 is always JSON: any other 404 (a proxy's page, say) does not mean that something is
+    /// absent.
     ///
     /// # Errors
     /// [`SourceError::Status`] for a 404 that is not its own.
@@ -111,7 +113,7 @@ impl Answer {
         self.kind().contains("json")
     }
 
-    /// Its JSON.
+    /// The body, parsed as JSON.
     ///
     /// # Errors
     /// [`SourceError::Malformed`] for an HTML page with status 200, half of a document, or another shape.
@@ -121,7 +123,7 @@ impl Answer {
             let kind = self.kind();
             return Err(malformed(format!("answered `{}`, not JSON", kind.chars().take(60).collect::<String>())));
         }
-        // Never with what stands there: it may be a secret, and is somebody's.
+        // Never quote the value: it may be a secret or personal data.
         let place = |error: serde_json::Error| {
             malformed(format!("line {} column {}: not as expected", error.line(), error.column()))
         };
@@ -135,7 +137,7 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
     Some(Timestamp::from_millis(parsed.timestamp().as_millisecond()))
 }
 
-/// `Retry-After`, in seconds or as a date.
+/// The wait that `Retry-After` asks for, in seconds or as a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
@@ -149,13 +151,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.min(LONGEST_WAIT))
 }
 
-/// Asks over HTTP. One for each source.
+/// An HTTP client. Each source has one.
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
 }
 
-/// A connection that takes longer than this will not come.
+/// How long to wait for a connection; one that takes longer will not succeed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn unusable(step: &'static str, error: ClientError) -> SourceError {
@@ -167,7 +169,7 @@ fn unusable(step: &'static str, error: ClientError) -> SourceError {
 }
 
 impl Http {
-    /// Asks for at most `timeout` at a time; `ca_file` is trusted beside the system's roots.
+    /// A client that waits at most `timeout` for an answer. It trusts `ca_file` beside the system's roots.
     #[must_use]
     pub fn new(timeout: Duration, ca_file: Option<PathBuf>) -> Self {
         Self::by(Client::new(timeout, timeout.min(CONNECT_TIMEOUT)), ca_file)
@@ -177,7 +179,7 @@ impl Http {
         Self { client: ca_file.map_or_else(|| client.clone(), |path| client.trusting(path)) }
     }
 
-    /// Says which of these addresses are asked through a proxy; nothing where none is.
+    /// Reports which of these addresses are reached through a proxy; nothing if none is.
     #[must_use]
     pub fn proxies<'a>(&self, urls: impl IntoIterator<Item = &'a Url>) -> Vec<Finding> {
         let mut findings: Vec<Finding> = Vec::new();
@@ -196,11 +198,11 @@ impl Http {
         findings
     }
 
-    /// Asks, and reads the whole answer, whatever its status.
+    /// Sends a request and reads the whole answer, whatever its status.
     ///
     /// # Errors
-    /// [`SourceError::Unreachable`] without an answer in time, or with one by which a proxy says that it has none;
-    /// [`SourceError::Malformed`] for one that never ends.
+    /// [`SourceError::Unreachable`] if there is no answer in time, or if a proxy answers that it got none;
+    /// [`SourceError::Malformed`] if the body exceeds the limit.
     pub async fn ask(&self, call: Call) -> Result<Answer, SourceError> {
         let step = call.step;
         let reach = self.client.get(&call.url).await.map_err(|error| unusable(step, error))?;
@@ -234,12 +236,12 @@ impl Http {
     }
 }
 
-/// What a proxy says where it lets nobody through, or nobody is there.
+/// Whether a status is a proxy's own: it requires a login, or cannot reach the host.
 fn is_of_a_proxy(status: StatusCode) -> bool {
     matches!(status, StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
 }
 
-/// A query or a form.
+/// Encodes a query or a form.
 #[must_use]
 pub fn encoded<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let Ok(mut url) = Url::parse("http://query") else { return String::new() };
@@ -247,7 +249,7 @@ pub fn encoded<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Strin
     url.query().unwrap_or_default().to_owned()
 }
 
-/// A secret in a file, without the white space at its end.
+/// Reads a secret from a file, without trailing white space.
 ///
 /// # Errors
 /// [`SourceError::Secret`], naming the file.

@@ -41,47 +41,47 @@ use super::token::SignsIn as _;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
 
-/// What events point at is read at once, and once more after this: each node of a cluster has a cache, which hears of
-/// changes a little later than the events' table.
+/// How long after an event its object is read a second time. Each node of a cluster has a cache, which learns of a
+/// change slightly later than the event table.
 const ONCE_MORE: Duration = Duration::from_secs(1);
 
-/// What is configured of a realm.
+/// The configuration of a realm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Name of the source.
     pub name: String,
-    /// `iss` of its tokens.
+    /// The `iss` of its tokens.
     pub issuer: String,
-    /// Where, and as whom.
+    /// Its address, and our client there.
     pub realm: Realm,
-    /// Attributes that `link` names beside id, e-mail and user name.
+    /// Attributes that `link` uses, other than id, e-mail and user name.
     pub attributes: BTreeSet<String>,
-    /// How often it is asked what changed.
+    /// How often to ask for changes.
     pub poll: Duration,
 }
 
-/// A realm of a Keycloak.
+/// A Keycloak realm.
 pub struct Keycloak {
     settings: Settings,
     api: Api,
     groups: Staged<Groups, String>,
-    /// The groups that count are those of a listing, and not only of who was read.
+    /// The current groups are those of a listing, not only of people who were read one by one.
     listed: bool,
-    /// `clientId` by id.
+    /// Each client's `clientId`, by its id.
     clients: BTreeMap<String, String>,
     config: Option<EventsConfig>,
-    /// Up to where events were read; `None`: from now on.
+    /// The position in the events; `None`: start from now.
     position: Option<Cursor>,
     outbox: Outbox,
-    /// Events that are read at once.
+    /// Events per request.
     events: usize,
-    /// What no event tells.
+    /// The timing of what no event reports.
     status: Status,
-    /// What is read once more, and when.
+    /// What to read a second time, and when.
     once_more: VecDeque<(Instant, Hints)>,
 }
 
-/// Up to where events were read.
+/// The position in admin events and user events.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Cursor {
     admin: EventCursor,
@@ -89,7 +89,7 @@ struct Cursor {
 }
 
 impl Keycloak {
-    /// A realm, asked by `http`.
+    /// A realm that is reached by `http`.
     #[must_use]
     pub fn new(settings: Settings, http: Http) -> Self {
         let api = Api::new(http, settings.realm.clone());
@@ -108,7 +108,7 @@ impl Keycloak {
         }
     }
 
-    /// Where events are read from: where that was left, or now.
+    /// Where to continue reading events: the stored position, or now.
     async fn position(&mut self) -> Result<Cursor, SourceError> {
         if let Some(position) = &self.position {
             return Ok(position.clone());
@@ -122,12 +122,12 @@ impl Keycloak {
         Ok(Cursor { admin: EventCursor::from(now), user: EventCursor::from(now) })
     }
 
-    /// What events tell. Where they point at something that cannot be read, they are read again with the next poll.
+    /// Reads events and what they point at. If something cannot be read, the next poll reads the same events again.
     async fn by_events(&mut self, position: &mut Cursor, changes: &mut Changes) -> Result<(), SourceError> {
         let mut read = position.clone();
         let (mut hints, more) = self.read_events(&mut read.admin, &mut read.user).await?;
         if let Some(how) = hints.back.take() {
-            // First: what is told beside it is told by the older one.
+            // INVARIANT: this comes first, as everything beside it was read from the older server.
             changes.observations.push(went_back(&self.settings.name, &how));
             changes.resync = true;
         }
@@ -142,7 +142,7 @@ impl Keycloak {
         Ok(())
     }
 
-    /// What events told a second ago, once more.
+    /// Reads the objects of the events of a second ago a second time.
     async fn after_events(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
         while self.once_more.front().is_some_and(|(due, _)| *due <= Instant::now()) {
             let Some((due, hints)) = self.once_more.pop_front() else { break };
@@ -203,7 +203,7 @@ impl Directory for Keycloak {
                 let quoted = format!("{other}:\"{value}\"");
                 let lower = value.to_lowercase();
                 let query = match other {
-                    // Kept in lower case there.
+                    // Keycloak stores these in lower case.
                     "username" | "email" => [(other, lower.as_str()), ("exact", "true")],
                     _ => [("q", quoted.as_str()), ("exact", "true")],
                 };
@@ -215,13 +215,13 @@ impl Directory for Keycloak {
         let user = self.api.settled(user).await?;
         self.read_groups(&user.id).await?;
         self.groups.told(user.id.clone());
-        // A listing that asks for whom it misses has names of groups that others do not have yet.
+        // While a listing looks up somebody it misses, it knows group names that the current groups do not have yet.
         let groups = self.groups.listed().or(self.groups.counting());
         Ok(Some(self.person(user, groups)))
     }
 
     fn listing_over(&mut self, outcome: ListingOutcome) {
-        // Before the first one nothing was known that could count in its place.
+        // Before the first listing there are no earlier groups to keep.
         let tree = |groups| Option::map(groups, |groups: &Groups| &groups.tree);
         let differ = tree(self.groups.counting()) != tree(self.groups.reading());
         let (counts, told) = self.groups.conclude(outcome == ListingOutcome::Accepted || !self.listed);

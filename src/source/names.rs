@@ -1,10 +1,10 @@
-//! What several are called: a group goes by its name only where no other has it, since names are anybody's choice.
+//! Who shares a name. A group's name counts only if no other group has it, since anybody may choose a name.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
-/// Who has which name. Both are cheap where few names are shared: one that somebody has alone costs no allocation.
+/// The holders of each name. It is cheap while few names are shared: a name with one holder needs no allocation.
 #[derive(Clone, Debug)]
 pub struct Names<N, H>(HashMap<N, Holders<H>>);
 
@@ -21,7 +21,7 @@ impl<N, H> Default for Names<N, H> {
 }
 
 impl<N: Eq + Hash, H: Copy + Ord> Names<N, H> {
-    /// `holder` has this name too. Once is enough.
+    /// `holder` has this name too. Adding it twice has no effect.
     pub fn add(&mut self, name: N, holder: H) {
         let holders = self.0.entry(name).or_insert(Holders::One(holder));
         match holders {
@@ -49,7 +49,7 @@ impl<N: Eq + Hash, H: Copy + Ord> Names<N, H> {
         }
     }
 
-    /// Whether exactly one has this name.
+    /// Whether this name has exactly one holder.
     pub fn is_unique<Q: Eq + Hash + ?Sized>(&self, name: &Q) -> bool
     where
         N: Borrow<Q>,
@@ -57,7 +57,7 @@ impl<N: Eq + Hash, H: Copy + Ord> Names<N, H> {
         matches!(self.0.get(name), Some(Holders::One(_)))
     }
 
-    /// Whoever has this name.
+    /// The holders of this name.
     pub fn holders<Q: Eq + Hash + ?Sized>(&self, name: &Q) -> impl Iterator<Item = H>
     where
         N: Borrow<Q>,

@@ -44,36 +44,36 @@ use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::Target;
 use crate::domain::time::Timestamp;
 
-/// Events that are read at once: as many as Okta gives.
+/// Events per request: the most that Okta returns.
 const EVENTS: usize = 1000;
-/// Users are read again for this long before what was found is taken in.
+/// How long users are read again before the results are passed on.
 const FOLLOWED: Duration = Duration::from_secs(1);
-/// With so many users to read again, no more events are read.
+/// The limit of users to read again; beyond it no more events are read.
 const MOST: usize = 5000;
-/// So long after an event its record may still be the one from before.
+/// How long after an event the record may still be the old one.
 const SETTLED: Duration = Duration::from_secs(60);
-/// Groups of one person.
+/// The most groups of one person.
 const MOST_GROUPS: usize = 100_000;
-/// Ids are 20 characters long. So many would be looked up.
+/// The longest id that is looked up. Okta's have 20 characters.
 const ID: usize = 64;
-/// A pause of the last tenth of a window is at most this long where events are followed.
+/// The longest pause in the last tenth of a rate-limit window while events are followed.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Statuses in which somebody works here, or will. `LOCKED_OUT` is somebody whose password is being guessed.
+/// Statuses of people who work here, or will. `LOCKED_OUT` means that somebody guesses the person's password.
 const PRESENT: [&str; 7] =
     ["ACTIVE", "ACTIVATING", "LOCKED_OUT", "PASSWORD_EXPIRED", "PROVISIONED", "RECOVERY", "STAGED"];
 
-/// What is configured of an organization.
+/// The configuration of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Name of the source.
     pub name: String,
-    /// Where it answers.
+    /// Its address.
     pub url: Url,
-    /// By what it knows us.
+    /// Our credential.
     pub credential: Credential,
-    /// Attributes of the profile that `link` names beside id, e-mail and user name.
+    /// Profile attributes that `link` uses, other than id, e-mail and user name.
     pub attributes: BTreeSet<String>,
-    /// Id of the application to which people must be assigned, if to one.
+    /// The id of the application to which people must be assigned, if one is configured.
     pub app: Option<String>,
 }
 
@@ -84,20 +84,20 @@ pub struct Okta {
     time: Time,
     wanted: Wanted,
     groups: Staged<Groups, String>,
-    /// Who was told of during a listing by what groups were called before it: to be read again.
+    /// Users who were reported during a listing with the group names from before it; they are read again.
     told: BTreeSet<String>,
     seen: DeliveredIds,
-    /// The cursor that was kept at the last run.
+    /// The cursor from the last run.
     kept: Option<String>,
-    /// Where the log is read on; `None` before it was read.
+    /// The position in the log; `None` until it was read.
     position: Option<FeedPosition>,
     outbox: Outbox,
     listing: ListingState,
-    /// Users who are known to be gone: what is still told of them says nothing new.
+    /// Users who are known to be gone. Further events about them report nothing new.
     gone: DeliveredIds,
 }
 
-/// A value of a profile, where it is one that may name somebody.
+/// A profile value, if it can identify somebody.
 fn shown(value: &serde_json::Value) -> Option<String> {
     match value {
         serde_json::Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -107,7 +107,7 @@ fn shown(value: &serde_json::Value) -> Option<String> {
 }
 
 impl Okta {
-    /// An organization, asked by `http`. `time` is only compared with its own.
+    /// An organization that is reached by `http`. `time` is only compared with Okta's own.
     #[must_use]
     pub fn new(settings: Settings, http: Http, time: Time) -> Self {
         let api = Api::new(http, settings.url.clone(), settings.credential.clone(), settings.app.is_some());
@@ -131,14 +131,14 @@ impl Okta {
         PersonId { source: self.settings.name.clone(), key: key.to_owned() }
     }
 
-    /// What a user amounts to, without groups.
+    /// The person of a user record, without groups.
     fn person(&self, user: User) -> Result<Person, SourceError> {
         let malformed = |what: &str| SourceError::Malformed { step: "read a user", what: what.to_owned() };
-        // Whoever could not be looked up is not known either.
+        // A user who cannot be looked up later must not become known.
         if !is_id(&user.id) || user.status.is_empty() {
             return Err(malformed("a user record has no id or no status"));
         }
-        // An attribute may be a list; what it holds beside text and numbers names nobody.
+        // An attribute may be a list. Only text and numbers in it identify somebody.
         let texts = |name: &str| match user.profile.get(name) {
             Some(serde_json::Value::Array(values)) => values.iter().filter_map(shown).collect(),
             Some(value) => shown(value).into_iter().collect::<Vec<_>>(),
@@ -148,7 +148,7 @@ impl Okta {
             _ if user.transitioning_to_status.as_deref() == Some("DEPROVISIONED") => Status::Departed,
             "DEPROVISIONED" => Status::Departed,
             status if PRESENT.contains(&status) => Status::Active,
-            // And whatever nobody has heard of yet.
+            // Also any status that is not known yet.
             _ => Status::Suspended,
         };
         let mut person = Person::new(self.id(&user.id), status);
@@ -170,7 +170,7 @@ impl Okta {
         }
     }
 
-    /// What a user is in now.
+    /// A user's current groups.
     async fn groups_of(&mut self, id: &str) -> Result<Vec<String>, SourceError> {
         let step = "read the groups of a user";
         let mut url = self.api.address(&["api", "v1", "users", id, "groups"], &[])?;
@@ -198,7 +198,7 @@ impl Okta {
         Ok(groups.iter().filter_map(name).map(|name| name.to_string()).collect())
     }
 
-    /// A user with groups, and how they stand to the application. Whoever is blocked has nothing that matters.
+    /// A user with groups, and whether they are assigned to the application. Neither matters for a blocked user.
     async fn complete(&mut self, user: User) -> Result<(Person, Standing), SourceError> {
         let id = user.id.clone();
         let (mut person, mut standing) = (self.person(user)?, Standing::Unasked);
@@ -213,7 +213,7 @@ impl Okta {
         Ok((person, standing))
     }
 
-    /// Reads the next page of the log; whether there is more behind it.
+    /// Reads the next page of the log; returns whether there are more.
     async fn read_log(&mut self, place: &mut FeedPosition, read: &mut Changes) -> Result<bool, SourceError> {
         let step = "read the System Log";
         let url = match place.ahead.next.as_deref().map(Url::parse) {
@@ -242,7 +242,7 @@ impl Okta {
         place.ahead.go_on(&next, hints.newest);
         read.resync |= hints.resync;
         read.observations.extend(hints.ended.into_iter().map(|ended| self.cut_off(ended)));
-        // A listing tells the rest of it; what the group gave ends at once.
+        // What the group gave ends at once; a listing shows the rest.
         let names =
             |groups: &mut Groups| hints.dissolved.iter().flat_map(|id| groups.all_names(id)).collect::<Vec<_>>();
         let dissolved: BTreeSet<Arc<str>> = self.groups.all_mut().flat_map(names).collect();
@@ -254,7 +254,7 @@ impl Okta {
         Ok(full)
     }
 
-    /// Where the log is read on, and whether something may have been missed before.
+    /// Where to continue in the log, and whether events may have been missed.
     async fn resume(&mut self) -> Result<(FeedPosition, bool), SourceError> {
         if let Some(position) = self.position.take() {
             return Ok((position, false));
@@ -268,7 +268,7 @@ impl Okta {
     }
 }
 
-/// Whether a text looks like an id of Okta's: whatever a token claims, nothing else is asked for as one.
+/// Whether a text looks like an Okta id. Nothing else that a token claims is requested as one.
 fn is_id(text: &str) -> bool {
     let letter = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_');
     (1..=ID).contains(&text.len()) && text.bytes().all(letter)
@@ -299,8 +299,8 @@ impl Directory for Okta {
                 Err(error) => changes.trouble = Some(error),
             }
         }
-        // What is over by itself waits for nobody. And who cannot be read now is not forgotten: what is behind them in
-        // the log does not wait either.
+        // What ended by itself must not wait. Users who cannot be read now are kept for later, and later events do not
+        // wait for them.
         if changes.observations.is_empty()
             && let Err(error) = self.follow(&mut place, &mut changes).await
         {
@@ -330,7 +330,7 @@ impl Directory for Okta {
                 let (kind, name) = match other {
                     "username" | "login" => ("filter", "login"),
                     "email" => ("filter", "email"),
-                    // The other attributes can only be searched for, where a joiner turns up a little later.
+                    // Other attributes support only search, where a new user appears slightly later.
                     name => ("search", name),
                 };
                 let wanted = format!("profile.{name} eq \"{quoted}\"");
@@ -349,7 +349,7 @@ impl Directory for Okta {
     }
 
     fn listing_over(&mut self, outcome: ListingOutcome) {
-        // Before the first one nothing was known that could count in its place.
+        // Before the first listing there are no earlier groups to keep.
         let first = self.groups.counting().is_none();
         let differ = self.groups.counting().zip(self.groups.reading()).is_some_and(|(old, new)| old.differs(new));
         let (counts, told) = self.groups.conclude(outcome == ListingOutcome::Accepted || first);

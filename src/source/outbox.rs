@@ -1,20 +1,20 @@
-//! What a directory gave last, kept until it is acknowledged.
+//! The changes that a directory gave last, kept until they are acknowledged.
 
 use super::directory::Changes;
 
-/// The changes that were given and not acknowledged yet. Every directory has one: a provider may say something only once,
-/// and reading an event changes what the directory knows of groups, so asking the provider again is not enough.
+/// Changes that were given but not acknowledged yet. Every directory has one. Asking the provider again is not enough:
+/// it may report something only once, and reading an event changes what the directory knows of groups.
 #[derive(Debug, Default)]
 pub struct Outbox(Option<Changes>);
 
 impl Outbox {
-    /// What must be given again before anything new is asked for.
+    /// The changes to give again before anything new is asked for.
     #[must_use]
     pub fn again(&self) -> Option<Changes> {
         self.0.as_ref().map(Changes::again)
     }
 
-    /// Gives `changes`, and keeps a copy if they say anything.
+    /// Gives `changes`, and keeps a copy if they contain anything.
     #[must_use]
     pub fn give(&mut self, changes: Changes) -> Changes {
         let says = !changes.observations.is_empty() || changes.cursor.is_some() || changes.resync;
@@ -22,15 +22,15 @@ impl Outbox {
         changes
     }
 
-    /// What was given last was taken in.
+    /// The last changes were taken in.
     pub fn acknowledged(&mut self) {
         self.0 = None;
     }
 }
 
 impl Changes {
-    /// The same changes, given a second time. A failure is not repeated, and they never claim to be complete: more is to be
-    /// asked for right behind them.
+    /// The same changes for a second delivery. An error is not repeated. They never claim to be complete: newer changes
+    /// must be asked for right after them.
     fn again(&self) -> Self {
         let Self { observations, cursor, resync, silent, .. } = self;
         let (observations, cursor) = (observations.clone(), cursor.clone());

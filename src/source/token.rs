@@ -10,34 +10,34 @@ use tokio::time::Instant;
 use super::error::SourceError;
 use super::http::{Answer, Call, Http};
 
-/// The token by which a provider is asked. No `Debug`: it is a secret.
+/// The access token for a provider. No `Debug`: it is a secret.
 #[derive(Default)]
 pub struct AccessToken(Option<Held>);
 
 struct Held {
     authorization: String,
-    /// It is used up to then.
+    /// When to renew it.
     until: Instant,
 }
 
-/// What a token endpoint answers.
+/// The answer of a token endpoint.
 #[derive(Deserialize)]
 struct Issued {
     access_token: String,
-    /// Seconds.
+    /// In seconds.
     expires_in: u64,
 }
 
 impl AccessToken {
-    /// Takes the token that an answer gives, to be renewed so long before it ends, or at half of its life if that is
+    /// Takes the token from an answer. It is to be renewed `before` it expires, or after half its lifetime if that is
     /// shorter. Returns the token itself.
     ///
     /// # Errors
-    /// [`SourceError::Malformed`] where the answer is none.
+    /// [`SourceError::Malformed`] if the answer is not a token.
     pub fn take(&mut self, answer: &Answer, before: Duration) -> Result<String, SourceError> {
         let Issued { access_token, expires_in } = answer.json()?;
         let life = Duration::from_secs(expires_in);
-        // No clock goes so far, and no token lives so long.
+        // The sum overflows only for a lifetime that no token has.
         let until = Instant::now().checked_add(life.saturating_sub(before.min(life / 2)));
         let authorization = format!("Bearer {access_token}");
         self.0 = Some(Held { authorization, until: until.unwrap_or_else(Instant::now) });
@@ -48,31 +48,31 @@ impl AccessToken {
         self.0.as_ref().is_none_or(|held| held.until <= Instant::now())
     }
 
-    /// A new one is wanted.
+    /// Drops the token, so that the next request gets a new one.
     pub fn forget(&mut self) {
         self.0 = None;
     }
 }
 
-/// Whoever asks with an access token.
+/// A client that authenticates with an access token.
 pub trait SignsIn: Send {
-    /// By what it asks, and the token that it has.
+    /// The client's HTTP connection and its current token.
     fn session(&mut self) -> (&Http, &mut AccessToken);
 
-    /// Gets a new one.
+    /// Gets a new token.
     fn sign_in(&mut self) -> impl Future<Output = Result<(), SourceError>> + Send;
 
-    /// Takes note of what an answer says beside.
+    /// Called with each answer, for what else the client wants to learn from it.
     fn note(&mut self, answer: &Answer) {
         let _ = answer;
     }
 }
 
-/// Asks with a token that is renewed in time, and once more with a new one where it is not accepted: it may have been
-/// ended before its time. Whatever the status of the answer.
+/// Sends a GET request with a token that is renewed in time. If the token is not accepted, tries once more with a new
+/// one, as it may have been revoked early. Returns the answer whatever its status.
 ///
 /// # Errors
-/// [`SourceError`].
+/// [`SourceError`] if there is no token or no answer.
 pub async fn get<C: SignsIn>(client: &mut C, step: &'static str, url: Url) -> Result<Answer, SourceError> {
     let mut again = true;
     loop {
@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// A provider that accepts the token of this number alone, and the client that asks it.
+    /// A client, and a provider that accepts only the token with this number.
     struct Client {
         http: Http,
         base: Url,

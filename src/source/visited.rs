@@ -1,16 +1,16 @@
-//! Pages that come again: a listing that leads back to where it was has no end.
+//! Pages that repeat: a listing that leads back to an earlier page would never end.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use super::error::SourceError;
 
-/// What tells pages apart (their address, who is in them), and how often each was seen.
+/// How often each page was seen. A page is identified by its address, or by who is in it.
 #[derive(Debug, Default)]
 pub struct Visited(HashMap<u64, usize>);
 
 impl Visited {
-    /// Takes note of a page; how often it was seen by now.
+    /// Counts a page; returns how often it has been seen.
     pub fn count(&mut self, page: &(impl Hash + ?Sized)) -> usize {
         let mut hasher = DefaultHasher::new();
         page.hash(&mut hasher);
@@ -19,7 +19,7 @@ impl Visited {
         *times
     }
 
-    /// Takes note of a page that must not come again.
+    /// Notes a page that must not repeat.
     ///
     /// # Errors
     /// [`SourceError::Malformed`] if it was seen before.

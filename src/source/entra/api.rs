@@ -1,4 +1,4 @@
-//! The calls of Microsoft Graph that a sync needs, with a token that renews itself.
+//! The requests to Microsoft Graph that a sync needs, with a token that renews itself.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use crate::source::http::{Answer, Call, Http, encoded, secret};
 use crate::source::token::{self, AccessToken, SignsIn};
 use crate::source::visited::Visited;
 
-/// A token is renewed this long before it ends.
+/// How long before its expiry a token is renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
-/// The pause before the next call, once this much of what we may ask is used up.
+/// The pause before the next request, by the used share of our limit.
 const SLOW: [(f64, Duration); 2] = [(1.0, Duration::from_secs(5)), (0.8, Duration::from_secs(1))];
 
 /// The application permission that reading users needs.
@@ -28,45 +28,45 @@ pub const USERS: &str = "User.Read.All";
 /// The application permission that reading groups needs.
 pub const GROUPS: &str = "GroupMember.Read.All";
 
-/// A piece of a delta query.
+/// A page of a delta query.
 pub enum Delta<T> {
-    /// What is in it, and where it goes on.
+    /// Its rows, and where the query continues.
     Page(Page<T>),
-    /// The provider no longer knows where we were: everything must be listed anew.
+    /// The provider no longer knows the position: everything must be listed anew.
     Reset,
 }
 
-/// Asks one tenant.
+/// The API client of one tenant.
 pub struct Api {
     http: Http,
     tenant: Tenant,
     token: AccessToken,
-    /// What time it was there when it last answered.
+    /// The provider's time at its last answer.
     pub date: Option<Timestamp>,
     pause: Duration,
 }
 
 impl Api {
-    /// Asks `tenant` by `http`.
+    /// A client of `tenant` that sends its requests by `http`.
     #[must_use]
     pub fn new(http: Http, tenant: Tenant) -> Self {
         Self { http, tenant, token: AccessToken::default(), date: None, pause: Duration::ZERO }
     }
 
-    /// Which proxies are asked, for `source check`.
+    /// Which requests go through a proxy, for `source check`.
     #[must_use]
     pub fn proxies(&self) -> Vec<Finding> {
         self.http.proxies([&self.tenant.login_url, &self.tenant.graph_url])
     }
 
-    /// An answer of whatever status, with a token that was accepted.
+    /// An answer of any status to a request whose token was accepted.
     async fn answer(&mut self, step: &'static str, url: Url) -> Result<Answer, SourceError> {
         if !self.pause.is_zero() {
             sleep(self.pause).await;
         }
         let answer = token::get(self, step, url).await?;
         if answer.status == StatusCode::FORBIDDEN {
-            // A permission that is granted from now on is only in a new token.
+            // Only a new token has permissions that are granted from now on.
             self.token.forget();
         }
         Ok(answer)
@@ -82,10 +82,10 @@ impl Api {
         answer.own()?.checked(|_| advice)
     }
 
-    /// `GET {graph}/v1.0/…`; `right` is the application permission that a 403 lacks.
+    /// `GET {graph}/v1.0/…`; `right` is the application permission that a 403 means is missing.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// [`SourceError`] if the request fails.
     pub async fn get<T: DeserializeOwned>(
         &mut self,
         step: &'static str,
@@ -98,10 +98,10 @@ impl Api {
         self.accepted(answer, right)?.json()
     }
 
-    /// The same for a list, with all its pages, of at most `limit` rows.
+    /// The same for a list: all its pages, with at most `limit` rows.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// [`SourceError`] if a request fails or the list is longer.
     pub async fn list<T: DeserializeOwned>(
         &mut self,
         step: &'static str,
@@ -124,10 +124,11 @@ impl Api {
         Ok(rows)
     }
 
-    /// A piece of a delta query. At a place that was `kept`, a bad request is one that is not understood any more.
+    /// A page of a delta query. At a position that was `kept`, a bad request means that the provider no longer knows
+    /// the position.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// [`SourceError`] if the request fails.
     pub async fn delta<T: DeserializeOwned>(
         &mut self,
         (step, right): (&'static str, &str),
@@ -147,18 +148,19 @@ impl Api {
         Ok(Delta::Page(self.accepted(answer, right)?.json()?))
     }
 
-    /// An address of Graph's, with this query.
+    /// Builds an address of Graph with this query.
     ///
     /// # Errors
-    /// [`SourceError::Malformed`] where `graph_url` can have no path.
+    /// [`SourceError::Malformed`] if `graph_url` cannot have a path.
     pub fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, SourceError> {
         below(&self.tenant.graph_url, &[&["v1.0"], path].concat(), query)
     }
 
-    /// An address that an answer gave us, whole as it is. It gets our token: it must be the configured Graph's.
+    /// Checks an address from an answer, and returns it unchanged. It gets our token, so it must be on the configured
+    /// Graph.
     ///
     /// # Errors
-    /// [`SourceError::Malformed`].
+    /// [`SourceError::Malformed`] if it is not.
     pub fn followed(&self, step: &'static str, link: &str) -> Result<Url, SourceError> {
         let what = || "its next page is on another host than `graph_url`: not followed".to_owned();
         followed(link, &self.tenant.graph_url).map_err(|_| SourceError::Malformed { step, what: what() })
@@ -170,7 +172,7 @@ impl SignsIn for Api {
         (&self.http, &mut self.token)
     }
 
-    /// Gets a token: by that it is known whether tenant, application and secret are right.
+    /// Gets a token. This also shows whether tenant, application and secret are right.
     async fn sign_in(&mut self) -> Result<(), SourceError> {
         let step = "get a token for the application";
         let Tenant { login_url, graph_url, tenant, client_id, client_secret_file } = &self.tenant;
@@ -199,7 +201,7 @@ impl SignsIn for Api {
     }
 }
 
-/// How long to wait before the next call: the provider says how much of our share is used up, once it is much.
+/// How long to wait before the next request. Once much of our limit is used, the provider says how much.
 fn pause(headers: &HeaderMap) -> Duration {
     let used = headers.get("x-ms-throttle-limit-percentage").and_then(|value| value.to_str().ok()?.parse::<f64>().ok());
     let slow = |(above, pause)| used.filter(|used| *used > above).map(|_| pause);

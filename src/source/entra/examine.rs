@@ -1,4 +1,4 @@
-//! `offboard source check`: everything that a tenant must allow, tried once, and what is missing in words.
+//! `offboard source check`: tries everything that a tenant must allow, and says in words what is missing.
 
 use super::Entra;
 use super::api::{Delta, GROUPS, USERS};
@@ -8,7 +8,7 @@ use crate::source::error::SourceError;
 use crate::source::report::CheckReport;
 use crate::source::token::SignsIn as _;
 
-/// Tries everything.
+/// Runs all tests.
 pub(super) async fn examine(entra: &mut Entra) -> Vec<Finding> {
     let mut report = CheckReport::new(entra.api.proxies());
     if let Err(error) = entra.api.sign_in().await {

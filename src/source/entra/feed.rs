@@ -1,4 +1,4 @@
-//! One delta query, followed round after round.
+//! One delta query, followed from round to round.
 
 use reqwest::Url;
 use serde::de::DeserializeOwned;
@@ -8,19 +8,19 @@ use super::wire::Page;
 use crate::source::error::SourceError;
 use crate::source::visited::Visited;
 
-/// Where a page leads: within the round, or to the next one.
+/// Where a page leads: further within the round, or to the next round.
 #[derive(Debug)]
 pub enum Link {
-    /// There is more.
+    /// There are more pages.
     Next(Url),
-    /// That was all.
+    /// This was the last page.
     Over(Url),
 }
 
 /// The link of a page.
 ///
 /// # Errors
-/// [`SourceError::Malformed`] without any, or with one to somewhere else.
+/// [`SourceError::Malformed`] if it has none, or one to another host.
 pub fn link<T>(api: &Api, step: &'static str, page: &Page<T>) -> Result<Link, SourceError> {
     match (&page.next, &page.delta) {
         (Some(next), _) => Ok(Link::Next(api.followed(step, next)?)),
@@ -33,45 +33,45 @@ pub fn link<T>(api: &Api, step: &'static str, page: &Page<T>) -> Result<Link, So
 #[derive(Debug)]
 pub struct Feed {
     step: &'static str,
-    /// The page that is next, or being followed.
+    /// The next page, or the one that is being followed.
     pub link: Option<Url>,
-    /// Where that one leads, once what it names was taken note of.
+    /// Where that page leads, once its rows were noted.
     after: Option<Link>,
-    /// Whether `link` is in the middle of a round.
+    /// Whether `link` is within a round.
     within: bool,
-    /// The links of the round.
+    /// The links of this round.
     seen: Visited,
 }
 
 impl Feed {
-    /// A query that has begun nowhere yet.
+    /// A query without a position.
     #[must_use]
     pub fn new(step: &'static str) -> Self {
         Self { step, link: None, after: None, within: false, seen: Visited::default() }
     }
 
-    /// Whether a page was read and not passed yet.
+    /// Whether a page was read but not passed yet.
     #[must_use]
     pub fn is_following(&self) -> bool {
         self.after.is_some()
     }
 
-    /// Whether there is more of the round.
+    /// Whether the round has more pages.
     #[must_use]
     pub fn is_within(&self) -> bool {
         self.within
     }
 
-    /// Begins elsewhere.
+    /// Moves to another position.
     pub fn set(&mut self, link: Option<Url>) {
         (self.link, self.after, self.within) = (link, None, false);
         self.seen = Visited::default();
     }
 
-    /// Reads the page at `link`, or at `first` where there is none; `None` where the provider forgot it.
+    /// Reads the page at `link`, or at `first` if there is none; `None` if the provider no longer knows the position.
     ///
     /// # Errors
-    /// [`SourceError`]; then the same page is read again.
+    /// [`SourceError`] if the request fails; then the same page is read again.
     pub async fn read<T: DeserializeOwned>(
         &mut self,
         api: &mut Api,
@@ -96,7 +96,7 @@ impl Feed {
         }
     }
 
-    /// What the page names was taken note of; whether the round is over by that.
+    /// The rows of the page were noted; returns whether the round is over.
     pub fn pass(&mut self) -> bool {
         match self.after.take() {
             Some(Link::Next(next)) => {

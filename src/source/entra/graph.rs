@@ -1,8 +1,9 @@
-//! Who is in which group of a tenant: direct members as the provider tells them, and what that amounts to.
+//! Who is in which group of a tenant: direct members, as the provider reports them, and the groups that follow from
+//! them.
 //!
-//! A group goes by its object id, which is what tokens name, and by its display name where no other group of the
-//! tenant has it: display names are anybody's choice. One that looks like an id is no name: it might be another's id.
-//! Ids are kept once and counted; a membership takes some twenty bytes.
+//! A group counts by its object id, which tokens contain, and by its display name if no other group of the tenant has
+//! it, as anybody may choose a display name. A display name that looks like an id does not count: it might be another
+//! group's. Each id is stored once and numbered; a membership takes some twenty bytes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use super::wire::is_guid;
 use crate::source::names::Names;
 
-/// An id, by its number here.
+/// The number of an id.
 type Number = u32;
 
 /// The groups of a tenant.
@@ -19,9 +20,9 @@ pub struct Graph {
     numbers: HashMap<Arc<str>, Number>,
     ids: Vec<Arc<str>>,
     groups: HashMap<Number, Group>,
-    /// The groups that somebody, or a group, is a direct member of.
+    /// The groups of which a user or group is a direct member.
     parents: HashMap<Number, Vec<Number>>,
-    /// The groups that have a name.
+    /// The groups that have each name.
     names: Names<String, Number>,
 }
 
@@ -50,7 +51,7 @@ impl Graph {
         self.groups.get(self.numbers.get(id)?)
     }
 
-    /// Whether there is such a group.
+    /// Whether this group exists.
     #[must_use]
     pub fn has(&self, group: &str) -> bool {
         self.group(group).is_some()
@@ -62,7 +63,7 @@ impl Graph {
         self.group(group).zip(self.numbers.get(member)).is_some_and(|(group, member)| group.members.contains(member))
     }
 
-    /// There is such a group, and this is what it is called.
+    /// Adds a group, or renames it.
     pub fn put(&mut self, group: &str, name: &str) {
         let number = self.number(group);
         let known = self.groups.entry(number).or_default();
@@ -73,7 +74,7 @@ impl Graph {
         self.names.add(name.to_owned(), number);
     }
 
-    /// Somebody, or a group, is a direct member. Members may be told before their group is.
+    /// Adds a direct member, a user or a group. Members may be reported before their group.
     pub fn join(&mut self, group: &str, member: &str) {
         let (group, member) = (self.number(group), self.number(member));
         if self.groups.entry(group).or_default().members.insert(member) {
@@ -81,7 +82,7 @@ impl Graph {
         }
     }
 
-    /// No longer.
+    /// Removes a direct member.
     pub fn part(&mut self, group: &str, member: &str) {
         let Some((group, member)) = self.numbers.get(group).copied().zip(self.numbers.get(member).copied()) else {
             return;
@@ -101,7 +102,7 @@ impl Graph {
         }
     }
 
-    /// These are the direct members, and nobody else.
+    /// Sets the direct members of a group.
     pub fn set_members(&mut self, group: &str, members: &HashSet<String>) {
         for left in
             self.members(group).filter(|member| !members.contains(*member)).map(str::to_owned).collect::<Vec<_>>()
@@ -113,12 +114,12 @@ impl Graph {
         }
     }
 
-    /// The direct members.
+    /// The direct members of a group.
     pub fn members(&self, group: &str) -> impl Iterator<Item = &str> {
         self.group(group).into_iter().flat_map(|group| &group.members).map(|member| self.id(*member))
     }
 
-    /// There is no such group any more.
+    /// Removes a group.
     pub fn drop_group(&mut self, group: &str) {
         let Some(number) = self.numbers.get(group).copied() else { return };
         let Some(known) = self.groups.remove(&number) else { return };
@@ -133,7 +134,7 @@ impl Graph {
         }
     }
 
-    /// The name by which a group goes beside its id, if by one.
+    /// The name by which a group counts beside its id, if any.
     #[must_use]
     pub fn goes_by(&self, group: &str) -> Option<&str> {
         self.own_name(self.group(group)?)
@@ -143,8 +144,8 @@ impl Graph {
         Some(group.name.as_str()).filter(|name| !name.is_empty() && !is_guid(name) && self.names.is_unique(*name))
     }
 
-    /// What somebody's memberships amount to: ids and names of the groups that they are in, directly or by another
-    /// group; sorted. Groups that contain each other are met once.
+    /// A member's groups, direct and through other groups: their ids and names, sorted. Groups may contain each other;
+    /// each is visited once.
     #[must_use]
     pub fn flat(&self, id: &str) -> Vec<String> {
         let Some(number) = self.numbers.get(id) else { return Vec::new() };
@@ -159,8 +160,9 @@ impl Graph {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// Does `change`, and says whose groups are not the same afterwards. `touched` are members that come or go, and
-    /// groups that come, go or are renamed; `names` the names that these have, before and afterwards.
+    /// Makes `change`, and returns the people whose groups differ afterwards. `touched` are the members that are added
+    /// or removed, and the groups that are added, removed or renamed; `names` are the names of these groups before and
+    /// after.
     pub fn moved<'a>(
         &mut self,
         touched: impl IntoIterator<Item = &'a str>,
@@ -168,7 +170,7 @@ impl Graph {
         change: impl FnOnce(&mut Self),
     ) -> Vec<String> {
         let mut next: Vec<Number> = names.into_iter().flat_map(|name| self.names.holders(name)).collect();
-        // A group that nobody is in yet has nobody to move; somebody who is in no group yet may come into one.
+        // A group without members affects nobody; a user who is in no group yet may join one.
         next.extend(touched.into_iter().map(|id| self.number(id)));
         let (mut seen, mut people) = (HashSet::new(), Vec::new());
         while let Some(number) = next.pop() {

@@ -1,4 +1,4 @@
-//! Groups: what a delta query says of them, read again, and who moved by it.
+//! Groups: follows what a delta query says of them, reads them again, and finds whose groups change.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -12,17 +12,17 @@ use super::{DOUBT, Doubted, Entra};
 use crate::source::directory::Changes;
 use crate::source::error::SourceError;
 
-/// Groups that are read again before something else gets its turn.
+/// How many groups are read again in one turn.
 const TURN: usize = 5;
-/// If this many changed at once, everything is listed anew.
+/// If this many groups change at once, everything is listed anew.
 const MANY: usize = 500;
-/// Direct members of one group.
+/// The most direct members of one group.
 const MEMBERS: usize = 5_000_000;
 
 /// Why a group is to be read again.
 #[derive(Clone, Debug, Default)]
 pub struct Dirty {
-    /// Its members too, not its name alone.
+    /// Its members too, not only its name.
     pub members: bool,
     left: BTreeSet<String>,
     joined: BTreeSet<String>,
@@ -37,7 +37,8 @@ struct Named {
 }
 
 impl Entra {
-    /// The next page of changes, or what is left of the last one. Before the first listing there is nothing to change.
+    /// Reads the next page of changes, or the rest of the last one. Before the first listing there is nothing to
+    /// change.
     pub(super) async fn follow_groups(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
         if self.graphs.counting().is_none() {
             self.dirty.clear();
@@ -65,7 +66,7 @@ impl Entra {
         Ok(())
     }
 
-    /// Takes in what some rows take away, and notes what is to be read again.
+    /// Applies what some rows remove, and notes which groups to read again.
     fn take_groups(&mut self, rows: &[Group]) {
         for row in rows {
             let dirty = self.dirty.entry(row.id.clone()).or_default();
@@ -75,7 +76,7 @@ impl Entra {
                 these.insert(member.id.clone());
             }
             let left: Vec<String> = dirty.left.iter().cloned().collect();
-            // Whoever came back may be given back.
+            // A member who was added again may get the membership back.
             for back in dirty.joined.difference(&dirty.left) {
                 self.lost.remove(&(row.id.clone(), back.clone()));
             }
@@ -97,7 +98,7 @@ impl Entra {
         self.change_groups([id], [name.as_str()], |graph| graph.drop_group(id));
     }
 
-    /// Changes groups; whoever moved by it is read again, and told as a whole.
+    /// Changes groups; everybody whose groups change is read again, and reported completely.
     fn change_groups<'a>(
         &mut self,
         touched: impl IntoIterator<Item = &'a str>,
@@ -132,8 +133,8 @@ impl Entra {
             return Ok(());
         }
         let mut members = self.read_members(id).await?;
-        // What the query took away is not given back by a copy of the directory that may be late, nor is what it gave
-        // given before it can be read.
+        // A copy of the directory may lag behind: it must not give back what the query removed, and what the query
+        // added counts only once it can be read.
         let lost = self.lost.range((id.to_owned(), String::new())..).take_while(|((of, _), _)| of == id);
         let lost = lost.filter(|(_, at)| at.elapsed() < DOUBT).map(|((_, who), _)| who);
         let named = members.len();
@@ -151,7 +152,7 @@ impl Entra {
     async fn read_members(&mut self, id: &str) -> Result<HashSet<String>, SourceError> {
         let (path, query) = (["groups", id, "members"], [("$select", "id"), ("$top", "999")]);
         match self.api.list::<Member>("read the members of a group", &path, &query, (GROUPS, MEMBERS)).await {
-            // Deleted this very moment: the query says so next.
+            // The group has just been deleted; the query reports it next.
             Err(SourceError::NotFound { .. }) => Ok(HashSet::new()),
             Err(error) => Err(error),
             Ok(members) => Ok(members.into_iter().filter(Member::counts).map(|member| member.id).collect()),

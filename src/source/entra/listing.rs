@@ -1,8 +1,8 @@
-//! A full listing: a delta query of groups from the beginning, then one of users. Where they end is where changes are
-//! followed from.
+//! A full listing: a delta query of groups from the beginning, then one of users. Changes are followed from where these
+//! end.
 //!
-//! Rows are not counted against `users/$count`: that is kept by another index, late by its own measure, and would
-//! void true listings. Whoever is missing is looked up one by one instead, at their own address.
+//! Rows are not compared with `users/$count`. That number comes from another index, which lags behind, and would reject
+//! true listings. Instead each missing user is looked up at their own address.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -21,30 +21,30 @@ use crate::source::error::SourceError;
 use crate::source::page::Page;
 use crate::source::visited::Visited;
 
-/// Where a listing goes on. What was read so far is kept apart: a piece that failed is asked for again.
+/// The position in a listing. What was read so far is kept separately, as a page that failed is requested again.
 #[derive(Clone, Debug)]
 pub enum ListingPosition {
-    /// Groups are next.
+    /// Next: groups.
     Groups(Url),
-    /// Users are next.
+    /// Next: users.
     Users(Url),
 }
 
-/// What a listing has read so far, beside its groups.
+/// What a listing has read so far, other than its groups.
 #[derive(Debug, Default)]
 pub struct Listed {
     /// How many people could be read.
     readable: usize,
-    /// Groups that are said to be gone.
+    /// Groups that are reported gone.
     gone: Vec<String>,
-    /// Memberships that are said to be over.
+    /// Memberships that are reported ended.
     over: Vec<(String, String)>,
-    /// From where changes of groups are followed, once all of them were read.
+    /// From where to follow changes of groups, once all of them were read.
     link: Option<Url>,
-    /// Groups to be read again once these count.
+    /// Groups to read again once these count.
     dirty: BTreeSet<String>,
     seen: Visited,
-    /// Hashes of the ids of the users who were in it.
+    /// Hashes of the ids of all users in it.
     users: HashSet<u64>,
     hasher: RandomState,
 }
@@ -67,14 +67,14 @@ impl Listed {
         }
     }
 
-    /// Takes out what is said to be lost. Who is in what is left of these groups is to be read again.
+    /// Removes what is reported lost. The remaining members of these groups are to be read again.
     fn lose<'a>(
         &mut self,
         graph: &mut Graph,
         gone: impl IntoIterator<Item = &'a String>,
         over: impl IntoIterator<Item = &'a (String, String)>,
     ) {
-        // Most that are said to be gone were so long ago.
+        // Most groups that are reported gone were deleted long ago.
         for id in gone.into_iter().filter(|id| graph.has(id)).cloned().collect::<Vec<_>>() {
             graph.drop_group(&id);
             self.dirty.insert(id);
@@ -98,9 +98,9 @@ impl Listed {
 }
 
 impl Entra {
-    /// Begins, at the groups.
+    /// Begins a listing, with the groups.
     pub(super) async fn begin(&mut self) -> Result<Page, SourceError> {
-        // Copies of the directory may be late by that much.
+        // Copies of the directory may lag by this much.
         self.lost.retain(|_, at| at.elapsed() < DOUBT);
         self.lost_groups.retain(|_, at| at.elapsed() < DOUBT);
         self.graphs.begin(Graph::default());
@@ -140,7 +140,7 @@ impl Entra {
             }
             Link::Over(link) => {
                 let (gone, over) = (std::mem::take(&mut self.listed.gone), std::mem::take(&mut self.listed.over));
-                // The listing may not have heard of what was lost lately either.
+                // Nor may the listing show yet what was lost lately.
                 if let Some(graph) = self.graphs.reading_mut() {
                     let gone = gone.iter().chain(self.lost_groups.keys());
                     self.listed.lose(graph, gone, over.iter().chain(self.lost.keys()));
@@ -153,8 +153,8 @@ impl Entra {
         Ok(Page::of(vec![], Some(next)))
     }
 
-    /// The groups of a listing that was taken are those that count from now on, but for what they lost since. Those of
-    /// one that was not never counted, unless there are none before it: after a restart nobody could be followed.
+    /// After an accepted listing, its groups count, except what they lost since. The groups of any other listing never
+    /// count, unless there are none before it: without groups nobody could be followed after a restart.
     pub(super) fn adopt(&mut self, outcome: ListingOutcome) {
         let mut listed = std::mem::take(&mut self.listed);
         if let Some(graph) = self.graphs.reading_mut() {
@@ -168,7 +168,7 @@ impl Entra {
             }
             self.groups.set(listed.link);
         }
-        // Whoever was looked up for the listing may have been told by its groups.
+        // People who were looked up for the listing may have been reported with its groups.
         for user in told {
             self.hints.entry(user).or_insert_with(Hint::moved);
         }
@@ -182,7 +182,7 @@ impl Entra {
         for row in rows {
             let twice = self.listed.has(&row.id) || users.contains_key(&row.id);
             if row.is_removed() {
-                // Most were so long ago. Who was in this listing before is to be read at once.
+                // Most removals are old. A user who was in this listing before must be read at once.
                 users.remove(&row.id);
                 self.out.insert(row.id.clone());
                 if twice {
@@ -190,7 +190,7 @@ impl Entra {
                 }
                 continue;
             }
-            // Twice: which one is the later?
+            // If a user comes twice, it is unknown which row is later.
             if twice || !row.is_whole() || (row.enabled() == Some(true) && self.out.contains(&row.id)) {
                 again.insert(row.id.clone());
             }
@@ -215,7 +215,7 @@ impl Entra {
         }
         self.listed.readable += people.len();
         if let Some(error) = trouble {
-            // One alone is nobody else's trouble; where nobody can be read a right is missing.
+            // One unreadable user must not stop the others; if nobody can be read, a right is missing.
             if self.listed.readable == 0 && matches!(link, Link::Over(_)) {
                 return Err(error);
             }

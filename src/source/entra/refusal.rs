@@ -1,5 +1,5 @@
-//! What a refusal means, in words for whoever has to mend it. Never with what the provider wrote: it repeats what it
-//! was sent.
+//! What a refusal means, in words for the operator. It never quotes the provider's text, which repeats what it was
+//! sent.
 
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -26,7 +26,7 @@ struct Code {
     code: String,
 }
 
-/// A word that is safe to write down.
+/// The characters of a text that are safe to log.
 fn word(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(60).collect()
 }
@@ -60,19 +60,19 @@ fn in_words(error: &str, number: u64, Tenant { tenant, client_id, .. }: &Tenant)
     if number == 0 { what } else { format!("{what} (AADSTS{number})") }
 }
 
-/// `error.code` of an answer of Graph's.
+/// The `error.code` of a Graph answer.
 pub fn code(answer: &Answer) -> Option<String> {
     let refusal: OfGraph = answer.json().ok()?;
     Some(word(&refusal.error.code)).filter(|code| !code.is_empty())
 }
 
-/// Whether the place where we were is forgotten.
+/// Whether the code means that the provider no longer knows the position.
 pub fn wants_resync(code: &str) -> bool {
     let code = code.to_ascii_lowercase();
     code.starts_with("syncstate") || code.starts_with("resync") || code == "directory_expiredpagetoken"
 }
 
-/// What is missing where Graph refuses.
+/// What is missing if Graph refuses.
 pub fn of_graph(answer: &Answer, right: &str, client_id: &str) -> String {
     if answer.status != StatusCode::FORBIDDEN {
         return "a new token is not accepted either".to_owned();

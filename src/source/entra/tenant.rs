@@ -1,20 +1,20 @@
-//! What is configured of a tenant.
+//! The configuration of a tenant.
 
 use std::path::PathBuf;
 
 use reqwest::Url;
 
-/// Which tenant, and as which application.
+/// A tenant, and our application in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant {
     /// Where applications sign in: `https://login.microsoftonline.com`.
     pub login_url: Url,
     /// Where Microsoft Graph answers: `https://graph.microsoft.com`.
     pub graph_url: Url,
-    /// Its id, or one of its domains.
+    /// The tenant's id, or one of its domains.
     pub tenant: String,
-    /// The application that asks.
+    /// The id of our application.
     pub client_id: String,
-    /// File with its secret; read again for each token.
+    /// The file with its secret; read again for each token.
     pub client_secret_file: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! Users: who a delta query names, read again, and what that amounts to.
+//! Users: reads again whom a delta query names, and decides what to report.
 
 use std::collections::HashMap;
 
@@ -14,23 +14,23 @@ use crate::domain::time::Timestamp;
 use crate::source::directory::Changes;
 use crate::source::error::SourceError;
 
-/// Ids that one request may name.
+/// The most ids in one request.
 const TOGETHER: usize = 15;
-/// Users who are read again before something else gets its turn.
+/// How many users are read again in one turn.
 const TURN: usize = 150;
-/// With so many users to read again, no more changes are read.
+/// The limit of users to read again; beyond it no more changes are read.
 const MOST: usize = 5_000;
-/// Groups of one person.
+/// The most groups of one person.
 const MANY: usize = 20_000;
 
 /// Why a user is to be read again.
 #[derive(Clone, Debug, Default)]
 pub struct Hint {
-    /// What the query said of them, if it did.
+    /// What the query said about them, if anything.
     said: Vec<User>,
-    /// When it said first that they are disabled, on the provider's clock.
+    /// When it first said that they are disabled, by the provider's clock.
     disabled: Option<Timestamp>,
-    /// Only their groups changed: if they are not there, that is for others to tell.
+    /// Only their groups changed. Their absence is not decided by this.
     moved: bool,
 }
 
@@ -40,13 +40,13 @@ impl Hint {
         Self { moved: true, ..Self::default() }
     }
 
-    /// The query said this of them.
+    /// The query said this about them.
     pub fn said(&mut self, row: User) {
         self.said.push(row);
         self.moved = false;
     }
 
-    /// Disabled or deleted.
+    /// Whether they are disabled or deleted.
     fn is_bad(&self) -> bool {
         self.said.iter().any(is_bad)
     }
@@ -57,8 +57,8 @@ fn is_bad(user: &User) -> bool {
 }
 
 impl Entra {
-    /// The next page of changes, and whom they name. Who cannot be read now is not forgotten, and what comes behind
-    /// them does not wait.
+    /// Reads the next page of changes, and the users whom it names. Users who cannot be read now are kept for later,
+    /// and later changes do not wait for them.
     pub(super) async fn follow_users(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
         let mut read = Ok(());
         if !self.users.is_following() && self.hints.len() < MOST {
@@ -77,7 +77,7 @@ impl Entra {
         read.and(followed)
     }
 
-    /// Reads some of those again who were named: bad news first.
+    /// Reads some of the named users again; bad news first.
     async fn follow_hints(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
         let mut turn: Vec<String> =
             self.hints.iter().filter(|(_, hint)| hint.is_bad()).map(|(id, _)| id.clone()).collect();
@@ -89,7 +89,7 @@ impl Entra {
                 return Err(error);
             }
             trouble = trouble.and(Err(error));
-            // It is about one of them: the others do not wait.
+            // The error concerns one of them; the others must not wait.
             if !self.read_one_by_one(ids, changes).await? {
                 break;
             }
@@ -97,7 +97,7 @@ impl Entra {
         trouble
     }
 
-    /// Whether anybody could be read.
+    /// Reads users one by one; returns whether anybody could be read.
     async fn read_one_by_one(&mut self, ids: &[String], changes: &mut Changes) -> Result<bool, SourceError> {
         let mut some = false;
         for id in ids.iter().filter(|_| ids.len() > 1) {
@@ -120,7 +120,7 @@ impl Entra {
         Ok(())
     }
 
-    /// Goes on from the last listing, once what came before is read.
+    /// Continues from the last listing, once everything before it was read.
     fn renew(&mut self) -> bool {
         let fresh = self.fresh.take();
         let renewed = fresh.is_some();
@@ -130,7 +130,7 @@ impl Entra {
         renewed
     }
 
-    /// Reads a page. Who is deleted by it is gone at once.
+    /// Reads a page. Users whom it reports deleted are gone at once.
     async fn read_hints(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
         let first = self.users_url(true)?;
         let Some(rows) = self.users.read::<User>(&mut self.api, first, USERS).await? else {
@@ -155,8 +155,8 @@ impl Entra {
         Ok(())
     }
 
-    /// Who was said to be disabled, and cannot be read: it is believed. A row that says no more than that ends what was
-    /// issued before.
+    /// Users who were reported disabled but cannot be read are believed to be disabled. A row that says only that also
+    /// invalidates tokens from before.
     fn unread(&self) -> Vec<Observation> {
         let mut observations = Vec::new();
         for (id, hint) in &self.hints {
@@ -174,7 +174,7 @@ impl Entra {
         observations
     }
 
-    /// What a user's record amounts to, who was named for this reason.
+    /// What to report about a user who was named for this reason.
     pub(super) fn settle(
         &mut self,
         id: &str,
@@ -186,14 +186,14 @@ impl Entra {
                 return Ok(vec![]);
             }
             self.out.insert(id.to_owned());
-            // Named as somebody who is there, and is not: a moment ago, or not yet everywhere.
+            // Reported present but absent: since a moment ago, or not everywhere yet.
             if hint.said.iter().any(|row| !row.is_removed()) {
                 self.doubt(Doubted::User(id.to_owned()));
             }
             if hint.said.iter().any(User::is_removed) {
                 return Ok(vec![Observation::Deleted { person: self.id(id), at: None }]);
             }
-            // Nobody said that they left. If they do not turn up, a listing tells, and its guard judges it.
+            // Nobody said that they left. If they stay absent, a listing reports it, and its guard decides.
             if self.doubted.contains_key(&Doubted::User(id.to_owned())) {
                 self.unseen.insert(id.to_owned());
             }
@@ -207,19 +207,20 @@ impl Entra {
         let mut observations: Vec<Observation> = self.sessions(user).into_iter().collect();
         let disabled = hint.said.iter().any(|row| row.enabled() == Some(false));
         if disabled && person.status == Status::Active {
-            // Disabled for a while, at least. A row may be old: names and groups are as they were read.
+            // They were disabled at least for a while. The row may be old, so names and groups are those that were
+            // read.
             observations.push(change(Person { status: Status::Suspended, ..person.clone() }));
         }
         self.note(user);
         self.graphs.told(id.to_owned());
-        // Without groups nobody gets anything: the listing that is on its way tells.
+        // Without groups nobody gets anything; the running listing reports them.
         if self.graphs.counting().is_some() || person.status != Status::Active {
             observations.push(change(person));
         }
         Ok(observations)
     }
 
-    /// Reads users at their own addresses, as many as there are.
+    /// Reads users at their own addresses, all that exist.
     pub(super) async fn read_users(&mut self, ids: &[String]) -> Result<HashMap<String, User>, SourceError> {
         let select = self.select.clone();
         let mut found = HashMap::new();
@@ -231,7 +232,7 @@ impl Entra {
                 let users: Vec<User> = self.api.list("read users", &["users"], &query, (USERS, TOGETHER)).await?;
                 found.extend(users.into_iter().map(|user| (user.id.clone(), user)));
             }
-            // One who is in no answer to many is gone only if there is nobody at that address.
+            // A user who is missing from an answer about many is gone only if nobody is at their own address.
             for id in some {
                 if !found.contains_key(id)
                     && let Some(user) = self.read_user(id).await?
@@ -243,21 +244,21 @@ impl Entra {
         Ok(found)
     }
 
-    /// One user by id; nobody where there is none.
+    /// One user by id; `None` if there is none.
     async fn read_user(&mut self, id: &str) -> Result<Option<User>, SourceError> {
         let select = self.select.clone();
         match self.api.get::<User>("read a user", &["users", id], &[("$select", &select)], USERS).await {
-            // The address takes a user name too.
+            // The address also accepts a user name.
             Ok(user) => Ok(Some(user).filter(|user| user.id == id)),
             Err(SourceError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// The one user of whom this is so.
+    /// The only user with this value.
     pub(super) async fn find(&mut self, attribute: &str, value: &str) -> Result<Option<User>, SourceError> {
         let property = match attribute {
-            // Whatever a token claims: only ids are looked up by id.
+            // Whatever a token claims, only ids are looked up by id.
             "id" if !is_guid(value) => return Ok(None),
             "id" => return self.read_user(value).await,
             "email" => "mail",
@@ -271,8 +272,8 @@ impl Entra {
         Ok(if users.len() > 1 { None } else { users.pop() })
     }
 
-    /// Ids of all groups that somebody is in, as the provider resolves them. Their names wait for the listing: without
-    /// it nobody knows which are unambiguous.
+    /// The ids of all groups of a user, as the provider resolves them. Names wait for the listing: without it nobody
+    /// knows which are unique.
     pub(super) async fn transitive(&mut self, id: &str) -> Result<Vec<String>, SourceError> {
         let (path, query) = (["users", id, "transitiveMemberOf"], [("$select", "id"), ("$top", "999")]);
         let groups: Vec<Member> = self.api.list("read the groups of a user", &path, &query, (GROUPS, MANY)).await?;
@@ -280,7 +281,7 @@ impl Entra {
     }
 }
 
-/// Whether an error is about everybody, so that nothing else needs to be tried now.
+/// Whether an error concerns everybody, so that nothing else needs to be tried now.
 pub(super) fn is_general(error: &SourceError) -> bool {
     !matches!(error, SourceError::Status { .. } | SourceError::Malformed { .. })
 }
@@ -289,7 +290,7 @@ fn change(person: Person) -> Observation {
     Observation::Change { person, at: None, event_id: None }
 }
 
-/// A text in a filter.
+/// A text, quoted for a filter.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

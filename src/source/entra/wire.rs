@@ -1,4 +1,4 @@
-//! What Microsoft Graph answers, as far as it concerns us.
+//! The answers of Microsoft Graph, as far as we use them.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::domain::time::Timestamp;
 
-/// Properties of a user that are always asked for.
+/// User properties that are always requested.
 pub const PROPERTIES: [&str; 5] = ["id", "accountEnabled", "userPrincipalName", "mail", VALID_FROM];
-/// What was issued before it is dead.
+/// Tokens from before this time are invalid.
 const VALID_FROM: &str = "signInSessionsValidFromDateTime";
 
 /// A page of a list.
@@ -19,19 +19,19 @@ pub struct List<T> {
     pub next: Option<String>,
 }
 
-/// A page of a delta query: it has one of the two links.
+/// A page of a delta query. It has one of the two links.
 #[derive(Debug, Deserialize)]
 pub struct Page<T> {
     pub value: Vec<T>,
-    /// There is more of this round.
+    /// The round has more pages.
     #[serde(rename = "@odata.nextLink")]
     pub next: Option<String>,
-    /// The round is over: from here the next one goes on.
+    /// The round is over; the next one continues here.
     #[serde(rename = "@odata.deltaLink")]
     pub delta: Option<String>,
 }
 
-/// A user: whole, or what changed, or that there is none.
+/// A user: complete, only the changes, or a removal.
 #[derive(Clone, Debug, Deserialize)]
 pub struct User {
     pub id: String,
@@ -49,31 +49,31 @@ struct Removed {
 }
 
 impl User {
-    /// Deleted, for now or for ever.
+    /// Whether they are deleted, temporarily or permanently.
     #[must_use]
     pub fn is_removed(&self) -> bool {
         self.removed.is_some()
     }
 
-    /// Whether they may sign in, where the record says so.
+    /// Whether they may sign in, if the record says so.
     #[must_use]
     pub fn enabled(&self) -> Option<bool> {
         self.properties.get("accountEnabled")?.as_bool()
     }
 
-    /// Whether it says all that we ask for. These two are never empty in a directory, others may be.
+    /// Whether the record has everything that we request. These two are never empty in a directory; others may be.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.enabled().is_some() && self.text("userPrincipalName").is_some()
     }
 
-    /// A property that is a text.
+    /// The text of a property.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.properties.get(name)?.as_str().filter(|text| !text.is_empty())
     }
 
-    /// The texts of a property, which may be a list.
+    /// All texts of a property, which may be a list.
     #[must_use]
     pub fn texts(&self, name: &str) -> Vec<String> {
         let values = match self.properties.get(name) {
@@ -85,31 +85,31 @@ impl User {
         texts.map(str::to_owned).collect()
     }
 
-    /// When all sessions were ended last.
+    /// When all sessions were last ended.
     #[must_use]
     pub fn valid_from(&self) -> Option<Timestamp> {
         self.text(VALID_FROM)?.parse().ok()
     }
 
-    /// Whether it says when all sessions were ended last, or that they never were.
+    /// Whether the record says when all sessions were last ended, or that they never were.
     #[must_use]
     pub fn says_valid_from(&self) -> bool {
         self.properties.contains_key(VALID_FROM)
     }
 
-    /// Whether it says something else than another record of the same user, of what both say.
+    /// Whether it contradicts another record of the same user, in the properties that both have.
     #[must_use]
     pub fn contradicts(&self, other: &Self) -> bool {
         let null = Value::Null;
         self.is_removed() != other.is_removed()
             || self.properties.iter().filter(|(name, _)| !name.starts_with('@')).any(|(name, value)| {
-                // What was never set is left out.
+                // A property that was never set is omitted.
                 value != other.properties.get(name).unwrap_or(&null)
             })
     }
 }
 
-/// A group, with what changed of its direct members.
+/// A group, with the changes of its direct members.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Group {
@@ -122,14 +122,14 @@ pub struct Group {
 }
 
 impl Group {
-    /// Deleted, for now or for ever.
+    /// Whether it is deleted, temporarily or permanently.
     #[must_use]
     pub fn is_removed(&self) -> bool {
         self.removed.is_some()
     }
 }
 
-/// A member of a group, or that it is none any more.
+/// A member of a group, or a former one.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Member {
     pub id: String,
@@ -140,7 +140,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// Devices, contacts and applications are members too: they are nobody.
+    /// Whether it is a user or a group. Devices, contacts and applications may be members too; they do not count.
     #[must_use]
     pub fn counts(&self) -> bool {
         self.kind.as_deref().is_none_or(|kind| self.is_group() || kind == "#microsoft.graph.user")
@@ -152,7 +152,7 @@ impl Member {
         self.kind.as_deref() == Some("#microsoft.graph.group")
     }
 
-    /// No longer a member.
+    /// Whether the membership has ended.
     #[must_use]
     pub fn is_removed(&self) -> bool {
         self.removed.is_some()

@@ -1,4 +1,4 @@
-//! The calls of Keycloak's Admin REST API that a sync needs, with a token that renews itself.
+//! The requests to Keycloak's Admin REST API that a sync needs, with a token that renews itself.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,32 +18,32 @@ use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
 use crate::source::token::{self, AccessToken, SignsIn};
 
-/// A token is renewed this long before it ends.
+/// How long before its expiry a token is renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(30);
 
-/// Which realm, and as whom.
+/// A realm, and our client there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Realm {
-    /// Where Keycloak answers: `https://idp.example.com`, with the path under which it is served.
+    /// Keycloak's address, with its path: `https://idp.example.com`.
     pub url: Url,
-    /// Name of the realm.
+    /// The realm's name.
     pub realm: String,
-    /// Client with a service account.
+    /// A client with a service account.
     pub client_id: String,
-    /// File with its secret; read again for each token.
+    /// The file with the client's secret; read again for each token.
     pub client_secret_file: PathBuf,
 }
 
-/// Asks one realm.
+/// The API client of one realm.
 pub struct Api {
     http: Http,
     realm: Realm,
     token: AccessToken,
-    /// What time it was there, and here, when it last gave a token. Keycloak's answers bear no `Date`.
+    /// Keycloak's time, and our own, when it last issued a token. Its answers have no `Date`.
     clock: Option<(Timestamp, Instant)>,
 }
 
-/// What is read of our own token: nobody but Keycloak judges it.
+/// The parts of our own token that we read. Only Keycloak verifies it.
 #[derive(Deserialize)]
 struct Issued {
     iat: i64,
@@ -57,25 +57,25 @@ fn issued(token: &str) -> Option<Timestamp> {
 }
 
 impl Api {
-    /// Asks `realm` by `http`.
+    /// A client of `realm` that sends its requests by `http`.
     #[must_use]
     pub fn new(http: Http, realm: Realm) -> Self {
         Self { http, realm, token: AccessToken::default(), clock: None }
     }
 
-    /// What time it is there, to the second; not before it gave a token.
+    /// Keycloak's time, to the second; `None` before the first token.
     #[must_use]
     pub fn now(&self) -> Option<Timestamp> {
         self.clock.map(|(there, here)| there.plus(here.elapsed()))
     }
 
-    /// Which proxies are asked, for `source check`.
+    /// Which requests go through a proxy, for `source check`.
     #[must_use]
     pub fn proxies(&self) -> Vec<Finding> {
         self.http.proxies([&self.realm.url])
     }
 
-    /// What is missing where there is no token, in words.
+    /// Why there is no token, in words.
     fn missing(&self, answer: &Answer) -> String {
         let Realm { realm, client_id: client, .. } = &self.realm;
         if answer.status == StatusCode::NOT_FOUND {
@@ -98,7 +98,7 @@ impl Api {
     }
 
     async fn answer(&mut self, step: &'static str, url: Url, right: &str) -> Result<Answer, SourceError> {
-        // A `notBefore` of the realm ends our own token too.
+        // A `notBefore` of the realm invalidates our own token too.
         token::get(self, step, url).await?.own()?.checked(|status| match status {
             StatusCode::FORBIDDEN => self.lacks(right),
             _ => "its token is not accepted".to_owned(),
@@ -109,8 +109,8 @@ impl Api {
         format!("give the service account of `{}` the role `{right}` of `realm-management`", self.realm.client_id)
     }
 
-    /// What a listing is that has fewer rows than the realm counts: with only the right to query users, Keycloak lists
-    /// nobody, and counts everybody.
+    /// The error for a listing with fewer rows than the realm counts. With only the right to query users, Keycloak
+    /// lists nobody but counts everybody.
     #[must_use]
     pub fn void(&self, step: &'static str, rows: usize, count: usize) -> SourceError {
         let what = format!("it has {rows} rows, and the realm counts {count}");
@@ -120,10 +120,10 @@ impl Api {
         SourceError::Malformed { step, what }
     }
 
-    /// `GET {base}/admin/realms/{realm}/…`; `right` is what a 403 lacks.
+    /// `GET {base}/admin/realms/{realm}/…`; `right` is the role that a 403 means is missing.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// [`SourceError`] if the request fails.
     pub async fn get<T: DeserializeOwned>(
         &mut self,
         step: &'static str,
@@ -136,10 +136,10 @@ impl Api {
         self.answer(step, url, right).await?.json()
     }
 
-    /// `notBefore` of the realm, in seconds; needs no right.
+    /// The realm's `notBefore`, in seconds. Reading it needs no role.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// [`SourceError`] if the request fails.
     pub async fn realm_not_before(&mut self) -> Result<i64, SourceError> {
         let url = below(&self.realm.url, &["realms", &self.realm.realm], &[])?;
         let answer = self.http.ask(Call::get("read the realm", url)).await?;
@@ -147,20 +147,20 @@ impl Api {
         Ok(realm.not_before)
     }
 
-    /// How many users there are; some of them, by a query.
+    /// The number of users, or of those that match a query.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// [`SourceError`] if the request fails.
     pub async fn count(&mut self, query: &[(&str, &str)]) -> Result<usize, SourceError> {
         self.get("count users", &["users", "count"], query, "view-users").await
     }
 
-    /// The user, enabled if they are. In a realm with permanent lockout, Keycloak shows whoever is just signing in as
-    /// locked out (and whoever's record is just being read cannot sign in). What it finds by asking for those who are
-    /// disabled is true.
+    /// The user, with a reliable `enabled`. In a realm with permanent lockout, Keycloak briefly shows a user who is
+    /// signing in as locked out (and a user whose record is being read cannot sign in). A query for disabled users
+    /// gives the true answer.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// [`SourceError`] if the request fails.
     pub async fn settled(&mut self, user: User) -> Result<User, SourceError> {
         if !user.is_locked_out() {
             return Ok(user);
@@ -170,10 +170,10 @@ impl Api {
         Ok(User { enabled, ..user })
     }
 
-    /// One user; nobody where there is none.
+    /// One user; `None` if there is none with this id.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// [`SourceError`] if the request fails.
     pub async fn user(&mut self, id: &str) -> Result<Option<User>, SourceError> {
         match self.get::<User>("read a user", &["users", id], &[], "view-users").await {
             Ok(user) if user.id == id => Ok(Some(self.settled(user).await?)),
@@ -189,7 +189,7 @@ impl SignsIn for Api {
         (&self.http, &mut self.token)
     }
 
-    /// Gets a token: by that it is known whether the client and its secret are right.
+    /// Gets a token. This also shows whether the client and its secret are right.
     async fn sign_in(&mut self) -> Result<(), SourceError> {
         let Realm { realm, client_id, client_secret_file, .. } = self.realm.clone();
         let password = secret(&client_secret_file).await?;

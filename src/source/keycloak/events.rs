@@ -1,4 +1,4 @@
-//! What admin events and user events point at. They are hints: who is named is read again.
+//! What admin events and user events point at. They are only hints: every user they name is read again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::shapes::{AdminEvent, UserEvent};
 
-/// Events become visible late, and not in order: so far back they are read again. Seen: 11 ms on one node; the rest
-/// is for the clocks of a cluster.
+/// How far back events are read again, in milliseconds: they become visible late and out of order. 11 ms were seen on
+/// one node; the rest allows for the clocks of a cluster.
 pub const OVERLAP: i64 = 5_000;
 
-/// The types of user events that matter. A type that a server does not know makes it answer 500.
+/// The types of user events that matter. A server answers 500 if it does not know one of them.
 pub const USER_EVENTS: [&str; 10] = [
     "LOGOUT",
     "UPDATE_PASSWORD",
@@ -24,15 +24,16 @@ pub const USER_EVENTS: [&str; 10] = [
     "UPDATE_PROFILE",
 ];
 
-/// Up to where events were read: milliseconds of the provider's clock, and the ids of those that may come again.
+/// The position in the events: a time in milliseconds of the provider's clock, and the ids of events that may come
+/// again.
 ///
-/// The ids are not kept for a restart: what an event points at is read once more then, and cut-offs and blocks are the
-/// same again, at the same times.
+/// The ids are not kept across a restart. Then the objects of some events are read once more, and give the same
+/// cut-offs and revocations with the same times.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventCursor {
-    /// The newest that was seen.
+    /// The time of the newest event so far.
     pub until: i64,
-    /// It is the time of an event, which is to be there as long as older ones are.
+    /// `until` is the time of an event. That event must exist as long as older ones do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     event: bool,
     #[serde(skip)]
@@ -40,36 +41,36 @@ pub struct EventCursor {
 }
 
 impl EventCursor {
-    /// Nothing seen before this time.
+    /// The position at this time, with no event seen.
     #[must_use]
     pub fn from(until: i64) -> Self {
         Self { until, event: false, ids: BTreeMap::new() }
     }
 
-    /// From where to read.
+    /// The time from which to read.
     #[must_use]
     pub fn since(&self) -> i64 {
         self.until.saturating_sub(OVERLAP).max(0)
     }
 
-    /// Whether an event is new. No event moves the place beyond `now`: one node's clock may be ahead.
+    /// Whether an event is new. No event moves the position beyond `now`, as one node's clock may be ahead.
     fn is_new(&mut self, id: Option<&String>, time: i64, now: i64) -> bool {
         let at = time.min(now);
         if at >= self.until {
             self.event = at == time || (at == self.until && self.event);
             self.until = at;
         }
-        // Without an id it may be the same again: reading somebody once more does no harm.
+        // An event without an id may be a repetition. Reading its user once more does no harm.
         id.is_none_or(|id| self.ids.insert(id.clone(), time).is_none())
     }
 
-    /// Goes on behind the newest event, without looking back.
+    /// Continues after the newest event, without the overlap.
     pub fn leave_overlap(&mut self) {
         (self.until, self.event) = (self.until.saturating_add(OVERLAP), false);
     }
 
-    /// The time of the newest event that was seen, if it is not among these, which are all from the overlap on. It is looked for
-    /// no more.
+    /// The time of the newest known event if it is missing from `events`, which hold everything since the overlap. It
+    /// is not looked for again.
     pub fn missing(&mut self, events: &[AdminEvent]) -> Option<i64> {
         let newest = self.event.then_some(self.until)?;
         if events.iter().any(|event| event.time == newest) {
@@ -86,37 +87,38 @@ impl EventCursor {
     }
 }
 
-/// What is known of one user from events, in milliseconds of the provider's clock.
+/// What events say about one user. Times are in milliseconds of the provider's clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touched {
-    /// When anything happened to them.
+    /// The times of all events about them.
     times: BTreeSet<i64>,
-    /// When something was sent to the server that enables (`true`) or disables them. Within one millisecond the order is
-    /// not known: they are taken to have been disabled first.
+    /// When a request enabled (`true`) or disabled them. The order within one millisecond is unknown: they are assumed
+    /// to have been disabled first.
     switched: BTreeSet<(i64, bool)>,
-    /// What was issued up to then is to be dead: an admin's logout, a reset password, a removed factor.
+    /// Tokens issued up to then are invalid: an admin's logout, a password reset, a removed factor.
     pub cut_off: Option<i64>,
 }
 
 impl Touched {
-    /// Since when they have been enabled, if they are: the first that enables them behind the last that disables
-    /// them. `None` where no event says so: whatever else happened to them may have happened before they were disabled
-    /// (by a directory behind Keycloak, say), and tokens of the time between would live again.
+    /// Since when they have been enabled, if they are: the first event that enables them after the last that disables
+    /// them. `None` if no event says so. Other events do not count: they may be older than the disabling (by a
+    /// directory behind Keycloak, say), and tokens of the time between would become valid again.
     #[must_use]
     pub fn enabled_at(&self) -> Option<i64> {
         let behind = self.switched.iter().rev().take_while(|(_, enabled)| *enabled).last();
         behind.map(|(time, _)| *time)
     }
 
-    /// Since when they have been disabled, if they are: the first that disables them behind the last that enables
-    /// them. Where no event says so, the first thing that happened.
+    /// Since when they have been disabled, if they are: the first event that disables them after the last that enables
+    /// them. If no event says so, the time of the first event about them.
     #[must_use]
     pub fn disabled_at(&self) -> Option<i64> {
         let behind = self.switched.iter().rev().take_while(|(_, enabled)| !*enabled).last();
         behind.map(|(time, _)| *time).or(self.times.first().copied())
     }
 
-    /// They were disabled for a while, and enabled again at this time (or not much later: nothing is issued meanwhile).
+    /// When they were enabled again after being disabled for a while (or slightly later: no token is issued in
+    /// between).
     #[must_use]
     pub fn back_at(&self) -> Option<i64> {
         let (disabled, _) = self.switched.iter().rev().find(|(_, enabled)| !*enabled)?;
@@ -124,7 +126,7 @@ impl Touched {
         enabled.or(Some(*disabled))
     }
 
-    /// When the last thing happened.
+    /// The time of the last event about them.
     #[must_use]
     pub fn last(&self) -> Option<i64> {
         self.times.last().copied()
@@ -135,36 +137,36 @@ impl Touched {
     }
 }
 
-/// What events point at.
+/// The objects that events point at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
     /// Users to read again.
     pub users: BTreeMap<String, Touched>,
-    /// Sessions that were ended, and when.
+    /// Sessions that ended, and when.
     pub sessions: BTreeMap<String, i64>,
-    /// Clients to read again, with their `clientId` where that was said.
+    /// Clients to read again, with their `clientId` if the event has it.
     pub clients: BTreeMap<String, Option<String>>,
-    /// Something happened to the realm itself.
+    /// The realm itself changed.
     pub realm: bool,
-    /// Something happened to groups themselves.
+    /// Groups themselves changed.
     pub groups: bool,
-    /// Ids of groups that were deleted.
+    /// The ids of deleted groups.
     pub dissolved: BTreeSet<String>,
-    /// Only a full listing can tell what changed.
+    /// Only a full listing can show what changed.
     pub resync: bool,
-    /// The realm is older than it was, and how that is seen.
+    /// The realm went back to an older state, and how that shows.
     pub back: Option<String>,
 }
 
 impl Hints {
-    /// What these hints amount to a while later: who is meant, but no times. More may have happened to them by then.
+    /// The hints for the second reading: the same objects without times. More may have happened to them since.
     #[must_use]
     pub fn once_more(&self) -> Self {
         let users = self.users.keys().map(|id| (id.clone(), Touched::default())).collect();
         Self { users, sessions: BTreeMap::new(), resync: false, back: None, ..self.clone() }
     }
 
-    /// Takes admin events in; how many were new. `now` is the provider's clock.
+    /// Takes in admin events; returns how many were new. `now` is the provider's clock.
     pub fn admin(&mut self, seen: &mut EventCursor, events: &[AdminEvent], now: i64) -> usize {
         let mut new = 0;
         for event in events {
@@ -182,7 +184,7 @@ impl Hints {
             // Keycloak's own SCIM API.
             (_, ["scim", "v2", "Users", id, ..]) => self.user(id, event),
             (_, ["scim", "v2", ..]) => self.resync = true,
-            // A partial import names the realm, and replaces users by new ones without a word of the old.
+            // A partial import names only the realm, and replaces users without an event about the old ones.
             ("REALM", ["users", id, ..]) => {
                 self.resync = true;
                 self.user(id, event);
@@ -202,7 +204,7 @@ impl Hints {
                 let deleted = path.get(1).filter(|_| path.len() == 2 && event.operation_type == "DELETE");
                 self.dissolved.extend(deleted.map(|id| (*id).to_owned()));
             }
-            // A directory behind Keycloak was taken out, or synchronised.
+            // A directory behind Keycloak was removed or synchronized.
             ("COMPONENT", _) if event.operation_type == "DELETE" => self.resync = true,
             (_, ["user-storage", ..]) => self.resync = true,
             (_, ["users", id, ..]) => self.user(id, event),
@@ -223,7 +225,7 @@ impl Hints {
         }
     }
 
-    /// Takes user events in; how many were new. `now` is the provider's clock.
+    /// Takes in user events; returns how many were new. `now` is the provider's clock.
     pub fn user_events(&mut self, seen: &mut EventCursor, events: &[UserEvent], now: i64) -> usize {
         let mut new = 0;
         for event in events {
@@ -247,11 +249,11 @@ impl Hints {
             "USER_DISABLED_BY_PERMANENT_LOCKOUT" => {
                 touched.switched.insert((event.time, false));
             }
-            // Whoever has to change it while signing in gets a token in the same second: that one is good.
+            // A user who must change it during sign-in gets a token in the same second. That token is valid.
             "UPDATE_PASSWORD" | "RESET_PASSWORD" | "REMOVE_CREDENTIAL" | "REMOVE_TOTP" => {
                 touched.cut_off_at(before_the_second(event.time));
             }
-            // Anything but a password is one more factor, not another one.
+            // Anything but a password is an additional factor and replaces nothing.
             "UPDATE_CREDENTIAL" if event.details.credential_type == "password" => {
                 touched.cut_off_at(before_the_second(event.time));
             }
@@ -264,8 +266,8 @@ fn before_the_second(time: i64) -> i64 {
     time.saturating_sub(time.rem_euclid(1_000)).saturating_sub(1)
 }
 
-/// Whether what was sent to the server enables or disables a user: `enabled`, or `active` in SCIM. What became of it is
-/// read.
+/// Whether the body of a request enables or disables a user: `enabled`, or `active` in SCIM. The result is read
+/// separately.
 fn says_enabled(representation: &str) -> Option<bool> {
     let sent: serde_json::Value = serde_json::from_str(representation).ok()?;
     ["enabled", "active"].iter().find_map(|name| sent.get(*name)?.as_bool())

@@ -1,4 +1,4 @@
-//! `offboard source check`: everything that a realm must allow, tried once, and what is missing in words.
+//! `offboard source check`: tries everything that a realm must allow, and says in words what is missing.
 
 use super::Settings;
 use super::api::Api;
@@ -9,7 +9,7 @@ use crate::source::error::chain;
 use crate::source::report::CheckReport;
 use crate::source::token::SignsIn as _;
 
-/// Tries everything.
+/// Runs all tests.
 pub(super) async fn examine(api: &mut Api, settings: &Settings) -> Vec<Finding> {
     let mut report = CheckReport::new(api.proxies());
     if let Err(error) = api.sign_in().await {

@@ -1,4 +1,4 @@
-//! What happened since it was last asked: events are read, and whoever they point at.
+//! What happened since the last poll: reads events, then the users they point at.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +12,15 @@ use crate::domain::revocation::Target;
 use crate::domain::time::Timestamp;
 use crate::source::error::SourceError;
 
-/// Events that are read at once.
+/// Events per request.
 pub const EVENTS: usize = 1_000;
-/// The most: so many events within the overlap are longer than an answer may be.
+/// The most events per request. More than this within the overlap would exceed the limit of an answer.
 const MOST_EVENTS: usize = 64_000;
-/// Members of changed groups who are read one by one. For more a listing is faster.
+/// How many members of changed groups are read one by one. For more, a listing is faster.
 const AT_ONCE: usize = 200;
 
 impl Keycloak {
-    /// The settings of events; whether admin events were off until now: what happened meanwhile is in none of them.
+    /// Reads the settings of events. If admin events were off until now, no event tells what happened in the meantime.
     pub(super) async fn read_config(&mut self) -> Result<bool, SourceError> {
         let new: EventsConfig =
             self.api.get("read the settings of events", &["events", "config"], &[], "view-events").await?;
@@ -32,7 +32,7 @@ impl Keycloak {
         Ok(before == Some(false) && on)
     }
 
-    /// The next events of both kinds; whether there are more.
+    /// Reads the next events of both kinds; returns whether there are more.
     pub(super) async fn read_events(
         &mut self,
         admin: &mut EventCursor,
@@ -73,8 +73,8 @@ impl Keycloak {
         Ok((hints, more))
     }
 
-    /// How it is seen that the realm was restored from a backup: an event is gone that older ones outlived. Events that expire
-    /// go the other way round, and who clears them takes all.
+    /// How it shows that the realm was restored from a backup: the newest event is gone while older ones still exist.
+    /// Expiry removes the oldest first, and clearing removes all.
     async fn older_than(&mut self, newest: i64) -> Result<Option<String>, SourceError> {
         let query = [("dateFrom", "0"), ("direction", "asc"), ("max", "1")];
         let oldest: Vec<AdminEvent> =
@@ -84,13 +84,13 @@ impl Keycloak {
         Ok(older.then(|| format!("its newest admin event, of {at}, is missing, while older ones are still there")))
     }
 
-    /// The provider's clock in milliseconds, a second ahead: it is known to the second.
+    /// The provider's clock in milliseconds, rounded up by a second: it is known only to the second.
     fn clock(&self) -> i64 {
         self.api.now().map_or(i64::MAX, |now| now.as_millis().saturating_add(1_000))
     }
 
-    /// Whether a page has no room for what comes behind it. One that holds nothing new is asked for anew, larger: its
-    /// events are all of the overlap. Past the largest page there is no overlap.
+    /// Whether a page is full, so more events may follow. A full page without a new event lies within the overlap: it
+    /// is requested again with a higher limit. Beyond the highest limit, the overlap is dropped.
     fn is_full(&mut self, seen: &mut EventCursor, (events, new): (usize, usize)) -> bool {
         let full = events >= self.events;
         if full && new == 0 {
@@ -102,8 +102,8 @@ impl Keycloak {
         full
     }
 
-    /// Follows the hints, in the order: whole realm, sessions, clients, groups, people. What cannot be read keeps
-    /// nothing of the rest back.
+    /// Follows the hints in this order: the whole realm, sessions, clients, groups, people. A failure does not delay
+    /// the rest.
     pub(super) async fn follow(
         &mut self,
         mut hints: Hints,
@@ -139,7 +139,7 @@ impl Keycloak {
                 Err(error) => keep(error),
             }
         }
-        // Whose groups they change is known by comparing with the tree before: the next time that is lost.
+        // The affected members are found by comparing with the previous tree, which is lost the next time.
         let lost = groups && outcome.is_err();
         (hints.resync || lost, outcome)
     }
@@ -150,7 +150,7 @@ impl Keycloak {
         Ok((self.realm_not_before(not_before), gap))
     }
 
-    /// Reads clients again, those that are gone first: another one may be called so by now.
+    /// Reads clients again. Deleted ones come first, as a new client may have the same name.
     pub(super) async fn follow_clients(
         &mut self,
         clients: Vec<(String, Option<String>)>,
@@ -164,7 +164,7 @@ impl Keycloak {
                     let another = name.as_ref().is_some_and(|name| self.clients.values().any(|known| known == name));
                     gone.extend(name.filter(|_| !another).map(|name| self.client_block(&name, true)));
                 }
-                // Without the right, clients are not followed: `source check` says so.
+                // Without the role, clients are not followed; `source check` reports it.
                 Err(SourceError::Forbidden { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -173,7 +173,7 @@ impl Keycloak {
         Ok(gone)
     }
 
-    /// Reads the groups again: whose groups they change; `None` where only a listing can tell.
+    /// Reads the groups again; returns whose groups changed, or `None` if only a listing can tell.
     async fn follow_groups(
         &mut self,
         dissolved: &BTreeSet<String>,
@@ -181,12 +181,12 @@ impl Keycloak {
     ) -> Result<Option<BTreeSet<String>>, SourceError> {
         let new = groups::read(&mut self.api).await?;
         let (mut gone, mut members) = (BTreeSet::new(), BTreeSet::new());
-        // A listing that is on its way may have told somebody of what ends here, or have read it before it ended.
+        // A running listing may have read, or reported, what ends here.
         for groups in self.groups.all_mut() {
             gone.extend(groups.tree.dissolved(dissolved, &new).into_iter().cloned());
             members.extend(groups.replace(&new).take(AT_ONCE + 1).map(str::to_owned));
         }
-        // However many were in a group that was deleted: what it gave ends at once.
+        // What a deleted group gave ends at once, however many members it had.
         let source = || self.settings.name.clone();
         found.extend(gone.into_iter().map(|group| Observation::GroupDeleted { source: source(), group }));
         Ok((self.listed && members.len() <= AT_ONCE).then_some(members))
@@ -205,7 +205,7 @@ impl Keycloak {
         self.read_groups(id).await?;
         let target = || Target::DirectoryPerson { person: self.id(id) };
         let mut found = Vec::new();
-        // Out and in again before anybody looked: what was issued before stays dead all the same.
+        // They were disabled and enabled again before we looked. Tokens from before stay invalid all the same.
         let back = time(touched.back_at().filter(|_| user.enabled));
         found.extend(back.map(|at| self.cut_off(target(), at, "had been disabled")));
         let ended = time(touched.cut_off);
@@ -221,7 +221,7 @@ impl Keycloak {
         let path = ["users", id, "groups"];
         let query = [("briefRepresentation", "true"), ("max", "-1")];
         let groups: Vec<Group> = match self.api.get("read the groups of a user", &path, &query, "view-users").await {
-            // Deleted meanwhile: that is an event of its own.
+            // The user was deleted meanwhile, which is an event of its own.
             Err(SourceError::NotFound { .. }) => vec![],
             found => found?,
         };

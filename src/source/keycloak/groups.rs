@@ -1,8 +1,8 @@
-//! Groups of a realm: the tree, and what a membership amounts to.
+//! Groups of a realm: the tree, and which names a membership gives.
 //!
-//! Somebody in `/payments-eng/payments-leads` is in `payments-eng` too. A group goes by its path and by its bare name,
-//! since tokens name groups either way; but by no name that another group of the realm has as well. (A slash in a name
-//! is not written otherwise than one between names: a group `a/b` at the top and `b` in `a` are both `/a/b`.)
+//! A member of `/payments-eng/payments-leads` is also in `payments-eng`. A group counts by its path and by its bare
+//! name, since tokens use either; but not by a name that another group of the realm has too. (A slash in a name looks
+//! like one between names: a top-level group `a/b`, and `b` in `a`, are both `/a/b`.)
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,29 +12,29 @@ use super::shapes::{Count, Group};
 use crate::source::error::SourceError;
 use crate::source::names::Names;
 
-/// How often a tree that changes under our hands is read.
+/// How often to read a tree that changes while it is read.
 const ATTEMPTS: usize = 3;
 
-/// Who is in which groups, by their ids.
+/// Each user's groups, by id.
 pub type Memberships = HashMap<Box<str>, Vec<Arc<str>>>;
 
-/// What is known of the groups of a realm.
+/// What is known of a realm's groups.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
-    /// What there is.
+    /// The groups of the realm.
     pub tree: Tree,
-    /// Who is in which, by a listing and what was read since.
+    /// Who is in which group, from a listing and from later reads.
     pub memberships: Memberships,
 }
 
 impl Groups {
-    /// What a user is in.
+    /// The names that a user's memberships give.
     #[must_use]
     pub fn of(&self, user: &str) -> Vec<String> {
         self.memberships.get(user).map(|ids| self.tree.flat(ids)).unwrap_or_default()
     }
 
-    /// The groups are these by now. Whose groups are others by that.
+    /// Replaces the tree; returns the users whose groups change by that.
     pub fn replace(&mut self, new: &Tree) -> impl Iterator<Item = &str> {
         let changed = std::mem::replace(&mut self.tree, new.clone()).changed(new);
         let moved = self.memberships.iter().filter(move |(_, ids)| ids.iter().any(|id| changed.contains(id)));
@@ -42,12 +42,12 @@ impl Groups {
     }
 }
 
-/// The groups of a realm: what being in each amounts to, by id.
+/// The groups of a realm: the names that each gives, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree(BTreeMap<Arc<str>, Vec<String>>);
 
 impl Tree {
-    /// The tree that these groups are.
+    /// The tree of these groups.
     #[must_use]
     pub fn of(groups: &[Group]) -> Self {
         let by_id: HashMap<&str, &Group> = groups.iter().map(|group| (group.id.as_str(), group)).collect();
@@ -60,7 +60,7 @@ impl Tree {
         for group in groups {
             let mut names = BTreeSet::new();
             let mut next = Some(group);
-            // A tree that bites its own tail has no more levels than groups.
+            // INVARIANT: a path has at most as many levels as there are groups, so a circle of parents ends here.
             for _ in 0..groups.len() {
                 let Some(group) = next else { break };
                 names.extend(
@@ -73,55 +73,55 @@ impl Tree {
         Self(tree)
     }
 
-    /// Ids of all groups.
+    /// The ids of all groups.
     pub fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
         self.0.keys()
     }
 
-    /// The id as the tree has it; `None` for a group that is not in it.
+    /// The id as stored in the tree; `None` for a group that is not in it.
     #[must_use]
     pub fn id(&self, id: &str) -> Option<Arc<str>> {
         self.0.get_key_value(id).map(|(id, _)| Arc::clone(id))
     }
 
-    /// What being in these groups amounts to, sorted and without doubles.
+    /// The names that membership in these groups gives, sorted and without duplicates.
     #[must_use]
     pub fn flat(&self, ids: &[Arc<str>]) -> Vec<String> {
         let names: BTreeSet<&String> = ids.iter().filter_map(|id| self.0.get(id)).flatten().collect();
         names.into_iter().cloned().collect()
     }
 
-    /// The names of these groups and of those below them, as far as they are gone in `new` and nobody has them there.
+    /// The names of these groups and of the groups below them that are gone in `new`, except names that still exist
+    /// there.
     #[must_use]
     pub fn dissolved(&self, ids: &BTreeSet<String>, new: &Self) -> BTreeSet<&String> {
         let left: BTreeSet<&String> = new.0.values().flatten().collect();
         let lost = |id: &str| self.0.get(id).into_iter().flatten().filter(|name| !left.contains(name));
         let gone = |id: &&str| !new.0.contains_key(*id);
         let own: BTreeSet<&String> = ids.iter().map(String::as_str).filter(gone).flat_map(lost).collect();
-        // Whoever is in one of theirs is in them too, and so has their names.
+        // A member of a subgroup is also in its parents, and has their names.
         let below = self.0.iter().filter(|(id, names)| gone(&&***id) && names.iter().any(|name| own.contains(name)));
         below.flat_map(|(id, _)| lost(id)).collect()
     }
 
-    /// Takes in what is not known yet. What is known stays: by that it is seen what an event changed.
+    /// Adds what is not known yet. Known entries stay: they show what an event changed.
     pub fn learn(&mut self, new: &Self) {
         for (id, names) in &new.0 {
             self.0.entry(Arc::clone(id)).or_insert_with(|| names.clone());
         }
     }
 
-    /// Groups that are gone in `new`, or amount to something else there. New ones have no members that no event names.
+    /// Groups that are gone in `new`, or give other names there. A new group has no members that no event names.
     #[must_use]
     pub fn changed(&self, new: &Self) -> BTreeSet<Arc<str>> {
         self.0.iter().filter(|(id, names)| new.0.get(*id) != Some(*names)).map(|(id, _)| Arc::clone(id)).collect()
     }
 }
 
-/// Reads the whole tree at once: `search=*` finds all groups, whatever their level, where a listing without it has only
-/// those at the top.
+/// Reads the whole tree at once. `search=*` finds groups of every level; a listing without it has only the top level.
 ///
 /// # Errors
-/// [`SourceError`]; [`SourceError::Forbidden`] too if the realm counts groups and shows none.
+/// [`SourceError`] if a request fails; [`SourceError::Forbidden`] if the realm counts groups but shows none.
 pub async fn read(api: &mut Api) -> Result<Tree, SourceError> {
     let step = "list groups";
     let brief = [("briefRepresentation", "true"), ("subGroupsCount", "false")];

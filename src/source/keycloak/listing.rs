@@ -10,34 +10,34 @@ use crate::domain::command::Observation;
 use crate::source::error::SourceError;
 use crate::source::page::Page;
 
-/// Groups whose members are read before something else gets its turn.
+/// How many groups' members are read in one turn.
 const GROUPS: usize = 20;
-/// More clients than that are followed by events alone.
+/// The limit for listed clients. Beyond it, clients are followed only by events.
 const CLIENTS: &str = "10000";
 
-/// Where a listing goes on.
+/// The position in a listing.
 #[derive(Clone, Debug)]
 pub enum ListingPosition {
-    /// Members of groups are next.
+    /// Next: members of groups.
     Members(Members),
-    /// Users are next.
+    /// Next: users.
     Users(Users),
 }
 
-/// Where the members of groups go on.
+/// The position among the members of groups.
 #[derive(Clone, Debug)]
 pub struct Members {
-    /// Those that are left; the last one is being read.
+    /// The remaining groups; the last one is being read.
     groups: Vec<Arc<str>>,
     rows: Rows,
     ids: Vec<String>,
 }
 
-/// Where the users of a listing go on.
+/// The position among the users.
 #[derive(Clone, Debug)]
 pub struct Users {
     rows: Rows,
-    /// How many there were when it began.
+    /// The number of users when the listing began.
     before: usize,
 }
 
@@ -56,7 +56,7 @@ impl Keycloak {
         Ok(on_the_way(ListingPosition::Members(members), observations))
     }
 
-    /// All clients, and those that were known and are in the listing no more.
+    /// Lists all clients, and reads known ones again that are no longer in the list.
     async fn list_clients(&mut self) -> Result<Vec<Observation>, SourceError> {
         let query = [("max", CLIENTS)];
         let clients = match self.api.get::<Vec<Client>>("list clients", &["clients"], &query, "view-clients").await {
@@ -66,7 +66,7 @@ impl Keycloak {
         let mut missing = self.clients.clone();
         let mut found: Vec<Observation> = clients.iter().flat_map(|client| self.client(client)).collect();
         clients.iter().for_each(|client| drop(missing.remove(&client.id)));
-        // A listing may be empty for want of a right: each is asked for.
+        // A listing may be empty because a right is missing, so each missing client is requested by itself.
         found.extend(self.follow_clients(missing.into_keys().map(|id| (id, None)).collect()).await?);
         Ok(found)
     }
@@ -93,7 +93,7 @@ impl Keycloak {
                     place.ids.clear();
                     true
                 }
-                // It was deleted meanwhile: its event says so.
+                // The group was deleted meanwhile; its event reports it.
                 Err(SourceError::NotFound { .. }) => false,
                 Err(error) => return Err(error),
             };

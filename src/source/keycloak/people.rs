@@ -1,4 +1,4 @@
-//! What records of Keycloak amount to, as observations.
+//! What Keycloak's records mean, as observations.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::domain::person::{Person, PersonId, Status, UNVERIFIED_EMAIL};
 use crate::domain::revocation::Target;
 use crate::domain::time::Timestamp;
 
-/// How long an ended session is remembered. No access token of it lives that long.
+/// How long an ended session is remembered. No access token of it lives longer.
 const SESSION: Duration = Duration::from_secs(30 * 86_400);
-/// What a service account's user is called: nothing else in its record tells it from a person's.
+/// The prefix of a service account's user name: nothing else in its record distinguishes it from a person.
 const SERVICE_ACCOUNT: &str = "service-account-";
 
-/// Whether this is a client's own user. Listings have none of them; asked for by id or name they are found.
+/// Whether this is a client's own user. Listings omit these users, but a request by id or name finds them.
 pub fn is_service_account(user: &User) -> bool {
     user.username.starts_with(SERVICE_ACCOUNT)
 }
@@ -25,8 +25,8 @@ impl Keycloak {
         PersonId { source: self.settings.name.clone(), key: key.to_owned() }
     }
 
-    /// What a user amounts to. Keycloak does not say when a record last changed; the order in which it was read counts.
-    /// By these groups, or by none where nothing is known of them.
+    /// The person of a user record, with these groups, or with none if no groups are known. Keycloak does not say when
+    /// a record last changed, so the order of reading counts.
     pub(super) fn person(&self, user: User, groups: Option<&Groups>) -> Person {
         let status = if user.enabled { Status::Active } else { Status::Suspended };
         let mut person = Person::new(self.id(&user.id), status);
@@ -40,7 +40,7 @@ impl Keycloak {
         person
     }
 
-    /// What was issued to a user before `notBefore` is dead.
+    /// Tokens issued to a user before `notBefore` are invalid.
     pub(super) fn not_before(&self, user: &User) -> Option<Observation> {
         let target = Target::DirectoryPerson { person: self.id(&user.id) };
         (user.not_before > 0)
@@ -67,7 +67,7 @@ impl Keycloak {
         }
     }
 
-    /// What a client's being enabled, and its `notBefore`, amount to.
+    /// What a client's `enabled` and `notBefore` mean.
     pub(super) fn client(&mut self, client: &Client) -> Vec<Observation> {
         self.clients.insert(client.id.clone(), client.client_id.clone());
         let mut found = vec![self.client_block(&client.client_id, !client.enabled)];

@@ -1,43 +1,43 @@
 //! A listing that is read page by page.
 //!
-//! Offsets move where rows come and go (seen: somebody deleted makes the next page skip somebody else). So each page
-//! begins with the last row of the one before; where it does not, the listing is begun anew.
+//! Offsets shift when rows are added or removed (a deleted user was seen to make the next page skip another one). So
+//! each page starts with the last row of the page before; if it does not, the listing starts again.
 
 use serde::de::DeserializeOwned;
 
 use super::api::Api;
 use crate::source::error::SourceError;
 
-/// Rows that are read at once.
+/// Rows per request.
 pub const ROWS: usize = 500;
-/// A listing that changes under our hands is begun anew this often.
+/// How often a listing starts again because rows shifted.
 const ATTEMPTS: usize = 3;
 
-/// What is listed.
+/// What to list.
 pub struct RowQuery<'a, T> {
-    /// What it is for, in errors.
+    /// The step, for errors.
     pub step: &'static str,
-    /// Where it is.
+    /// The path.
     pub path: &'a [&'a str],
-    /// Which rows.
+    /// The filter.
     pub query: &'a [(&'a str, &'a str)],
-    /// What tells one row from another.
+    /// What identifies a row.
     pub id: fn(&T) -> &str,
 }
 
 /// One page.
 #[derive(Debug)]
 pub enum Read<T> {
-    /// The rows that the page before did not have; whether there are more.
+    /// Rows that were not in the page before, and whether there are more.
     Page(Vec<T>, bool),
-    /// Rows have moved: what was read is forgotten, the next page is the first again.
+    /// Rows have shifted. Discard what was read; the next page is the first again.
     Moved,
 }
 
-/// Where a listing goes on.
+/// The position in a listing.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
-    /// How many were read.
+    /// How many rows were read.
     pub read: usize,
     last: Option<String>,
     attempt: usize,
@@ -47,7 +47,8 @@ impl Rows {
     /// Reads the next page.
     ///
     /// # Errors
-    /// [`SourceError`]; [`SourceError::Malformed`] too if rows move each time, or the same page comes again and again.
+    /// [`SourceError`] if the request fails; [`SourceError::Malformed`] if rows shift on every attempt, or the same
+    /// page repeats.
     pub async fn next<T: DeserializeOwned>(
         &mut self,
         api: &mut Api,

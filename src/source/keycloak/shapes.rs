@@ -1,5 +1,5 @@
-//! What Keycloak's Admin REST API answers, as far as it concerns us. What decides over access has no default: a field
-//! that is missing makes the answer none (law 3).
+//! The answers of Keycloak's Admin REST API, as far as we use them. Fields that decide access have no default: if one
+//! is missing, the answer is rejected (law 3).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// `sub` of their tokens.
+    /// The `sub` of their tokens.
     pub id: String,
     pub username: String,
     #[serde(default)]
@@ -17,7 +17,7 @@ pub struct User {
     #[serde(default)]
     pub email_verified: bool,
     pub enabled: bool,
-    /// Seconds. Tokens from before are dead.
+    /// In seconds. Older tokens are invalid.
     #[serde(default)]
     pub not_before: i64,
     #[serde(default)]
@@ -25,7 +25,7 @@ pub struct User {
 }
 
 impl User {
-    /// Disabled, as it says, by too many wrong passwords.
+    /// Whether they are shown as disabled because of too many wrong passwords.
     #[must_use]
     pub fn is_locked_out(&self) -> bool {
         let reasons = self.attributes.get("disabledReason").into_iter().flatten();
@@ -50,7 +50,7 @@ pub struct Count {
     pub count: usize,
 }
 
-/// Whoever is named by an id alone.
+/// A record that has only an id.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Member {
     pub id: String,
@@ -73,7 +73,7 @@ pub struct Client {
 pub struct AdminEvent {
     #[serde(default)]
     pub id: Option<String>,
-    /// Milliseconds.
+    /// In milliseconds.
     pub time: i64,
     #[serde(default)]
     pub operation_type: String,
@@ -81,7 +81,7 @@ pub struct AdminEvent {
     pub resource_type: String,
     #[serde(default)]
     pub resource_path: String,
-    /// What was sent to the server, not what became of it; only where the realm keeps it.
+    /// The body of the request, not its result; only if the realm stores it.
     #[serde(default)]
     pub representation: Option<String>,
 }
@@ -92,7 +92,7 @@ pub struct AdminEvent {
 pub struct UserEvent {
     #[serde(default)]
     pub id: Option<String>,
-    /// Milliseconds.
+    /// In milliseconds.
     pub time: i64,
     #[serde(rename = "type")]
     pub kind: String,
@@ -104,7 +104,7 @@ pub struct UserEvent {
     pub details: Details,
 }
 
-/// Beside a user event.
+/// The details of a user event.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Details {
     #[serde(default)]
@@ -119,12 +119,12 @@ pub struct EventsConfig {
     pub admin_events_enabled: bool,
     #[serde(default)]
     pub admin_events_details_enabled: bool,
-    /// The types of user events that are kept.
+    /// The types of user events that are stored.
     #[serde(default)]
     pub enabled_event_types: Vec<String>,
 }
 
-/// What the token endpoint answers in place of a token.
+/// The token endpoint's answer if there is no token.
 #[derive(Debug, Default, Deserialize)]
 pub struct TokenRefused {
     #[serde(default)]
@@ -136,7 +136,7 @@ pub struct TokenRefused {
 /// `GET {base}/realms/{realm}`, which needs no token.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct PublicRealm {
-    /// Seconds.
+    /// In seconds.
     #[serde(rename = "tokens-not-before")]
     pub not_before: i64,
 }

@@ -1,7 +1,7 @@
-//! Who is disabled now: what no event tells is seen by this.
+//! Who is disabled now. This finds what no event reports.
 //!
-//! Whoever ever left is disabled, so these are more each year. They are read in pieces, one with each poll, so that
-//! events are read in between; and after all of them there is a pause that grows with the time that they took.
+//! Everybody who ever left is disabled, so the list grows every year. It is read in pieces, one per poll, so that
+//! events are read in between. After the whole list there is a pause that grows with the time that it took.
 
 use std::time::Duration;
 
@@ -15,56 +15,56 @@ use crate::domain::time::Timestamp;
 use crate::source::directory::Changes;
 use crate::source::error::SourceError;
 
-/// It is asked with every tenth poll, and at least this often.
+/// The longest interval. Otherwise the list is read at every tenth poll.
 const LONGEST: Duration = Duration::from_secs(10);
-/// Whoever is disabled is not asked for before the first listing, which says it too; unless that takes longer.
+/// How long to wait for the first listing, which has the same information, before reading the list without it.
 const FIRST: Duration = Duration::from_secs(60);
-/// Keycloak has this many times as long to itself as it took to list whoever is disabled.
+/// The pause is this many times as long as reading the list took.
 const RESTS: u32 = 10;
 
-/// How often it is asked, by how often events are read.
+/// The interval, derived from the poll interval.
 fn every(poll: Duration) -> Duration {
     (poll * 10).min(LONGEST.max(poll))
 }
 
-/// How long whoever is disabled is not asked for, when listing them took so long.
+/// How long to pause after a list that took this long.
 pub(super) fn pause(poll: Duration, spent: Duration) -> Duration {
     every(poll).max(spent * RESTS)
 }
 
-/// When it is asked again what no event tells.
+/// When to ask next for what no event reports.
 pub(super) struct Status {
-    /// The realm itself.
+    /// For the realm itself.
     realm: Instant,
-    /// Whoever is disabled.
+    /// For disabled users.
     pub(super) next: Instant,
     round: Option<Round>,
 }
 
-/// A listing of whoever is disabled, on its way.
+/// The list of disabled users that is being read.
 #[derive(Default)]
 struct Round {
     rows: Rows,
-    /// Somebody was in it.
+    /// Whether anybody was in it.
     found: bool,
-    /// For how long Keycloak was busy with it.
+    /// How long Keycloak was busy with it.
     spent: Duration,
 }
 
 impl Status {
-    /// Nothing is asked before the first listing is over.
+    /// Nothing is asked for before the first listing ends.
     pub(super) fn new() -> Self {
         let first = Instant::now() + FIRST;
         Self { realm: first, next: first, round: None }
     }
 
-    /// A listing is over.
+    /// A listing has ended.
     pub(super) fn listed(&mut self, poll: Duration) {
         let next = Instant::now() + every(poll);
         (self.realm, self.next) = (self.realm.min(next), self.next.min(next));
     }
 
-    /// Everything is asked with the next poll.
+    /// The next poll asks for everything.
     #[cfg(test)]
     pub(super) fn is_due(&mut self) {
         (self.realm, self.next) = (Instant::now(), Instant::now());
@@ -72,7 +72,7 @@ impl Status {
 }
 
 impl Keycloak {
-    /// What no event tells, when it is time for it.
+    /// Reads what no event reports, if it is due.
     pub(super) async fn beside_events(&mut self, changes: &mut Changes) -> Result<(), SourceError> {
         if self.status.realm <= Instant::now() {
             self.status.realm = Instant::now() + every(self.settings.poll);
@@ -95,10 +95,10 @@ impl Keycloak {
         Ok(())
     }
 
-    /// Some of those who are disabled; whether there are more.
+    /// Reads a piece of the list of disabled users; returns whether there are more.
     async fn read_disabled(&mut self, round: &mut Round) -> Result<(Option<Observation>, bool), SourceError> {
         let step = "list disabled users";
-        // In brief they come without attributes: one that links somebody would be lost.
+        // The brief form has no attributes, which may link somebody.
         let brief = if self.settings.attributes.is_empty() { "true" } else { "false" };
         let query = [("enabled", "false"), ("briefRepresentation", brief)];
         let listing = RowQuery { step, path: &["users"], query: &query, id: |user: &User| &user.id };
@@ -116,7 +116,7 @@ impl Keycloak {
             }
         }
         let source = self.settings.name.clone();
-        // When it was taken counts for complete listings alone.
+        // The time matters only for complete listings.
         let seen = Observation::Listing { source, people, complete: false, at: Timestamp::MIN };
         Ok((round.found.then_some(seen), more))
     }

@@ -1,4 +1,4 @@
-//! Whoever an event named, read again: what they are by now, and since when.
+//! Reads users again whom events named: their current state, and since when.
 
 use tokio::time::{Instant, sleep};
 
@@ -11,40 +11,40 @@ use crate::domain::time::Timestamp;
 use crate::source::directory::Changes;
 use crate::source::error::SourceError;
 
-/// What reading one user again came to.
+/// The result of reading one user again.
 enum Read {
-    /// What they are.
+    /// Their current state.
     Are(Observation),
-    /// The record is older than the event that named them: until there is a newer one, the event counts.
+    /// The record is older than the event that named them; until there is a newer one, the event counts.
     Doubted(Observation),
-    /// They are not there, and no event said that they would not be.
+    /// They do not exist, and no event said that they were deleted.
     Unseen,
-    /// The same, of somebody of whom that is known.
+    /// They do not exist, and that was known.
     Known,
 }
 
-/// The times of a record, in milliseconds.
+/// The times in a record, in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Times {
-    /// Of its status.
+    /// When the status changed.
     pub(super) status: Option<i64>,
-    /// Of the assignment to the application.
+    /// When the person was assigned to the application.
     pub(super) assigned: Option<i64>,
-    /// Of the record.
+    /// When the record was updated.
     pub(super) updated: Option<i64>,
 }
 
-/// Since when somebody is what they are, by the events that say so and by their record. What else happened to them
-/// since, in which group they came, does not count: what was issued up to this time may be dead by it.
+/// Since when somebody has their status, from the events about it and from the record. Other changes, such as a new
+/// group, do not count: tokens issued up to this time may become invalid.
 pub(super) fn since(status: Status, touched: &Touched, times: Times) -> i64 {
     let told = match status {
-        // Without an event, the assignment may be what they had been without.
+        // Without an event, they may have lacked the assignment until then.
         Status::Active => touched.unblocked.max(touched.assigned).or(times.assigned).max(times.status),
         Status::Suspended | Status::Departed => {
             Some(touched.still_blocked().max(touched.still_unassigned()).unwrap_or(touched.at)).max(times.status)
         }
     };
-    // What they are called may be of a later time, and what was issued under another name ends with that.
+    // Their names may have changed later, which invalidates what was issued under another name.
     told.unwrap_or(touched.at).max(touched.renamed.max(times.updated).unwrap_or(i64::MIN))
 }
 
@@ -57,7 +57,7 @@ impl Okta {
                 let at = touched.deleted.map(Timestamp::from_millis);
                 return Ok(Read::Are(Observation::Deleted { person: self.id(id), at }));
             }
-            // We may only have lost sight of them: absence is for a listing to tell, and for its guard.
+            // We may only have lost access to them: absence is decided by a listing and its guard.
             return Ok(if self.gone.has(id) { Read::Known } else { Read::Unseen });
         };
         let millis = |text: &Option<String>| text.as_deref().and_then(time).map(Timestamp::as_millis);
@@ -80,7 +80,7 @@ impl Okta {
         Ok(if doubted { Read::Doubted(change) } else { Read::Are(change) })
     }
 
-    /// Reads those again whom events named, or some of them.
+    /// Reads users again whom events named, or some of them.
     pub(super) async fn follow(&mut self, place: &mut FeedPosition, found: &mut Changes) -> Result<(), SourceError> {
         let until = Instant::now() + FOLLOWED;
         while Instant::now() < until
@@ -108,7 +108,7 @@ impl Okta {
     }
 }
 
-/// Whether a record is from before an event, as far as whole seconds tell. Times are in milliseconds.
+/// Whether a record is older than an event, with a precision of a second. Times are in milliseconds.
 pub(super) fn is_older(record: Option<i64>, event: i64) -> bool {
     record.is_none_or(|record| record < event - event.rem_euclid(1000))
 }

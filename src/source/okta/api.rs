@@ -1,4 +1,4 @@
-//! The calls of Okta's management API that a sync needs: signed, counted against the budget, and read strictly.
+//! The requests to Okta's management API that a sync needs: signed, counted against the rate limits, and read strictly.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,29 +20,29 @@ use crate::source::error::SourceError;
 use crate::source::http::{Answer, Call, Http, encoded, secret};
 use crate::source::token::{self, AccessToken, SignsIn};
 
-/// A token is renewed this long before it ends.
+/// How long before its expiry a token is renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
 
-/// By what Okta knows us.
+/// Our credential at Okta.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// An API token (SSWS).
     Token {
-        /// The file that it stands in; read again for each request.
+        /// The file with the token; read again for each request.
         file: PathBuf,
     },
     /// A service app.
     App {
         /// Its client id.
         client_id: String,
-        /// PEM file with its private key; read again for each access token.
+        /// The PEM file with its private key; read again for each access token.
         private_key_file: PathBuf,
-        /// `kid` of the key, where the app has several.
+        /// The key's `kid`, if the app has several keys.
         key_id: Option<String>,
     },
 }
 
-/// A right, as the scope of a service app that gives it.
+/// A right, named after the scope that gives it to a service app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
     /// To read the System Log.
@@ -56,10 +56,10 @@ pub enum Right {
 }
 
 impl Right {
-    /// All that is needed; the last of them only where an application is configured.
+    /// All rights that are needed; the last only if an application is configured.
     const ALL: [Self; 4] = [Self::Logs, Self::Users, Self::Groups, Self::Apps];
 
-    /// Its scope.
+    /// The scope.
     #[must_use]
     pub fn scope(self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ impl Right {
         }
     }
 
-    /// What it lets us see.
+    /// What the right allows us to see.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -82,20 +82,20 @@ impl Right {
     }
 }
 
-/// A page, and where the next one is.
+/// A page, and the address of the next one.
 #[derive(Clone, Debug)]
 pub struct Listed<T> {
-    /// What is in it.
+    /// The rows of the page.
     pub rows: Vec<T>,
-    /// The next one.
+    /// The next page, if there is one.
     pub next: Option<Url>,
 }
 
-/// `GET /api/v1/users…`, as far as it concerns us.
+/// `GET /api/v1/users…`, as far as we use it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// `uid` of their tokens.
+    /// The `uid` of their tokens.
     pub id: String,
     #[serde(default)]
     pub status: String,
@@ -119,7 +119,7 @@ pub struct Group {
     pub profile: GroupProfile,
 }
 
-/// What a group is called.
+/// A group's profile.
 #[derive(Clone, Debug, Deserialize)]
 pub struct GroupProfile {
     pub name: String,
@@ -132,45 +132,45 @@ struct NoToken {
     error: String,
 }
 
-/// Asks one organization.
+/// The API client of one organization.
 pub struct Api {
     http: Http,
-    /// Where it is.
+    /// The organization's address.
     pub url: Url,
     credential: Credential,
     rights: &'static [Right],
     token: AccessToken,
     date: Option<(Timestamp, Instant)>,
-    /// How often it may be asked.
+    /// The rate limits.
     pub budget: Budget,
 }
 
 impl Api {
-    /// Asks the organization at `url` by `http`; with `apps`, for an application too.
+    /// A client of the organization at `url` that sends its requests by `http`; `apps` if an application is configured.
     #[must_use]
     pub fn new(http: Http, url: Url, credential: Credential, apps: bool) -> Self {
         let rights = Right::ALL.get(..if apps { 4 } else { 3 }).unwrap_or(&[]);
         Self { http, url, credential, rights, token: AccessToken::default(), date: None, budget: Budget::default() }
     }
 
-    /// An address of the organization.
+    /// Builds an address of the organization.
     ///
     /// # Errors
-    /// [`SourceError::Malformed`] where the configured one cannot have a path.
+    /// [`SourceError::Malformed`] if the configured address cannot have a path.
     pub fn address(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, SourceError> {
         below(&self.url, path, query)
     }
 
-    /// Which proxies are asked, for `source check`.
+    /// Which requests go through a proxy, for `source check`.
     #[must_use]
     pub fn proxies(&self) -> Vec<Finding> {
         self.http.proxies([&self.url])
     }
 
-    /// Asks for what everybody may read: whether it is an Okta organization, and what time it is there.
+    /// Reads the public keys. This shows whether it is an Okta organization, and its time.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// [`SourceError`] if the request fails.
     pub async fn reach(&mut self) -> Result<Answer, SourceError> {
         let url = self.address(&["oauth2", "v1", "keys"], &[])?;
         let answer = self.http.ask(Call::get("read the keys of the organization", url)).await?;
@@ -178,10 +178,10 @@ impl Api {
         Ok(answer)
     }
 
-    /// What time it is there.
+    /// The organization's time.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// [`SourceError`] if no answer has a `Date`, or the request fails.
     pub async fn now(&mut self) -> Result<Timestamp, SourceError> {
         if self.date.is_none() {
             self.reach().await?;
@@ -216,10 +216,10 @@ impl Api {
         })
     }
 
-    /// Reads one thing.
+    /// Reads one object.
     ///
     /// # Errors
-    /// [`SourceError`]; for 401 and 403 it says what is missing.
+    /// [`SourceError`] if the request fails; for 401 and 403 it says what is missing.
     pub async fn get<T: DeserializeOwned>(
         &mut self,
         step: &'static str,
@@ -230,10 +230,10 @@ impl Api {
         self.answer(step, url, right).await?.json()
     }
 
-    /// Reads a page.
+    /// Reads a page of a list.
     ///
     /// # Errors
-    /// [`SourceError`]; for 401 and 403 it says what is missing.
+    /// [`SourceError`] if the request fails; for 401 and 403 it says what is missing.
     pub async fn list<T: DeserializeOwned>(
         &mut self,
         step: &'static str,
@@ -245,13 +245,13 @@ impl Api {
         Ok(Listed { rows: answer.json()?, next })
     }
 
-    /// One user; nobody where there is none of this id.
+    /// One user; `None` if there is none with this id.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// [`SourceError`] if the request fails.
     pub async fn user(&mut self, id: &str) -> Result<Option<User>, SourceError> {
         match self.get::<User>("read a user", &["users", id], Right::Users).await {
-            // It answers to a user name in this place too, and to `me`.
+            // The path also accepts a user name, and `me`.
             Ok(user) => Ok(Some(user).filter(|user| user.id == id)),
             Err(SourceError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -264,7 +264,7 @@ impl SignsIn for Api {
         (&self.http, &mut self.token)
     }
 
-    /// Gets an access token, where a service app is configured: by that it is known whether its key is right.
+    /// Gets an access token if a service app is configured. This also shows whether its key is right.
     async fn sign_in(&mut self) -> Result<(), SourceError> {
         let Credential::App { client_id, private_key_file, key_id } = self.credential.clone() else { return Ok(()) };
         let step = "get a token for the service app";
@@ -299,7 +299,7 @@ fn next(step: &'static str, headers: &HeaderMap, base: &Url) -> Result<Option<Ur
     links::next(headers, base).map_err(|what| SourceError::Malformed { step, what: what.to_owned() })
 }
 
-/// What is missing: for 401, and for 403.
+/// What is missing after a 401, and after a 403.
 fn advice(credential: &Credential, right: Right) -> (String, String) {
     let (what, scope) = (right.word(), right.scope());
     match credential {

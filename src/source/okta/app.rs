@@ -1,5 +1,5 @@
-//! Who is assigned to the application, where one is configured. Whoever is not is out, however active they are: they
-//! may come back.
+//! Who is assigned to the application, if one is configured. People who are not assigned are out, even if they are
+//! active; they may come back.
 
 use serde::Deserialize;
 
@@ -11,37 +11,38 @@ use super::listing::{ListingState, ROWS};
 use crate::domain::time::Timestamp;
 use crate::source::error::SourceError;
 
-/// Statuses of an assignment by which somebody may use the application, or will. Any other takes it away.
+/// Statuses of an assignment with which somebody may use the application, or will. Any other status means that they may
+/// not.
 const ASSIGNED: [&str; 8] =
     ["ACTIVE", "APPROVED", "IMPLICIT", "IMPORTED", "MATCHED", "PENDING", "PROVISIONED", "STAGED"];
 
-/// How somebody stands to the application.
+/// Whether somebody is assigned to the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// None is configured, or it does not matter.
+    /// No application is configured, or the assignment does not matter.
     Unasked,
-    /// Assigned, by a record from this time, in milliseconds.
+    /// Assigned; the time of the record, in milliseconds.
     Assigned(Option<i64>),
     /// Not assigned.
     Unassigned,
 }
 
 impl Standing {
-    /// Whether it is from before an event that says otherwise, in milliseconds.
+    /// Whether the assignment is older than an event that contradicts it, in milliseconds.
     pub(super) fn is_older(self, event: i64) -> bool {
         matches!(self, Self::Assigned(since) if is_older(since, event))
     }
 
-    /// When the record is from, in milliseconds.
+    /// The time of the record, in milliseconds.
     pub(super) fn since(self) -> Option<i64> {
         if let Self::Assigned(since) = self { since } else { None }
     }
 }
 
-/// `GET /api/v1/apps/{id}`, as far as it concerns us.
+/// `GET /api/v1/apps/{id}`, as far as we use it.
 #[derive(Deserialize)]
 pub(super) struct App {
-    /// What it is called.
+    /// Its name.
     #[serde(default)]
     pub(super) label: String,
     #[serde(default)]
@@ -52,7 +53,7 @@ pub(super) struct App {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Assignment {
-    /// Id of the user.
+    /// The user's id.
     pub(super) id: String,
     status: String,
     #[serde(default)]
@@ -60,7 +61,7 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    /// Whether by this one somebody is assigned.
+    /// Whether this assignment counts.
     pub(super) fn counts(&self) -> bool {
         self.standing() != Standing::Unassigned
     }
@@ -74,14 +75,14 @@ impl Assignment {
     }
 }
 
-/// That nobody is assigned is never "everybody left".
+/// An empty list of assignments never means that everybody left.
 fn nobody(app: &str) -> SourceError {
     let what = format!("nobody is assigned to app `{app}`: is the id right?");
     SourceError::Misconfigured { step: "list who is assigned", what }
 }
 
 impl Okta {
-    /// The application that is configured.
+    /// Reads the configured application.
     pub(super) async fn app(&mut self, app: &str) -> Result<App, SourceError> {
         let step = "read the app";
         match self.api.get(step, &["apps", app], Right::Apps).await {
@@ -93,24 +94,24 @@ impl Okta {
         }
     }
 
-    /// How a user stands to the application now.
+    /// Whether a user is assigned now.
     pub(super) async fn standing(&mut self, id: &str) -> Result<Standing, SourceError> {
         let Some(app) = self.settings.app.clone() else { return Ok(Standing::Unasked) };
         let path = ["apps", app.as_str(), "users", id];
         let standing = match self.api.get::<Assignment>("read an assignment", &path, Right::Apps).await {
-            // It answers to a user name in this place too.
+            // The path also accepts a user name.
             Ok(found) if found.id == id => found.standing(),
             Ok(_) => Standing::Unassigned,
-            // Where the app itself is gone, that says nothing of anybody.
+            // If the application itself is gone, that says nothing about anybody.
             Err(SourceError::NotFound { .. }) => self.app(&app).await.map(|_| Standing::Unassigned)?,
             Err(error) => return Err(error),
         };
-        // A listing that is on its way may have been told something older.
+        // A running listing may have read an older state.
         self.listing.correct(id, standing != Standing::Unassigned);
         Ok(standing)
     }
 
-    /// The next piece of those who are assigned, for a listing.
+    /// The next piece of the list of assignments, for a listing.
     pub(super) async fn piece_of_assignments(
         &mut self,
         listing: &mut ListingState,
@@ -134,7 +135,7 @@ impl Okta {
         Ok(())
     }
 
-    /// Whether anybody at all is assigned.
+    /// Checks that anybody at all is assigned.
     pub(super) async fn somebody_is_assigned(&mut self, app: &str) -> Result<(), SourceError> {
         let url = self.page_or(None, &["apps", app, "users"], &[("limit", "1")])?;
         let page: Listed<Assignment> = self.api.list("list who is assigned", url, Right::Apps).await?;

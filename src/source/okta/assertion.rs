@@ -1,4 +1,4 @@
-//! How a service app proves itself: a JWT that its private key signs (`private_key_jwt`).
+//! How a service app authenticates: with a JWT signed by its private key (`private_key_jwt`).
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
@@ -14,25 +14,25 @@ use serde_json::json;
 
 use crate::domain::time::Timestamp;
 
-/// An assertion is good for that long, in seconds. Okta takes up to an hour.
+/// How long an assertion is valid, in seconds. Okta accepts up to an hour.
 const LIFE: i64 = 300;
-/// The curves of EC keys, with `alg`.
+/// The curves of EC keys, with their `alg`.
 const CURVES: [(&EcdsaSigningAlgorithm, &str); 3] = [
     (&ECDSA_P256_SHA256_FIXED_SIGNING, "ES256"),
     (&ECDSA_P384_SHA384_FIXED_SIGNING, "ES384"),
     (&ECDSA_P521_SHA512_FIXED_SIGNING, "ES512"),
 ];
 
-/// What an assertion says.
+/// The claims of an assertion.
 #[derive(Clone, Copy, Debug)]
 pub struct Claims<'a> {
     /// `iss` and `sub`.
     pub client_id: &'a str,
     /// `kid`
     pub key_id: Option<&'a str>,
-    /// Where it is shown.
+    /// The address to which it is sent.
     pub audience: &'a str,
-    /// What time it is there.
+    /// The time there.
     pub now: Timestamp,
 }
 
@@ -81,7 +81,7 @@ impl Key {
     }
 }
 
-/// Signs an assertion with the private key in `pem`. Never twice the same: Okta may refuse one that it saw before.
+/// Signs an assertion with the private key in `pem`. Each one is unique, as Okta may refuse one that it has seen.
 ///
 /// # Errors
 /// What is wrong with the key.

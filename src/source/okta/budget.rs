@@ -1,4 +1,4 @@
-//! How often Okta lets us ask: what its `X-Rate-Limit-…` headers say, for each group of addresses.
+//! Okta's rate limits: its `X-Rate-Limit-…` headers, for each group of addresses.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,25 +9,25 @@ use tokio::time::Instant;
 use crate::domain::time::Timestamp;
 use crate::source::pace::{LONGEST_WAIT, UNTOLD, back_off, jittered};
 
-/// So much is added where Okta said until when: others wait for the same moment.
+/// Added to a wait whose end Okta states, as other clients wait for the same moment.
 const JITTER: Duration = Duration::from_millis(500);
 
-/// What was said last of one group of addresses.
+/// The latest limits of one group of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Requests in a window.
+    /// Requests allowed in a window.
     pub limit: u64,
-    /// How many of them are left.
+    /// Requests left in this window.
     pub remaining: u64,
-    /// When the next window begins.
+    /// When the next window starts.
     reset: Instant,
 }
 
-/// What is left of each window, by what is asked.
+/// The remaining requests, by step.
 #[derive(Debug, Default)]
 pub struct Budget {
     rates: HashMap<&'static str, Rate>,
-    /// Refusals in a row for too many at once.
+    /// How often in a row Okta refused because of concurrent requests.
     crowded: u32,
 }
 
@@ -35,18 +35,18 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// From the answer's own time to the beginning of the next window.
+/// The time from the answer until the next window starts.
 fn to_reset(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let reset = i64::try_from(number(headers, "x-rate-limit-reset")?).ok()?;
     Some(Timestamp::from_secs(reset).since(date?).min(LONGEST_WAIT))
 }
 
 impl Budget {
-    /// Notes what an answer says of this step; it came at `date` by Okta's clock, and at `now` by ours.
+    /// Notes the limits in an answer to this step. It came at `date` by Okta's clock, and at `now` by ours.
     pub fn note(&mut self, step: &'static str, headers: &HeaderMap, date: Option<Timestamp>, now: Instant) {
         let rate = number(headers, "x-rate-limit-limit").zip(number(headers, "x-rate-limit-remaining"));
         if let (Some((limit, remaining)), Some(reset)) = (rate, to_reset(headers, date)) {
-            // For too many at once it says 0 of 0, which is no window.
+            // For too many concurrent requests the headers say 0 of 0, which is not a window.
             if limit > 0 {
                 self.rates.insert(step, Rate { limit, remaining, reset: now + reset });
             }
@@ -63,12 +63,12 @@ impl Budget {
         to_reset(headers, date).unwrap_or(UNTOLD) + jittered(JITTER)
     }
 
-    /// Something was answered.
+    /// A request succeeded.
     pub fn answered(&mut self) {
         self.crowded = 0;
     }
 
-    /// How long to wait before the next request of this step, so that the last tenth of a window lasts until its end.
+    /// How long to wait before the next request of this step, to spread the last tenth of a window until its end.
     #[must_use]
     pub fn pause(&self, step: &'static str, now: Instant) -> Option<Duration> {
         let rate = self.rates.get(step)?;
@@ -77,7 +77,7 @@ impl Budget {
         low.then(|| left / u32::try_from(rate.remaining.saturating_add(1)).unwrap_or(u32::MAX))
     }
 
-    /// The scarcest of them.
+    /// The step with the fewest requests left.
     #[must_use]
     pub fn scarcest(&self) -> Option<(&'static str, Rate)> {
         self.rates.iter().map(|(step, rate)| (*step, *rate)).min_by_key(|(step, rate)| (rate.limit, *step))

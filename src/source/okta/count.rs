@@ -9,24 +9,24 @@ use super::listing::{ROWS, every_status};
 use crate::domain::person::Status;
 use crate::source::error::SourceError;
 
-/// Pages of each list that are read: 10,000 assignments, 4,000 users.
+/// How many pages of each list are read: 10,000 assignments, 4,000 users.
 const PAGES: usize = 20;
-/// Assignments that are asked for at once: more is not given.
+/// Assignments per request: the most that Okta returns.
 const ASSIGNMENTS: &str = "500";
 
-/// Who is active in Okta, and who of them is not assigned.
+/// How many people are active in Okta, and how many of them are not assigned.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counted {
-    /// How many are active, of those who were read.
+    /// Active people among those who were read.
     pub(super) active: usize,
-    /// How many of them are not assigned.
+    /// Those of them who are not assigned.
     pub(super) unassigned: usize,
-    /// Whether these were all.
+    /// Whether everybody was read.
     pub(super) whole: bool,
 }
 
 impl Okta {
-    /// Counts who is not assigned; `None` where more are assigned than are read for that.
+    /// Counts people who are not assigned; `None` if there are more assignments than are read.
     pub(super) async fn count_unassigned(&mut self, app: &str) -> Result<Option<Counted>, SourceError> {
         let mut assigned = HashSet::new();
         let mut next = Some(self.page_or(None, &["apps", app, "users"], &[("limit", ASSIGNMENTS)])?);

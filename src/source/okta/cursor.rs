@@ -1,4 +1,4 @@
-//! Where the System Log is read on, and what is still to be done about what was read.
+//! The position in the System Log, and which users are still to be read again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,60 +10,60 @@ use super::events::{Touched, Wanted};
 use crate::domain::time::Timestamp;
 use crate::source::address::followed;
 
-/// Where the log is begun anew, events from so far back are read again. They may become visible late.
+/// How far back events are read again when reading starts anew: they may become visible late.
 const OVERLAP: Duration = Duration::from_secs(300);
-/// A beginning that is not older than this cannot be too old.
+/// A start that is not older than this cannot be too old for the log.
 const FRESH: Duration = Duration::from_secs(600);
 
-/// Kept for a restart, as JSON.
+/// Stored across restarts, as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// The filter that `next` was made with.
+    /// The filter with which `next` was requested.
     filter: String,
     /// The next page of the log.
     pub next: Option<String>,
-    /// Without one: from when on, in milliseconds.
+    /// If there is no `next`: the time from which to read, in milliseconds.
     pub since: i64,
-    /// The newest event that was read, in milliseconds.
+    /// The time of the newest event that was read, in milliseconds.
     until: i64,
     /// Always 0: earlier releases counted here, and cannot read a cursor without it.
     #[serde(default)]
     turn: u64,
 }
 
-/// Where we are, beside what is kept.
+/// The position, with what need not be stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeedPosition {
-    /// What may be kept: everything before it was followed.
+    /// The cursor that may be stored: everything before it was followed.
     pub kept: Cursor,
-    /// Up to where the log was read.
+    /// How far the log was read.
     pub ahead: Cursor,
     /// Users to read again.
     pub users: BTreeMap<String, Touched>,
-    /// Those whose record was older than the event that named them: read again with the next poll.
+    /// Users whose record was older than the event that named them; read again at the next poll.
     pub doubted: BTreeMap<String, Touched>,
 }
 
 impl FeedPosition {
-    /// Goes on from what was kept.
+    /// Continues from the stored cursor.
     #[must_use]
     pub fn at(kept: Cursor) -> Self {
         Self { ahead: kept.clone(), kept, ..Self::default() }
     }
 
-    /// What is to be done about a user, besides what is already.
+    /// Notes that a user must be read again, and why.
     pub fn touch(&mut self, user: String, touched: Touched) {
         self.users.entry(user).or_default().and(touched);
     }
 
-    /// Whoever is to be read again first: who was blocked, by what the events say.
+    /// The user to read next: blocked ones, by the events, come first.
     #[must_use]
     pub fn first(&self) -> Option<(String, Touched)> {
         let first = self.users.iter().min_by_key(|(_, touched)| !touched.is_out());
         first.map(|(user, touched)| (user.clone(), *touched))
     }
 
-    /// What is to be kept now.
+    /// The cursor to store now.
     pub fn keep(&mut self) -> &Cursor {
         if self.users.is_empty() && self.doubted.is_empty() {
             self.kept = self.ahead.clone();
@@ -73,14 +73,15 @@ impl FeedPosition {
 }
 
 impl Cursor {
-    /// From now on.
+    /// Starts from now.
     #[must_use]
     pub fn new(now: Timestamp, wanted: &Wanted) -> Self {
         let since = now.minus(OVERLAP).as_millis();
         Self { filter: wanted.name(), since, until: now.as_millis(), ..Self::default() }
     }
 
-    /// What was kept, if it fits to what is asked now, and to where; and whether something may have been missed.
+    /// Continues from the stored cursor if it matches the current filter and address; returns whether events may have
+    /// been missed.
     #[must_use]
     pub fn kept(text: &str, url: &Url, now: Timestamp, wanted: &Wanted) -> (Self, bool) {
         let Ok(mut kept) = serde_json::from_str::<Self>(text) else { return (Self::new(now, wanted), true) };
@@ -88,19 +89,19 @@ impl Cursor {
             return (Self::new(now, wanted), true);
         }
         if kept.filter != wanted.name() {
-            // The filter is part of the address of the next page.
+            // The address of the next page contains the filter.
             kept.since = Timestamp::from_millis(kept.until).minus(OVERLAP).as_millis();
             (kept.filter, kept.next) = (wanted.name(), None);
         }
         (kept, false)
     }
 
-    /// The log does not go back as far as that: from now on.
+    /// The log does not go back that far: start from now.
     pub fn begin_anew(&mut self, now: Timestamp) {
         (self.next, self.since) = (None, now.minus(OVERLAP).as_millis());
     }
 
-    /// Whether it begins so late that no log can have forgotten it.
+    /// Whether the start is so recent that no log can have dropped it.
     #[must_use]
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.next.is_none() && Timestamp::from_millis(self.since).plus(FRESH) >= now

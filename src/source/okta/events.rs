@@ -1,5 +1,5 @@
-//! What the System Log points at. Its events are hints: who is named is read again. What they end by themselves is
-//! cut off at once.
+//! What events of the System Log point at. They are hints: users whom they name are read again. What an event itself
+//! ends is cut off at once.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -9,29 +9,29 @@ use serde_json::Value;
 
 use crate::domain::time::Timestamp;
 
-/// Ids that are remembered, because they may come again.
+/// How many ids are remembered, as events may come again.
 const REMEMBERED: usize = 10_000;
 
-/// What an event amounts to.
+/// What an event means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
-    /// Somebody may not sign in any more: what was issued before is dead even if they may again by now.
+    /// A user may no longer sign in. Tokens from before are invalid even if the user may sign in again by now.
     Blocks,
-    /// Somebody who is gone for good, or is about to be.
+    /// A user is deleted for good, or is about to be.
     Deletes,
-    /// Somebody may sign in again, or for the first time.
+    /// A user may sign in again, or for the first time.
     Unblocks,
-    /// What was issued before is dead.
+    /// Tokens from before are invalid.
     CutsOff(&'static str),
-    /// Somebody may be called something else.
+    /// A user's names may have changed.
     Renames,
-    /// Something else about somebody changed: a group.
+    /// Something else about a user changed: a group.
     Changes,
-    /// Somebody may use the application, or may again.
+    /// A user may use the application (again).
     Assigns,
-    /// Somebody may not use the application any more: what was issued before is dead even if they may again by now.
+    /// A user may no longer use the application. Tokens from before are invalid even if the user may again by now.
     Unassigns,
-    /// What changed for whom, only a full listing can tell.
+    /// Only a full listing can show what changed for whom.
     Resync,
 }
 
@@ -39,7 +39,7 @@ const SIGNED_OUT: Act = Act::CutsOff("signed out");
 const PASSWORD: Act = Act::CutsOff("password changed");
 const REVOKED: Act = Act::CutsOff("token revoked");
 
-/// The types of events that matter. Everything else is never asked for.
+/// The types of events that matter; no others are requested.
 const CATALOGUE: [(&str, Act); 30] = [
     ("user.lifecycle.suspend", Act::Blocks),
     ("user.lifecycle.unsuspend", Act::Unblocks),
@@ -73,7 +73,7 @@ const CATALOGUE: [(&str, Act); 30] = [
     ("group.profile.update", Act::Resync),
 ];
 
-/// Those that matter where an application is configured, and are about it.
+/// Types that matter if an application is configured, and only if they are about it.
 const OF_APP: [(&str, Act); 5] = [
     ("application.user_membership.add", Act::Assigns),
     ("application.user_membership.remove", Act::Unassigns),
@@ -82,7 +82,7 @@ const OF_APP: [(&str, Act); 5] = [
     ("application.user_membership.update", Act::Changes),
 ];
 
-/// What is wanted of the log.
+/// Which events are requested.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The application whose assignments matter.
@@ -94,14 +94,14 @@ impl Wanted {
         if self.app.is_some() { &OF_APP } else { &[] }
     }
 
-    /// The filter that asks for it.
+    /// The filter of the request.
     #[must_use]
     pub fn filter(&self) -> String {
         let types = CATALOGUE.iter().chain(self.of_app());
         types.map(|(name, _)| format!("eventType eq \"{name}\"")).collect::<Vec<_>>().join(" or ")
     }
 
-    /// A short name for [`Wanted::filter`], by which a change of it is noticed.
+    /// A short name for [`Wanted::filter`], which shows whether it changed.
     #[must_use]
     pub fn name(&self) -> String {
         hex::encode(digest(&SHA256, self.filter().as_bytes()).as_ref().get(..8).unwrap_or_default())
@@ -114,7 +114,7 @@ impl Wanted {
     }
 }
 
-/// A time as Okta writes it.
+/// A time in Okta's format.
 #[must_use]
 pub fn time(text: &str) -> Option<Timestamp> {
     text.parse::<jiff::Timestamp>().ok().map(|time| Timestamp::from_millis(time.as_millisecond()))
@@ -144,7 +144,7 @@ struct Outcome {
 }
 
 impl Event {
-    /// Ids of the users whom it is about. Whoever signs out by themselves is the actor.
+    /// The ids of the users whom it is about. A user who signs out is the actor.
     fn users(&self) -> Vec<&str> {
         let user = |party: &'_ &Actor| party.kind.as_deref() == Some("User");
         let targets: Vec<&Actor> = self.target.iter().flatten().filter(user).collect();
@@ -153,13 +153,13 @@ impl Event {
         targets.into_iter().chain(actor).filter_map(|party| party.id.as_deref()).collect()
     }
 
-    /// Ids of the groups that it is about.
+    /// The ids of the groups that it is about.
     fn groups(&self) -> impl Iterator<Item = &str> {
         let groups = self.target.iter().flatten().filter(|party| party.kind.as_deref() == Some("UserGroup"));
         groups.filter_map(|party| party.id.as_deref())
     }
 
-    /// Whether it is about this application, or does not say about which.
+    /// Whether it is about this application, or does not name one.
     fn may_be_about(&self, app: Option<&str>) -> bool {
         let is_app = |party: &&Actor| party.kind.as_deref() == Some("AppInstance");
         let mut apps = self.target.iter().flatten().filter(is_app).map(|party| party.id.as_deref()).peekable();
@@ -167,15 +167,15 @@ impl Event {
     }
 }
 
-/// What is known of one user from events. Times are in milliseconds, on Okta's clock.
+/// What events say about one user. Times are in milliseconds of Okta's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Touched {
-    /// When something last happened to them.
+    /// The time of the last event about them.
     pub at: i64,
     /// When they were last blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<i64>,
-    /// When they were last let in again.
+    /// When they were last unblocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unblocked: Option<i64>,
     /// When they were deleted.
@@ -184,16 +184,16 @@ pub struct Touched {
     /// When they were last assigned to the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned: Option<i64>,
-    /// When that was last taken from them.
+    /// When they were last unassigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unassigned: Option<i64>,
-    /// When something last changed by which they may be called something else.
+    /// The last event that may have changed their names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed: Option<i64>,
 }
 
 impl Touched {
-    /// Takes in what else is known.
+    /// Adds what other events say.
     pub fn and(&mut self, other: Self) {
         self.at = self.at.max(other.at);
         self.blocked = self.blocked.max(other.blocked);
@@ -204,33 +204,33 @@ impl Touched {
         self.renamed = self.renamed.max(other.renamed);
     }
 
-    /// Whether they are out, by what the events say.
+    /// Whether events say that they are out.
     #[must_use]
     pub fn is_out(&self) -> bool {
         self.still_blocked().or(self.still_unassigned()).is_some()
     }
 
-    /// When the application was taken from them, if by what the events say they still have not got it.
+    /// When they were unassigned, if events say that they still are.
     #[must_use]
     pub fn still_unassigned(&self) -> Option<i64> {
         self.unassigned.filter(|unassigned| self.assigned.is_none_or(|assigned| assigned < *unassigned))
     }
 
-    /// When they were blocked, if by what the events say they still are.
+    /// When they were blocked, if events say that they still are.
     #[must_use]
     pub fn still_blocked(&self) -> Option<i64> {
         self.blocked.max(self.deleted).filter(|blocked| self.unblocked.is_none_or(|unblocked| unblocked < *blocked))
     }
 }
 
-/// What was issued to a user before a time is dead.
+/// A cut-off: tokens issued to a user before a time are invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Id of the user.
+    /// The user's id.
     pub user: String,
     /// The time, in milliseconds.
     pub at: i64,
-    /// Why.
+    /// The reason.
     pub reason: &'static str,
 }
 
@@ -239,26 +239,26 @@ pub struct Ended {
 pub struct Hints {
     /// Users to read again.
     pub users: BTreeMap<String, Touched>,
-    /// What ended, in the order of the log.
+    /// Cut-offs, in the order of the log.
     pub ended: Vec<Ended>,
-    /// Ids of groups that were deleted.
+    /// The ids of deleted groups.
     pub dissolved: Vec<String>,
-    /// Only a full listing can tell what changed.
+    /// Only a full listing can show what changed.
     pub resync: bool,
-    /// The newest event, in milliseconds.
+    /// The time of the newest event, in milliseconds.
     pub newest: Option<i64>,
-    /// Ids of the events.
+    /// The ids of the events.
     pub ids: Vec<String>,
 }
 
 impl Hints {
-    /// Takes a page in, without those that were seen before.
+    /// Takes in a page, except events that were seen before.
     #[must_use]
     pub fn of(page: Vec<Value>, seen: &DeliveredIds, wanted: &Wanted) -> Self {
         let mut hints = Self::default();
         let mut own = HashSet::new();
         for value in page {
-            // One that cannot be read may have been somebody's departure.
+            // An event that cannot be read may be a departure.
             let read: Option<(Event, i64)> = serde_json::from_value::<Event>(value).ok().and_then(|event| {
                 let at = time(&event.published)?.as_millis();
                 Some((event, at))
@@ -289,7 +289,7 @@ impl Hints {
                 let deleted = event.event_type == "group.lifecycle.delete";
                 self.dissolved.extend(event.groups().filter(|_| deleted).map(str::to_owned));
             }
-            // Somebody was blocked, and it does not say who.
+            // Somebody was blocked, and the event does not say who.
             Act::Blocks | Act::Deletes | Act::Unassigns if users.is_empty() => self.resync = true,
             _ => {}
         }
@@ -312,7 +312,7 @@ impl Hints {
                 unassigned: one(act == Act::Unassigns),
                 renamed: one(act == Act::Renames),
             };
-            // A cut-off says all that there is to say.
+            // A cut-off is complete by itself.
             if !matches!(act, Act::CutsOff(_) | Act::Resync) {
                 self.users.entry(user.to_owned()).or_default().and(touched);
             }
@@ -320,7 +320,7 @@ impl Hints {
     }
 }
 
-/// Ids that were taken in: the last of them.
+/// The latest ids that were taken in.
 #[derive(Debug, Default)]
 pub struct DeliveredIds {
     ids: HashSet<String>,
@@ -328,13 +328,13 @@ pub struct DeliveredIds {
 }
 
 impl DeliveredIds {
-    /// Whether this one was.
+    /// Whether this id was taken in.
     #[must_use]
     pub fn has(&self, id: &str) -> bool {
         self.ids.contains(id)
     }
 
-    /// These were taken in.
+    /// These ids were taken in.
     pub fn add(&mut self, ids: Vec<String>) {
         for id in ids {
             if self.ids.insert(id.clone()) {

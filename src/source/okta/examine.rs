@@ -1,4 +1,4 @@
-//! `offboard source check`: everything that an organization must allow, tried once, and what is missing in words.
+//! `offboard source check`: tries everything that an organization must allow, and says in words what is missing.
 
 use serde_json::Value;
 
@@ -11,13 +11,14 @@ use crate::source::error::SourceError;
 use crate::source::report::CheckReport;
 use crate::source::token::SignsIn as _;
 
-/// Clocks may differ by that much before it is worth a word, in seconds: what we cut off ourselves allows for as much.
+/// The clock difference, in seconds, that is not worth a warning: our own cut-offs allow for it.
 const SKEW: i64 = 5;
 
-/// If more than one in so many is not assigned, it may be the wrong application: as many would be held back.
+/// If more than one in this many is not assigned, it may be the wrong application; a listing would be held back for as
+/// many.
 const FEW: usize = 5;
 
-/// Tries everything.
+/// Runs all tests.
 pub(super) async fn examine(okta: &mut Okta) -> Vec<Finding> {
     let mut report = CheckReport::new(okta.api.proxies());
     if let Err(error) = reach(okta, &mut report).await {

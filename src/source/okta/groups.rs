@@ -1,4 +1,4 @@
-//! Groups of an organization, and what being in one amounts to. Okta's groups are not nested.
+//! Groups of an organization, and the names that membership gives. Okta's groups are not nested.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -6,18 +6,18 @@ use std::sync::Arc;
 use super::api::Group;
 use crate::source::names::Names;
 
-/// The group that everybody is in.
+/// The group that contains everybody.
 const EVERYONE: &str = "Everyone";
 
-/// What groups amount to.
+/// The names of groups.
 ///
-/// A group goes by its name, as in the tokens. Okta keeps the names of its own groups apart; those that come with an
-/// application (a directory, say) may be called like any other. Such a one gives nothing of the other's: it goes by
-/// its id where the name is taken.
+/// A group counts by its name, as in tokens. The names of Okta's own groups are unique, but a group that comes from an
+/// application (a directory, say) may have the same name as another. It must not give what the other one gives: if its
+/// name is taken, it counts by its id.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
     names: HashMap<String, (String, Arc<str>)>,
-    /// Whose name another has by now: whoever comes to be in them gets their id alone.
+    /// Groups whose name another group has by now: new members get only their id.
     taken: HashSet<String>,
     everyone: Option<Arc<str>>,
 }
@@ -33,7 +33,7 @@ impl Groups {
         for group in groups {
             let name = group.profile.name.as_str();
             let taken = !is_own(group) && !called.is_unique(name);
-            // Nor does one that is called like the id by which another goes.
+            // Nor does a group whose name equals the id of another.
             let taken = taken || ids.contains(name);
             let goes_by: Arc<str> = Arc::from(if taken { &group.id } else { name });
             if group.kind == "BUILT_IN" && name == EVERYONE {
@@ -44,7 +44,8 @@ impl Groups {
         found
     }
 
-    /// Takes in what is not known yet, and other names. What is gone in `new` stays until an event, or a listing, says so.
+    /// Adds groups that are not known yet, and new names. What is gone in `new` stays until an event or a listing says
+    /// so.
     pub fn learn(&mut self, new: &Self) {
         for (id, (name, goes_by)) in &new.names {
             if self.names.get(id).is_none_or(|(known, _)| known != name) {
@@ -59,26 +60,26 @@ impl Groups {
         self.everyone = new.everyone.clone().or(self.everyone.take());
     }
 
-    /// What being in the group of this id amounts to.
+    /// The name that membership in this group gives.
     #[must_use]
     pub fn name(&self, id: &str) -> Option<Arc<str>> {
         let (_, goes_by) = self.names.get(id)?;
         Some(if self.taken.contains(id) { Arc::from(id) } else { Arc::clone(goes_by) })
     }
 
-    /// What being in the group of this id amounts to for anybody.
+    /// All names that membership in this group gives to anybody.
     pub fn all_names(&self, id: &str) -> impl Iterator<Item = Arc<str>> {
         self.names.get(id).map(|(_, goes_by)| Arc::clone(goes_by)).into_iter().chain(self.name(id))
     }
 
-    /// Whether being in some group amounts to something else in `other`.
+    /// Whether membership in any group gives another name in `other`.
     #[must_use]
     pub fn differs(&self, other: &Self) -> bool {
         let same = |id: &String| self.name(id) == other.name(id);
         self.everyone != other.everyone || !self.names.keys().chain(other.names.keys()).all(same)
     }
 
-    /// What the group that everybody is in is called.
+    /// The name of the group that contains everybody.
     #[must_use]
     pub fn everyone(&self) -> Option<Arc<str>> {
         self.everyone.clone()
@@ -90,14 +91,14 @@ impl Groups {
         self.names.get(&group.id).is_some_and(|(name, _)| *name == group.profile.name)
     }
 
-    /// Ids of the groups whose members must be asked for.
+    /// The ids of the groups whose members must be requested.
     #[must_use]
     pub fn to_ask(&self) -> Vec<String> {
         let everyone = |goes_by: &Arc<str>| self.everyone.as_ref() == Some(goes_by);
         self.names.iter().filter(|(_, (_, goes_by))| !everyone(goes_by)).map(|(id, _)| id.clone()).collect()
     }
 
-    /// How many there are.
+    /// The number of groups.
     #[must_use]
     pub fn many(&self) -> usize {
         self.names.len()

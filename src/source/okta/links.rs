@@ -1,14 +1,15 @@
-//! Where a listing goes on: the `Link` header with `rel="next"` (RFC 8288), which is followed only to where we asked.
+//! The next page of a listing: the `Link` header with `rel="next"` (RFC 8288). It is followed only on the configured
+//! host.
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, LINK};
 
 use crate::source::address::{Stray, followed};
 
-/// The next page, if there is one.
+/// The address of the next page, if there is one.
 ///
 /// # Errors
-/// What is wrong with it: the credential goes nowhere but to the host that is configured.
+/// What is wrong with it. The credential goes only to the configured host.
 pub fn next(headers: &HeaderMap, base: &Url) -> Result<Option<Url>, &'static str> {
     let values = headers.get_all(LINK).into_iter().filter_map(|value| value.to_str().ok());
     let Some(target) = values.flat_map(targets).find_map(|(target, is_next)| is_next.then_some(target)) else {
@@ -20,13 +21,13 @@ pub fn next(headers: &HeaderMap, base: &Url) -> Result<Option<Url>, &'static str
     })
 }
 
-/// The links of one header, each with whether it is the next.
+/// The links of one header, each with whether it is the next page.
 fn targets(value: &str) -> Vec<(&str, bool)> {
     let mut found = Vec::new();
     let mut rest = value;
     while let Some((_, after)) = rest.split_once('<') {
         let Some((target, after)) = after.split_once('>') else { break };
-        // What belongs to this link ends where the next one begins.
+        // The parameters of this link end where the next link begins.
         let (parameters, others) = after
             .split_once('<')
             .map_or((after, ""), |(parameters, _)| (parameters, after.get(parameters.len()..).unwrap_or_default()));

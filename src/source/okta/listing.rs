@@ -1,5 +1,5 @@
-//! A full listing: groups, who is in each, who is assigned to the application, and all users. One request for each
-//! piece.
+//! A full listing: groups, the members of each, assignments to the application, and all users. Each piece is one
+//! request.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,30 +17,30 @@ use crate::source::error::SourceError;
 use crate::source::page::Page;
 use crate::source::visited::Visited;
 
-/// Rows that are asked for at once: more is not given with users.
+/// Rows per request: the most that Okta returns with users.
 pub(super) const ROWS: &str = "200";
-/// What is paused for longer lets something else have its turn.
+/// During a pause that is longer than this, other work gets its turn.
 const REST: Duration = Duration::from_secs(1);
-/// Refusals of one piece in a row before the listing is given up.
+/// How many refusals of one piece in a row end the listing.
 const REFUSALS: u32 = 5;
-/// Every status there is. Without a filter Okta leaves out who is deactivated; what `search` finds may be out of date.
+/// All statuses. Without a filter Okta omits deactivated users, and results of `search` may be out of date.
 pub const STATUSES: [&str; 8] =
     ["ACTIVE", "DEPROVISIONED", "LOCKED_OUT", "PASSWORD_EXPIRED", "PROVISIONED", "RECOVERY", "STAGED", "SUSPENDED"];
 
-/// How far a listing is. It is kept here, and not with the place: what is in which group may be millions of rows.
+/// The progress of a listing. It is kept here and not in the page token, as memberships may be millions of rows.
 #[derive(Debug, Default)]
 pub(super) struct ListingState {
-    /// Which listing: the place.
+    /// The number of the listing, as in the page token.
     number: u64,
     stage: Stage,
     /// The next page of the stage; `None`: its first.
     pub(super) next: Option<Url>,
-    /// What the pages of the stage began with, and where they were.
+    /// The pages of the stage, by their first row and address.
     seen: Visited,
     groups: Vec<Group>,
-    /// What each user is in.
+    /// Each user's groups.
     members: HashMap<String, Vec<Arc<str>>>,
-    /// Who is assigned to the application, and of whom it is said that they are not.
+    /// Who is assigned to the application, and who was since read as not assigned.
     pub(super) assigned: HashMap<String, bool>,
     refusals: u32,
     rest_until: Option<Instant>,
@@ -50,14 +50,14 @@ pub(super) struct ListingState {
 enum Stage {
     #[default]
     Groups,
-    /// Members of the last of these groups.
+    /// The members of the last of these groups.
     Members(Vec<String>),
     Assigned,
     Users,
     Over,
 }
 
-/// Whoever is named by an id alone.
+/// A record that has only an id.
 #[derive(Deserialize)]
 struct Member {
     id: String,
@@ -75,7 +75,7 @@ impl Stage {
 }
 
 impl ListingState {
-    /// One page follows another, and none comes twice.
+    /// Goes to the next page. None may repeat.
     pub(super) fn went_on(&mut self, next: Option<Url>, first: Option<&str>) -> Result<bool, SourceError> {
         let step = self.stage.step();
         for sign in next.as_ref().map(Url::as_str).into_iter().chain(first) {
@@ -85,9 +85,9 @@ impl ListingState {
         Ok(self.next.is_none())
     }
 
-    /// One user was read since, and is assigned to the application or not.
+    /// A user was read since, and is assigned to the application or not.
     pub(super) fn correct(&mut self, id: &str, assigned: bool) {
-        // What was read before the list of them is older than it, and before a listing nobody asks.
+        // What was read before the list of assignments is older than it; outside a listing nothing needs it.
         if matches!(self.stage, Stage::Assigned | Stage::Users) {
             self.assigned.insert(id.to_owned(), assigned);
         }
@@ -99,12 +99,12 @@ impl ListingState {
     }
 }
 
-/// Users of a piece.
+/// The users of a piece.
 #[derive(Default)]
 struct Users {
-    /// As they are.
+    /// Users whose state is certain.
     people: Vec<Person>,
-    /// Active, and in no list of those who are assigned. What a list leaves out it may have lost.
+    /// Users who are active but in no list of assignments. A list may omit somebody by mistake.
     doubted: Vec<Person>,
 }
 
@@ -114,7 +114,7 @@ fn piece(users: Users, listing: &ListingState) -> Page {
 }
 
 impl Okta {
-    /// The next piece. Where Okta wants us to wait, an empty one, so that events get their turn meanwhile.
+    /// The next piece. If Okta makes us wait, it is empty, so that events get their turn in the meantime.
     pub(super) async fn piece(&mut self, place: Option<u64>) -> Result<Page, SourceError> {
         let mut listing = std::mem::take(&mut self.listing);
         if place != Some(listing.number) {
@@ -130,7 +130,7 @@ impl Okta {
         let low = self.api.budget.pause(listing.stage.step(), now).map(|pause| now + pause);
         if let Some(until) = listing.rest_until.or(low).filter(|until| *until > now) {
             sleep(until.duration_since(now).min(REST)).await;
-            // The pause itself is over once; the window may still be low.
+            // The pause ends once; the window may still be low.
             listing.rest_until = Some(until).filter(|until| *until > Instant::now());
             if listing.rest_until.is_some() {
                 return Ok(piece(Users::default(), listing));
@@ -181,7 +181,7 @@ impl Okta {
         }
     }
 
-    /// The next piece of all groups; what they are once all were read.
+    /// The next piece of all groups; returns them once all were read.
     async fn piece_of_groups(&mut self, listing: &mut ListingState) -> Result<Option<Groups>, SourceError> {
         let url = self.page_or(listing.next.as_ref(), &["groups"], &[("limit", ROWS)])?;
         let page: Listed<Group> = self.api.list("list groups", url, Right::Groups).await?;
@@ -193,7 +193,7 @@ impl Okta {
     async fn piece_of_members(&mut self, listing: &mut ListingState, group: &str) -> Result<(), SourceError> {
         let url = self.page_or(listing.next.as_ref(), &["groups", group, "users"], &[("limit", ROWS)])?;
         let page: Listed<Member> = match self.api.list("list members of a group", url, Right::Groups).await {
-            // It was deleted meanwhile: its event says so.
+            // The group was deleted meanwhile; its event reports it.
             Err(SourceError::NotFound { .. }) => Listed { rows: vec![], next: None },
             found => found?,
         };
@@ -264,7 +264,7 @@ impl Okta {
         }
     }
 
-    /// All groups, outside of a listing.
+    /// Reads all groups, outside a listing.
     pub(super) async fn read_all_groups(&mut self) -> Result<Groups, SourceError> {
         let mut listing = ListingState::default();
         loop {
@@ -275,7 +275,7 @@ impl Okta {
     }
 }
 
-/// The filter by which every user comes exactly once, whatever their status becomes meanwhile.
+/// A filter with which every user comes exactly once, even if their status changes meanwhile.
 pub fn every_status() -> String {
     STATUSES.map(|status| format!("status eq \"{status}\"")).join(" or ")
 }
