@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits, reads a file or looks at a clock. Reading order:
 //! [`time`] → [`secret`] → [`key`] → [`person`] → [`credential`] → [`id`] → [`revocation`] → [`guard`] → [`event`] →
-//! [`chain`] → [`policy`] → [`issuer`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] → [`command`].
+//! [`chain`] → [`policy`] → [`issuer`] → [`settings`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] → [`command`].
 
 pub mod binding;
 pub mod chain;
@@ -24,6 +24,7 @@ pub mod policy;
 pub mod reason;
 pub mod revocation;
 pub mod secret;
+pub mod settings;
 pub mod source;
 pub mod time;
 pub mod yaml;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::domain::event::Position;
+use crate::domain::settings::audit::TrailSettings;
 use crate::domain::time::Now;
 
 use super::AuditError;
@@ -16,7 +17,7 @@ use super::files::{self, Mark, Side};
 use super::read::Lines;
 use super::record::{Kind, Record};
 use super::sink::{Recorder, Shared, WAITING};
-use super::writer::{Resumed, TrailSettings, TrailWriter};
+use super::writer::{Resumed, TrailWriter};
 
 /// How a trail is kept.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::domain::decision::Decision;
 use crate::domain::event::Recorded;
 use crate::domain::person::PersonId;
+use crate::domain::settings::audit::Decisions;
 use crate::domain::time::{Now, Timestamp};
 
 use super::entry::{Entry, Facts, concerned};
@@ -32,17 +33,6 @@ pub const WAITING: usize = 8192;
 const FOLLOWED: usize = 1024;
 /// The range that samples are drawn from.
 const ALL: u64 = 1 << 32;
-
-/// `audit.decisions`: what is recorded besides what is always kept.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Decisions {
-    /// Nothing.
-    Denied,
-    /// Every decision.
-    All,
-    /// This share of the decisions, 0 to 1.
-    Sampled(f64),
-}
 
 impl Decisions {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=2^32")]

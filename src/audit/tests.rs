@@ -25,9 +25,10 @@ use super::files::{self, Side};
 use super::open::{Options, open};
 use super::read::{Filter, query};
 use super::record::{DecisionId, Kind, Record};
-use super::sink::{Decisions, Recorder, Shared, Stopped, WAITING};
+use super::sink::{Recorder, Shared, Stopped, WAITING};
 use super::verify::{Wrong, verify};
-use super::writer::{Resumed, TrailSettings, TrailWriter};
+use super::writer::{Resumed, TrailWriter};
+use crate::domain::settings::audit::{Decisions, TrailSettings};
 
 /// 2026-03-01T12:00:00Z
 const NOON: i64 = 1_772_366_400;

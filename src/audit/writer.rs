@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::event::Position;
+use crate::domain::settings::audit::TrailSettings;
 use crate::domain::time::{Now, Timestamp};
 
 use super::AuditError;
@@ -17,7 +17,7 @@ use super::chain::Head;
 use super::entry::Entry;
 use super::files::{self, Mark, Side};
 use super::record::Kind;
-use super::sink::{Decisions, Message, Shared};
+use super::sink::{Message, Shared};
 use super::verify::vouch;
 
 /// Messages taken before a sync: they become durable together. At 5 µs each, well below the 100 ms that a lifecycle
@@ -28,17 +28,6 @@ const PATIENCE_BYTES: usize = 8 * 1024 * 1024;
 /// How long a decision may wait for the disk.
 const LAZY: Duration = Duration::from_secs(1);
 const MINUTE: i64 = 60_000;
-
-/// How a trail is kept, as configured.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrailSettings {
-    /// The directory; one process at a time may write it.
-    pub path: PathBuf,
-    /// What is recorded besides what is always kept.
-    pub decisions: Decisions,
-    /// Files of days longer ago than this are deleted.
-    pub retention: Duration,
-}
 
 /// Where the trail continues.
 #[derive(Debug)]

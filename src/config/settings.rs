@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::fields::Fields;
 use super::sources::SourceSettings;
 use super::text;
-use crate::audit::sink::Decisions;
-use crate::audit::writer::TrailSettings;
+use crate::domain::settings::audit::{Decisions, TrailSettings};
 
 /// Everything in the configuration except policy.
 #[derive(Clone, Debug, PartialEq)]

@@ -21,8 +21,8 @@ use std::time::Duration;
 use kind::{Common, Kind};
 
 use crate::domain::issuer::IssuerRules;
+use crate::domain::settings::Schedule;
 use crate::domain::source::{Link, MaxChange, SourceRules, Supplies, WhenStale};
-use crate::source::context::Schedule;
 
 use super::fields::Fields;
 use super::problem::quoted;

@@ -19,7 +19,7 @@ use super::settings::StoreSettings;
 use super::sources::SourceKind;
 use super::table::{Kind, Need, Section};
 use super::*;
-use crate::audit::sink::Decisions;
+use crate::domain::settings::audit::Decisions;
 
 /// The contract's example without what is not built yet, and every other key that is.
 const EXAMPLE: &str = include_str!("../../tests/golden/config-example.yaml");

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::audit::sink::Decisions;
 use crate::domain::issuer::Algorithm;
 use crate::domain::path::PathPattern;
+use crate::domain::settings::audit::Decisions;
 use crate::domain::time::Timestamp;
 
 use super::problem::quoted;

@@ -1,7 +1,6 @@
 //! What a running source needs from the rest: where observations go, what time it is, and requests.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -48,15 +47,6 @@ pub struct SourceContext {
     pub health: watch::Sender<Health>,
     /// Requests to it.
     pub orders: mpsc::Receiver<SourceRequest>,
-}
-
-/// How often a source is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    /// For events.
-    pub poll: Duration,
-    /// For a full listing.
-    pub reconcile: Duration,
 }
 
 /// Hands observations to the writer, in their order, and waits until they are enforced.

@@ -7,7 +7,6 @@ mod graph;
 mod groups;
 mod refusal;
 mod listing;
-mod tenant;
 mod users;
 mod wire;
 
@@ -22,12 +21,12 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+pub use crate::domain::settings::entra::{Settings, Tenant};
 use api::{Api, USERS};
 use feed::Feed;
 use graph::Graph;
 use groups::Dirty;
 use listing::{Listed, ListingPosition};
-pub use tenant::Tenant;
 use users::{Hint, is_general};
 use wire::{PROPERTIES, User};
 
@@ -52,17 +51,6 @@ const PLACE: Duration = Duration::from_secs(3600);
 const RECENT: usize = 1_000;
 /// How long an ended session is remembered. No access token of it lives longer.
 const SESSIONS: Duration = Duration::from_secs(30 * 86_400);
-
-/// The configuration of a tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Name of the source.
-    pub name: String,
-    /// Its address, and our application there.
-    pub tenant: Tenant,
-    /// User properties that `link` uses, other than id, e-mail and user name; by their names in Graph.
-    pub attributes: BTreeSet<String>,
-}
 
 /// A tenant of Microsoft Entra ID.
 ///

@@ -14,15 +14,15 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+pub use crate::domain::settings::keycloak::{Realm, Settings};
 use api::Api;
-pub use api::Realm;
 use events::{EventCursor, Hints, Touched};
 use follow::EVENTS;
 use groups::Groups;
@@ -44,21 +44,6 @@ use crate::domain::time::Timestamp;
 /// How long after an event its object is read a second time. Each node of a cluster has a cache, which learns of a
 /// change slightly later than the event table.
 const ONCE_MORE: Duration = Duration::from_secs(1);
-
-/// The configuration of a realm.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Name of the source.
-    pub name: String,
-    /// The `iss` of its tokens.
-    pub issuer: String,
-    /// Its address, and our client there.
-    pub realm: Realm,
-    /// Attributes that `link` uses, other than id, e-mail and user name.
-    pub attributes: BTreeSet<String>,
-    /// How often to ask for changes.
-    pub poll: Duration,
-}
 
 /// A Keycloak realm.
 pub struct Keycloak {

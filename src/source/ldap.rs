@@ -12,7 +12,6 @@ mod link;
 mod listing;
 mod older;
 mod reading;
-mod settings;
 mod status;
 
 #[cfg(test)]
@@ -23,17 +22,16 @@ use std::collections::{BTreeSet, HashMap};
 use async_trait::async_trait;
 use ldap3::{Scope, ldap_escape};
 
+pub use crate::domain::settings::ldap::{Flavor, Server, Settings, Sync};
 use cursor::Cursor;
 use entry::{Entry, Key};
 use follow::Hints;
 use gone::LastSeen;
 use groups::{Group, Member, Tree};
-pub use link::Server;
 use link::{Link, Search, Stream};
 use listing::Listed;
 use older::Age;
 use reading::Again;
-pub use settings::{Flavor, Settings, Sync};
 
 use super::context::Time;
 use super::directory::{Changes, Directory, Finding, ListingOutcome};

@@ -23,7 +23,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::Url;
 
-pub use api::Credential;
+pub use crate::domain::settings::okta::{Credential, Settings};
 use api::{Api, Group, Listed, Right, User};
 use app::Standing;
 use cursor::{Cursor, FeedPosition};
@@ -61,21 +61,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Statuses of people who work here, or will. `LOCKED_OUT` means that somebody guesses the person's password.
 const PRESENT: [&str; 7] =
     ["ACTIVE", "ACTIVATING", "LOCKED_OUT", "PASSWORD_EXPIRED", "PROVISIONED", "RECOVERY", "STAGED"];
-
-/// The configuration of an organization.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Name of the source.
-    pub name: String,
-    /// Its address.
-    pub url: Url,
-    /// Our credential.
-    pub credential: Credential,
-    /// Profile attributes that `link` uses, other than id, e-mail and user name.
-    pub attributes: BTreeSet<String>,
-    /// The id of the application to which people must be assigned, if one is configured.
-    pub app: Option<String>,
-}
 
 /// An Okta organization.
 pub struct Okta {

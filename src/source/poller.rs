@@ -7,7 +7,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::context::{Schedule, SourceContext, SourceRequest, observe};
+use super::context::{SourceContext, SourceRequest, observe};
 use super::directory::{Changes, Directory, ListingOutcome};
 use super::error::{SourceError, chain};
 use super::health::{Operation, Report, SyncError};
@@ -15,6 +15,7 @@ use super::listing::ListingRun;
 use super::pace::{back_off, jittered};
 use super::schedule::{Pause, Scheduler, Turn};
 use crate::domain::command::{Command, Observation, Refused};
+use crate::domain::settings::Schedule;
 use crate::domain::time::Timestamp;
 
 /// Asks one provider for as long as it runs.

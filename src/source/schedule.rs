@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::context::Schedule;
+use crate::domain::settings::Schedule;
 
 /// How long requests may hold up a turn that is due.
 const OVERDUE: Duration = Duration::from_millis(500);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::kind::{Common, Kind, SourceKind, http_url};
 use crate::config::fields::Fields;
 use crate::domain::name::Directory;
-use crate::source::entra::{Settings, Tenant};
+use crate::domain::settings::entra::{Settings, Tenant};
 
 /// Sign-in URL of the public cloud.
 const LOGIN_URL: &str = "https://login.microsoftonline.com";

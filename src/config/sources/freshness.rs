@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::{SourceKind, SourceSettings};
 use crate::config::fields::Fields;
 use crate::domain::policy::Service;
+use crate::domain::settings::Schedule;
+use crate::domain::settings::ldap::{Flavor, Sync};
 use crate::domain::source::{SourceRules, WhenStale};
-use crate::source::context::Schedule;
-use crate::source::ldap::{Flavor, Sync};
 
 /// Whether only a full listing tells everything. (For Active Directory and Keycloak that depends on permissions and
 /// settings there; `source check` reports it.)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::kind::{Common, Kind, SourceKind, http_url};
 use crate::config::fields::Fields;
 use crate::domain::name::Directory;
-use crate::source::keycloak::{Realm, Settings};
+use crate::domain::settings::keycloak::{Realm, Settings};
 
 pub(super) const KEYCLOAK: Kind = Kind {
     name: "keycloak",

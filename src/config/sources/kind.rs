@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::Url;
+use url::Url;
 
 use crate::config::fields::Fields;
 use crate::domain::name::Directory;
-use crate::source::{entra, keycloak, ldap, okta};
+use crate::domain::settings::{entra, keycloak, ldap, okta};
 
 /// The kind of a source, with the settings that the source itself defines.
 #[derive(Clone, Debug, PartialEq, Eq)]

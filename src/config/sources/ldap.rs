@@ -7,7 +7,7 @@ use super::kind::{Common, Kind, SourceKind};
 use crate::config::fields::Fields;
 use crate::config::problem::quoted;
 use crate::domain::name::Directory;
-use crate::source::ldap::{Flavor, Server, Settings, Sync};
+use crate::domain::settings::ldap::{Flavor, Server, Settings, Sync};
 
 pub(super) const LDAP: Kind = Kind {
     name: "ldap",

@@ -6,7 +6,7 @@ use super::kind::{Common, Kind, SourceKind, http_url};
 use crate::config::fields::Fields;
 use crate::config::text;
 use crate::domain::name::Directory;
-use crate::source::okta::{Credential, Settings};
+use crate::domain::settings::okta::{Credential, Settings};
 
 pub(super) const OKTA: Kind = Kind {
     name: "okta",

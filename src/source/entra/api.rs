@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 
 use super::refusal;
-use super::tenant::Tenant;
 use super::wire::{List, Page};
+use crate::domain::settings::entra::Tenant;
 use crate::domain::time::Timestamp;
 use crate::source::address::{below, followed};
 use crate::source::directory::Finding;

@@ -4,7 +4,7 @@
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::tenant::Tenant;
+use crate::domain::settings::entra::Tenant;
 use crate::source::http::Answer;
 
 #[derive(Default, Deserialize)]

@@ -1,6 +1,5 @@
 //! The requests to Keycloak's Admin REST API that a sync needs, with a token that renews itself.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,6 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::shapes::{PublicRealm, TokenRefused, User};
+use crate::domain::settings::keycloak::Realm;
 use crate::domain::time::Timestamp;
 use crate::source::address::below;
 use crate::source::directory::Finding;
@@ -20,19 +20,6 @@ use crate::source::token::{self, AccessToken, SignsIn};
 
 /// How long before its expiry a token is renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(30);
-
-/// A realm, and our client there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Realm {
-    /// Keycloak's address, with its path: `https://idp.example.com`.
-    pub url: Url,
-    /// The realm's name.
-    pub realm: String,
-    /// A client with a service account.
-    pub client_id: String,
-    /// The file with the client's secret; read again for each token.
-    pub client_secret_file: PathBuf,
-}
 
 /// The API client of one realm.
 pub struct Api {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::entry::{Entry, Key};
-use super::settings::Flavor;
 use crate::domain::name::Compare;
+use crate::domain::settings::ldap::Flavor;
 use crate::source::names::Names;
 
 /// Classes of entries that are groups.

@@ -16,28 +16,12 @@ use tokio::time::timeout;
 
 use super::entry::Entry;
 use super::failure::{BIND, broken, checked, garbled};
+use crate::domain::settings::ldap::Server;
 use crate::source::error::SourceError;
 use crate::source::http::secret;
 
 /// The control of RFC 2696.
 const PAGED: &str = "1.2.840.113556.1.4.319";
-
-/// Where the server is, and as whom it is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// `ldap://` or `ldaps://`.
-    pub url: String,
-    /// TLS before anything else on `ldap://`.
-    pub start_tls: bool,
-    /// The authorities that are trusted, in place of the system's: elsewhere they are trusted beside them.
-    pub ca_file: Option<PathBuf>,
-    /// As whom.
-    pub bind_dn: String,
-    /// File with the password.
-    pub bind_password_file: PathBuf,
-    /// For one answer.
-    pub timeout: Duration,
-}
 
 /// A search.
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::entry::{Entry, file_time};
-use super::settings::Flavor;
 use crate::domain::person::Status;
+use crate::domain::settings::ldap::Flavor;
 use crate::domain::time::Timestamp;
 
 /// A password that was changed longer ago than this cuts nothing off: no access token lives that long.

@@ -1,7 +1,6 @@
 //! The requests to Okta's management API that a sync needs: signed, counted against the rate limits, and read strictly.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -13,6 +12,7 @@ use tokio::time::Instant;
 use super::assertion::{Claims, signed};
 use super::budget::Budget;
 use super::links;
+use crate::domain::settings::okta::Credential;
 use crate::domain::time::Timestamp;
 use crate::source::address::below;
 use crate::source::directory::Finding;
@@ -22,25 +22,6 @@ use crate::source::token::{self, AccessToken, SignsIn};
 
 /// How long before its expiry a token is renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
-
-/// Our credential at Okta.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credential {
-    /// An API token (SSWS).
-    Token {
-        /// The file with the token; read again for each request.
-        file: PathBuf,
-    },
-    /// A service app.
-    App {
-        /// Its client id.
-        client_id: String,
-        /// The PEM file with its private key; read again for each access token.
-        private_key_file: PathBuf,
-        /// The key's `kid`, if the app has several keys.
-        key_id: Option<String>,
-    },
-}
 
 /// A right, named after the scope that gives it to a service app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::Okta;
-use super::api::{Credential, Listed, Right, User};
+use super::api::{Listed, Right, User};
 use super::count::Counted;
 use super::listing::every_status;
+use crate::domain::settings::okta::Credential;
 use crate::source::directory::{Finding, Grade};
 use crate::source::error::SourceError;
 use crate::source::report::CheckReport;

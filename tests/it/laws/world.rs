@@ -24,6 +24,7 @@ use offboard::domain::person::{Person, Status};
 use offboard::domain::policy::Policy;
 use offboard::domain::reason::Reason;
 use offboard::domain::revocation::{Shape, Target};
+use offboard::domain::settings;
 use offboard::domain::time::Now;
 use offboard::jose::fetch::Fetcher;
 use offboard::jose::keys::KeyRings;
@@ -312,9 +313,9 @@ impl<S: Store> World<S> {
         let clock = Clock::start(None);
         let policy = Arc::clone(&self.published.load().rules.policy);
         let authenticator = authenticator(&policy, &self.cache, &[&signer()]);
-        let settings = audit::writer::TrailSettings {
+        let settings = settings::audit::TrailSettings {
             path: audit.to_owned(),
-            decisions: audit::sink::Decisions::All,
+            decisions: settings::audit::Decisions::All,
             retention: Duration::from_secs(86_400),
         };
         let options = audit::open::Options { settings, replica: "test".into(), salt: [7; 32] };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use offboard::domain::command::WriterHandle;
-use offboard::source::context::{Schedule, SourceContext, SourceRequest, Time};
+use offboard::domain::settings::Schedule;
+use offboard::source::context::{SourceContext, SourceRequest, Time};
 use offboard::source::directory::Directory;
 use offboard::source::health::Health;
 use offboard::source::poller::Poller;

@@ -1,8 +1,8 @@
-//! What is configured of a directory.
+//! An LDAP directory as a source of people.
 
 use std::collections::BTreeSet;
-
-use super::link::Server;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Whose rules the entries go by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,4 +43,21 @@ pub struct Settings {
     pub sync: Sync,
     /// Attributes that `link` names beside id, e-mail and user name.
     pub attributes: BTreeSet<String>,
+}
+
+/// Where the server is, and as whom it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// `ldap://` or `ldaps://`.
+    pub url: String,
+    /// TLS before anything else on `ldap://`.
+    pub start_tls: bool,
+    /// The authorities that are trusted, in place of the system's: elsewhere they are trusted beside them.
+    pub ca_file: Option<PathBuf>,
+    /// As whom.
+    pub bind_dn: String,
+    /// File with the password.
+    pub bind_password_file: PathBuf,
+    /// For one answer.
+    pub timeout: Duration,
 }

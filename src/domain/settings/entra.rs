@@ -1,8 +1,20 @@
-//! The configuration of a tenant.
+//! A tenant of Microsoft Entra ID as a source of people.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use reqwest::Url;
+use url::Url;
+
+/// The configuration of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Name of the source.
+    pub name: String,
+    /// Its address, and our application there.
+    pub tenant: Tenant,
+    /// User properties that `link` uses, other than id, e-mail and user name; by their names in Graph.
+    pub attributes: BTreeSet<String>,
+}
 
 /// A tenant, and our application in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
