@@ -1,46 +1,46 @@
-//! What is configured of a directory.
+//! The configuration of a directory.
 
 use std::collections::BTreeSet;
 
 use super::link::Server;
 
-/// Whose rules the entries go by.
+/// Which server's rules apply to entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavor {
-    /// OpenLDAP, and servers that are like it.
+    /// OpenLDAP and similar servers.
     OpenLdap,
     /// Active Directory.
     Ad,
 }
 
-/// How changes are heard of.
+/// How changes are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
-    /// RFC 4533: the server tells.
+    /// RFC 4533: the server reports them.
     Syncrepl,
-    /// Active Directory is asked what changed.
+    /// Active Directory is asked for changes.
     DirSync,
-    /// Whatever has a newer `modifyTimestamp`, or `uSNChanged`.
+    /// Entries with a newer `modifyTimestamp` or `uSNChanged` are read.
     Poll,
 }
 
-/// What is configured of a directory.
+/// The configuration of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Name of the source.
     pub name: String,
-    /// Where, and as whom.
+    /// The server, and our account there.
     pub server: Server,
-    /// Below it are people and groups.
+    /// The base of people and groups.
     pub base_dn: String,
-    /// Below it are people.
+    /// The base of people.
     pub people_dn: String,
-    /// Which entries there are people, where it is not by their class.
+    /// Which entries there are people, if their class does not decide it.
     pub people_filter: Option<String>,
-    /// Whose rules.
+    /// The rules for entries.
     pub flavor: Flavor,
-    /// How changes are heard of.
+    /// How changes are read.
     pub sync: Sync,
-    /// Attributes that `link` names beside id, e-mail and user name.
+    /// Attributes that `link` uses, other than id, e-mail and user name.
     pub attributes: BTreeSet<String>,
 }
