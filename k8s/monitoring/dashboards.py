@@ -49,20 +49,20 @@ OVERVIEW = [
     stat("Ready replicas", """Replicas that answer checks. At 0 every request in the mesh gets 503: look at the pod
          (kubectl -n offboard describe pod) and at /readyz of its ops port, which says what is missing.""",
          query("sum(offboard_ready) or vector(0)"), levels=(RED, (1, GREEN)), size=(3, 4)),
-    stat("Checks", """Requests judged each second. At 0 while there is traffic, nobody asks: look at the dashboard
-         "Envoy's view", then at the table of outages in k8s/README.md.""",
+    stat("Checks", """Checks per second. At 0 although there is traffic, nobody asks: see the dashboard "Envoy's
+         view", then the table of outages in k8s/README.md.""",
          query("sum(rate(offboard_checks_total[$__rate_interval])) or vector(0)"), unit="reqps", size=(3, 4)),
     stat("Refused", """Share of checks that were refused. A jump is a mistake in the configuration or an attack: see
          "Refusals by reason" below, then ask `offboard explain --decision ID` about one of them.""",
          query("""(sum(rate(offboard_checks_total{decision="deny"}[$__rate_interval])) or vector(0))
                / (sum(rate(offboard_checks_total[$__rate_interval])) > 0)"""),
          unit="percentunit", levels=(GREEN, (0.2, YELLOW), (0.5, RED)), decimals=1, size=(3, 4), none="no checks"),
-    stat("Could not judge", f"""Share of checks that Offboard could not judge: 503 where it enforces. Above 0: see
-         "Could not judge, by reason" below; it names what is missing.""",
+    stat("Could not judge", f"""Share of checks that Offboard could not decide; they get 503 where it enforces. Above
+         0: see "Could not judge, by reason" below; it names what is missing.""",
          query(f"""(sum(rate(offboard_checks_total{{{FAILED}}}[$__rate_interval])) or vector(0))
                / (sum(rate(offboard_checks_total[$__rate_interval])) > 0)"""),
          unit="percentunit", levels=(GREEN, (0.0001, YELLOW), (0.01, RED)), decimals=2, size=(3, 4), none="no checks"),
-    stat("Latency, p99", """99 of 100 checks take less. Envoy gives up after 250 ms. Above 5 ms: see whether the pod
+    stat("Latency, p99", """99 of 100 checks are faster. Envoy gives up after 250 ms. Above 5 ms: see whether the pod
          has too little CPU, and which sources are asked during a check (look-ups of unknown people).""",
          query(quantile(0.99, "offboard_check_duration_seconds_bucket")), unit="s",
          levels=(GREEN, (0.005, YELLOW), (0.05, RED)), size=(3, 4), none="no checks"),
@@ -116,24 +116,24 @@ OVERVIEW = [
            "configuration: no": a reload was refused, and the log names each error.""",
            query("max by (pod) (offboard_ready)", "{{pod}}: ready"),
            query("min by (pod) (offboard_config_last_reload_successful)", "{{pod}}: configuration"), says=YES_NO),
-    stat("Since the last reload and start", """How long the configuration and the process are in force. If a change
-         does not arrive, compare: kubelet takes up to a minute. Only "start": the files are wrong since then, and the
-         last good configuration holds. A start that nobody planned: read the previous log.""",
+    stat("Since the last reload and start", """The age of the configuration and of the process. If a change does not
+         arrive, compare: kubelet takes up to a minute. Only "start": the files have had an error since then, and the
+         last good configuration is in force. A start that nobody planned: read the previous log.""",
          query(since("(max(offboard_config_last_reload_success_timestamp_seconds) > 0)"), "reload"),
          query(since("max(process_start_time_seconds)"), "start"), unit="s", decimals=0, size=(4, 8)),
     stat("Replicas by version", """The builds that run. More than one, except during an upgrade: finish it or go
          back.""",
          query("count by (version) (offboard_build_info)", "{{version}}"), size=(4, 8)),
-    stat("Should stay 0", """Counted in the time shown. Emergency token: unless your team used it, replace it at once.
-         Audit lost or refused: free the disk; what is lost is not to be had again. Store: the volume is full or was
-         replaced. Clock: repair the node's time, else expiry and propagation are wrong.""",
+    stat("Should stay 0", """Counted in the time shown. Emergency token: unless your team used it, replace it at
+         once. Audit lost or refused: free disk space; lost records cannot be recovered. Store: the volume is full or
+         was replaced. Clock: repair the node's time, else expiry and propagation are wrong.""",
          query(happened("offboard_control_bootstrap_uses_total"), "emergency token"),
          query(happened("offboard_audit_lost_total"), "audit records lost"),
          query(happened("offboard_audit_failures_total"), "audit disk refused"),
          query(happened("offboard_store_failures_total"), "store failed"),
          query(happened("offboard_clock_steps_total"), "clock stepped"), levels=ONE_IS_BAD, size=(4, 8)),
-    lines("Audit records and queue", """Records written each second, and messages that wait for the writer. A queue
-          that grows means a disk too slow: records are lost when it is full.""",
+    lines("Audit records and queue", """Records written each second, and messages that wait for the writer. If the
+          queue grows, the disk is too slow: records are lost once it is full.""",
           query(rate("offboard_audit_records_total"), "written each second"),
           query("max(offboard_audit_queue_depth)", "waiting"), size=(5, 8)),
     lines("Memory", """Resident memory of each replica. It grows with the number of people (1.2 KB each, more while a
@@ -151,7 +151,7 @@ OVERVIEW = [
 
 OFFBOARDING = [
     row("The last 24 hours"),
-    stat("People who left", """People whom a source newly said to be suspended or gone, within 24 hours. Compare with
+    stat("People who left", """People whom a source newly reported suspended or gone, within 24 hours. Compare with
          HR's list. Far too many: see "Mass changes" below. None, although somebody left: see the dashboard "Sources
          and keys".""",
          query(leavers("24h"), "{{source}}"), size=(5, 5)),
@@ -169,8 +169,7 @@ OFFBOARDING = [
          query(quantile(0.99, f'{PROPAGATION}{{from="provider"}}', span="24h"), "p99"),
          unit="s", levels=(GREEN, (60, YELLOW), (300, RED)), size=(5, 5), none="nobody left"),
     stat("Held-back listings", """Listings in which so many people were missing that nothing was concluded from them.
-         Until somebody decides, absence does not block anybody: `offboard source show NAME`, then `confirm` or
-         `discard`.""",
+         Until somebody decides, missing people stay in: `offboard source show NAME`, then `confirm` or `discard`.""",
          query("sum(max by (source) (offboard_source_guarded))"), levels=ONE_IS_BAD, size=(3, 5)),
     stat("Exemptions", """People who are let in although a source says that they left. Each must have a reason:
          `offboard status` says who, why, by whom and until when; `offboard revoke --person REF` puts somebody out
@@ -207,19 +206,19 @@ OFFBOARDING = [
            long.""",
            query(SOURCE_STATES, "{{source}}"), says=SOURCE_STATE),
     lines("Mass changes", """Causes for alarm within the hour before: many people disabled at once (applied, as the
-          provider said so), listings held back, credentials that mean two people. Call whoever runs the provider
-          before you undo.""",
+          provider said so), listings held back, credentials that match several people. Call the provider's owner
+          before you undo anything.""",
           query("""round(sum by (kind) (increase(
                 offboard_source_errors_total{kind=~"mass_disable|guarded|mixed_identities"}[1h])))""", "{{kind}}")),
     lines("Exemptions and the emergency token", """Exemptions in force, and calls with the bootstrap token within the
           hour before. Each belongs to an incident that you know of; if not, it is one.""",
           query("max(offboard_exemptions)", "exemptions"),
           query(happened("offboard_control_bootstrap_uses_total", "1h"), "emergency token")),
-    lines("Revocations in force", """What is denied, by what it is about. It grows with everybody who leaves. If it
-          falls sharply, somebody restored many at once: `offboard revocations --all` and the audit trail say who.""",
+    lines("Revocations in force", """Standing revocations by target. They grow with everybody who leaves. If they drop
+          sharply, somebody restored many at once: `offboard revocations --all` and the audit trail say who.""",
           query("max by (target) (offboard_revocations)", "{{target}}"), stacked=True),
-    lines("People who left, by source", """Suspended and departed people that each source tells of. A fall means that
-          they were taken back, or that a provider was restored from a backup.""",
+    lines("People who left, by source", """Suspended and departed people that each source reports. A drop means that
+          they were reinstated, or that a provider was restored from a backup.""",
           query("""max by (source, status) (offboard_people{status!="active"})""", "{{source}}: {{status}}")),
     lines("Active people, by source", """Who may come in. A step down that nobody announced: see "Mass changes". A
           step up: too many were let back in.""",
@@ -234,21 +233,19 @@ SOURCES = [
            back": decide with `offboard source confirm` or `discard`. "never listed": nothing is concluded from it;
            run `offboard source check NAME`.""",
            query(SOURCE_STATES, "{{source}}"), says=SOURCE_STATE),
-    lines("Age of what is known", """Time since everything that happened at a source was known. It should stay far
-          below `max_staleness`. A line that climbs is a source that fails: who leaves there now is not noticed. See
-          its errors below.""",
+    lines("Age of what is known", """How old the knowledge of a source is. It should stay far below `max_staleness`.
+          If a line climbs, the source fails, and new departures are not detected. See its errors below.""",
           query(since("(max by (source) (offboard_source_last_success_timestamp_seconds) > 0)"), "{{source}}"),
           unit="s"),
-    lines("Changes told", """Changes that the provider told of each minute. At 0 for a day, in a company that hires:
-          events are off at the provider, or the account may not read them; `offboard source check NAME` says
-          which.""",
+    lines("Changes told", """Changes per minute that the provider reported. At 0 for a day, in a company that hires:
+          events are off at the provider, or the account may not read them; `offboard source check NAME` says which.""",
           query(per_minute("offboard_source_events_total", "source"), "{{source}}"), unit=PER_MINUTE),
     lines("Errors by source", """Failures each minute, of every kind. A line that stays above 0: `offboard source show
           NAME` has the last error in words.""",
           query(per_minute("offboard_source_errors_total", "source"), "{{source}}"), unit=PER_MINUTE),
     lines("Errors by kind", """`unreachable`: network, or egress of the NetworkPolicy. `forbidden`: a right was taken
-          away or a secret expired. `provider_error`: its own outage. `malformed`: it answers something else. `clock`:
-          its time is ahead of ours.""",
+          away or a secret expired. `provider_error`: its own outage. `malformed`: its answer is not as expected.
+          `clock`: its time is ahead of ours.""",
           query(per_minute("offboard_source_errors_total", "kind"), "{{kind}}"), unit=PER_MINUTE,
           legend="right"),
     lines("Rate limits", """How often a provider said "too many requests". Offboard waits as long as it is told to. If
@@ -277,8 +274,8 @@ SOURCES = [
           `expired` for everybody: a clock is wrong.""",
           query(rate(CHECKS, "reason", KEYS) + " > 0", "{{reason}}"),
           unit="reqps", size=(12, 8)),
-    lines("Position in the log", """The change up to which each replica enforces. Replicas that differ for more than a
-          moment: one does not hear of changes; restart it.""",
+    lines("Position in the log", """The last change that each replica enforces. If replicas differ for more than a
+          moment, one does not receive changes: restart it.""",
           query("max by (pod) (offboard_revocation_epoch)", "{{pod}}"), size=(12, 8)),
 ]
 
@@ -307,7 +304,7 @@ def outcome(name):
 
 ENVOY = [
     row("What proxies were told"),
-    stat("Asked", """Requests that proxies asked about each second. "No data": this Prometheus has no statistics of
+    stat("Asked", """Requests per second that proxies asked about. "No data": this Prometheus has no statistics of
          ext_authz; in Istio ask for them (proxyStatsMatcher, k8s/README.md).""",
          query(f"{outcome('ok')} + {outcome('denied')} + {outcome('error')}"), unit="reqps"),
     stat("No answer", """Share of requests that got no answer in time, and so a 503. Above 0: Offboard is down, too
@@ -337,8 +334,8 @@ ENVOY = [
           unit="reqps", size=(12, 8),
           colors={"ok": GREEN, "denied": YELLOW, "error": RED, "failure mode": "purple", "disabled": BLUE}),
     lines("Asked and answered", """Requests that proxies got an answer to, and checks that Offboard answered, in all
-          namespaces. The two lines lie on each other. Offboard's is higher: Prometheus does not scrape every proxy,
-          or answers come too late. Offboard's is missing: it is not scraped.""",
+          namespaces. The two lines should coincide. Offboard's is higher: Prometheus does not scrape every proxy, or
+          answers come too late. Offboard's is missing: it is not scraped.""",
           query(f"{outcome('ok')} + {outcome('denied')}", "answers that proxies got"),
           query(rate(CHECKS), "answers that Offboard gave"),
           unit="reqps", size=(12, 8)),
@@ -347,8 +344,8 @@ ENVOY = [
           network, its namespace's label or a DestinationRule. All of them: Offboard itself.""",
           query("topk(10, sum by (namespace, pod) (rate(envoy_http_ext_authz_error[$__rate_interval])))",
                 "{{namespace}} {{pod}}"), unit="reqps"),
-    lines("Let through or switched off, by proxy", """Requests that were not judged. Any line above 0 is an open door:
-          look at that proxy's configuration (`failure_mode_allow`, `filter_enabled`).""",
+    lines("Let through or switched off, by proxy", """Requests that were not checked. Any line above 0 is an open
+          door: look at that proxy's configuration (`failure_mode_allow`, `filter_enabled`).""",
           query("""topk(10, sum by (namespace, pod) (rate(envoy_http_ext_authz_failure_mode_allowed[$__rate_interval])
                 + rate(envoy_http_ext_authz_disabled[$__rate_interval])))""", "{{namespace}} {{pod}}"), unit="reqps"),
     lines("Denied, by application", """Where Envoy refused. The name is Envoy's cluster of the application. A line
@@ -363,7 +360,7 @@ ENVOY = [
           *(query(f"histogram_quantile({q}, sum by (le) ({rates('envoy_cluster_upstream_rq_time_bucket')}))", name)
             for q, name in ((0.5, "p50"), (0.99, "p99"))), unit="ms", level=(250, RED)),
     lines("Failures on the way", """`timeout`: no answer within 250 ms. `connection`: refused or cut; Offboard is
-          away. `no endpoint`: none is healthy. `overflow`: the circuit breaker of the cluster is too small. `retry`
+          down. `no endpoint`: none is healthy. `overflow`: the circuit breaker of the cluster is too small. `retry`
           is harmless.""",
           *(query(f"sum({rates('envoy_cluster_' + name)})", legend) for name, legend in (
               ("upstream_rq_timeout", "timeout"), ("upstream_cx_connect_fail", "connection"),
@@ -382,7 +379,7 @@ BOARDS = [
           "24h", [NAMESPACE, JOB], OURS, OFFBOARDING),
     Board("offboard-sources", "Offboard / Sources and keys", "Where people and keys come from, and how old that is.",
           "24h", [NAMESPACE, JOB], OURS, SOURCES),
-    Board("offboard-envoy", "Offboard / Envoy's view", "What the proxies that ask saw, also while Offboard was away.",
+    Board("offboard-envoy", "Offboard / Envoy's view", "What the proxies that ask saw, even while Offboard was down.",
           "6h", [PROXIES, CLUSTER], THEIRS, ENVOY),
 ]
 

@@ -30,19 +30,20 @@ use read::{Snapshot, Unread};
 use records::{Flaw, Reading};
 use watch::Watch;
 
-/// A watch is waited for that long; then something else gets its turn.
+/// How long one call waits for the watch; then other work gets its turn.
 const WAIT: Duration = Duration::from_secs(1);
-/// How often a file is looked at that is being written.
+/// How often a file that is being written is checked.
 const LOOK: Duration = Duration::from_millis(250);
-/// A file that is first seen, and was last touched so long ago, is not being written, even where its clock is off.
+/// A file that is seen for the first time and was last modified this long ago is not being written, even if its clock
+/// is off. In milliseconds.
 const SETTLED: i64 = 30_000;
-/// People who are handed over at once.
+/// People per page.
 const PIECE: usize = 2_000;
-/// Mistakes that are told one by one.
+/// How many mistakes are listed one by one.
 const TOLD: usize = 10;
 const STEP: &str = "read the people file";
 
-/// A source of kind `file`: compared by content every `poll`, and whenever it is touched.
+/// A source of kind `file`. The content is compared every `poll`, and whenever the file is touched.
 pub struct PeopleFile {
     name: String,
     path: PathBuf,
@@ -52,43 +53,44 @@ pub struct PeopleFile {
     clock: fn() -> Instant,
     next_look: Instant,
     quiet: Quiet,
-    /// Where the path led to.
+    /// The file that the path led to.
     target: Option<PathBuf>,
-    /// What was last listed.
+    /// The file that was last listed.
     listed: Option<Stamp>,
     /// Who was in it, by the hash of their ids.
     ids: HashSet<u64>,
     hasher: RandomState,
-    /// Who is in the listing that is on its way.
+    /// The people of the running listing.
     people: Vec<Person>,
-    /// What was last read while it was being written.
+    /// The file that was last read while it was being written.
     glanced: Option<Stamp>,
-    /// What was last read whole and is no listing, and what is wrong with it.
+    /// The complete file that was last rejected as a listing, and what is wrong with it.
     refused: Option<(Stamp, String)>,
-    /// It was said that it is never quiet.
+    /// It was reported that the file never becomes quiet.
     complained: bool,
-    /// Who is out by that, and was not told yet; and the hashes of what was told since the file was last quiet.
+    /// People whom it marks as out and who were not reported yet; and hashes of what was reported since the file was
+    /// last quiet.
     out: Vec<Observation>,
     told: HashSet<u64>,
     outbox: Outbox,
-    /// It was not asked yet.
+    /// Nothing was asked yet.
     first: bool,
-    /// A listing is on its way, and has not read the file yet.
+    /// A listing has begun, and has not read the file yet.
     awaited: bool,
     watch: Watch,
 }
 
-/// Where a listing goes on.
+/// The position in a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ListingPosition {
     /// The file was being written.
     Waiting,
-    /// So many people were handed over.
+    /// This many people were given.
     After(usize),
 }
 
 impl PeopleFile {
-    /// The source of this name that reads this file. `time` tells how old it is.
+    /// The source with this name, which reads this file. `time` tells the file's age.
     #[must_use]
     pub fn new(name: String, path: PathBuf, poll: Duration, time: Time) -> Self {
         let watch = Watch::begin(&path);
@@ -132,7 +134,7 @@ impl PeopleFile {
         }
     }
 
-    /// Reads the file, and judges whether it is whole.
+    /// Reads the file, and decides whether it is complete.
     async fn look(&mut self) -> Result<(Snapshot, Verdict), SourceError> {
         let path = self.path.clone();
         let read = spawn_blocking(move || read::read(&path)).await.map_err(|error| self.unreachable(error))?;
@@ -141,7 +143,7 @@ impl PeopleFile {
             Unread::Wrong(what) => self.malformed(format!("{} {what}", self.path.display())),
         })?;
         if snapshot.torn {
-            // It will look different next time, whatever its clock says.
+            // INVARIANT: a file that changed while it was read never equals a later state, whatever its clock says.
             snapshot.stamp.hash = [0; 32];
         }
         let swapped = self.target.replace(snapshot.target.clone()).is_some_and(|before| before != snapshot.target);
@@ -157,10 +159,10 @@ impl PeopleFile {
         spawn_blocking(move || records::read(&name, &bytes, whole)).await.map_err(|error| self.unreachable(error))
     }
 
-    /// Everybody whom the file names now, whether or not it is being written.
+    /// Everybody who is in the file now, whether or not it is being written.
     ///
     /// # Errors
-    /// [`SourceError`] if it cannot be read, or says something that is wrong.
+    /// [`SourceError`] if it cannot be read or has a mistake.
     pub async fn now(&mut self) -> Result<Vec<Person>, SourceError> {
         let (snapshot, _) = self.look().await?;
         let reading = self.parse(snapshot.bytes, false).await?;
@@ -170,7 +172,7 @@ impl PeopleFile {
         }
     }
 
-    /// Who of them has this name.
+    /// The person in the file with this name.
     ///
     /// # Errors
     /// As for [`PeopleFile::now`].
@@ -178,7 +180,7 @@ impl PeopleFile {
         Ok(find::find(self.now().await?, attribute, value))
     }
 
-    /// A file that is being written is no listing, but whoever is out by it is out.
+    /// A file that is being written is not a listing, but people whom it marks as out are out.
     async fn glance(&mut self, snapshot: Snapshot) -> Result<(), SourceError> {
         if self.glanced.as_ref() != Some(&snapshot.stamp) {
             let reading = self.parse(snapshot.bytes, false).await?;
@@ -196,7 +198,7 @@ impl PeopleFile {
         }
     }
 
-    /// A whole file with mistakes in it is no listing either.
+    /// A complete file with mistakes is not a listing either.
     fn refuse(&mut self, stamp: Stamp, reading: &Reading) -> SourceError {
         self.tell_out(reading, true);
         let more = match reading.flaws.len() {
@@ -209,7 +211,7 @@ impl PeopleFile {
         self.malformed(flaw)
     }
 
-    /// What is told where nothing new is to be seen.
+    /// The changes to report if the file is unchanged.
     fn nothing_new(&mut self) -> Changes {
         let silent = self.quiet.is_restless() || self.refused.is_some();
         Changes { observations: std::mem::take(&mut self.out), silent, ..Changes::default() }
@@ -224,7 +226,7 @@ impl PeopleFile {
         ))
     }
 
-    /// What is listed next, from this many people on.
+    /// The next page of the listing, after this many people.
     fn piece(&self, from: usize) -> Result<Page, SourceError> {
         let rest = self.people.get(from..).ok_or_else(|| self.malformed("the listing was dropped"))?;
         let people: Vec<Person> = rest.iter().take(PIECE).cloned().collect();
@@ -234,7 +236,7 @@ impl PeopleFile {
         Ok(Page { count, ..Page::of(people, (!is_last).then_some(ListingPosition::After(next))) })
     }
 
-    /// Whether nobody of this id can be in the file, without reading it.
+    /// Whether this id is certainly not in the file; does not read it.
     fn is_missing(&self, id: &str) -> bool {
         let same = self.listed.as_ref().is_some_and(|stamp| read::looks_like(&self.path, stamp));
         same && !self.ids.contains(&self.hasher.hash_one(id))
@@ -248,7 +250,7 @@ impl Directory for PeopleFile {
     }
 
     fn open(&mut self, _: Option<String>) {
-        // It has no events to go on from: everybody is listed, whenever the file changes.
+        // A file has no events to continue from: everybody is listed whenever it changes.
     }
 
     async fn changes(&mut self) -> Result<Changes, SourceError> {
@@ -277,12 +279,12 @@ impl Directory for PeopleFile {
                 self.complained = false;
                 self.told.clear();
                 let refused = self.refused.as_ref().map(|(stamp, _)| stamp);
-                // A listing that is on its way will read it: another one would only put off what comes next.
+                // The running listing will read it. Another one would only delay what comes next.
                 !self.awaited && self.listed.as_ref() != Some(&snapshot.stamp) && refused != Some(&snapshot.stamp)
             }
             Verdict::Written | Verdict::NeverQuiet => {
                 self.glance(snapshot).await?;
-                // The listing says what is wrong, and goes on saying it.
+                // The listing reports what is wrong, each time.
                 !self.awaited && verdict == Verdict::NeverQuiet && !std::mem::replace(&mut self.complained, true)
             }
         };
@@ -307,7 +309,7 @@ impl Directory for PeopleFile {
             (Verdict::Quiet, _) => {}
             (Verdict::NeverQuiet, _) => return Err(self.never_quiet()),
             (Verdict::Written, _) => {
-                // Who is out by it is told with the events.
+                // People whom it marks as out are reported with the events.
                 self.glance(snapshot).await?;
                 self.awaited = true;
                 return Ok(Page::of(Vec::new(), Some(ListingPosition::Waiting)));

@@ -43,81 +43,81 @@ use crate::domain::name::dn;
 use crate::domain::person::Person;
 use crate::domain::time::Timestamp;
 
-/// Entries that are read at once: the most that Active Directory gives is 1,000.
+/// Entries per page; Active Directory's limit is 1,000.
 const ROWS: i32 = 500;
-/// Those whose time it is are looked at so many at once: others do not wait for all of them.
+/// How many people whose time has come are read in one turn, so that others do not wait for all of them.
 const DUE: usize = 200;
-/// Nothing of an entry but its name.
+/// Requests no attributes, only the name of an entry.
 const NOTHING: &str = "1.1";
-/// Any entry.
+/// Matches any entry.
 const ANY: &str = "(objectClass=*)";
 
-/// A directory that speaks LDAP.
+/// An LDAP directory.
 pub struct Ldap(Client);
 
-/// Where a listing goes on. It is bound to its connection.
+/// The position in a listing. It is bound to a connection.
 #[derive(Clone, Debug)]
 struct ListingPosition {
-    /// Which listing it is.
+    /// The number of the listing.
     listing: u64,
     /// Groups come first.
     groups: bool,
     cookie: Vec<u8>,
 }
 
-/// A directory, and what is needed to make sense of its answers.
+/// The client of a directory, with the state that its answers need.
 struct Client {
     settings: Settings,
-    /// `people_dn` in its one spelling.
+    /// `people_dn` in normalized spelling.
     people_dn: String,
     time: Time,
-    /// Up to where changes were heard; `None`: from now on.
+    /// The position in the changes; `None`: start from now.
     position: Option<Cursor>,
     outbox: Outbox,
     link: Option<Link>,
-    /// The connection of the listing that is on its way: OpenLDAP remembers one place of a search in pages for each
-    /// connection, and what is asked between two pieces of a listing may come in pages too.
+    /// The connection of the running listing. OpenLDAP keeps one position of a paged search per connection, and
+    /// requests between two pages of a listing may be paged too.
     lister: Option<Link>,
-    /// Why that connection is gone, if it is.
+    /// Why that connection was lost, if it was.
     broken: Option<String>,
     stream: Option<Stream>,
-    /// The stream has told everything that happened before it began.
+    /// The stream has reported everything that happened before it began.
     refreshed: bool,
-    /// What the stream says of entries is not needed: a full listing follows.
+    /// The entries of the stream are not needed, as a full listing follows.
     draining: bool,
     groups: Staged<Tree, Key>,
-    /// What was read of the people of the listing that is on its way.
+    /// What was read of the people in the running listing.
     listed: Listed,
-    /// Listings that were begun.
+    /// How many listings began.
     listings: u64,
-    /// The last of them that came to its end; 0: none, so not everybody is known.
+    /// The last one that completed; 0: none, so not everybody is known.
     whole: u64,
-    /// Who is a person: a deletion names everything by its key alone.
+    /// All known people: a deletion names any entry only by its key.
     known: HashMap<Key, LastSeen>,
-    /// Somebody is out of sight, and no listing was asked for yet.
+    /// Somebody is out of sight, and no listing was requested for it yet.
     doubt: bool,
-    /// When a listing was last asked for by that.
+    /// When a listing was last requested for that reason.
     judged: Option<Timestamp>,
-    /// The server says what it deletes. Until it was asked once, it is taken to.
+    /// Whether the server reports deletions. Assumed until it was asked once.
     tells_deletions: bool,
-    /// Whether DirSync does, where the container of what is deleted may not be read; asked once for each connection.
+    /// Whether DirSync reports them if the container of deleted objects is not readable; asked once per connection.
     dirsync_tells: Option<bool>,
-    /// Who has to be looked at again when: nothing is written to an entry when it expires.
+    /// Who must be read again, and when: an entry is not written when it expires.
     timers: BTreeSet<(Timestamp, Key)>,
-    /// The highest `modifyTimestamp` that was seen.
+    /// The highest `modifyTimestamp` so far.
     newest: Option<Timestamp>,
-    /// How new entries were, and whether the server is older than it was.
+    /// The versions of entries, and whether the server went back to an older state.
     age: Age,
-    /// The writer was told, and no listing was taken since.
+    /// The writer knows that it went back, and no listing was accepted since.
     older: bool,
-    /// It may be another one since: the right one is back, perhaps.
+    /// The connection was reopened since: the right server may be back.
     reopened: bool,
-    /// Changes were followed, so that an older server is told by them.
+    /// Changes were followed, so they would show an older server.
     followed: bool,
 }
 
 impl Ldap {
-    /// The directory of these settings, which is told the time by `time`.
+    /// The directory of these settings; `time` is our clock.
     #[must_use]
     pub fn new(settings: Settings, time: Time) -> Self {
         Self(Client::new(settings, time))
@@ -160,15 +160,14 @@ impl Client {
         (self.time)().wall
     }
 
-    /// After a failure nothing of a connection is trusted any more.
+    /// After a failure no state of a connection is trusted.
     fn disconnect(&mut self) {
         (self.link, self.stream) = (None, None);
         (self.refreshed, self.draining) = (false, false);
         self.dirsync_tells = None;
     }
 
-    /// A listing is bound to its connection for as long as it is read. Whoever asks for its next piece is told why there is
-    /// none.
+    /// Stops a listing, which is bound to its connection. The next request for a page says why.
     fn stop_listing(&mut self, error: &SourceError) {
         self.disconnect();
         self.broken = Some(chain(error)).filter(|_| self.lister.is_some()).or_else(|| self.broken.take());
@@ -178,11 +177,11 @@ impl Client {
         }
     }
 
-    /// The connection; a new one is made where there is none.
+    /// The connection; opens a new one if there is none.
     async fn link(&mut self) -> Result<&mut Link, SourceError> {
         if self.link.is_none() {
             let mut link = Link::open(&self.settings.server).await?;
-            // A base that is not there is never "everybody left".
+            // A missing base never means that everybody left.
             link.list("find `base_dn`", at_base(&self.settings.base_dn, &[NOTHING])).await?;
             self.link = Some(link);
             self.reopened |= self.older;
@@ -190,8 +189,8 @@ impl Client {
         self.link.as_mut().ok_or(SourceError::Unreachable { step: "connect", cause: "no connection".to_owned() })
     }
 
-    /// Takes in what became of a group; whose groups are others by that. A listing that is on its way may have read it
-    /// before.
+    /// Takes in what became of a group; returns the members whose groups change. A running listing may have read the
+    /// group before.
     fn take_group(&mut self, key: Key, group: Option<Group>) -> Vec<Member> {
         let mut concerned = self.groups.counting_mut().get_or_insert_default().change(key, group.clone());
         let complete = self.groups.listed().is_some();
@@ -204,7 +203,7 @@ impl Client {
         concerned
     }
 
-    /// Reads all groups, where none were read so far.
+    /// Reads all groups, if none were read so far.
     async fn know_groups(&mut self) -> Result<(), SourceError> {
         if self.groups.counting().is_some() {
             return Ok(());
@@ -245,12 +244,12 @@ impl Client {
         let due = self.due();
         let more = more || due.len() == DUE;
         let again = self.read_again(touched, entries, &due).await;
-        // Whoever's time it is and could not be read is looked at the next time.
+        // People whose time has come but who could not be read are read the next time.
         let Again { mut observations, hidden, trouble } =
             again.inspect_err(|_| self.timers.extend(due.into_iter().map(|key| (Timestamp::MIN, key))))?;
         resync |= self.doubts(hidden) | std::mem::take(&mut self.reopened);
         if let Some(older) = self.tell_older() {
-            // First: what is told beside it is told by the older one.
+            // INVARIANT: this comes first, as everything beside it was read from the older server.
             observations.insert(0, older);
             resync = true;
         }
@@ -261,7 +260,7 @@ impl Client {
         Ok(Changes { observations, cursor, more, resync, silent, trouble })
     }
 
-    /// Whose standing ends now, by what was read of them.
+    /// The people whose status ends now, by what was last read.
     fn due(&mut self) -> Vec<Key> {
         let now = self.now();
         let mut due = Vec::new();
@@ -291,18 +290,18 @@ impl Client {
         let (Some(entry), None) = (found.next(), found.next()) else { return Ok(None) };
         let key = self.key(&entry)?;
         if self.groups.listed().is_none() {
-            // Nobody was listed yet by whom this could be for the listing.
+            // Nobody was listed yet, so this cannot be for the listing.
             let person = self.person(key, &entry)?;
             return self.is_current().map(|()| person);
         }
-        // It may be for the listing; whoever it is for otherwise is read again once that is over.
+        // It may be for the listing; anybody else is read again after it.
         let person = self.listed(key, &entry)?;
         self.groups.told(key);
         self.is_current().map(|()| person)
     }
 }
 
-/// The one entry of this name.
+/// A search for the entry with this name.
 fn at_base(base: &str, attributes: &[&str]) -> Search {
     Search {
         base: base.to_owned(),
@@ -334,7 +333,7 @@ impl Directory for Ldap {
         }
         let changes = self.0.follow().await.inspect_err(|error| {
             self.0.disconnect();
-            // For want of a right, say: then a listing is all that there is.
+            // If a right is missing, say, only a listing remains.
             self.0.followed &= matches!(error, SourceError::Unreachable { .. });
         })?;
         Ok(self.0.outbox.give(changes))
@@ -349,14 +348,14 @@ impl Directory for Ldap {
         let position = token.map(|token| token.read()).transpose()?;
         let page = self.0.list_on(position).await;
         let mut page = page.inspect_err(|error| self.0.stop_listing(error))?;
-        // Behind these people, and before the end by which they could count.
+        // After these people, and before the end that would make them count.
         page.observations.extend(self.0.tell_older());
         Ok(page)
     }
 
     async fn look_up(&mut self, attribute: &str, value: &str) -> Result<Option<Person>, SourceError> {
         let found = self.0.find(attribute, value).await;
-        // A record that cannot be read is no fault of the connection's.
+        // A record that cannot be read does not mean that the connection is broken.
         let keeps = |error: &SourceError| matches!(error, SourceError::Misconfigured { .. });
         found.inspect_err(|error| {
             if !keeps(error) {

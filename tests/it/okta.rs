@@ -253,7 +253,7 @@ async fn a_record_from_before_the_event_lets_nobody_stay() {
 }
 
 #[tokio::test]
-async fn what_was_issued_since_somebody_was_let_in_lives() {
+async fn tokens_issued_since_a_return_stay_valid() {
     let stage = Stage::start(QUICK).await;
     let now = jiff::Timestamp::now().as_second();
     let at = |second: i64| format!("{:.3}", jiff::Timestamp::from_second(second).unwrap());

@@ -55,7 +55,7 @@ impl Drop for Busy {
 }
 
 #[tokio::test]
-async fn while_a_file_is_written_nobody_leaves_but_whom_it_says() {
+async fn while_a_file_is_written_only_those_it_marks_out_leave() {
     let files = Installation::new("");
     files.write_people(&["id: ann, groups: [ops]", "id: bea", "id: mallory"]);
     let offboard = serve(&files).await;
@@ -81,7 +81,7 @@ async fn while_a_file_is_written_nobody_leaves_but_whom_it_says() {
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_a_file_whoever_it_says_is_out_is_out() {
+async fn whoever_a_file_marks_out_is_out_whatever_else_is_wrong() {
     let files = Installation::new("");
     let ids = ["ann", "bea", "cy", "dot", "eve", "flo"];
     files.write_people(&ids.map(|id| format!("id: {id}")).each_ref().map(String::as_str));
@@ -106,7 +106,7 @@ async fn whatever_is_wrong_with_a_file_whoever_it_says_is_out_is_out() {
 }
 
 #[tokio::test]
-async fn a_mistake_is_told_once_and_lets_those_out_whom_it_can_read() {
+async fn a_mistake_is_logged_once_and_readable_leavers_are_out() {
     let files = Installation::new("");
     files.write_people(&["id: ann", "id: bea", "id: cy"]);
     let offboard = serve(&files).await;

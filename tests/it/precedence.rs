@@ -326,7 +326,7 @@ fn answers_for(allow: Reason, denial: Reason) -> bool {
 }
 
 #[test]
-fn every_reason_is_brought_about_alone() {
+fn each_reason_occurs_by_itself() {
     for reason in Reason::ALL {
         assert_eq!(end(&[reason]), Some(reason), "{}", reason.code());
     }

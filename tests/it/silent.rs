@@ -41,7 +41,7 @@ fn callers([authz, control, ops]: [SocketAddr; 3]) -> Vec<TcpStream> {
 }
 
 #[tokio::test]
-async fn whoever_says_nothing_is_let_go() {
+async fn idle_connections_are_closed() {
     let files = files();
     let offboard = files.start().await;
     let callers = callers([offboard.authz, offboard.control, offboard.ops]);
@@ -59,7 +59,7 @@ async fn whoever_says_nothing_is_let_go() {
 }
 
 #[tokio::test]
-async fn whoever_says_nothing_delays_no_stop_and_costs_no_record() {
+async fn idle_connections_delay_no_stop_and_cost_no_record() {
     let files = files();
     let mut offboard = files.start().await;
     let _callers = callers([offboard.authz, offboard.control, offboard.ops]);

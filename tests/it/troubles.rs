@@ -87,7 +87,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn each_is_said_in_words_and_changes_nothing() {
+async fn each_failure_is_named_and_changes_nothing() {
     let bench = Bench::start().await;
     for (trouble, said) in [
         (Trouble::Status(401), "list users: refused: its token is not accepted"),
@@ -142,7 +142,7 @@ async fn half_a_listing_is_held_back_and_a_disable_in_it_is_not() {
 }
 
 #[tokio::test]
-async fn doubled_rows_are_one_person_each() {
+async fn duplicate_rows_are_one_person_each() {
     let bench = Bench::start().await;
     bench.provider.truncate(200);
     let expect = Command::Expect { source: "hr".into(), share: 9_000, until: at(100).wall, actor: "ops".into() };

@@ -4,60 +4,60 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Whose rules the entries go by.
+/// Which server's rules apply to entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavor {
-    /// OpenLDAP, and servers that are like it.
+    /// OpenLDAP and similar servers.
     OpenLdap,
     /// Active Directory.
     Ad,
 }
 
-/// How changes are heard of.
+/// How changes are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
-    /// RFC 4533: the server tells.
+    /// RFC 4533: the server reports them.
     Syncrepl,
-    /// Active Directory is asked what changed.
+    /// Active Directory is asked for changes.
     DirSync,
-    /// Whatever has a newer `modifyTimestamp`, or `uSNChanged`.
+    /// Entries with a newer `modifyTimestamp` or `uSNChanged` are read.
     Poll,
 }
 
-/// What is configured of a directory.
+/// The configuration of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Name of the source.
     pub name: String,
-    /// Where, and as whom.
+    /// The server, and our account there.
     pub server: Server,
-    /// Below it are people and groups.
+    /// The base of people and groups.
     pub base_dn: String,
-    /// Below it are people.
+    /// The base of people.
     pub people_dn: String,
-    /// Which entries there are people, where it is not by their class.
+    /// Which entries there are people, if their class does not decide it.
     pub people_filter: Option<String>,
-    /// Whose rules.
+    /// The rules for entries.
     pub flavor: Flavor,
-    /// How changes are heard of.
+    /// How changes are read.
     pub sync: Sync,
-    /// Attributes that `link` names beside id, e-mail and user name.
+    /// Attributes that `link` uses, other than id, e-mail and user name.
     pub attributes: BTreeSet<String>,
 }
 
-/// Where the server is, and as whom it is asked.
+/// The server, and our account there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// `ldap://` or `ldaps://`.
     pub url: String,
-    /// TLS before anything else on `ldap://`.
+    /// Starts TLS on `ldap://` before anything else.
     pub start_tls: bool,
-    /// The authorities that are trusted, in place of the system's: elsewhere they are trusted beside them.
+    /// The certificate authorities to trust instead of the system's. (Other kinds of sources trust theirs in addition.)
     pub ca_file: Option<PathBuf>,
-    /// As whom.
+    /// Our account.
     pub bind_dn: String,
-    /// File with the password.
+    /// The file with its password.
     pub bind_password_file: PathBuf,
-    /// For one answer.
+    /// The timeout of one answer.
     pub timeout: Duration,
 }

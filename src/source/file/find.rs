@@ -1,9 +1,9 @@
-//! Who has a name by which a token would be linked, and whoever nearly does.
+//! Who has the name by which a token would be linked, or almost has it.
 
 use crate::domain::name::{Compare, Directory as NameRules};
 use crate::domain::person::Person;
 
-/// Other attributes that are named.
+/// The most other attributes that are named.
 const NAMED: usize = 3;
 
 /// Who has a value.
@@ -11,18 +11,18 @@ const NAMED: usize = 3;
 pub enum Found {
     /// One person.
     One(Box<Person>),
-    /// So many, more than one.
+    /// More than one person; how many.
     Several(usize),
     /// Nobody.
     Nobody {
-        /// How many would have it without regard to case.
+        /// How many would match without regard to case.
         in_another_case: usize,
-        /// What other attributes somebody has it as.
+        /// Other attributes that have this value for somebody.
         elsewhere: Vec<String>,
     },
 }
 
-/// The one person who has this value; nobody where several have.
+/// The only person with this value; `None` if there are several.
 pub(super) fn one(people: Vec<Person>, attribute: &str, value: &str) -> Option<Person> {
     let rule = NameRules::File.compares(attribute);
     let is = |person: &Person| person.values(attribute).any(|held| rule.matches(held, value).is_some());

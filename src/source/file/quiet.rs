@@ -1,35 +1,35 @@
 //! Whether a file is still being written.
 //!
-//! A file that is written in place is for a while only the beginning of itself, and whoever is not written yet has not
-//! left. So it counts once nobody has touched it for a while. One that was put in its place whole, by a rename or by the
-//! swap of a link, counts at once.
+//! While a file is written in place, it is only the beginning of itself, and people who are not in it yet have not
+//! left. So it counts once nobody has touched it for a while. A file that was put in place complete, by a rename or by
+//! swapping a link, counts at once.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A file that was not touched for so long is whole.
+/// A file that was not touched for this long is complete.
 pub(super) const PAUSE: Duration = Duration::from_secs(2);
-/// One that is written to for so long without such a pause is an error.
+/// A file that is written for this long without such a pause is an error.
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
-/// What tells one state of a file from another.
+/// What distinguishes one state of a file from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// Device and inode: another one is another file.
+    /// Device and inode; another inode is another file.
     pub(super) inode: (u64, u64),
-    /// Bytes.
+    /// In bytes.
     pub(super) size: u64,
-    /// When it was written last, by the clock of its file system, in nanoseconds.
+    /// The time of the last write, by the clock of its file system, in nanoseconds.
     pub(super) modified: i128,
-    /// SHA-256 of what it holds.
+    /// The SHA-256 hash of its content.
     pub(super) hash: [u8; 32],
 }
 
-/// What is to be thought of a file.
+/// The state of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is whole.
+    /// It is complete.
     Quiet,
     /// Somebody may still be writing it.
     Written,
@@ -46,18 +46,18 @@ pub(super) struct Quiet {
 #[derive(Debug)]
 struct FileState {
     stamp: Stamp,
-    /// Since when it has looked like that.
+    /// Since when it has looked like this.
     since: Instant,
     /// Since when it has not been quiet.
     restless: Instant,
-    /// It is the first that this inode held, as far as was seen.
+    /// Whether this is the first content of this inode, as far as was seen.
     first: bool,
     quiet: bool,
 }
 
 impl Quiet {
-    /// Judges what a file looks like now. `placed`: it was put there whole, and not written to since, as far as the
-    /// system told. `settled`: it is seen for the first time, and was last touched long ago.
+    /// Judges the file as it looks now. `placed`: it was put there complete and not written since, as far as the system
+    /// reported. `settled`: it is seen for the first time, and was last modified long ago.
     pub(super) fn observe(&mut self, stamp: Stamp, placed: bool, settled: bool, now: Instant) -> Verdict {
         let seen = match self.last.take() {
             Some(seen) if seen.stamp == stamp => seen,
@@ -80,12 +80,12 @@ impl Quiet {
         }
     }
 
-    /// Whether it was being written when it was last looked at.
+    /// Whether it was being written at the last look.
     pub(super) fn is_restless(&self) -> bool {
         self.last.as_ref().is_some_and(|seen| !seen.quiet)
     }
 
-    /// It is looked at for the first time.
+    /// Whether it was never seen before.
     pub(super) fn is_new(&self) -> bool {
         self.last.is_none()
     }

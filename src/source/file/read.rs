@@ -1,4 +1,4 @@
-//! The bytes of a people file, and what tells whether it is the same as before.
+//! The bytes of a people file, and what shows whether it is the same as before.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -10,17 +10,17 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::quiet::Stamp;
 
-/// A people file may have this many bytes.
+/// The most bytes of a people file.
 pub(super) const MAX_BYTES: u64 = 32 << 20;
 
-/// What stood in a file when it was looked at.
+/// A file's content when it was read.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) stamp: Stamp,
     pub(super) bytes: Vec<u8>,
-    /// The file that the path led to, links followed.
+    /// The file that the path led to, with links resolved.
     pub(super) target: PathBuf,
-    /// When it was last touched, in any way, by the clock of its file system: milliseconds of the epoch.
+    /// The time of the last change of any kind, by the clock of its file system: milliseconds since 1970.
     pub(super) touched: i64,
     /// It was written to while it was read.
     pub(super) torn: bool,
@@ -29,9 +29,9 @@ pub(super) struct Snapshot {
 /// Why a file cannot be read.
 #[derive(Debug)]
 pub(super) enum Unread {
-    /// The system does not let us.
+    /// The system does not allow it.
     Io(io::Error),
-    /// It is none that could be.
+    /// It cannot be a people file.
     Wrong(String),
 }
 
@@ -44,7 +44,7 @@ impl From<io::Error> for Unread {
 /// Reads a file.
 ///
 /// # Errors
-/// [`Unread`] if it is not there, no file, or larger than [`MAX_BYTES`].
+/// [`Unread`] if it is missing, not a file, or larger than [`MAX_BYTES`].
 pub(super) fn read(path: &Path) -> Result<Snapshot, Unread> {
     let target = path.canonicalize()?;
     if !target.metadata()?.is_file() {
@@ -70,7 +70,7 @@ pub(super) fn read(path: &Path) -> Result<Snapshot, Unread> {
     Ok(Snapshot { stamp, bytes, target, touched, torn })
 }
 
-/// Whether a file looks as it did, without reading it.
+/// Whether a file looks unchanged, without reading it.
 pub(super) fn looks_like(path: &Path, stamp: &Stamp) -> bool {
     path.metadata().is_ok_and(|now| {
         let modified = i128::from(now.mtime()) * 1_000_000_000 + i128::from(now.mtime_nsec());
@@ -78,8 +78,8 @@ pub(super) fn looks_like(path: &Path, stamp: &Stamp) -> bool {
     })
 }
 
-/// The text of a file as far as it can be made out, and what is wrong with it: the line, and in words. What is no UTF-8
-/// is replaced by U+FFFD, and the text ends before the first NUL.
+/// The text of a file as far as it can be decoded, and what is wrong with it: line and description. Bytes that are not
+/// UTF-8 are replaced by U+FFFD, and the text ends before the first NUL.
 pub(super) fn text(bytes: &[u8]) -> (Cow<'_, str>, Option<(u64, String)>) {
     let line = |good: &[u8]| u64::try_from(good.iter().filter(|byte| **byte == b'\n').count() + 1).unwrap_or(0);
     let utf16: Option<fn([u8; 2]) -> u16> = match bytes {

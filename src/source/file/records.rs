@@ -1,4 +1,4 @@
-//! Records of a people file, and what is wrong with them, in the words of the file.
+//! The records of a people file, and their mistakes in the file's own terms.
 
 use std::collections::HashMap;
 
@@ -12,28 +12,28 @@ use crate::domain::yaml::{end, written};
 /// What a file says.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    /// Whose record can be read.
+    /// People whose record can be read.
     pub(super) people: Vec<Person>,
-    /// What is wrong, in the order of the file.
+    /// The mistakes, in the order of the file.
     pub(super) flaws: Vec<Flaw>,
-    /// Who is out by some record, whatever else is wrong: which record, whose, and how.
+    /// People whom some record marks as out, whatever else is wrong: number of the record, person and status.
     out: Vec<(usize, PersonId, Status)>,
-    /// How many records were begun.
+    /// How many records began.
     records: usize,
 }
 
-/// Something that is wrong with a file.
+/// A mistake in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Flaw {
-    /// Where; 0: nowhere in particular.
+    /// The line; 0 if it has no particular place.
     pub(super) line: u64,
-    /// What it is.
+    /// The description.
     pub(super) what: String,
 }
 
 impl Reading {
-    /// Who is said to be out, in records that are known to be complete: another one follows, or the end is known.
-    /// Each once: who is said to be suspended and departed has departed.
+    /// People whom complete records mark as out: a record is complete if another one follows or the end is known. Each
+    /// person comes once; departed wins over suspended.
     pub(super) fn out(&self, end_is_known: bool) -> Vec<(&PersonId, Status)> {
         let complete = |record: &usize| end_is_known || *record < self.records;
         let mut places: HashMap<&PersonId, usize> = HashMap::new();
@@ -50,8 +50,8 @@ impl Reading {
     }
 }
 
-/// Reads what a file of this source holds. Where it is `whole` and its YAML has a fault, who is out is looked for up to
-/// that fault.
+/// Reads the content of a people file of this source. If it is `whole` and its YAML has a fault, people who are out are
+/// looked for up to that fault.
 pub(super) fn read(source: &str, bytes: &[u8], whole: bool) -> Reading {
     let (text, flaw) = read::text(bytes);
     let mut hearing = Hearing::new(source, &text, flaw.is_some());
@@ -66,11 +66,11 @@ pub(super) fn read(source: &str, bytes: &[u8], whole: bool) -> Reading {
     reading
 }
 
-/// What may end a text that was cut: of nothing, of a list of groups, of a record, of the list of people, and of JSON.
+/// What may complete a text that was cut: nothing, or the end of a list of groups, of a record, of the list of people,
+/// and of JSON.
 const CLOSERS: [&str; 8] = ["", "}", "]}", "}]}", "}]", "]}]", "]}]}", "]"];
 
-/// Reads a text again as far as it goes before its fault: the parser looks ahead, and sees the fault before it tells what
-/// stands in front of it.
+/// Reads a text again up to its fault: the parser looks ahead, and reports a fault before it returns what precedes it.
 fn salvage(source: &str, text: &str, fault: Option<usize>, reading: &mut Reading) {
     let (before, rest) = fault.and_then(|at| text.split_at_checked(at)).unwrap_or_default();
     // A bracket that is never closed is the fault itself: what follows it counts too, up to the next document.
@@ -78,20 +78,20 @@ fn salvage(source: &str, text: &str, fault: Option<usize>, reading: &mut Reading
     let up_to = |length: usize| text.get(..before.len() + length).unwrap_or_default();
     let document = ["\n---", "\n..."].iter().filter_map(|mark| rest.find(mark)).min().unwrap_or(rest.len());
     let open = if is_open { up_to(document) } else { "" };
-    // A fault may be told of the beginning of its line, or of its value.
+    // A fault may be reported at the beginning of its line, or at its value.
     let line = before.rfind('\n').and_then(|end| before.get(..=end)).unwrap_or_default();
     let row = up_to(rest.find('\n').unwrap_or(rest.len()));
     for cut in [before, line, row, open] {
         for closer in CLOSERS {
             let closed = format!("{cut}{closer}");
             let mut hearing = Hearing::new(source, &closed, true);
-            // What touches the cut may have gone on.
+            // A value that touches the cut may be incomplete.
             hearing.end = cut.trim_end().len();
             let read = yaml::read(&closed, &mut hearing);
             reading.out.append(&mut hearing.reading.out);
             match read {
                 Err(again) if is_open || again.at != fault => {}
-                // It is read, or what is put at the end does not matter.
+                // It was read, or another ending makes no difference.
                 _ => break,
             }
         }
@@ -101,11 +101,11 @@ fn salvage(source: &str, text: &str, fault: Option<usize>, reading: &mut Reading
 struct Hearing<'a> {
     source: &'a str,
     text: &'a str,
-    /// Something is missing from the text, or was replaced: ids that end here, or hold what stands for it, are not taken.
+    /// Some text is missing or was replaced: ids that end there, or contain the replacement, are not accepted.
     damaged: bool,
     end: usize,
     reading: Reading,
-    /// Where each id stands first.
+    /// The line where each id comes first.
     ids: HashMap<String, u64>,
 }
 
@@ -154,7 +154,8 @@ impl<'a> Hearing<'a> {
         Self { source, text, damaged, end, reading: Reading::default(), ids: HashMap::new() }
     }
 
-    /// Whom a record says to be out, whatever else is wrong with it. Where it gives several ids or statuses, each counts.
+    /// People whom a record marks as out, whatever else is wrong with it. If it has several ids or statuses, each
+    /// counts.
     fn says_out(&self, record: &Raw) -> Vec<(PersonId, Status)> {
         let Raw::Map(entries) = record else { return vec![] };
         let of = |name: &'static str| {
@@ -215,7 +216,7 @@ impl<'a> Hearing<'a> {
         person
     }
 
-    /// A text to the letter; nothing and white space are none.
+    /// A text, unchanged; an empty or blank one counts as none.
     fn scalar(&self, value: &Spanned<Raw>) -> Result<Option<String>, String> {
         self.text_of(&value.value, value.defined)
     }
@@ -251,7 +252,7 @@ impl<'a> Hearing<'a> {
     }
 }
 
-/// A text out of a file, for a line of a log.
+/// A text from the file, quoted for one line of a log.
 fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     let short: String = text.chars().take(LONGEST).collect();

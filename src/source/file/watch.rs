@@ -1,4 +1,4 @@
-//! What the system tells of the file as it happens: for speed, since it is looked at every `poll` anyway.
+//! Watches the file for speed; it is checked every `poll` anyway.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,17 +13,17 @@ use tokio::time::{sleep, timeout};
 
 type Inode = (u64, u64);
 
-/// Watches the directory that a file is in: kubelet swaps a link there, and never touches the file.
+/// Watches the file's directory: the kubelet swaps a link there, and never touches the file.
 pub(super) struct Watch {
     touches: mpsc::Receiver<()>,
-    /// The file that was renamed to the name, where that is the last that happened to it: device and inode.
+    /// The file that was renamed to the name, if nothing happened to it since: device and inode.
     placed: Arc<Mutex<Option<Inode>>>,
-    /// Tells of touches as long as it lives.
+    /// Reports changes as long as it lives.
     watcher: Option<RecommendedWatcher>,
 }
 
 impl Watch {
-    /// Watches from now on; without that, everything takes until the next `poll`.
+    /// Starts watching. If that fails, changes take until the next `poll`.
     pub(super) fn begin(path: &Path) -> Self {
         let (touched, touches) = mpsc::channel(1);
         let placed = Arc::new(Mutex::new(None));
@@ -37,7 +37,7 @@ impl Watch {
                 let inode = file.metadata().ok().filter(|_| placed).map(|file| (file.dev(), file.ino()));
                 *noted.lock().unwrap_or_else(PoisonError::into_inner) = inode;
             }
-            // Full means that a look is due already.
+            // If the channel is full, a look is due already.
             let _ = touched.try_send(());
         };
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
@@ -51,23 +51,24 @@ impl Watch {
         Self { touches, placed, watcher: warned.ok() }
     }
 
-    /// Waits until the file is touched, for so long at most; whether it was.
+    /// Waits until the file is touched, at most this long; returns whether it was.
     pub(super) async fn touched(&mut self, longest: Duration) -> bool {
         if self.watcher.is_none() {
-            // Nobody tells of anything: the channel is closed, and would answer at once.
+            // The channel is closed, so receiving would return at once.
             sleep(longest).await;
             return false;
         }
         timeout(longest, self.touches.recv()).await.is_ok()
     }
 
-    /// Whether this file was renamed to the name, and not written to since, as far as the system told.
+    /// Whether this file was renamed to the name and not written since, as far as the system reported.
     pub(super) fn placed(&self, inode: Inode) -> bool {
         *self.placed.lock().unwrap_or_else(PoisonError::into_inner) == Some(inode)
     }
 }
 
-/// Whether an event is about the file, or about the links that kubelet swaps (`..data`). Our own reading is none.
+/// Whether an event is about the file, or about the links that the kubelet swaps (`..data`). Our own reads do not
+/// count.
 fn concerns(event: &Event, name: &OsStr) -> bool {
     let is_near = |path: &std::path::PathBuf| {
         path.file_name().is_some_and(|other| other == name || other.as_encoded_bytes().starts_with(b".."))

@@ -1,4 +1,4 @@
-//! The YAML of a people file, record by record: what stood before a mistake is there in spite of it.
+//! The YAML of a people file, record by record: records before a mistake are kept in spite of it.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use serde_saphyr::{Location, Spanned};
 
 use crate::domain::yaml;
 
-/// Nesting of maps and lists; a list of groups lies at 4.
+/// The deepest nesting of maps and lists; a list of groups is at 4.
 const MAX_DEPTH: usize = 16;
-/// What aliases may repeat, all together: as many parts as the file has bytes, and no fewer and no more than this.
+/// The limits of what aliases may repeat in total: as many parts as the file has bytes, within this range.
 const REPLAYED: [usize; 2] = [50_000, 2_000_000];
 
-/// A value of the file. A mistake may make anything a key.
+/// A value of the file. After a mistake, anything may be a key.
 pub(super) type Raw = yaml::Raw<Key>;
 
 /// A key of a map.
@@ -25,7 +25,7 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// What a value is called in messages.
+/// The name of a value's type in messages.
 pub(super) fn noun(value: &Raw) -> &'static str {
     match value {
         Raw::Null => "nothing",
@@ -35,32 +35,32 @@ pub(super) fn noun(value: &Raw) -> &'static str {
     }
 }
 
-/// What ends the reading of a text.
+/// Why reading a text ended early.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// Bytes before it, where that is known.
+    /// The number of bytes before the fault, if known.
     pub(super) at: Option<usize>,
 }
 
-/// Who hears what stands there.
+/// The receiver of what is read.
 pub(super) trait Hears {
-    /// Another record of `people` begins: the one before is complete.
+    /// Another record of `people` begins, so the one before is complete.
     fn begins(&mut self);
-    /// This is it, whole.
+    /// A complete record.
     fn record(&mut self, record: Spanned<Raw>);
-    /// Something that may be a record stands where none belongs.
+    /// Something in the wrong place that may be a record.
     fn stray(&mut self, record: &Raw);
-    /// Something is wrong with the file as a whole.
+    /// A mistake in the file as a whole.
     fn wrong(&mut self, line: u64, what: String);
 }
 
 /// Reads a text.
 ///
 /// # Errors
-/// [`Fault`] where it is not YAML to its end.
+/// [`Fault`] if it is not YAML to its end.
 pub(super) fn read<H: Hears>(text: &str, heard: &mut H) -> Result<(), Fault> {
     let replayed = text.len().clamp(REPLAYED[0], REPLAYED[1]);
-    // Every event and scalar takes a byte at least: what aliases repeat apart, these bounds are the file's own size.
+    // Every event and scalar takes at least a byte, so apart from aliases these bounds are the file's own size.
     let most = text.len().saturating_mul(2).saturating_add(2 * replayed);
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -170,7 +170,7 @@ impl<'de, H: Hears> Visitor<'de> for Top<'_, H> {
     }
 }
 
-/// Somebody may be out by a record that stands in the wrong place, or one level too deep.
+/// A record in the wrong place, or one level too deep, may mark somebody as out.
 fn strays<H: Hears>(heard: &mut H, value: &Raw) {
     let Raw::Map(entries) = value else { return };
     heard.begins();
@@ -180,7 +180,7 @@ fn strays<H: Hears>(heard: &mut H, value: &Raw) {
     }
 }
 
-/// The list of records, whose key stands on this line.
+/// The list of records, and the line of its key.
 struct Records<'a, H>(&'a mut H, u64);
 
 impl<H: Hears> Records<'_, H> {

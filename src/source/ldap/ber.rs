@@ -1,4 +1,4 @@
-//! Controls: what of them the LDAP library does not know, or panics on where it is malformed.
+//! LDAP controls that the library does not know, or on which it panics if they are malformed.
 
 use ldap3::asn1::{
     ASNTag as _, Integer, OctetString, Sequence, StructureTag, Tag, TagClass, Types, parse_tag, parse_uint, write,
@@ -7,14 +7,14 @@ use ldap3::controls::RawControl;
 
 use super::entry::{Key, constructed, primitive};
 
-/// The control of Active Directory that asks for what changed.
+/// Active Directory's control for reading changes.
 pub(super) const DIRSYNC: &str = "1.2.840.113556.1.4.841";
-/// The control that makes deleted entries visible there.
+/// Active Directory's control that makes deleted entries visible.
 pub(super) const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
 /// RFC 4533: the state of an entry.
 pub(super) const SYNC_STATE: &str = "1.3.6.1.4.1.4203.1.9.1.2";
 const SYNC_INFO: &[u8] = b"1.3.6.1.4.1.4203.1.9.1.4";
-/// More than this is not sent at once.
+/// The most bytes of one answer.
 const DIRSYNC_BYTES: i64 = 1 << 20;
 
 fn sequence(value: &[u8]) -> Option<Vec<StructureTag>> {
@@ -29,7 +29,7 @@ fn is(tag: &StructureTag, kind: Types) -> bool {
     tag.class == TagClass::Universal && tag.id == kind as u64
 }
 
-/// Where the next page begins; empty: nowhere.
+/// Where the next page begins; empty after the last one.
 pub(super) fn page_cookie(value: &[u8]) -> Option<Vec<u8>> {
     primitive(sequence(value)?.into_iter().nth(1)?)
 }
@@ -38,7 +38,7 @@ pub(super) fn page_cookie(value: &[u8]) -> Option<Vec<u8>> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SyncState {
     pub(super) key: Key,
-    /// It is as it was: only named, in a present phase.
+    /// The entry is unchanged and only named, in a present phase.
     pub(super) present: bool,
     pub(super) deleted: bool,
     pub(super) cookie: Option<Vec<u8>>,
@@ -62,13 +62,13 @@ pub(super) struct SyncInfo {
     pub(super) cookie: Option<Vec<u8>>,
     /// A phase ended: `true` for a present phase, `false` for one that names deletions.
     pub(super) phase: Option<bool>,
-    /// And with it the refresh.
+    /// The refresh ended with it.
     pub(super) done: bool,
-    /// Keys of what was deleted.
+    /// The keys of deleted entries.
     pub(super) deleted: Vec<Key>,
 }
 
-/// Reads an intermediate message; `None` where it is malformed. One that is about something else says nothing.
+/// Reads an intermediate message; `None` if it is malformed. A message about something else yields nothing.
 pub(super) fn sync_info(message: StructureTag) -> Option<SyncInfo> {
     let mut parts = constructed(message)?.into_iter();
     if primitive(parts.next()?)? != SYNC_INFO {
@@ -93,13 +93,13 @@ pub(super) fn sync_info(message: StructureTag) -> Option<SyncInfo> {
     }
     Some(match id {
         1 | 2 => SyncInfo { cookie, phase: Some(id == 2), done: flag.unwrap_or(true), deleted: Vec::new() },
-        // Without `refreshDeletes` these are those that are still there.
+        // Without `refreshDeletes` these entries still exist.
         3 => SyncInfo { cookie, deleted: if flag == Some(true) { keys } else { Vec::new() }, ..SyncInfo::default() },
         _ => return None,
     })
 }
 
-/// Asks for what changed since a cookie; an empty one: for everything.
+/// Requests changes since a cookie; with an empty one, everything.
 pub(super) fn dirsync(cookie: &[u8]) -> RawControl {
     let integer = |inner: i64| Tag::Integer(Integer { inner, ..Integer::default() });
     let cookie = Tag::OctetString(OctetString { inner: cookie.to_vec(), ..OctetString::default() });
@@ -108,7 +108,7 @@ pub(super) fn dirsync(cookie: &[u8]) -> RawControl {
     RawControl { ctype: DIRSYNC.to_owned(), crit: true, val: encoded(value) }
 }
 
-/// Whether there is more, and the cookie to ask for it, or for what comes after.
+/// Whether there is more, and the cookie for that or for later changes.
 pub(super) fn dirsync_answer(value: &[u8]) -> Option<(bool, Vec<u8>)> {
     let mut parts = sequence(value)?.into_iter();
     let more = number(parts.next()?)? != 0;

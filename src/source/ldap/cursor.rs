@@ -1,4 +1,4 @@
-//! Up to where was heard, and whether a server is behind that: restored from a backup, or one that lags behind.
+//! The position in the changes, and whether a server is behind it: restored from a backup, or lagging.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::time::Timestamp;
 
-/// Up to where was heard.
+/// The position in the changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Cursor {
@@ -24,9 +24,10 @@ pub(super) enum Cursor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum DirSync {
-    /// As earlier versions kept it, and where the counter may not be read.
+    /// The form of earlier versions, and for servers whose counter is not readable.
     Bare(String),
-    /// Nobody can read it, and a domain controller that was restored may take it as well: where that stood then.
+    /// Cookies are opaque, and a restored domain controller may accept one too. So the controller's counter at that
+    /// time is kept.
     Counted {
         cookie: String,
         #[serde(flatten)]
@@ -60,9 +61,9 @@ impl DirSync {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Modified {
-    /// As earlier versions kept it, and where there is no `contextCSN` that may be read.
+    /// The form of earlier versions, and for servers without a readable `contextCSN`.
     Bare(Timestamp),
-    /// With the values of `contextCSN`, between semicolons.
+    /// With the values of `contextCSN`, separated by semicolons.
     State { newest: Timestamp, state: String },
 }
 
@@ -88,12 +89,12 @@ impl Modified {
     }
 }
 
-/// How far a domain controller counted.
+/// The change counter of a domain controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counter {
     /// Its `dsServiceName`.
     pub(super) server: String,
-    /// The `invocationId` of its database, where that may be read: restored from a backup it has another.
+    /// The `invocationId` of its database, if readable. A restored database gets a new one.
     #[serde(default)]
     pub(super) database: Option<String>,
     /// Its `highestCommittedUSN`.
@@ -101,13 +102,13 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    /// Whether it goes on counting where `before` was. Each domain controller counts for itself, and anew where its database
-    /// was restored.
+    /// Whether it continues the count of `before`. Each domain controller has its own counter, and a restored database
+    /// starts a new one.
     pub(super) fn goes_on_from(&self, before: &Self) -> bool {
         self.server == before.server && self.database == before.database && self.last >= before.last
     }
 
-    /// How it is seen that the database is an older one. Of another domain controller nothing is.
+    /// How it shows that the database is older; `None` for another domain controller.
     pub(super) fn went_back_from(&self, before: &Self) -> Option<String> {
         if self.server != before.server {
             return None;
@@ -123,19 +124,19 @@ impl Counter {
 }
 
 impl Cursor {
-    /// From what was kept.
+    /// Parses a stored cursor.
     pub(super) fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
-    /// To be kept.
+    /// The text to store.
     pub(super) fn text(&self) -> Option<String> {
         serde_json::to_string(self).ok()
     }
 }
 
-/// How a cookie of RFC 4533 lies behind one that came before. Its form is each server's own: those of OpenLDAP and of 389 DS
-/// are known, and no other one says anything.
+/// How a cookie of RFC 4533 is older than an earlier one. Each server has its own format. Those of OpenLDAP and 389 DS
+/// are known; other formats say nothing.
 pub(super) fn older_cookie(before: &[u8], now: &[u8]) -> Option<String> {
     let (before, now) = (std::str::from_utf8(before).ok()?, std::str::from_utf8(now).ok()?);
     let csn = |cookie: &'_ str| cookie.split(',').find_map(|part| part.strip_prefix("csn=")).map(str::to_owned);
@@ -148,8 +149,8 @@ pub(super) fn older_cookie(before: &[u8], now: &[u8]) -> Option<String> {
     (was_of == is_of && is < was).then(|| format!("its change number went from {was} back to {is}"))
 }
 
-/// How one state of an OpenLDAP lies behind another: the newest change of each server of a replicated database, between
-/// semicolons. What is in only one of them says nothing.
+/// How one state of an OpenLDAP server is older than another. A state is the newest change of each server of a
+/// replicated database, separated by semicolons. Servers that are in only one of the states do not count.
 pub(super) fn older_state(before: &str, now: &str) -> Option<String> {
     let before = changes(before);
     changes(now).into_iter().find_map(|(server, is)| {
@@ -158,7 +159,8 @@ pub(super) fn older_state(before: &str, now: &str) -> Option<String> {
     })
 }
 
-/// `TIME#COUNT#SERVER#PART` by server: times are of one length, so text compares as they do.
+/// The newest changes `TIME#COUNT#SERVER#PART`, by server. All times have the same length, so they can be compared as
+/// text.
 fn changes(state: &str) -> BTreeMap<&str, &str> {
     let server = |change: &'_ str| change.match_indices('#').nth(1).map(|(at, _)| at + 1);
     let each = state.split(';').filter_map(|change| {

@@ -1,4 +1,4 @@
-//! An entry, as it came over the wire, and the ways in which values are written there.
+//! An entry as received, and the formats of its values.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use ldap3::asn1::{PL, StructureTag};
 use crate::domain::name::dn;
 use crate::domain::time::Timestamp;
 
-/// The immutable key of an entry: `entryUUID`, or `objectGUID` in the order in which it is written.
+/// The immutable key of an entry: `entryUUID`, or `objectGUID` in the order of its text form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key(u128);
 
@@ -50,7 +50,7 @@ impl std::fmt::Display for Key {
     }
 }
 
-/// An entry with the attributes that were asked for and may be read.
+/// An entry, with those requested attributes that are readable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Its name, as the server writes it.
@@ -60,7 +60,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// From a `SearchResultEntry`; `None` where it is none.
+    /// From a `SearchResultEntry`; `None` if it is not one.
     pub(super) fn read(tag: StructureTag) -> Option<Self> {
         let mut parts = constructed(tag)?.into_iter();
         let dn = String::from_utf8(primitive(parts.next()?)?).ok()?;
@@ -74,7 +74,7 @@ impl Entry {
         Some(Self { dn, attributes })
     }
 
-    /// All values of an attribute that are text.
+    /// All text values of an attribute.
     pub(super) fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
         self.attributes
             .get(&name.to_ascii_lowercase())
@@ -83,14 +83,14 @@ impl Entry {
             .filter_map(|value| std::str::from_utf8(value).ok().filter(|text| !text.is_empty()))
     }
 
-    /// One value of an attribute, the same whenever it is asked: servers keep them in no order. The one that stands in
-    /// the entry's name comes first.
+    /// One value of an attribute, always the same one, although servers return values in any order. The value in the
+    /// entry's name comes first.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let leading = dn::leading(&self.dn, name);
         self.texts(name).find(|text| leading.as_deref() == Some(*text)).or_else(|| self.texts(name).min())
     }
 
-    /// All values of an attribute that are text, in an order of our own: the one that [`Entry::text`] gives, then the rest.
+    /// All text values of an attribute in a stable order: the one that [`Entry::text`] returns, then the rest.
     pub(super) fn all(&self, name: &str) -> Vec<String> {
         let first = self.text(name);
         let mut rest: Vec<&str> = self.texts(name).filter(|text| Some(*text) != first).collect();
@@ -98,17 +98,17 @@ impl Entry {
         first.into_iter().chain(rest).map(str::to_owned).collect()
     }
 
-    /// The one value of an attribute, as bytes.
+    /// The only value of an attribute, as bytes.
     pub(super) fn bytes(&self, name: &str) -> Option<&[u8]> {
         self.attributes.get(&name.to_ascii_lowercase())?.first().map(Vec::as_slice)
     }
 
-    /// A value that is a number.
+    /// A value as a number.
     pub(super) fn number(&self, name: &str) -> Option<i64> {
         self.text(name)?.parse().ok()
     }
 
-    /// A value that is a GeneralizedTime.
+    /// A value as a GeneralizedTime.
     pub(super) fn time(&self, name: &str) -> Option<Timestamp> {
         generalized_time(self.text(name)?)
     }
@@ -133,8 +133,8 @@ pub(super) fn primitive(tag: StructureTag) -> Option<Vec<u8>> {
     }
 }
 
-/// `20261125132715Z`, with or without minutes, seconds and a fraction; instead of the `Z` a zone such as `+0130` or `-05`
-/// (RFC 4517 section 3.3.13).
+/// Parses `20261125132715Z`, with or without minutes, seconds and a fraction; instead of `Z` it may have a zone such as
+/// `+0130` or `-05` (RFC 4517 section 3.3.13).
 pub(super) fn generalized_time(text: &str) -> Option<Timestamp> {
     let (text, zone) = match text.strip_suffix('Z') {
         Some(text) => (text, "+00:00".to_owned()),
@@ -159,14 +159,14 @@ pub(super) fn generalized_time(text: &str) -> Option<Timestamp> {
     format!("{year}-{month}-{day}T{hour}:{}:{}.{millis}{zone}", part(10, 12), part(12, 14)).parse().ok()
 }
 
-/// A time as a GeneralizedTime, to the second.
+/// Formats a time as GeneralizedTime, to the second.
 pub(super) fn as_generalized_time(time: Timestamp) -> String {
     let text = time.to_string();
     let digits: String = text.chars().filter(char::is_ascii_digit).take(14).collect();
     format!("{digits}Z")
 }
 
-/// 100 nanoseconds since 1601.
+/// Converts 100-nanosecond intervals since 1601.
 pub(super) fn file_time(ticks: i64) -> Option<Timestamp> {
     let seconds = (ticks / 10_000_000).checked_sub(11_644_473_600)?;
     Some(Timestamp::from_millis(seconds.checked_mul(1_000)?.checked_add(ticks % 10_000_000 / 10_000)?))

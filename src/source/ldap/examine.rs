@@ -1,4 +1,4 @@
-//! `offboard source check`: everything that a directory must allow, tried once, and what is missing in words.
+//! `offboard source check`: tries everything that a directory must allow, and says in words what is missing.
 
 use super::entry::Entry;
 use super::link::Link;
@@ -9,13 +9,13 @@ use crate::source::report::CheckReport;
 
 /// The control of RFC 4533.
 const SYNC: &str = "1.3.6.1.4.1.4203.1.9.1.1";
-/// Pages that are counted: a million people.
+/// The most pages that are counted: a million people.
 const PAGES: usize = 2_000;
 
-/// What follows where a listing alone tells.
+/// Appended to findings where only a listing reports something.
 const FRESH: &str = ", and what is known is as old as the last listing: set `max_staleness` to at least 2x `reconcile`";
 
-/// Tries everything.
+/// Runs all tests.
 pub(super) async fn examine(client: &mut Client) -> Vec<Finding> {
     let mut report = CheckReport::default();
     let server = client.settings.server.clone();
@@ -79,16 +79,16 @@ async fn people(client: &mut Client, report: &mut CheckReport) -> Outcome {
     Ok(())
 }
 
-/// What could be read of what tells of locks.
+/// How many people have the attributes that show locks.
 #[derive(Default)]
 struct Locks {
-    /// Who has a `modifyTimestamp`, as everybody has.
+    /// People with a `modifyTimestamp`; everybody has one.
     stamped: usize,
-    /// Who has a time of their password.
+    /// People with a time of the last password change.
     changed: usize,
-    /// Who is or was locked.
+    /// People who are or were locked.
     locked: usize,
-    /// Who has a `userAccountControl`, as everybody has.
+    /// People with a `userAccountControl`; everybody has one.
     controlled: usize,
 }
 
@@ -150,7 +150,7 @@ async fn changes(client: &mut Client, report: &mut CheckReport) -> Outcome {
             "the server does not offer syncrepl: load the overlay `syncprov` for this database, or set `sync: poll`",
         ),
         (Sync::Syncrepl, _) => {
-            // Not paged: another limit holds for it.
+            // Not paged, as a different limit applies to it.
             client.hear(None).await.map_err(failed)?;
             report.good("changes", "the server reports changes (syncrepl)");
         }

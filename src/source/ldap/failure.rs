@@ -1,15 +1,15 @@
-//! Why an operation failed, in words: what LDAP says in numbers.
+//! Why an operation failed: LDAP's numbers in words.
 
 use ldap3::{LdapError, LdapResult};
 
 use crate::source::error::{SourceError, chain};
 
-/// The server's own words, and names of entries, are shown up to here.
+/// The most characters of the server's own text, and of entry names, that are shown.
 const WORDS: usize = 200;
 /// The step that sends a password.
 pub(super) const BIND: &str = "bind";
 
-/// What a result means, where it is not success.
+/// What a result other than success means.
 pub(super) fn refused(step: &'static str, rc: u32, text: &str) -> SourceError {
     let said = if step == BIND { said_to_password(text) } else { said(text) };
     let forbidden = |advice: &str| SourceError::Forbidden { step, advice: format!("{advice}{said}") };
@@ -45,14 +45,14 @@ pub(super) fn refused(step: &'static str, rc: u32, text: &str) -> SourceError {
     }
 }
 
-/// What the server said beside the number, on one line.
+/// The server's text beside the number, on one line.
 fn said(text: &str) -> String {
     let text = shown(text);
     if text.is_empty() { text } else { format!(": {text}") }
 }
 
-/// The same where it was sent a password, which it might repeat: of that only the number that Active Directory gives
-/// (52e: wrong password, 533: disabled, 775: locked).
+/// The same for a request with a password, which the text might repeat: only Active Directory's number (52e: wrong
+/// password, 533: disabled, 775: locked).
 fn said_to_password(text: &str) -> String {
     let number = text.split("data ").nth(1).and_then(|rest| rest.split(',').next());
     let number =
@@ -60,12 +60,12 @@ fn said_to_password(text: &str) -> String {
     number.map(|number| format!(": data {number}")).unwrap_or_default()
 }
 
-/// What somebody else wrote, on one line, and no more than so much of it.
+/// Somebody else's text, on one line and shortened.
 pub(super) fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(WORDS).collect()
 }
 
-/// What it means that an operation did not come to a result.
+/// What it means that an operation has no result.
 pub(super) fn broken(step: &'static str, error: &LdapError) -> SourceError {
     match error {
         LdapError::LdapResult { result } => refused(step, result.rc, &result.text),
@@ -84,12 +84,12 @@ pub(super) fn broken(step: &'static str, error: &LdapError) -> SourceError {
     }
 }
 
-/// What came is no LDAP.
+/// The answer is not LDAP.
 pub(super) fn garbled(step: &'static str) -> SourceError {
     SourceError::Malformed { step, what: "the answer is not LDAP".to_owned() }
 }
 
-/// Success, or what it was instead.
+/// Success, or the error that the result means.
 pub(super) fn checked(step: &'static str, result: &LdapResult) -> Result<(), SourceError> {
     if result.rc == 0 { Ok(()) } else { Err(refused(step, result.rc, &result.text)) }
 }

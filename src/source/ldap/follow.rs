@@ -1,4 +1,4 @@
-//! What was touched since a cursor, by each way to hear of it. They are hints: whatever they name is read again.
+//! What changed since a cursor, by each sync mode. The changes are hints: every entry they name is read again.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -21,54 +21,54 @@ use crate::domain::name::dn;
 use crate::source::error::SourceError;
 
 const HEAR: &str = "follow changes";
-/// How long something is waited for; then something else gets its turn.
+/// How long one call waits; then other work gets its turn.
 const WAIT: Duration = Duration::from_secs(1);
-/// What follows so quickly belongs together.
+/// Changes that follow each other this quickly are handled together.
 const TOGETHER: Duration = Duration::from_millis(20);
-/// Entries that are read again at once.
+/// How many entries are read again in one turn.
 const MANY: usize = 500;
-/// Messages that are taken at once where they are only counted.
+/// How many messages are taken in one turn if they are only counted.
 const COUNTED: usize = 50_000;
 /// e-syncRefreshRequired.
 const FORGOTTEN: u32 = 4096;
-/// What Active Directory may answer to a cookie that it did not make, or that is too old.
+/// What Active Directory may answer to a cookie that it did not issue, or that is too old.
 const NOT_ITS: [u32; 4] = [FORGOTTEN, 1, 2, 53];
-/// What OpenLDAP answers to a cookie that is newer than all that it has.
+/// What OpenLDAP answers to a cookie that is newer than all its data.
 const UNWILLING: u32 = 53;
-/// How far back `modifyTimestamp` is asked for: it has seconds, and other servers' clocks.
+/// How far back `modifyTimestamp` is requested: it has whole seconds, and servers' clocks differ.
 const OVERLAP: Duration = Duration::from_secs(30);
 
-/// What was heard.
+/// The changes.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
-    /// Entries that changed or went.
+    /// Entries that changed or were removed.
     pub(super) touched: BTreeSet<Key>,
-    /// Entries as they are now.
+    /// Entries in their current state.
     pub(super) entries: Vec<Entry>,
-    /// Up to where that was.
+    /// The position after these changes.
     pub(super) cursor: Option<Cursor>,
-    /// There is more already.
+    /// More changes are available.
     pub(super) more: bool,
-    /// Only a full listing can tell.
+    /// Only a full listing can show what changed.
     pub(super) resync: bool,
-    /// Deletions are not told.
+    /// Deletions are not reported.
     pub(super) silent: bool,
 }
 
-/// What a stream said.
+/// A message of the stream.
 pub(super) enum Told {
     Entry(ber::SyncState),
     Info(ber::SyncInfo),
-    /// The server does not know the cookie any more.
+    /// The server no longer knows the cookie.
     Forgotten,
-    /// It does not take it, in its own words.
+    /// It refuses the cookie, in its own words.
     Refused(String),
     /// A referral.
     Nothing,
 }
 
 impl Client {
-    /// Hears what the server tells (RFC 4533, refreshAndPersist).
+    /// Reads changes from the stream (RFC 4533, refreshAndPersist).
     pub(super) async fn hear(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
         let mut hints = Hints { cursor: cursor.clone(), ..Hints::default() };
         if self.stream.is_none() {
@@ -107,7 +107,7 @@ impl Client {
     }
 
     async fn begin_stream(&mut self, cookie: Option<Vec<u8>>, hints: &mut Hints) -> Result<(), SourceError> {
-        // Without a cookie everything comes, of which only the cookie at its end is wanted: a listing tells the rest.
+        // Without a cookie the server sends everything. Only the cookie at its end is needed; a listing reads the rest.
         (self.draining, self.refreshed) = (cookie.is_none(), false);
         hints.resync |= cookie.is_none();
         let request = SyncRequest { mode: RefreshMode::RefreshAndPersist, cookie, reload_hint: false };
@@ -148,7 +148,8 @@ impl Client {
                 if !self.draining {
                     hints.touched.extend(info.deleted);
                 }
-                // Who was not named in a present phase is gone. Who that is a listing tells, under the guard's eye.
+                // Entries that a present phase does not name are gone. A listing finds out which, and its guard
+                // decides.
                 hints.resync |= info.phase == Some(true);
                 self.move_on(info.cookie, hints);
                 if info.done {
@@ -165,7 +166,7 @@ impl Client {
         }
     }
 
-    /// What the stream says next; `None` where it says nothing for that long.
+    /// The next message of the stream; `None` if there is none for this long.
     async fn told(&mut self, wait: Duration) -> Result<Option<Told>, SourceError> {
         let (Some(stream), Some(link)) = (&mut self.stream, &mut self.link) else {
             return Err(SourceError::Unreachable { step: HEAR, cause: "no connection".to_owned() });
@@ -189,26 +190,26 @@ impl Client {
         understood(message).map(Some).ok_or_else(|| garbled(HEAR))
     }
 
-    /// Asks Active Directory what changed (DirSync).
+    /// Asks Active Directory for changes (DirSync).
     pub(super) async fn ask_dirsync(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
         let step = "read changes (DirSync)";
         let kept = match cursor {
             Some(Cursor::DirSync(kept)) => Some(kept),
             _ => None,
         };
-        // Read first: what happens from now on is told.
+        // This is read first, so that everything from now on is reported.
         let root = self.root(&["namingContexts", "dsServiceName", "highestCommittedUSN"]).await?;
         let (base, counter) = (self.context_in(&root), self.counter(&root).await?);
         let before = kept.as_ref().and_then(DirSync::counter);
         let back = counter.as_ref().zip(before).and_then(|(now, before)| now.went_back_from(before));
-        // One that was restored may take the cookie, and say nothing until it has counted so far again.
+        // A restored controller may accept the cookie, and report nothing until its counter has reached it again.
         let cookie = kept.as_ref().filter(|_| back.is_none()).and_then(|kept| STANDARD.decode(kept.cookie()).ok());
         back.into_iter().for_each(|how| self.age.is_older(how));
-        // The first time everything comes, of which only the cookie is wanted.
+        // The first answer holds everything; only its cookie is needed.
         let mut first = cookie.is_none();
         let mut found = self.dirsync(step, &base, cookie.unwrap_or_default()).await?;
         if !first && NOT_ITS.contains(&found.result.rc) {
-            // Not its cookie: begin anew. It is older than that, unless it can be told that it is not.
+            // It does not know the cookie: start anew. It is then older, unless it is known not to be.
             first = true;
             let newer = counter.as_ref().zip(before).is_some_and(|(now, before)| is_no_older(now, before));
             if !newer {
@@ -231,7 +232,7 @@ impl Client {
 
     async fn dirsync(&mut self, step: &'static str, base: &str, cookie: Vec<u8>) -> Result<Found, SourceError> {
         let mut search = Search { controls: vec![ber::dirsync(&cookie)], ..self.search(base, self.anything()) };
-        // Whoever is moved changes in these alone.
+        // If a person is moved, only these attributes change.
         search.attributes.extend(["name", "parentGUID"].map(str::to_owned));
         self.link().await?.search(step, search).await
     }
@@ -248,7 +249,7 @@ impl Client {
         above.max_by_key(|name| name.len()).unwrap_or(&self.settings.base_dn).to_owned()
     }
 
-    /// How far a domain controller counted; `None` where the server does not say so.
+    /// The counter of a domain controller; `None` if the server does not report it.
     async fn counter(&mut self, root: &Entry) -> Result<Option<Counter>, SourceError> {
         let (Some(server), Some(last)) = (root.text("dsServiceName"), root.number("highestCommittedUSN")) else {
             return Ok(None);
@@ -257,13 +258,13 @@ impl Client {
         Ok(Some(Counter { server: server.to_owned(), database, last }))
     }
 
-    /// What the server says of itself.
+    /// Reads the server's root DSE.
     pub(super) async fn root(&mut self, attributes: &[&str]) -> Result<Entry, SourceError> {
         let found = self.link().await?.list("read the root DSE", at_base("", attributes)).await?;
         Ok(found.into_iter().next().unwrap_or_default())
     }
 
-    /// Asks Active Directory for what has a higher `uSNChanged`, also of what is deleted.
+    /// Asks Active Directory for entries with a higher `uSNChanged`, including deleted ones.
     pub(super) async fn ask_usn(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
         let root = self.root(&["namingContexts", "dsServiceName", "highestCommittedUSN"]).await?;
         let Some(counter) = self.counter(&root).await? else {
@@ -285,7 +286,7 @@ impl Client {
             return Ok(Hints { cursor: Some(now), resync: true, silent, ..Hints::default() });
         };
         let since = format!("(uSNChanged>={})", last.saturating_add(1));
-        // Whoever was moved out of `base_dn` is seen as well.
+        // This also finds people who were moved out of `base_dn`.
         let changed = format!("(&{since}{})", self.anything());
         let mut found = self.pages(self.search(&context, changed), "read changes").await?;
         let deleted = Search {
@@ -300,7 +301,7 @@ impl Client {
         Ok(Hints { touched, cursor: Some(now), silent, ..Hints::default() })
     }
 
-    /// The `invocationId` of a domain controller; `None` where it may not be read.
+    /// The `invocationId` of a domain controller; `None` if it is not readable.
     async fn database(&mut self, server: &str) -> Result<Option<String>, SourceError> {
         let search = at_base(server, &["invocationId"]);
         let found = self.link().await?.search("read `invocationId`", search).await?;
@@ -308,7 +309,7 @@ impl Client {
         Ok(id.map(|id| id.to_string()))
     }
 
-    /// Asks for what has a newer `modifyTimestamp`. What is deleted is in no answer.
+    /// Asks for entries with a newer `modifyTimestamp`. No answer contains deletions.
     pub(super) async fn ask_modified(&mut self, cursor: Option<Cursor>) -> Result<Hints, SourceError> {
         let kept = match cursor {
             Some(Cursor::Modified(kept)) => Some(kept),
@@ -319,8 +320,8 @@ impl Client {
         if let Some(how) = before.zip(state.as_deref()).and_then(|(before, now)| older_state(before, now)) {
             self.age.is_older(how);
         }
-        // Until something was read, nothing is known of the server's clock; the first listing reads everything.
-        // A stamp from the future would hide what comes before it.
+        // Until an entry was read, the server's clock is unknown; the first listing reads everything. A stamp from the
+        // future would hide earlier changes.
         let newest = self.newest.max(kept.as_ref().map(Modified::newest));
         let Some(last) = newest.map(|last| last.min(self.now())) else {
             return Ok(Hints { silent: true, ..Hints::default() });
@@ -334,7 +335,7 @@ impl Client {
         Ok(Hints { entries, cursor, silent: true, ..Hints::default() })
     }
 
-    /// The values of `contextCSN`, where the server has one and it may be read: OpenLDAP with syncprov.
+    /// The values of `contextCSN`, if the server has it and it is readable: OpenLDAP with syncprov.
     async fn state(&mut self) -> Result<Option<String>, SourceError> {
         let context = self.naming_context().await?;
         let search = at_base(&context, &["contextCSN"]);
@@ -358,7 +359,7 @@ impl Client {
     }
 }
 
-/// What a message of a stream means; `None` where it is malformed.
+/// What a message of a stream means; `None` if it is malformed.
 pub(super) fn understood(message: ResultEntry) -> Option<Told> {
     if message.is_ref() {
         return Some(Told::Nothing);
@@ -370,13 +371,13 @@ pub(super) fn understood(message: ResultEntry) -> Option<Told> {
     ber::sync_state(control.1.val.as_deref()?).map(Told::Entry)
 }
 
-/// Whether it is known that a domain controller is not an older one: another one, or the same that counted on. Where the
-/// `invocationId` may not be read, nothing is.
+/// Whether a domain controller is known not to be older: it is another one, or the same one and its counter went on. If
+/// the `invocationId` is not readable, nothing is known.
 fn is_no_older(now: &Counter, before: &Counter) -> bool {
     now.server != before.server || (now.database.is_some() && now.goes_on_from(before))
 }
 
-/// Says which right DirSync needs.
+/// Names the right that DirSync needs.
 fn dirsync_right(error: SourceError) -> SourceError {
     match error {
         SourceError::Forbidden { step, advice } => SourceError::Forbidden {

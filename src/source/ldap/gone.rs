@@ -1,7 +1,7 @@
-//! Who is not found any more: gone, or only out of our sight.
+//! Who is no longer found: gone, or only out of our sight.
 //!
-//! A server answers with the same empty success for an entry that is not there and for one that may not be read. So
-//! before anybody is told to be gone, somebody else is looked for with the same rights.
+//! A server gives the same empty success for an entry that does not exist and for one that we may not read. So before
+//! anybody is reported gone, other entries are looked for with the same rights.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
@@ -17,9 +17,9 @@ use crate::domain::command::Observation;
 use crate::domain::name::dn::{self, normal};
 use crate::source::error::SourceError;
 
-/// Others who are looked for. Some of them may be gone by now as well.
+/// How many other entries are looked for. Some of them may be gone by now too.
 const OTHERS: usize = 3;
-/// Listings that doubts ask for come no sooner after each other.
+/// The shortest interval between listings that are requested because of doubts.
 const BETWEEN: Duration = Duration::from_secs(60);
 /// There is no such entry.
 const NONE: u32 = 32;
@@ -27,22 +27,22 @@ const NONE: u32 = 32;
 /// Where and when somebody was last seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LastSeen {
-    /// A hash of their name.
+    /// A hash of the entry's name.
     pub(super) name: u64,
-    /// A hash of the name of the entry above theirs: rights are mostly given by these.
+    /// A hash of the parent entry's name: rights are mostly granted by parent.
     above: u64,
-    /// How many listings had been begun.
+    /// How many listings had begun.
     listing: u64,
 }
 
 /// Where somebody was who is not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum LastKnown {
-    /// Below the entry of which this is a hash of the name.
+    /// Below the entry with this hash of its name.
     Below(u64),
     /// Among the groups.
     Groups,
-    /// Nobody knows: not everybody was listed yet.
+    /// Unknown, as not everybody was listed yet.
     Anywhere,
 }
 
@@ -55,13 +55,13 @@ impl LastSeen {
         Self { name: hasher.hash_one(dn), above: hasher.hash_one(above), listing }
     }
 
-    /// Whether this listing had them, or somebody saw them since.
+    /// Whether they were in this listing, or were seen since.
     pub(super) fn is_from(&self, listing: u64) -> bool {
         self.listing >= listing
     }
 }
 
-/// What it means that so many entries are out of sight.
+/// The error for this many entries that are out of sight.
 pub(super) fn out_of_sight(hidden: usize) -> Option<SourceError> {
     let advice = format!(
         "{hidden} changed entries cannot be found, and no entry beside them either: `bind_dn` has lost the right to read \
@@ -75,8 +75,8 @@ fn is_deleted(entries: &[Entry]) -> bool {
 }
 
 impl Client {
-    /// Whether everybody should be listed, with somebody (more) out of sight: only that can judge it, under the guard's
-    /// eye. While a right is missing each change is such a doubt, and one listing tells of all of them.
+    /// Whether everybody should be listed because somebody (else) is out of sight: only a listing and its guard can
+    /// decide. While a right is missing, each change raises such a doubt, and one listing answers all of them.
     pub(super) fn doubts(&mut self, hidden: bool) -> bool {
         let now = self.now();
         self.doubt |= hidden;
@@ -88,7 +88,7 @@ impl Client {
         due
     }
 
-    /// Those of whom it cannot be told whether they are gone.
+    /// The entries that may be gone or only out of sight.
     pub(super) async fn hidden(&mut self, found: &[(Key, Option<Entry>)]) -> Result<BTreeSet<Key>, SourceError> {
         let touched: BTreeSet<Key> = found.iter().map(|(key, _)| *key).collect();
         let mut hidden = BTreeSet::new();
@@ -111,7 +111,7 @@ impl Client {
         Ok(hidden)
     }
 
-    /// Where somebody was who is not found; `None` where that concerns nobody.
+    /// Where somebody was who is not found; `None` if that concerns nobody.
     fn place(&self, key: Key) -> Option<LastKnown> {
         match self.known.get(&key) {
             Some(seen) => Some(LastKnown::Below(seen.above)),
@@ -120,13 +120,13 @@ impl Client {
         }
     }
 
-    /// Whether somebody is seen who was not touched: of those below the same entry, where such are or were known, else
-    /// anybody.
+    /// Whether any person is visible who was not touched: below the same parent if people are or were known there, else
+    /// anywhere.
     async fn sees_people(&mut self, above: Option<u64>, touched: &BTreeSet<Key>) -> Result<bool, SourceError> {
         let others = self.known.iter().filter(|(key, _)| !touched.contains(key));
         let (beside, elsewhere): (Vec<_>, Vec<_>) = others.partition(|(_, seen)| Some(seen.above) == above);
-        // Whom the last listing did not have may be gone for long. But where it had nobody of a place, its place is out
-        // of sight as long as nobody of them is found again.
+        // People who were not in the last listing may be long gone. But if it had nobody of a parent, that parent is
+        // out of sight until somebody there is found again.
         let current = |(_, seen): &&(&Key, &LastSeen)| seen.listing >= self.whole;
         let mut others: Vec<_> = beside.iter().filter(current).take(OTHERS).collect();
         if others.is_empty() {
@@ -141,7 +141,7 @@ impl Client {
         self.sees(search).await
     }
 
-    /// Whether a group is seen that was not touched, if there is one.
+    /// Whether a group is visible that was not touched, if there is any.
     async fn sees_groups(&mut self, touched: &BTreeSet<Key>) -> Result<bool, SourceError> {
         let keys = self.groups.counting().into_iter().flat_map(super::Tree::keys).filter(|key| !touched.contains(key));
         let filter: String = keys.take(OTHERS).map(|key| self.by_key(key)).collect();
@@ -153,7 +153,7 @@ impl Client {
         self.sees(search).await
     }
 
-    /// Whether anything is found by this.
+    /// Whether this search finds anything.
     async fn sees(&mut self, search: Search) -> Result<bool, SourceError> {
         let step = "check that other entries are still visible";
         let search = Search { attributes: vec![NOTHING.to_owned()], limit: 1, ..search };
@@ -164,7 +164,7 @@ impl Client {
         Ok(!found.entries.is_empty())
     }
 
-    /// What became of somebody who was touched.
+    /// What to report about somebody who was touched.
     pub(super) async fn outcome(&mut self, key: Key, entry: Option<Entry>) -> Result<Vec<Observation>, SourceError> {
         if let Some(entry) = &entry
             && let Some(person) = self.person(key, entry)?
@@ -173,10 +173,11 @@ impl Client {
             found.push(Observation::Change { person, at: None, event_id: None });
             return Ok(found);
         }
-        // Not a person any more, or not here: moved, or deleted.
+        // Not a person any more, or not here: moved or deleted.
         let person = self.id(key);
         if self.known.remove(&key).is_none() {
-            // Keys of whatever else was deleted come too. Before everybody was listed once, who is who is not known.
+            // The keys of other deleted entries come too. Until everybody was listed once, it is unknown which are
+            // people.
             let told = if self.whole > 0 { None } else { Some(Observation::UnknownDeleted { person }) };
             return Ok(told.into_iter().collect());
         }
@@ -189,25 +190,25 @@ impl Client {
         Ok(vec![Observation::Deleted { person, at: None }])
     }
 
-    /// Whether an entry is still there, as anything and anywhere below `base_dn`.
+    /// Whether an entry still exists, of any class and anywhere below `base_dn`.
     async fn is_elsewhere(&mut self, key: Key) -> Result<bool, SourceError> {
         let filter = self.by_key(key);
         let search = Search { attributes: vec![NOTHING.to_owned()], ..self.search(&self.settings.base_dn, filter) };
         Ok(!self.link().await?.list("look for a missing entry", search).await?.is_empty())
     }
 
-    /// Whether Active Directory shows what is deleted. It does not say what it does not show; but the container of
-    /// deleted entries counts as deleted itself, and who may read that of it may read what is in it. That it is found is not
-    /// enough: Samba shows it, and nothing in it, to everybody.
+    /// Whether Active Directory shows deleted entries. It does not say what it hides. But the container of deleted
+    /// entries counts as deleted itself, and whoever may read its attribute for that may read its contents. Finding the
+    /// container is not enough: Samba shows it, but nothing in it, to everybody.
     pub(super) async fn sees_deletions(&mut self, context: &str) -> Result<bool, SourceError> {
         let sees = self.reads_container(context).await?;
         self.take_to_tell(sees);
         Ok(sees)
     }
 
-    /// Whether DirSync tells what is deleted. At Microsoft's by the right to it; Samba asks since CVE-2023-4154 for the right to
-    /// the entries as well, and leaves out what may not be read. Asked from the beginning it names what is or was deleted: the
-    /// container, if nothing else.
+    /// Whether DirSync reports deletions. At Microsoft the right to DirSync is enough. Since CVE-2023-4154 Samba also
+    /// requires the right to the entries, and omits those that are not readable. Read from the beginning, DirSync names
+    /// whatever is or was deleted: at least the container.
     pub(super) async fn hears_deletions(&mut self, context: &str) -> Result<bool, SourceError> {
         let mut hears = self.reads_container(context).await?;
         if !hears {
@@ -252,7 +253,7 @@ impl Client {
         }
     }
 
-    /// Whether deletions are told, as far as is known; in every other case only a listing tells.
+    /// Whether deletions are reported, as far as is known; otherwise only a listing shows them.
     pub(super) fn tells_deletions(&self) -> bool {
         self.tells_deletions && (self.settings.sync, self.settings.flavor) != (super::Sync::Poll, Flavor::OpenLdap)
     }

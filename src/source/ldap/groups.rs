@@ -1,4 +1,4 @@
-//! Groups, who is in them, and whose groups a change of one changes.
+//! Groups, their members, and whose groups a change of one affects.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -7,31 +7,31 @@ use crate::domain::name::Compare;
 use crate::domain::settings::ldap::Flavor;
 use crate::source::names::Names;
 
-/// Classes of entries that are groups.
+/// Object classes of groups.
 pub(super) const CLASSES: [&str; 6] =
     ["groupOfNames", "groupOfUniqueNames", "posixGroup", "groupOfMembers", "group", "groupOfEntries"];
-/// What is read of a group.
+/// The attributes that are read of a group.
 pub(super) const ATTRIBUTES: [&str; 6] = ["objectClass", "cn", "member", "uniqueMember", "memberUid", "objectSid"];
 
-/// How a group names a member.
+/// How a group refers to a member.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Member {
-    /// By the name of the entry, in its one spelling.
+    /// By the entry's name, normalized.
     Dn(String),
     /// By user name.
     Uid(String),
-    /// Not at all: it is the primary group of an account, and this its SID.
+    /// Not at all: it is an account's primary group, with this SID.
     Primary(Vec<u8>),
 }
 
-/// The name of an entry, equal for all spellings that may stand for one another: a membership gives access, so that no
-/// letter counts which folding made of another character.
+/// The name of an entry, equal for all spellings that are equivalent. A membership gives access, so letters that case
+/// folding would turn into other characters do not match.
 fn identical(dn: &str) -> String {
     Compare::DistinguishedName.fold(dn).strict().to_owned()
 }
 
 impl Member {
-    /// Whoever has this name.
+    /// The member with this name.
     pub(super) fn called(dn: &str) -> Self {
         Self::Dn(identical(dn))
     }
@@ -47,7 +47,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// What an entry says, if it is a group.
+    /// The group of an entry, if it is one.
     pub(super) fn read(entry: &Entry) -> Option<Self> {
         if !CLASSES.iter().any(|class| entry.is("objectClass", class)) {
             return None;
@@ -63,19 +63,19 @@ impl Group {
         })
     }
 
-    /// Whoever is in it: its members, and those whose primary group it is.
+    /// Everybody in it: its members, and the accounts whose primary group it is.
     fn concerned(&self) -> impl Iterator<Item = Member> {
         self.members.iter().cloned().chain(self.sid.clone().map(Member::Primary))
     }
 }
 
-/// The `cn` of a group in its one spelling.
+/// A group's `cn`, normalized.
 fn spelt(name: &str) -> String {
     Compare::Prepared.fold(name).text.into_owned()
 }
 
-/// The name in a value of `uniqueMember`, without the identifier that may stand behind it: `#`, and binary digits as
-/// `'0101'B` (RFC 4517 section 3.3.21). A `#` in the name itself is not escaped there: the last one counts.
+/// The name in a value of `uniqueMember`, without the identifier that may follow it: `#`, and binary digits as
+/// `'0101'B` (RFC 4517 section 3.3.21). A `#` in the name itself is not escaped, so the last one counts.
 fn without_uid(value: &str) -> &str {
     let is_uid = |text: &str| {
         let digits = text.strip_prefix('\'').and_then(|text| text.strip_suffix("'B"));
@@ -105,12 +105,12 @@ impl Tree {
         self.groups.contains_key(&key)
     }
 
-    /// The keys of all of them.
+    /// The keys of all groups.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         self.groups.keys().copied()
     }
 
-    /// Takes a group in, in place of what was known of it.
+    /// Adds a group, or replaces it.
     pub(super) fn put(&mut self, key: Key, group: Group) {
         self.remove(key);
         self.by_dn.insert(identical(&group.dn), key);
@@ -126,7 +126,7 @@ impl Tree {
         self.groups.insert(key, group);
     }
 
-    /// Forgets a group.
+    /// Removes a group.
     pub(super) fn remove(&mut self, key: Key) {
         let Some(group) = self.groups.remove(&key) else { return };
         let dn = identical(&group.dn);
@@ -149,8 +149,8 @@ impl Tree {
         }
     }
 
-    /// The names of all groups that somebody is in, directly or through others. Each goes by its DN and, where no other
-    /// is called so, by its `cn`.
+    /// The names of all groups of a person, direct and through other groups. Each group counts by its DN and, if no
+    /// other has the same, by its `cn`.
     pub(super) fn flat(&self, members: impl IntoIterator<Item = Member>) -> Vec<String> {
         let mut names = BTreeSet::new();
         let mut seen = HashSet::new();
@@ -171,14 +171,14 @@ impl Tree {
         names.into_iter().collect()
     }
 
-    /// Takes in what became of a group, and says whose groups are others now.
+    /// Takes in what became of a group; returns the members whose groups change.
     pub(super) fn change(&mut self, key: Key, group: Option<Group>) -> Vec<Member> {
         if self.groups.get(&key) == group.as_ref() {
             return Vec::new();
         }
         let mut touched: Vec<Key> = vec![key];
         let old = self.groups.get(&key);
-        // A name that two groups have is nobody's: whoever is in the other one gains or loses it.
+        // A name that two groups have counts for neither, so members of the other one gain or lose it.
         for name in [old, group.as_ref()].into_iter().flatten().filter_map(|group| group.name.as_ref()) {
             touched.extend(self.by_name.holders(&spelt(name)));
         }
@@ -199,7 +199,7 @@ impl Tree {
         matches!(member, Member::Dn(dn) if self.by_dn.contains_key(dn))
     }
 
-    /// Everybody in these groups or among these members, directly or through others.
+    /// All members of these groups, and these members, direct and through other groups.
     fn below(&self, groups: Vec<Key>, members: BTreeSet<Member>) -> BTreeSet<Member> {
         let mut found = members.clone();
         let inner = |member: &Member| match member {
@@ -218,7 +218,7 @@ impl Tree {
     }
 }
 
-/// The SID of the primary group of an account: its own domain, with `primaryGroupID`.
+/// The SID of an account's primary group: its own domain with `primaryGroupID`.
 pub(super) fn primary(entry: &Entry, flavor: Flavor) -> Option<Vec<u8>> {
     let rid = entry.number("primaryGroupID").filter(|_| flavor == Flavor::Ad)?;
     let own = entry.bytes("objectSid")?;
@@ -226,12 +226,12 @@ pub(super) fn primary(entry: &Entry, flavor: Flavor) -> Option<Vec<u8>> {
     Some([domain, &u32::try_from(rid).ok()?.to_le_bytes()].concat())
 }
 
-/// The last number of a SID: it names an account or a group within its domain.
+/// The last number of a SID, which identifies an account or a group within its domain.
 pub(super) fn last_number(sid: &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(*sid.last_chunk::<4>()?))
 }
 
-/// A part of the values of an attribute that has too many for one answer: its name, and where the next part begins.
+/// For an attribute with too many values for one answer: its name, and where the next part begins.
 pub(super) fn range(attribute: &str) -> Option<(&str, Option<usize>)> {
     let (name, span) = attribute.split_once(";range=")?;
     let (_, last) = span.split_once('-')?;

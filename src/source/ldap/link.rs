@@ -1,4 +1,5 @@
-//! One connection to the server. Every answer is bounded in time, and one that its decoder panics on is an error.
+//! One connection to the server. Every answer is limited in time, and an answer on which the decoder panics is an
+//! error.
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -31,28 +32,28 @@ pub(super) struct Search {
     pub(super) filter: String,
     pub(super) attributes: Vec<String>,
     pub(super) controls: Vec<RawControl>,
-    /// The most entries that are wanted; 0: all.
+    /// The most entries to return; 0: all.
     pub(super) limit: i32,
 }
 
-/// What a search found, whatever its result.
+/// The entries that a search found, and its result, whatever it is.
 pub(super) struct Found {
     pub(super) entries: Vec<Entry>,
     pub(super) result: LdapResult,
 }
 
 impl Found {
-    /// The value of a control that came with the result.
+    /// The value of a control in the result.
     pub(super) fn control(&self, oid: &str) -> Option<&[u8]> {
         let control = self.result.ctrls.iter().find(|control| control.1.ctype == oid)?;
         control.1.val.as_deref()
     }
 }
 
-/// A search that goes on until the connection ends.
+/// A search that lasts as long as the connection.
 pub(super) type Stream = SearchStream<'static, String, Vec<String>>;
 
-/// A connection, bound as somebody.
+/// A connection after its bind.
 pub(super) struct Link {
     ldap: Ldap,
     timeout: Duration,
@@ -61,10 +62,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects, with TLS where that is wanted, and binds.
+    /// Connects, with TLS if configured, and binds.
     pub(super) async fn open(server: &Server) -> Result<Self, SourceError> {
         let password = secret(&server.bind_password_file).await?;
-        // A server may take a name without a password for an anonymous bind, and call that a success.
+        // A server may treat a name without a password as an anonymous bind, and report success.
         if server.bind_dn.trim().is_empty() {
             return Err(SourceError::Misconfigured { step: BIND, what: "`bind_dn` is empty".to_owned() });
         }
@@ -75,7 +76,7 @@ impl Link {
         Ok(link)
     }
 
-    /// Connects, and does not bind.
+    /// Connects without a bind.
     pub(super) async fn connect(server: &Server) -> Result<Self, SourceError> {
         let mut settings = LdapConnSettings::new().set_conn_timeout(server.timeout).set_starttls(server.start_tls);
         if let Some(path) = &server.ca_file {
@@ -106,7 +107,7 @@ impl Link {
         }
     }
 
-    /// Why it failed. A connection that ended says so only to whoever reads from it.
+    /// Why an operation failed. A connection that ended reports the reason only to its reader.
     pub(super) async fn cause(&mut self, step: &'static str, error: &LdapError) -> SourceError {
         let lost = matches!(
             error,
@@ -124,7 +125,7 @@ impl Link {
         }
     }
 
-    /// Searches, and reads everything that is found; referrals are no entries.
+    /// Searches, and returns everything that is found. Referrals are not entries.
     pub(super) async fn search(&mut self, step: &'static str, search: Search) -> Result<Found, SourceError> {
         let mut ldap = self.ldap.clone();
         let (tags, result) = self
@@ -146,14 +147,14 @@ impl Link {
         Ok(Found { entries, result })
     }
 
-    /// Searches, and wants success.
+    /// Searches, and requires success.
     pub(super) async fn list(&mut self, step: &'static str, search: Search) -> Result<Vec<Entry>, SourceError> {
         let found = self.search(step, search).await?;
         checked(step, &found.result)?;
         Ok(found.entries)
     }
 
-    /// Up to `rows` entries, and from where to go on; `None` where that was all.
+    /// Up to `rows` entries, and where to continue; `None` after the last page.
     pub(super) async fn page(
         &mut self,
         step: &'static str,
@@ -171,7 +172,7 @@ impl Link {
         Ok((found.entries, next.filter(|cookie| !cookie.is_empty())))
     }
 
-    /// Begins a search that does not end.
+    /// Starts a search that does not end.
     pub(super) async fn stream(&mut self, step: &'static str, search: Search) -> Result<Stream, SourceError> {
         let mut ldap = self.ldap.clone();
         self.within(step, async move {
@@ -182,7 +183,7 @@ impl Link {
     }
 }
 
-/// TLS that trusts the authorities in this file alone.
+/// TLS that trusts only the certificate authorities in this file.
 async fn trusting(path: &PathBuf) -> Result<Arc<rustls::ClientConfig>, SourceError> {
     let unread = |cause: String| SourceError::Secret { path: path.clone(), cause };
     let pem = tokio::fs::read(path).await.map_err(|error| unread(error.to_string()))?;

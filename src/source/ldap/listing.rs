@@ -1,4 +1,4 @@
-//! A full listing: groups, then people, on a connection of its own; and what its groups count for.
+//! A full listing: groups, then people, on its own connection; and when its groups begin to count.
 
 use super::entry::Entry;
 use super::groups::Tree;
@@ -12,7 +12,7 @@ use crate::source::page::Page;
 /// What was read of the people of a listing.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Listed {
-    /// All of them.
+    /// Whether all were read.
     pub(super) all: bool,
     /// How many could be read.
     readable: usize,
@@ -21,7 +21,7 @@ pub(super) struct Listed {
 impl Client {
     pub(super) async fn list_on(&mut self, place: Option<ListingPosition>) -> Result<Page, SourceError> {
         if place.is_none() && self.followed && self.link.is_none() {
-            // What is wrong with a connection is said first.
+            // Report a problem with the connection first.
             self.link().await?;
             self.disconnect();
             let cause = "the connection was lost, and changes were not asked for since".to_owned();
@@ -32,7 +32,7 @@ impl Client {
             Some(place) => place,
             None => {
                 self.lister = Some(Link::open(&self.settings.server).await?);
-                // Its changes were followed on the other connection: as long as that lives, it is the same server.
+                // Changes were followed on the other connection: while it lives, it is the same server.
                 let probe = at_base(&self.settings.base_dn, &[NOTHING]);
                 self.link().await?.list("check that the server is still the same", probe).await?;
                 self.groups.begin(Tree::default());
@@ -81,7 +81,7 @@ impl Client {
         }
         self.listed.readable += people.len();
         if let Some(error) = trouble {
-            // One alone is nobody else's trouble; where nobody can be read a right is missing.
+            // One unreadable person must not stop the others; if nobody can be read, a right is missing.
             if self.listed.readable == 0 && next.is_none() {
                 return Err(error);
             }
@@ -95,14 +95,14 @@ impl Client {
         Ok(Page { unread, observations, ..Page::of(people, next) })
     }
 
-    /// The groups of a listing that was taken are those that count from now on. Those of one that was not never did.
+    /// After an accepted listing, its groups count. The groups of any other listing never count.
     pub(super) fn conclude(&mut self, outcome: ListingOutcome) {
         let taken = outcome == ListingOutcome::Accepted;
         self.older &= !taken;
         let (counts, told) = self.groups.conclude(taken);
         self.timers.extend(told.into_iter().map(|key| (Timestamp::MIN, key)));
         if counts {
-            // Whom a listing that was taken did not have has left; others are no witness for them any more.
+            // People who were not in an accepted listing have left, so they no longer show what is visible.
             let whole = self.whole;
             self.known.retain(|_, seen| seen.is_from(whole));
         }

@@ -1,4 +1,4 @@
-//! Whether entries say that a server is older than it was. What says so stays until the writer has taken it in.
+//! Whether entries show that a server went back to an older state. The finding stays until the writer has taken it in.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use crate::domain::time::Timestamp;
 use crate::source::directory::went_back;
 use crate::source::error::SourceError;
 
-/// When an entry was last changed, as the server numbers its changes: `TIME#COUNT#SERVER#PART`
-/// (draft-chu-ldap-csn, section 2). The server that takes a change makes its number higher than the one before.
+/// A server's number for the last change of an entry: `TIME#COUNT#SERVER#PART` (draft-chu-ldap-csn, section 2). A
+/// server numbers each change higher than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Csn {
     /// Year to second, as digits.
@@ -22,7 +22,7 @@ pub(super) struct Csn {
 }
 
 impl Csn {
-    /// From its text; OpenLDAP before 2.4 has no fraction.
+    /// Parses it; OpenLDAP before 2.4 has no fraction.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('#');
         let time = parts.next()?.strip_suffix('Z')?;
@@ -33,19 +33,19 @@ impl Csn {
     }
 }
 
-/// How new an entry was when it was last seen.
+/// The version of an entry when it was last seen.
 #[derive(Clone, Copy, Debug)]
 struct Version {
-    /// Its `entryCSN`, where it has one that may be read.
+    /// Its `entryCSN`, if it has one that is readable.
     csn: Option<Csn>,
     /// Its `modifyTimestamp`, in whole seconds: two changes may have the same.
     stamp: Option<Timestamp>,
-    /// The server said since that it was deleted. An `entryUUID` is never given again (RFC 4530, section 2).
+    /// The server has reported it deleted. An `entryUUID` is never reused (RFC 4530, section 2).
     deleted: bool,
 }
 
 impl Version {
-    /// How an entry that is like this now went back.
+    /// How an entry with the version `now` went back.
     fn went_back(&self, now: &Self, entry: &Entry) -> Option<String> {
         if let Some((was, is)) = self.csn.zip(now.csn) {
             let text = entry.text("entryCSN").unwrap_or_default();
@@ -60,18 +60,18 @@ impl Version {
     }
 }
 
-/// The versions of people and groups that were seen, and what they say of the server.
+/// The versions of people and groups that were seen, and whether they show an older server.
 #[derive(Debug, Default)]
 pub(super) struct Age {
     versions: HashMap<Key, Version>,
-    /// The server is older than it was, and how that was seen; the writer has not taken it in.
+    /// How it shows that the server is older; the writer has not taken it in.
     back: Option<String>,
-    /// It was handed over, and what became of that is not known.
+    /// It was given to the writer, and the result is not known yet.
     telling: bool,
 }
 
 impl Age {
-    /// The server is older than it was; `how` that is seen.
+    /// Notes that the server is older; `how` it shows.
     pub(super) fn is_older(&mut self, how: String) {
         self.back.get_or_insert(how);
     }
@@ -86,38 +86,40 @@ impl Age {
         }
     }
 
-    /// The server said that an entry was deleted.
+    /// The server reported an entry deleted.
     pub(super) fn deleted(&mut self, key: Key) {
         self.versions.entry(key).and_modify(|version| version.deleted = true);
     }
 }
 
 impl Client {
-    /// Takes in how new an entry is. Active Directory counts its changes on each domain controller, and stamps them there.
+    /// Takes in the version of an entry. Active Directory is excluded: each domain controller has its own counter and
+    /// stamps.
     pub(super) fn compare(&mut self, key: Key, entry: &Entry) {
         if self.settings.flavor == Flavor::OpenLdap {
             self.age.read(key, entry);
         }
     }
 
-    /// What the writer has to be told of that, beside what was read. It is told again until [`Client::was_told`].
+    /// What to report to the writer about it. It is repeated until [`Client::was_told`].
     pub(super) fn tell_older(&mut self) -> Option<Observation> {
         let how = self.age.back.as_deref()?;
         (self.age.telling, self.older) = (true, true);
         Some(went_back(&self.settings.name, how))
     }
 
-    /// The writer has taken in what was handed over last.
+    /// The writer has taken in what it was given last.
     pub(super) fn was_told(&mut self) {
         if std::mem::take(&mut self.age.telling) {
             self.age.back = None;
         }
     }
 
-    /// Whoever is looked up comes alone: while the writer does not know that the server is older, nobody does.
+    /// Fails until the writer knows that the server is older. A look-up returns one person by themselves, so until then
+    /// it returns nobody.
     ///
     /// # Errors
-    /// [`SourceError::Unreachable`] until it knows.
+    /// [`SourceError::Unreachable`] until the writer knows.
     pub(super) fn is_current(&self) -> Result<(), SourceError> {
         let error = |how: &String| SourceError::Unreachable {
             step: "look up a person",
@@ -146,7 +148,7 @@ mod tests {
         entry
     }
 
-    /// Whether the second of these says that the server is older than the first.
+    /// Whether the second of these shows that the server is older than at the first.
     fn older(before: &Entry, now: &Entry, deleted: bool) -> bool {
         let mut age = Age::default();
         age.read(key(), before);
@@ -184,7 +186,7 @@ mod tests {
         assert!(!older(&of(FIRST), &of(LATER), true), "it was added again");
         let bare = |stamp| entry(None, stamp);
         assert!(older(&bare(second), &bare(earlier), false) && !older(&bare(second), &bare(second), false));
-        // A right to read `entryCSN` that comes or goes says nothing.
+        // A right to read `entryCSN` that is granted or removed means nothing.
         assert!(!older(&of(LATER), &bare(second), false) && !older(&bare(second), &of(FIRST), false));
     }
 
@@ -194,7 +196,7 @@ mod tests {
         client.compare(key(), &entry(Some(LATER), "20261130174711Z"));
         assert!(client.is_current().is_ok() && client.tell_older().is_none());
         client.compare(key(), &entry(Some(FIRST), "20261130174711Z"));
-        // What was told before it does not tell it.
+        // A confirmation of earlier reports does not confirm this one.
         client.was_told();
         assert!(client.is_current().is_err());
         for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! From entries to people, and from whatever was touched to what became of it.
+//! From entries to people, and from changed entries to what to report about them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,24 +17,24 @@ use crate::domain::person::{Person, PersonId};
 use crate::domain::revocation::Target;
 use crate::source::error::SourceError;
 
-/// Classes of entries that are people.
+/// Object classes of people.
 const PEOPLE: [&str; 4] = ["person", "organizationalPerson", "inetOrgPerson", "posixAccount"];
-/// Where a change of groups concerns more people than this, they are not read one by one.
+/// If a change of groups affects more people than this, they are not read one by one.
 const CONCERNED: usize = 100;
-/// When somebody who was renamed is looked at again.
+/// How long after a rename the person is read again.
 const MENDED: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
 
-/// What was read again.
+/// The result of reading entries again.
 pub(super) struct Again {
     pub(super) observations: Vec<Observation>,
-    /// Somebody is out of sight: nothing is known of them.
+    /// Somebody is out of sight: nothing is known about them.
     pub(super) hidden: bool,
-    /// What could not be read, where the rest could.
+    /// An error that concerned only a part.
     pub(super) trouble: Option<SourceError>,
 }
 
 impl Client {
-    /// What an attribute that `link` names is called there. Active Directory seldom has a `uid`.
+    /// The LDAP name of an attribute that `link` uses. Active Directory seldom has a `uid`.
     pub(super) fn called<'a>(&self, attribute: &'a str) -> &'a str {
         match (attribute, self.settings.flavor) {
             ("email", _) => "mail",
@@ -62,7 +62,7 @@ impl Client {
         }
     }
 
-    /// People and groups.
+    /// A filter for people and groups.
     pub(super) fn everything(&self) -> String {
         format!("(|{}{})", self.people_filter(), self.groups_filter())
     }
@@ -74,13 +74,13 @@ impl Client {
         }
     }
 
-    /// Whatever is or was a person or a group in Active Directory. A deleted entry has lost its `objectCategory`, and
-    /// somebody who no longer fits `people_filter` is not found by it.
+    /// A filter for everything that is or was a person or group in Active Directory. A deleted entry loses its
+    /// `objectCategory`, and the filter for people does not find somebody who no longer matches `people_filter`.
     pub(super) fn anything(&self) -> String {
         format!("(|{}(objectClass=user)(objectClass=group)(isDeleted=TRUE))", self.people_filter())
     }
 
-    /// The filter that finds the one entry of this key.
+    /// A filter for the entry with this key.
     pub(super) fn by_key(&self, key: Key) -> String {
         match self.settings.flavor {
             Flavor::OpenLdap => format!("(entryUUID={key})"),
@@ -88,7 +88,7 @@ impl Client {
         }
     }
 
-    /// What is read of people and groups.
+    /// The attributes that are read of people and groups.
     pub(super) fn attributes(&self) -> Vec<String> {
         let own = ["username", "email"].map(|name| self.called(name));
         let further = self.settings.attributes.iter().map(|name| self.called(name));
@@ -98,7 +98,7 @@ impl Client {
         all.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
     }
 
-    /// All people, or those of them for whom `condition` holds.
+    /// Searches all people, or those for whom `condition` holds.
     pub(super) fn search_people(&self, condition: Option<&str>) -> Search {
         let filter = match condition {
             None => self.people_filter().to_owned(),
@@ -116,7 +116,7 @@ impl Client {
         Search { base: base.to_owned(), scope: Scope::Subtree, filter, attributes, controls: Vec::new(), limit: 0 }
     }
 
-    /// The key of an entry. One that cannot be read is an error: who has none cannot be followed.
+    /// The key of an entry. An unreadable key is an error: without it an entry cannot be followed.
     pub(super) fn key(&self, entry: &Entry) -> Result<Key, SourceError> {
         let name = self.key_attribute();
         let key = match self.settings.flavor {
@@ -125,7 +125,7 @@ impl Client {
         };
         let missing = || SourceError::Misconfigured {
             step: "read an entry",
-            // It has no other name. A DN is no secret, but somebody's name.
+            // Without a key only the DN is left. It is not a secret, but contains somebody's name.
             what: format!(
                 "`{name}` of `{}` cannot be read: `bind_dn` needs the right to read it for every entry",
                 failure::shown(&entry.dn)
@@ -144,17 +144,18 @@ impl Client {
         (!is_group || is_both) && is_within(&normal(&entry.dn), &self.people_dn) && !entry.is("isDeleted", "true")
     }
 
-    /// What an entry amounts to; nobody where it lies elsewhere.
+    /// The person of an entry; `None` if it lies elsewhere.
     ///
     /// # Errors
-    /// [`SourceError::Misconfigured`] where it cannot be seen whether an account is disabled: that has no default.
+    /// [`SourceError::Misconfigured`] if the entry does not show whether the account is disabled: there is no default
+    /// for that.
     pub(super) fn person(&mut self, key: Key, entry: &Entry) -> Result<Option<Person>, SourceError> {
         self.groups.told(key);
         let groups = self.groups.counting().map(|tree| tree.flat(self.named(entry))).unwrap_or_default();
         Ok(self.without_groups(key, entry)?.map(|person| Person { groups, ..person }))
     }
 
-    /// The same for the listing that is on its way, by the groups that it read.
+    /// The same for the running listing, with the groups that it read.
     ///
     /// # Errors
     /// As for [`Client::person`].
@@ -173,7 +174,7 @@ impl Client {
                 .to_owned();
             return Err(SourceError::Misconfigured { step: "read an entry", what });
         }
-        // Locks are operational attributes. Where those are hidden nobody is locked, and each lock would end.
+        // Locks are operational attributes. If those were hidden, nobody would be locked, and every lock would end.
         if self.settings.flavor == Flavor::OpenLdap && entry.text("modifyTimestamp").is_none() {
             let what = format!(
                 "`modifyTimestamp` of {key} cannot be read, and then no lock can be: `bind_dn` needs the right to read \
@@ -186,13 +187,13 @@ impl Client {
         let before = self.known.insert(key, seen);
         self.compare(key, entry);
         if before.is_some_and(|before| before.name != seen.name) {
-            // The server mends the groups that named them, a little later, and tells nobody (OpenLDAP, refint).
+            // The server updates the groups that named them slightly later, and reports nothing (OpenLDAP, refint).
             self.timers.extend(MENDED.map(|after| (now.plus(after), key)));
         }
         self.newest = self.newest.max(entry.time("modifyTimestamp"));
         let standing = standing(entry, self.settings.flavor, now);
         self.timers.extend(standing.until.map(|until| (until, key)));
-        // What a server stamps on an entry is no version of it: that goes back where one is restored from a backup.
+        // A server's stamp is not used as the version: after a restore from a backup it goes back.
         let mut person = Person::new(self.id(key), standing.status);
         for name in ["email", "username"].into_iter().chain(self.settings.attributes.iter().map(String::as_str)) {
             person.set_values(name, entry.all(self.called(name)));
@@ -200,7 +201,7 @@ impl Client {
         Ok(Some(person))
     }
 
-    /// What was issued before the password was changed is dead.
+    /// Tokens from before the password was changed are invalid.
     pub(super) fn password(&self, key: Key, entry: &Entry) -> Option<Observation> {
         let at = password_changed(entry, self.settings.flavor, self.now()).filter(|_| self.is_person(entry))?;
         Some(Observation::CutOff {
@@ -211,7 +212,7 @@ impl Client {
         })
     }
 
-    /// What an entry says, if it is a group, with all of its members: a server may give them in parts.
+    /// The group of an entry, if it is one, with all its members: a server may return them in parts.
     pub(super) async fn group(&mut self, mut entry: Entry) -> Result<Option<Group>, SourceError> {
         while let Some((attribute, next)) = next_range(&mut entry) {
             let name = format!("{attribute};range={next}-*");
@@ -232,7 +233,7 @@ impl Client {
         Ok(group)
     }
 
-    /// Reads whatever was touched, and says what became of it.
+    /// Reads the changed entries again, and returns what to report about them.
     pub(super) async fn read_again(
         &mut self,
         touched: BTreeSet<Key>,
@@ -252,12 +253,12 @@ impl Client {
         }
         let hidden = self.hidden(&found).await?;
         found.retain(|(key, _)| !hidden.contains(key));
-        // Our clock alone asked for these. That they are not found is no event, and a listing has to tell: they may be missing
-        // from a server that went back.
+        // Only our own clock asked for these. If they are not found, that is not an event; a listing must decide, as
+        // they may be missing from an older server.
         let unsaid = |(key, entry): &(Key, Option<Entry>)| entry.is_none() && !said.contains(key);
         let missed = found.iter().any(|found| unsaid(found) && self.known.contains_key(&found.0));
         found.retain(|found| !unsaid(found));
-        // Groups first: whoever was touched together with one is seen in it, or no longer.
+        // INVARIANT: groups come first, so that people who were touched together with a group have its current members.
         for (key, entry) in found {
             let group = match &entry {
                 Some(entry) => self.group(entry.clone()).await?,
@@ -289,7 +290,7 @@ impl Client {
         for (key, entry) in people {
             match self.outcome(key, entry).await {
                 Ok(found) => observations.extend(found),
-                // They stay as they are known, and keep nobody else waiting.
+                // They keep their last known state and must not delay anybody else.
                 Err(error @ SourceError::Misconfigured { .. }) => trouble = Some(error),
                 Err(error) => return Err(error),
             }
@@ -297,8 +298,8 @@ impl Client {
         Ok(Again { observations, hidden: missed || !hidden.is_empty(), trouble })
     }
 
-    /// Reads those whom groups name so, where they are so many that everybody is read. A listing would not do: what
-    /// it takes from many is held back.
+    /// Reads the people to whom groups refer like this; if they are many, reads everybody. A listing would not do, as
+    /// its guard holds back removals from many.
     async fn members(
         &mut self,
         concerned: &BTreeSet<Member>,
@@ -318,15 +319,15 @@ impl Client {
         Ok(())
     }
 
-    /// How groups name somebody.
+    /// How groups refer to somebody.
     fn named<'a>(&self, entry: &'a Entry) -> impl Iterator<Item = Member> + use<'a> {
         let uids = entry.texts(self.called("username")).map(|uid| Member::Uid(uid.to_owned()));
         let primary = groups::primary(entry, self.settings.flavor).map(Member::Primary);
         std::iter::once(Member::called(&entry.dn)).chain(uids).chain(primary)
     }
 
-    /// Reads the groups again that name somebody: where a server mends names in them, it does not say so. Whose groups
-    /// are others by that.
+    /// Reads the groups that refer to somebody again, as a server that updates names in them does not report it.
+    /// Returns the members whose groups change.
     async fn groups_that_name(&mut self, entry: &Entry) -> Result<Vec<Member>, SourceError> {
         let dn = ldap_escape(entry.dn.as_str());
         let uids = entry.texts(self.called("username")).map(|uid| format!("(memberUid={})", ldap_escape(uid)));
@@ -342,7 +343,7 @@ impl Client {
         Ok(concerned)
     }
 
-    /// The people whom a group names so.
+    /// The people to whom a group refers like this.
     async fn member(&mut self, member: &Member) -> Result<Vec<Entry>, SourceError> {
         let step = "read a member of a group";
         let search = match member {
@@ -357,7 +358,7 @@ impl Client {
             }
         };
         let found = self.link().await?.search(step, search).await?;
-        // A group may name somebody who is gone.
+        // A group may refer to somebody who is gone.
         if found.result.rc != 32 {
             failure::checked(step, &found.result)?;
         }
@@ -365,7 +366,7 @@ impl Client {
     }
 }
 
-/// Puts the parts of an attribute that came into one, and says where the next one begins.
+/// Joins the parts of an attribute that was returned in parts, and returns where the next part begins.
 fn next_range(entry: &mut Entry) -> Option<(String, usize)> {
     let parts: Vec<String> = entry.attributes.keys().filter(|name| name.contains(";range=")).cloned().collect();
     let mut next = None;

@@ -1,4 +1,4 @@
-//! Whether an entry's owner works here, by the attributes of each kind of server, and since when passwords count.
+//! Whether an entry's owner works here, by the attributes of each kind of server, and since when the password is valid.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use crate::domain::person::Status;
 use crate::domain::settings::ldap::Flavor;
 use crate::domain::time::Timestamp;
 
-/// A password that was changed longer ago than this cuts nothing off: no access token lives that long.
+/// A password change that is older than this cuts nothing off: no access token lives longer.
 const RECENT: Duration = Duration::from_secs(30 * 86_400);
-/// What ppolicy writes where an account is locked for good.
+/// What ppolicy writes for an account that is locked permanently.
 const FOR_GOOD: &str = "000001010000";
-/// `accountExpires`: the beginning of the year 10000.
+/// `accountExpires`: the start of the year 10000.
 const NEVER: i64 = 2_650_467_744_000_000_000;
 /// `userAccountControl`: the account is disabled.
 const DISABLED: i64 = 0x2;
 
-/// Attributes that these rules read. Most are operational: they come only where they are asked for by name.
+/// The attributes that these rules read. Most are operational, and returned only if requested by name.
 pub(super) const ATTRIBUTES: [&str; 14] = [
     "pwdAccountLockedTime",
     "pwdStartTime",
@@ -34,16 +34,16 @@ pub(super) const ATTRIBUTES: [&str; 14] = [
     "isDeleted",
 ];
 
-/// What an entry says of its owner.
+/// What an entry says about its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// Now.
+    /// The current status.
     pub(super) status: Status,
-    /// When it has to be looked at again: nothing is written there at that time.
+    /// When to evaluate it again: the entry is not written at that time.
     pub(super) until: Option<Timestamp>,
 }
 
-/// What an entry says of its owner at this time.
+/// What an entry says about its owner at this time.
 pub(super) fn standing(entry: &Entry, flavor: Flavor, now: Timestamp) -> Standing {
     let (locked, from, to) = match flavor {
         Flavor::OpenLdap => (is_locked(entry, now), entry.time("pwdStartTime"), openldap_end(entry)),
@@ -53,21 +53,21 @@ pub(super) fn standing(entry: &Entry, flavor: Flavor, now: Timestamp) -> Standin
         }
     };
     let outside = from.is_some_and(|from| now < from) || to.is_some_and(|to| now >= to);
-    // Whoever writes an end that comes before the beginning wants it never to be valid.
+    // An end before the beginning means that the account is never valid.
     let never = from.zip(to).is_some_and(|(from, to)| from >= to);
     let status = if locked || outside || never { Status::Suspended } else { Status::Active };
     let until = [from, to].into_iter().flatten().filter(|time| *time > now).min();
     Standing { status, until }
 }
 
-/// A lock that somebody set. One that guessed passwords brought about ends by itself, and is nobody's departure.
+/// Whether somebody locked the account. A lock because of guessed passwords ends by itself and is not a departure.
 fn is_locked(entry: &Entry, now: Timestamp) -> bool {
     let for_good = entry.texts("pwdAccountLockedTime").any(|time| time.starts_with(FOR_GOOD));
     for_good || entry.is("nsAccountLock", "true") || is_inactive(entry, now)
 }
 
-/// RFC 2307: the password is too old, and was for too long. Only where all of it is set. A last change on day 0 is none:
-/// the password has to be changed at the next login (shadow(5)), and its age is not known.
+/// RFC 2307: the password expired too long ago. It applies only if all attributes are set. A last change on day 0 does
+/// not count: the password must be changed at the next login (shadow(5)), and its age is unknown.
 fn is_inactive(entry: &Entry, now: Timestamp) -> bool {
     let set = |name: &str| entry.number(name).filter(|days| *days >= 0);
     let days = set("shadowLastChange").filter(|day| *day > 0).zip(set("shadowMax")).zip(set("shadowInactive"));
@@ -79,19 +79,19 @@ fn is_inactive(entry: &Entry, now: Timestamp) -> bool {
 
 fn openldap_end(entry: &Entry) -> Option<Timestamp> {
     let day = |days: i64| Timestamp::from_millis(days.saturating_mul(86_400_000));
-    // Day 0 is 1970 to some tools and "never" to others (shadow(5)). Whoever is out by it is seen and asked about; whoever
-    // is in by it is not.
+    // Day 0 means 1970 to some tools and "never" to others (shadow(5)). Treating it as 1970 is safe: somebody who is
+    // wrongly out complains; somebody who is wrongly in does not.
     let expires = entry.number("shadowExpire").filter(|days| *days >= 0).map(day);
     [entry.time("pwdEndTime"), expires].into_iter().flatten().min()
 }
 
-/// `accountExpires`. 0 and the highest number are "never", and what Samba writes for it is a little less than that: so is
-/// whatever lies beyond the year 9999.
+/// `accountExpires`. 0 and the highest number mean "never". Samba writes a slightly lower number for it, so everything
+/// beyond the year 9999 counts as never too.
 fn expiry(ticks: Option<i64>) -> Option<Timestamp> {
     ticks.filter(|ticks| (1..NEVER).contains(ticks)).and_then(file_time)
 }
 
-/// When the password was last changed, if that is not so long ago that it matters to nobody.
+/// When the password was last changed, if that is recent enough to matter.
 pub(super) fn password_changed(entry: &Entry, flavor: Flavor, now: Timestamp) -> Option<Timestamp> {
     let changed = match flavor {
         Flavor::OpenLdap => entry.time("pwdChangedTime"),
