@@ -6,14 +6,16 @@
 mod access;
 mod clock;
 mod configured;
-mod directory;
 mod follower;
 mod identifiers;
 mod identity;
 mod ids;
-mod operator;
-mod plan;
 mod listing;
+mod listings;
+mod observation;
+mod operator;
+mod person;
+mod plan;
 mod unsettled;
 mod volatile;
 
@@ -36,7 +38,7 @@ use crate::faults::{Fault, planted};
 use crate::log::{Log, LogError};
 use crate::state::{Published, State};
 use follower::Follower;
-use listing::{Effect, Listings};
+use listings::{Effect, Listings};
 use plan::{Outcome, Plan};
 use unsettled::{Unsettled, unknown};
 use volatile::Volatile;
@@ -286,15 +288,15 @@ impl<L: Log> Writer<L> {
         let now = letter.now;
         Ok(match &letter.command {
             Command::Observe(observation) => {
-                let id = directory::event_id(observation);
+                let id = observation::event_id(observation);
                 let known = match &id {
-                    Some(id) => plan.has_id(id) || self.log.is_known(id, directory::happened(observation)).await?,
+                    Some(id) => plan.has_id(id) || self.log.is_known(id, observation::happened(observation)).await?,
                     None => false,
                 };
                 if known {
                     Ok(Outcome::default())
                 } else {
-                    directory::observe(plan, &self.listings, observation, id, now)
+                    observation::observe(plan, &self.listings, observation, id, now)
                 }
             }
             Command::Revoke(request) => operator::revoke(plan, request, now),

@@ -1,9 +1,8 @@
 //! What the log holds: the one truth, in one order.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+
+pub use super::epoch::{Epoch, NotAnEpoch, Position};
 
 use super::guard::{Confirmed, HeldListing, HeldListingUpdate, ReleaseCause, Removals};
 use super::id::{ExemptionId, RevocationId};
@@ -11,41 +10,6 @@ use super::person::{Person, PersonId};
 use super::revocation::{Revocation, Shape, Target};
 use super::source::Linking;
 use super::time::Timestamp;
-
-/// Place of an event in the log: starts at 1, no gaps, never reused. 0 is "before the first".
-pub type Position = u64;
-
-/// Up to where a process enforces the log. Never goes back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Epoch {
-    /// Rises with every import and recovery.
-    pub generation: u64,
-    /// The last event that is enforced.
-    pub position: Position,
-}
-
-impl fmt::Display for Epoch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.generation, self.position)
-    }
-}
-
-/// A text that is no epoch.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an epoch such as 1.17")]
-pub struct NotAnEpoch(String);
-
-impl FromStr for Epoch {
-    type Err = NotAnEpoch;
-
-    /// Reads what `Display` writes.
-    fn from_str(text: &str) -> Result<Self, NotAnEpoch> {
-        let numbers = text.split_once('.').and_then(|(generation, position)| {
-            Some(Self { generation: generation.parse().ok()?, position: position.parse().ok()? })
-        });
-        numbers.ok_or_else(|| NotAnEpoch(text.to_owned()))
-    }
-}
 
 /// Why a revocation or an exemption ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::event::Position;
+use super::epoch::Position;
 
 /// Set in every random name, and in no position.
 const RANDOM: u64 = 1 << 63;

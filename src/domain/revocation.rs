@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Position;
+use super::epoch::Position;
 use super::id::RevocationId;
 use super::key::{Key, KeyKind, Keyer};
 use super::person::PersonId;

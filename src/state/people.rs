@@ -192,8 +192,8 @@ impl People {
     #[must_use]
     pub fn named(&self, keyer: &Keyer, reference: &str) -> Vec<(PersonId, Match)> {
         let reference = reference.trim();
-        if let Some((source, key)) = reference.split_once('/')
-            && let Some(known) = self.find(keyer, &PersonId { source: source.to_owned(), key: key.to_owned() })
+        if let Ok(id) = reference.parse::<PersonId>()
+            && let Some(known) = self.find(keyer, &id)
         {
             return vec![(known.person.id.clone(), Match::Grants)];
         }

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use super::directory::When;
 use super::operator::end;
-use super::plan::Plan;
+use super::plan::{Plan, When};
 use crate::domain::event::{EndCause, Event};
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, Shape, Target};

@@ -7,8 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::directory::When;
-use super::plan::Plan;
+use super::plan::{Plan, When};
 use crate::domain::event::Event;
 use crate::domain::name::Compare;
 use crate::domain::person::{Person, PersonId, Status};

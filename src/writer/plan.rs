@@ -1,17 +1,42 @@
 //! Events on trial: what a batch is going to append, and the state that it will lead to.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::identity::WriterIdentity;
-use super::listing::{Effect, STEP};
-use crate::domain::command::ListingId;
+use super::listings::Effect;
+use crate::domain::command::{ListingId, Refused};
 use crate::domain::event::{Event, EventFormat, Exemption, NewEvent, Recorded};
 use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::key::Key;
 use crate::domain::person::PersonId;
 use crate::domain::revocation::Revocation;
+use crate::domain::source::SourceRules;
 use crate::domain::time::{Now, Timestamp};
 use crate::state::State;
+
+/// How many records a command changes in one batch. The rest follows in later batches, so that others are not kept waiting.
+pub(super) const STEP: usize = 1_000;
+
+/// How far our clock and an issuer's may differ, where we date the end of access ourselves (design section 2).
+const SKEW: Duration = Duration::from_secs(5);
+
+/// When something happened: the provider's own time, where it gave one.
+#[derive(Clone, Copy)]
+pub(super) struct When {
+    pub(super) now: Now,
+    pub(super) provider: Option<Timestamp>,
+}
+
+impl When {
+    pub(super) fn ended(self) -> Timestamp {
+        self.provider.unwrap_or(self.now.wall)
+    }
+
+    pub(super) fn cut_off(self) -> Timestamp {
+        self.provider.unwrap_or_else(|| self.now.wall.plus(SKEW))
+    }
+}
 
 /// What a command came to, apart from its events.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +90,15 @@ impl Plan {
     /// Somebody is there after all.
     pub(super) fn back(&mut self, source: &str, key: Key) {
         self.effects.push(Effect::Back { source: source.to_owned(), key });
+    }
+
+    /// The configuration of a source.
+    ///
+    /// # Errors
+    /// [`Refused::Invalid`] if the source is not configured: after it was removed, its observations no longer count.
+    pub(super) fn source_rules(&self, source: &str) -> Result<SourceRules, Refused> {
+        let rules = self.state.rules.policy.sources.iter().find(|rules| rules.name == source);
+        rules.cloned().ok_or_else(|| Refused::Invalid(format!("source `{source}` is not configured")))
     }
 
     /// How many events are planned.

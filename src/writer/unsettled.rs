@@ -3,7 +3,7 @@
 //! The same events are offered again until they stand, or until others stand in their place. Nothing is planned meanwhile,
 //! since nobody knows on what. Whoever asked for them hears that the outcome is unknown, and under which key to ask.
 
-use super::listing::Effect;
+use super::listings::Effect;
 use super::{Answer, Writer};
 use crate::domain::command::Refused;
 use crate::domain::event::{Epoch, NewEvent};

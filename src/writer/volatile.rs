@@ -8,10 +8,9 @@
 use std::sync::Arc;
 
 use super::identity::WriterIdentity;
-use super::listing::Listings;
-use super::listing::drain::Drain;
+use super::listings::{Drain, Listings};
 use super::plan::Plan;
-use super::{Answer, Writer, directory};
+use super::{Answer, Writer, observation};
 use crate::domain::command::{Command, Done, Envelope, Observation, Refused};
 use crate::domain::event::{Event, NewEvent, Position, Recorded};
 use crate::domain::id::RevocationId;
@@ -56,7 +55,7 @@ impl Volatile {
         now: Now,
     ) -> (Result<Done, Refused>, Vec<Taken>) {
         let mut plan = self.plan(rules, identity);
-        let outcome = directory::observe(&mut plan, listings, observation, None, now);
+        let outcome = observation::observe(&mut plan, listings, observation, None, now);
         let (events, effects) = plan.into_parts();
         listings.carry_out(effects);
         let done = |outcome: super::plan::Outcome| Done {

@@ -73,7 +73,7 @@ impl HighWater {
     pub(super) fn read(directory: &Directory) -> Result<Option<Epoch>, LogError> {
         let mut text = String::new();
         match File::open(directory.path.join(Self::NAME)).and_then(|mut file| file.read_to_string(&mut text)) {
-            Ok(_) => Ok(parse(&text)),
+            Ok(_) => Ok(text.trim().parse().ok()),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(io("read how far the log went", &directory.path, &cause)),
         }
@@ -94,11 +94,6 @@ impl HighWater {
             tracing::warn!(error = %cause, "could not note how far the log went");
         }
     }
-}
-
-fn parse(text: &str) -> Option<Epoch> {
-    let (generation, position) = text.trim().split_once('.')?;
-    Some(Epoch { generation: generation.parse().ok()?, position: position.parse().ok()? })
 }
 
 fn private_file(path: &Path) -> io::Result<File> {

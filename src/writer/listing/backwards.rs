@@ -4,12 +4,12 @@
 //! listings and by events, until an operator confirms the listing that is held back for it, or until one says again
 //! what is known. The log has it as a listing held back with a reason, so a restart does not forget it.
 
-use super::Effect;
 use crate::domain::event::Event;
 use crate::domain::guard::HeldListing;
 use crate::domain::person::{Person, Status};
 use crate::domain::time::Now;
 use crate::state::people::person_key;
+use crate::writer::listings::Effect;
 use crate::writer::plan::Plan;
 
 /// Why whatever this source gives has to wait, if it has.

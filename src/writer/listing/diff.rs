@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::OpenListing;
 use crate::domain::key::Key;
 use crate::domain::name::Directory;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::state::people::{Known, People};
+use crate::writer::listings::OpenListing;
 
 /// What a listing changes, and what it leaves out.
 #[derive(Clone, Debug, Default)]

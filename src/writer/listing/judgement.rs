@@ -1,11 +1,11 @@
 //! The guard: how much a listing may leave out (law 3). Pure: a diff and limits give a judgement.
 
+use super::backwards;
 use super::diff::{EmptiedGroup, ListingDiff};
 use crate::domain::guard::{Confirmed, HeldListing, Removals, is_lately};
 use crate::domain::person::PersonId;
 use crate::domain::source::{MaxChange, SourceRules};
 use crate::domain::time::{Now, Timestamp};
-use crate::writer::listing::backwards;
 use crate::writer::plan::Plan;
 
 /// What becomes of a listing.

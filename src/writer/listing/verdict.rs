@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::drain::{Drain, still_there};
-use super::{Effect, Listings};
+use super::step::still_there;
 use crate::domain::command::{Refused, Verdict};
 use crate::domain::event::Event;
 use crate::domain::guard::{HeldListing, ReleaseCause};
 use crate::domain::time::{Now, Timestamp};
 use crate::state::people::person_key;
-use crate::writer::directory::source_rules;
+use crate::writer::listings::{Drain, Effect, Listings};
 use crate::writer::plan::{Outcome, Plan};
 
 /// Plans what an operator says to the listing that is held back. What they confirm comes into force as an accepted listing
@@ -67,7 +66,7 @@ pub(in crate::writer) fn expect(
     actor: &str,
     now: Now,
 ) -> Result<Outcome, Refused> {
-    source_rules(plan, source)?;
+    plan.source_rules(source)?;
     if share > 10_000 {
         return Err(Refused::Invalid("more than 100 % cannot leave".to_owned()));
     }

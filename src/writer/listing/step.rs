@@ -1,135 +1,36 @@
-//! What was accepted comes into force, a thousand records at a time: others get their turn between two steps.
+//! Applies accepted listings a thousand records at a time: other commands get their turn between two steps.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
-use super::diff::{ListingDiff, present};
-use super::{STEP, void};
-use crate::domain::command::{Done, ListingId, Refused};
-use crate::domain::event::{Epoch, Event};
-use crate::domain::guard::{Confirmed, HeldListing, ReleaseCause, Removals};
+use super::diff::present;
+use crate::domain::command::Refused;
+use crate::domain::event::Event;
+use crate::domain::guard::{Confirmed, HeldListing, ReleaseCause};
 use crate::domain::key::Key;
 use crate::domain::person::{Person, PersonId};
-use crate::domain::time::{Now, Timestamp};
+use crate::domain::time::Now;
 use crate::log::{Log, LogError};
-use crate::writer::directory::{When, change, gone};
-use crate::writer::plan::Plan;
+use crate::writer::listings::{Drain, Origin, Step};
+use crate::writer::person::{change, departed};
+use crate::writer::plan::{Plan, STEP, When};
 use crate::writer::unsettled::Unsettled;
 use crate::writer::{Writer, configured};
 
 /// How long a listing that says again what an operator confirmed is let pass.
 const CONFIRMED_FOR: Duration = Duration::from_secs(3_600);
 
-/// Where an answer goes.
-pub(super) type Reply = oneshot::Sender<Result<Done, Refused>>;
-
-/// What was accepted, and is not in force yet.
-#[derive(Debug)]
-pub(in crate::writer) struct Drain {
-    /// Name of the source.
-    pub(super) source: String,
-    changed: BTreeMap<Key, Arc<Person>>,
-    missing: BTreeMap<Key, PersonId>,
-    of: Of,
-    /// It is in force as a whole.
-    over: bool,
-    /// Who went by it so far.
-    persons: Vec<PersonId>,
-    waiting: Vec<Reply>,
-}
-
-/// Where it comes from.
-#[derive(Debug)]
-enum Of {
-    /// A listing that the guard let pass.
-    Listing {
-        id: ListingId,
-        at: Timestamp,
-        /// What of it is still to be counted for the next listings.
-        removed: Removals,
-    },
-    /// A held-back listing that an operator confirmed.
-    Confirmed { held: Arc<HeldListing>, actor: String },
-}
-
-/// What one step planned: taken off once the log has it.
-#[derive(Debug, Default)]
-pub(in crate::writer) struct Step {
-    changed: Vec<Key>,
-    missing: Vec<Key>,
-    over: bool,
-}
-
 impl Drain {
-    /// Of a listing that was accepted.
-    pub(super) fn of_listing(
-        (source, id): (&str, ListingId),
-        diff: ListingDiff,
-        (at, removed): (Timestamp, Removals),
-    ) -> Self {
-        Self::new(source, (diff.changed, diff.missing), Of::Listing { id, at, removed })
-    }
-
-    /// Of a held-back listing that was confirmed, less who left already.
-    pub(super) fn of_confirmed(
-        source: &str,
-        missing: BTreeMap<Key, PersonId>,
-        (held, actor): (Arc<HeldListing>, String),
-    ) -> Self {
-        Self::new(source, (BTreeMap::new(), missing), Of::Confirmed { held, actor })
-    }
-
-    fn new(source: &str, (changed, missing): (BTreeMap<Key, Arc<Person>>, BTreeMap<Key, PersonId>), of: Of) -> Self {
-        let (persons, waiting) = (Vec::new(), Vec::new());
-        Self { source: source.to_owned(), changed, missing, of, over: false, persons, waiting }
-    }
-
-    /// Which listing; `None`: an operator confirmed it.
-    pub(super) fn listing(&self) -> Option<ListingId> {
-        match self.of {
-            Of::Listing { id, .. } => Some(id),
-            Of::Confirmed { .. } => None,
-        }
-    }
-
-    /// How many records are to come.
-    pub(super) fn len(&self) -> usize {
-        self.changed.len() + self.missing.len()
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.over
-    }
-
     /// Plans that a listing is accepted which does not come into force at once. Written down before anybody goes: a crash in
     /// the middle forgets nothing of what counts for the next. What never came into force of an older one counts no more.
     pub(super) fn count(&mut self, plan: &mut Plan, most: usize, now: Now) {
         let is_rest_open = plan.state.fold.feeds.get(&self.source).is_some_and(|feed| feed.to_come.is_some());
         let is_in_steps = self.len() > most;
-        if let Of::Listing { at, removed, .. } = &mut self.of
+        if let Origin::Listing { at, removed, .. } = &mut self.origin
             && (is_in_steps || is_rest_open)
         {
             let left_out = std::mem::take(removed);
             plan.add(Event::ListingAccepted { source: self.source.clone(), at: *at, left_out }, now);
-        }
-    }
-
-    /// Somebody became known in another way: what a listing says of them is out of date. An operator means whom they
-    /// confirmed, until they are [`Drain::back`].
-    pub(super) fn forget(&mut self, key: Key) {
-        if self.listing().is_some() {
-            self.changed.remove(&key);
-            self.missing.remove(&key);
-        }
-    }
-
-    /// Somebody is there after all, whether what was said of them counts or not.
-    pub(super) fn back(&mut self, key: Key) {
-        if self.listing().is_none() {
-            self.missing.remove(&key);
         }
     }
 
@@ -142,7 +43,7 @@ impl Drain {
             step.changed.push(*key);
         }
         for (key, id) in self.missing.iter().take(most - step.changed.len()) {
-            gone(plan, id, None, when);
+            departed(plan, id, None, when);
             step.missing.push(*key);
         }
         step.over = step.changed.len() + step.missing.len() == self.len();
@@ -154,8 +55,8 @@ impl Drain {
 
     fn conclude(&self, plan: &mut Plan, now: Now) {
         let held = plan.state.fold.feeds.get(&self.source).and_then(|feed| feed.held.clone());
-        match &self.of {
-            Of::Listing { at, removed, .. } => {
+        match &self.origin {
+            Origin::Listing { at, removed, .. } => {
                 let source = self.source.clone();
                 if held.is_some() {
                     let (source, actor) = (source.clone(), source.clone());
@@ -163,7 +64,7 @@ impl Drain {
                 }
                 plan.add(Event::Synced { source, at: *at, left_out: *removed }, now);
             }
-            Of::Confirmed { held: confirmed, actor } => {
+            Origin::Confirmed { held: confirmed, actor } => {
                 let (source, actor) = (self.source.clone(), actor.clone());
                 if confirmed.memberships > 0 {
                     // Who lost them is not kept: the next listing, which says it again, is let pass.
@@ -178,48 +79,6 @@ impl Drain {
                 }
             }
         }
-    }
-
-    /// The log has this step.
-    pub(super) fn advance(&mut self, step: &Step) {
-        for key in &step.changed {
-            self.changed.remove(key);
-        }
-        for key in &step.missing {
-            self.persons.extend(self.missing.remove(key));
-        }
-        self.over = step.over;
-    }
-
-    /// Whom it made depart so far, and of whom nobody was told.
-    pub(super) fn take_persons(&mut self) -> Vec<PersonId> {
-        std::mem::take(&mut self.persons)
-    }
-
-    /// Somebody waits for it. A source hears after each step, to get its turn; an operator once it is in force.
-    pub(super) fn wait(&mut self, reply: Reply) {
-        self.waiting.push(reply);
-    }
-
-    fn tell(&mut self, answer: &Result<Done, Refused>) {
-        // Whoever asked may have gone: it comes into force all the same.
-        self.waiting.drain(..).for_each(|reply| drop(reply.send(answer.clone())));
-    }
-
-    fn advanced(&mut self, epoch: Epoch) {
-        if self.over || self.listing().is_some() {
-            let persons = self.persons.clone();
-            if !self.waiting.is_empty() {
-                self.persons.clear();
-            }
-            self.tell(&Ok(Done { epoch, persons, more: !self.over, ..Done::default() }));
-        }
-    }
-
-    /// It goes on no more.
-    pub(super) fn cancelled(mut self) {
-        let refused = no_more(&self.source, self.listing());
-        self.tell(&Err(refused));
     }
 }
 
@@ -288,14 +147,6 @@ impl<L: Log> Writer<L> {
                 Err(error) => return Err(error),
             }
         }
-    }
-}
-
-/// What whoever waits for it hears where it goes on no more.
-pub(super) fn no_more(source: &str, listing: Option<ListingId>) -> Refused {
-    match listing {
-        Some(_) => void(source, "what came meanwhile took its place"),
-        None => Refused::NothingHeld(source.to_owned()),
     }
 }
 

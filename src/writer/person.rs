@@ -1,144 +1,25 @@
-//! What sources saw, compared with what is known.
+//! People: what a source's record of one person changes.
 //!
-//! The source's word on a person becomes a block that the source owns, or the end of it: `decide` reads no
-//! status.
+//! The status becomes a block that the source owns, or the end of that block: `decide` reads no status.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::access;
 use super::identifiers;
-use super::listing::{self, End, Listings, STEP, backwards};
 use super::operator::end;
-use super::plan::{Outcome, Plan};
-use crate::domain::command::{Observation, Refused};
+use super::plan::{Plan, When};
 use crate::domain::event::{EndCause, Event};
 use crate::domain::id::RevocationId;
 use crate::domain::key::NameKey;
 use crate::domain::person::{Person, PersonId, Status};
-use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, Shape, Target, TargetKind};
-use crate::domain::source::SourceRules;
 use crate::domain::time::{Now, Timestamp};
-use crate::state::people::{Known, person_key};
-use crate::state::revocations::{EntryKind, OwnerKind};
-
-/// What our clock and an issuer's may differ by, where we dated the end of access ourselves (design section 2).
-const SKEW: Duration = Duration::from_secs(5);
-
-/// When something happened: the provider's own time, where it gave one.
-#[derive(Clone, Copy)]
-pub(super) struct When {
-    pub(super) now: Now,
-    pub(super) provider: Option<Timestamp>,
-}
-
-impl When {
-    pub(super) fn ended(self) -> Timestamp {
-        self.provider.unwrap_or(self.now.wall)
-    }
-
-    pub(super) fn cut_off(self) -> Timestamp {
-        self.provider.unwrap_or_else(|| self.now.wall.plus(SKEW))
-    }
-}
-
-/// The id under which an observation is taken in only once.
-pub(super) fn event_id(observation: &Observation) -> Option<String> {
-    match observation {
-        Observation::Change { person, event_id: Some(id), .. } => Some(format!("{}:{id}", person.id.source)),
-        _ => None,
-    }
-}
-
-/// When it happened, by the provider's own time.
-pub(super) fn happened(observation: &Observation) -> Option<Timestamp> {
-    match observation {
-        Observation::Change { at, .. } => *at,
-        _ => None,
-    }
-}
-
-/// Plans what an observation changes.
-pub(super) fn observe(
-    plan: &mut Plan,
-    listings: &Listings,
-    observation: &Observation,
-    id: Option<String>,
-    now: Now,
-) -> Result<Outcome, Refused> {
-    match observation {
-        Observation::Change { person, at, .. } => {
-            source_rules(plan, &person.id.source)?;
-            if backwards::counts(plan, person) {
-                change(plan, person.clone(), id, When { now, provider: *at });
-            }
-            listing::seen(plan, person, now);
-        }
-        Observation::Deleted { person, at } => {
-            source_rules(plan, &person.source)?;
-            touch(plan, person);
-            gone(plan, person, *at, When { now, provider: *at });
-        }
-        Observation::UnknownDeleted { person } => {
-            source_rules(plan, &person.source)?;
-            if plan.state.fold.people.find(&plan.state.fold.keyer, person).is_some() {
-                touch(plan, person);
-                gone(plan, person, None, When { now, provider: None });
-            }
-        }
-        Observation::PartialDisable { person, status } => {
-            source_rules(plan, &person.source)?;
-            if out(plan, person, *status, now) {
-                touch(plan, person);
-            }
-        }
-        Observation::GroupDeleted { source, group } => {
-            source_rules(plan, source)?;
-            return Ok(dissolve(plan, (source, group), now));
-        }
-        Observation::Listing { source, people, complete, at } => {
-            return listing::listing(plan, (source, people, *complete), *at, now);
-        }
-        Observation::ListingPage { source, listing, people, doubted, unread } => {
-            return listing::page(plan, listings, (source, *listing), (people, doubted, unread), now);
-        }
-        Observation::ListingEnd { source, listing: id, at, count, verify } => {
-            let end = End { source, id: *id, at: *at, count: *count, verify: *verify };
-            return listing::end(plan, listings, end, now);
-        }
-        Observation::RolledBack { source, because } => {
-            source_rules(plan, source)?;
-            backwards::went_back(plan, (source, because), now);
-        }
-        Observation::CutOff { source, target, at, reason } => {
-            source_rules(plan, source)?;
-            access::cut_off(plan, source, (target, *at), reason, now);
-        }
-        Observation::Block { source, target, stands, at, expires, reason } => {
-            source_rules(plan, source)?;
-            if !stands && backwards::reason(plan, source).is_some() {
-                return Ok(Outcome::default());
-            }
-            let when = When { now, provider: *at };
-            access::block(plan, source, (target, *stands, *expires), reason, when);
-        }
-        Observation::Heartbeat { source, at, cursor } => {
-            source_rules(plan, source)?;
-            access::heard(plan, source, *at, cursor.as_ref(), now);
-        }
-    }
-    Ok(Outcome::default())
-}
-
-/// What a listing on its way says of somebody is out of date.
-fn touch(plan: &mut Plan, id: &PersonId) {
-    plan.touch(&id.source, person_key(&plan.state.fold.keyer, id));
-}
+use crate::state::people::person_key;
+use crate::state::revocations::{Entry, EntryKind, OwnerKind};
 
 /// Plans that somebody who is known to be here is out, and changes nothing else of them; whether they were here.
-pub(super) fn out(plan: &mut Plan, id: &PersonId, status: Status, now: Now) -> bool {
+pub(super) fn disable(plan: &mut Plan, id: &PersonId, status: Status, now: Now) -> bool {
     let known = plan.state.fold.people.find(&plan.state.fold.keyer, id);
     let Some(known) = known.filter(|known| known.person.status == Status::Active && status != Status::Active) else {
         return false;
@@ -146,36 +27,6 @@ pub(super) fn out(plan: &mut Plan, id: &PersonId, status: Status, now: Now) -> b
     let person = Person { status, ..Person::clone(&known.person) };
     change(plan, person, None, When { now, provider: None });
     true
-}
-
-/// Plans a step of what it means that a group is no more: whoever is known to be in it no longer is (law 8).
-fn dissolve(plan: &mut Plan, (source, group): (&str, &str), now: Now) -> Outcome {
-    let directory = plan.state.fold.people.directory(source);
-    let is_it = |name: &str| name == group || directory.is_some_and(|by| by.is_same_group(name, group));
-    let is_in = |known: &&Known| known.person.groups.iter().any(|name| is_it(name));
-    let members = plan.state.fold.people.of_source(source).filter(is_in).take(STEP + 1);
-    let mut members: Vec<Person> = members.map(|known| Person::clone(&known.person)).collect();
-    let more = members.len() > STEP;
-    members.truncate(STEP);
-    for mut person in members {
-        person.groups.retain(|name| !is_it(name));
-        touch(plan, &person.id);
-        change(plan, person, None, When { now, provider: None });
-    }
-    Outcome { more, ..Outcome::default() }
-}
-
-/// What the configuration says of a source.
-///
-/// # Errors
-/// [`Refused::Invalid`] if it says nothing: a source that was taken out has no more say.
-pub(super) fn source_rules(plan: &Plan, source: &str) -> Result<SourceRules, Refused> {
-    let missing = || Refused::Invalid(format!("source `{source}` is not configured"));
-    rules(&plan.state.rules.policy, source).ok_or_else(missing)
-}
-
-fn rules(policy: &Policy, source: &str) -> Option<SourceRules> {
-    policy.sources.iter().find(|rules| rules.name == source).cloned()
 }
 
 /// Plans what one person's record changes. One that is older than what is known, on the provider's own clock, gives
@@ -222,7 +73,7 @@ fn late(plan: &mut Plan, known: &Person, late: &Person, when: When) {
 
 /// Plans the departure of somebody whom the source no longer has, since `at` on its clock, where it said so. A listing says
 /// no time: ours is never compared with the provider's, or a record that has not changed for years could not end it.
-pub(super) fn gone(plan: &mut Plan, id: &PersonId, at: Option<Timestamp>, when: When) {
+pub(super) fn departed(plan: &mut Plan, id: &PersonId, at: Option<Timestamp>, when: When) {
     let known = plan.state.fold.people.find(&plan.state.fold.keyer, id).map(|known| Person::clone(&known.person));
     let known = known.unwrap_or_else(|| Person::new(id.clone(), Status::Departed));
     let changed = known.changed.max(at);
@@ -232,7 +83,7 @@ pub(super) fn gone(plan: &mut Plan, id: &PersonId, at: Option<Timestamp>, when: 
 /// The source's block follows the status. It is looked for, not assumed: a lost one is put back.
 fn block(plan: &mut Plan, person: &Person, when: When) {
     let key = person_key(&plan.state.fold.keyer, &person.id);
-    let own = |entry: &&crate::state::revocations::Entry| {
+    let own = |entry: &&Entry| {
         entry.stand == EntryKind::Block && entry.owner == OwnerKind::Source && entry.kind == TargetKind::Person
     };
     let standing = plan.state.fold.revocations.under(key).iter().find(own).map(|entry| entry.id);
