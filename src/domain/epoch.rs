@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Where an event stands in the log: starts at 1, no gaps, never reused. 0 is "before the first".
 pub type Position = u64;
 
-/// Up to where a process enforces the log. Never goes back.
+/// How far a process enforces the log. Never goes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Epoch {
     /// Rises with every import and recovery.
@@ -23,7 +23,7 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// A text that is no epoch.
+/// A text that is not an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an epoch such as 1.17")]
 pub struct NotAnEpoch(String);

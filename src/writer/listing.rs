@@ -1,4 +1,4 @@
-//! Listings: what is in them, and what they leave out.
+//! Plans listings: what they contain, and what they leave out.
 //!
 //! ```text
 //! ListingPage ─▶ page: disables at once; the rest is taken in ─▶ OpenListing (a key for each row, a record for each that differs)
@@ -40,16 +40,16 @@ fn known_people(plan: &Plan, source: &str) -> usize {
     active + suspended
 }
 
-/// Plans what a row says at once; what of it waits for the end of the listing, if anything does.
+/// Plans what takes effect at once of a row; returns the record that waits for the end of the listing, if any.
 fn row(plan: &mut Plan, person: &Person, key: Key, (first, fresh): (bool, bool), when: When) -> Option<Arc<Person>> {
     let known = plan.state.fold.people.get(key);
     let is_same = known.is_some_and(|known| same(&known.person, person));
-    // Of an older provider nothing counts but that somebody is out: what they were called may be another's by now.
+    // Of a provider that was rolled back only a disablement counts: an identifier may belong to somebody else by now.
     if person.status != Status::Active && known.is_some() && backwards::reason(plan, &person.id.source).is_some() {
         disable(plan, &person.id, person.status, when.now);
         return None;
     }
-    // Nobody can be missing from the first listing: there is nothing to wait for.
+    // Nobody can be missing from the first listing, so nothing waits.
     if person.status != Status::Active || (first && fresh) || planted(Fault::GuardedListingRestores) {
         change(plan, person.clone(), None, when);
         return None;
@@ -70,7 +70,7 @@ pub(super) fn listing(
     let mut open = OpenListing { known: known_people(plan, source), ..OpenListing::default() };
     for person in people {
         let key = person_key(&plan.state.fold.keyer, &person.id);
-        // Newer than any page of a listing that is on its way.
+        // Newer than any page of an open listing.
         plan.touch(source, key);
         let waits = row(plan, person, key, (first, true), when);
         open.take(vec![(key, waits)], vec![]);
@@ -106,12 +106,12 @@ pub(super) fn page(
     plan.source_rules(source)?;
     let first = !plan.state.fold.sources.contains_key(source);
     let open = listings.open.get(source);
-    // A source that was replaced may still be in the middle of a request.
+    // A source that was replaced may still send the rest of a request.
     if listings.newest(source).is_some_and(|newest| newest > id) || is_overtaken(plan, source, id) {
-        return Err(void(source, "a newer one has begun"));
+        return Err(void(source, "a newer one has started"));
     }
     if listings.is_draining(source, id) || listings.in_force.get(source) == Some(&id) {
-        return Err(void(source, "a page came behind its end"));
+        return Err(void(source, "a page came after its end"));
     }
     let known = known_people(plan, source);
     let open = open.filter(|open| open.id == id);
@@ -128,14 +128,14 @@ pub(super) fn page(
     Ok(Outcome::default())
 }
 
-/// Whether a newer listing begins in the same batch.
+/// Whether a newer listing starts in the same batch.
 fn is_overtaken(plan: &Plan, source: &str, listing: ListingId) -> bool {
     let is_newer =
         |effect: &Effect| matches!(effect, Effect::Page { source: of, id, .. } if of == source && *id > listing);
     plan.effects.iter().any(is_newer)
 }
 
-/// Whether somebody is known to be active, so that a list that leaves them out takes something from them.
+/// Whether a person is known to be active, so that leaving them out would take something from them.
 fn is_active(plan: &Plan, person: &Person) -> bool {
     let known = plan.state.fold.people.find(&plan.state.fold.keyer, &person.id);
     known.is_some_and(|known| known.person.status == Status::Active)
@@ -163,12 +163,12 @@ pub(super) fn end(plan: &mut Plan, listings: &Listings, end: End<'_>, now: Now) 
     }
     let open = listings.open.get(end.source).filter(|open| open.id == end.id);
     let Some(open) = open.filter(|_| !is_overtaken(plan, end.source, end.id)) else {
-        return Err(void(end.source, "nothing of it is here any more: begin anew"));
+        return Err(void(end.source, "its pages are lost; start a new listing"));
     };
     let rows = open.rows();
     if let Some(count) = end.count.filter(|count| *count != rows) {
         plan.effects.push(Effect::Closed { source });
-        return Err(void(end.source, format!("it has {rows} people, and the provider counts {count}")));
+        return Err(void(end.source, format!("it has {rows} people but the provider counts {count}")));
     }
     let diff = diff(&plan.state.fold.people, end.source, open, &plan.touched);
     match judgement::judge(&diff, &Limits::of(&rules, plan, now), end.at) {

@@ -15,90 +15,91 @@ use crate::domain::command::{ListingId, Refused};
 use crate::domain::key::Key;
 use crate::domain::person::Person;
 
-/// What was taken in of one listing.
+/// An open listing: what its pages said so far.
 #[derive(Debug, Default)]
 pub(super) struct OpenListing {
     pub(super) id: ListingId,
-    /// How many people were known when it began.
+    /// The number of known people when it began.
     pub(super) known: usize,
-    /// Who is in it, or became known in another way since it began.
+    /// People who are in it, or whose record changed by other means since it began.
     pub(super) seen: HashSet<Key>,
-    /// What differs from what is known, and waits for the guard.
+    /// Records that differ from the known ones and wait for the guard.
     pub(super) waiting: BTreeMap<Key, Arc<Person>>,
-    /// Who became known in another way since it began.
+    /// People whose record changed by other means since it began.
     pub(super) touched: HashSet<Key>,
-    /// Those of them whom no page named: they do not count as rows.
+    /// Those of them that no page contains: they do not count as rows.
     pub(super) unlisted: HashSet<Key>,
-    /// Who is in it and cannot be read.
+    /// People who are in it and whose records are unreadable.
     pub(super) unread: HashSet<Key>,
 }
 
-/// What was taken in of all sources. It is nowhere but here: after a restart a source begins anew.
+/// The open and accepted listings of all sources. They exist only in memory: after a restart a source starts a new
+/// listing.
 #[derive(Debug, Default)]
 pub(super) struct Listings {
     pub(super) open: HashMap<String, OpenListing>,
-    /// What was accepted, and is not in force as a whole yet.
+    /// Accepted listings that are not fully applied.
     pub(super) draining: VecDeque<Drain>,
-    /// The last one of each source that is in force as a whole: whoever asks once more hears so.
+    /// The last fully applied listing of each source, to answer repeated requests.
     pub(super) in_force: HashMap<String, ListingId>,
 }
 
-/// What becomes of what was taken in, once the log has the events that were planned with it.
+/// A change to the listings, made once the log has the events that were planned with it.
 #[derive(Debug)]
 pub(super) enum Effect {
-    /// A page is taken in.
+    /// Add a page.
     Page {
         /// Name of the source.
         source: String,
-        /// Which listing; another one before it is over.
+        /// The listing; an earlier open one is dropped.
         id: ListingId,
-        /// How many people are known, where this begins it.
+        /// The number of known people, if this page starts the listing.
         known: usize,
-        /// Who is in it, and what of them waits.
+        /// The people in it, with the record that waits for the guard, if any.
         rows: Vec<(Key, Option<Arc<Person>>)>,
-        /// Who cannot be read.
+        /// People with unreadable records.
         unread: Vec<Key>,
     },
-    /// One person became known in another way: what a listing says of them is out of date.
+    /// A person's record changed by other means: what a listing says of them is outdated.
     Touched {
         /// Name of the source.
         source: String,
         /// Who.
         key: Key,
     },
-    /// Somebody is there after all: whoever confirmed that they are missing does not mean them.
+    /// A person is present after all: a confirmed listing no longer counts them as missing.
     Back {
         /// Name of the source.
         source: String,
         /// Who.
         key: Key,
     },
-    /// The listing is over: it was held back, or is none.
+    /// Drop the open listing: it was held back or rejected.
     Closed {
         /// Name of the source.
         source: String,
     },
-    /// Something was accepted, and comes into force in steps.
+    /// A listing was accepted and is applied in steps.
     Accepted {
-        /// What is to come.
+        /// The rest of it.
         drain: Box<Drain>,
     },
-    /// What was accepted goes on no more.
+    /// Stop applying an accepted listing.
     Cancelled {
         /// Name of the source.
         source: String,
-        /// Only what an operator confirmed.
+        /// Only one that an operator confirmed.
         confirmed: bool,
     },
 }
 
 impl Listings {
-    /// Carries out what a plan came to.
+    /// Makes the changes that a plan decided on.
     pub(super) fn carry_out(&mut self, effects: impl IntoIterator<Item = Effect>) {
         for effect in effects {
             match effect {
                 Effect::Page { source, id, known, rows, unread } => {
-                    // Newer than a listing that was accepted before.
+                    // This page is newer than a listing accepted before it.
                     let keys = rows.iter().map(|(key, _)| key).chain(&unread);
                     keys.for_each(|key| self.forget(&source, *key));
                     let open = self.open.entry(source).or_default();
@@ -130,7 +131,7 @@ impl Listings {
     fn accept(&mut self, drain: Drain) {
         if let Some(id) = drain.listing() {
             self.open.remove(&drain.source);
-            // What was to be concluded from an older one is over.
+            // It replaces the rest of an older one.
             self.cancel(&drain.source, false);
             if drain.is_over() {
                 self.in_force.insert(drain.source, id);
@@ -149,11 +150,11 @@ impl Listings {
         }
     }
 
-    /// Waits for what was accepted of a source: a listing, or `None` for what an operator confirmed.
+    /// Answers `reply` when an accepted listing of a source is applied; `None` for one that an operator confirmed.
     pub(super) fn wait(&mut self, (source, id): &(String, Option<ListingId>), reply: Reply) {
         match self.draining.iter_mut().find(|drain| drain.source == *source && drain.listing() == *id) {
             Some(drain) => drain.wait(reply),
-            // Something in the same batch took its place.
+            // Another listing in the same batch replaced it.
             None => drop(reply.send(Err(superseded(source, *id)))),
         }
     }
@@ -162,7 +163,7 @@ impl Listings {
         self.draining.iter().any(|drain| drain.source == source && drain.listing() == Some(id))
     }
 
-    /// The newest listing of a source that is known here, wherever it stands.
+    /// The newest listing of a source, whether open, accepted or fully applied.
     pub(super) fn newest(&self, source: &str) -> Option<ListingId> {
         let draining = self.draining.iter().filter(|drain| drain.source == source).filter_map(Drain::listing);
         let open = self.open.get(source).map(|open| open.id);
@@ -179,7 +180,7 @@ impl OpenListing {
         for (key, waits) in rows {
             self.seen.insert(key);
             self.unlisted.remove(&key);
-            // What an earlier page said of somebody is older.
+            // A later page overrides an earlier one.
             match waits {
                 Some(person) => drop(self.waiting.insert(key, person)),
                 None => drop(self.waiting.remove(&key)),
@@ -200,7 +201,7 @@ impl OpenListing {
         }
     }
 
-    /// How many rows it has.
+    /// The number of rows.
     pub(super) fn rows(&self) -> usize {
         self.seen.len() - self.unlisted.len()
     }

@@ -1,4 +1,4 @@
-//! Observations: what sources saw, each handed to the planner that compares it with what is known.
+//! Observations: passes what a source saw to the planner that compares it with what is known.
 
 use super::access;
 use super::listing::{self, End, backwards};
@@ -10,7 +10,7 @@ use crate::domain::person::{Person, PersonId};
 use crate::domain::time::{Now, Timestamp};
 use crate::state::people::{Known, person_key};
 
-/// The id under which an observation is taken in only once.
+/// The id that makes repeated delivery of an observation harmless.
 pub(super) fn event_id(observation: &Observation) -> Option<String> {
     match observation {
         Observation::Change { person, event_id: Some(id), .. } => Some(format!("{}:{id}", person.id.source)),
@@ -18,7 +18,7 @@ pub(super) fn event_id(observation: &Observation) -> Option<String> {
     }
 }
 
-/// When it happened, by the provider's own time.
+/// When it happened, on the provider's clock.
 pub(super) fn happened(observation: &Observation) -> Option<Timestamp> {
     match observation {
         Observation::Change { at, .. } => *at,
@@ -62,7 +62,7 @@ pub(super) fn observe(
         }
         Observation::GroupDeleted { source, group } => {
             plan.source_rules(source)?;
-            return Ok(dissolve(plan, (source, group), now));
+            return Ok(delete_group(plan, (source, group), now));
         }
         Observation::Listing { source, people, complete, at } => {
             return listing::listing(plan, (source, people, *complete), *at, now);
@@ -92,19 +92,19 @@ pub(super) fn observe(
         }
         Observation::Heartbeat { source, at, cursor } => {
             plan.source_rules(source)?;
-            access::heard(plan, source, *at, cursor.as_ref(), now);
+            access::heartbeat(plan, source, *at, cursor.as_ref(), now);
         }
     }
     Ok(Outcome::default())
 }
 
-/// What a listing on its way says of somebody is out of date.
+/// Marks what an open listing says of a person as outdated.
 fn touch(plan: &mut Plan, id: &PersonId) {
     plan.touch(&id.source, person_key(&plan.state.fold.keyer, id));
 }
 
-/// Plans a step of what it means that a group is no more: whoever is known to be in it no longer is (law 8).
-fn dissolve(plan: &mut Plan, (source, group): (&str, &str), now: Now) -> Outcome {
+/// Plans one step of a group's deletion: its known members are no longer in it (law 8).
+fn delete_group(plan: &mut Plan, (source, group): (&str, &str), now: Now) -> Outcome {
     let directory = plan.state.fold.people.directory(source);
     let is_it = |name: &str| name == group || directory.is_some_and(|by| by.is_same_group(name, group));
     let is_in = |known: &&Known| known.person.groups.iter().any(|name| is_it(name));

@@ -18,7 +18,7 @@ use crate::domain::time::{Now, Timestamp};
 use crate::state::people::person_key;
 use crate::state::revocations::{Entry, EntryKind, OwnerKind};
 
-/// Plans that somebody who is known to be here is out, and changes nothing else of them; whether they were here.
+/// Plans that an active person is disabled, without any other change. Returns whether they were active.
 pub(super) fn disable(plan: &mut Plan, id: &PersonId, status: Status, now: Now) -> bool {
     let known = plan.state.fold.people.find(&plan.state.fold.keyer, id);
     let Some(known) = known.filter(|known| known.person.status == Status::Active && status != Status::Active) else {
@@ -29,8 +29,8 @@ pub(super) fn disable(plan: &mut Plan, id: &PersonId, status: Status, now: Now) 
     true
 }
 
-/// Plans what one person's record changes. One that is older than what is known, on the provider's own clock, gives
-/// nothing back.
+/// Plans the changes of one person's record. A record older than the known one, on the provider's clock, grants
+/// nothing.
 pub(super) fn change(plan: &mut Plan, mut person: Person, id: Option<String>, when: When) {
     person.groups.sort_unstable();
     person.groups.dedup();
@@ -43,7 +43,8 @@ pub(super) fn change(plan: &mut Plan, mut person: Person, id: Option<String>, wh
         Status::Departed => identifiers::give_way(plan, &mut person),
         _ => Vec::new(),
     };
-    // An event that changes nothing is written down too, for its id: delivered again after a later one, it would.
+    // An event that changes nothing is logged too, for its id: a repeated delivery after a later event would change
+    // something.
     if old.as_deref() != Some(&person) || id.is_some() {
         identifiers::cut_off(plan, old.as_deref(), &person, when);
         if old.is_none() {
@@ -59,7 +60,7 @@ fn is_late(known: &Person, new: &Person) -> bool {
     known.changed.zip(new.changed).is_some_and(|(known, new)| new < known)
 }
 
-/// Somebody was out for a while, and it is known that they are back: law 7 all the same.
+/// A late record says that a person had been disabled, and they are known to be active again: law 7 still applies.
 fn late(plan: &mut Plan, known: &Person, late: &Person, when: When) {
     if late.status != Status::Active
         && known.status == Status::Active
@@ -71,8 +72,9 @@ fn late(plan: &mut Plan, known: &Person, late: &Person, when: When) {
     }
 }
 
-/// Plans the departure of somebody whom the source no longer has, since `at` on its clock, where it said so. A listing says
-/// no time: ours is never compared with the provider's, or a record that has not changed for years could not end it.
+/// Plans the departure of a person whom the source no longer has, since `at` on its clock, if known. A listing gives no
+/// time; our clock is never compared with the provider's, since otherwise a record unchanged for years could not undo
+/// the departure.
 pub(super) fn departed(plan: &mut Plan, id: &PersonId, at: Option<Timestamp>, when: When) {
     let known = plan.state.fold.people.find(&plan.state.fold.keyer, id).map(|known| Person::clone(&known.person));
     let known = known.unwrap_or_else(|| Person::new(id.clone(), Status::Departed));
@@ -80,11 +82,11 @@ pub(super) fn departed(plan: &mut Plan, id: &PersonId, at: Option<Timestamp>, wh
     change(plan, Person { status: Status::Departed, groups: Vec::new(), changed, ..known }, None, when);
 }
 
-/// The source's block follows the status. It is looked for, not assumed: a lost one is put back.
+/// Makes the source's block follow the status. It is looked up, not assumed, so a lost block is restored.
 fn block(plan: &mut Plan, person: &Person, when: When) {
     let key = person_key(&plan.state.fold.keyer, &person.id);
     let own = |entry: &&Entry| {
-        entry.stand == EntryKind::Block && entry.owner == OwnerKind::Source && entry.kind == TargetKind::Person
+        entry.effect == EntryKind::Block && entry.owner == OwnerKind::Source && entry.kind == TargetKind::Person
     };
     let standing = plan.state.fold.revocations.under(key).iter().find(own).map(|entry| entry.id);
     match (person.status, standing) {
@@ -119,15 +121,15 @@ fn own_block(person: &Person, reason: &str, now: Now) -> Revocation {
     }
 }
 
-/// A standing REF revocation that one of the person's names fits means them too, from now on and whatever
-/// they will be called later.
+/// Extends standing REF revocations that match a name of the person: they apply to the person from now on, whatever the
+/// person's later names.
 fn extend(plan: &mut Plan, person: &Person, now: Now) {
     let key = person_key(&plan.state.fold.keyer, &person.id);
     for (name, reference) in references(plan, person) {
         let revocations = &plan.state.fold.revocations;
-        let under = revocations.under(name.key).iter().filter(|entry| name.is(entry.rules, entry.whose));
+        let under = revocations.under(name.key).iter().filter(|entry| name.is(entry.rules, entry.owner_hash));
         let new: BTreeSet<RevocationId> = under
-            .filter(|entry| entry.stand != EntryKind::ResidualCutoff && entry.kind == TargetKind::Person)
+            .filter(|entry| entry.effect != EntryKind::ResidualCutoff && entry.kind == TargetKind::Person)
             .map(|entry| entry.id)
             .filter(|id| !revocations.stands(key, *id))
             .collect();
@@ -138,7 +140,7 @@ fn extend(plan: &mut Plan, person: &Person, now: Now) {
     }
 }
 
-/// Every REF that means this person: their names, `SOURCE/KEY`, and `ISS|SUB` where `sub` links to them.
+/// Every REF that means this person: names, `SOURCE/KEY`, and `ISS|SUB` if `sub` links to them.
 fn references(plan: &Plan, person: &Person) -> BTreeMap<NameKey, String> {
     let (policy, fold) = (&plan.state.rules.policy, &plan.state.fold);
     let mut references = BTreeMap::new();

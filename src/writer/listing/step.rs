@@ -17,12 +17,13 @@ use crate::writer::plan::{Plan, STEP, When};
 use crate::writer::unsettled::Unsettled;
 use crate::writer::{Writer, configured};
 
-/// How long a listing that says again what an operator confirmed is let pass.
+/// How long later listings with the same lost memberships are accepted after an operator confirmed them.
 const CONFIRMED_FOR: Duration = Duration::from_secs(3_600);
 
 impl Drain {
-    /// Plans that a listing is accepted which does not come into force at once. Written down before anybody goes: a crash in
-    /// the middle forgets nothing of what counts for the next. What never came into force of an older one counts no more.
+    /// Plans the acceptance of a listing that is applied in more than one step. It is logged before the first removal,
+    /// so that a crash in the middle loses nothing that counts for the next listings. The rest of an older one that was
+    /// never applied no longer counts.
     pub(super) fn count(&mut self, plan: &mut Plan, most: usize, now: Now) {
         let is_rest_open = plan.state.fold.feeds.get(&self.source).is_some_and(|feed| feed.to_come.is_some());
         let is_in_steps = self.len() > most;
@@ -34,7 +35,7 @@ impl Drain {
         }
     }
 
-    /// Plans the next records, so many at most, and what is said once all of them are in force.
+    /// Plans the next records, at most `most`, and the final events once all are applied.
     pub(in crate::writer) fn plan_step(&self, plan: &mut Plan, most: usize, now: Now) -> Step {
         let when = When { now, provider: None };
         let mut step = Step::default();
@@ -67,7 +68,7 @@ impl Drain {
             Origin::Confirmed { held: confirmed, actor } => {
                 let (source, actor) = (self.source.clone(), actor.clone());
                 if confirmed.memberships > 0 {
-                    // Who lost them is not kept: the next listing, which says it again, is let pass.
+                    // Who lost them is not stored: the next listing with the same loss is accepted.
                     let until = now.wall.max(now.steady).plus(CONFIRMED_FOR);
                     let groups = confirmed.emptied.clone();
                     let confirmed = Confirmed { memberships: confirmed.memberships, groups, until };
@@ -83,15 +84,15 @@ impl Drain {
 }
 
 impl<L: Log> Writer<L> {
-    /// Whether something that was accepted is still to come into force.
+    /// Whether an accepted listing is not fully applied.
     pub(in crate::writer) fn is_draining(&self) -> bool {
         !self.listings.draining.is_empty()
     }
 
-    /// Brings the next step of what was accepted into force. Each takes its turn.
+    /// Applies the next step of an accepted listing, in turn with the others.
     pub(in crate::writer) async fn drain(&mut self) {
         let Some(mut drain) = self.listings.draining.pop_front() else { return };
-        // A source that was taken out has no more say.
+        // A source that was removed no longer counts.
         if drain.listing().is_some()
             && !self.follower.rules.policy.sources.iter().any(|rules| rules.name == drain.source)
         {
@@ -111,16 +112,16 @@ impl<L: Log> Writer<L> {
                     None => self.listings.draining.push_back(drain),
                 }
             }
-            // What is true by then is not planned again.
+            // Records that turn out to be applied are not planned again.
             Err(LogError::Unknown { .. }) => self.listings.draining.push_back(drain),
             Err(error) => {
                 self.follower.store_failed();
                 if let LogError::Moved { .. } = error {
                     self.drain_without_log(&drain, &error);
                 } else {
-                    tracing::error!(error = %error, "the log took nothing of a listing: it is begun anew");
+                    tracing::error!(error = %error, "log append failed; restarting the listing");
                 }
-                drain.tell(&Err(Refused::Log(error.to_string())));
+                drain.answer(&Err(Refused::Log(error.to_string())));
             }
         }
     }
@@ -137,12 +138,12 @@ impl<L: Log> Writer<L> {
                     self.catch_up_to(head).await?;
                     return Ok(step);
                 }
-                // Planned again: what somebody else appended may say otherwise.
+                // Plan again: what another process appended may change the step.
                 Err(LogError::Conflict { .. }) => self.catch_up().await?,
                 Err(LogError::Unknown { events, cause }) => {
                     let (after, effects) = (self.follower.fold.epoch, Vec::new());
                     self.unsettled = Some(Unsettled { after, events, effects, cause });
-                    self.find_out().await?;
+                    self.resolve_unsettled().await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -150,7 +151,7 @@ impl<L: Log> Writer<L> {
     }
 }
 
-/// Who of a held-back listing is still there.
+/// The people missing from a held listing who have not departed.
 pub(super) fn still_there(plan: &Plan, held: &HeldListing, key: impl Fn(&PersonId) -> Key) -> BTreeMap<Key, PersonId> {
     let ids = held.missing.iter().map(|key| PersonId { source: held.source.clone(), key: key.clone() });
     let is_there = |id: &PersonId| {

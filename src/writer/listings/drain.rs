@@ -13,10 +13,10 @@ use crate::domain::key::Key;
 use crate::domain::person::{Person, PersonId};
 use crate::domain::time::Timestamp;
 
-/// Where an answer goes.
+/// The channel for an answer.
 pub(in crate::writer) type Reply = oneshot::Sender<Result<Done, Refused>>;
 
-/// What was accepted, and is not in force yet.
+/// The rest of an accepted listing.
 #[derive(Debug)]
 pub(in crate::writer) struct Drain {
     /// Name of the source.
@@ -24,28 +24,28 @@ pub(in crate::writer) struct Drain {
     pub(in crate::writer) changed: BTreeMap<Key, Arc<Person>>,
     pub(in crate::writer) missing: BTreeMap<Key, PersonId>,
     pub(in crate::writer) origin: Origin,
-    /// It is in force as a whole.
+    /// Whether it is fully applied.
     pub(in crate::writer) over: bool,
-    /// Who went by it so far.
+    /// People it has marked departed, to be reported to whoever waits.
     persons: Vec<PersonId>,
     waiting: Vec<Reply>,
 }
 
-/// Where it comes from.
+/// Where an accepted listing comes from.
 #[derive(Debug)]
 pub(in crate::writer) enum Origin {
-    /// A listing that the guard let pass.
+    /// A listing that passed the guard.
     Listing {
         id: ListingId,
         at: Timestamp,
-        /// What of it is still to be counted for the next listings.
+        /// Its removals that are not counted yet.
         removed: Removals,
     },
-    /// A held-back listing that an operator confirmed.
+    /// A held listing that an operator confirmed.
     Confirmed { held: Arc<HeldListing>, actor: String },
 }
 
-/// What one step planned: taken off once the log has it.
+/// The records that one step planned, removed from the rest once the log has them.
 #[derive(Debug, Default)]
 pub(in crate::writer) struct Step {
     pub(in crate::writer) changed: Vec<Key>,
@@ -54,7 +54,7 @@ pub(in crate::writer) struct Step {
 }
 
 impl Drain {
-    /// Of a listing that was accepted.
+    /// From a listing that the guard accepted.
     pub(in crate::writer) fn of_listing(
         (source, id): (&str, ListingId),
         records: (BTreeMap<Key, Arc<Person>>, BTreeMap<Key, PersonId>),
@@ -63,7 +63,7 @@ impl Drain {
         Self::new(source, records, Origin::Listing { id, at, removed })
     }
 
-    /// Of a held-back listing that was confirmed, less who left already.
+    /// From a held listing that an operator confirmed, without people who have left already.
     pub(in crate::writer) fn of_confirmed(
         source: &str,
         missing: BTreeMap<Key, PersonId>,
@@ -81,7 +81,7 @@ impl Drain {
         Self { source: source.to_owned(), changed, missing, origin, over: false, persons, waiting }
     }
 
-    /// Which listing; `None`: an operator confirmed it.
+    /// The listing; `None` if an operator confirmed it.
     pub(in crate::writer) fn listing(&self) -> Option<ListingId> {
         match self.origin {
             Origin::Listing { id, .. } => Some(id),
@@ -89,7 +89,7 @@ impl Drain {
         }
     }
 
-    /// How many records are to come.
+    /// The number of records still to apply.
     pub(in crate::writer) fn len(&self) -> usize {
         self.changed.len() + self.missing.len()
     }
@@ -98,8 +98,8 @@ impl Drain {
         self.over
     }
 
-    /// Somebody became known in another way: what a listing says of them is out of date. An operator means whom they
-    /// confirmed, until they are [`Drain::back`].
+    /// Drops what a listing says of a person whose record changed by other means. A confirmed listing keeps them: the
+    /// operator meant them, unless they are [`Drain::back`].
     pub(in crate::writer) fn forget(&mut self, key: Key) {
         if self.listing().is_some() {
             self.changed.remove(&key);
@@ -107,14 +107,14 @@ impl Drain {
         }
     }
 
-    /// Somebody is there after all, whether what was said of them counts or not.
+    /// A person is present after all, whether or not their record counts.
     pub(in crate::writer) fn back(&mut self, key: Key) {
         if self.listing().is_none() {
             self.missing.remove(&key);
         }
     }
 
-    /// The log has this step.
+    /// Removes a step that the log has.
     pub(in crate::writer) fn advance(&mut self, step: &Step) {
         for key in &step.changed {
             self.changed.remove(key);
@@ -125,18 +125,19 @@ impl Drain {
         self.over = step.over;
     }
 
-    /// Whom it made depart so far, and of whom nobody was told.
+    /// Takes the people it has marked departed and not reported yet.
     pub(in crate::writer) fn take_persons(&mut self) -> Vec<PersonId> {
         std::mem::take(&mut self.persons)
     }
 
-    /// Somebody waits for it. A source hears after each step, to get its turn; an operator once it is in force.
+    /// Adds a waiting caller. A source is answered after each step, so that it gets its turn; an operator once the
+    /// listing is fully applied.
     pub(in crate::writer) fn wait(&mut self, reply: Reply) {
         self.waiting.push(reply);
     }
 
-    pub(in crate::writer) fn tell(&mut self, answer: &Result<Done, Refused>) {
-        // Whoever asked may have gone: it comes into force all the same.
+    pub(in crate::writer) fn answer(&mut self, answer: &Result<Done, Refused>) {
+        // The caller may be gone; the listing is applied all the same.
         self.waiting.drain(..).for_each(|reply| drop(reply.send(answer.clone())));
     }
 
@@ -146,21 +147,21 @@ impl Drain {
             if !self.waiting.is_empty() {
                 self.persons.clear();
             }
-            self.tell(&Ok(Done { epoch, persons, more: !self.over, ..Done::default() }));
+            self.answer(&Ok(Done { epoch, persons, more: !self.over, ..Done::default() }));
         }
     }
 
-    /// It goes on no more.
+    /// Stops it and answers whoever waits.
     pub(in crate::writer) fn cancelled(mut self) {
         let refused = superseded(&self.source, self.listing());
-        self.tell(&Err(refused));
+        self.answer(&Err(refused));
     }
 }
 
-/// What whoever waits for it hears where it goes on no more.
+/// The answer to callers that wait for a listing that was stopped.
 pub(in crate::writer) fn superseded(source: &str, listing: Option<ListingId>) -> Refused {
     match listing {
-        Some(_) => void(source, "what came meanwhile took its place"),
+        Some(_) => void(source, "a newer listing replaced it; start a new listing"),
         None => Refused::NothingHeld(source.to_owned()),
     }
 }
