@@ -89,9 +89,9 @@ fn state(revocations: usize) -> State {
         at: Timestamp::MAX,
         effective: Timestamp::MIN,
         kind: TargetKind::Token,
-        stand: EntryKind::Block,
+        effect: EntryKind::Block,
         owner: OwnerKind::Operator,
-        whose: 0,
+        owner_hash: 0,
         rules: 0,
     });
     fold.revocations = Revocations::build(entries.collect());

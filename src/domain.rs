@@ -1,8 +1,9 @@
 //! The vocabulary: plain values that every other module speaks in.
 //!
 //! Nothing here waits, reads a file or looks at a clock. Reading order:
-//! [`time`] → [`secret`] → [`key`] → [`person`] → [`credential`] → [`id`] → [`revocation`] → [`guard`] → [`event`] →
-//! [`chain`] → [`policy`] → [`issuer`] → [`settings`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] → [`command`].
+//! [`time`] → [`secret`] → [`key`] → [`person`] → [`credential`] → [`epoch`] → [`id`] → [`revocation`] → [`guard`] →
+//! [`event`] → [`chain`] → [`policy`] → [`issuer`] → [`settings`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] →
+//! [`command`].
 
 pub mod binding;
 pub mod chain;
@@ -11,6 +12,7 @@ pub mod credential;
 pub mod decision;
 pub mod destination;
 pub mod detail;
+pub mod epoch;
 pub mod event;
 pub mod guard;
 pub mod command;

@@ -1,59 +1,59 @@
-//! Faults that the law tests plant, to be shown that they catch them (design section 2).
+//! Faults that the law tests plant, to show that they catch them (design section 2).
 //!
-//! Each stands where a careless change would put it. They exist only with the feature `faults`, which no release
-//! is built with, and only for the thread that planted one: without the feature [`planted`] is `false` for the
-//! compiler, and nothing of them is left.
+//! Each is where a careless change would introduce it. They exist only with the feature `faults`, which no release has,
+//! and act only in the thread that planted one. Without the feature [`planted`] is a constant `false`, and the compiler
+//! removes them.
 
-/// What can be made to go wrong, and which law that breaks.
+/// A fault, with the law that it breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Law 1: the state is loaded before the credential is verified.
     StateBeforeAwait,
-    /// Law 1: what was verified once is not looked up again.
+    /// Law 1: a credential that was verified before is not checked again.
     CacheHoldsAllow,
-    /// Law 1: only the name that is shown of a client or token is looked up, not every name that it bears.
+    /// Law 1: only the displayed name of a client or token is looked up, not all of its names.
     OneNameDenies,
     /// Law 2: a good credential makes up for a bad one.
     GoodMakesUpForBad,
-    /// Law 3: a claim that links and says nothing is passed over for the next.
+    /// Law 3: an empty link claim is skipped for the next one.
     EmptyLinkFallsThrough,
-    /// Law 3: a source that never told us anything is taken for one that knows nobody.
+    /// Law 3: a source that was never synced counts as one without people.
     AbsentIsEmpty,
-    /// Law 4: a check that could not be judged goes on.
+    /// Law 4: a failed check allows.
     FailureAllows,
-    /// Law 5: what was not appended is acknowledged.
+    /// Law 5: events are acknowledged without being appended.
     AcknowledgedUnwritten,
-    /// Law 5: what is not in force yet is acknowledged.
+    /// Law 5: events are acknowledged before they are enforced.
     AcknowledgedUnenforced,
-    /// Law 5: what a store takes that is no longer where it was opened is acknowledged.
+    /// Law 5: events are acknowledged although the store is no longer where it was opened.
     StoreUnseen,
-    /// Law 6: a configuration that says nothing of revocations ends them.
+    /// Law 6: a configuration without `revocations:` ends configured ones.
     ReloadForgets,
-    /// Law 6: a snapshot is without its last entry.
+    /// Law 6: a snapshot lacks an entry.
     SnapshotForgets,
-    /// Law 6: a listing that is held back counts for what is in it.
+    /// Law 6: a held listing restores people.
     GuardedListingRestores,
-    /// Law 6: what has begun to deny stops when the clock is set back.
+    /// Law 6: a revocation in effect stops when the clock is set back.
     ClockLifts,
-    /// Law 6: somebody whose directory writes them otherwise is not found: names are compared byte by byte.
+    /// Law 6: names are compared byte by byte, so another spelling is not found.
     NamesExactly,
-    /// Law 7: a block ends without a trace.
+    /// Law 7: a block ends without a residual cut-off.
     EndsWithoutCutOff,
-    /// Law 8: groups of an old token count beside the directory's.
+    /// Law 8: groups in an old token count besides the directory's.
     TokenGroupsStay,
-    /// Law 9: a denial does not say which revocation it is.
+    /// Law 9: a denial does not name its revocation.
     CauseIsLost,
-    /// Law 9: what was verified by one configuration is judged by the next.
+    /// Law 9: a credential verified under one configuration is checked under the next.
     JudgedByOldRules,
     /// Law 10: a token is logged when it is first seen.
     TokenIsLogged,
-    /// Law 10: what a token claims stands in the words of why it was refused.
+    /// Law 10: the words of a refusal quote a token's claims.
     ClaimIsQuoted,
-    /// Law 11: a writer folds what it appended without reading what stands before it.
+    /// Law 11: a writer folds its own events without reading those before them.
     FoldsItsOwn,
-    /// Law 11: whoever follows the log passes over an event.
+    /// Law 11: a follower skips an event.
     FoldSkips,
-    /// Law 11: while the store is gone, what sources give is enforced from memory too.
+    /// Law 11: while the store is unavailable, grants of sources are enforced from memory too.
     VolatileGives,
 }
 
@@ -77,7 +77,7 @@ thread_local! {
     static PLANTED: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
 }
 
-/// Holds a fault in place; dropped, it is gone.
+/// Keeps a fault planted until it is dropped.
 #[cfg(feature = "faults")]
 #[derive(Debug)]
 pub struct Planted(std::marker::PhantomData<*const ()>);

@@ -1,9 +1,9 @@
-//! The log: the ordered, append-only record of events; the one truth.
+//! The log: the ordered, append-only record of events, and the single source of truth.
 //!
-//! The writer appends, and everybody learns of a change by reading. A log promises: positions start at 1
-//! without gaps; what was appended together stands together or not at all; what was acknowledged survives
-//! any crash; readers see it in order. What is appended together is a batch, and a hash is chained from batch to batch:
-//! whoever follows the log sees whether it still is the one that they read before.
+//! The writer appends; everybody else learns of changes by reading. A log guarantees: positions start at 1 without
+//! gaps; a batch (the events of one append) is appended as a whole or not at all; acknowledged events survive any
+//! crash; readers see them in order. A hash is chained from batch to batch, so that a reader can tell whether the log
+//! is still the one that it read before.
 
 mod chain;
 #[cfg(test)]
@@ -20,61 +20,61 @@ use crate::domain::event::{Epoch, NewEvent, Position, Recorded, provider_of};
 use crate::domain::id::RevocationId;
 use crate::domain::time::Timestamp;
 
-/// Why a log did not do what it was asked. Nothing was changed, but for [`LogError::Unknown`].
+/// Why an operation on a log failed. Nothing was changed, except perhaps after [`LogError::Unknown`].
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// Somebody else appended first: read on from what you know, compare again, try again.
+    /// Another process appended first: read on, plan again and retry.
     #[error("log has moved on to {head}")]
     Conflict {
-        /// Where the log ends now.
+        /// The current end of the log.
         head: Epoch,
     },
-    /// An event with this id has its place already: nothing of the batch was appended.
+    /// The log holds an event with this id already: nothing of the batch was appended.
     #[error("event `{id}` is in the log already, at {position}")]
     Duplicate {
         /// Its id.
         id: String,
-        /// Where it stands; or would have stood, when one batch held it twice.
+        /// Its position; if one batch has it twice, the position that the first would have had.
         position: Position,
     },
-    /// Nobody answered: they may stand, or come to stand, or not. Offered again as they are behind the same epoch, they stand
-    /// at most once. Who re-plans instead may do everything twice.
-    #[error("nobody knows whether the log took it: {cause}")]
+    /// There was no answer: the events may be in the log now, later or never. Appending the same events behind the same
+    /// epoch again is safe; planning again may duplicate them.
+    #[error("append outcome unknown: {cause}")]
     Unknown {
-        /// What was offered, to be offered again.
+        /// The events, to be appended again.
         events: Vec<NewEvent>,
-        /// Why nobody knows.
+        /// Why the outcome is unknown.
         cause: String,
     },
-    /// These events were cut off the log: only snapshots and records know of them.
+    /// These events were cut off the log: only snapshots and records of them are left.
     #[error("events before {first} are no longer in the log")]
     Cut {
-        /// The first event that there is.
+        /// The first event that is left.
         first: Position,
     },
-    /// Another process has the store.
+    /// Another process uses the store.
     #[error("store `{path}` is in use by another process")]
     Locked {
-        /// Its directory.
+        /// The directory of the store.
         path: String,
     },
     /// The store was written by a later version, or is damaged.
     #[error("store `{path}`: {what}")]
     Unusable {
-        /// Its directory.
+        /// The directory of the store.
         path: String,
-        /// What is wrong with it.
+        /// What is wrong.
         what: String,
     },
-    /// The store is no longer where it was opened: what is written now would be gone after a restart.
+    /// The store is no longer where it was opened: writes would be lost at a restart.
     #[error(
-        "store `{path}` is no longer the one that was opened: {what}; nothing is kept until it is back: put the \
-         directory back, or restart offboard to begin with what is there now"
+        "store `{path}` is no longer the one that was opened: {what}; nothing is stored until it is back: restore \
+         the directory, or restart offboard to use the one that is there now"
     )]
     Moved {
-        /// Its directory.
+        /// The directory of the store.
         path: String,
-        /// What is not as it was.
+        /// What has changed.
         what: String,
     },
     /// Reading or writing failed.
@@ -82,109 +82,110 @@ pub enum LogError {
     Io {
         /// The step that failed.
         step: &'static str,
-        /// What the system said.
+        /// The error of the system.
         cause: String,
     },
 }
 
-/// A fold of the log up to some epoch, as bytes that only `state` understands.
+/// A fold of the log as bytes that only `state` understands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Up to where it is a fold.
+    /// The epoch of the fold.
     pub epoch: Epoch,
     /// The fold.
     pub bytes: Vec<u8>,
 }
 
-/// What a log still has.
+/// The bounds of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Its first event, or the one that will be.
+    /// The position of its first event, or of the next one if it is empty.
     pub first: Position,
-    /// Up to where two snapshots stand for it, so that it may be cut; 0 where there are fewer.
+    /// The position up to which two snapshots cover it, so that it may be cut; 0 with fewer snapshots.
     pub covered: Position,
 }
 
-/// What is cut off a log.
+/// What to cut off a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
-    /// The last event that goes.
+    /// The last event to remove.
     pub to: Position,
-    /// Those of them that are kept as records: revocations that still stand, or of which something is left.
+    /// The removed events that are kept as records: revocations that still stand or left a residual cut-off.
     pub keep: Vec<(Position, RevocationId)>,
-    /// Records that are needed no more.
+    /// Records that are no longer needed.
     pub needless: Vec<Position>,
-    /// Ids that providers gave to events which were taken in at or before this are forgotten; the others are known on.
+    /// Provider ids of events logged at or before this time are forgotten; later ones are kept.
     pub ids_until: Timestamp,
 }
 
-/// Whole batches, as whoever follows the log reads them.
+/// Whole batches, as followers of the log read them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batches {
-    /// Where the first of them begins: the end of the batch before.
+    /// The end of the batch before the first of them.
     pub after: Position,
     /// The hash of the chain there.
     pub before: ChainHash,
     /// Their events, in order.
     pub events: Vec<Recorded>,
-    /// The hash of the chain behind the last of them, computed from these events.
+    /// The hash of the chain after the last of them, computed from these events.
     pub chain: ChainHash,
 }
 
 /// A log. Implementations: [`embedded`] (SQLite, one process).
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
-    /// Where it ends.
+    /// The end of the log.
     ///
     /// # Errors
     /// [`LogError::Io`].
     async fn head(&self) -> Result<Epoch, LogError>;
 
-    /// Tells where it ends, each time that it has grown, whoever appended.
+    /// Reports the end of the log each time that it grows, whoever appended.
     fn heads(&self) -> watch::Receiver<Epoch>;
 
-    /// Whether the log is still where it was opened, so that what it takes is there after a restart.
+    /// Checks that the log is still where it was opened, so that appended events survive a restart.
     ///
     /// # Errors
-    /// [`LogError::Moved`] if it is not; [`LogError::Io`] if nobody can tell.
+    /// [`LogError::Moved`] if it is not; [`LogError::Io`] if that cannot be determined.
     async fn standing(&self) -> Result<(), LogError> {
         Ok(())
     }
 
-    /// Appends all of `events` right behind `after`, or none. Returns when they are durable.
+    /// Appends all of `events` directly behind `after`, or none. Returns when they are durable.
     ///
     /// # Errors
-    /// [`LogError::Conflict`] if the log does not end at `after`; [`LogError::Duplicate`] if it holds an id
-    /// already; [`LogError::Unknown`] if nobody knows; [`LogError::Moved`] if the store is not where it was opened; [`LogError::Io`] if it is not certain
-    /// that they are durable: then none of them will ever be read.
+    /// [`LogError::Conflict`] if the log does not end at `after`; [`LogError::Duplicate`] if it holds an id already;
+    /// [`LogError::Unknown`] if there was no answer; [`LogError::Moved`] if the store is not where it was opened;
+    /// [`LogError::Io`] if they may not be durable: then none of them will ever be read.
     async fn append(&self, after: Epoch, events: Vec<NewEvent>) -> Result<Epoch, LogError>;
 
-    /// The batches that end behind `after` and at or before `to`, in order. None may end there although some begin.
+    /// The batches that end behind `after` and at or before `to`, in order. There may be none even if one begins there.
     ///
     /// # Errors
-    /// [`LogError::Unusable`] if their events are not what was appended: the hash of the chain is another. [`LogError::Cut`] if
-    /// they are no longer there; [`LogError::Io`].
+    /// [`LogError::Unusable`] if the hash of the chain shows that their events were altered; [`LogError::Cut`] if they
+    /// were cut off; [`LogError::Io`].
     async fn batches(&self, after: Position, to: Position) -> Result<Batches, LogError>;
 
     /// Up to `limit` events behind `after`, in order.
     ///
     /// # Errors
-    /// [`LogError::Cut`] if they are no longer there; [`LogError::Io`].
+    /// [`LogError::Cut`] if they were cut off; [`LogError::Io`].
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError>;
 
-    /// Where the event with this id stands, if there is one.
+    /// The position of the event with this id, if there is one.
     ///
     /// # Errors
     /// [`LogError::Io`].
     async fn find(&self, id: &str) -> Result<Option<Position>, LogError>;
 
-    /// Up to when, by the provider's time, a source's events are known whose ids were forgotten.
+    /// The latest provider time of a source's events whose ids were forgotten.
     ///
     /// # Errors
     /// [`LogError::Io`].
     async fn forgotten(&self, source: &str) -> Result<Option<Timestamp>, LogError>;
 
-    /// Whether a provider's event was taken in before: by its id, or because it is older than all whose ids are known.
+    /// Whether a provider's event was logged before, by its id or because it is not newer than events whose ids were
+    /// forgotten.
     ///
     /// # Errors
     /// [`LogError::Io`].
@@ -196,36 +197,36 @@ pub trait Log: Send + Sync + 'static {
         Ok(self.forgotten(source).await?.is_some_and(|forgotten| happened <= forgotten))
     }
 
-    /// What there is.
+    /// The bounds of the log.
     ///
     /// # Errors
     /// [`LogError::Io`].
     async fn bounds(&self) -> Result<Bounds, LogError>;
 
-    /// Cuts the log at its beginning, all of it or nothing. Cutting where it was cut already changes only records and ids.
+    /// Cuts off the beginning of the log, as a whole or not at all. Repeating a cut changes only records and ids.
     ///
     /// # Errors
-    /// [`LogError::Io`], also if two snapshots do not stand for all that goes.
+    /// [`LogError::Io`], also if two snapshots do not cover everything that is removed.
     async fn cut(&self, cut: Cut) -> Result<(), LogError>;
 
-    /// The record of a revocation that was cut off.
+    /// The record of a revocation whose event was cut off.
     ///
     /// # Errors
     /// [`LogError::Io`].
     async fn record(&self, id: RevocationId) -> Result<Option<Recorded>, LogError>;
 
-    /// Records that stand before a position, newest first, up to `limit`.
+    /// Up to `limit` records before a position, newest first.
     ///
     /// # Errors
     /// [`LogError::Io`].
     async fn records(&self, before: Position, limit: usize) -> Result<Vec<Recorded>, LogError>;
 
-    /// The event that made a revocation, found by its name.
+    /// The event that made a revocation.
     ///
     /// # Errors
     /// [`LogError::Io`].
     async fn revocation(&self, id: RevocationId) -> Result<Option<Recorded>, LogError> {
-        // In the first format the name is the position.
+        // In the first format the id is the position.
         let position = match id.position() {
             Some(position) => Some(position),
             None => self.find(&id.to_string()).await?,
@@ -238,8 +239,8 @@ pub trait Log: Send + Sync + 'static {
         }
     }
 
-    /// The events that made revocations, standing or ended, newest first: up to `limit` of those before `before`, and where
-    /// to go on; `None` where there are no more. Of what was cut off only those of which something stands.
+    /// Up to `limit` events before `before` that made revocations, standing or ended, newest first; and where to
+    /// continue, `None` at the end. Of events that were cut off only those with a record.
     ///
     /// # Errors
     /// [`LogError::Io`].
@@ -265,36 +266,36 @@ pub trait Log: Send + Sync + 'static {
         Ok((found, (end > 1).then_some(end)))
     }
 
-    /// The newest undamaged snapshot that stands below a position.
+    /// The newest undamaged snapshot below a position.
     ///
     /// # Errors
     /// [`LogError::Io`].
     async fn snapshot(&self, below: Position) -> Result<Option<Snapshot>, LogError>;
 
-    /// Keeps a snapshot, and the newest one that stands below it; all others are given up.
+    /// Saves a snapshot. Keeps the newest one below it and removes all others.
     ///
     /// # Errors
     /// [`LogError::Io`].
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), LogError>;
 }
 
-/// Small values by name, durable when acknowledged, beside the log and no part of it: the installation's secret, the last
-/// good configuration, keys of issuers, checkpoints of time. Implementations: [`embedded`] and, for tests, `memory`.
+/// Small named values beside the log, durable when acknowledged: the installation's secret, the last good
+/// configuration, keys of issuers, checkpoints of time. Implementations: [`embedded`] and, for tests, `memory`.
 #[async_trait]
 pub trait KeyValues: std::fmt::Debug + Send + Sync + 'static {
-    /// What is kept under `key`.
+    /// The value of `key`.
     ///
     /// # Errors
-    /// [`LogError::Io`] or [`LogError::Unusable`] if it could not be read; never because nothing is there.
+    /// [`LogError::Io`] or [`LogError::Unusable`] if it could not be read; a missing value is no error.
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, LogError>;
 
-    /// Keeps `value` under `key`, in place of what was there. Returns when it is durable.
+    /// Sets the value of `key`. Returns when it is durable.
     ///
     /// # Errors
-    /// [`LogError::Io`] if that is not certain; what was there before then still stands.
+    /// [`LogError::Io`] if that is not certain; then the old value stays.
     async fn put(&self, key: &str, value: Vec<u8>) -> Result<(), LogError>;
 
-    /// Keeps `value` under `key` unless something is there already; returns what stands, durably.
+    /// Sets the value of `key` unless it has one. Returns the value that it then has, which is durable.
     ///
     /// # Errors
     /// [`LogError::Io`] if that is not certain.

@@ -1,6 +1,6 @@
-//! The state that `decide` sees: the fold of the log, and the rules in force.
+//! The state that decisions are made on: the fold of the log, and the rules in force.
 //!
-//! One value, immutable, swapped whole: a check that has loaded it sees one epoch and one configuration.
+//! It is one immutable value, swapped as a whole: a check sees one epoch and one configuration.
 
 pub mod feed;
 pub mod fold;
@@ -25,30 +25,30 @@ use crate::domain::revocation::Revocation;
 use fold::Fold;
 use rules::Rules;
 
-/// Everything that a decision depends on, but for the request, its credentials and the time.
+/// Everything that a decision depends on, except the request, its credentials and the time.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// What the log amounts to.
+    /// The fold of the log.
     pub fold: Fold,
     /// What the configuration says.
     pub rules: Arc<Rules>,
 }
 
 impl State {
-    /// Whom a REF means: anybody who goes by the name, or to whom `ISS|SUB` links.
+    /// The persons that a REF means: those with that name, or to whom `ISS|SUB` links.
     #[must_use]
     pub fn resolve(&self, reference: &str) -> Vec<PersonId> {
         self.meant(reference).into_iter().map(|(id, _)| id).collect()
     }
 
-    /// The same, with how far the name may be relied on; sorted by id.
+    /// The same, each with what the match is good for; sorted by id.
     #[must_use]
     pub fn meant(&self, reference: &str) -> Vec<(PersonId, Match)> {
         let mut found = self.fold.people.named(&self.fold.keyer, reference);
         if let Some((issuer, subject)) = reference.trim().split_once('|') {
             found.extend(self.linked(issuer, subject));
         }
-        // Where somebody is found twice, the better reason counts.
+        // For a person found twice, the stronger match counts.
         found.sort_unstable_by(|(one, by), (other, by_other)| one.cmp(other).then(by_other.cmp(by)));
         found.dedup_by(|(later, _), (earlier, _)| later == earlier);
         found
@@ -72,18 +72,18 @@ impl State {
     }
 }
 
-/// How the store is, and what is enforced without it.
+/// The state of the store, and what is enforced without it.
 #[derive(Clone, Debug, Default)]
 pub struct StoreState {
-    /// Why nothing is kept, if nothing is.
+    /// Why the store is unavailable, if it is.
     pub gone: Option<String>,
-    /// What sources deny and the log does not hold, by id.
+    /// Denials of sources that the log does not hold, by id.
     pub volatile: OrdMap<RevocationId, Arc<Revocation>>,
-    /// How often it was gone and came back.
+    /// How often it became available again.
     pub returns: u64,
 }
 
-/// The digest of the fold at a fixed position of the log: everybody who follows it has the same there.
+/// The digest of the fold at a fixed position of the log: equal in all processes that follow it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoldDigest {
     /// Where.
@@ -92,7 +92,7 @@ pub struct FoldDigest {
     pub digest: String,
 }
 
-/// Where the state in force is found. One writer publishes; checks load.
+/// The published state. One writer publishes it; checks load it.
 #[derive(Debug)]
 pub struct Published {
     state: ArcSwap<State>,
@@ -120,25 +120,25 @@ impl Published {
         self.state.load()
     }
 
-    /// The state in force, to keep for longer than a check.
+    /// The state in force, for longer than one check.
     #[must_use]
     pub fn snapshot(&self) -> Arc<State> {
         self.state.load_full()
     }
 
-    /// Tells of every epoch that comes into force.
+    /// Reports every epoch that takes effect.
     #[must_use]
     pub fn epochs(&self) -> watch::Receiver<Epoch> {
         self.epoch.subscribe()
     }
 
-    /// How the store is, and tells of every change.
+    /// Reports the state of the store and every change of it.
     #[must_use]
     pub fn store_state(&self) -> watch::Receiver<StoreState> {
         self.store.subscribe()
     }
 
-    /// Says how the store is; `change` tells whether anything changed. Only the writer calls it.
+    /// Updates the state of the store; `change` returns whether it changed anything. Only the writer calls it.
     pub(crate) fn store(&self, change: impl FnOnce(&mut StoreState) -> bool) {
         self.store.send_if_modified(change);
     }
@@ -149,7 +149,7 @@ impl Published {
         self.digest.subscribe()
     }
 
-    /// Says what the fold of the log came to. Only the follower calls it.
+    /// Publishes a digest of the fold. Only the follower calls it.
     pub(crate) fn digested(&self, digest: FoldDigest) {
         self.digest.send_if_modified(|last| {
             let newer = last.as_ref().is_none_or(|last| last.position < digest.position);
@@ -160,7 +160,7 @@ impl Published {
         });
     }
 
-    /// Puts a state in force. Only the writer calls it.
+    /// Publishes a state. Only the writer calls it.
     pub(crate) fn publish(&self, state: State) {
         let epoch = state.fold.epoch;
         self.state.store(Arc::new(state));

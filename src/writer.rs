@@ -1,19 +1,21 @@
 //! The one writer: commands in, events into the log, the log into the state, answers out.
 //!
-//! Whatever waits is planned together, appended together (one fsync), read back from the log, folded,
-//! published and only then acknowledged (laws 5 and 11). Nothing else changes the state.
+//! Waiting commands are planned together and appended together (one fsync). Their events are read back from the log,
+//! folded and published; only then are the commands acknowledged (laws 5 and 11). Nothing else changes the state.
 
 mod access;
 mod clock;
 mod configured;
-mod directory;
 mod follower;
 mod identifiers;
 mod identity;
 mod ids;
-mod operator;
-mod plan;
 mod listing;
+mod listings;
+mod observation;
+mod operator;
+mod person;
+mod plan;
 mod unsettled;
 mod volatile;
 
@@ -36,7 +38,7 @@ use crate::faults::{Fault, planted};
 use crate::log::{Log, LogError};
 use crate::state::{Published, State};
 use follower::Follower;
-use listing::{Effect, Listings};
+use listings::{Effect, Listings};
 use plan::{Outcome, Plan};
 use unsettled::{Unsettled, unknown};
 use volatile::Volatile;
@@ -45,54 +47,54 @@ pub use follower::{Marks, Replayed, replay, replay_with_marks};
 pub use identity::WriterIdentity;
 pub use ids::Ids;
 
-/// Commands that are committed together at most: bounds how long the first of them waits for the last.
+/// The most commands that are committed together: it bounds how long the first waits for the last.
 const BATCH: usize = 1024;
 
-/// Is told of every event once it is enforced here: for audit records and metrics.
+/// Notified of every event once it is enforced here: for audit records and metrics.
 pub trait EventObserver: Send + Sync + 'static {
-    /// An event came into force. `touched`: the keys under which a check looks up what it changed, so that whoever guards
-    /// something can tell whom it concerns; empty where it changes what nobody is looked up by.
+    /// An event took effect. `touched` are the keys under which a check looks up what the event changed; they tell an
+    /// observer whom it concerns. Empty if no check looks up what it changed.
     fn enforced(&self, recorded: &Recorded, touched: &[Key]);
 
-    /// The store took nothing of what was to be kept, or is no longer where it was opened.
+    /// The store failed to keep something, or is no longer where it was opened.
     fn store_failed(&self);
 }
 
-/// Writes. There is one in a process.
+/// The writer. A process has one.
 pub struct Writer<L> {
     log: Arc<L>,
     follower: Follower<L>,
     published: Arc<Published>,
     listings: Listings,
-    /// The time that the last command brought: what comes into force in steps goes by it.
+    /// The time of the last command; the steps of accepted listings use it.
     latest: Now,
-    /// What is enforced from memory while the store is gone.
+    /// What is enforced from memory while the store is unavailable.
     volatile: Option<Volatile>,
     identity: WriterIdentity,
-    /// Notes of entries of `revocations:` that other processes' configurations have.
+    /// Notes of the entries of `revocations:` in other processes' configurations.
     noted_elsewhere: BTreeSet<String>,
-    /// What was offered to the log, and nobody knows whether it took it.
+    /// The last append, if its outcome is unknown.
     unsettled: Option<Unsettled>,
 }
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Clone, Debug, Default)]
 struct Answer {
     done: Done,
-    /// The answer comes later, see [`Outcome::waits`].
+    /// Set if the answer comes later, see [`Outcome::waits`].
     waits: Option<(String, Option<ListingId>)>,
 }
 
-/// The events of a batch, what becomes of listings with them, and what each command came to.
+/// The events of a batch, their effects on listings, and the result of each command.
 struct Planned {
     events: Vec<NewEvent>,
     effects: Vec<Effect>,
-    /// Each with the name of its first event, if it has one.
+    /// One per command, with the name of its first event, if it has one.
     answers: Vec<(Result<Answer, Refused>, Option<String>)>,
 }
 
 impl<L: Log> Writer<L> {
-    /// A writer that goes on from what was replayed, and the state that it publishes.
+    /// A writer that continues from a replayed log, and the state that it publishes.
     #[must_use]
     pub fn new(
         log: Arc<L>,
@@ -117,15 +119,15 @@ impl<L: Log> Writer<L> {
         (writer, published)
     }
 
-    /// Works until every handle is gone, or until `stop`, when it answers what waits and takes no more; then keeps
-    /// a snapshot.
+    /// Runs until every handle is dropped or `stop` completes. On `stop` it answers the waiting commands and accepts no
+    /// more. At the end it saves a snapshot.
     pub async fn run(mut self, mut envelopes: mpsc::Receiver<Envelope>, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         let (mut batch, mut stopping) = (Vec::new(), false);
-        // Nobody waits for a snapshot: it is written beside what comes next.
+        // Nobody waits for a snapshot: it is written concurrently with the next batches.
         let mut keeping: Option<BoxFuture<'static, ()>> = None;
         let mut heads = self.log.heads();
-        // What came since it was replayed counts too.
+        // Events appended since the replay count too.
         heads.mark_changed();
         loop {
             tokio::select! {
@@ -141,11 +143,11 @@ impl<L: Log> Writer<L> {
                     self.follow(head).await;
                     continue;
                 }
-                // Others get their turn first.
+                // Commands take precedence over the next step of a listing.
                 () = tokio::task::yield_now(), if self.is_draining() && self.unsettled.is_none() => {}
             }
             if !batch.is_empty() {
-                self.settle(std::mem::take(&mut batch)).await;
+                self.process(std::mem::take(&mut batch)).await;
             }
             self.drain().await;
             if self.follower.is_snapshot_due() && keeping.is_none() {
@@ -160,35 +162,35 @@ impl<L: Log> Writer<L> {
         }
     }
 
-    /// Makes a batch of commands true, or says why not.
-    async fn settle(&mut self, batch: Vec<Envelope>) {
-        for letter in &batch {
-            match &letter.command {
+    /// Executes a batch of commands and answers each.
+    async fn process(&mut self, batch: Vec<Envelope>) {
+        for envelope in &batch {
+            match &envelope.command {
                 Command::Configure(policy) => self.install(policy),
                 Command::NotedElsewhere(notes) => self.noted_elsewhere.clone_from(notes),
                 _ => {}
             }
         }
-        self.latest = batch.last().map_or(self.latest, |letter| letter.now);
-        let outcome = self.make_true(&batch).await;
-        for (index, letter) in batch.into_iter().enumerate() {
+        self.latest = batch.last().map_or(self.latest, |envelope| envelope.now);
+        let outcome = self.execute(&batch).await;
+        for (index, envelope) in batch.into_iter().enumerate() {
             let answer = match &outcome {
                 Ok(outcomes) => outcomes.get(index).cloned().unwrap_or(Err(Refused::Stopped)),
                 Err(error) => Err(Refused::Log(error.to_string())),
             };
             match answer {
-                Ok(Answer { waits: Some(waits), .. }) => self.listings.wait(&waits, letter.reply),
-                // Whoever asked may have gone: what they asked for is true all the same.
+                Ok(Answer { waits: Some(waits), .. }) => self.listings.wait(&waits, envelope.reply),
+                // The caller may be gone; the command took effect all the same.
                 answer => {
                     let answer = answer.map(|answer| Done { epoch: self.follower.fold.epoch, ..answer.done });
-                    let _ = letter.reply.send(answer);
+                    let _ = envelope.reply.send(answer);
                 }
             }
         }
     }
 
-    /// By the log; where the store is gone, what can be without it.
-    async fn make_true(&mut self, batch: &[Envelope]) -> Result<Vec<Result<Answer, Refused>>, LogError> {
+    /// Executes a batch through the log; if the store is unavailable, as far as possible without it.
+    async fn execute(&mut self, batch: &[Envelope]) -> Result<Vec<Result<Answer, Refused>>, LogError> {
         let outcome = match self.make_ready().await {
             Ok(()) => self.commit(batch).await,
             Err(error) => Err(error),
@@ -198,20 +200,20 @@ impl<L: Log> Writer<L> {
             match error {
                 LogError::Moved { .. } => Ok(self.answer_without_log(batch, &error)),
                 error => {
-                    tracing::error!(error = %error, "the log took nothing: nothing was changed");
+                    tracing::error!(error = %error, "log append failed; nothing applied");
                     Err(error)
                 }
             }
         })
     }
 
-    /// Plans, appends, reads back. If the log has moved on, compares and plans again.
+    /// Plans, appends and reads back. If the log has moved on, it catches up and plans again.
     async fn commit(&mut self, batch: &[Envelope]) -> Result<Vec<Result<Answer, Refused>>, LogError> {
         loop {
             let Planned { events, effects, answers } = self.plan(batch).await?;
             let outcomes = || answers.iter().map(|(answer, _)| answer.clone()).collect();
             if events.is_empty() {
-                // It is true already; whether it stays so depends on the store all the same (law 5).
+                // Nothing needs to change; whether that survives a restart still depends on the store (law 5).
                 self.log.standing().await?;
                 self.listings.carry_out(effects);
                 return Ok(outcomes());
@@ -233,16 +235,16 @@ impl<L: Log> Writer<L> {
                     self.catch_up_to(head).await?;
                     return Ok(outcomes());
                 }
-                // Planned again, with what somebody else appended.
+                // Plan again, on top of what another process appended.
                 Err(LogError::Conflict { .. }) => self.catch_up().await?,
                 Err(LogError::Unknown { events, cause }) => {
                     let after = self.follower.fold.epoch;
                     self.unsettled = Some(Unsettled { after, events, effects, cause });
-                    match self.find_out().await {
+                    match self.resolve_unsettled().await {
                         Ok(true) => return Ok(outcomes()),
                         Ok(false) => {}
                         Err(error) => {
-                            tracing::error!(error = %error, "the outcome of a batch is unknown: it is offered again");
+                            tracing::error!(error = %error, "append outcome unknown; retrying the same events");
                             return Ok(unknown(answers));
                         }
                     }
@@ -256,20 +258,20 @@ impl<L: Log> Writer<L> {
         }
     }
 
-    /// What the batch amounts to: each command is compared with what those before it will have made true.
+    /// Plans a batch. Each command is compared with the state that the commands before it will lead to.
     async fn plan(&self, batch: &[Envelope]) -> Result<Planned, LogError> {
         let mut plan = self.new_plan();
         let mut answers = Vec::with_capacity(batch.len());
-        for letter in batch {
+        for envelope in batch {
             let before = plan.len();
-            let outcome = self.plan_one(&mut plan, letter).await?;
+            let outcome = self.plan_one(&mut plan, envelope).await?;
             let answer = |Outcome { persons, revocation, exemption, more, waits }| Answer {
                 done: Done { persons, revocation, exemption, more, ..Done::default() },
                 waits,
             };
             answers.push((outcome.map(answer), plan.id_of(before).map(str::to_owned)));
         }
-        let configured = batch.iter().any(|letter| matches!(letter.command, Command::Configure(_)));
+        let configured = batch.iter().any(|envelope| matches!(envelope.command, Command::Configure(_)));
         if let Some(last) = batch.last().filter(|_| configured || plan.people_changed) {
             configured::pin(&mut plan, last.now);
         }
@@ -282,19 +284,19 @@ impl<L: Log> Writer<L> {
         Plan::new(state, self.identity.clone())
     }
 
-    async fn plan_one(&self, plan: &mut Plan, letter: &Envelope) -> Result<Result<Outcome, Refused>, LogError> {
-        let now = letter.now;
-        Ok(match &letter.command {
+    async fn plan_one(&self, plan: &mut Plan, envelope: &Envelope) -> Result<Result<Outcome, Refused>, LogError> {
+        let now = envelope.now;
+        Ok(match &envelope.command {
             Command::Observe(observation) => {
-                let id = directory::event_id(observation);
+                let id = observation::event_id(observation);
                 let known = match &id {
-                    Some(id) => plan.has_id(id) || self.log.is_known(id, directory::happened(observation)).await?,
+                    Some(id) => plan.has_id(id) || self.log.is_known(id, observation::happened(observation)).await?,
                     None => false,
                 };
                 if known {
                     Ok(Outcome::default())
                 } else {
-                    directory::observe(plan, &self.listings, observation, id, now)
+                    observation::observe(plan, &self.listings, observation, id, now)
                 }
             }
             Command::Revoke(request) => operator::revoke(plan, request, now),
@@ -319,41 +321,41 @@ impl<L: Log> Writer<L> {
         })
     }
 
-    /// Makes sure that it is known what the log holds, and that it holds what is enforced.
+    /// Resolves an unknown outcome, and appends what is enforced from memory only.
     async fn make_ready(&mut self) -> Result<(), LogError> {
-        self.find_out().await?;
+        self.resolve_unsettled().await?;
         self.rejoin().await
     }
 
-    /// Takes in what the log holds by now, and puts it in force.
+    /// Folds the new events of the log and publishes the result.
     async fn catch_up(&mut self) -> Result<(), LogError> {
         let (read, result) = self.follower.read().await;
         self.publish();
-        self.follower.tell(&read);
+        self.follower.notify(&read);
         result
     }
 
-    /// The same, where it is known how far the log goes: nothing is acknowledged that was not read back.
+    /// Like [`Self::catch_up`], and fails if the log does not reach `head`: only what was read back is acknowledged.
     async fn catch_up_to(&mut self, head: Epoch) -> Result<(), LogError> {
         self.catch_up().await?;
         let read = self.follower.fold.epoch.position;
         if read < head.position {
-            let cause = format!("it ends at {read}, and {} was appended", head.position);
+            let cause = format!("it ends at {read} although {} was appended", head.position);
             return Err(LogError::Io { step: "read the log", cause });
         }
         Ok(())
     }
 
-    /// Somebody else appended something.
+    /// Another process appended events.
     async fn follow(&mut self, head: Epoch) {
         if head.position > self.follower.fold.epoch.position
             && let Err(error) = self.catch_up().await
         {
-            tracing::error!(error = %error, "what the log holds could not be taken in; it is read again with what is appended next");
+            tracing::error!(error = %error, "cannot read new events of the log; retrying at the next append");
         }
     }
 
-    /// What a writer must never do: takes events in that nobody has read from the log. Only faults call it.
+    /// Folds events without reading them from the log. A writer must never do that; only faults call it.
     fn fold_unread(&mut self, events: Vec<NewEvent>) {
         self.follower.fold_unread(events);
         self.publish();

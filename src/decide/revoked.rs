@@ -102,7 +102,7 @@ impl RevocationCheck<'_> {
 
     /// A REF is stored under every spelling that some rule makes of it; the rule of the name decides which ones count.
     fn look_up_name(&self, name: &NameKey, verdict: &mut Verdict) {
-        let is = |entry: &Entry| entry.kind == TargetKind::Person && name.is(entry.rules, entry.whose);
+        let is = |entry: &Entry| entry.kind == TargetKind::Person && name.is(entry.rules, entry.owner_hash);
         self.look_up_if(name.key, is, verdict);
     }
 
@@ -129,7 +129,7 @@ impl RevocationCheck<'_> {
 
     /// A cut-off denies what was issued at or before its time, or at an unknown time.
     fn denies(&self, entry: &Entry) -> Option<Reason> {
-        match entry.stand {
+        match entry.effect {
             EntryKind::Block => Some(reason(entry.kind)),
             EntryKind::CutOff | EntryKind::ResidualCutoff => {
                 let issued = self.credential.issued.unwrap_or(Timestamp::MIN);

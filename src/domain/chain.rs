@@ -1,18 +1,18 @@
-//! The hash that is chained through the log, from batch to batch.
+//! The hash that is chained from batch to batch of the log.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What the log says up to the end of a batch, as one SHA-256: equal hashes mean the same events in the same order.
+/// The SHA-256 of the log up to the end of a batch: equal hashes mean the same events in the same order.
 ///
-/// Each covers the one before and the events of its batch, so that two logs which once differed never agree again.
+/// Each covers the one before and the events of its batch, so two logs that have differed never agree again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ChainHash(pub [u8; 32]);
 
 impl ChainHash {
-    /// Before the first event.
+    /// The hash before the first event.
     pub const START: Self = Self([0; 32]);
 }
 

@@ -1,4 +1,4 @@
-//! The one way in: what sources, operators and the configuration ask the writer to make true.
+//! Commands: the only way for sources, operators and the configuration to change the state.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -9,7 +9,7 @@ use super::policy::Policy;
 use super::revocation::{Shape, Target};
 use super::time::{Now, Timestamp};
 
-/// What a source saw. The writer compares it with what is known; a source never compares itself.
+/// What a source saw. The writer compares it with the state; a source never compares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
     /// One person, as they are now.
@@ -28,74 +28,75 @@ pub enum Observation {
         /// The provider's own time of the deletion.
         at: Option<Timestamp>,
     },
-    /// Something of this key is gone, and the source cannot tell what it was: a person that is known by it has departed.
+    /// An object with this key was deleted, and the source cannot tell of which kind: a known person with it has
+    /// departed.
     UnknownDeleted {
-        /// Who, if anybody.
+        /// The person, if it was one.
         person: PersonId,
     },
-    /// Somebody is out, says what is not whole yet: nothing else of their record may be believed. Of somebody who is not
-    /// known, or is out already, that says nothing.
+    /// A partial record says that a person is disabled: nothing else of it counts. Ignored for unknown or already
+    /// disabled people.
     PartialDisable {
         /// Who.
         person: PersonId,
         /// How.
         status: Status,
     },
-    /// A group is no more: an event said so, and nobody is in it. Asked again as long as [`Done::more`] says so.
+    /// A group was deleted by an event: it has no members any more. Repeated while [`Done::more`] is set.
     GroupDeleted {
         /// Name of the source.
         source: String,
-        /// What the group was called.
+        /// Name of the group.
         group: String,
     },
-    /// Everybody, in one piece, as far as the listing is complete.
+    /// A listing in one piece.
     Listing {
         /// Name of the source.
         source: String,
         /// Who is in it.
         people: Vec<Person>,
-        /// Whether somebody who is not in it has departed.
+        /// Whether it is complete: known people who are not in it have departed.
         complete: bool,
         /// When it was taken.
         at: Timestamp,
     },
-    /// Some of a listing that comes in many pieces. A source has one at a time: the first piece of the next one ends it.
+    /// A page of a listing. A source has one listing at a time: the first page of the next one ends it.
     ListingPage {
         /// Name of the source.
         source: String,
         /// Which listing.
         listing: ListingId,
-        /// Who is in this piece.
+        /// The people on this page.
         people: Vec<Person>,
-        /// Who is in it, and out only because another list leaves them out. Of somebody who is known to be active that
-        /// says as little as a missing row.
+        /// People on this page who are disabled only because another list leaves them out. For a known active person
+        /// that counts no more than a missing row.
         doubted: Vec<Person>,
-        /// Who is in it, and cannot be read.
+        /// People on this page with unreadable records.
         unread: Vec<PersonId>,
     },
-    /// All pieces were sent. Asked again as long as [`Done::more`] says so: a large listing comes into force in steps.
+    /// All pages were sent. Repeated while [`Done::more`] is set: a large listing is applied in steps.
     ListingEnd {
         /// Name of the source.
         source: String,
         /// Which listing.
         listing: ListingId,
-        /// When it was begun.
+        /// When it was started.
         at: Timestamp,
-        /// How many people the provider counts, where it does: a listing of another length is none.
+        /// The number of people by the provider's count, if it has one: a listing of another length is void.
         count: Option<usize>,
-        /// Changes nothing yet if somebody known is missing, but names them in [`Done::persons`]: the source looks
-        /// each up, and sends who is there after all as another piece.
+        /// If known people are missing, changes nothing yet and returns them in [`Done::persons`]: the source looks
+        /// each up and sends those who are present as another page.
         verify: bool,
     },
-    /// The provider went back to an older state: a backup was restored, or one answers that lags behind. Until an operator
-    /// says that it is right, or a listing says again what is known, nothing that it says gives access.
+    /// The provider went back to an older state: a backup was restored, or a lagging replica answers. Until an operator
+    /// confirms it, or a listing matches what is known, nothing that it reports grants access.
     RolledBack {
         /// Name of the source.
         source: String,
         /// How that is known, in words.
         because: String,
     },
-    /// What was issued before is dead: a logout everywhere, a password reset, a `notBefore`.
+    /// Credentials issued before are denied: a logout everywhere, a password reset, a `notBefore`.
     CutOff {
         /// Name of the source.
         source: String,
@@ -106,7 +107,7 @@ pub enum Observation {
         /// Why, in a few words.
         reason: String,
     },
-    /// A session that was ended, or a client that was disabled or enabled again.
+    /// A session was ended, or a client was disabled or enabled again.
     Block {
         /// Name of the source.
         source: String,
@@ -116,35 +117,35 @@ pub enum Observation {
         stands: bool,
         /// The provider's own time of the change.
         at: Option<Timestamp>,
-        /// When it may be forgotten, if ever.
+        /// When it expires, if ever.
         expires: Option<Timestamp>,
         /// Why, in a few words.
         reason: String,
     },
-    /// The source lives, and everything that happened there up to a time was sent.
+    /// The source is alive, and everything that happened there up to a time was sent.
     Heartbeat {
         /// Name of the source.
         source: String,
         /// Up to when.
         at: Timestamp,
-        /// From where it goes on after a restart, where that changed.
+        /// The cursor from which it continues after a restart, if it changed.
         cursor: Option<String>,
     },
 }
 
-/// One listing of one source, among those of this process.
+/// A listing of a source, unique in this process.
 pub type ListingId = u64;
 
-/// What an operator says to a listing that is held back.
+/// An operator's verdict on a held listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Whoever is missing from it has left.
+    /// Missing people have left.
     Confirm,
     /// It was wrong.
     Discard,
 }
 
-/// What an operator asks for.
+/// An operator's request for a revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokeRequest {
     /// What to revoke.
@@ -155,13 +156,13 @@ pub struct RevokeRequest {
     pub reason: String,
     /// Who asks.
     pub actor: String,
-    /// From when on, if not at once.
+    /// When it takes effect, if not at once.
     pub effective: Option<Timestamp>,
-    /// Until when, if not for ever.
+    /// When it expires, if ever.
     pub expires: Option<Timestamp>,
 }
 
-/// What the writer can be asked.
+/// A command to the writer.
 #[derive(Debug)]
 pub enum Command {
     /// A source saw something.
@@ -188,64 +189,64 @@ pub enum Command {
         /// Who asks.
         actor: String,
     },
-    /// An operator judges the listing that is held back. Asked again as long as [`Done::more`] says so.
+    /// An operator judges the held listing. Repeated while [`Done::more`] is set.
     Judge {
         /// Name of the source.
         source: String,
-        /// When it was taken: another one is not meant. `None`: whichever it is.
+        /// The time of the listing that is meant; `None` for any.
         listing: Option<Timestamp>,
-        /// What they say.
+        /// The verdict.
         verdict: Verdict,
         /// Who says so.
         actor: String,
     },
-    /// An operator announces that many will leave.
+    /// An operator temporarily raises the removal limit.
     Expect {
         /// Name of the source.
         source: String,
-        /// How many of ten thousand may be missing.
+        /// The share of people who may be missing, in hundredths of a percent.
         share: u32,
         /// Until when.
         until: Timestamp,
         /// Who says so.
         actor: String,
     },
-    /// A configuration comes into force.
+    /// A configuration takes effect.
     Configure(std::sync::Arc<Policy>),
-    /// Other processes' configurations have these entries of `revocations:`, by their notes: none of them is ended. Replaces
-    /// what was said before.
+    /// The notes of entries of `revocations:` in other processes' configurations: none of them is ended. Replaces the
+    /// set given before.
     NotedElsewhere(std::collections::BTreeSet<String>),
-    /// From now on this process writes what follows from the configuration, and no other.
+    /// This process takes the configuration role.
     TakeConfigurationRole,
-    /// Time went on: what expired ends.
+    /// Time has passed: ends what has expired.
     Tick,
 }
 
-/// What the writer made true.
+/// The result of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Name of the revocation that the command made, if it made one.
+    /// The id of the revocation that the command created, if any.
     pub revocation: Option<RevocationId>,
-    /// Name of the exemption that it made, if it made one.
+    /// The id of the exemption that it created, if any.
     pub exemption: Option<ExemptionId>,
-    /// Everything up to here is durable and enforced in this process.
+    /// The epoch up to which everything is durable and enforced in this process.
     pub epoch: Epoch,
-    /// Whom a REF turned out to mean, or who is missing from a listing.
+    /// The persons that a REF resolved to, or who are missing from a listing.
     pub persons: Vec<PersonId>,
-    /// A listing, or an operator's verdict on one, is not in force as a whole yet: ask again.
+    /// A listing, or an operator's verdict on one, is not fully applied: repeat the command.
     pub more: bool,
-    /// The store is gone: what this denies is enforced from memory, nothing else is, and nothing is durable. Whoever
-    /// promises more to others must not acknowledge it.
+    /// The store is unavailable: denials are enforced from memory only, and nothing else was done. A caller that
+    /// promises durability must not acknowledge it.
     pub volatile: bool,
 }
 
-/// Why the writer did not do it.
+/// Why the writer refused a command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// There is no such standing revocation.
-    #[error("no revocation `{0}` stands")]
+    /// No such revocation is in effect.
+    #[error("no revocation `{0}` is in effect")]
     NotFound(RevocationId),
-    /// It belongs to somebody else.
+    /// The revocation belongs to another owner.
     #[error("revocation `{id}` belongs to {owner}: {advice}")]
     NotYours {
         /// Which.
@@ -255,18 +256,18 @@ pub enum Refused {
         /// What to do instead.
         advice: String,
     },
-    /// A name means several people.
+    /// A name matches several people.
     #[error("`{reference}` matches several people: {}", candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     Ambiguous {
         /// The REF.
         reference: String,
-        /// All whom it may mean.
+        /// Everybody who may be meant.
         candidates: Vec<PersonId>,
     },
-    /// A name means nobody, where somebody is needed.
+    /// A name matches nobody.
     #[error("`{0}` matches nobody in any source")]
     Nobody(String),
-    /// The request itself makes no sense.
+    /// The request is invalid.
     #[error("{0}")]
     Invalid(String),
     /// A listing is held back by the guard.
@@ -283,10 +284,10 @@ pub enum Refused {
         known: usize,
         /// How many memberships in groups are missing.
         memberships: usize,
-        /// Why that is too much, where the numbers do not say it.
+        /// Further reasons, if the numbers are not the only one.
         beside: String,
     },
-    /// What was sent as a listing is none.
+    /// The listing is invalid.
     #[error("listing of source `{source_name}` is void: {what}")]
     Void {
         /// Which source.
@@ -294,56 +295,56 @@ pub enum Refused {
         /// Why.
         what: String,
     },
-    /// There is no listing that is held back.
+    /// No listing is held back.
     #[error("no listing of source `{0}` is held back")]
     NothingHeld(String),
-    /// Nobody knows yet whether the log took it. It is offered again until it stands or cannot.
+    /// The outcome of the append is unknown. It is retried until it is known.
     #[error("outcome unknown: the change may still take effect; query it with key `{key}`")]
     Unknown {
-        /// The name of the first event that it is.
+        /// The name of its first event.
         key: String,
     },
-    /// The log did not take it: nothing was changed.
-    #[error("log did not take it: {0}")]
+    /// The append failed: nothing was changed.
+    #[error("log append failed: {0}")]
     Log(String),
-    /// The store is gone: nothing was changed.
+    /// The store is unavailable: nothing was changed.
     #[error("nothing was changed: {0}")]
     Gone(String),
-    /// The writer is gone.
+    /// The writer has stopped.
     #[error("the writer has stopped")]
     Stopped,
 }
 
-/// One command on its way, with the time it was received and the way back.
+/// A command with the time it was received and the channel for the answer.
 #[derive(Debug)]
 pub struct Envelope {
-    /// What is asked.
+    /// The command.
     pub command: Command,
-    /// What time it is for the writer.
+    /// The time it was received.
     pub now: Now,
-    /// Where the answer goes.
+    /// The channel for the answer.
     pub reply: oneshot::Sender<Result<Done, Refused>>,
 }
 
-/// What became of a command, once it did.
+/// The pending answer to a command.
 pub type Answer = oneshot::Receiver<Result<Done, Refused>>;
 
-/// Where commands are put in. Bounded: who asks waits, nothing is dropped.
+/// Sends commands to the writer. Bounded: senders wait, nothing is dropped.
 #[derive(Clone, Debug)]
 pub struct WriterHandle(mpsc::Sender<Envelope>);
 
-/// Commands that may wait: two full group commits (`writer` takes up to 1024 at once).
+/// The capacity of the queue: two full group commits (`writer` takes up to 1024 at once).
 const WAITING: usize = 2048;
 
 impl WriterHandle {
-    /// A handle, and the end that the writer reads.
+    /// A handle, and the receiver for the writer.
     #[must_use]
     pub fn new() -> (Self, mpsc::Receiver<Envelope>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         (Self(sender), receiver)
     }
 
-    /// Asks, and waits until it is durable and enforced (law 5).
+    /// Sends a command and waits until it is durable and enforced (law 5).
     ///
     /// # Errors
     /// [`Refused`] says why nothing was changed.
@@ -351,7 +352,7 @@ impl WriterHandle {
         self.put(command, now).await?.await.map_err(|_| Refused::Stopped)?
     }
 
-    /// Puts a command behind those before it; the answer can be waited for later.
+    /// Sends a command and returns the pending answer.
     ///
     /// # Errors
     /// [`Refused::Stopped`].

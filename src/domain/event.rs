@@ -1,9 +1,8 @@
-//! What the log holds: the one truth, in one order.
-
-use std::fmt;
-use std::str::FromStr;
+//! Events: the content of the log.
 
 use serde::{Deserialize, Serialize};
+
+pub use super::epoch::{Epoch, NotAnEpoch, Position};
 
 use super::guard::{Confirmed, HeldListing, HeldListingUpdate, ReleaseCause, Removals};
 use super::id::{ExemptionId, RevocationId};
@@ -11,41 +10,6 @@ use super::person::{Person, PersonId};
 use super::revocation::{Revocation, Shape, Target};
 use super::source::Linking;
 use super::time::Timestamp;
-
-/// Place of an event in the log: starts at 1, no gaps, never reused. 0 is "before the first".
-pub type Position = u64;
-
-/// Up to where a process enforces the log. Never goes back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Epoch {
-    /// Rises with every import and recovery.
-    pub generation: u64,
-    /// The last event that is enforced.
-    pub position: Position,
-}
-
-impl fmt::Display for Epoch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.generation, self.position)
-    }
-}
-
-/// A text that is no epoch.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an epoch such as 1.17")]
-pub struct NotAnEpoch(String);
-
-impl FromStr for Epoch {
-    type Err = NotAnEpoch;
-
-    /// Reads what `Display` writes.
-    fn from_str(text: &str) -> Result<Self, NotAnEpoch> {
-        let numbers = text.split_once('.').and_then(|(generation, position)| {
-            Some(Self { generation: generation.parse().ok()?, position: position.parse().ok()? })
-        });
-        numbers.ok_or_else(|| NotAnEpoch(text.to_owned()))
-    }
-}
 
 /// Why a revocation or an exemption ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,107 +19,107 @@ pub enum EndCause {
     Restored,
     /// Its expiry time came.
     Expired,
-    /// Its source says the person is active again.
+    /// Its source reports the person as active again.
     ActiveAgain,
-    /// It was taken out of the configuration.
+    /// It was removed from the configuration.
     TakenOut,
 }
 
-/// The end of one revocation. If it was a block on a person, subject, client or issuer, the fold leaves a
-/// cut-off at `at` in its place (law 7): no caller can forget to.
+/// The end of one revocation. For a block on a person, subject, client or issuer the fold leaves a residual cut-off at
+/// `at` (law 7), so no caller can forget to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// Which one.
+    /// Its id.
     pub revocation: RevocationId,
-    /// What it was about, repeated so that the fold need not look back.
+    /// Its target, repeated so that the fold need not look back.
     pub target: Target,
-    /// The shape that it had.
+    /// Its shape.
     pub shape: Shape,
-    /// When it would have ended by itself.
+    /// When it would have expired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
-    /// The persons whom it meant.
+    /// The persons that it applied to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub persons: Vec<PersonId>,
-    /// Whether it had begun to deny by then, on the clock that never falls: only then does it leave anything.
+    /// Whether it had taken effect, by the time that never falls: only then does it leave a residual cut-off.
     pub began: bool,
     /// Why it ended.
     pub cause: EndCause,
-    /// When: the provider's time where it gave one.
+    /// When it ended, on the provider's clock if known.
     pub at: Timestamp,
     /// Who ended it.
     pub actor: String,
-    /// Why, in somebody's words.
+    /// The given reason.
     pub reason: String,
 }
 
-/// Break glass: what a source says of these persons is overridden until `expires`.
+/// Break glass: blocks of sources on these persons are lifted until `expires`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemption {
-    /// Its name; `None` in the first event format, where it is the position of its event.
+    /// Its id; `None` in the first event format, where it is the position of its event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ExemptionId>,
     /// The REF as it was given.
     pub reference: String,
-    /// Everybody whom it named.
+    /// The persons it resolved to.
     pub persons: Vec<PersonId>,
-    /// When it ends by itself.
+    /// When it expires.
     pub expires: Timestamp,
     /// Who asked for it.
     pub actor: String,
-    /// Why, in somebody's words.
+    /// The given reason.
     pub reason: String,
 }
 
 impl Exemption {
-    /// Its name, where its event stands at `position`.
+    /// Its id, if its event is at `position`.
     #[must_use]
     pub fn id_at(&self, position: Position) -> ExemptionId {
         self.id.unwrap_or(ExemptionId::of_position(position))
     }
 }
 
-/// Who writes what follows from the configuration.
+/// The holder of the configuration role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigurationRole {
     /// Name of the process.
     pub process: String,
-    /// Rises by one each time that somebody takes the role.
+    /// Rises by one each time that a process takes the role.
     pub term: u64,
 }
 
-/// In which form a writer writes events. Every version reads all of them.
+/// The format in which a writer writes events. Every version reads all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum EventFormat {
-    /// As versions up to 0.1 write and read them: the position of an event names what it begins, and only events that a
-    /// provider named have an id.
+    /// The format of versions up to 0.1: the position of an event is the id of the revocation or exemption that it
+    /// begins, and only events from providers have an id.
     One = 1,
-    /// Every event has an id, and every revocation and exemption a random name.
+    /// Every event has an id, and every revocation and exemption a random id.
     #[default]
     Two = 2,
 }
 
 /// One change. In the log it is JSON: `{"revoked": {…}}`, `{"person": {…}}`.
 ///
-/// Nothing is flattened or tagged inside: members that meet under one name would make an event that nobody can read back.
+/// Nothing inside is flattened or tagged: members with the same name would make an event unreadable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// A revocation begins to stand.
+    /// A revocation begins.
     Revoked(Revocation),
-    /// A standing REF revocation turned out to mean one more person.
+    /// A standing REF revocation applies to one more person.
     Extended {
-        /// Which one.
+        /// Its id.
         revocation: RevocationId,
-        /// What it is about, repeated so that the fold need not look back.
+        /// Its target, repeated so that the fold need not look back.
         target: Target,
-        /// Whom it now means too.
+        /// The additional person.
         person: PersonId,
     },
     /// A revocation ends.
     Ended(Ended),
-    /// A source's complete word on one person.
+    /// A source's complete record of one person.
     Person(Person),
     /// A source completed a full sync.
     Synced {
@@ -163,42 +127,42 @@ pub enum Event {
         source: String,
         /// When the listing was taken.
         at: Timestamp,
-        /// What it left out, unless that was announced.
+        /// Its removals, unless they were announced.
         #[serde(default, skip_serializing_if = "Removals::is_nothing")]
         left_out: Removals,
     },
-    /// A listing was accepted whose removals come into force in steps. [`Event::Synced`] says when all of them are.
+    /// A listing was accepted that is applied in steps. [`Event::Synced`] follows once it is fully applied.
     ListingAccepted {
         /// Name of its source.
         source: String,
         /// When it was taken.
         at: Timestamp,
-        /// What it leaves out, unless that was announced.
+        /// Its removals, unless they were announced.
         #[serde(default, skip_serializing_if = "Removals::is_nothing")]
         left_out: Removals,
     },
-    /// The configuration says how a source is linked; after it is taken out, its blocks are matched so.
+    /// How the configuration links a source; this still matches its blocks after it is removed.
     Linked {
         /// Its name.
         source: String,
         /// How.
         linking: Linking,
     },
-    /// A source lives: everything that happened there up to a time is known.
+    /// A source is alive: everything that happened there up to a time is known.
     #[serde(rename = "heard")]
     Heartbeat {
         /// Its name.
         source: String,
         /// Up to when.
         at: Timestamp,
-        /// From where it goes on after a restart, where that changed.
+        /// The cursor from which it continues after a restart, if it changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
     },
     /// The guard holds a listing back.
     #[serde(rename = "held_back")]
     ListingHeld(HeldListing),
-    /// Another one is held back in its place.
+    /// Another listing is held back in its place.
     #[serde(rename = "held_on")]
     ListingHeldUpdated(HeldListingUpdate),
     /// A listing is held back no longer.
@@ -210,19 +174,19 @@ pub enum Event {
         /// Who ended it.
         actor: String,
     },
-    /// Many are announced to leave a source.
+    /// An operator temporarily raised the removal limit.
     Expected {
         /// Its name.
         source: String,
-        /// How many of ten thousand may be missing.
+        /// The share of people who may be missing, in hundredths of a percent.
         share: u32,
         /// Until when.
         until: Timestamp,
         /// Who announced it.
         actor: String,
     },
-    /// An operator confirmed that memberships in groups were lost: a listing that says it again is let pass. Of people it
-    /// says nothing.
+    /// An operator confirmed lost group memberships: a listing with the same loss is accepted. It does not cover
+    /// people.
     MembershipsConfirmed {
         /// Name of the source.
         source: String,
@@ -231,75 +195,75 @@ pub enum Event {
         /// Who confirmed it.
         actor: String,
     },
-    /// A process takes the configuration role: it alone writes what follows from the configuration (notes of
-    /// `revocations:`, how sources are linked, pins), until another one takes it.
+    /// A process takes the configuration role: until another one takes it, it alone writes what follows from the
+    /// configuration (notes of `revocations:`, links of sources, pins).
     ConfigurationRole(ConfigurationRole),
     /// Break glass begins.
     Exempted(Exemption),
     /// Break glass ends.
     ExemptionEnded {
-        /// Which one.
+        /// Its id.
         exemption: ExemptionId,
-        /// For whom it was, repeated so that nobody need look back.
+        /// The persons it applied to, repeated so that nobody need look back.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         persons: Vec<PersonId>,
         /// Why it ended.
         cause: EndCause,
     },
-    /// A name in `bindings.people` resolved for the first time; from now on it means this person.
+    /// A name in `bindings.people` resolved for the first time; from now on it is pinned to this person.
     Pinned {
         /// Name of the binding's issuer.
         issuer: String,
         /// The name as it stands in the configuration.
         name: String,
-        /// Whom it means in that person's source.
+        /// The person that it means in that person's source.
         person: PersonId,
     },
-    /// A name no longer stands in any binding; should it come back, it is resolved anew.
+    /// A name is no longer in any binding; if it comes back, it is resolved again.
     Unpinned {
         /// Name of the binding's issuer.
         issuer: String,
         /// The name.
         name: String,
-        /// Whom it meant, repeated so that nobody need look back.
+        /// The persons it was pinned to, repeated so that nobody need look back.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         persons: Vec<PersonId>,
     },
 }
 
-/// An event that is to be appended.
+/// An event to append.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewEvent {
-    /// When the writer took it in (believed wall clock).
+    /// When the writer planned it (believed wall clock).
     pub time: Timestamp,
-    /// When it happened at the provider, where the provider said so.
+    /// When it happened, on the provider's clock, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub happened: Option<Timestamp>,
-    /// Its name: a provider's own, or one that was drawn when it was planned. A second event with the same id is not
-    /// appended, so the same bytes can be offered again. `None` only in the first format, where a provider gave none.
+    /// Its id: the provider's, or one drawn when it was planned. A second event with the same id is not appended, so an
+    /// append can be retried. `None` only in the first format, for events without a provider's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The change.
     pub event: Event,
 }
 
-/// An event at its place.
+/// An event at its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// Its place.
+    /// Its position.
     pub position: Position,
-    /// What was appended there.
+    /// The event appended there.
     pub new: NewEvent,
 }
 
-/// The source whose provider gave an event this name: it is `SOURCE:ID` then, and no name of our own has a colon.
+/// The source whose provider gave an event this id, which is then `SOURCE:ID`; ids of our own have no colon.
 #[must_use]
 pub fn provider_of(id: &str) -> Option<&str> {
     id.split_once(':').map(|(source, _)| source)
 }
 
 impl Recorded {
-    /// The revocation that it makes, and its name.
+    /// The revocation that it makes, and its id.
     #[must_use]
     pub fn revocation(&self) -> Option<(RevocationId, &Revocation)> {
         match &self.new.event {

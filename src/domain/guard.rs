@@ -1,4 +1,4 @@
-//! What is written down of listings: what they leave out, and what the guard holds back (design section 3).
+//! The records of the guard: the removals of listings, and held listings (design section 3).
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
 
-/// What listings left out within this time is added up: a little of everybody each time is much in the end.
+/// Removals within this time are added up: many small ones can be as bad as a large one.
 const ADDED_UP: Duration = Duration::from_secs(86_400);
 
-/// Whether what was left out since then is still added up. Not if that lies in the future: the clock was ahead.
+/// Whether removals since this time are still added up. Not if it lies in the future: the clock was ahead.
 #[must_use]
 pub fn is_lately(since: Timestamp, now: Timestamp) -> bool {
     since <= now && now <= since.plus(ADDED_UP)
 }
 
-/// What a listing leaves out of what is known.
+/// The removals of a listing: what it leaves out of what is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removals {
     /// How many people are missing.
@@ -29,13 +29,13 @@ pub struct Removals {
 }
 
 impl Removals {
-    /// Whether it leaves out nothing.
+    /// Whether there are none.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         self.people == 0 && self.memberships == 0
     }
 
-    /// This without some of it.
+    /// These without some of them.
     #[must_use]
     pub fn less(self, some: Self) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Removals {
         }
     }
 
-    /// Both, of what was known before either.
+    /// The sum of both.
     #[must_use]
     pub fn and(self, later: Self) -> Self {
         Self {
@@ -57,8 +57,8 @@ impl Removals {
     }
 }
 
-/// A listing that leaves out more than `max_change` allows, or that comes from a provider that went back to an older state:
-/// nothing that it leaves out counts, nor anything by which it gives access.
+/// A listing that leaves out more than `max_change` allows, or that comes from a provider that was rolled back: neither
+/// its removals nor its grants count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldListing {
     /// Name of the source.
@@ -69,37 +69,38 @@ pub struct HeldListing {
     pub missing: Vec<String>,
     /// How many people are known.
     pub known: usize,
-    /// How many memberships in groups are known and not in it.
+    /// How many known memberships in groups are not in it.
     pub memberships: usize,
     /// How many memberships are known.
     pub all_memberships: usize,
-    /// Groups of many, all of whom it leaves out.
+    /// Groups with many members that it would empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emptied: Vec<String>,
-    /// The provider went back to an older state, and how that is known: as long as this is held, whatever gives access waits,
-    /// by events too. Earlier versions read on without it.
+    /// How it is known that the provider was rolled back, if it was: while this is held, grants wait, also in events.
+    /// Earlier versions ignore it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
-    /// Nothing was listed since: the numbers are still to come.
+    /// No listing came since the rollback: the numbers are not known yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unlisted: bool,
 }
 
-/// Another listing is held back in the place of the last: how they differ, since what is missing may be long.
+/// Another listing is held back in the place of the last. Only the difference is recorded, since the list of missing
+/// people may be long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldListingUpdate {
-    /// The newer one, but for who is missing.
+    /// The newer one, without the missing people.
     pub held: HeldListing,
     /// How many are missing from it.
     pub missing: usize,
-    /// Who is missing from it, and was not from the last.
+    /// People who are missing from it and were not from the last.
     pub more: Vec<String>,
-    /// Who was missing from the last, and is there.
+    /// People who were missing from the last and are in this one.
     pub back: Vec<String>,
 }
 
 impl HeldListing {
-    /// How `later` differs from this; `None` where it does not in anything that matters.
+    /// The difference of `later` from this; `None` if nothing relevant changed.
     #[must_use]
     pub fn until(&self, later: &Self) -> Option<HeldListingUpdate> {
         let not_in = |these: &[String], those: &[String]| -> Vec<String> {
@@ -116,7 +117,7 @@ impl HeldListing {
         (!same).then_some(on)
     }
 
-    /// The same, but for who is missing.
+    /// A copy without the missing people.
     #[must_use]
     pub fn without_missing(&self) -> Self {
         let Self { source, at, missing: _, known, memberships, all_memberships, emptied, because, unlisted } = self;
@@ -133,7 +134,7 @@ impl HeldListing {
         }
     }
 
-    /// A provider went back, and was not listed since.
+    /// The held listing of a provider that was rolled back and not listed since.
     #[must_use]
     pub fn unlisted(source: &str, at: Timestamp, because: String) -> Self {
         Self {
@@ -149,17 +150,17 @@ impl HeldListing {
         }
     }
 
-    /// What is held back once an operator discarded this: the next listing too, where the provider went back. That it is no
-    /// longer older nobody can tell by itself: whoever restored it may have written to it since.
+    /// What is held back after an operator discarded this: the next listing too, if the provider was rolled back.
+    /// Nothing shows by itself that the rollback is over, since the restored provider may have changed since.
     #[must_use]
     pub fn discarded(&self) -> Option<Self> {
         Some(Self::unlisted(&self.source, self.at, self.because.clone()?))
     }
 
-    /// Makes it the newer one.
+    /// Turns it into the newer one.
     pub fn follow(&mut self, on: &HeldListingUpdate) {
         if let ([], [back]) = (on.more.as_slice(), on.back.as_slice()) {
-            // One after the other comes back: the rest stays where it is.
+            // Usually one person after another comes back: keep the rest in place.
             let missing = std::mem::take(&mut self.missing);
             *self = Self { missing, ..on.held.clone() };
             if let Ok(at) = self.missing.binary_search(back) {
@@ -179,27 +180,27 @@ impl HeldListing {
     }
 }
 
-/// What an operator confirmed of memberships: a listing that says it again is let pass.
+/// Lost memberships that an operator confirmed: a listing with the same loss is accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirmed {
     /// How many memberships are not counted as missing.
     #[serde(default)]
     pub memberships: usize,
-    /// Groups that may have nobody left.
+    /// Groups that may become empty.
     pub groups: Vec<String>,
     /// Until when.
     pub until: Timestamp,
 }
 
-/// How the holding back of a listing ended.
+/// How a held listing was released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseCause {
-    /// An operator: whoever was missing has left.
+    /// An operator confirmed that the missing people have left.
     Confirmed,
-    /// An operator: it was wrong.
+    /// An operator rejected it.
     Discarded,
-    /// A later listing was in order.
+    /// A later listing was accepted.
     Superseded,
 }
 

@@ -1,20 +1,20 @@
-//! Names of what stands in the log for longer than one event: revocations and exemptions.
+//! Ids of revocations and exemptions.
 //!
-//! A name is random and permanent. It is given when the event is planned, so it means the same in every copy of the log and
-//! in whatever log its record is appended to again. In the first event format the position of the event was the name;
-//! such names stay valid. The topmost bit tells the two apart: no log is that long.
+//! An id is random and permanent. It is drawn when the event is planned, so it means the same in every copy of the log
+//! and in any log that its record is appended to again. In the first event format the position of the event was the id;
+//! such ids stay valid. The topmost bit distinguishes the two: no log is that long.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::event::Position;
+use super::epoch::Position;
 
-/// Set in every random name, and in no position.
+/// Set in every random id, and in no position.
 const RANDOM: u64 = 1 << 63;
 
-/// A text that is no name.
+/// A text that is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {what} id such as {example}17 or {example}8f14e45fceea167a")]
 pub struct NotAnId {
@@ -33,7 +33,7 @@ fn parse(digits: &str) -> Option<u64> {
     }
 }
 
-/// On disk: a number where it is a position, as in the first format, else the text.
+/// On disk: a number if it is a position, as in the first format, else text.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -42,37 +42,37 @@ enum Written {
 }
 
 macro_rules! id {
-    ($(#[$docs:meta])* $name:ident, $letter:literal, $what:literal) => {
+    ($(#[$docs:meta])* $name:ident, $prefix:literal, $what:literal) => {
         $(#[$docs])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(u64);
 
         impl $name {
-            /// A new name, of 63 random bits.
+            /// A new id of 63 random bits.
             #[must_use]
             pub fn random(bits: u64) -> Self {
                 Self(bits | RANDOM)
             }
 
-            /// The name that the first format gave: the position of the event.
+            /// The id in the first format: the position of the event.
             #[must_use]
             pub fn of_position(position: Position) -> Self {
                 Self(position)
             }
 
-            /// The position that is this name, if it is one.
+            /// The position that this id is, if it is one.
             #[must_use]
             pub fn position(self) -> Option<Position> {
                 (self.0 & RANDOM == 0).then_some(self.0)
             }
 
-            /// As a number: how tables and snapshots keep it.
+            /// The id as a number, as tables and snapshots store it.
             #[must_use]
             pub fn number(self) -> u64 {
                 self.0
             }
 
-            /// From such a number.
+            /// The id of such a number.
             #[must_use]
             pub fn from_number(number: u64) -> Self {
                 Self(number)
@@ -81,7 +81,7 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                if self.0 & RANDOM == 0 { write!(f, "{}{}", $letter, self.0) } else { write!(f, "{}{:016x}", $letter, self.0) }
+                if self.0 & RANDOM == 0 { write!(f, "{}{}", $prefix, self.0) } else { write!(f, "{}{:016x}", $prefix, self.0) }
             }
         }
 
@@ -89,8 +89,8 @@ macro_rules! id {
             type Err = NotAnId;
 
             fn from_str(text: &str) -> Result<Self, NotAnId> {
-                let not = || NotAnId { text: text.to_owned(), what: $what, example: $letter };
-                text.strip_prefix($letter).and_then(parse).map(Self).ok_or_else(not)
+                let not = || NotAnId { text: text.to_owned(), what: $what, example: $prefix };
+                text.strip_prefix($prefix).and_then(parse).map(Self).ok_or_else(not)
             }
         }
 
@@ -112,12 +112,12 @@ macro_rules! id {
 }
 
 id! {
-    /// Name of a revocation: `r8f14e45fceea167a`, or `r17` where the first event format gave it.
+    /// The id of a revocation: `r8f14e45fceea167a`, or `r17` in the first event format.
     RevocationId, 'r', "a revocation"
 }
 
 id! {
-    /// Name of an exemption: `e8f14e45fceea167a`, or `e17` where the first event format gave it.
+    /// The id of an exemption: `e8f14e45fceea167a`, or `e17` in the first event format.
     ExemptionId, 'e', "an exemption"
 }
 

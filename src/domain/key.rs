@@ -78,7 +78,7 @@ impl Keyer {
         Self { secret: secret.look_up(), fingerprint: secret.fingerprint() }
     }
 
-    /// What the secret is called under which it makes keys.
+    /// The fingerprint of its secret.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
@@ -105,10 +105,10 @@ impl Keyer {
     }
 }
 
-/// What a name was compared by before each had a rule of its own: every denial goes by it still, but for ids.
+/// The rule for names before each attribute had its own: denials still apply it too, except to ids.
 const BEFORE: u8 = 16;
 
-/// Which rules a key stands for, one bit for each.
+/// The rules that a key stands for, one bit for each.
 const fn bit(compare: Compare) -> u8 {
     match compare {
         Compare::Exact => 1,
@@ -118,7 +118,7 @@ const fn bit(compare: Compare) -> u8 {
     }
 }
 
-/// A name that somebody has: what a REF that is denied is looked up under.
+/// A name of a person, under which denied REFs are looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameKey {
     /// Key of the name, folded.
@@ -129,7 +129,7 @@ pub struct NameKey {
     exact: u32,
 }
 
-/// A REF that is denied, under one of its keys: for which rules it stands there.
+/// A denied REF under one of its keys, with the rules that it applies to there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RefKey {
     /// Key of the REF, folded by these rules.
@@ -195,12 +195,12 @@ impl RefKey {
     }
 }
 
-/// What a claim links by: a value of an attribute of one source.
+/// The key by which a claim links: a value of an attribute of one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkKey {
     /// Key of the value, folded by the attribute's rule.
     pub folded: Key,
-    /// Key of the value as it is: people of a source that the log knows no rules of yet stand there.
+    /// Key of the exact value, for sources whose rules the log does not know yet.
     pub exact: Key,
     /// Equal for values that may stand for one another in what gives access.
     pub strict: u64,
@@ -240,7 +240,7 @@ impl GroupKey {
     }
 }
 
-/// A name as the first versions compared it, whatever it was: trimmed, lower case. What they denied is denied still.
+/// A name as the first versions compared it: trimmed, lower case. What they denied stays denied.
 #[must_use]
 pub fn fold_name(name: &str) -> String {
     name.trim().to_lowercase()

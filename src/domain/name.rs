@@ -14,7 +14,7 @@ use super::person::UNVERIFIED_EMAIL;
 
 pub use fold::Folded;
 
-/// The kinds of directories, as far as each compares names in its own way.
+/// The kinds of directories, each with its own way to compare names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Directory {
@@ -26,11 +26,11 @@ pub enum Directory {
     Okta,
     /// A tenant of Microsoft Entra ID.
     Entra,
-    /// A directory that speaks LDAP.
+    /// An LDAP directory.
     Ldap,
 }
 
-/// A rule by which two values are the same.
+/// A rule for the equality of two values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Compare {
     /// Byte by byte.
@@ -44,12 +44,12 @@ pub enum Compare {
     DistinguishedName,
 }
 
-/// How far two values that are the same by a rule may be relied on.
+/// What a match by a rule is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Match {
-    /// For denial only: folding made an ASCII letter of another character in one of them.
+    /// For denials only: folding turned another character into an ASCII letter in one of them.
     Denies,
-    /// For denial, and for what gives access.
+    /// For denials and grants.
     Grants,
 }
 
@@ -64,7 +64,7 @@ const PREPARED: [&str; 11] = [
     "commonname",
     "samaccountname",
     "userprincipalname",
-    // The places that every person has, whatever the attribute behind them is called.
+    // The fields that every person has, whatever their attributes are called.
     "username",
     "email",
     "name",
@@ -115,7 +115,7 @@ impl Directory {
         }
     }
 
-    /// The rule of the name of a group: of LDAP that of `cn`, or that of the group's own name.
+    /// The rule for the name of a group: in LDAP that of `cn`, or that of the group's own name.
     #[must_use]
     pub fn compares_group(self, group: &str) -> Compare {
         match self {
@@ -125,7 +125,7 @@ impl Directory {
         }
     }
 
-    /// Whether two names are of one group.
+    /// Whether two names mean the same group.
     #[must_use]
     pub fn is_same_group(self, one: &str, other: &str) -> bool {
         one == other || self.compares_group(one).matches(one, other).is_some()
@@ -136,7 +136,7 @@ impl Compare {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Exact, Self::IgnoreCase, Self::Prepared, Self::DistinguishedName];
 
-    /// The one spelling that all values have which are the same by this rule.
+    /// The spelling that all values equal by this rule share.
     #[must_use]
     pub fn fold(self, value: &str) -> Folded<'_> {
         match self {
@@ -147,7 +147,7 @@ impl Compare {
         }
     }
 
-    /// Whether two values are the same, and for what; `None`: they are not.
+    /// How two values match; `None` if they do not.
     #[must_use]
     pub fn matches(self, one: &str, other: &str) -> Option<Match> {
         if one == other {

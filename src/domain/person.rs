@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
 
-/// Who somebody is: a source, and the key that this source never gives to anybody else.
+/// The id of a person: a source, and the key that this source never gives to anybody else.
 ///
 /// The same human in two sources is two persons; they are never merged by e-mail.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl fmt::Display for PersonId {
     }
 }
 
-/// A text that names no person.
+/// A text that is not the id of a person.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not SOURCE/KEY")]
 pub struct NotAPersonId(String);
@@ -42,7 +42,7 @@ impl FromStr for PersonId {
     }
 }
 
-/// What the source says of somebody. What it *means* is a block that the source owns: `decide` reads none.
+/// The status of a person in the source. Its effect is a block that the source owns; `decide` reads no status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -74,7 +74,7 @@ impl Status {
 pub struct Person {
     /// Who it is.
     pub id: PersonId,
-    /// The source's word on them.
+    /// Their status in the source.
     pub status: Status,
     /// E-mail address; may pass to somebody else one day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,12 +85,12 @@ pub struct Person {
     /// Further attributes by name, for `link` and for looking people up.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
-    /// Further values of an attribute, by its name as `link` has it. The first one stands above, where versions that
-    /// knew of one alone look for it.
+    /// Further values of an attribute, by its name as `link` has it. The first one is in the fields above, where
+    /// versions with a single value expect it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<String, Vec<String>>,
-    /// When the provider says that it last changed, on the provider's clock, where it says so: a record that is older
-    /// than the one known is late, and gives nothing back.
+    /// When the record last changed, on the provider's clock, if known: a record older than the known one is late and
+    /// grants nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<Timestamp>,
     /// Groups, nested ones resolved; sorted, without doubles.
@@ -98,11 +98,11 @@ pub struct Person {
     pub groups: Vec<String>,
 }
 
-/// An address that nobody vouched for: it is looked up for denials, links nobody and is no name in a binding.
+/// An unverified address: it counts for denials, but links nobody and is no name in a binding.
 pub const UNVERIFIED_EMAIL: &str = "unverified_email";
 
 impl Person {
-    /// Somebody of whom nothing else is known.
+    /// A person of whom nothing else is known.
     #[must_use]
     pub fn new(id: PersonId, status: Status) -> Self {
         Self {
@@ -154,7 +154,7 @@ impl Person {
         }
     }
 
-    /// Takes values of an attribute away that `link` may name. The id is never anybody else's.
+    /// Removes values of an attribute that `link` may name. The id is never removed: it never passes to anybody else.
     pub fn forget(&mut self, attribute: &str, gone: impl Fn(&str) -> bool) {
         let left: Vec<String> = self.values(attribute).filter(|value| !gone(value)).map(str::to_owned).collect();
         self.more.remove(attribute);

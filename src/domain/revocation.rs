@@ -1,25 +1,25 @@
-//! What is denied, in which shape, by whom.
+//! Revocations: what is denied, how and by whom.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Position;
+use super::epoch::Position;
 use super::id::RevocationId;
 use super::key::{Key, KeyKind, Keyer};
 use super::person::PersonId;
 use super::time::Timestamp;
 
-/// What a revocation is about.
+/// The target of a revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// Whoever a REF means: the identifier itself, and whom it resolves to, now and later.
+    /// Everybody a REF means: the identifier itself, and the persons it resolves to, now and later.
     Person {
         /// E-mail, user name, provider id, or `ISS|SUB`.
         reference: String,
     },
-    /// One person of one source: what a source says of its own people.
+    /// One person of one source, blocked by that source.
     DirectoryPerson {
         /// Who.
         person: PersonId,
@@ -67,7 +67,7 @@ pub enum Target {
         /// SHA-256 of its DER form, lower-case hex.
         sha256: String,
     },
-    /// An identifier that `link` uses, whoever holds it: what was issued under it before is dead.
+    /// An identifier that `link` uses, whoever holds it: credentials issued under it before are denied.
     LinkClaim {
         /// `iss`
         issuer: String,
@@ -78,7 +78,7 @@ pub enum Target {
     },
 }
 
-/// The kinds of target that people, metrics and listings know.
+/// The kinds of target in metrics and listings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -129,10 +129,10 @@ impl TargetKind {
         }
     }
 
-    /// Whether a cut-off stays behind when a block on such a target ends (law 7).
+    /// Whether a block on such a target leaves a residual cut-off when it ends (law 7).
     ///
-    /// A session, token, key or certificate is the credential itself (or dies with it): its block is lifted
-    /// whole. The others outlive their credentials, which must stay dead.
+    /// A session, token, key or certificate is the credential itself or ends with it: its block is lifted completely.
+    /// The other targets outlive their credentials, which must stay denied.
     #[must_use]
     pub fn leaves_cut_off(self) -> bool {
         matches!(self, Self::Person | Self::Subject | Self::Client | Self::Issuer)
@@ -140,7 +140,7 @@ impl TargetKind {
 }
 
 impl Revocation {
-    /// Its name, where its event stands at `position`.
+    /// Its id, if its event is at `position`.
     #[must_use]
     pub fn id_at(&self, position: Position) -> RevocationId {
         self.id.unwrap_or(RevocationId::of_position(position))
@@ -207,7 +207,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// One of the two shapes that a revocation has.
+/// The shape of a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
@@ -220,11 +220,11 @@ pub enum Shape {
     },
 }
 
-/// Who put a revocation there; each ends only its own.
+/// The owner of a revocation; each ends only its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Owner {
-    /// Somebody with rights on the control API.
+    /// An operator with rights on the control API.
     Operator,
     /// `revocations:` in the configuration.
     Configuration,
@@ -242,31 +242,31 @@ impl fmt::Display for Owner {
     }
 }
 
-/// One revocation, as it stands in the log.
+/// A revocation, as recorded in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
-    /// Its name; `None` in the first event format, where it is the position of its event.
+    /// Its id; `None` in the first event format, where it is the position of its event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<RevocationId>,
     /// What it is about.
     pub target: Target,
     /// Block or cut-off.
     pub shape: Shape,
-    /// Why, in somebody's words.
+    /// The given reason.
     pub reason: String,
-    /// Who alone may end it.
+    /// The owner, who alone may end it.
     pub owner: Owner,
     /// Who asked for it: an operator's identity, `configuration`, or the source's name.
     pub actor: String,
-    /// It denies from this time on.
+    /// When it takes effect.
     pub effective: Timestamp,
-    /// It ends by itself at this time, by an event.
+    /// When it expires, by an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
-    /// The persons whom a REF meant when it was written: they stay denied whatever they are called later.
+    /// The persons that a REF resolved to when it was made: they stay denied, whatever their later names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub persons: Vec<PersonId>,
-    /// A REF that each name is compared with by its own rule. Those of the first versions compare as they did.
+    /// Whether names are compared with the REF by their own rules. REFs of the first versions compare as they did.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_rule: bool,
 }

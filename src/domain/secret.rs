@@ -1,4 +1,4 @@
-//! The secret of an installation: every replica has the same, and what one made only one with the same can use.
+//! The secret of an installation: every replica has the same, and data made under it is usable only with it.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub const LENGTH: usize = 48;
 /// Bytes of the look-up secret.
 const LOOK_UP: usize = 16;
 
-/// What a secret is called in errors and snapshots, without telling it: half of it would not help to guess the rest.
+/// The fingerprint of a secret, for errors and snapshots. It does not reveal the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint(u64);
 
@@ -19,7 +19,7 @@ impl Fingerprint {
     #[must_use]
     pub fn of(secret: &[u8]) -> Self {
         let mut context = Context::new(&SHA256);
-        // A domain of its own: no other hash of the secret says the same.
+        // A domain of its own, so that it equals no other hash of the secret.
         context.update(b"offboard: fingerprint of the secret\0");
         context.update(secret);
         let hash = context.finish();
@@ -40,7 +40,7 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// The secret of an installation. It shows itself to nobody.
+/// The secret of an installation. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; LENGTH]);
 
@@ -51,7 +51,7 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// The secret that these bytes are.
+    /// The secret with these bytes.
     #[must_use]
     pub fn new(bytes: [u8; LENGTH]) -> Self {
         Self(bytes)
@@ -67,13 +67,13 @@ impl Secret {
         Self(bytes)
     }
 
-    /// Its bytes, to be kept.
+    /// Its bytes, for storage.
     #[must_use]
     pub fn bytes(&self) -> &[u8; LENGTH] {
         &self.0
     }
 
-    /// What it is called.
+    /// Its fingerprint.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.0)

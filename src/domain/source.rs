@@ -1,4 +1,4 @@
-//! What is configured about a source, as far as decisions and the writer need it.
+//! The configuration of a source, as far as decisions and the writer need it.
 
 use std::time::Duration;
 
@@ -9,32 +9,32 @@ use super::name::Directory;
 /// What to answer while a source is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WhenStale {
-    /// Go on with what is known.
+    /// Continue with what is known.
     Allow,
     /// Deny with `stale_source`.
     Deny,
 }
 
-/// How a source fails, or gives cause for alarm: the closed set that metrics count.
+/// The kinds of source problems that metrics count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SourceErrorKind {
-    /// What is configured does not fit the provider, or a file that it names cannot be read.
+    /// The configuration does not fit the provider, or a file that it names cannot be read.
     Configuration,
     /// No connection, no answer in time, or a broken one.
     Unreachable,
-    /// The provider does not let us.
+    /// The provider denies us access.
     Forbidden,
-    /// Asked too often.
+    /// Too many requests.
     RateLimited,
-    /// The provider answers that it failed, or that something is not there.
+    /// The provider answers with an error, or that something does not exist.
     ProviderError,
-    /// An answer that is none.
+    /// An invalid answer.
     Malformed,
     /// A listing is held back.
     Guarded,
-    /// The writer did not take what was heard.
+    /// The writer refused an observation.
     Refused,
-    /// The program that asks it broke off, and was started again.
+    /// The task that reads it failed and was restarted.
     Internal,
     /// The provider's clock is ahead of ours.
     Clock,
@@ -81,12 +81,12 @@ impl SourceErrorKind {
     }
 }
 
-/// What a source supplies, which decides what may be concluded from its silence.
+/// What a source supplies, which determines what a missing entry means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Supplies {
     /// Its listings of people are complete.
     pub people: bool,
-    /// Its word on groups is complete.
+    /// Its groups are complete.
     pub groups: bool,
 }
 
@@ -106,12 +106,12 @@ pub struct Linking {
     pub issuer: String,
     /// The first whose claim is present decides.
     pub link: Vec<Link>,
-    /// By whose rules its names compare; absent where an earlier version wrote it down.
+    /// The directory whose rules compare its names; absent in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<Directory>,
 }
 
-/// A source that was taken out of the configuration. Its blocks stand, matched by its last links.
+/// A source that was removed from the configuration. Its blocks stand, matched by its last links.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retired {
     /// Its name.
@@ -127,19 +127,19 @@ pub struct SourceRules {
     pub name: String,
     /// Index of its issuer in the policy.
     pub issuer: u16,
-    /// By whose rules its names compare.
+    /// The directory whose rules compare its names.
     pub directory: Directory,
     /// What it supplies.
     pub supplies: Supplies,
-    /// Nothing of its issuer is answered before it has completed a full sync once.
+    /// Requests of its issuer are denied until it has completed a full sync.
     pub required: bool,
-    /// Older than this is stale.
+    /// The age at which it becomes stale.
     pub max_staleness: Duration,
-    /// What then.
+    /// What happens then.
     pub when_stale: WhenStale,
     /// How credentials are matched with its people; the first whose claim is present decides.
     pub link: Vec<Link>,
-    /// The guard on what a listing leaves out.
+    /// The limit of what a listing may leave out.
     pub max_change: MaxChange,
 }
 
@@ -155,7 +155,7 @@ pub struct MaxChange {
 impl Eq for MaxChange {}
 
 impl MaxChange {
-    /// Whether so many of so many are too many: from `from` upward by share.
+    /// Whether `many` of `all` are too many: at least `from`, and more than the share.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "numbers of people fit into 53 bits")]
     pub fn is_passed(&self, missing: usize, known: usize) -> bool {

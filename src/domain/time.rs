@@ -1,4 +1,4 @@
-//! Time as an argument: timestamps, and the judgement whether a wall clock may be believed.
+//! Time as an argument: timestamps, and whether a wall clock can be believed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,49 +14,49 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The earliest time that can be named; nothing was issued at or before it.
+    /// The earliest time; nothing was issued at or before it.
     pub const MIN: Self = Self(i64::MIN);
-    /// The latest time that can be named: "never" for an expiry.
+    /// The latest time: "never" for an expiry.
     pub const MAX: Self = Self(i64::MAX);
 
-    /// The time that lies `millis` milliseconds after 1970 began.
+    /// The time `millis` milliseconds after the beginning of 1970.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// The time that lies `seconds` after 1970 began, as in `iat` and `exp` (RFC 7519 section 2).
+    /// The time `seconds` after the beginning of 1970, as in `iat` and `exp` (RFC 7519 section 2).
     #[must_use]
     pub const fn from_secs(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// Milliseconds since 1970 began.
+    /// Milliseconds since the beginning of 1970.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// Seconds since 1970 began, as Prometheus counts them.
+    /// Seconds since the beginning of 1970, as Prometheus counts them.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit into 53 bits")]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1000.0
     }
 
-    /// This time and `span` more; stays at [`Timestamp::MAX`] when it would pass it.
+    /// This time plus `span`, at most [`Timestamp::MAX`].
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This time less `span`; stays at [`Timestamp::MIN`] when it would pass it.
+    /// This time minus `span`, at least [`Timestamp::MIN`].
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long before this time `earlier` was; zero if it was not.
+    /// The time since `earlier`; zero if it is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -73,7 +73,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A text that is no RFC 3339 time.
+/// A text that is not an RFC 3339 time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a time such as 2027-01-31T09:00:00Z")]
 pub struct NotATime(String);
@@ -88,13 +88,13 @@ impl FromStr for Timestamp {
 
 /// What "now" means to a decision.
 ///
-/// Two times, because a clock that is set back must weaken nothing (law 6): what begins or ends by
-/// itself follows `steady`, what a provider wrote into a credential follows `wall`.
+/// Two times, because setting a clock back must weaken nothing (law 6): effective and expiry times follow `steady`, the
+/// times in credentials follow `wall`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// The believed wall clock: judges `exp`, `nbf`, `iat` and dates new cut-offs.
+    /// The believed wall clock, for `exp`, `nbf`, `iat` and the dates of new cut-offs.
     pub wall: Timestamp,
-    /// Never falls, not even over a restart: judges effective times, and what expires.
+    /// A time that never falls, not even across a restart, for effective times and expiry.
     pub steady: Timestamp,
 }
 
@@ -106,7 +106,7 @@ impl Now {
     }
 }
 
-/// A wall clock that moved this far against the monotonic one is not believed at once.
+/// A step of the wall clock against the monotonic one by more than this is not believed at once.
 pub const STEP: Duration = Duration::from_secs(30);
 /// Both clocks must have agreed for this long before a step is believed.
 pub const CONFIRM: Duration = Duration::from_secs(60);
@@ -135,7 +135,7 @@ impl Timekeeper {
         Self { offset: wall.0.saturating_sub(monotonic_ms), candidate: None, floor: floor.unwrap_or(wall), steps: 0 }
     }
 
-    /// What time it is, now that the clocks read so.
+    /// The time, given what the clocks read.
     pub fn now(&mut self, wall: Timestamp, monotonic_ms: i64) -> Now {
         let seen = wall.0.saturating_sub(monotonic_ms);
         let apart = |one: i64, other: i64| one.abs_diff(other) > u64::try_from(STEP.as_millis()).unwrap_or(u64::MAX);
@@ -162,7 +162,7 @@ impl Timekeeper {
         Now { wall, steady: self.floor }
     }
 
-    /// How far the wall clock is from the time that is believed, in milliseconds, while a step is being watched.
+    /// The difference of the wall clock from the believed time, in milliseconds, while a step is being watched.
     #[must_use]
     pub fn apart(&self) -> Option<i64> {
         self.candidate.map(|(seen, _)| seen.saturating_sub(self.offset))
@@ -174,7 +174,7 @@ impl Timekeeper {
         self.steps
     }
 
-    /// Raises the floor to a time that the log bears witness to.
+    /// Raises the floor to a time recorded in the log.
     pub fn at_least(&mut self, witnessed: Timestamp) {
         self.floor = self.floor.max(witnessed);
     }

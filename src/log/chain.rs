@@ -1,7 +1,7 @@
-//! One link of the chain: the hash of a batch, over the hash of the one before.
+//! One link of the chain: the hash of a batch and of the hash before it.
 //!
-//! `SHA-256(hash before ‖ events)`; of each event its time, when it happened, its id and its JSON as it is stored, each
-//! with its length. Every log computes it when it appends and again when it reads whole batches.
+//! `SHA-256(hash before ‖ events)`; each event counts with its time, provider time, id and stored JSON, and their
+//! lengths. Every log computes it at each append, and again when it reads whole batches.
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -20,7 +20,7 @@ impl Link {
         Self(context)
     }
 
-    /// Adds the next event, whose change is stored as `json`.
+    /// Adds the next event, stored as `json`.
     pub(super) fn add(&mut self, time: Timestamp, happened: Option<Timestamp>, id: Option<&str>, json: &[u8]) {
         let fields = [
             u64::from(happened.is_some()) | u64::from(id.is_some()) << 1,
@@ -38,12 +38,12 @@ impl Link {
         self.0.update(json);
     }
 
-    /// The same for an event that is to be appended.
+    /// Adds an event that is to be appended.
     pub(super) fn add_new(&mut self, new: &NewEvent, json: &[u8]) {
         self.add(new.time, new.happened, new.id.as_deref(), json);
     }
 
-    /// The hash up to the end of the batch.
+    /// The hash at the end of the batch.
     pub(super) fn finish(self) -> ChainHash {
         let mut hash = [0; 32];
         for (into, from) in hash.iter_mut().zip(self.0.finish().as_ref()) {

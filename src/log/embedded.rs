@@ -5,14 +5,14 @@
 //! read, find    ─▶ readers: threads with connections of their own; they never wait for the writer
 //! ```
 //!
-//! In the directory: `log.db` (any SQLite tool reads it; events are JSON), its `-wal` and `-shm` while in use,
-//! `lock`, and `seen`, the mark of how far the log ever went. A copy of the whole directory, taken while the
-//! service is stopped, is a backup.
+//! In the directory: `log.db` (any SQLite tool reads it; events are JSON), its `-wal` and `-shm` while in use, `lock`,
+//! and `seen`, the high-water mark of the log. A copy of the whole directory, taken while the service is stopped, is a
+//! backup.
 //!
-//! Group commit: appends that wait together and chain (each begins where the one before ends) are committed by
-//! one flush, and each still gets its own answer. [`writer`] says what happens when a commit fails. A log that
-//! ends before the mark in `seen` has lost acknowledged events and is refused: nobody comes back by accident. A log whose
-//! directory was deleted, moved or replaced takes nothing more, see [`opened_directory`].
+//! Group commit: waiting appends that follow one another are committed with one flush, and each gets its own answer.
+//! [`writer`] explains what happens when a commit fails. A log that ends before the mark in `seen` has lost
+//! acknowledged events and is refused, so that no revocation disappears unnoticed. A log whose directory was deleted,
+//! moved or replaced accepts no more appends, see [`opened_directory`].
 
 mod batches;
 mod cut;
@@ -49,15 +49,15 @@ use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 use crate::domain::id::RevocationId;
 use crate::domain::time::Timestamp;
 
-/// Jobs that may wait for the writer: two groups. Whoever finds it full waits.
+/// The capacity of the writer's queue: two groups.
 const JOBS: usize = 512;
-/// Questions that may wait for the readers.
+/// The capacity of the readers' queue.
 const QUESTIONS: usize = 64;
-/// Connections that read: one may be busy with a long page while the other answers short questions.
+/// The number of reading connections: while one reads a long page, the other answers short questions.
 const READERS: usize = 2;
 
-/// The log of one process. Dropping the last handle (this one and all that [`Embedded::key_values`] gave) writes what waits, closes the
-/// database and frees the lock.
+/// The log of one process. Dropping the last handle (this one and those from [`Embedded::key_values`]) writes the
+/// waiting jobs, closes the database and releases the lock.
 #[derive(Debug)]
 pub struct Embedded {
     threads: Arc<Threads>,
@@ -71,16 +71,16 @@ struct Threads {
     head: Head,
     readers: Vec<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
-    /// Freed last.
+    /// Released last.
     _directory: Directory,
 }
 
 impl Embedded {
-    /// Opens the log in `directory`, making it if it is missing. Blocks for some milliseconds.
+    /// Opens the log in `directory`, which is created if missing. Blocks for some milliseconds.
     ///
     /// # Errors
-    /// [`LogError::Locked`] if another process has it; [`LogError::Unusable`] if it is damaged, was written by
-    /// a later version, or lost acknowledged events; [`LogError::Io`] if it cannot be read or written.
+    /// [`LogError::Locked`] if another process uses it; [`LogError::Unusable`] if it is damaged, was written by a later
+    /// version, or lost acknowledged events; [`LogError::Io`] if it cannot be read or written.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, LogError> {
         let directory = Directory::take(directory.as_ref())?;
         let path = directory.path().to_owned();
@@ -100,7 +100,7 @@ impl Embedded {
             let reader = Reader { directory: path.clone(), connection, questions: Arc::clone(&waiting) };
             readers.push(spawn("log-reader", move || reader.run())?);
         }
-        // Last: by now the connections hold every file.
+        // Last, because the connections hold all files only now.
         let place = OpenedDirectory::of(&path)?;
         let (jobs, waiting) = mpsc::channel(JOBS);
         let (connection, writing) = (Some(connection), None);
@@ -121,7 +121,7 @@ impl Embedded {
         Ok(Self { threads: Arc::new(Threads { jobs, questions, head, readers, writer, _directory: directory }) })
     }
 
-    /// Local facts beside the log.
+    /// The key-value store beside the log.
     #[must_use]
     pub fn key_values(&self) -> Arc<dyn KeyValues> {
         Arc::new(EmbeddedValues { threads: Arc::clone(&self.threads) })
@@ -136,7 +136,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 }
 
 impl Threads {
-    /// Hands a job to the writer and waits for its answer.
+    /// Sends a job to the writer and waits for the answer.
     async fn tell<T>(
         &self,
         job: Job,
@@ -148,7 +148,7 @@ impl Threads {
         answer.await.map_err(|_| error::closed(step))?
     }
 
-    /// Hands a question to the readers and waits for the answer.
+    /// Sends a question to the readers and waits for the answer.
     async fn ask<T>(
         &self,
         question: Question,
@@ -173,7 +173,7 @@ impl Drop for Threads {
 
 fn join(thread: JoinHandle<()>) {
     if thread.join().is_err() {
-        tracing::error!("a thread of the log has panicked");
+        tracing::error!("a log thread panicked");
     }
 }
 
@@ -189,7 +189,7 @@ impl Log for Embedded {
 
     async fn standing(&self) -> Result<(), LogError> {
         let (reply, answer) = oneshot::channel();
-        self.threads.tell(Job::Look { reply }, answer, "look whether the store is where it was").await
+        self.threads.tell(Job::Look { reply }, answer, "check where the store is").await
     }
 
     async fn append(&self, after: Epoch, events: Vec<NewEvent>) -> Result<Epoch, LogError> {
@@ -215,13 +215,13 @@ impl Log for Embedded {
     async fn forgotten(&self, source: &str) -> Result<Option<Timestamp>, LogError> {
         let (reply, answer) = oneshot::channel();
         self.threads
-            .ask(Question::Forgotten { source: source.to_owned(), reply }, answer, "look what was forgotten")
+            .ask(Question::Forgotten { source: source.to_owned(), reply }, answer, "look up forgotten ids")
             .await
     }
 
     async fn bounds(&self) -> Result<Bounds, LogError> {
         let (reply, answer) = oneshot::channel();
-        self.threads.ask(Question::Bounds { reply }, answer, "look where the log begins").await
+        self.threads.ask(Question::Bounds { reply }, answer, "find the beginning of the log").await
     }
 
     async fn cut(&self, cut: Cut) -> Result<(), LogError> {
@@ -246,6 +246,6 @@ impl Log for Embedded {
 
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), LogError> {
         let (reply, answer) = oneshot::channel();
-        self.threads.tell(Job::Snapshot { snapshot, reply }, answer, "keep a snapshot").await
+        self.threads.tell(Job::Snapshot { snapshot, reply }, answer, "save a snapshot").await
     }
 }

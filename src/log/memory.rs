@@ -1,4 +1,4 @@
-//! A log that forgets when the process ends: for tests, which it can also make fail on purpose.
+//! A log in memory for tests, which can make it fail on purpose.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,40 +18,40 @@ use crate::domain::time::Timestamp;
 #[derive(Debug, Default)]
 pub struct Memory {
     kept: Mutex<Kept>,
-    /// The older one first.
+    /// Oldest first.
     snapshots: Mutex<Vec<Snapshot>>,
     heads: watch::Sender<Epoch>,
-    /// Appending fails, and nothing is appended.
+    /// Appends fail, and append nothing.
     pub refuses: AtomicBool,
     /// The store is no longer where it was opened.
     pub moved: AtomicBool,
-    /// Somebody else appends something right before each append, so that it is a conflict the first time.
+    /// Another process appends right before each append, so that the first attempt is a conflict.
     pub overtaken: AtomicBool,
-    /// … which has just happened.
+    /// The conflict has just happened.
     conflicted: AtomicBool,
-    /// So many appends from now on go unanswered: nobody knows what became of them.
+    /// This many appends get no answer, so their outcome is unknown.
     pub unanswered: AtomicUsize,
-    /// … and what they bring is not taken.
+    /// Their events are lost.
     pub unanswered_lost: AtomicBool,
-    /// Reading leaves out the first event.
+    /// Reads leave out the first event.
     pub leaves_out: AtomicBool,
-    /// Batches are read as if the log had been another one before them.
+    /// Batches are read as if they followed another history.
     pub rewritten: AtomicBool,
 }
 
 /// What was appended.
 #[derive(Clone, Debug, Default)]
 struct Kept {
-    /// The last event that was cut off.
+    /// The position of the last event that was cut off.
     cut: Position,
     events: VecDeque<NewEvent>,
     ids: BTreeMap<String, Position>,
-    /// Where each batch ends, and the hash of the chain there.
+    /// The end of each batch, and the hash of the chain there.
     batches: BTreeMap<Position, ChainHash>,
     records: BTreeMap<Position, NewEvent>,
-    /// Names of providers' events that were cut off: when each was taken in, and when it happened.
+    /// Provider ids of events that were cut off, with their times.
     known_ids: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
-    /// Up to when, by the provider's time, there were others, by source.
+    /// The latest provider time of forgotten ids, by source.
     forgotten: BTreeMap<String, Timestamp>,
 }
 
@@ -66,7 +66,7 @@ impl Kept {
         found.map_or((0, ChainHash::START), |(position, chain)| (*position, *chain))
     }
 
-    /// Takes a batch.
+    /// Appends a batch.
     fn push(&mut self, new: Vec<NewEvent>) -> Result<(), LogError> {
         if new.is_empty() {
             return Ok(());
@@ -130,7 +130,7 @@ impl Memory {
         Self { kept: Mutex::new(held(&self.kept).clone()), ..Self::default() }
     }
 
-    /// Takes events, as [`Log::append`] says.
+    /// Appends events as [`Log::append`] does.
     fn take(&self, after: Epoch, new: Vec<NewEvent>) -> Result<Epoch, LogError> {
         let mut kept = held(&self.kept);
         if self.overtaken.load(Ordering::Acquire) && !self.conflicted.fetch_xor(true, Ordering::AcqRel) {
@@ -141,7 +141,7 @@ impl Memory {
         if head != after {
             return Err(LogError::Conflict { head });
         }
-        // All or nothing: also of ids that one batch has twice.
+        // All or nothing, also if a batch has an id twice.
         let mut ids = BTreeMap::new();
         for (position, event) in (head.position + 1..).zip(&new) {
             let Some(id) = &event.id else { continue };
@@ -233,7 +233,7 @@ impl Log for Memory {
     async fn cut(&self, cut: Cut) -> Result<(), LogError> {
         let covered = self.bounds().await?.covered;
         if cut.to > covered {
-            let cause = format!("up to {}, and two snapshots stand for it up to {covered} only", cut.to);
+            let cause = format!("cannot cut up to {}: two snapshots cover it up to {covered} only", cut.to);
             return Err(LogError::Io { step: "cut the log", cause });
         }
         held(&self.kept).cut(cut);

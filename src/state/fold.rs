@@ -1,7 +1,7 @@
-//! The fold: what the log, read in order, amounts to.
+//! The fold: the state that results from the events of the log, in order.
 //!
-//! [`Fold::apply`] is total and depends on nothing but the fold and the event, so every replica and every
-//! restart comes to the same result (law 11).
+//! [`Fold::apply`] is total and depends only on the fold and the event, so every replica and every restart gets the
+//! same result (law 11).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use imbl::OrdMap;
 
 use super::feed::Feed;
 use super::people::{People, person_key};
-use super::revocations::{Entry, Of, Revocations, entry, entry_of_ref, whose};
+use super::revocations::{Entry, EntryFields, Revocations, entry, entry_of_ref, owner_hash};
 use super::table::{Keyed, Table};
 use crate::domain::chain::ChainHash;
 use crate::domain::event::{ConfigurationRole, Ended, Epoch, Event, Exemption, Recorded};
@@ -22,39 +22,39 @@ use crate::domain::revocation::{Owner, Revocation, Shape, Target, TargetKind};
 use crate::domain::source::{Linking, Retired, SourceRules};
 use crate::domain::time::{Now, Timestamp};
 
-/// What the log says of a source that completed a full sync.
+/// The state of a source that completed a full sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SourceState {
     /// When its first full listing was taken.
     pub first_synced: Timestamp,
     /// When its last full listing was taken.
     pub last_synced: Timestamp,
-    /// Everything that happened there up to then is known: by a listing, or because its events were read.
+    /// Everything that happened there up to this time is known, from a listing or from its events.
     pub last_heard: Timestamp,
 }
 
 impl SourceState {
-    /// Whether more than `max` passed since everything at the source was known. On the wall clock alone: the time that
-    /// never falls stands still for as long as the clock once was ahead.
+    /// Whether the source was last heard more than `max` ago. Judged by the wall clock alone: the time that never falls
+    /// stands still after the clock was ahead.
     #[must_use]
     pub fn is_stale(&self, max: Duration, now: Now) -> bool {
         now.wall > self.last_heard.plus(max)
     }
 }
 
-/// The later of two times, unless the one before lies in the future: it was written while the clock was ahead.
+/// The later of two times, unless the earlier record lies in the future: it was logged while the clock was ahead.
 fn later(before: Timestamp, at: Timestamp, now: Timestamp) -> Timestamp {
     if before > now { at } else { before.max(at) }
 }
 
-/// Break glass for one person.
+/// A break-glass entry for one person.
 #[derive(Clone, Copy, Debug)]
 pub struct Exempted {
-    /// Key of the person.
+    /// The key of the person.
     pub key: Key,
-    /// Which exemption.
+    /// The exemption.
     pub id: ExemptionId,
-    /// It ends by itself then.
+    /// When it expires.
     pub expires: Timestamp,
 }
 
@@ -70,7 +70,7 @@ impl Keyed for Exempted {
 /// A name in a binding: the issuer's name, and the name itself.
 pub type PinName = (String, String);
 
-/// Identity of an entry of `revocations:`: the same target and shape is the same entry, wherever it stands.
+/// The identity of an entry of `revocations:`: its target and shape, wherever it is configured.
 #[must_use]
 pub fn note_of(target: &Target, shape: Shape) -> String {
     let shape = match shape {
@@ -80,40 +80,40 @@ pub fn note_of(target: &Target, shape: Shape) -> String {
     format!("{target}{shape}")
 }
 
-/// The state that the log amounts to. Cloning is cheap: parts are shared until they change.
+/// The fold of the log. Cloning is cheap: parts are shared until they change.
 #[derive(Clone, Debug)]
 pub struct Fold {
-    /// The installation's secret, under which all keys are made.
+    /// Makes all keys, with the installation's secret.
     pub keyer: Keyer,
-    /// Up to where the log is folded.
+    /// The epoch up to which the log is folded.
     pub epoch: Epoch,
-    /// The hash of the log's chain there. `None`: a snapshot says nothing of it, which an earlier version wrote.
+    /// The hash of the log's chain there; `None` after a snapshot of an earlier version, which lacks it.
     pub chain: Option<ChainHash>,
-    /// The latest time that an event bears; time that never falls starts from it.
+    /// The latest time of an event; the time that never falls starts from it.
     pub witnessed: Timestamp,
     /// What is denied.
     pub revocations: Revocations,
-    /// Who is known.
+    /// The known people.
     pub people: People,
-    /// For whom glass is broken.
+    /// The people who are exempted.
     pub exempted: Table<Exempted>,
     /// Exemptions in force.
     pub exemptions: OrdMap<ExemptionId, Arc<Exemption>>,
-    /// The names in bindings that stand for a person, by the person's key.
+    /// The names in bindings that are pinned to a person, by the person's key.
     pub pinned: OrdMap<Key, Vec<Arc<PinName>>>,
-    /// The persons of each name in a binding.
+    /// The persons that each name in a binding is pinned to.
     pub pins: OrdMap<PinName, Vec<PersonId>>,
-    /// Which sources ever completed a full sync, and when.
+    /// The sources that have completed a full sync, and when.
     pub sources: OrdMap<String, SourceState>,
-    /// Where each source goes on, and what of it is held back.
+    /// The state of each source between listings, with its cursor and held listing.
     pub feeds: OrdMap<String, Feed>,
-    /// Who writes what follows from the configuration; `None` until somebody took that role.
+    /// The holder of the configuration role; `None` until a process takes it.
     pub configuration_role: Option<Arc<ConfigurationRole>>,
-    /// Standing entries of `revocations:`, by what they say.
+    /// The ids of noted entries of `revocations:`, by [`note_of`].
     pub noted: OrdMap<String, RevocationId>,
-    /// What ends by itself, by time.
+    /// Revocations that expire, by time.
     pub expiring: OrdMap<(Timestamp, RevocationId), Arc<Revocation>>,
-    /// Whom a REF revocation turned out to mean since it was written.
+    /// The persons whom a REF revocation was extended to since it was made.
     pub extensions: OrdMap<RevocationId, Vec<PersonId>>,
 }
 
@@ -141,7 +141,7 @@ impl Fold {
         }
     }
 
-    /// Takes in the next event.
+    /// Applies the next event.
     pub fn apply(&mut self, recorded: &Recorded) {
         debug_assert_eq!(recorded.position, self.epoch.position + 1, "the log has no gaps");
         self.epoch.position = recorded.position;
@@ -153,12 +153,13 @@ impl Fold {
             Event::Extended { revocation, target, person } => self.extend(*revocation, target, person),
             Event::Ended(ended) => self.end(ended),
             Event::Person(person) => {
-                self.come(person);
+                self.count_applied(person);
                 self.people.put(&self.keyer, person.clone());
             }
             Event::Synced { source, at, left_out } => {
                 self.synced(source, *at, recorded.new.time);
-                // What was accepted is in force as a whole, and was counted then; a newer one takes the place of the rest.
+                // The removals of a listing in steps were counted when it was accepted; a newer listing replaces the
+                // rest.
                 let counted = self.feed(source).to_come.is_some() && left_out.is_nothing();
                 if counted {
                     let feed = self.feed(source);
@@ -169,7 +170,7 @@ impl Fold {
             }
             Event::ListingAccepted { source, left_out, .. } => {
                 let feed = self.feed(source);
-                // What was confirmed counts until all of it is in force: the next listing says the rest again.
+                // What was confirmed counts until the listing is fully applied: the next one may repeat the rest.
                 let confirmed = feed.confirmed.take();
                 feed.add_up(*left_out, recorded.new.time);
                 (feed.to_come, feed.confirmed) = (Some(*left_out), confirmed);
@@ -178,9 +179,11 @@ impl Fold {
                 self.feed(source).linking = Some(Arc::new(linking.clone()));
                 self.people.compare_by(&self.keyer, [(source.as_str(), linking.directory)]);
             }
-            Event::Heartbeat { source, at, cursor } => self.heard(source, (*at, recorded.new.time), cursor.as_ref()),
+            Event::Heartbeat { source, at, cursor } => {
+                self.heartbeat(source, (*at, recorded.new.time), cursor.as_ref())
+            }
             Event::ListingHeld(held) => self.feed(&held.source).held = Some(Arc::new(held.clone())),
-            Event::ListingHeldUpdated(on) => self.hold_on(on),
+            Event::ListingHeldUpdated(on) => self.update_held(on),
             Event::Released { source, cause, .. } => self.release(source, *cause),
             Event::Expected { source, share, until, .. } => self.feed(source).expected = Some((*share, *until)),
             Event::MembershipsConfirmed { source, confirmed, .. } => {
@@ -197,17 +200,17 @@ impl Fold {
     fn revoke(&mut self, id: RevocationId, revocation: &Revocation, happened: Option<Timestamp>) {
         let Revocation { shape, effective, ref owner, .. } = *revocation;
         let kind = revocation.target.kind();
-        let of = Of { kind, shape, effective, owner, whose: whose(&self.keyer, owner) };
+        let fields = EntryFields { kind, shape, effective, owner, owner_hash: owner_hash(&self.keyer, owner) };
         for key in self.keys_of(&revocation.target, &revocation.persons) {
-            self.revocations.stand(entry(key, id, &of, happened));
+            self.revocations.insert(entry(key, id, &fields, happened));
             if let (Owner::Source(_), Shape::CutOff { at }) = (&revocation.owner, revocation.shape) {
-                self.revocations.outdate(key, id, kind, at);
+                self.revocations.supersede(key, id, kind, at);
             }
         }
         if let Some(reference) = revocation.target.reference().filter(|_| revocation.by_rule) {
-            // In place of the entry that compares as the first versions did.
+            // In place of the entry that compares as the first versions do.
             for name in RefKey::of(&self.keyer, reference) {
-                self.revocations.stand(entry_of_ref(&name, id, &of, happened));
+                self.revocations.insert(entry_of_ref(&name, id, &fields, happened));
             }
         }
         if let Some(expires) = revocation.expires {
@@ -226,7 +229,7 @@ impl Fold {
         keys
     }
 
-    /// Further keys under which a REF stands that is compared by the rules of names.
+    /// The further keys of a REF that is compared by the rules of names.
     fn ref_keys(&self, target: &Target) -> impl Iterator<Item = Key> {
         let names = target.reference().map(|reference| RefKey::of(&self.keyer, reference));
         names.into_iter().flatten().map(|name| name.key)
@@ -238,7 +241,7 @@ impl Fold {
         let standing = under.iter().flat_map(|key| self.revocations.under(*key));
         let Some(standing) = standing.into_iter().find(|entry| entry.id == id).copied() else { return };
         let key = person_key(&self.keyer, person);
-        self.revocations.stand(Entry { key, whose: 0, rules: 0, ..standing });
+        self.revocations.insert(Entry { key, owner_hash: 0, rules: 0, ..standing });
         let mut persons = self.extensions.get(&id).cloned().unwrap_or_default();
         if !persons.contains(person) {
             persons.push(person.clone());
@@ -276,9 +279,9 @@ impl Fold {
         self.sources.insert(source.to_owned(), state);
     }
 
-    fn heard(&mut self, source: &str, (at, now): (Timestamp, Timestamp), cursor: Option<&String>) {
-        // Who never listed its people completely is not heard to the end either.
-        // The beginning of time: it was only said from where it goes on.
+    fn heartbeat(&mut self, source: &str, (at, now): (Timestamp, Timestamp), cursor: Option<&String>) {
+        // A source without a complete listing is not up to date either. The earliest time means that only the cursor
+        // moved.
         if let Some(state) = self.sources.get_mut(source).filter(|_| at != Timestamp::MIN) {
             state.last_heard = later(state.last_heard, at, now);
         }
@@ -287,8 +290,8 @@ impl Fold {
         }
     }
 
-    /// A record comes into force, perhaps one of an accepted listing.
-    fn come(&mut self, new: &Person) {
+    /// Subtracts a record from the rest of an accepted listing, if it may be part of it.
+    fn count_applied(&mut self, new: &Person) {
         let Some(rest) = self.feeds.get(&new.id.source).and_then(|feed| feed.to_come) else { return };
         let Some(known) = self.people.find(&self.keyer, &new.id).map(|known| &known.person) else { return };
         let is_gone = |person: &Person| person.status == Status::Departed;
@@ -303,7 +306,7 @@ impl Fold {
         self.feed(&new.id.source).to_come = Some(rest.less(came));
     }
 
-    fn hold_on(&mut self, on: &HeldListingUpdate) {
+    fn update_held(&mut self, on: &HeldListingUpdate) {
         let feed = self.feed(&on.held.source);
         if let Some(held) = &mut feed.held {
             Arc::make_mut(held).follow(on);
@@ -315,7 +318,7 @@ impl Fold {
         let held = feed.held.take().filter(|_| cause == ReleaseCause::Discarded);
         feed.held = held.and_then(|held| held.discarded()).map(Arc::new);
         if cause == ReleaseCause::Confirmed {
-            // Somebody looked at what is missing.
+            // An operator has reviewed what is missing.
             feed.left_out = None;
         }
     }
@@ -366,7 +369,7 @@ impl Fold {
         }
     }
 
-    /// Sources that were configured once and no longer are.
+    /// Sources that are no longer configured.
     #[must_use]
     pub fn retired(&self, configured: &[SourceRules]) -> Vec<Retired> {
         let gone = self.feeds.iter().filter(|(name, _)| !configured.iter().any(|source| source.name == **name));
@@ -376,7 +379,7 @@ impl Fold {
         .collect()
     }
 
-    /// Live entries about targets of this kind.
+    /// The number of entries about targets of this kind.
     #[must_use]
     pub fn live(&self, kind: TargetKind) -> usize {
         self.revocations.live(kind)

@@ -1,4 +1,4 @@
-//! The directory as decisions see it: who is linked to a credential, in which groups, under which names.
+//! The known people: who is linked to a credential, in which groups, with which names.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::faults::{Fault, planted};
 /// One person, with the keys that a check compares.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// Key of `(source, immutable key)`.
+    /// The key of `(source, immutable key)`.
     pub key: Key,
-    /// What the source says.
+    /// The record of the source.
     pub person: Arc<Person>,
-    /// Keys of their names, each a REF that may be revoked.
+    /// The keys of their names, each a REF that may be revoked.
     pub names: Arc<[NameKey]>,
 }
 
@@ -31,12 +31,12 @@ impl Keyed for Known {
     }
 }
 
-/// An index entry: under `key` stands `person`.
+/// An index entry: `key` leads to `person`.
 #[derive(Clone, Copy, Debug)]
 struct Pointer {
     key: Key,
     person: Key,
-    /// Of a link: what has to be the same for what gives access.
+    /// For a link: equal values grant access, see [`LinkKey`].
     strict: u64,
 }
 
@@ -47,12 +47,12 @@ impl Keyed for Pointer {
         self.key
     }
     fn rank(&self) -> (u64, u64) {
-        // Two values of one person may fold to the same: each stands for itself.
+        // Two values of one person may fold to the same key: each has its own entry.
         (self.person.high ^ self.strict, self.person.low)
     }
 }
 
-/// The name of a group as a directory writes it, and as it is compared.
+/// The name of a group as written, and as it is compared.
 #[derive(Clone, Copy, Debug)]
 struct GroupName {
     key: Key,
@@ -70,10 +70,10 @@ impl Keyed for GroupName {
     }
 }
 
-/// How many people of a source are active, suspended, departed.
+/// The number of active, suspended and departed people of a source.
 pub type Counts = [usize; 3];
 
-/// Everybody whom a source ever spoke of.
+/// Everybody whom a source ever reported.
 #[derive(Clone, Debug, Default)]
 pub struct People {
     known: Table<Known>,
@@ -81,7 +81,7 @@ pub struct People {
     by_link: Table<Pointer>,
     groups: Table<GroupName>,
     counts: Arc<BTreeMap<String, Counts>>,
-    /// By whose rules the names of each source compare, as far as the log says so.
+    /// The directory whose rules compare the names of each source, as far as known from the log.
     directories: Arc<BTreeMap<String, Directory>>,
 }
 
@@ -91,8 +91,8 @@ pub fn person_key(keyer: &Keyer, id: &PersonId) -> Key {
     keyer.key(KeyKind::Person, &[&id.source, &id.key])
 }
 
-/// The rule of an attribute that `link` compares. Of a source that the log knows no rules of it is the one of the version
-/// that wrote the log.
+/// The rule for an attribute that `link` compares. Without known rules of the source it is that of the version that
+/// wrote the log.
 fn link_rule(directory: Option<Directory>, attribute: &str) -> Compare {
     if planted(Fault::NamesExactly) {
         return Compare::Exact;
@@ -108,7 +108,7 @@ fn name_rule(directory: Option<Directory>, attribute: &str) -> Compare {
     }
 }
 
-/// Index entries of one person, and the keys of their names.
+/// The index entries of one person, and the keys of their names.
 struct Indexed {
     names: Vec<NameKey>,
     by_name: Vec<Key>,
@@ -131,7 +131,7 @@ impl Indexed {
         names.dedup();
         let mut by_name: Vec<Key> = names.iter().map(|name| name.key).collect();
         by_name.dedup();
-        // Found by their source and their key in it: it needs no index.
+        // `SOURCE/KEY` is found without an index.
         names.push(NameKey::id(keyer, &person.id.to_string()));
         by_link.sort_unstable();
         by_link.dedup();
@@ -140,7 +140,7 @@ impl Indexed {
 }
 
 impl People {
-    /// Everybody of `people`, by the rules of these directories.
+    /// Indexes `people` by the rules of these directories.
     #[must_use]
     pub(super) fn build(
         keyer: &Keyer,
@@ -163,20 +163,20 @@ impl People {
         built
     }
 
-    /// The person of this key.
+    /// The person with this key.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<&Known> {
         self.known.get(key).first()
     }
 
-    /// The person of this id.
+    /// The person with this id.
     #[must_use]
     pub fn find(&self, keyer: &Keyer, id: &PersonId) -> Option<&Known> {
         self.get(person_key(keyer, id))
     }
 
-    /// Whom a link key belongs to, and how far that may be relied on. Somebody with several values that are the same is
-    /// named once for each.
+    /// The people with a link key, each with what the match is good for. A person with several equal values is named
+    /// once for each.
     pub fn linked<'a>(&'a self, link: &LinkKey) -> impl Iterator<Item = (&'a Known, Match)> + use<'a> {
         let LinkKey { folded, exact, strict } = *link;
         let under = self.by_link.get(folded).iter();
@@ -188,12 +188,12 @@ impl People {
         })
     }
 
-    /// Who goes by a name, and how far that may be relied on; sorted by id.
+    /// The people with a name, each with what the match is good for; sorted by id.
     #[must_use]
     pub fn named(&self, keyer: &Keyer, reference: &str) -> Vec<(PersonId, Match)> {
         let reference = reference.trim();
-        if let Some((source, key)) = reference.split_once('/')
-            && let Some(known) = self.find(keyer, &PersonId { source: source.to_owned(), key: key.to_owned() })
+        if let Ok(id) = reference.parse::<PersonId>()
+            && let Some(known) = self.find(keyer, &id)
         {
             return vec![(known.person.id.clone(), Match::Grants)];
         }
@@ -203,7 +203,7 @@ impl People {
                 let directory = self.directory(&known.person.id.source);
                 let names = known.person.attributes().filter_map(|(attribute, value)| {
                     let found = name_rule(directory, attribute).matches(value.trim(), reference);
-                    // As the first versions compared, for denials.
+                    // For denials: as the first versions compare.
                     let before = attribute != "id" && fold_name(value) == fold_name(reference);
                     let found = found.or(before.then_some(Match::Denies))?;
                     Some(if attribute == UNVERIFIED_EMAIL { Match::Denies } else { found })
@@ -216,44 +216,44 @@ impl People {
         found
     }
 
-    /// The rule by which a source's values of an attribute are the same.
+    /// The rule that compares a source's values of an attribute.
     #[must_use]
     pub fn rule(&self, source: &str, attribute: &str) -> Compare {
         link_rule(self.directory(source), attribute)
     }
 
-    /// The rule by which a REF is one of a source's values of an attribute.
+    /// The rule that compares a REF with a source's values of an attribute.
     #[must_use]
     pub fn name_rule(&self, source: &str, attribute: &str) -> Compare {
         name_rule(self.directory(source), attribute)
     }
 
-    /// The link key of a value of a source's attribute, by the rule that its people stand under.
+    /// The link key of a value of a source's attribute, by the rule that its people are indexed by.
     #[must_use]
     pub fn link_key(&self, keyer: &Keyer, source: &str, attribute: &str, value: &str) -> LinkKey {
         LinkKey::of(keyer, source, attribute, (self.rule(source, attribute), value))
     }
 
-    /// By whose rules the names of a source compare, as far as the log says so.
+    /// The directory whose rules compare the names of a source, if known from the log.
     #[must_use]
     pub fn directory(&self, source: &str) -> Option<Directory> {
         self.directories.get(source).copied()
     }
 
-    /// How a group is compared that a source calls so, where its directory compares them by a rule.
+    /// The key by which a source's group is compared, if its directory compares groups by a rule.
     #[must_use]
     pub fn group(&self, keyer: &Keyer, source: &str, name: &str) -> Option<GroupKey> {
         self.directory(source).filter(|directory| directory.compares_group(name) != Compare::Exact)?;
         self.groups.get(keyer.key(KeyKind::Group, &[name])).first().map(|group| group.compared)
     }
 
-    /// How many there are.
+    /// The number of people.
     #[must_use]
     pub fn len(&self) -> usize {
         self.known.len()
     }
 
-    /// Whether there is nobody.
+    /// Whether nobody is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
@@ -269,13 +269,13 @@ impl People {
         self.known.iter().filter(move |known| known.person.id.source == source)
     }
 
-    /// How many there are, by source and status.
+    /// The number of people by source and status.
     #[must_use]
     pub fn counts(&self) -> &BTreeMap<String, Counts> {
         &self.counts
     }
 
-    /// Compares the names of these sources by the rules of their directories from now on.
+    /// Changes the rules that compare the names of these sources.
     pub(crate) fn compare_by<'a>(
         &mut self,
         keyer: &Keyer,
@@ -299,7 +299,7 @@ impl People {
         }
     }
 
-    /// Replaces what is known of one person.
+    /// Replaces the record of one person.
     pub(super) fn put(&mut self, keyer: &Keyer, person: Person) {
         let key = person_key(keyer, &person.id);
         let directory = self.directory(&person.id.source);
@@ -325,7 +325,7 @@ impl People {
         self.known.insert(Known { key, person: Arc::new(person), names: indexed.names.into() });
     }
 
-    /// Notes how the groups of a person are compared, once for each group.
+    /// Records how the groups of a person are compared, once for each group.
     fn name_groups(&mut self, keyer: &Keyer, person: &Person) {
         let Some(directory) = self.directory(&person.id.source) else { return };
         for name in &person.groups {

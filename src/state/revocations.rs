@@ -1,4 +1,4 @@
-//! The revocation set: what a check looks up, compact.
+//! The revocation set: the compact form in which checks look up revocations.
 
 use super::table::{Keyed, Table};
 use crate::domain::event::Ended;
@@ -8,7 +8,7 @@ use crate::domain::revocation::{Owner, Shape, TargetKind};
 use crate::domain::time::Timestamp;
 use crate::faults::{Fault, planted};
 
-/// Who owns an entry, as far as decisions tell owners apart.
+/// The owner of an entry, as far as decisions distinguish owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum OwnerKind {
@@ -30,54 +30,54 @@ impl From<&Owner> for OwnerKind {
     }
 }
 
-/// What an entry does.
+/// The effect of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum EntryKind {
     /// Denies while it stands.
     Block = 0,
-    /// Denies what was issued at or before a time, until somebody ends it.
+    /// Denies what was issued at or before a time, until it is ended.
     CutOff = 1,
-    /// What is left of a block that ended: a cut-off that nobody ends (law 7).
+    /// The rest of a block that ended: a cut-off that nobody ends (law 7).
     ResidualCutoff = 2,
 }
 
-/// One revocation under one key: 48 bytes. Its texts are in the log.
+/// One revocation under one key, in 48 bytes. Its texts are in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Under what it is looked up.
+    /// The key under which it is looked up.
     pub key: Key,
-    /// Which revocation.
+    /// The revocation.
     pub id: RevocationId,
-    /// Of a cut-off: the last time of issue that is denied. Of a block: when it began, on the provider's clock where it
-    /// said so, and no cut-off that is left of it is earlier (law 7).
+    /// For a cut-off: the last time of issue that is denied. For a block: when it began, on the provider's clock if
+    /// known; its residual cut-off is never earlier (law 7).
     pub at: Timestamp,
-    /// It denies from then on.
+    /// When it takes effect.
     pub effective: Timestamp,
-    /// What it is about.
+    /// The kind of its target.
     pub kind: TargetKind,
-    /// What it does.
-    pub stand: EntryKind,
-    /// Whose it is.
+    /// Its effect.
+    pub effect: EntryKind,
+    /// Its owner.
     pub owner: OwnerKind,
-    /// Which source, where it is one: see [`whose`]. Of a REF: a hash of it as it is.
-    pub whose: u32,
-    /// Of a REF: the rules by which its names stand under this key; 0: any, and for everything else.
+    /// For a source: see [`owner_hash`]. For a REF: a hash of its exact text.
+    pub owner_hash: u32,
+    /// For a REF: the rules that apply under this key, 0 for any. 0 for everything else.
     pub rules: u8,
 }
 
 impl Entry {
-    /// What tells leftovers of one key apart: each owner's, and each REF's that is compared by other rules.
+    /// Distinguishes residual cut-offs of one key: one for each owner, and for each REF with other rules.
     fn class(&self) -> u64 {
-        let of_ref = u64::from(self.whose) << 16 | u64::from(self.rules) << 8;
+        let of_ref = u64::from(self.owner_hash) << 16 | u64::from(self.rules) << 8;
         self.owner as u64 | if self.owner == OwnerKind::Source { 0 } else { of_ref }
     }
 }
 
-/// Tells sources apart as owners in four bytes; nought for everybody else. Two sources that were mistaken for each
-/// other could end each other's blocks: one in four thousand million pairs.
+/// A hash that distinguishes sources as owners; 0 for other owners. Two sources with the same hash could end each
+/// other's blocks: one in four thousand million pairs has the same.
 #[must_use]
-pub fn whose(keyer: &Keyer, owner: &Owner) -> u32 {
+pub fn owner_hash(keyer: &Keyer, owner: &Owner) -> u32 {
     match owner {
         Owner::Source(name) => (keyer.key(KeyKind::Source, &[name]).low >> 32) as u32,
         Owner::Operator | Owner::Configuration => 0,
@@ -90,15 +90,15 @@ impl Keyed for Entry {
     }
 
     fn rank(&self) -> (u64, u64) {
-        // One leftover for each owner is enough: the latest. Everything else stands for itself.
-        match self.stand {
+        // The latest residual cut-off of each owner is enough. Everything else is kept by id.
+        match self.effect {
             EntryKind::ResidualCutoff => (0, self.class()),
             EntryKind::Block | EntryKind::CutOff => (self.id.number(), 0),
         }
     }
 }
 
-/// All that stands.
+/// All standing revocations.
 #[derive(Clone, Debug, Default)]
 pub struct Revocations {
     table: Table<Entry>,
@@ -106,7 +106,7 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// The set that holds exactly these entries.
+    /// The set of exactly these entries.
     #[must_use]
     pub fn build(entries: Vec<Entry>) -> Self {
         let table = Table::build(entries);
@@ -117,14 +117,14 @@ impl Revocations {
         Self { table, live }
     }
 
-    /// `false`: nothing stands under this key. `true` may be wrong; [`Revocations::under`] knows.
+    /// `false` if there is no entry under this key. `true` may be wrong; [`Revocations::under`] is exact.
     #[must_use]
     #[inline]
     pub fn may_hold(&self, key: Key) -> bool {
         self.table.may_hold(key)
     }
 
-    /// What stands under a key.
+    /// The entries under a key.
     #[must_use]
     #[inline]
     pub fn under(&self, key: Key) -> &[Entry] {
@@ -136,13 +136,13 @@ impl Revocations {
         self.table.iter()
     }
 
-    /// Entries about targets of this kind.
+    /// The number of entries about targets of this kind.
     #[must_use]
     pub fn live(&self, kind: TargetKind) -> usize {
         self.live.get(kind as usize).copied().unwrap_or(0)
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.len()
@@ -154,8 +154,8 @@ impl Revocations {
         self.table.is_empty()
     }
 
-    /// Lets an entry stand.
-    pub(super) fn stand(&mut self, entry: Entry) {
+    /// Adds an entry.
+    pub(super) fn insert(&mut self, entry: Entry) {
         let before = self.table.len();
         self.table.insert(entry);
         if self.table.len() > before {
@@ -163,10 +163,10 @@ impl Revocations {
         }
     }
 
-    /// Takes out the cut-offs of sources that a later one about the same makes needless: somebody logs out every day.
-    pub(super) fn outdate(&mut self, key: Key, by: RevocationId, kind: TargetKind, at: Timestamp) {
+    /// Removes the cut-offs of sources that a later one about the same target covers: somebody logs out every day.
+    pub(super) fn supersede(&mut self, key: Key, by: RevocationId, kind: TargetKind, at: Timestamp) {
         let needless = |entry: &Entry| {
-            entry.stand == EntryKind::CutOff
+            entry.effect == EntryKind::CutOff
                 && entry.owner == OwnerKind::Source
                 && entry.kind == kind
                 && entry.id != by
@@ -177,35 +177,35 @@ impl Revocations {
         }
     }
 
-    /// Ends what the revocation put under `key`. Of a block on somebody who outlives their credentials a
-    /// cut-off stays (law 7), unless it had not begun to deny.
+    /// Ends the entry of a revocation under `key`. A block on a target that outlives its credentials leaves a residual
+    /// cut-off (law 7), unless it had not taken effect.
     pub(super) fn end(&mut self, key: Key, id: RevocationId, ended: &Ended) {
         let (at, began) = (ended.at, ended.began);
-        let ended = self.table.remove(key, |entry| entry.id == id && entry.stand != EntryKind::ResidualCutoff);
+        let ended = self.table.remove(key, |entry| entry.id == id && entry.effect != EntryKind::ResidualCutoff);
         for entry in ended {
             count(&mut self.live, entry.kind, -1);
             if planted(Fault::EndsWithoutCutOff) {
                 continue;
             }
-            if entry.stand == EntryKind::Block && entry.kind.leaves_cut_off() && began {
-                self.leave(Entry { stand: EntryKind::ResidualCutoff, at: at.max(entry.at), ..entry });
+            if entry.effect == EntryKind::Block && entry.kind.leaves_cut_off() && began {
+                self.leave_residual(Entry { effect: EntryKind::ResidualCutoff, at: at.max(entry.at), ..entry });
             }
         }
     }
 
-    fn leave(&mut self, leftover: Entry) {
-        let later = self.under(leftover.key).iter().any(|entry| {
-            entry.stand == EntryKind::ResidualCutoff && entry.class() == leftover.class() && entry.at >= leftover.at
+    fn leave_residual(&mut self, residual: Entry) {
+        let later = self.under(residual.key).iter().any(|entry| {
+            entry.effect == EntryKind::ResidualCutoff && entry.class() == residual.class() && entry.at >= residual.at
         });
         if !later {
-            self.stand(leftover);
+            self.insert(residual);
         }
     }
 
     /// Whether this revocation still stands under `key`.
     #[must_use]
     pub fn stands(&self, key: Key, id: RevocationId) -> bool {
-        self.under(key).iter().any(|entry| entry.id == id && entry.stand != EntryKind::ResidualCutoff)
+        self.under(key).iter().any(|entry| entry.id == id && entry.effect != EntryKind::ResidualCutoff)
     }
 }
 
@@ -215,30 +215,37 @@ fn count(live: &mut [usize; TargetKind::ALL.len()], kind: TargetKind, by: isize)
     }
 }
 
-/// The entry that a revocation puts under `key`; `happened`: when, on the provider's clock.
-pub(super) fn entry(key: Key, id: RevocationId, of: &Of<'_>, happened: Option<Timestamp>) -> Entry {
-    let (stand, at) = match of.shape {
-        // A provider's clock may be wrong: it makes a block begin earlier than we say, not later.
-        Shape::Block => (EntryKind::Block, happened.map_or(of.effective, |happened| happened.min(of.effective))),
+/// The entry of a revocation under `key`; `happened` is its time on the provider's clock.
+pub(super) fn entry(key: Key, id: RevocationId, fields: &EntryFields<'_>, happened: Option<Timestamp>) -> Entry {
+    let (effect, at) = match fields.shape {
+        // A provider's clock may be wrong: it can only make a block begin earlier.
+        Shape::Block => {
+            (EntryKind::Block, happened.map_or(fields.effective, |happened| happened.min(fields.effective)))
+        }
         Shape::CutOff { at } => (EntryKind::CutOff, at),
     };
-    let (effective, kind, owner) = (of.effective, of.kind, of.owner.into());
-    Entry { key, id, at, effective, kind, stand, owner, whose: of.whose, rules: 0 }
+    let (effective, kind, owner) = (fields.effective, fields.kind, fields.owner.into());
+    Entry { key, id, at, effective, kind, effect, owner, owner_hash: fields.owner_hash, rules: 0 }
 }
 
-/// The same under one of the keys of a REF.
-pub(super) fn entry_of_ref(name: &RefKey, id: RevocationId, of: &Of<'_>, happened: Option<Timestamp>) -> Entry {
-    Entry { whose: name.exact, rules: name.rules, ..entry(name.key, id, of, happened) }
+/// The entry under one of the keys of a REF.
+pub(super) fn entry_of_ref(
+    name: &RefKey,
+    id: RevocationId,
+    fields: &EntryFields<'_>,
+    happened: Option<Timestamp>,
+) -> Entry {
+    Entry { owner_hash: name.exact, rules: name.rules, ..entry(name.key, id, fields, happened) }
 }
 
-/// What an entry takes from its revocation.
+/// The fields of an entry that come from its revocation.
 #[derive(Clone, Copy)]
-pub(super) struct Of<'a> {
+pub(super) struct EntryFields<'a> {
     pub(super) kind: TargetKind,
     pub(super) shape: Shape,
     pub(super) effective: Timestamp,
     pub(super) owner: &'a Owner,
-    pub(super) whose: u32,
+    pub(super) owner_hash: u32,
 }
 
 #[cfg(test)]

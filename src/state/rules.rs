@@ -1,11 +1,11 @@
-//! The policy, indexed for checks: every question that `decide` asks of it is one look-up.
+//! The policy, indexed for checks: every question of `decide` is one look-up.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::fold::{Fold, note_of};
-use super::revocations::{Entry, EntryKind, Of, OwnerKind, entry, entry_of_ref};
+use super::revocations::{Entry, EntryFields, EntryKind, OwnerKind, entry, entry_of_ref};
 use super::table::Table;
 use crate::domain::binding::Binding;
 use crate::domain::destination::{Destination, NamedBy};
@@ -17,7 +17,7 @@ use crate::domain::revocation::Owner;
 use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
 
-/// Keys are keyed hashes already: hashing them again would only cost time.
+/// A hasher that passes keys through: they are keyed hashes already.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AsIs(u64);
 
@@ -36,7 +36,7 @@ type ByKey<T> = HashMap<Key, T, BuildHasherDefault<AsIs>>;
 /// Indices of bindings in the policy.
 pub type Bindings = Vec<u32>;
 
-/// A binding of a group, found by the group's name folded.
+/// A binding of a group, found by the folded name of the group.
 #[derive(Clone, Copy, Debug)]
 struct FoldedGroup {
     issuer: u16,
@@ -44,14 +44,14 @@ struct FoldedGroup {
     binding: u32,
 }
 
-/// The service that a request is for.
+/// The service of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Chosen<'a> {
     /// Its index in the policy.
     pub index: u16,
     /// Its rules.
     pub service: &'a Service,
-    /// What told that it is this one.
+    /// What determined it.
     pub by: NamedBy,
 }
 
@@ -60,7 +60,7 @@ pub struct Chosen<'a> {
 pub struct Rules {
     /// What the configuration says.
     pub policy: Arc<Policy>,
-    /// Counts configurations in this process; a check that spans two is judged again.
+    /// Counts configurations in this process; a check that spans two is repeated.
     pub generation: u64,
     default: Service,
     by_name: HashMap<Arc<str>, u16>,
@@ -68,7 +68,7 @@ pub struct Rules {
     by_suffix: Vec<(String, u16)>,
     by_principal: Vec<(PrincipalPattern, u16)>,
     by_group: ByKey<Bindings>,
-    /// For directories that compare groups by a rule.
+    /// For groups of directories that compare them by a rule.
     by_folded_group: ByKey<Vec<FoldedGroup>>,
     by_client: ByKey<Bindings>,
     by_person: HashMap<(String, String), Bindings>,
@@ -184,7 +184,7 @@ impl Rules {
         (exact.or_else(wild).unwrap_or(Policy::DEFAULT_SERVICE), NamedBy::Host)
     }
 
-    /// Whether any service carries denials out.
+    /// The strictest enforcement of any service.
     #[must_use]
     pub fn strictest_enforcement(&self) -> Enforcement {
         let mut services = self.policy.services.iter().chain([&self.default]);
@@ -192,79 +192,79 @@ impl Rules {
         if enforces { Enforcement::Enforce } else { Enforcement::Observe }
     }
 
-    /// Bindings of a group.
+    /// The bindings of a group.
     #[must_use]
     pub fn of_group(&self, group: Key) -> &[u32] {
         self.by_group.get(&group).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether any binding names a group that a directory compares by a rule.
+    /// Whether a binding names a group that a directory compares by a rule.
     #[must_use]
     pub fn compares_groups(&self) -> bool {
         !self.by_folded_group.is_empty()
     }
 
-    /// Bindings of a group within an issuer, whose directory calls it so.
+    /// The bindings of a group of an issuer, by its folded name.
     pub fn of_folded_group(&self, issuer: u16, group: GroupKey) -> impl Iterator<Item = u32> {
         let bound = self.by_folded_group.get(&group.folded).map_or(&[][..], Vec::as_slice);
         let same = move |bound: &&FoldedGroup| (bound.issuer, bound.strict) == (issuer, group.strict);
         bound.iter().filter(same).map(|bound| bound.binding)
     }
 
-    /// Bindings of a client.
+    /// The bindings of a client.
     #[must_use]
     pub fn of_client(&self, client: Key) -> &[u32] {
         self.by_client.get(&client).map_or(&[], Vec::as_slice)
     }
 
-    /// Bindings that name a person so.
+    /// The bindings with this name of a person.
     #[must_use]
     pub fn of_name(&self, name: &(String, String)) -> &[u32] {
         self.by_person.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Every name in a binding, with its issuer's name.
+    /// Every name of a person in a binding, with its issuer's name.
     pub fn names(&self) -> impl Iterator<Item = &(String, String)> {
         self.by_person.keys()
     }
 
-    /// Bindings of every verified credential.
+    /// The bindings of every verified credential.
     #[must_use]
     pub fn of_everyone(&self) -> &[u32] {
         &self.everyone
     }
 
-    /// Whether any binding names clients of this key.
+    /// Whether a binding names the client with this key.
     #[must_use]
     pub fn names_client(&self, client: Key) -> bool {
         self.by_client.contains_key(&client)
     }
 
-    /// Indices of the sources of an issuer.
+    /// The indices of the sources of an issuer.
     #[must_use]
     pub fn sources_of(&self, issuer: u16) -> &[u16] {
         self.issuer_sources.get(usize::from(issuer)).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether `revocations:` of this very configuration denies anything.
+    /// Whether `revocations:` of this configuration has entries.
     #[must_use]
     #[inline]
     pub fn configures_revocations(&self) -> bool {
         !self.configured.is_empty()
     }
 
-    /// What `revocations:` of this very configuration denies, whether or not the log has noted it yet. The id
-    /// of an entry is its index there.
+    /// The entries of `revocations:` in this configuration under a key, whether or not they are noted in the log. The
+    /// id of an entry is its index there.
     #[must_use]
     #[inline]
     pub fn configured(&self, key: Key) -> &[Entry] {
         if self.configured.is_empty() { &[] } else { self.configured.get(key) }
     }
 
-    /// Entries of `revocations:` that the log has not noted, and standing notes that no longer have one.
+    /// The entries of `revocations:` that are not noted in the log, and the notes without an entry.
     ///
-    /// One whose `effective` was edited is noted anew, and its old note ends: had it begun, it leaves its cut-off.
-    /// A configuration without the key says nothing about what stands.
+    /// An entry whose `effective` was edited is noted again, and its old note ends; if that had taken effect, it leaves
+    /// its residual cut-off. A configuration without the key changes no notes.
     #[must_use]
     pub fn unnoted<'a>(&'a self, fold: &Fold, now: Now) -> (Vec<&'a ConfiguredRevocation>, Vec<RevocationId>) {
         let said = self.policy.revocations.as_deref();
@@ -289,7 +289,7 @@ impl Rules {
     }
 }
 
-/// Whether the log holds an entry of `revocations:` as it is written now.
+/// Whether an entry of `revocations:` is noted as it is configured now.
 fn is_noted(fold: &Fold, entry: &ConfiguredRevocation, note: &str, now: Now) -> bool {
     let Some(id) = fold.noted.get(note) else { return false };
     let noted = fold.revocations.under(entry.target.key(&fold.keyer)).iter().find(|noted| noted.id == *id);
@@ -317,21 +317,20 @@ fn configured_entries(policy: &Policy, keyer: &Keyer) -> Table<Entry> {
     let entries = policy.revocations.iter().flatten().zip(0_u64..).flat_map(|(configured, index)| {
         let effective = configured.effective.unwrap_or(Timestamp::MIN);
         let (kind, shape) = (configured.target.kind(), configured.shape);
-        let of = Of { kind, shape, effective, owner: &Owner::Configuration, whose: 0 };
+        let fields = EntryFields { kind, shape, effective, owner: &Owner::Configuration, owner_hash: 0 };
         match configured.target.reference() {
             Some(reference) => RefKey::of(keyer, reference)
                 .iter()
-                .map(|name| entry_of_ref(name, RevocationId::from_number(index), &of, None))
+                .map(|name| entry_of_ref(name, RevocationId::from_number(index), &fields, None))
                 .collect(),
-            None => vec![entry(configured.target.key(keyer), RevocationId::from_number(index), &of, None)],
+            None => vec![entry(configured.target.key(keyer), RevocationId::from_number(index), &fields, None)],
         }
     });
     debug_assert_eq!(OwnerKind::from(&Owner::Configuration), OwnerKind::Configuration);
-    Table::build(entries.filter(|entry| entry.stand != EntryKind::ResidualCutoff).collect())
+    Table::build(entries.filter(|entry| entry.effect != EntryKind::ResidualCutoff).collect())
 }
 
-/// A principal, or all that fit a pattern with `*`, which stands for any text without `/`; a `*` at the end
-/// of the pattern for any text at all.
+/// A pattern for principals: `*` matches any text without `/`; at the end of the pattern any text at all.
 #[derive(Clone, Debug)]
 struct PrincipalPattern(Vec<String>);
 

@@ -1,7 +1,7 @@
-//! A fold as bytes, and back: so that a start need not read the whole log.
+//! Snapshots: a fold as bytes and back, so that a start need not read the whole log.
 //!
-//! Format: one line of JSON (everything but the set), then the entries, 48 bytes each. It has a number; the one before is
-//! read too. A snapshot that cannot be read is passed over for the older one, and for the log from its beginning.
+//! Format: one line of JSON (everything but the set), then the entries, 48 bytes each. The format has a number; the
+//! previous format can be read too. If a snapshot is unreadable, the older one is used, or the log from its beginning.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::domain::revocation::{Revocation, TargetKind};
 use crate::domain::time::Timestamp;
 use crate::faults::{Fault, planted};
 
-/// Version of the format: 4 said nothing of the log's chain and of the secret.
+/// The version of the format. Version 4 lacks the log's chain and the secret's fingerprint.
 const VERSION: u32 = 5;
-/// The versions that are read.
+/// The versions that can be read.
 const READ: RangeInclusive<u32> = 4..=VERSION;
 const ENTRY: usize = 48;
 
@@ -50,7 +50,7 @@ struct Head {
     extensions: Vec<(RevocationId, Vec<PersonId>)>,
 }
 
-/// Why bytes are no snapshot that can be read.
+/// Why a snapshot cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("snapshot cannot be read: {0}")]
 pub struct Unreadable(String);
@@ -83,14 +83,14 @@ fn head(fold: &Fold) -> Head {
 
 fn write_entry(entry: &Entry) -> [u8; ENTRY] {
     let mut bytes = [0; ENTRY];
-    let [a, b, c, d] = entry.whose.to_le_bytes();
+    let [a, b, c, d] = entry.owner_hash.to_le_bytes();
     let fields = [
         entry.key.high.to_le_bytes(),
         entry.key.low.to_le_bytes(),
         entry.id.number().to_le_bytes(),
         entry.at.as_millis().to_le_bytes(),
         entry.effective.as_millis().to_le_bytes(),
-        [entry.kind as u8, entry.stand as u8, entry.owner as u8, entry.rules, a, b, c, d],
+        [entry.kind as u8, entry.effect as u8, entry.owner as u8, entry.rules, a, b, c, d],
     ];
     for (into, from) in bytes.iter_mut().zip(fields.iter().flatten()) {
         *into = *from;
@@ -107,22 +107,22 @@ fn read_entry(bytes: &[u8]) -> Option<Entry> {
         at: Timestamp::from_millis(word(3)?.cast_signed()),
         effective: Timestamp::from_millis(word(4)?.cast_signed()),
         kind: TargetKind::ALL.into_iter().find(|kind| Some(*kind as u8) == flag(0))?,
-        stand: [EntryKind::Block, EntryKind::CutOff, EntryKind::ResidualCutoff]
+        effect: [EntryKind::Block, EntryKind::CutOff, EntryKind::ResidualCutoff]
             .into_iter()
             .find(|stand| Some(*stand as u8) == flag(1))?,
         owner: [OwnerKind::Operator, OwnerKind::Configuration, OwnerKind::Source]
             .into_iter()
             .find(|owner| Some(*owner as u8) == flag(2))?,
-        whose: u32::from_le_bytes(bytes.get(44..48)?.try_into().ok()?),
-        // Nought where an earlier version wrote it down, which is what it compared by.
+        owner_hash: u32::from_le_bytes(bytes.get(44..48)?.try_into().ok()?),
+        // 0 in snapshots of earlier versions, which stands for the rules that they compared by.
         rules: flag(3)?,
     })
 }
 
-/// Writes a fold down.
+/// Writes a fold as a snapshot.
 ///
 /// # Errors
-/// [`Unreadable`] if it has no JSON form, which no fold of a log has.
+/// [`Unreadable`] if it has no JSON form, which never happens to the fold of a log.
 pub fn write(fold: &Fold) -> Result<Vec<u8>, Unreadable> {
     write_under(&head(fold), fold)
 }
@@ -137,19 +137,22 @@ fn write_under(head: &Head, fold: &Fold) -> Result<Vec<u8>, Unreadable> {
     Ok(bytes)
 }
 
-/// Reads a fold back. The keyer must be the one under which it was written: under another one, nobody who is denied in it
-/// would be found.
+/// Reads a snapshot. The keyer must have the secret that it was written with: with another one, no denial in it would
+/// be found.
 ///
 /// # Errors
-/// [`Unreadable`] says why these bytes are no snapshot.
+/// [`Unreadable`] says what is wrong with these bytes.
 pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
     let unreadable = |what: &str| Unreadable(what.to_owned());
-    let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| unreadable("it has no head"))?;
+    let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| unreadable("its head is missing"))?;
     let (first, rest) = bytes.split_at(end);
     let head: Head = serde_json::from_slice(first).map_err(|error| Unreadable(error.to_string()))?;
     if !READ.contains(&head.version) {
         let (oldest, newest) = READ.into_inner();
-        return Err(Unreadable(format!("it has version {}, this offboard reads {oldest} to {newest}", head.version)));
+        return Err(Unreadable(format!(
+            "it has version {}; this offboard reads versions {oldest} to {newest}",
+            head.version
+        )));
     }
     let (made, ours) = (&head.secret, keyer.fingerprint().to_string());
     if let Some(made) = made.as_ref().filter(|made| **made != ours) {
@@ -167,9 +170,9 @@ pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
         Some((name.clone(), directory))
     });
     fold.people = People::build(&fold.keyer, head.people, Arc::new(directories.collect()));
-    // Exemptions and pins have indices of their own: their events make them anew.
+    // Exemptions and pins have indices, which their events rebuild.
     for (id, exemption) in head.exemptions {
-        // One of the first format is named by its position.
+        // In the first format its position is its name.
         fold.replay(id.position().unwrap_or_default(), Event::Exempted(Arc::unwrap_or_clone(exemption)));
     }
     for ((issuer, name), persons) in head.pins {
@@ -195,7 +198,7 @@ pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
 }
 
 impl Fold {
-    /// Takes in an event out of order, to rebuild what only events can build.
+    /// Applies an event out of order, to rebuild an index.
     fn replay(&mut self, position: Position, event: Event) {
         self.epoch.position = position.saturating_sub(1);
         self.apply(&Recorded {
@@ -204,8 +207,8 @@ impl Fold {
         });
     }
 
-    /// SHA-256 over everything that the fold holds, in lower-case hex: two folds of the same log have the
-    /// same, however they came about. What the log and the secret are called, generation, hash and fingerprint, is left out.
+    /// SHA-256 over the content of the fold, in lower-case hex: equal for all folds of the same log, however they were
+    /// made. Generation, chain hash and the secret's fingerprint are left out.
     #[must_use]
     pub fn digest(&self) -> String {
         let head = head(self);

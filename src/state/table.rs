@@ -1,23 +1,23 @@
-//! A table that can be shared while it changes: what the revocation set and the directory are made of.
+//! A persistent table: clones share its parts. The revocation set and the people are built of it.
 //!
-//! Two levels of fan-out over sorted leaves, the lower of which widens as the table grows, and for each leaf a small filter that knows of most keys that
-//! they are not in it. A change copies one leaf, one node and the root, never the table; within a batch each is
-//! copied once at most. Nearly all that a check looks up is not there: then it reads root, node and one word of
-//! the filter, and the processor goes on to the next key while that word is on its way.
+//! Two levels of nodes over sorted leaves; the lower level widens as the table grows. Each leaf has a small filter that
+//! rules out most absent keys. A change copies one leaf, one node and the root, never the table; within a batch each is
+//! copied at most once. Nearly everything that a check looks up is absent: then it reads the root, a node and one word
+//! of the filter, and the processor goes on to the next key while that word is being loaded.
 
 use std::sync::Arc;
 
 use crate::domain::key::Key;
 
-/// Something that a table can hold. Several entries may share a key; they are kept in order of `rank`.
+/// An entry of a table. Several entries may share a key; they are ordered by `rank`.
 pub trait Keyed: Clone {
-    /// Where it stands.
+    /// Its key.
     fn key(&self) -> Key;
 
-    /// How many entries a leaf has on average before the table widens. Each change copies a leaf.
+    /// The average number of entries in a leaf before the table widens. Each change copies a leaf.
     const CROWD: usize = 64;
 
-    /// Its place among those of the same key. Two entries of the same key and rank replace each other.
+    /// Its order among entries of the same key. An entry replaces one with the same key and rank.
     fn rank(&self) -> (u64, u64);
 }
 
@@ -32,7 +32,7 @@ type Node<E> = Arc<[Leaf<E>]>;
 /// Keys per word of a filter: 16 bits for each.
 const KEYS_PER_WORD: usize = 4;
 
-/// The entries of one place, in order, and which keys they may have.
+/// The entries of a leaf, in order, and a filter of their keys.
 #[derive(Clone, Debug)]
 struct Leaf<E> {
     filter: Arc<[u64]>,
@@ -57,7 +57,7 @@ impl<E: Keyed> Leaf<E> {
         Self { filter: filter.into(), entries }
     }
 
-    /// `false`: no entry has this key. `true` is wrong once in a hundred times.
+    /// `false` if no entry has this key. `true` is wrong in one of a hundred cases.
     #[inline]
     fn may_hold(&self, key: Key) -> bool {
         let bits = bits(key);
@@ -65,12 +65,12 @@ impl<E: Keyed> Leaf<E> {
     }
 }
 
-/// Which word of a filter knows of this key.
+/// The index of the filter word for this key.
 fn word(key: Key, words: usize) -> usize {
     usize::try_from((u128::from(key.low) * (words as u128)) >> 64).unwrap_or(0)
 }
 
-/// Three bits of a word, by the bits of the key that chose neither leaf nor word.
+/// Three bits of a filter word, chosen by bits of the key that choose neither leaf nor word.
 fn bits(key: Key) -> u64 {
     1 << (key.high & 63) | 1 << (key.high >> 6 & 63) | 1 << (key.high >> 12 & 63)
 }
@@ -90,24 +90,24 @@ impl<E: Keyed> Default for Table<E> {
     }
 }
 
-/// Which node, and which leaf in it: the first 8 bits, and the next `width`.
+/// The index of the node (the first 8 bits), and of the leaf in it (the next `width` bits).
 #[inline]
 fn place(key: Key, width: u32) -> (usize, usize) {
     let leaf = (key.high << 8) >> (64 - width);
     (usize::from(key.high.to_be_bytes()[0]), usize::try_from(leaf).unwrap_or(0))
 }
 
-/// About where in a leaf of `len` entries the key stands, by the bits that did not choose the leaf.
+/// The approximate index of a key in a leaf of `len` entries, by the bits after those that choose the leaf.
 #[inline]
 fn guess(key: Key, width: u32, len: usize) -> usize {
     let share = u128::from(key.high << (8 + width)) * (len as u128);
     usize::try_from(share >> 64).unwrap_or(0)
 }
 
-/// The first entry of a sorted leaf that does not stand before `key`.
+/// The index of the first entry of a sorted leaf whose key is not less than `key`.
 ///
-/// Keys are uniform, so the guess is off by about the square root of the length: walking from it reads
-/// one or two cache lines where halving the leaf would read one for each step.
+/// Keys are uniform, so the guess is off by about the square root of the length: a walk from there reads one or two
+/// cache lines, while a binary search would read one for each step.
 fn lower_bound<E: Keyed>(leaf: &[E], width: u32, key: Key) -> usize {
     let mut at = guess(key, width, leaf.len());
     while at > 0 && leaf.get(at - 1).is_some_and(|entry| entry.key() >= key) {
@@ -120,13 +120,13 @@ fn lower_bound<E: Keyed>(leaf: &[E], width: u32, key: Key) -> usize {
 }
 
 impl<E: Keyed> Table<E> {
-    /// How many entries there are.
+    /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
+    /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -138,14 +138,14 @@ impl<E: Keyed> Table<E> {
         self.nodes.get(node).and_then(Option::as_ref).and_then(|node| node.get(leaf))
     }
 
-    /// `false`: there is no entry of this key. `true` may be wrong.
+    /// `false` if there is no entry with this key. `true` may be wrong.
     #[must_use]
     #[inline]
     pub fn may_hold(&self, key: Key) -> bool {
         self.leaf(key).is_some_and(|leaf| leaf.may_hold(key))
     }
 
-    /// All entries of this key, in order of their rank.
+    /// All entries with this key, in order of rank.
     #[must_use]
     #[inline]
     pub fn get(&self, key: Key) -> &[E] {
@@ -154,7 +154,7 @@ impl<E: Keyed> Table<E> {
     }
 }
 
-/// The entries of this key in a sorted leaf.
+/// The entries with this key in a sorted leaf.
 fn of_key<E: Keyed>(leaf: &[E], width: u32, key: Key) -> &[E] {
     let from = lower_bound(leaf, width, key);
     let rest = leaf.get(from..).unwrap_or(&[]);
@@ -163,7 +163,7 @@ fn of_key<E: Keyed>(leaf: &[E], width: u32, key: Key) -> &[E] {
 }
 
 impl<E: Keyed> Table<E> {
-    /// Puts an entry in, in place of the one with the same key and rank.
+    /// Inserts an entry, in place of the one with the same key and rank.
     pub fn insert(&mut self, entry: E) {
         let key = entry.key();
         let order = (key, entry.rank());
@@ -174,7 +174,7 @@ impl<E: Keyed> Table<E> {
             added = !replaces;
             let (before, after) = leaf.split_at(at.min(leaf.len()));
             let after = after.get(usize::from(replaces)..).unwrap_or(&[]);
-            // By slices, which plain entries are copied in as they are: one by one took half of a replay.
+            // Copy slices: cloning entries one by one took half of a replay.
             let mut leaf = Vec::with_capacity(before.len() + 1 + after.len());
             leaf.extend_from_slice(before);
             leaf.push(entry);
@@ -187,7 +187,7 @@ impl<E: Keyed> Table<E> {
         }
     }
 
-    /// Takes out the entries of this key for which `gone` says so; returns them.
+    /// Removes the entries with this key for which `gone` returns true, and returns them.
     pub fn remove(&mut self, key: Key, gone: impl Fn(&E) -> bool) -> Vec<E> {
         let removed: Vec<E> = self.get(key).iter().filter(|entry| gone(entry)).cloned().collect();
         if !removed.is_empty() {
@@ -215,7 +215,7 @@ impl<E: Keyed> Table<E> {
         self.nodes.iter().flatten().flat_map(|node| node.iter()).flat_map(|leaf| leaf.entries.iter())
     }
 
-    /// A table of these entries, which may come in any order. Later ones replace earlier ones.
+    /// Builds a table of entries in any order. Later ones replace earlier ones.
     pub fn build(mut entries: Vec<E>) -> Self {
         entries.sort_by_key(|entry| (entry.key(), entry.rank()));
         entries.dedup_by(|later, earlier| {
@@ -232,7 +232,7 @@ impl<E: Keyed> Table<E> {
         Self::of_width(entries, width)
     }
 
-    /// A table of entries that are in order.
+    /// Builds a table of sorted entries.
     fn of_width(entries: Vec<E>, width: u32) -> Self {
         let mut nodes = vec![None; ROOT];
         for of_leaf in entries.chunk_by(|one, other| place(one.key(), width) == place(other.key(), width)) {

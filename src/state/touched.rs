@@ -1,4 +1,4 @@
-//! Which keys an event touches: under which a check finds what it changed.
+//! The keys that an event touches: those under which a check finds what it changed.
 
 use super::fold::Fold;
 use super::people::person_key;
@@ -8,8 +8,8 @@ use crate::domain::person::PersonId;
 use crate::domain::revocation::Target;
 
 impl Fold {
-    /// The keys under which a check looks up what this event changed, sorted; none where it changes nothing that is looked up
-    /// by a key (how a source fares, who has a role).
+    /// The keys under which a check looks up what this event changed, sorted. Empty if checks look up nothing that it
+    /// changed (the state of a source, the configuration role).
     #[must_use]
     pub fn touched(&self, event: &Event) -> Vec<Key> {
         let mut keys = match event {

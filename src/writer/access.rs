@@ -1,19 +1,17 @@
-//! What a source says of access, apart from who its people are: cut-offs, ended sessions, disabled clients, and
-//! that it lives.
+//! What a source says apart from its people: cut-offs, ended sessions, disabled clients, and heartbeats.
 
 use std::time::Duration;
 
-use super::directory::When;
 use super::operator::end;
-use super::plan::Plan;
+use super::plan::{Plan, When};
 use crate::domain::event::{EndCause, Event};
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, Shape, Target};
 use crate::domain::time::{Now, Timestamp};
-use crate::state::revocations::{Entry, EntryKind, OwnerKind, whose};
+use crate::state::revocations::{Entry, EntryKind, OwnerKind, owner_hash};
 
-/// A sign of life is written down this often in the shortest time after which somebody calls the source stale.
-const SIGNS: u32 = 3;
+/// The number of heartbeats to log within the shortest `max_staleness` that applies to the source.
+const HEARTBEATS: u32 = 3;
 
 fn revocation(source: &str, target: &Target, shape: Shape, reason: &str, now: Now) -> Revocation {
     Revocation {
@@ -30,11 +28,11 @@ fn revocation(source: &str, target: &Target, shape: Shape, reason: &str, now: No
     }
 }
 
-/// Plans that what was issued at or before `at` is dead, unless that stands already.
+/// Plans a cut-off at `at`, unless one at or after it stands already.
 pub(super) fn cut_off(plan: &mut Plan, source: &str, (target, at): (&Target, Timestamp), reason: &str, now: Now) {
     let key = target.key(&plan.state.fold.keyer);
     let covers = |entry: &Entry| {
-        entry.stand != EntryKind::Block
+        entry.effect != EntryKind::Block
             && entry.owner == OwnerKind::Source
             && entry.kind == target.kind()
             && entry.at >= at
@@ -56,11 +54,11 @@ pub(super) fn block(
     when: When,
 ) {
     let key = target.key(&plan.state.fold.keyer);
-    // Each ends only its own: another source that knows the same client may still say no.
-    let whose = whose(&plan.state.fold.keyer, &Owner::Source(source.to_owned()));
+    // A source ends only its own blocks: another source may still block the same client.
+    let own_hash = owner_hash(&plan.state.fold.keyer, &Owner::Source(source.to_owned()));
     let own = |entry: &&Entry| {
-        entry.stand == EntryKind::Block
-            && (entry.owner, entry.whose) == (OwnerKind::Source, whose)
+        entry.effect == EntryKind::Block
+            && (entry.owner, entry.owner_hash) == (OwnerKind::Source, own_hash)
             && entry.kind == target.kind()
     };
     let standing = plan.state.fold.revocations.under(key).iter().find(own).copied();
@@ -79,12 +77,12 @@ pub(super) fn block(
     }
 }
 
-/// Plans a sign of life, if the last one is old enough or the source goes on from elsewhere.
-pub(super) fn heard(plan: &mut Plan, source: &str, at: Timestamp, cursor: Option<&String>, now: Now) {
+/// Plans a heartbeat, if the last one is old enough or the cursor has moved.
+pub(super) fn heartbeat(plan: &mut Plan, source: &str, at: Timestamp, cursor: Option<&String>, now: Now) {
     let fold = &plan.state.fold;
     let moved = cursor.is_some() && fold.feeds.get(source).and_then(|feed| feed.cursor.as_ref()) != cursor;
-    let every = shortest_patience(&plan.state.rules.policy, source) / SIGNS;
-    // One that lies in the future was written while the clock was ahead.
+    let every = shortest_max_staleness(&plan.state.rules.policy, source) / HEARTBEATS;
+    // A heartbeat in the future was logged while the clock was ahead.
     let due = |last: Timestamp| at != Timestamp::MIN && (last.plus(every) <= at || last > now.wall);
     let due = fold.sources.get(source).is_some_and(|state| due(state.last_heard));
     if moved || due {
@@ -93,8 +91,8 @@ pub(super) fn heard(plan: &mut Plan, source: &str, at: Timestamp, cursor: Option
     }
 }
 
-/// The shortest time after which some service calls this source stale.
-fn shortest_patience(policy: &Policy, source: &str) -> Duration {
+/// The shortest time after which this source is stale for some service.
+fn shortest_max_staleness(policy: &Policy, source: &str) -> Duration {
     let own = policy.sources.iter().find(|rules| rules.name == source).map(|rules| rules.max_staleness);
     let services = policy.services.iter().filter_map(|service| service.max_staleness);
     services.chain(own).min().unwrap_or(Duration::from_secs(900))

@@ -1,4 +1,4 @@
-//! What ends because its time came.
+//! Revocations and exemptions that expire.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::revocation::Revocation;
 use crate::domain::time::Now;
 
-/// Plans the end of everything whose time has come. An end weakens, so it waits for the time that never
-/// falls; what it leaves behind (law 7) is dated with the time at which it was to end.
+/// Plans the end of everything that has expired. An end weakens, so it follows the time that never falls; the residual
+/// cut-off (law 7) is dated with the time of expiry.
 pub(super) fn tick(plan: &mut Plan, now: Now) -> Outcome {
     let over: Vec<(RevocationId, Arc<Revocation>)> = plan
         .state

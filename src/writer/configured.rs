@@ -1,4 +1,5 @@
-//! What a configuration brings about in the log: notes of its revocations, and pins of its names.
+//! What follows from the configuration in the log: notes of its revocations, links of its sources and pins of its
+//! names.
 
 use std::collections::BTreeSet;
 
@@ -19,12 +20,12 @@ use crate::state::State;
 use crate::state::fold::PinName;
 use crate::state::revocations::{EntryKind, OwnerKind};
 
-/// Who acts where the configuration does.
+/// The actor of what follows from the configuration.
 const ACTOR: &str = "configuration";
 
-/// Notes what stands in `revocations:` for the first time, and ends what no longer does.
+/// Notes new entries of `revocations:`, and ends the notes of removed ones.
 ///
-/// What stands in another process's configuration (`elsewhere`, by its note) is not ended.
+/// A note that another process's configuration still has (`elsewhere`) is not ended.
 pub(super) async fn note<L: Log>(
     plan: &mut Plan,
     log: &L,
@@ -45,26 +46,25 @@ pub(super) async fn note<L: Log>(
     for id in gone.into_iter().filter(|id| !kept.contains(id)) {
         if let Some(revocation) = read(log, id).await? {
             let ended =
-                end(id, revocation, (EndCause::TakenOut, now.wall), (ACTOR, "taken out of the configuration"), now);
+                end(id, revocation, (EndCause::TakenOut, now.wall), (ACTOR, "removed from the configuration"), now);
             plan.add(Event::Ended(ended), now);
         }
     }
-    let anew = compared_anew(plan);
-    let respelt = if anew.is_empty() { Vec::new() } else { respelt(plan, log).await? };
+    let changed = rules_changed(plan);
+    let respelled = if changed.is_empty() { Vec::new() } else { respelled(plan, log).await? };
     link(plan, now);
-    for source in anew {
-        identifiers::compared_anew(plan, &source, now);
+    for source in changed {
+        identifiers::yield_names(plan, &source, now);
     }
-    for revocation in respelt {
+    for revocation in respelled {
         plan.revoke(revocation, None, now);
     }
     Ok(Ok(Outcome::default()))
 }
 
-/// Whether this process writes what follows from the configuration. One that is alone takes that role here. The log is
-/// appended to only where it ends as planned, so whoever lost the role meanwhile plans again, and finds that here.
+/// Whether this process holds the configuration role. The only process of an installation takes it here.
 fn has_role(plan: &mut Plan, now: Now) -> bool {
-    // In the first format there is one process.
+    // With the first format there is only one process.
     if plan.identity.format < EventFormat::Two || is_holder(plan) {
         return true;
     }
@@ -78,7 +78,7 @@ fn is_holder(plan: &Plan) -> bool {
     plan.state.fold.configuration_role.as_ref().is_some_and(|role| *role.process == *plan.identity.process)
 }
 
-/// Plans that this process takes the role, unless it has it.
+/// Plans that this process takes the role, unless it holds it.
 pub(super) fn take_role(plan: &mut Plan, now: Now) -> Outcome {
     if !is_holder(plan) {
         let term = plan.state.fold.configuration_role.as_ref().map_or(0, |role| role.term) + 1;
@@ -88,34 +88,35 @@ pub(super) fn take_role(plan: &mut Plan, now: Now) -> Outcome {
     Outcome::default()
 }
 
-/// The sources whose names come to be compared by another rule: an earlier version knew none, or the kind is another.
-fn compared_anew(plan: &Plan) -> Vec<String> {
+/// The sources whose names are compared by another rule than before: an earlier version knew none, or the kind of the
+/// source changed.
+fn rules_changed(plan: &Plan) -> Vec<String> {
     let fold = &plan.state.fold;
-    let anew = plan.state.rules.policy.sources.iter().filter(|source| {
+    let changed = plan.state.rules.policy.sources.iter().filter(|source| {
         let known = fold.feeds.get(&source.name).and_then(|feed| feed.linking.as_ref());
         let people = fold.people.counts().contains_key(&source.name);
         people && known.is_some_and(|linking| linking.directory != Some(source.directory))
     });
-    anew.map(|source| source.name.clone()).collect()
+    changed.map(|source| source.name.clone()).collect()
 }
 
-/// Cut-offs of identifiers as they were written, for the spelling under which they are looked up now: what was dead stays so
-/// in every spelling. Not where somebody is there whom tokens meant by another one: they were never denied.
-async fn respelt<L: Log>(plan: &Plan, log: &L) -> Result<Vec<Revocation>, LogError> {
+/// Repeats cut-offs of identifiers for the spelling under which they are looked up now, so that old credentials stay
+/// denied in every spelling. Leaves out identifiers of present people who use another spelling: they were never denied.
+async fn respelled<L: Log>(plan: &Plan, log: &L) -> Result<Vec<Revocation>, LogError> {
     let cut_offs = plan.state.fold.revocations.iter().filter(|entry| {
-        (entry.kind, entry.owner, entry.stand) == (TargetKind::Subject, OwnerKind::Source, EntryKind::CutOff)
+        (entry.kind, entry.owner, entry.effect) == (TargetKind::Subject, OwnerKind::Source, EntryKind::CutOff)
     });
     let ids: BTreeSet<RevocationId> = cut_offs.map(|entry| entry.id).collect();
-    let mut respelt = Vec::new();
+    let mut respelled = Vec::new();
     for id in ids {
         let Some(revocation) = read(log, id).await? else { continue };
-        let targets = identifiers::respelt(&plan.state, &revocation.target);
-        respelt.extend(targets.into_iter().map(|target| Revocation { target, ..revocation.clone() }));
+        let targets = identifiers::respelled(&plan.state, &revocation.target);
+        respelled.extend(targets.into_iter().map(|target| Revocation { target, ..revocation.clone() }));
     }
-    Ok(respelt)
+    Ok(respelled)
 }
 
-/// Notes how each source is linked, for the day on which it is taken out.
+/// Logs how each source is linked, which still counts after it is removed.
 fn link(plan: &mut Plan, now: Now) {
     let policy = std::sync::Arc::clone(&plan.state.rules.policy);
     for source in &policy.sources {
@@ -134,7 +135,7 @@ async fn read<L: Log>(log: &L, id: RevocationId) -> Result<Option<Revocation>, L
     Ok(found.and_then(|recorded| recorded.revocation().map(|(_, revocation)| revocation.clone())))
 }
 
-/// A configured REF denies everybody whom it may mean.
+/// The revocation of an entry. A configured REF denies everybody who may be meant.
 fn revocation(state: &State, entry: &ConfiguredRevocation, now: Now) -> Revocation {
     let persons = match &entry.target {
         Target::Person { reference } => state.resolve(reference),
@@ -154,7 +155,7 @@ fn revocation(state: &State, entry: &ConfiguredRevocation, now: Now) -> Revocati
     }
 }
 
-/// Pins the names of bindings that now mean somebody, and forgets the names that no binding has any more.
+/// Pins names in bindings that now resolve to a person, and unpins names that no binding has any more.
 pub(super) fn pin(plan: &mut Plan, now: Now) {
     let rules = std::sync::Arc::clone(&plan.state.rules);
     let new: Vec<(PinName, PersonId)> = rules
@@ -176,8 +177,8 @@ pub(super) fn pin(plan: &mut Plan, now: Now) {
     }
 }
 
-/// Whom the name means in each source of its issuer that it is not pinned in yet. A name that means several
-/// people of a source means nobody there.
+/// The persons to pin a name to: one for each source of its issuer in which it is not pinned yet. A name that matches
+/// several people of a source means nobody there.
 fn unpinned(state: &State, (issuer, name): &(String, String)) -> Vec<PersonId> {
     let policy = &state.rules.policy;
     let pinned = state.fold.pins.get(&(issuer.clone(), name.clone())).map_or(&[][..], Vec::as_slice);

@@ -1,4 +1,4 @@
-//! Reads the log and folds what it brings, whoever appended it, and puts it in force (law 11).
+//! Follows the log: reads new events, whoever appended them, folds and publishes them (law 11).
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,39 +16,39 @@ use crate::state::fold::Fold;
 use crate::state::rules::Rules;
 use crate::state::{FoldDigest, Published, State, snapshot};
 
-/// Events that are read at once.
+/// The number of events in one page.
 const PAGE: usize = 4096;
-/// Pages that are read before they are wanted, at a start.
+/// The number of pages that are read ahead during a replay.
 const AHEAD: usize = 3;
-/// Events after which a new snapshot is kept, so that a start reads few. Where there is more to write down than that, half
-/// of it: each snapshot writes all.
+/// The number of events between snapshots, so that a start reads few. For a larger state it is half the state's size,
+/// since a snapshot writes all of it.
 const SNAPSHOT_EVERY: u64 = 100_000;
 
-/// The fold has a digest at each multiple of this position, by which copies of it are compared. Each costs a tenth of a
-/// second with a million revocations, beside everything else.
+/// The fold gets a digest at each multiple of this position, to compare replicas. One takes a tenth of a second with a
+/// million revocations, in the background.
 const DIGEST_EVERY: u64 = 100_000;
 
-/// What a start makes of the log.
+/// The replayed log.
 #[derive(Clone, Debug)]
 pub struct Replayed {
-    /// The whole of it.
+    /// The fold of all its events.
     pub fold: Fold,
-    /// What it was before, where that has a digest.
+    /// The fold at fixed positions, for digests.
     pub marks: Marks,
-    /// Up to where a snapshot holds it; 0 without one.
+    /// The position of the newest snapshot; 0 without one.
     pub kept: Position,
 }
 
-/// The fixed positions at which a fold has a digest.
+/// The fixed positions at which a fold gets a digest.
 #[derive(Clone, Debug)]
 pub struct Marks {
-    /// Each multiple of it.
+    /// They are the multiples of this.
     pub every: u64,
-    /// The fold at the last of them that was passed, until its digest is made.
+    /// The fold at the last one passed, until its digest is computed.
     pub passed: Option<Fold>,
 }
 
-/// Folds the whole log: from the newest snapshot that can be read, else from its beginning.
+/// Folds the whole log, from the newest readable snapshot or else from its beginning.
 ///
 /// # Errors
 /// [`LogError`] if the log cannot be read.
@@ -56,7 +56,7 @@ pub async fn replay<L: Log>(log: &L, keyer: Keyer) -> Result<Replayed, LogError>
     replay_with_marks(log, keyer, DIGEST_EVERY).await
 }
 
-/// The same, with digests at other positions: each multiple of `every`.
+/// Like [`replay`], with digests at the multiples of `every`.
 ///
 /// # Errors
 /// [`LogError`] if the log cannot be read.
@@ -68,13 +68,13 @@ pub async fn replay_with_marks<L: Log>(log: &L, keyer: Keyer, every: u64) -> Res
     let passed = (kept > 0 && kept.is_multiple_of(every)).then(|| fold.clone());
     let mut marks = Marks { every, passed };
     read_on(log, &mut fold, &mut marks, |_| {}).await?;
-    // Also where nothing stands behind the snapshot: it may be one of another log.
+    // Check also without newer events: the snapshot may belong to another log.
     let end = fold.epoch.position;
     next(&mut fold, log.batches(end, end).await?, |_| {})?;
     Ok(Replayed { fold, marks, kept })
 }
 
-/// The newest snapshot that can be read; the fold of nothing without one.
+/// The fold of the newest readable snapshot, or an empty one.
 async fn newest<L: Log>(log: &L, keyer: Keyer, head: Epoch) -> Result<Fold, LogError> {
     let (mut below, mut unread) = (head.position + 1, String::new());
     while let Some(kept) = log.snapshot(below).await? {
@@ -82,7 +82,7 @@ async fn newest<L: Log>(log: &L, keyer: Keyer, head: Epoch) -> Result<Fold, LogE
             Ok(fold) if fold.epoch <= head => return Ok(fold),
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(snapshot.epoch = %kept.epoch, error = %error, "a snapshot is not used; reading more of the log");
+                tracing::warn!(snapshot.epoch = %kept.epoch, error = %error, "cannot read a snapshot; reading more of the log");
                 unread = format!("{unread} ({}: {error})", kept.epoch);
             }
         }
@@ -100,7 +100,7 @@ async fn newest<L: Log>(log: &L, keyer: Keyer, head: Epoch) -> Result<Fold, LogE
     Ok(Fold::empty(keyer, head.generation))
 }
 
-/// Folds what the log holds behind the fold. The next pages are read while one is folded: most of the time is theirs.
+/// Folds the events behind the fold. The next pages are read while one is folded, since reading takes most of the time.
 async fn read_on<L: Log>(
     log: &L,
     fold: &mut Fold,
@@ -108,7 +108,7 @@ async fn read_on<L: Log>(
     mut seen: impl FnMut(Vec<Recorded>),
 ) -> Result<(), LogError> {
     let head = log.head().await?.position;
-    // Only of the last one: a fold that is kept makes the next changes dearer.
+    // Keep only the last one: a kept copy makes later changes more expensive.
     let mark = head - head % marks.every;
     let firsts = (fold.epoch.position..head).step_by(PAGE);
     let page = |after| log.batches(after, head.min(after + PAGE as u64));
@@ -124,11 +124,10 @@ async fn read_on<L: Log>(
     Ok(())
 }
 
-/// Folds the next batches, all or none of them; returns their events.
+/// Folds the next batches, all or none, and returns their events.
 ///
 /// # Errors
-/// [`LogError::Io`] if they are not the next ones, or follow upon another history: whoever went on would not know what
-/// they do not know.
+/// [`LogError::Io`] if they are not the next ones or follow another history: going on would miss events unnoticed.
 fn next(
     fold: &mut Fold,
     Batches { after, before, events, chain }: Batches,
@@ -138,7 +137,7 @@ fn next(
     let position = fold.epoch.position;
     let gap = (position + 1..).zip(&events).find(|(expected, recorded)| recorded.position != *expected);
     if let Some((expected, recorded)) = gap {
-        return wrong(format!("event {expected} is missing, {} came in its place", recorded.position));
+        return wrong(format!("event {expected} is missing, {} follows instead", recorded.position));
     }
     // INVARIANT: a fold always ends where a batch does.
     if after != position || (events.is_empty() && before != chain) {
@@ -162,30 +161,30 @@ fn next(
     Ok(events)
 }
 
-/// Names compare by the rules of the configuration in force, as tokens do, whatever another one wrote into the log: that
-/// counts for sources which are configured no more.
+/// Compares names by the rules of the configuration in force, as tokens are. Rules in the log count only for sources
+/// that are no longer configured.
 pub(super) fn compare_as_configured(fold: &mut Fold, policy: &Policy) {
     let sources = policy.sources.iter().map(|source| (source.name.as_str(), Some(source.directory)));
     fold.people.compare_by(&fold.keyer, sources);
 }
 
-/// Follows the log: holds the fold of it, and tells who wants to know.
+/// Follows the log, holds its fold and notifies observers.
 pub(super) struct Follower<L> {
     log: Arc<L>,
     published: Arc<Published>,
-    /// What the log says, as far as it was read.
+    /// The fold of the events read so far.
     pub(super) fold: Fold,
     /// The configuration in force.
     pub(super) rules: Arc<Rules>,
     observers: Vec<Box<dyn EventObserver>>,
-    /// The newest snapshot stands here.
+    /// The position of the newest snapshot.
     kept: Position,
     snapshot_at: Position,
     marks: Marks,
 }
 
 impl<L: Log> Follower<L> {
-    /// Goes on from what was replayed.
+    /// Continues from a replayed log.
     pub(super) fn new(
         log: Arc<L>,
         Replayed { mut fold, marks, kept }: Replayed,
@@ -195,7 +194,8 @@ impl<L: Log> Follower<L> {
         compare_as_configured(&mut fold, &policy);
         let rules = Arc::new(Rules::new(policy, 1, &fold.keyer));
         let published = Published::new(State { fold: fold.clone(), rules: Arc::clone(&rules) });
-        // Counted from the snapshot, not from here: whoever is killed again and again keeps one all the same.
+        // Counted from the last snapshot, not from here, so that a process that is killed again and again still saves
+        // one.
         let snapshot_at = kept + SNAPSHOT_EVERY;
         let mut follower =
             Self { log, published: Arc::clone(&published), fold, rules, observers, kept, snapshot_at, marks };
@@ -203,7 +203,7 @@ impl<L: Log> Follower<L> {
         (follower, published)
     }
 
-    /// Folds what the log holds by now; what that was, also where reading broke off.
+    /// Folds the new events. Returns them, also if reading failed in the middle.
     pub(super) async fn read(&mut self) -> (Vec<Recorded>, Result<(), LogError>) {
         let mut seen = Vec::new();
         let read = read_on(self.log.as_ref(), &mut self.fold, &mut self.marks, |events| seen.extend(events)).await;
@@ -212,8 +212,7 @@ impl<L: Log> Follower<L> {
         (seen, read)
     }
 
-    /// Begins to make the digest of the fold at the fixed position that was passed last, if it has none yet. Nobody waits
-    /// for it.
+    /// Starts computing the digest at the last fixed position passed, unless it is done, in the background.
     fn digest(&mut self) {
         let Some(fold) = self.marks.passed.take() else { return };
         let published = Arc::clone(&self.published);
@@ -224,32 +223,32 @@ impl<L: Log> Follower<L> {
         });
     }
 
-    /// Puts what was folded in force, or what is enforced from memory in its place.
+    /// Publishes the fold, or in its place the one enforced from memory.
     pub(super) fn publish(&self, volatile: Option<&Fold>) {
         let fold = volatile.unwrap_or(&self.fold).clone();
         self.published.publish(State { fold, rules: Arc::clone(&self.rules) });
     }
 
-    /// Tells everybody of events that are in force.
-    pub(super) fn tell(&self, events: &[Recorded]) {
+    /// Notifies the observers of events that are enforced.
+    pub(super) fn notify(&self, events: &[Recorded]) {
         for recorded in events {
             let touched = self.fold.touched(&recorded.new.event);
             self.observers.iter().for_each(|observer| observer.enforced(recorded, &touched));
         }
     }
 
-    /// The log took nothing.
+    /// Notifies the observers that the store failed.
     pub(super) fn store_failed(&self) {
         self.observers.iter().for_each(|observer| observer.store_failed());
     }
 
-    /// Another configuration is in force once this is published.
+    /// Installs a configuration; it takes effect at the next publication.
     pub(super) fn install(&mut self, policy: &Arc<Policy>) {
         compare_as_configured(&mut self.fold, policy);
         self.rules = Arc::new(Rules::new(Arc::clone(policy), self.rules.generation + 1, &self.fold.keyer));
     }
 
-    /// What it must never do: takes in what nobody has read from the log. Only faults call it.
+    /// Folds events that were not read from the log. It must never do that; only faults call it.
     pub(super) fn fold_unread(&mut self, events: Vec<NewEvent>) {
         for new in events {
             self.fold.apply(&Recorded { position: self.fold.epoch.position + 1, new });
@@ -266,7 +265,7 @@ impl<L: Log> Follower<L> {
         self.fold.epoch.position > self.kept
     }
 
-    /// Begins to keep a snapshot of what is enforced now.
+    /// Starts saving a snapshot of the current fold.
     pub(super) fn keep_snapshot(&mut self) -> BoxFuture<'static, ()> {
         let (fold, log) = (self.fold.clone(), Arc::clone(&self.log));
         let size = (fold.revocations.len() + fold.people.len()) as u64;
@@ -281,7 +280,7 @@ impl<L: Log> Follower<L> {
                 Err(error) => Err(error),
             };
             if let Err(error) = kept {
-                tracing::warn!(error = %error, "no snapshot was kept: the next start reads more of the log");
+                tracing::warn!(error = %error, "failed to save a snapshot; the next start reads more of the log");
             }
         })
     }

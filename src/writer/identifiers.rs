@@ -1,14 +1,13 @@
-//! Identifiers that `link` compares, and what becomes of them when they pass from one person to another.
+//! Identifiers that `link` compares: cut-offs for those that pass from one person to another.
 //!
-//! A value that leaves a person, or that is taken up after all its holders departed, is cut off: what was issued under
-//! it before is dead for everyone. Values are compared as sets, by the rule of their attribute: to write a directory in
-//! another spelling cuts nobody off, nor does adding a value that somebody else has who is still there.
+//! A value that a person loses, or takes over from departed holders, is cut off: credentials issued under it before are
+//! denied for everyone. Values are compared as sets, by the rule of their attribute. Neither another spelling nor a
+//! value shared with a present person causes a cut-off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::directory::When;
-use super::plan::Plan;
+use super::plan::{Plan, When};
 use crate::domain::event::Event;
 use crate::domain::name::Compare;
 use crate::domain::person::{Person, PersonId, Status};
@@ -18,22 +17,22 @@ use crate::domain::source::SourceRules;
 use crate::domain::time::Now;
 use crate::state::State;
 
-/// A value that passed on, of which attribute.
+/// A value that passed from one person to another.
 pub(super) struct Passed {
     attribute: String,
     value: String,
 }
 
-/// A source, and the `iss` of its people's tokens.
-struct Of {
+/// The rules of a source, and the `iss` of its people's tokens.
+struct SourceLinks {
     rules: SourceRules,
     issuer: String,
 }
 
-fn of(policy: &Policy, source: &str) -> Option<Of> {
+fn source_links(policy: &Policy, source: &str) -> Option<SourceLinks> {
     let rules = policy.sources.iter().find(|rules| rules.name == source)?.clone();
     let issuer = policy.issuers.get(usize::from(rules.issuer))?.issuer.to_string();
-    Some(Of { rules, issuer })
+    Some(SourceLinks { rules, issuer })
 }
 
 /// The attributes that `link` compares.
@@ -41,50 +40,55 @@ fn linked(rules: &SourceRules) -> BTreeSet<&str> {
     rules.link.iter().map(|link| link.attribute.as_str()).collect()
 }
 
-/// The values of an attribute by their one spelling, each as it is written.
+/// The values of an attribute as written, by their folded form.
 fn values(rule: Compare, person: &Person, attribute: &str) -> BTreeMap<String, String> {
     person.values(attribute).map(|value| (rule.fold(value).text.into_owned(), value.to_owned())).collect()
 }
 
-/// Plans the cut-offs of whatever `link` compares and that left this person, or that they take up from people who are
-/// gone.
+/// Plans the cut-offs of identifiers that this person loses, or takes over from departed people.
 pub(super) fn cut_off(plan: &mut Plan, old: Option<&Person>, new: &Person, when: When) {
-    let Some(of) = of(&plan.state.rules.policy, &new.id.source) else { return };
+    let Some(links) = source_links(&plan.state.rules.policy, &new.id.source) else { return };
     let back = new.status != Status::Departed && old.is_some_and(|old| old.status == Status::Departed);
-    for attribute in linked(&of.rules) {
-        let rule = of.rules.directory.compares(attribute);
+    for attribute in linked(&links.rules) {
+        let rule = links.rules.directory.compares(attribute);
         let before = old.map(|old| values(rule, old, attribute)).unwrap_or_default();
         let after = values(rule, new, attribute);
         let left = before.iter().filter(|(folded, _)| !after.contains_key(*folded));
-        left.for_each(|(_, value)| passed_on(plan, &of, attribute, value, &new.id, when));
+        left.for_each(|(_, value)| passed_on(plan, &links, attribute, value, &new.id, when));
         if new.status == Status::Departed {
             continue;
         }
-        // Whoever comes back takes up again what they were called.
+        // A person who comes back takes over all their identifiers again.
         for (_, value) in after.iter().filter(|(folded, _)| back || !before.contains_key(*folded)) {
             if take_up(plan, (attribute, value), new, when) {
-                passed_on(plan, &of, attribute, value, &new.id, when);
+                passed_on(plan, &links, attribute, value, &new.id, when);
             }
         }
     }
 }
 
-/// Plans the cut-off of one value for each claim that links by its attribute, under each of the spellings that tokens are
-/// looked up with: the folded one, and the one that it was written in, which is all that earlier versions look at.
-fn passed_on(plan: &mut Plan, of: &Of, attribute: &str, value: &str, person: &PersonId, when: When) {
-    let folded = of.rules.directory.compares(attribute).fold(value).text.into_owned();
+/// Plans the cut-off of one value, for each claim that links by its attribute, in both spellings under which tokens are
+/// looked up: folded, and as written, which is the only one that earlier versions check.
+fn passed_on(plan: &mut Plan, links: &SourceLinks, attribute: &str, value: &str, person: &PersonId, when: When) {
+    let folded = links.rules.directory.compares(attribute).fold(value).text.into_owned();
     let spellings: BTreeSet<&str> = [folded.as_str(), value].into();
     let claims: BTreeSet<&str> =
-        of.rules.link.iter().filter(|link| link.attribute == attribute).map(|link| link.claim.as_str()).collect();
+        links.rules.link.iter().filter(|link| link.attribute == attribute).map(|link| link.claim.as_str()).collect();
     for claim in claims {
         for value in &spellings {
-            revoke(plan, of, (claim, attribute, value), person, when);
+            revoke(plan, links, (claim, attribute, value), person, when);
         }
     }
 }
 
-fn revoke(plan: &mut Plan, of: &Of, (claim, attribute, value): (&str, &str, &str), person: &PersonId, when: When) {
-    let (issuer, claim, value) = (of.issuer.clone(), claim.to_owned(), value.to_owned());
+fn revoke(
+    plan: &mut Plan,
+    links: &SourceLinks,
+    (claim, attribute, value): (&str, &str, &str),
+    person: &PersonId,
+    when: When,
+) {
+    let (issuer, claim, value) = (links.issuer.clone(), claim.to_owned(), value.to_owned());
     let revocation = Revocation {
         id: None,
         target: Target::LinkClaim { issuer, claim, value },
@@ -100,14 +104,14 @@ fn revoke(plan: &mut Plan, of: &Of, (claim, attribute, value): (&str, &str, &str
     plan.revoke(revocation, when.provider, when.now);
 }
 
-/// Plans that a value leaves those who had it and are gone, where nobody else has it who is there: from now on it is the
-/// new holder's alone. Whether there was anybody.
+/// Plans that departed people lose a value that no present person shares: from now on it belongs to the new holder
+/// alone. Returns whether there was a departed holder.
 fn take_up(plan: &mut Plan, (attribute, value): (&str, &str), person: &Person, when: When) -> bool {
     let fold = &plan.state.fold;
     let key = fold.people.link_key(&fold.keyer, &person.id.source, attribute, value);
     let mut gone: BTreeMap<&PersonId, &Arc<Person>> = BTreeMap::new();
     for (known, _) in fold.people.linked(&key).filter(|(known, _)| known.person.id != person.id) {
-        // One who is there is enough: a value that many share is looked at no further.
+        // One present holder is enough; a shared value is not checked further.
         if known.person.status != Status::Departed {
             return false;
         }
@@ -122,15 +126,15 @@ fn take_up(plan: &mut Plan, (attribute, value): (&str, &str), person: &Person, w
     !gone.is_empty()
 }
 
-/// Takes from the record of somebody who is gone what somebody has who is there: a listing says again what the former was
-/// once called. What that was.
+/// Removes from a departed person's record the identifiers that a present person has, since listings repeat old
+/// identifiers. Returns those removed.
 pub(super) fn give_way(plan: &Plan, person: &mut Person) -> Vec<Passed> {
-    let Some(of) = of(&plan.state.rules.policy, &person.id.source) else { return Vec::new() };
+    let Some(links) = source_links(&plan.state.rules.policy, &person.id.source) else { return Vec::new() };
     let (people, keyer) = (&plan.state.fold.people, &plan.state.fold.keyer);
     let mut passed = Vec::new();
-    for attribute in linked(&of.rules) {
+    for attribute in linked(&links.rules) {
         let is_held = |value: &str| {
-            let key = people.link_key(keyer, &of.rules.name, attribute, value);
+            let key = people.link_key(keyer, &links.rules.name, attribute, value);
             let mut holders = people.linked(&key);
             holders.any(|(known, _)| known.person.status != Status::Departed && known.person.id != person.id)
         };
@@ -141,18 +145,18 @@ pub(super) fn give_way(plan: &Plan, person: &mut Person) -> Vec<Passed> {
     passed
 }
 
-/// Plans the cut-offs of what somebody was called who is gone when they are first heard of: another has it by now, and
-/// nobody knows since when.
+/// Plans the cut-offs of a person's identifiers who is departed when first seen: another person has them by now, since
+/// an unknown time.
 pub(super) fn gave_way(plan: &mut Plan, person: &PersonId, passed: &[Passed], when: When) {
-    let Some(of) = of(&plan.state.rules.policy, &person.source) else { return };
-    passed.iter().for_each(|passed| passed_on(plan, &of, &passed.attribute, &passed.value, person, when));
+    let Some(links) = source_links(&plan.state.rules.policy, &person.source) else { return };
+    passed.iter().for_each(|passed| passed_on(plan, &links, &passed.attribute, &passed.value, person, when));
 }
 
-/// Plans what follows where the names of a source come to be compared by another rule: whoever is gone gives way to those
-/// who are there and are called the same now. They alone are cut off, by the spelling that was theirs: whoever is there was
-/// never denied by it, and goes on.
-pub(super) fn compared_anew(plan: &mut Plan, source: &str, now: Now) {
-    let Some(of) = of(&plan.state.rules.policy, source) else { return };
+/// Plans the consequences of another rule for the names of a source: departed people lose names that now equal those of
+/// present people. Only the departed person's own spelling is cut off, since the present people were never denied by
+/// it.
+pub(super) fn yield_names(plan: &mut Plan, source: &str, now: Now) {
+    let Some(links) = source_links(&plan.state.rules.policy, source) else { return };
     let when = When { now, provider: None };
     let gone = plan.state.fold.people.of_source(source).filter(|known| known.person.status == Status::Departed);
     let gone: Vec<Arc<Person>> = gone.map(|known| Arc::clone(&known.person)).collect();
@@ -164,21 +168,21 @@ pub(super) fn compared_anew(plan: &mut Plan, source: &str, now: Now) {
         }
         plan.add(Event::Person(person), now);
         for Passed { attribute, value } in passed {
-            let claims: BTreeSet<String> = of
+            let claims: BTreeSet<String> = links
                 .rules
                 .link
                 .iter()
                 .filter(|link| link.attribute == attribute)
                 .map(|link| link.claim.clone())
                 .collect();
-            claims.iter().for_each(|claim| revoke(plan, &of, (claim, &attribute, &value), &known.id, when));
+            claims.iter().for_each(|claim| revoke(plan, &links, (claim, &attribute, &value), &known.id, when));
         }
     }
 }
 
-/// The spellings under which what was cut off as it was written is looked up by another rule, where that is another one, and
-/// nobody is there who is called so in another way.
-pub(super) fn respelt(state: &State, target: &Target) -> Vec<Target> {
+/// The targets under which a cut-off identifier is looked up by the rules in force, without its own spelling. Empty if
+/// a present person has it in another spelling.
+pub(super) fn respelled(state: &State, target: &Target) -> Vec<Target> {
     let Target::LinkClaim { issuer, claim, value } = target else { return Vec::new() };
     let policy = &state.rules.policy;
     let sources = policy

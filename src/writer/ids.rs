@@ -1,4 +1,4 @@
-//! Names for what is planned: random ones, drawn anew each time that something is planned.
+//! Random ids for revocations, exemptions and events, drawn anew at each planning.
 
 use std::hash::Hasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,8 +7,8 @@ use siphasher::sip::SipHasher13;
 
 use crate::domain::id::{ExemptionId, RevocationId};
 
-/// Draws names: a keyed hash of a counter, under a key that no other process has. So no two logs, and no two attempts at
-/// one plan, give the same name to different things.
+/// Draws ids: a keyed hash of a counter, under a key that no other process has. So different things never get the same
+/// id, across logs and across attempts at one plan.
 #[derive(Debug)]
 pub struct Ids {
     key: [u8; 16],
@@ -16,17 +16,17 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Names under a key from the system's random numbers.
+    /// Ids under a random key from the system.
     ///
     /// # Errors
-    /// If the system gives none.
+    /// If the system provides no random numbers.
     pub fn from_system() -> Result<Self, getrandom::Error> {
         let mut key = [0; 16];
         getrandom::fill(&mut key)?;
         Ok(Self::under(key))
     }
 
-    /// Names under a given key: a second one under the same draws the same.
+    /// Ids under a given key: the same key draws the same ids.
     #[must_use]
     pub fn under(key: [u8; 16]) -> Self {
         Self { key, drawn: AtomicU64::new(0) }
@@ -39,17 +39,17 @@ impl Ids {
         hasher.finish()
     }
 
-    /// The name of a new revocation.
+    /// The id of a new revocation.
     pub(super) fn revocation(&self) -> RevocationId {
         RevocationId::random(self.draw())
     }
 
-    /// The name of a new exemption.
+    /// The id of a new exemption.
     pub(super) fn exemption(&self) -> ExemptionId {
         ExemptionId::random(self.draw())
     }
 
-    /// What the names of the events of one plan begin with: neighbours in an index are written at once.
+    /// The prefix of the event names of one plan, so that they are neighbours in the index and written together.
     pub(super) fn batch(&self) -> u64 {
         self.draw()
     }

@@ -1,4 +1,4 @@
-//! Listings: what is in them, and what they leave out.
+//! Plans listings: what they contain, and what they leave out.
 //!
 //! ```text
 //! ListingPage ─▶ page: disables at once; the rest is taken in ─▶ OpenListing (a key for each row, a record for each that differs)
@@ -6,29 +6,28 @@
 //!                                                                          └▶ held back, or rejected
 //! ```
 //!
-//! Planning reads what was taken in and changes nothing of it: what it comes to is an [`Effect`], which is carried out once
-//! the log has the events. So a plan that the log did not take is simply made again.
+//! Pages and accepted listings are kept in [`Listings`]. Planning does not change them (see [`Effect`]).
 
 pub(super) mod backwards;
 pub(super) mod diff;
-pub(super) mod drain;
 mod held;
 mod judgement;
+mod step;
 mod verdict;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub(super) use held::seen;
 pub(super) use verdict::{expect, judge};
 
 use self::diff::{diff, same};
-use self::drain::{Drain, Reply};
 use self::judgement::{Judgement, Limits};
-use super::directory::{When, change, out, source_rules};
-use super::plan::{Outcome, Plan};
+use super::listings::{Drain, Effect, Listings, OpenListing, void};
+use super::person::{change, disable};
+use super::plan::{Outcome, Plan, When};
 use crate::domain::command::{ListingId, Refused};
 use crate::domain::key::Key;
 use crate::domain::person::{Person, PersonId, Status};
@@ -36,215 +35,21 @@ use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
 use crate::state::people::person_key;
 
-/// Records that a listing brings into force at once: others wait no longer for their turn than that takes.
-pub(super) const STEP: usize = 1_000;
-
-/// What was taken in of one listing.
-#[derive(Debug, Default)]
-pub(super) struct OpenListing {
-    id: ListingId,
-    /// How many people were known when it began.
-    known: usize,
-    /// Who is in it, or became known in another way since it began.
-    seen: HashSet<Key>,
-    /// What differs from what is known, and waits for the guard.
-    waiting: BTreeMap<Key, Arc<Person>>,
-    /// Who became known in another way since it began.
-    touched: HashSet<Key>,
-    /// Those of them whom no page named: they do not count as rows.
-    unlisted: HashSet<Key>,
-    /// Who is in it and cannot be read.
-    unread: HashSet<Key>,
-}
-
-/// What was taken in of all sources. It is nowhere but here: after a restart a source begins anew.
-#[derive(Debug, Default)]
-pub(super) struct Listings {
-    open: HashMap<String, OpenListing>,
-    /// What was accepted, and is not in force as a whole yet.
-    draining: VecDeque<Drain>,
-    /// The last one of each source that is in force as a whole: whoever asks once more hears so.
-    in_force: HashMap<String, ListingId>,
-}
-
-/// What becomes of what was taken in, once the log has the events that were planned with it.
-#[derive(Debug)]
-pub(super) enum Effect {
-    /// A page is taken in.
-    Page {
-        /// Name of the source.
-        source: String,
-        /// Which listing; another one before it is over.
-        id: ListingId,
-        /// How many people are known, where this begins it.
-        known: usize,
-        /// Who is in it, and what of them waits.
-        rows: Vec<(Key, Option<Arc<Person>>)>,
-        /// Who cannot be read.
-        unread: Vec<Key>,
-    },
-    /// One person became known in another way: what a listing says of them is out of date.
-    Touched {
-        /// Name of the source.
-        source: String,
-        /// Who.
-        key: Key,
-    },
-    /// Somebody is there after all: whoever confirmed that they are missing does not mean them.
-    Back {
-        /// Name of the source.
-        source: String,
-        /// Who.
-        key: Key,
-    },
-    /// The listing is over: it was held back, or is none.
-    Closed {
-        /// Name of the source.
-        source: String,
-    },
-    /// Something was accepted, and comes into force in steps.
-    Accepted {
-        /// What is to come.
-        drain: Box<Drain>,
-    },
-    /// What was accepted goes on no more.
-    Cancelled {
-        /// Name of the source.
-        source: String,
-        /// Only what an operator confirmed.
-        confirmed: bool,
-    },
-}
-
-impl Listings {
-    /// Carries out what a plan came to.
-    pub(super) fn carry_out(&mut self, effects: impl IntoIterator<Item = Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Page { source, id, known, rows, unread } => {
-                    // Newer than a listing that was accepted before.
-                    let keys = rows.iter().map(|(key, _)| key).chain(&unread);
-                    keys.for_each(|key| self.forget(&source, *key));
-                    let open = self.open.entry(source).or_default();
-                    if open.id != id {
-                        *open = OpenListing { id, known, ..OpenListing::default() };
-                    }
-                    open.take(rows, unread);
-                }
-                Effect::Touched { source, key } => {
-                    if let Some(open) = self.open.get_mut(&source) {
-                        open.touch(key);
-                    }
-                    self.forget(&source, key);
-                }
-                Effect::Back { source, key } => {
-                    self.draining.iter_mut().filter(|drain| drain.source == source).for_each(|drain| drain.back(key));
-                }
-                Effect::Closed { source } => drop(self.open.remove(&source)),
-                Effect::Accepted { drain } => self.accept(*drain),
-                Effect::Cancelled { source, confirmed } => self.cancel(&source, confirmed),
-            }
-        }
-    }
-
-    fn forget(&mut self, source: &str, key: Key) {
-        self.draining.iter_mut().filter(|drain| drain.source == source).for_each(|drain| drain.forget(key));
-    }
-
-    fn accept(&mut self, drain: Drain) {
-        if let Some(id) = drain.listing() {
-            self.open.remove(&drain.source);
-            // What was to be concluded from an older one is over.
-            self.cancel(&drain.source, false);
-            if drain.is_over() {
-                self.in_force.insert(drain.source, id);
-                return;
-            }
-        }
-        if !drain.is_over() {
-            self.draining.push_back(drain);
-        }
-    }
-
-    fn cancel(&mut self, source: &str, confirmed: bool) {
-        let is_it = |drain: &Drain| drain.source == source && (!confirmed || drain.listing().is_none());
-        for drain in std::mem::take(&mut self.draining) {
-            if is_it(&drain) { drain.cancelled() } else { self.draining.push_back(drain) }
-        }
-    }
-
-    /// Waits for what was accepted of a source: a listing, or `None` for what an operator confirmed.
-    pub(super) fn wait(&mut self, (source, id): &(String, Option<ListingId>), reply: Reply) {
-        match self.draining.iter_mut().find(|drain| drain.source == *source && drain.listing() == *id) {
-            Some(drain) => drain.wait(reply),
-            // Something in the same batch took its place.
-            None => drop(reply.send(Err(drain::no_more(source, *id)))),
-        }
-    }
-
-    fn is_draining(&self, source: &str, id: ListingId) -> bool {
-        self.draining.iter().any(|drain| drain.source == source && drain.listing() == Some(id))
-    }
-
-    /// The newest listing of a source that is known here, wherever it stands.
-    fn newest(&self, source: &str) -> Option<ListingId> {
-        let draining = self.draining.iter().filter(|drain| drain.source == source).filter_map(Drain::listing);
-        let open = self.open.get(source).map(|open| open.id);
-        draining.chain(open).chain(self.in_force.get(source).copied()).max()
-    }
-
-    fn is_confirming(&self, source: &str) -> bool {
-        self.draining.iter().any(|drain| drain.source == source && drain.listing().is_none())
-    }
-}
-
-impl OpenListing {
-    fn take(&mut self, rows: Vec<(Key, Option<Arc<Person>>)>, unread: Vec<Key>) {
-        for (key, waits) in rows {
-            self.seen.insert(key);
-            self.unlisted.remove(&key);
-            // What an earlier page said of somebody is older.
-            match waits {
-                Some(person) => drop(self.waiting.insert(key, person)),
-                None => drop(self.waiting.remove(&key)),
-            }
-        }
-        for key in unread {
-            self.seen.insert(key);
-            self.unlisted.remove(&key);
-            self.unread.insert(key);
-        }
-    }
-
-    fn touch(&mut self, key: Key) {
-        self.waiting.remove(&key);
-        self.touched.insert(key);
-        if self.seen.insert(key) {
-            self.unlisted.insert(key);
-        }
-    }
-
-    /// How many rows it has.
-    fn rows(&self) -> usize {
-        self.seen.len() - self.unlisted.len()
-    }
-}
-
 fn known_people(plan: &Plan, source: &str) -> usize {
     let [active, suspended, _] = plan.state.fold.people.counts().get(source).copied().unwrap_or_default();
     active + suspended
 }
 
-/// Plans what a row says at once; what of it waits for the end of the listing, if anything does.
+/// Plans what takes effect at once of a row; returns the record that waits for the end of the listing, if any.
 fn row(plan: &mut Plan, person: &Person, key: Key, (first, fresh): (bool, bool), when: When) -> Option<Arc<Person>> {
     let known = plan.state.fold.people.get(key);
     let is_same = known.is_some_and(|known| same(&known.person, person));
-    // Of an older provider nothing counts but that somebody is out: what they were called may be another's by now.
+    // Of a provider that was rolled back only a disablement counts: an identifier may belong to somebody else by now.
     if person.status != Status::Active && known.is_some() && backwards::reason(plan, &person.id.source).is_some() {
-        out(plan, &person.id, person.status, when.now);
+        disable(plan, &person.id, person.status, when.now);
         return None;
     }
-    // Nobody can be missing from the first listing: there is nothing to wait for.
+    // Nobody can be missing from the first listing, so nothing waits.
     if person.status != Status::Active || (first && fresh) || planted(Fault::GuardedListingRestores) {
         change(plan, person.clone(), None, when);
         return None;
@@ -259,13 +64,13 @@ pub(super) fn listing(
     at: Timestamp,
     now: Now,
 ) -> Result<Outcome, Refused> {
-    let rules = source_rules(plan, source)?;
+    let rules = plan.source_rules(source)?;
     let first = !plan.state.fold.sources.contains_key(source);
     let when = When { now, provider: None };
     let mut open = OpenListing { known: known_people(plan, source), ..OpenListing::default() };
     for person in people {
         let key = person_key(&plan.state.fold.keyer, &person.id);
-        // Newer than any page of a listing that is on its way.
+        // Newer than any page of an open listing.
         plan.touch(source, key);
         let waits = row(plan, person, key, (first, true), when);
         open.take(vec![(key, waits)], vec![]);
@@ -279,7 +84,7 @@ pub(super) fn listing(
     let diff = diff(&plan.state.fold.people, source, &open, &HashSet::new());
     match judgement::judge(&diff, &Limits::of(&rules, plan, now), at) {
         Judgement::Accept { removed, .. } => {
-            let mut drain = Drain::of_listing((source, 0), diff, (at, removed));
+            let mut drain = Drain::of_listing((source, 0), (diff.changed, diff.missing), (at, removed));
             drain.count(plan, usize::MAX, now);
             drain.plan_step(plan, usize::MAX, now);
             plan.effects.push(Effect::Cancelled { source: source.to_owned(), confirmed: true });
@@ -298,15 +103,15 @@ pub(super) fn page(
     (people, doubted, unread): (&[Person], &[Person], &[PersonId]),
     now: Now,
 ) -> Result<Outcome, Refused> {
-    source_rules(plan, source)?;
+    plan.source_rules(source)?;
     let first = !plan.state.fold.sources.contains_key(source);
     let open = listings.open.get(source);
-    // A source that was replaced may still be in the middle of a request.
+    // A source that was replaced may still send the rest of a request.
     if listings.newest(source).is_some_and(|newest| newest > id) || is_overtaken(plan, source, id) {
-        return Err(void(source, "a newer one has begun"));
+        return Err(void(source, "a newer one has started"));
     }
     if listings.is_draining(source, id) || listings.in_force.get(source) == Some(&id) {
-        return Err(void(source, "a page came behind its end"));
+        return Err(void(source, "a page came after its end"));
     }
     let known = known_people(plan, source);
     let open = open.filter(|open| open.id == id);
@@ -323,14 +128,14 @@ pub(super) fn page(
     Ok(Outcome::default())
 }
 
-/// Whether a newer listing begins in the same batch.
+/// Whether a newer listing starts in the same batch.
 fn is_overtaken(plan: &Plan, source: &str, listing: ListingId) -> bool {
     let is_newer =
         |effect: &Effect| matches!(effect, Effect::Page { source: of, id, .. } if of == source && *id > listing);
     plan.effects.iter().any(is_newer)
 }
 
-/// Whether somebody is known to be active, so that a list that leaves them out takes something from them.
+/// Whether a person is known to be active, so that leaving them out would take something from them.
 fn is_active(plan: &Plan, person: &Person) -> bool {
     let known = plan.state.fold.people.find(&plan.state.fold.keyer, &person.id);
     known.is_some_and(|known| known.person.status == Status::Active)
@@ -348,7 +153,7 @@ pub(super) struct End<'a> {
 
 /// Plans the end of a listing in pages.
 pub(super) fn end(plan: &mut Plan, listings: &Listings, end: End<'_>, now: Now) -> Result<Outcome, Refused> {
-    let rules = source_rules(plan, end.source)?;
+    let rules = plan.source_rules(end.source)?;
     let source = end.source.to_owned();
     if listings.is_draining(end.source, end.id) {
         return Ok(Outcome { waits: Some((source, Some(end.id))), ..Outcome::default() });
@@ -358,12 +163,12 @@ pub(super) fn end(plan: &mut Plan, listings: &Listings, end: End<'_>, now: Now) 
     }
     let open = listings.open.get(end.source).filter(|open| open.id == end.id);
     let Some(open) = open.filter(|_| !is_overtaken(plan, end.source, end.id)) else {
-        return Err(void(end.source, "nothing of it is here any more: begin anew"));
+        return Err(void(end.source, "its pages are lost; start a new listing"));
     };
     let rows = open.rows();
     if let Some(count) = end.count.filter(|count| *count != rows) {
         plan.effects.push(Effect::Closed { source });
-        return Err(void(end.source, format!("it has {rows} people, and the provider counts {count}")));
+        return Err(void(end.source, format!("it has {rows} people but the provider counts {count}")));
     }
     let diff = diff(&plan.state.fold.people, end.source, open, &plan.touched);
     match judgement::judge(&diff, &Limits::of(&rules, plan, now), end.at) {
@@ -371,7 +176,7 @@ pub(super) fn end(plan: &mut Plan, listings: &Listings, end: End<'_>, now: Now) 
             Ok(Outcome { persons: verify, ..Outcome::default() })
         }
         Judgement::Accept { removed, .. } => {
-            let mut drain = Drain::of_listing((end.source, end.id), diff, (end.at, removed));
+            let mut drain = Drain::of_listing((end.source, end.id), (diff.changed, diff.missing), (end.at, removed));
             drain.count(plan, plan.step, now);
             let done = drain.plan_step(plan, plan.step, now);
             drain.advance(&done);
@@ -388,8 +193,4 @@ pub(super) fn end(plan: &mut Plan, listings: &Listings, end: End<'_>, now: Now) 
             Err(void(end.source, what))
         }
     }
-}
-
-fn void(source: &str, what: impl Into<String>) -> Refused {
-    Refused::Void { source_name: source.to_owned(), what: what.into() }
 }

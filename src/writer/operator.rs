@@ -1,4 +1,4 @@
-//! What operators ask for: revoke, restore, exempt.
+//! Operators' commands: revoke, restore, exempt.
 
 use super::plan::{Outcome, Plan};
 use crate::domain::command::{Refused, RevokeRequest};
@@ -12,11 +12,11 @@ use crate::domain::time::{Now, Timestamp};
 use crate::state::State;
 use crate::state::fold::note_of;
 
-/// Whom a REF means. Within one source it must mean one person; those who departed give way to one who has
-/// not (a rehire), since a source blocks them already.
+/// Resolves a REF. Within one source it must mean one person; a present person takes precedence over departed ones (a
+/// rehire), whom the source blocks already.
 ///
 /// # Errors
-/// [`Refused::Ambiguous`] lists everybody whom it may mean.
+/// [`Refused::Ambiguous`] lists everybody who may be meant.
 pub(super) fn resolve(state: &State, reference: &str) -> Result<Vec<PersonId>, Refused> {
     let all = state.resolve(reference);
     let here = |id: &&PersonId| {
@@ -41,7 +41,7 @@ pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Resu
     }
     let effective = request.effective.unwrap_or(now.wall);
     if request.expires.is_some_and(|expires| expires <= now.steady || expires <= effective) {
-        return Err(Refused::Invalid("it would expire before it denies anything".to_owned()));
+        return Err(Refused::Invalid("the revocation would expire before it takes effect".to_owned()));
     }
     let persons = match &request.target {
         Target::Person { reference } => resolve(&plan.state, reference)?,
@@ -82,10 +82,10 @@ pub(super) fn restore(
     }
     may_restore(&plan.state.rules.policy, id, &revocation, now)?;
     let persons = revocation.persons.clone();
-    // Of a cut-off that lies in the future there stays what it has cut off by now: those before it were counted among it.
+    // The part of a future cut-off that has passed stays: earlier cut-offs were merged into it.
     let past = is_mistaken(&revocation, now).then(|| Revocation {
         shape: Shape::CutOff { at: now.wall },
-        reason: format!("{}; set right: {reason}", revocation.reason),
+        reason: format!("{}; corrected: {reason}", revocation.reason),
         actor: actor.to_owned(),
         ..revocation.clone()
     });
@@ -97,10 +97,10 @@ pub(super) fn restore(
     Ok(Outcome { persons, ..Outcome::default() })
 }
 
-/// The end of a revocation, as an event.
+/// The event that ends a revocation.
 ///
-/// Whether it had begun is asked of the time that never falls: a clock that was set back meanwhile must not make
-/// it end without a trace (laws 6 and 7).
+/// Whether it had taken effect is judged by the time that never falls: after a clock was set back it must still leave
+/// its residual cut-off (laws 6 and 7).
 pub(super) fn end(
     id: RevocationId,
     revocation: Revocation,
@@ -122,8 +122,8 @@ pub(super) fn end(
     }
 }
 
-/// Each owner ends only its own; a source that is gone, or that only sends events, can no longer. And none takes back
-/// a cut-off that lies in the future: that was a mistake, or a wrong clock.
+/// Each owner ends only its own revocations. Operators may end those of sources that were removed or only send events,
+/// and a source's cut-off in the future, which no source takes back: it was a mistake or a wrong clock.
 fn may_restore(policy: &Policy, id: RevocationId, revocation: &Revocation, now: Now) -> Result<(), Refused> {
     let advice = match &revocation.owner {
         Owner::Operator => return Ok(()),
@@ -139,7 +139,7 @@ fn may_restore(policy: &Policy, id: RevocationId, revocation: &Revocation, now: 
     Err(Refused::NotYours { id, owner: revocation.owner.to_string(), advice })
 }
 
-/// Whether it is a source's cut-off of what is not issued yet.
+/// Whether it is a source's cut-off in the future.
 fn is_mistaken(revocation: &Revocation, now: Now) -> bool {
     let future = matches!(revocation.shape, Shape::CutOff { at } if at > now.wall.max(now.steady));
     future && matches!(revocation.owner, Owner::Source(_))
@@ -147,15 +147,15 @@ fn is_mistaken(revocation: &Revocation, now: Now) -> bool {
 
 fn source_advice(source: &str, revocation: &Revocation) -> String {
     if let Shape::CutOff { at } = revocation.shape {
-        return format!("it denies what was issued at or before {at}: whoever signs in anew is let in");
+        return format!("it denies what was issued at or before {at}: a new sign-in restores access");
     }
     match &revocation.target {
         Target::Client { client, .. } => format!("enable the client `{client}` again in `{source}`"),
-        Target::Session { .. } => "a session that has ended stays so: whoever signs in anew is let in".to_owned(),
+        Target::Session { .. } => "an ended session cannot be restored; a new sign-in restores access".to_owned(),
         Target::Person { .. } | Target::DirectoryPerson { .. } => {
             format!("make the person active again in `{source}`, or `offboard exempt` them for a while")
         }
-        _ => format!("what `{source}` says has to change there"),
+        _ => format!("change it in `{source}`"),
     }
 }
 
@@ -164,8 +164,8 @@ fn configured_advice(policy: &Policy, revocation: &Revocation) -> String {
     let entries = policy.revocations.iter().flatten();
     let found = entries.into_iter().find(|entry| note_of(&entry.target, entry.shape) == note);
     match found {
-        Some(entry) => format!("take it out of `revocations` at {}", entry.place),
-        None => "it stands until a configuration says `revocations:` again, without it".to_owned(),
+        Some(entry) => format!("remove it from `revocations` at {}", entry.place),
+        None => "add `revocations:` without this entry to the configuration".to_owned(),
     }
 }
 
@@ -183,10 +183,10 @@ pub(super) fn exempt(
     let max = plan.state.rules.policy.exemptions_max;
     if expires <= now.steady || expires > now.wall.plus(max) {
         let max = humantime::format_duration(max);
-        return Err(Refused::Invalid(format!("an exemption ends within {max} from now (`exemptions.max`)")));
+        return Err(Refused::Invalid(format!("an exemption must end within {max} from now (`exemptions.max`)")));
     }
     let mut persons = resolve(&plan.state, reference)?;
-    // A name that was folded into theirs gives nobody access.
+    // A name that matches only after folding grants nobody access.
     let surely = plan.state.meant(reference);
     persons.retain(|id| surely.iter().any(|(other, by)| other == id && *by == Match::Grants));
     if persons.is_empty() {

@@ -1,51 +1,76 @@
-//! Events on trial: what a batch is going to append, and the state that it will lead to.
+//! Plans: the events that a batch will append, and the state that they will lead to.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::identity::WriterIdentity;
-use super::listing::{Effect, STEP};
-use crate::domain::command::ListingId;
+use super::listings::Effect;
+use crate::domain::command::{ListingId, Refused};
 use crate::domain::event::{Event, EventFormat, Exemption, NewEvent, Recorded};
 use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::key::Key;
 use crate::domain::person::PersonId;
 use crate::domain::revocation::Revocation;
+use crate::domain::source::SourceRules;
 use crate::domain::time::{Now, Timestamp};
 use crate::state::State;
 
-/// What a command came to, apart from its events.
+/// How many records a command changes in one batch. The rest follows in later batches, so that others are not kept waiting.
+pub(super) const STEP: usize = 1_000;
+
+/// How far our clock and an issuer's may differ, where we date the end of access ourselves (design section 2).
+const SKEW: Duration = Duration::from_secs(5);
+
+/// When something happened: our time, and the provider's own time if it gave one.
+#[derive(Clone, Copy)]
+pub(super) struct When {
+    pub(super) now: Now,
+    pub(super) provider: Option<Timestamp>,
+}
+
+impl When {
+    pub(super) fn ended(self) -> Timestamp {
+        self.provider.unwrap_or(self.now.wall)
+    }
+
+    pub(super) fn cut_off(self) -> Timestamp {
+        self.provider.unwrap_or_else(|| self.now.wall.plus(SKEW))
+    }
+}
+
+/// The result of planning a command, apart from its events.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
-    /// Whom a REF turned out to mean.
+    /// The persons that a REF resolved to.
     pub(super) persons: Vec<PersonId>,
-    /// Name of the revocation that it made.
+    /// The id of the revocation that it created.
     pub(super) revocation: Option<RevocationId>,
-    /// Name of the exemption that it made.
+    /// The id of the exemption that it created.
     pub(super) exemption: Option<ExemptionId>,
-    /// There is another step to take.
+    /// More steps follow.
     pub(super) more: bool,
-    /// The answer comes when more of this is in force: what was accepted of a source, by which listing or, `None`, by an
-    /// operator.
+    /// Set if the answer waits for an accepted listing to be applied: the source, and the listing, or `None` for a held
+    /// listing that an operator confirmed.
     pub(super) waits: Option<(String, Option<ListingId>)>,
 }
 
-/// Events that are going to be appended, and the state with them.
+/// The events to append, and the resulting state.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// What will be when they are.
+    /// The state with these events applied.
     pub(super) state: State,
     events: Vec<NewEvent>,
     ids: HashSet<String>,
     pub(super) identity: WriterIdentity,
-    /// What the names of its events begin with.
+    /// The prefix of the names of its events.
     batch: Option<u64>,
-    /// Somebody became known, or changed: names may mean somebody else.
+    /// A person was added or changed, so names may resolve differently.
     pub(super) people_changed: bool,
-    /// How many records of a listing come into force at once.
+    /// The most records of a listing to apply in this plan.
     pub(super) step: usize,
-    /// What becomes of listings, once the log has the events.
+    /// Changes to the listings, made once the log has the events.
     pub(super) effects: Vec<Effect>,
-    /// Who became known otherwise than by a listing in pages.
+    /// People whose record changed by other means than a listing in pages.
     pub(super) touched: HashSet<Key>,
 }
 
@@ -56,15 +81,24 @@ impl Plan {
         Self { state, events, ids, identity, batch: None, people_changed: false, step: STEP, effects, touched }
     }
 
-    /// What a listing on its way says of somebody is out of date.
+    /// Marks what an open listing says of a person as outdated.
     pub(super) fn touch(&mut self, source: &str, key: Key) {
         self.touched.insert(key);
         self.effects.push(Effect::Touched { source: source.to_owned(), key });
     }
 
-    /// Somebody is there after all.
+    /// Records that a person is present after all.
     pub(super) fn back(&mut self, source: &str, key: Key) {
         self.effects.push(Effect::Back { source: source.to_owned(), key });
+    }
+
+    /// The configuration of a source.
+    ///
+    /// # Errors
+    /// [`Refused::Invalid`] if the source is not configured: after it was removed, its observations no longer count.
+    pub(super) fn source_rules(&self, source: &str) -> Result<SourceRules, Refused> {
+        let rules = self.state.rules.policy.sources.iter().find(|rules| rules.name == source);
+        rules.cloned().ok_or_else(|| Refused::Invalid(format!("source `{source}` is not configured")))
     }
 
     /// How many events are planned.
@@ -72,7 +106,7 @@ impl Plan {
         self.events.len()
     }
 
-    /// Name of the planned event at `index`.
+    /// The name of the planned event at `index`.
     pub(super) fn id_of(&self, index: usize) -> Option<&str> {
         self.events.get(index)?.id.as_deref()
     }
@@ -82,17 +116,17 @@ impl Plan {
         self.ids.contains(id)
     }
 
-    /// Plans a revocation, and gives it a name.
+    /// Plans a revocation and returns its new id.
     pub(super) fn revoke(&mut self, revocation: Revocation, happened: Option<Timestamp>, now: Now) -> RevocationId {
         let id = (self.identity.format >= EventFormat::Two).then(|| self.identity.ids.revocation());
         let revocation = Revocation { id, ..revocation };
         let name = revocation.id_at(self.state.fold.epoch.position + 1);
-        // The event that begins it bears its name, so that the log finds it.
+        // The event has the same name, so that the log can find it.
         self.add_of(Event::Revoked(revocation), happened, id.map(|id| id.to_string()), now);
         name
     }
 
-    /// Plans an exemption, and gives it a name.
+    /// Plans an exemption and returns its new id.
     pub(super) fn exempt(&mut self, exemption: Exemption, now: Now) -> ExemptionId {
         let id = (self.identity.format >= EventFormat::Two).then(|| self.identity.ids.exemption());
         let exemption = Exemption { id, ..exemption };
@@ -106,7 +140,7 @@ impl Plan {
         self.add_of(event, None, None, now);
     }
 
-    /// Plans an event that a provider told of.
+    /// Plans an event reported by a provider.
     pub(super) fn add_of(&mut self, event: Event, happened: Option<Timestamp>, id: Option<String>, now: Now) {
         self.people_changed |= matches!(event, Event::Person(_));
         let id = id.or_else(|| self.own_id());
@@ -116,7 +150,7 @@ impl Plan {
         self.events.push(new);
     }
 
-    /// A name for the next event: of the plan, and its number in it.
+    /// A name for the next event: the prefix of the plan, and the event's number in it.
     fn own_id(&mut self) -> Option<String> {
         if self.identity.format < EventFormat::Two {
             return None;
@@ -130,7 +164,7 @@ impl Plan {
         self.events
     }
 
-    /// The events, in order, and what becomes of listings with them.
+    /// The events, in order, and their effects on listings.
     pub(super) fn into_parts(self) -> (Vec<NewEvent>, Vec<Effect>) {
         (self.events, self.effects)
     }

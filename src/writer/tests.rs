@@ -157,7 +157,7 @@ impl Bench {
     fn standing(&self, target: &Target) -> RevocationId {
         let fold = &self.published.load().fold;
         let mut under = fold.revocations.under(target.key(&fold.keyer)).iter();
-        under.find(|entry| entry.stand != EntryKind::ResidualCutoff).expect("something stands").id
+        under.find(|entry| entry.effect != EntryKind::ResidualCutoff).expect("something stands").id
     }
 
     async fn restore(&self, id: RevocationId, now: Now) -> Result<Done, Refused> {

@@ -1,39 +1,39 @@
-//! What was offered to the log and may stand in it or not: nobody answered.
+//! Appends with an unknown outcome.
 //!
-//! The same events are offered again until they stand, or until others stand in their place. Nothing is planned meanwhile,
-//! since nobody knows on what. Whoever asked for them hears that the outcome is unknown, and under which key to ask.
+//! The same events are appended again until they or others stand at their position. Nothing is planned meanwhile, since
+//! the state to plan on is unknown. The callers are told that the outcome is unknown, and the key to query it.
 
-use super::listing::Effect;
+use super::listings::Effect;
 use super::{Answer, Writer};
 use crate::domain::command::Refused;
 use crate::domain::event::{Epoch, NewEvent};
 use crate::log::{Log, LogError};
 
-/// How often the same is offered before anybody is told that the outcome is unknown.
+/// The number of retries before callers are told that the outcome is unknown.
 const OFFERS: usize = 3;
 
 /// Events whose outcome is unknown.
 #[derive(Debug)]
 pub(super) struct Unsettled {
-    /// What they were to stand behind.
+    /// The epoch behind which they were appended.
     pub(super) after: Epoch,
     pub(super) events: Vec<NewEvent>,
-    /// What becomes of listings, if they stand.
+    /// Their effects on listings, if they stand.
     pub(super) effects: Vec<Effect>,
-    /// Why nobody knows.
+    /// Why the outcome is unknown.
     pub(super) cause: String,
 }
 
 impl<L: Log> Writer<L> {
-    /// Finds out what became of the events that were offered last; `true`: they stand, and are in force. `false` also where
-    /// there were none.
+    /// Resolves the outcome of the last append: `true` if its events stand and are folded; `false` if not, or if
+    /// nothing was unsettled.
     ///
     /// # Errors
-    /// [`LogError::Unknown`] if nobody knows yet.
-    pub(super) async fn find_out(&mut self) -> Result<bool, LogError> {
+    /// [`LogError::Unknown`] if the outcome is still unknown.
+    pub(super) async fn resolve_unsettled(&mut self) -> Result<bool, LogError> {
         let Some(mut unsettled) = self.unsettled.take() else { return Ok(false) };
         for _ in 0..OFFERS {
-            match self.offer_again(&unsettled).await {
+            match self.retry(&unsettled).await {
                 Ok(stands) => {
                     if stands {
                         self.listings.carry_out(unsettled.effects);
@@ -49,12 +49,12 @@ impl<L: Log> Writer<L> {
         Err(LogError::Unknown { events: Vec::new(), cause })
     }
 
-    /// Offers the same events again; whether they stand.
-    async fn offer_again(&self, unsettled: &Unsettled) -> Result<bool, LogError> {
+    /// Appends the same events again. Returns whether they stand.
+    async fn retry(&self, unsettled: &Unsettled) -> Result<bool, LogError> {
         let Unsettled { after, events, .. } = unsettled;
         match self.log.append(*after, events.clone()).await {
             Ok(_) => Ok(true),
-            // Something stands there: these, or others. Every event has a name, so that the same means these.
+            // Either these events stand there, or others. Every event has a unique name, so equal events are these.
             Err(LogError::Conflict { .. } | LogError::Duplicate { .. }) => {
                 let found = self.log.read(after.position, events.len()).await?;
                 Ok(found.len() == events.len() && found.iter().zip(events).all(|(found, event)| found.new == *event))
@@ -64,12 +64,12 @@ impl<L: Log> Writer<L> {
     }
 }
 
-/// What each command of a batch hears while the outcome is unknown: under which key it can ask.
+/// The answer to each command of a batch whose outcome is unknown, with the key to query it.
 pub(super) fn unknown(answers: Vec<(Result<Answer, Refused>, Option<String>)>) -> Vec<Result<Answer, Refused>> {
     let unknown = |(answer, key): (Result<Answer, Refused>, Option<String>)| match (answer, key) {
         (Ok(_), Some(key)) => Err(Refused::Unknown { key }),
-        // What it asks for may be true by what nobody knows of.
-        (Ok(_), None) => Err(Refused::Log("the outcome of what was asked before is unknown".to_owned())),
+        // What the command asks for may depend on the unsettled events.
+        (Ok(_), None) => Err(Refused::Log("the outcome of an earlier append is unknown; retry later".to_owned())),
         (Err(refused), _) => Err(refused),
     };
     answers.into_iter().map(unknown).collect()

@@ -1,17 +1,16 @@
-//! What sources deny while the store is gone: enforced from memory, and written down once the store is back.
+//! Denials of sources while the store is unavailable: enforced from memory, and logged once the store is back.
 //!
-//! The one exception to law 11 (contract section 3, "The store"): whoever has to go must not stay because somebody deleted
-//! a directory. Nothing that gives access is taken in, nothing that an operator asks for, and no block ends. What was
-//! taken in is known by its ids, which begin where no log gets to; it lasts until the store is back, when the log gets it
-//! before anything else, or until the process ends.
+//! The one exception to law 11 (contract section 3, "The store"): nobody must keep access because somebody deleted a
+//! directory. Nothing that grants access is accepted, no operator command is executed, and no block ends. These denials
+//! have ids beyond those of any log. They last until the store is back, when they are logged before anything else, or
+//! until the process ends.
 
 use std::sync::Arc;
 
 use super::identity::WriterIdentity;
-use super::listing::Listings;
-use super::listing::drain::Drain;
+use super::listings::{Drain, Listings};
 use super::plan::Plan;
-use super::{Answer, Writer, directory};
+use super::{Answer, Writer, observation};
 use crate::domain::command::{Command, Done, Envelope, Observation, Refused};
 use crate::domain::event::{Event, NewEvent, Position, Recorded};
 use crate::domain::id::RevocationId;
@@ -21,22 +20,22 @@ use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
 use crate::log::{Log, LogError};
 use crate::state::fold::Fold;
-use crate::state::revocations::{EntryKind, OwnerKind, whose};
+use crate::state::revocations::{EntryKind, OwnerKind, owner_hash};
 use crate::state::rules::Rules;
 use crate::state::{State, StoreState};
 
-/// Ids of what no log holds begin here.
+/// The first id of a denial that no log holds.
 const FIRST: Position = 1 << 62;
 
-/// A revocation that no log holds, and its id.
+/// A revocation that no log holds, with its id.
 type Taken = (RevocationId, Arc<Revocation>);
 
-/// What is enforced from memory.
+/// The state enforced from memory.
 #[derive(Debug)]
 pub(super) struct Volatile {
-    /// What the log says, and that.
+    /// The fold of the log, with the denials that it lacks.
     pub(super) fold: Fold,
-    /// What the log gets once it is back.
+    /// The events to append once the store is back.
     waiting: Vec<NewEvent>,
     /// The next id.
     next: Position,
@@ -47,7 +46,7 @@ impl Volatile {
         Self { fold, waiting: Vec::new(), next: FIRST }
     }
 
-    /// Takes in what an observation denies; what else it says is left out.
+    /// Applies the denials of an observation and ignores the rest of it.
     fn observe(
         &mut self,
         listings: &mut Listings,
@@ -56,7 +55,7 @@ impl Volatile {
         now: Now,
     ) -> (Result<Done, Refused>, Vec<Taken>) {
         let mut plan = self.plan(rules, identity);
-        let outcome = directory::observe(&mut plan, listings, observation, None, now);
+        let outcome = observation::observe(&mut plan, listings, observation, None, now);
         let (events, effects) = plan.into_parts();
         listings.carry_out(effects);
         let done = |outcome: super::plan::Outcome| Done {
@@ -68,7 +67,7 @@ impl Volatile {
         (outcome.map(done), self.take_in(events))
     }
 
-    /// A plan that brings a listing into force at once: there is no log that it keeps waiting.
+    /// A plan that applies a listing in one step, since it keeps no log waiting.
     fn plan(&self, rules: &Arc<Rules>, identity: &WriterIdentity) -> Plan {
         let state = State { fold: self.fold.clone(), rules: Arc::clone(rules) };
         let mut plan = Plan::new(state, identity.clone());
@@ -76,13 +75,13 @@ impl Volatile {
         plan
     }
 
-    /// Takes in what events deny.
+    /// Applies the denials among events.
     fn take_in(&mut self, events: Vec<NewEvent>) -> Vec<Taken> {
         let mut taken = Vec::new();
         for new in events {
             if planted(Fault::VolatileGives) {
                 self.apply(new);
-            } else if let Some(event) = signs_of_life(&self.fold, &new.event) {
+            } else if let Some(event) = heartbeat(&self.fold, &new.event) {
                 self.apply(NewEvent { event, ..new });
             } else if let Some(event) = denial(&self.fold, new.event) {
                 let new = NewEvent { event, ..new };
@@ -96,7 +95,7 @@ impl Volatile {
         taken
     }
 
-    /// The epoch stays: it says up to where the log is enforced.
+    /// The epoch stays: it is the position up to which the log is enforced.
     fn apply(&mut self, new: NewEvent) {
         let epoch = self.fold.epoch;
         self.fold.epoch.position = self.next - 1;
@@ -106,18 +105,18 @@ impl Volatile {
     }
 }
 
-/// What takes access and gives none, of an event that a source caused.
+/// The part of a source's event that removes access and grants none.
 fn denial(fold: &Fold, event: Event) -> Option<Event> {
     match event {
         Event::Revoked(revocation) if matches!(revocation.owner, Owner::Source(_)) => Some(Event::Revoked(revocation)),
         Event::Extended { .. } => Some(event),
-        Event::Person(new) => less(fold, new).map(Event::Person),
+        Event::Person(new) => reduced(fold, new).map(Event::Person),
         _ => None,
     }
 }
 
-/// A person with what the new record takes from them, and nothing of what it gives; `None` where it takes nothing.
-fn less(fold: &Fold, new: Person) -> Option<Person> {
+/// The known record without what the new one removes, and with nothing that it grants; `None` if it removes nothing.
+fn reduced(fold: &Fold, new: Person) -> Option<Person> {
     let Some(known) = fold.people.find(&fold.keyer, &new.id) else {
         let out = new.status != Status::Active;
         return out.then_some(Person { groups: Vec::new(), ..new });
@@ -130,7 +129,7 @@ fn less(fold: &Fold, new: Person) -> Option<Person> {
     let same = |one: &String, other: &String| directory.is_some_and(|by| by.is_same_group(one, other));
     let stays = |group: &String| new.groups.contains(group) || new.groups.iter().any(|other| same(group, other));
     person.groups.retain(stays);
-    // A name that left them stays cut off, and is not cut off anew by each listing.
+    // A lost name is dropped here too, so that not every listing cuts it off again.
     for attribute in known.person.attributes().map(|(attribute, _)| attribute) {
         let rule = fold.people.rule(&new.id.source, attribute);
         person.forget(attribute, |value| !new.values(attribute).any(|other| rule.matches(value, other).is_some()));
@@ -138,9 +137,9 @@ fn less(fold: &Fold, new: Person) -> Option<Person> {
     (person != *known.person).then_some(person)
 }
 
-/// That a source lives is known as well as before, whether it can be written down or not; from where it goes on is not
-/// moved, so that after a restart it tells everything again.
-fn signs_of_life(fold: &Fold, event: &Event) -> Option<Event> {
+/// Heartbeats still count although they cannot be logged. The cursor does not move, so that the source repeats
+/// everything after a restart.
+fn heartbeat(fold: &Fold, event: &Event) -> Option<Event> {
     match event {
         Event::Heartbeat { source, at, .. } if *at != Timestamp::MIN => {
             Some(Event::Heartbeat { source: source.clone(), at: *at, cursor: None })
@@ -150,32 +149,32 @@ fn signs_of_life(fold: &Fold, event: &Event) -> Option<Event> {
     }
 }
 
-/// Whether the log says this already: a batch may have been written in the moment in which the store went.
-fn is_told(fold: &Fold, event: &Event) -> bool {
+/// Whether the log has this event already: a batch may have been written just before the store became unavailable.
+fn is_logged(fold: &Fold, event: &Event) -> bool {
     let Event::Revoked(revocation) = event else { return false };
-    let own = whose(&fold.keyer, &revocation.owner);
+    let own_hash = owner_hash(&fold.keyer, &revocation.owner);
     let stands = fold.revocations.under(revocation.target.key(&fold.keyer)).iter().any(|entry| {
-        (entry.stand, entry.owner, entry.whose) == (EntryKind::Block, OwnerKind::Source, own)
+        (entry.effect, entry.owner, entry.owner_hash) == (EntryKind::Block, OwnerKind::Source, own_hash)
             && entry.kind == revocation.target.kind()
     });
     revocation.shape == Shape::Block && stands
 }
 
 impl<L: Log> Writer<L> {
-    /// Answers a batch that the log cannot take: what sources deny is in force, and nothing else.
+    /// Answers a batch without the log: denials of sources take effect, and nothing else.
     pub(super) fn answer_without_log(&mut self, batch: &[Envelope], error: &LogError) -> Vec<Result<Answer, Refused>> {
         let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.follower.fold.clone()));
         let (mut answers, mut taken) = (Vec::with_capacity(batch.len()), Vec::new());
-        for letter in batch {
-            answers.push(match &letter.command {
+        for envelope in batch {
+            answers.push(match &envelope.command {
                 Command::Observe(observation) => {
                     let (rules, identity) = (&self.follower.rules, &self.identity);
                     let (answer, more) =
-                        volatile.observe(&mut self.listings, (rules, identity), observation, letter.now);
+                        volatile.observe(&mut self.listings, (rules, identity), observation, envelope.now);
                     taken.extend(more);
                     answer.map(|done| Answer { done, waits: None })
                 }
-                // It asks for nothing; what it would have ended stands.
+                // A tick needs no answer; whatever it would have ended still stands.
                 Command::Tick => Ok(Answer::default()),
                 _ => Err(Refused::Gone(error.to_string())),
             });
@@ -185,7 +184,7 @@ impl<L: Log> Writer<L> {
         answers
     }
 
-    /// The rest of what was accepted, where the store went in the middle of it.
+    /// Applies the rest of an accepted listing without the log.
     pub(super) fn drain_without_log(&mut self, drain: &Drain, error: &LogError) {
         let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.follower.fold.clone()));
         let mut plan = volatile.plan(&self.follower.rules, &self.identity);
@@ -201,7 +200,7 @@ impl<L: Log> Writer<L> {
             tracing::error!(
                 revocation.target = %revocation.target,
                 revocation.owner = %revocation.owner,
-                "the store is gone: this denial is enforced from memory only, and a restart forgets it"
+                "store unavailable; this denial is enforced from memory only and lost at a restart"
             );
         }
         let why = Some(error.to_string());
@@ -213,7 +212,7 @@ impl<L: Log> Writer<L> {
         });
     }
 
-    /// Where the store is back, the log gets what was enforced without it, before anything else.
+    /// Once the store is back, appends what was enforced without it, before anything else.
     pub(super) async fn rejoin(&mut self) -> Result<(), LogError> {
         if self.volatile.is_none() {
             return Ok(());
@@ -222,7 +221,7 @@ impl<L: Log> Writer<L> {
         loop {
             let waiting = self.volatile.as_ref().map_or(&[][..], |volatile| &volatile.waiting);
             let events: Vec<NewEvent> =
-                waiting.iter().filter(|new| !is_told(&self.follower.fold, &new.event)).cloned().collect();
+                waiting.iter().filter(|new| !is_logged(&self.follower.fold, &new.event)).cloned().collect();
             let appended = match events.is_empty() {
                 true => Ok(self.follower.fold.epoch),
                 false => self.log.append(self.follower.fold.epoch, events).await,
@@ -236,7 +235,7 @@ impl<L: Log> Writer<L> {
         let volatile = self.volatile.take();
         let caught_up = self.catch_up().await;
         if caught_up.is_err() {
-            // What it denies is in the log, and not read yet.
+            // Its denials are in the log, but not read yet.
             self.volatile = volatile.map(|volatile| Volatile { waiting: Vec::new(), ..volatile });
             self.publish();
             return caught_up;

@@ -152,7 +152,7 @@ async fn what_the_log_refuses_is_told_again_before_anything_newer() {
         happened.lock().unwrap().push(corp::person(&who, Status::Suspended));
         world.log.refuses.store(true, Ordering::Release);
         let error = source.sync(false).await.unwrap_err();
-        assert!(error.contains("log did not take it"), "{error}");
+        assert!(error.contains("log append failed"), "{error}");
         let before = asked.lock().unwrap().len();
         source.sync(false).await.unwrap_err();
         assert_eq!(source.look_up("id", "late").await, None);

@@ -163,7 +163,7 @@ fn what_a_later_version_wrote_is_refused_as_the_page_says() {
         let event = "INSERT INTO events (position, time, event) VALUES (?1, 0, '{\"invented\": {}}')";
         store.execute(event, [last + 1]).unwrap();
     });
-    let schema_says = "it has schema version 4, this offboard knows up to 3: use a later one";
+    let schema_says = "it has schema version 4, this offboard supports up to 3; use a later version";
     for ((code, said), expected) in [(schema, schema_says), (event, "the event at 30 cannot be read")] {
         assert_eq!(code, Some(3), "{said}");
         assert!(said.contains(expected), "{said}");

@@ -124,7 +124,7 @@ pub(super) fn ids_of(state: &State, known: &Known) -> BTreeSet<RevocationId> {
     let names = known
         .names
         .iter()
-        .flat_map(|name| revocations.under(name.key).iter().filter(|entry| name.is(entry.rules, entry.whose)));
+        .flat_map(|name| revocations.under(name.key).iter().filter(|entry| name.is(entry.rules, entry.owner_hash)));
     standing(revocations.under(known.key).iter().chain(names))
 }
 
@@ -135,5 +135,5 @@ pub(super) fn ids_of_ref(state: &State, reference: &str) -> BTreeSet<RevocationI
 }
 
 fn standing<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<RevocationId> {
-    entries.filter(|entry| entry.stand != EntryKind::ResidualCutoff).map(|entry| entry.id).collect()
+    entries.filter(|entry| entry.effect != EntryKind::ResidualCutoff).map(|entry| entry.id).collect()
 }

@@ -1,4 +1,4 @@
-//! Where batches end, and the hash that is chained through them.
+//! The ends of batches, and the hash that is chained through them.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::log::chain::Link;
 use crate::log::{Batches, LogError};
 
-/// Where the log ends.
+/// The end of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) epoch: Epoch,
@@ -21,10 +21,10 @@ pub(super) struct End {
     pub(super) chain: ChainHash,
 }
 
-/// Events of one batch where an earlier version kept no batches.
+/// The number of events in a batch for logs of versions without batches.
 const OLD_BATCH: u64 = 4096;
 
-/// The last end of a batch at or before `position`; without one, the beginning.
+/// The last end of a batch at or before `position`; the beginning if there is none.
 pub(super) fn end_at(connection: &Connection, position: Position) -> rusqlite::Result<(Position, ChainHash)> {
     let found = connection
         .prepare_cached("SELECT position, chain FROM batches WHERE position <= ?1 ORDER BY position DESC LIMIT 1")?
@@ -33,7 +33,7 @@ pub(super) fn end_at(connection: &Connection, position: Position) -> rusqlite::R
     Ok(found.unwrap_or((0, ChainHash::START)))
 }
 
-/// Notes that a batch ends here.
+/// Records the end of a batch.
 pub(super) fn put(connection: &Connection, position: Position, chain: ChainHash) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT INTO batches (position, chain) VALUES (?1, ?2)")?
@@ -45,7 +45,7 @@ fn end(row: &Row<'_>) -> rusqlite::Result<(Position, ChainHash)> {
     Ok((unsigned(row.get(0)?), ChainHash(row.get(1)?)))
 }
 
-/// The batches that end behind `after` and at or before `to`, each compared with its hash.
+/// The batches that end behind `after` and at or before `to`, each checked against its hash.
 pub(super) fn read(
     directory: &Path,
     connection: &Connection,
@@ -53,7 +53,7 @@ pub(super) fn read(
     to: Position,
 ) -> Result<Batches, LogError> {
     let fail = |cause: rusqlite::Error| failed(directory, "read the log", &cause);
-    // One transaction: the log may be cut meanwhile.
+    // One transaction, since the log may be cut meanwhile.
     let _one = connection.unchecked_transaction().map_err(fail)?;
     let (after, before) = end_at(connection, after).map_err(fail)?;
     let cut = cut::end(connection).map_err(fail)?;
@@ -91,7 +91,7 @@ pub(super) fn read(
         read.chain = link.finish();
         if read.chain != chain {
             let what = format!(
-                "the events up to {position} are not those that were appended, their hash is {}, not {chain}; restore it \
+                "the events up to {position} were altered: their hash is {}, not {chain}; restore it \
                  from a backup",
                 read.chain
             );
@@ -105,8 +105,8 @@ pub(super) fn missing(directory: &Path, after: Position, next: Position) -> LogE
     unusable(directory, format!("events are missing between {after} and {next}; restore it from a backup"))
 }
 
-/// Chains the events of a store whose version kept no batches. Batches end at fixed positions, so that copies of one store
-/// get the same hashes; where a snapshot was kept, from which somebody reads on; and at the end.
+/// Chains the events of a store of a version without batches. Batches end at fixed positions, so that copies of a store
+/// get the same hashes; at snapshots, from which reading continues; and at the end.
 pub(super) fn chain_old_events(connection: &Connection) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(
         "SELECT position, time, happened, id, event,

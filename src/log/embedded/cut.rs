@@ -1,4 +1,4 @@
-//! The beginning of a log that was cut, and what is kept of it.
+//! Cuts off the beginning of a log, and keeps records and ids of it.
 
 use std::path::Path;
 
@@ -11,19 +11,19 @@ use crate::domain::id::RevocationId;
 use crate::domain::time::Timestamp;
 use crate::log::{Bounds, Cut, LogError};
 
-/// Ids that are forgotten at once at most, beside those of the events that go.
+/// The most ids to forget in one cut.
 const FORGOTTEN: i64 = 1000;
 
-/// The last event that was cut off.
+/// The position of the last event that was cut off.
 pub(super) fn end(connection: &Connection) -> rusqlite::Result<Position> {
     connection
         .prepare_cached("SELECT value FROM meta WHERE name = 'cut'")?
         .query_row([], |row| row.get(0).map(unsigned))
 }
 
-/// What there is.
+/// The bounds of the log.
 pub(super) fn bounds(connection: &Connection) -> rusqlite::Result<Bounds> {
-    // A snapshot from beyond the end is of another log.
+    // A snapshot beyond the end belongs to another log.
     let covered = connection
         .prepare_cached(
             "SELECT CASE WHEN count(*) >= 2 THEN min(position) ELSE 0 END FROM snapshots
@@ -33,11 +33,11 @@ pub(super) fn bounds(connection: &Connection) -> rusqlite::Result<Bounds> {
     Ok(Bounds { first: end(connection)?.saturating_add(1), covered })
 }
 
-/// Cuts, in a transaction of the caller. The outer error ends the transaction; the inner one says that nothing was done.
+/// Cuts in a transaction of the caller. The outer error ends the transaction; after the inner one nothing was changed.
 pub(super) fn cut(connection: &Connection, cut: &Cut) -> rusqlite::Result<Result<(), LogError>> {
     let covered = bounds(connection)?.covered;
     if cut.to > covered {
-        let cause = format!("up to {}, and two snapshots stand for it up to {covered} only", cut.to);
+        let cause = format!("cannot cut up to {}: two snapshots cover it up to {covered} only", cut.to);
         return Ok(Err(LogError::Io { step: "cut the log", cause }));
     }
     keep_ids(connection, cut)?;
@@ -54,7 +54,7 @@ pub(super) fn cut(connection: &Connection, cut: &Cut) -> rusqlite::Result<Result
         needless.execute([signed(*position)])?;
     }
     connection.prepare_cached("DELETE FROM events WHERE position <= ?1")?.execute([signed(cut.to)])?;
-    // The hash behind the last event that goes is what the next batch is chained to.
+    // The next batch is chained to the hash behind the last removed event.
     connection.prepare_cached("DELETE FROM batches WHERE position < ?1")?.execute([signed(cut.to)])?;
     connection
         .prepare_cached("UPDATE meta SET value = max(value, ?1) WHERE name = 'cut'")?
@@ -62,7 +62,7 @@ pub(super) fn cut(connection: &Connection, cut: &Cut) -> rusqlite::Result<Result
     Ok(Ok(()))
 }
 
-/// Keeps the ids of providers' events that go.
+/// Keeps the provider ids of removed events.
 fn keep_ids(connection: &Connection, cut: &Cut) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -73,7 +73,7 @@ fn keep_ids(connection: &Connection, cut: &Cut) -> rusqlite::Result<()> {
         .map(|_| ())
 }
 
-/// Forgets ids that were taken in long ago, and notes up to when, by the provider's time, there were any.
+/// Forgets old provider ids, and records the latest provider time among them for each source.
 fn forget_ids(connection: &Connection, until: Timestamp) -> rusqlite::Result<()> {
     let mut old = connection
         .prepare_cached("SELECT id, time, happened FROM known_ids WHERE time <= ?1 ORDER BY time LIMIT ?2")?;
@@ -87,7 +87,7 @@ fn forget_ids(connection: &Connection, until: Timestamp) -> rusqlite::Result<()>
                     "INSERT INTO forgotten (source, time) VALUES (?1, ?2)
                      ON CONFLICT (source) DO UPDATE SET time = max(time, ?2)",
                 )?
-                // A provider whose clock was ahead must not silence itself.
+                // A provider whose clock was ahead must not suppress its own later events.
                 .execute(params![source, happened.min(time)])?;
         }
         connection.prepare_cached("DELETE FROM known_ids WHERE id = ?1")?.execute([id])?;
@@ -95,7 +95,7 @@ fn forget_ids(connection: &Connection, until: Timestamp) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Up to when a source's events are known whose ids were forgotten.
+/// The latest provider time of a source's events whose ids were forgotten.
 pub(super) fn forgotten(connection: &Connection, source: &str) -> rusqlite::Result<Option<Timestamp>> {
     connection
         .prepare_cached("SELECT time FROM forgotten WHERE source = ?1")?

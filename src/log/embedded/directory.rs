@@ -1,4 +1,4 @@
-//! The directory of a store: made private, locked for one process, with a mark of what was ever seen.
+//! The directory of a store: private, locked for one process, with a high-water mark of the log.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use crate::domain::event::Epoch;
 use crate::log::LogError;
 
-/// Only the service's own user may look: the store holds the installation's secret.
+/// Only the service's own user has access: the store holds the installation's secret.
 const PRIVATE_DIRECTORY: u32 = 0o700;
 /// As [`PRIVATE_DIRECTORY`], for files. SQLite gives its side files the mode of the database.
 const PRIVATE_FILE: u32 = 0o600;
 
-/// A directory that nobody else has.
+/// A directory that is locked for this process.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
@@ -22,14 +22,14 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Makes the directory if it is missing, and locks it.
+    /// Creates the directory if it is missing, and locks it.
     pub(super) fn take(path: &Path) -> Result<Self, LogError> {
         let new = !path.exists();
         DirBuilder::new()
             .recursive(true)
             .mode(PRIVATE_DIRECTORY)
             .create(path)
-            .map_err(|cause| io("make the store's directory", path, &cause))?;
+            .map_err(|cause| io("create the store's directory", path, &cause))?;
         if let Some(parent) = path.parent().filter(|parent| new && !parent.as_os_str().is_empty()) {
             sync(parent)?;
         }
@@ -41,7 +41,7 @@ impl Directory {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -49,33 +49,33 @@ impl Directory {
     /// The database file, made private before SQLite writes to it.
     pub(super) fn database(&self) -> Result<PathBuf, LogError> {
         let file = self.path.join("log.db");
-        private_file(&file).map_err(|cause| io("make the log's file", &self.path, &cause))?;
+        private_file(&file).map_err(|cause| io("create the log's file", &self.path, &cause))?;
         sync(&self.path)?;
         Ok(file)
     }
 }
 
-/// How far the log ever went, in a small file beside it.
+/// The high-water mark: the highest epoch that the log ever had, in a small file beside it.
 ///
-/// Written after each commit without waiting for the disk, so it costs nothing and never runs ahead of the
-/// log; read at the next start, where it tells a log that lost acknowledged events (its WAL was deleted, an
-/// older file was copied over it, a disk lied about a flush) from one that is whole.
+/// It is written after each commit without a flush, so it costs nothing and never runs ahead of the log. At the next
+/// start it reveals a log that lost acknowledged events (its WAL was deleted, an older file was copied over it, a disk
+/// lied about a flush).
 #[derive(Debug)]
 pub(super) struct HighWater {
     file: File,
 }
 
 impl HighWater {
-    /// The file's name in the store's directory.
+    /// The name of the file in the store's directory.
     pub(super) const NAME: &'static str = "seen";
 
-    /// Reads what the last run left.
+    /// Reads the mark of the last run.
     pub(super) fn read(directory: &Directory) -> Result<Option<Epoch>, LogError> {
         let mut text = String::new();
         match File::open(directory.path.join(Self::NAME)).and_then(|mut file| file.read_to_string(&mut text)) {
-            Ok(_) => Ok(parse(&text)),
+            Ok(_) => Ok(text.trim().parse().ok()),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(io("read how far the log went", &directory.path, &cause)),
+            Err(cause) => Err(io("read the log's high-water mark", &directory.path, &cause)),
         }
     }
 
@@ -83,22 +83,17 @@ impl HighWater {
     pub(super) fn open(directory: &Directory) -> Result<Self, LogError> {
         private_file(&directory.path.join(Self::NAME))
             .map(|file| Self { file })
-            .map_err(|cause| io("open the mark of how far the log went", &directory.path, &cause))
+            .map_err(|cause| io("open the log's high-water mark", &directory.path, &cause))
     }
 
-    /// Notes that positions up to `head` may now be seen.
+    /// Records that positions up to `head` may have been read.
     pub(super) fn mark(&self, head: Epoch) {
-        // Fixed width: each mark overwrites the one before whole.
+        // Fixed width, so that each mark overwrites all of the one before.
         let text = format!("{:020}.{:020}\n", head.generation, head.position);
         if let Err(cause) = self.file.write_all_at(text.as_bytes(), 0) {
-            tracing::warn!(error = %cause, "could not note how far the log went");
+            tracing::warn!(error = %cause, "failed to write the log's high-water mark");
         }
     }
-}
-
-fn parse(text: &str) -> Option<Epoch> {
-    let (generation, position) = text.trim().split_once('.')?;
-    Some(Epoch { generation: generation.parse().ok()?, position: position.parse().ok()? })
 }
 
 fn private_file(path: &Path) -> io::Result<File> {

@@ -1,4 +1,4 @@
-//! What SQLite's errors mean to a log.
+//! Translates SQLite's errors to those of a log.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 use crate::log::LogError;
 
-/// The step `step` failed on the store in `directory`.
+/// The error of a step on the store in `directory`.
 pub(super) fn failed(directory: &Path, step: &'static str, cause: &rusqlite::Error) -> LogError {
     match cause.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
@@ -16,12 +16,12 @@ pub(super) fn failed(directory: &Path, step: &'static str, cause: &rusqlite::Err
     }
 }
 
-/// The store in `directory` cannot be used.
+/// The error of a store that cannot be used.
 pub(super) fn unusable(directory: &Path, what: String) -> LogError {
     LogError::Unusable { path: directory.display().to_string(), what }
 }
 
-/// The log was dropped while somebody waited for it.
+/// The error for callers of a log that was dropped.
 pub(super) fn closed(step: &'static str) -> LogError {
     LogError::Io { step, cause: "the log was closed".into() }
 }
@@ -31,7 +31,7 @@ pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A position, count or length from SQLite; what is negative there was never written by us.
+/// A position, count or length from SQLite; we never write negative ones.
 pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }

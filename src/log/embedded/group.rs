@@ -1,4 +1,4 @@
-//! Jobs that share one transaction, and the answers that wait for its end.
+//! A group of jobs that share one transaction, and their answers.
 
 use rusqlite::{Connection, ErrorCode, params};
 
@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::log::LogError;
 use crate::log::chain::Link;
 
-/// Jobs that are written together.
+/// Jobs to write in one transaction.
 #[derive(Default)]
 pub(super) struct Group {
     jobs: Vec<Job>,
@@ -35,13 +35,12 @@ impl Group {
         self.jobs.is_empty()
     }
 
-    /// How many events it holds.
+    /// The number of its events.
     pub(super) fn events(&self) -> usize {
         self.events
     }
 
-    /// Writes each job whole or not at all, in the order they came, from `end` on. An error is one of the
-    /// whole transaction.
+    /// Writes the jobs in order from `end` on, each as a whole or not at all. An error fails the whole transaction.
     pub(super) fn write(self, connection: &Connection, mut end: End) -> (Vec<Pending>, rusqlite::Result<End>) {
         let mut error = None;
         let mut pending = Vec::with_capacity(self.jobs.len());
@@ -60,19 +59,19 @@ impl Group {
         (pending, error.map_or(Ok(end), Err))
     }
 
-    /// The answers that wait, when the transaction could not even begin.
+    /// The pending answers, if the transaction could not begin.
     pub(super) fn unwritten(self) -> Vec<Pending> {
         self.jobs.into_iter().map(Pending::unwritten).collect()
     }
 }
 
-/// An answer that is given when the transaction has ended: as it stands if it was committed, else an error.
+/// An answer that waits for the end of the transaction: it is given as is after a commit, else an error is.
 pub(super) enum Pending {
     Append(Reply<Epoch>, Result<Epoch, LogError>),
     Note(Reply<()>),
     NoteOnce(Reply<Vec<u8>>, Vec<u8>),
     Cut(Reply<()>, Result<(), LogError>),
-    /// Never written in groups.
+    /// Never part of a group.
     Other(Reply<()>),
 }
 
@@ -87,7 +86,7 @@ impl Pending {
         }
     }
 
-    /// The transaction is durable. Whoever stopped waiting misses the answer.
+    /// Answers after the transaction is durable.
     pub(super) fn answer(self) {
         match self {
             Self::Append(reply, result) => drop(reply.send(result)),
@@ -97,7 +96,8 @@ impl Pending {
         }
     }
 
-    /// The transaction failed. What was refused in it is told so too: its cause may have been in it.
+    /// Answers after the transaction failed. Refused jobs get the error too: the cause of their refusal may have been
+    /// in the transaction.
     pub(super) fn fail(self, error: &LogError) {
         let error = match error {
             LogError::Unusable { path, what } => LogError::Unusable { path: path.clone(), what: what.clone() },
@@ -133,8 +133,8 @@ fn write(connection: &Connection, job: Job, end: End) -> (Pending, rusqlite::Res
     }
 }
 
-/// Appends `events` behind `after` if the log ends there. The outer error ends the transaction, the inner
-/// one only this job: nothing of it stands.
+/// Appends `events` behind `after` if the log ends there. The outer error fails the transaction, the inner one only
+/// this job, of which nothing is written.
 fn append(
     connection: &Connection,
     end: End,
@@ -190,13 +190,13 @@ fn as_json<'a>(event: &crate::domain::event::Event, text: &'a mut Vec<u8>) -> Re
     std::str::from_utf8(text).map_err(|cause| fail(cause.to_string()))
 }
 
-/// Whether a provider's event was cut off, and its id is known still. Our own are drawn anew for each event.
+/// Whether this is a provider's event that was cut off and whose id is still known. Our own ids are never repeated.
 fn is_known_from_before(connection: &Connection, new: &NewEvent) -> rusqlite::Result<bool> {
     let Some(id) = new.id.as_deref().filter(|id| provider_of(id).is_some()) else { return Ok(false) };
     connection.prepare_cached("SELECT 1 FROM known_ids WHERE id = ?1")?.exists([id])
 }
 
-/// The only constraint that an append can break is the one on ids.
+/// An append can violate no constraint but the one on ids.
 fn is_known(cause: &rusqlite::Error) -> bool {
     cause.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }

@@ -1,4 +1,4 @@
-//! What the writer is asked, and where the answers go.
+//! Jobs for the writer, and the channels for their answers.
 
 use tokio::sync::oneshot;
 
@@ -8,18 +8,18 @@ use crate::log::{Cut, LogError, Snapshot};
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 
-/// What can be asked of the writer.
+/// A job for the writer.
 pub(super) enum Job {
-    /// Append all right behind `after`, or none.
+    /// Append all events directly behind `after`, or none.
     Append { after: Epoch, events: Vec<NewEvent>, reply: Reply<Epoch> },
-    /// Keep a snapshot in place of the one before.
+    /// Save a snapshot.
     Snapshot { snapshot: Snapshot, reply: Reply<()> },
-    /// Cut the log at its beginning.
+    /// Cut off the beginning of the log.
     Cut { cut: Cut, reply: Reply<()> },
-    /// Say whether the store is where it was opened.
+    /// Check that the store is where it was opened.
     Look { reply: Reply<()> },
-    /// Keep a note.
+    /// Set a value.
     Note { key: String, value: Vec<u8>, reply: Reply<()> },
-    /// Keep a note unless there is one; either way say what stands.
+    /// Set a value unless there is one, and return the value that there is then.
     NoteOnce { key: String, value: Vec<u8>, reply: Reply<Vec<u8>> },
 }

@@ -1,9 +1,9 @@
-//! Whether the store is still where it was opened.
+//! Checks that the store is still where it was opened.
 //!
-//! SQLite goes on writing to files that were deleted, renamed or covered by another mount, and every flush succeeds: what
-//! is acknowledged then is gone after a restart. So device and inode of the directory and of what matters in it are kept
-//! from the opening, and compared before anything is acknowledged. As long as a file is open its inode is given to nobody
-//! else, so a directory that was made anew is never mistaken for the one before.
+//! SQLite keeps writing to files that were deleted, renamed or covered by another mount, and every flush succeeds:
+//! acknowledged events would be lost at a restart. So device and inode of the directory and its important files are
+//! recorded at the opening and compared before anything is acknowledged. The inode of an open file is not reused, so a
+//! recreated directory is never mistaken for the original.
 
 use std::fs::File;
 use std::io;
@@ -12,26 +12,27 @@ use std::path::{Path, PathBuf};
 
 use crate::log::LogError;
 
-/// What has to stay: without the lock a second process could write here; the WAL holds what the database does not yet.
+/// The files that must stay: without the lock a second process could write here, and the WAL holds data that is not in
+/// the database yet.
 const FILES: [&str; 3] = ["lock", "log.db", "log.db-wal"];
 
 /// Device and inode.
 type Identity = (u64, u64);
 
-/// The place where a store was opened.
+/// The directory of a store and its files, as they were opened.
 #[derive(Debug)]
 pub(super) struct OpenedDirectory {
     directory: PathBuf,
     marks: Vec<(PathBuf, Identity)>,
-    /// Keeps the directory's inode from being given to another. The files are open anyhow.
+    /// Held open, so that the directory's inode is not reused. The files are open anyway.
     _directory: File,
 }
 
 impl OpenedDirectory {
-    /// Takes note of a store that has just been opened: its connections hold its files.
+    /// Records a store that has just been opened. Its connections hold its files open.
     ///
     /// # Errors
-    /// [`LogError::Moved`] if it is gone already.
+    /// [`LogError::Moved`] if it is missing already.
     pub(super) fn of(directory: &Path) -> Result<Self, LogError> {
         let unseen = |path: &Path, error: &io::Error| moved(directory, &gone(path, error));
         let held = File::open(directory).map_err(|error| unseen(directory, &error))?;
@@ -44,19 +45,16 @@ impl OpenedDirectory {
         Ok(Self { directory: directory.to_owned(), marks: marks.collect::<Result<_, _>>()?, _directory: held })
     }
 
-    /// Looks whether everything is where it was.
+    /// Checks that everything is where it was.
     ///
     /// # Errors
-    /// [`LogError::Moved`] says what is not.
+    /// [`LogError::Moved`] says what has changed.
     pub(super) fn verify(&self) -> Result<(), LogError> {
         for (path, opened) in &self.marks {
             match identity(path) {
                 Ok(found) if found == *opened => {}
                 Ok(_) => {
-                    return Err(moved(
-                        &self.directory,
-                        &format!("another stands in the place of `{}`", path.display()),
-                    ));
+                    return Err(moved(&self.directory, &format!("`{}` was replaced by another", path.display())));
                 }
                 Err(error) => return Err(moved(&self.directory, &gone(path, &error))),
             }
@@ -72,7 +70,7 @@ fn identity(path: &Path) -> io::Result<Identity> {
 fn gone(path: &Path, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => format!("`{}` was deleted or moved", path.display()),
-        _ => format!("`{}` cannot be seen: {error}", path.display()),
+        _ => format!("cannot read `{}`: {error}", path.display()),
     }
 }
 

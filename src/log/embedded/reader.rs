@@ -1,4 +1,4 @@
-//! The reading side: a few threads, each with its own connection, so that nobody waits for the writer.
+//! The readers: a few threads with their own connections, so that nobody waits for the writer.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,17 +15,17 @@ use crate::domain::id::RevocationId;
 use crate::domain::time::Timestamp;
 use crate::log::{Batches, Bounds, LogError, Snapshot};
 
-/// What can be asked of a reader.
+/// A question for the readers.
 pub(super) enum Question {
     /// Whole batches.
     Batches { after: Position, to: Position, reply: Reply<Batches> },
     /// Events behind a position.
     Read { after: Position, limit: usize, reply: Reply<Vec<Recorded>> },
-    /// Where an event with this id stands.
+    /// The position of the event with this id.
     Find { id: String, reply: Reply<Option<Position>> },
-    /// Up to when events are known whose ids were forgotten.
+    /// The latest provider time of events whose ids were forgotten.
     Forgotten { source: String, reply: Reply<Option<Timestamp>> },
-    /// What there is.
+    /// The bounds of the log.
     Bounds { reply: Reply<Bounds> },
     /// The record of a revocation.
     Record { id: RevocationId, reply: Reply<Option<Recorded>> },
@@ -33,14 +33,14 @@ pub(super) enum Question {
     Records { before: Position, limit: usize, reply: Reply<Vec<Recorded>> },
     /// The newest snapshot below a position.
     Snapshot { below: Position, reply: Reply<Option<Snapshot>> },
-    /// A note.
+    /// A value of the key-value store.
     Note { key: String, reply: Reply<Option<Vec<u8>>> },
 }
 
-/// Questions that wait for one of the readers.
+/// The queue of questions, shared by the readers.
 pub(super) type Questions = Arc<Mutex<mpsc::Receiver<Question>>>;
 
-/// One reader: a connection and the questions that it shares with the others.
+/// A reader: its connection and the shared queue.
 pub(super) struct Reader {
     pub(super) directory: PathBuf,
     pub(super) connection: Connection,
@@ -51,14 +51,14 @@ impl Reader {
     /// Answers until the log is closed.
     pub(super) fn run(self) {
         loop {
-            // Whoever holds the lock waits for the next question; the others wait for the lock.
+            // The reader that holds the lock waits for the next question; the others wait for the lock.
             let next = self.questions.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
             let Some(question) = next else { return };
             self.answer(question);
         }
     }
 
-    /// An answer that nobody waits for any more is dropped.
+    /// Answers one question. The answer is dropped if nobody waits for it any more.
     fn answer(&self, question: Question) {
         let (directory, connection) = (self.directory.as_path(), &self.connection);
         match question {
@@ -73,11 +73,11 @@ impl Reader {
             }
             Question::Forgotten { source, reply } => {
                 let forgotten = cut::forgotten(connection, &source);
-                let _ = reply.send(forgotten.map_err(|cause| failed(directory, "look what was forgotten", &cause)));
+                let _ = reply.send(forgotten.map_err(|cause| failed(directory, "look up forgotten ids", &cause)));
             }
             Question::Bounds { reply } => {
                 let bounds = cut::bounds(connection);
-                let _ = reply.send(bounds.map_err(|cause| failed(directory, "look where the log begins", &cause)));
+                let _ = reply.send(bounds.map_err(|cause| failed(directory, "find the beginning of the log", &cause)));
             }
             Question::Record { id, reply } => {
                 let _ = reply.send(cut::record(directory, connection, id));
@@ -90,13 +90,14 @@ impl Reader {
                 let _ = reply.send(newest.map_err(|cause| failed(directory, "read the snapshot", &cause)));
             }
             Question::Note { key, reply } => {
-                let _ = reply.send(note(connection, &key).map_err(|cause| failed(directory, "read a note", &cause)));
+                let _ = reply
+                    .send(note(connection, &key).map_err(|cause| failed(directory, "read a stored value", &cause)));
             }
         }
     }
 }
 
-/// Where the event with this id stands.
+/// The position of the event with this id.
 pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Position>> {
     connection
         .prepare_cached(
@@ -107,12 +108,12 @@ pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option
         .optional()
 }
 
-/// The note under this key.
+/// The value of this key.
 pub(super) fn note(connection: &Connection, key: &str) -> rusqlite::Result<Option<Vec<u8>>> {
     connection.prepare_cached("SELECT value FROM notes WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()
 }
 
-/// Reserve at most this many places before the first row is seen.
+/// The most events to reserve memory for before the first row is read.
 const RESERVED: usize = 16_384;
 
 fn read(directory: &Path, connection: &Connection, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {

@@ -9,7 +9,7 @@ use crate::domain::event::{NewEvent, Recorded};
 use crate::domain::time::Timestamp;
 use crate::log::LogError;
 
-/// An event as its row says: position, time, id, event, happened.
+/// Reads an event from a row: position, time, id, event, happened.
 pub(super) fn recorded(directory: &Path, row: &Row<'_>) -> Result<Recorded, LogError> {
     let fail = |cause: rusqlite::Error| failed(directory, "read an event", &cause);
     let position = unsigned(row.get(0).map_err(fail)?);
@@ -18,7 +18,7 @@ pub(super) fn recorded(directory: &Path, row: &Row<'_>) -> Result<Recorded, LogE
         .as_bytes()
         .ok()
         .and_then(|bytes| serde_json::from_slice(bytes).ok())
-        // What stands there is not repeated: it may be about somebody.
+        // The text is not repeated, since it may be about a person.
         .ok_or_else(|| unusable(directory, format!("the event at {position} cannot be read")))?;
     let time = Timestamp::from_millis(row.get(1).map_err(fail)?);
     let happened = row.get::<_, Option<i64>>(4).map_err(fail)?.map(Timestamp::from_millis);

@@ -1,4 +1,4 @@
-//! Opening the database: settings, migrations, and the checks before anything is believed.
+//! Opens the database: settings, migrations and checks.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::error::{failed, unsigned, unusable};
 use crate::domain::event::Epoch;
 use crate::log::LogError;
 
-/// A step from one version of the schema to the next.
+/// A migration from one version of the schema to the next.
 struct Migration {
     sql: &'static str,
-    /// What SQL alone does not do.
+    /// The part that SQL alone cannot do.
     then: fn(&Connection) -> rusqlite::Result<()>,
 }
 
@@ -43,9 +43,9 @@ const FIRST: &str = "
         PRIMARY KEY (snapshot, chunk)) STRICT;
     CREATE TABLE notes (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 ";
-/// Where each batch ends, and the hash of the chain there.
+/// The end of each batch, and the hash of the chain there.
 const BATCHES: &str = "CREATE TABLE batches (position INTEGER PRIMARY KEY, chain BLOB NOT NULL) STRICT";
-/// Where the log was cut, and what is kept of that: records, names of providers, and what was forgotten of these.
+/// The cut of the log, and what is kept of the removed part: records, provider ids, and the times of forgotten ids.
 const CUT: &str = "
     INSERT INTO meta VALUES ('cut', 0);
     CREATE TABLE records (
@@ -57,22 +57,22 @@ const CUT: &str = "
     CREATE TABLE forgotten (source TEXT PRIMARY KEY, time INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
-/// Up to this many pages (16 MiB of 4 KiB) the whole database is checked at start, in some 20 ms. Above it
-/// only the small tables are, and each read proves what it reads: no gap, and every event parses.
+/// Up to this many pages (16 MiB of 4 KiB) the whole database is checked at start, in some 20 ms. Beyond that only the
+/// small tables are, and each read checks that there is no gap and that every event parses.
 const CHECKED_WHOLE: i64 = 4096;
-/// So many of the newest positions are counted at start; the rest is proven by reading.
+/// The number of newest positions that are counted at start; the rest is checked when read.
 const COUNTED: i64 = 10_000;
-/// Connections of one process wait for each other for moments only (WAL recovery, restart of the WAL).
+/// Connections of one process wait for each other only briefly (WAL recovery, restart of the WAL).
 const BUSY: Duration = Duration::from_secs(5);
 
-/// A connection that may write.
+/// Opens a connection for writing.
 pub(super) fn open_writer(directory: &Path, file: &Path) -> Result<Connection, LogError> {
     let step = "open the log for writing";
     let connection = connect(directory, file, OpenFlags::SQLITE_OPEN_READ_WRITE, step)?;
     connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))
         .and_then(|_| {
-            // FULL flushes the WAL at every commit: acknowledged means durable.
+            // FULL flushes the WAL at every commit, so acknowledged means durable.
             connection.execute_batch(
                 "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -8000;
                  PRAGMA journal_size_limit = 67108864; PRAGMA cell_size_check = ON;",
@@ -82,7 +82,7 @@ pub(super) fn open_writer(directory: &Path, file: &Path) -> Result<Connection, L
     Ok(connection)
 }
 
-/// A connection that reads, beside the writer. It stays attached to the WAL's index, see `writer`.
+/// Opens a connection for reading, beside the writer. It stays attached to the WAL's index, see `writer`.
 pub(super) fn open_reader(directory: &Path, file: &Path) -> Result<Connection, LogError> {
     let step = "open the log for reading";
     let connection = connect(directory, file, OpenFlags::SQLITE_OPEN_READ_ONLY, step)?;
@@ -100,7 +100,7 @@ fn connect(directory: &Path, file: &Path, mode: OpenFlags, step: &'static str) -
     Ok(connection)
 }
 
-/// Brings the schema up to date, checks the store, and says where the log ends.
+/// Migrates the schema, checks the store and returns the end of the log.
 pub(super) fn prepare(directory: &Directory, connection: &mut Connection) -> Result<End, LogError> {
     let path = directory.path();
     migrate(path, connection)?;
@@ -117,18 +117,18 @@ pub(super) fn prepare(directory: &Directory, connection: &mut Connection) -> Res
 
 fn lost(seen: Epoch, head: Epoch) -> String {
     format!(
-        "the log went up to {seen} once and ends at {head} now: acknowledged revocations may be missing; restore \
-         the whole directory from a backup, or remove the file `{}` in it to go on without them",
+        "the log ends at {head} but once reached {seen}: acknowledged revocations may be missing; restore the \
+         whole directory from a backup, or remove the file `{}` in it to go on without them",
         HighWater::NAME
     )
 }
 
-/// Where the log ends, as the database says.
+/// The end of the log by the database.
 ///
 /// # Errors
-/// [`LogError::Unusable`] if it does not end where its last batch does: then events of it are missing.
+/// [`LogError::Unusable`] if the log does not end where its last batch does: then events are missing.
 pub(super) fn end(directory: &Path, connection: &Connection) -> Result<End, LogError> {
-    let fail = |cause| failed(directory, "look where the log ends", &cause);
+    let fail = |cause| failed(directory, "find the end of the log", &cause);
     let epoch = connection
         .query_row(
             "SELECT (SELECT value FROM meta WHERE name = 'generation'), (SELECT coalesce(max(position), 0) FROM events)",
@@ -147,10 +147,10 @@ pub(super) fn end(directory: &Path, connection: &Connection) -> Result<End, LogE
     Ok(End { epoch, chain })
 }
 
-/// Starts a new generation: the mark of what was seen is gone, so positions may have been seen and lost,
-/// and a position must not mean two things under one epoch.
+/// Starts a new generation: without the high-water mark, events may have been read and lost, and a position must not
+/// mean two events in one generation.
 fn raise(directory: &Path, connection: &Connection, end: End) -> Result<End, LogError> {
-    tracing::warn!(log.head = %end.epoch, "nothing says how far the log ever went: starting a new generation");
+    tracing::warn!(log.head = %end.epoch, "the log's high-water mark is missing; starting a new generation");
     connection
         .execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'", [])
         .map_err(|cause| failed(directory, "start a new generation of the log", &cause))?;
@@ -158,12 +158,12 @@ fn raise(directory: &Path, connection: &Connection, end: End) -> Result<End, Log
 }
 
 fn migrate(directory: &Path, connection: &mut Connection) -> Result<(), LogError> {
-    let step = "bring the log's schema up to date";
+    let step = "migrate the log's schema";
     let fail = |cause: rusqlite::Error| failed(directory, step, &cause);
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail)?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if found < 0 || found > known {
-        let what = format!("it has schema version {found}, this offboard knows up to {known}: use a later one");
+        let what = format!("it has schema version {found}, this offboard supports up to {known}; use a later version");
         return Err(unusable(directory, what));
     }
     for (version, migration) in (0_i64..).zip(MIGRATIONS).skip_while(|(version, _)| *version < found) {
@@ -207,7 +207,7 @@ fn check_positions(directory: &Path, connection: &Connection) -> Result<(), LogE
         )
         .map_err(fail)?;
     if !covered {
-        let what = format!("it begins at {first} and has no snapshot of what was before; restore it from a backup");
+        let what = format!("it begins at {first} and has no snapshot of earlier events; restore it from a backup");
         return Err(unusable(directory, what));
     }
     let from = last.saturating_sub(COUNTED).max(cut);

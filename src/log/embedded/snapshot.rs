@@ -1,4 +1,4 @@
-//! Snapshots in chunks: a large one is written piece by piece between appends, and counts only when whole.
+//! Snapshots in chunks: a large one is written between appends, and counts only when complete.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rusqlite::{Connection, params};
@@ -8,26 +8,26 @@ use super::job::Reply;
 use crate::domain::event::{Epoch, Position};
 use crate::log::Snapshot;
 
-/// Bytes of one chunk: one takes a few milliseconds to write, so an append never waits for longer.
+/// The bytes of a chunk: writing one takes a few milliseconds, so no append waits longer.
 const CHUNK: usize = 1 << 20;
 
 /// A snapshot that is being written.
 pub(super) struct Writing {
     snapshot: Snapshot,
-    /// Its row; `None` before the first step.
+    /// The id of its row; `None` before the first step.
     row: Option<i64>,
     written: usize,
-    /// Who waits for it.
+    /// The channel for the answer.
     pub(super) reply: Reply<()>,
 }
 
 impl Writing {
-    /// Will write `snapshot` and then answer.
+    /// Prepares to write `snapshot`.
     pub(super) fn new(snapshot: Snapshot, reply: Reply<()>) -> Self {
         Self { snapshot, row: None, written: 0, reply }
     }
 
-    /// Writes the next piece in a transaction of its own. True when it is whole and is the newest.
+    /// Writes the next chunk in its own transaction. Returns whether the snapshot is complete.
     pub(super) fn step(&mut self, connection: &mut Connection) -> rusqlite::Result<bool> {
         let transaction = connection.transaction()?;
         let row = match self.row {
@@ -45,7 +45,7 @@ impl Writing {
         }
         if done {
             transaction.execute("UPDATE snapshots SET complete = 1 WHERE snapshot = ?1", [row])?;
-            give_up_others(&transaction, row, self.snapshot.epoch)?;
+            remove_others(&transaction, row, self.snapshot.epoch)?;
         }
         transaction.commit()?;
         self.row = Some(row);
@@ -54,7 +54,7 @@ impl Writing {
     }
 }
 
-/// Clears what an earlier run left half written, and notes what is coming.
+/// Removes incomplete snapshots and inserts the row of the new one.
 fn begin(connection: &Connection, snapshot: &Snapshot) -> rusqlite::Result<i64> {
     connection.execute(
         "DELETE FROM snapshot_chunks WHERE snapshot NOT IN (SELECT snapshot FROM snapshots WHERE complete = 1)",
@@ -74,8 +74,8 @@ fn begin(connection: &Connection, snapshot: &Snapshot) -> rusqlite::Result<i64> 
     Ok(connection.last_insert_rowid())
 }
 
-/// Keeps beside the new snapshot only the newest one that stands below it, for a start at which the new one cannot be read.
-fn give_up_others(connection: &Connection, new: i64, epoch: Epoch) -> rusqlite::Result<()> {
+/// Removes all snapshots but the new one and the newest below it, which is the fallback if the new one is unreadable.
+fn remove_others(connection: &Connection, new: i64, epoch: Epoch) -> rusqlite::Result<()> {
     connection.execute(
         "DELETE FROM snapshots WHERE snapshot <> ?1 AND snapshot IS NOT
              (SELECT max(snapshot) FROM snapshots WHERE complete = 1 AND snapshot <> ?1 AND position < ?2)",
@@ -86,9 +86,9 @@ fn give_up_others(connection: &Connection, new: i64, epoch: Epoch) -> rusqlite::
         .map(|_| ())
 }
 
-/// The newest whole snapshot below a position. One whose bytes are not what was written counts as none.
+/// The newest complete snapshot below a position. Damaged ones are skipped.
 pub(super) fn newest(connection: &Connection, below: Position) -> rusqlite::Result<Option<Snapshot>> {
-    // One transaction: a writer may give a snapshot up meanwhile.
+    // One transaction, since the writer may remove a snapshot meanwhile.
     let transaction = connection.unchecked_transaction()?;
     let mut kept = transaction.prepare_cached(
         "SELECT snapshot, generation, position, length, sha256 FROM snapshots WHERE complete = 1 AND position < ?1
@@ -101,7 +101,7 @@ pub(super) fn newest(connection: &Connection, below: Position) -> rusqlite::Resu
         if digest(&SHA256, &bytes).as_ref() == row.get_ref(4)?.as_blob().unwrap_or_default() {
             return Ok(Some(Snapshot { epoch, bytes }));
         }
-        tracing::warn!(snapshot.epoch = %epoch, "a snapshot is damaged; using an older one, or all events");
+        tracing::warn!(snapshot.epoch = %epoch, "a snapshot is damaged; using an older one or the whole log");
     }
     Ok(None)
 }

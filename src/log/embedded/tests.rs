@@ -204,7 +204,7 @@ async fn an_event_that_was_changed_is_not_followed() {
         let log = open(directory.path());
         assert_eq!(log.batches(0, 5).await.unwrap().events.len(), 3, "what stands before it is sound");
         let error = log.batches(0, 6).await.unwrap_err().to_string();
-        assert!(error.contains("up to 6 are not those that were appended"), "{change}: {error}");
+        assert!(error.contains("up to 6 were altered"), "{change}: {error}");
     }
 }
 

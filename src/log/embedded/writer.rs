@@ -1,19 +1,19 @@
-//! The one writer thread: takes what waits, writes it in one transaction, flushes once, answers each.
+//! The writer thread: writes all waiting jobs in one transaction with one flush, and answers each.
 //!
-//! What happens when a commit fails, and why nothing of it is ever read:
+//! What happens when a commit fails, and why its events are never read:
 //!
-//! - *While writing* (disk full, failed or short write): no commit record stands in the WAL, so nobody can
-//!   take it for committed. Rolled back; answered at once. The next group begins on a fresh connection.
-//! - *While flushing*: the commit record may stand in the WAL, on the disk or not (after a failed fsync Linux
-//!   drops what it could not write and reports success the next time, "fsyncgate"). Readers do not see it, for
-//!   SQLite moves the WAL's index only after the flush; but a restart would find it. So the log is *in doubt*:
-//!   a fresh connection commits a small proof over the same place of the WAL, again and again until a flush
-//!   holds. Checksums chain through the WAL, so from then on the failed record is unreadable for ever. Only
-//!   then the failed appends are answered; whatever else asks meanwhile is refused. What was acknowledged
-//!   before was flushed before and is not touched. No position was seen, so the generation stays.
+//! - *While writing* (disk full, failed or short write): the WAL has no commit record, so the transaction does not
+//!   count. It is rolled back and answered at once. The next group uses a new connection.
+//! - *While flushing*: the WAL may have the commit record, on the disk or not (after a failed fsync Linux drops the
+//!   data and reports success the next time, "fsyncgate"). Readers do not see it, since SQLite advances the WAL's index
+//!   only after the flush; but a restart would find it. So the log is *in doubt*: a new connection commits a small
+//!   proof over the same part of the WAL, repeatedly until a flush succeeds. Checksums are chained through the WAL, so
+//!   from then on the failed record is unreadable. Only then are the failed appends answered; other jobs are refused
+//!   meanwhile. Earlier acknowledged events were flushed and are not touched. No position was read, so the generation
+//!   stays.
 //!
-//! If the log is dropped, or the process killed, while in doubt, its appends stay unanswered: they may be found
-//! after the restart, as those of any process that is killed between flush and answer.
+//! If the log is dropped or the process killed while in doubt, its appends stay unanswered: a restart may find them, as
+//! after any kill between flush and answer.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,16 +34,16 @@ use crate::domain::chain::ChainHash;
 use crate::domain::event::Epoch;
 use crate::log::LogError;
 
-/// Jobs of one transaction: more only make the first of them wait.
+/// The most jobs in a transaction: more would only make the first one wait.
 const GROUP: usize = 256;
-/// Events of one transaction (some 10 MB), for the same reason.
+/// The most events in a transaction (some 10 MB), for the same reason.
 const GROUP_EVENTS: usize = 32_768;
-/// Pause between two attempts to prove what is durable; doubled up to [`LONGEST_PAUSE`].
+/// The pause between two attempts to commit a proof; doubled up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(20);
-/// A disk that recovers is noticed within this time.
+/// The longest pause: a disk that recovers is noticed within this time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where the log ends, for everybody who asks.
+/// Publishes the end of the log.
 pub(super) type Head = Arc<watch::Sender<Epoch>>;
 
 /// The writer's side of the log.
@@ -51,7 +51,7 @@ pub(super) struct LogWriter {
     pub(super) directory: PathBuf,
     pub(super) file: PathBuf,
     pub(super) place: OpenedDirectory,
-    /// None after a failure: the next group opens a fresh one.
+    /// `None` after a failure: the next group opens a new one.
     pub(super) connection: Option<Connection>,
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) head: Head,
@@ -61,16 +61,16 @@ pub(super) struct LogWriter {
     pub(super) writing: Option<Writing>,
 }
 
-/// A commit that did not happen.
+/// A failed commit.
 enum Failure {
-    /// Certainly not.
+    /// It certainly did not happen.
     Clean(LogError),
-    /// It may stand in the WAL.
+    /// The WAL may have its commit record.
     Doubt(LogError),
 }
 
 impl LogWriter {
-    /// Writes until the log is closed.
+    /// Runs until the log is closed.
     pub(super) fn run(mut self) {
         while let Some(group) = self.next_group() {
             if !group.is_empty() {
@@ -80,7 +80,7 @@ impl LogWriter {
         }
     }
 
-    /// Waits for work unless a snapshot is half written; takes all that waits, within bounds.
+    /// Waits for jobs, unless a snapshot is incomplete, and takes all that wait, within bounds.
     fn next_group(&mut self) -> Option<Group> {
         let mut group = Group::default();
         if self.writing.is_none() {
@@ -101,10 +101,10 @@ impl LogWriter {
     fn take(&mut self, job: Job, group: &mut Group) {
         match job {
             Job::Snapshot { snapshot, reply } => {
-                // A newer one replaces one that is half written, and answers for it.
+                // A newer one replaces an incomplete one.
                 if let Some(older) = self.writing.replace(Writing::new(snapshot, reply)) {
-                    let cause = "a newer snapshot came before it was whole".into();
-                    let _ = older.reply.send(Err(LogError::Io { step: "keep a snapshot", cause }));
+                    let cause = "a newer snapshot replaced it".into();
+                    let _ = older.reply.send(Err(LogError::Io { step: "save a snapshot", cause }));
                 }
             }
             Job::Look { reply } => drop(reply.send(self.place.verify())),
@@ -119,7 +119,8 @@ impl LogWriter {
                 self.publish(end);
                 match self.place.verify() {
                     Ok(()) => pending.into_iter().for_each(Pending::answer),
-                    // Taken away while it was written. It stands in those files, and is read where they come back.
+                    // The store was removed during the write. The events are in the removed files and count again if
+                    // those come back.
                     Err(error) => pending.into_iter().for_each(|waiting| waiting.fail(&error)),
                 }
             }
@@ -127,7 +128,7 @@ impl LogWriter {
         }
     }
 
-    /// One transaction. Answers are collected, and given only when it is certain how it ended.
+    /// Writes one transaction. Its answers are given only once its outcome is certain.
     fn write(&mut self, group: Group) -> (Vec<Pending>, Result<End, Failure>) {
         let end = self.current();
         let connection = match self.connection() {
@@ -135,11 +136,11 @@ impl LogWriter {
             Err(error) => return (group.unwritten(), Err(Failure::Clean(error))),
         };
         let (pending, result) = transact(connection, group, end);
-        let told = |cause| append_failed(&self.directory, &cause);
+        let error = |cause| append_failed(&self.directory, &cause);
         (
             pending,
             result.map_err(
-                |(doubt, cause)| if doubt { Failure::Doubt(told(cause)) } else { Failure::Clean(told(cause)) },
+                |(doubt, cause)| if doubt { Failure::Doubt(error(cause)) } else { Failure::Clean(error(cause)) },
             ),
         )
     }
@@ -149,12 +150,12 @@ impl LogWriter {
         let error = match failure {
             Failure::Clean(error) => error,
             Failure::Doubt(error) => {
-                tracing::error!(%error, "a flush of the log failed: nothing is appended until it is proven what stands");
+                tracing::error!(%error, "log flush failed; refusing appends until a later flush proves what is durable");
                 if !self.prove() {
-                    // Dropped unanswered, see above.
+                    // The appends stay unanswered, see above.
                     return;
                 }
-                tracing::warn!("the log has proven what is durable: appending again");
+                tracing::warn!("log flush succeeded; accepting appends again");
                 error
             }
         };
@@ -163,13 +164,13 @@ impl LogWriter {
         }
     }
 
-    /// Commits a proof until one holds. False if the log was closed before.
+    /// Commits proofs until one succeeds. Returns false if the log was closed before.
     fn prove(&mut self) -> bool {
         let mut pause = PAUSE;
         loop {
             match self.try_proof() {
                 Ok(()) => return true,
-                Err(error) => tracing::error!(%error, "the log is in doubt"),
+                Err(error) => tracing::error!(%error, "log flush still failing; retrying"),
             }
             self.connection = None;
             std::thread::sleep(pause);
@@ -182,10 +183,10 @@ impl LogWriter {
 
     fn try_proof(&mut self) -> Result<(), LogError> {
         let proven = self.connection()?.execute("UPDATE meta SET value = value + 1 WHERE name = 'proofs'", []);
-        proven.map(|_| ()).map_err(|cause| failed(&self.directory, "prove what is durable", &cause))
+        proven.map(|_| ()).map_err(|cause| failed(&self.directory, "prove the durable state", &cause))
     }
 
-    /// Refuses what waits while the log is in doubt. False if nobody is there to ask any more.
+    /// Refuses waiting jobs while the log is in doubt. Returns false if the log was closed.
     fn refuse_waiting(&mut self) -> bool {
         loop {
             match self.jobs.try_recv() {
@@ -203,8 +204,7 @@ impl LogWriter {
         }
     }
 
-    /// The connection, to a store that is where it was opened; after a failure a fresh one, believed only if it agrees
-    /// on where the log ends.
+    /// The connection, if the store is where it was opened. A new one after a failure must agree on the end of the log.
     fn connection(&mut self) -> Result<&mut Connection, LogError> {
         self.place.verify()?;
         if self.connection.is_none() {
@@ -212,7 +212,7 @@ impl LogWriter {
             let (found, known) = (schema::end(&self.directory, &fresh)?, self.current());
             if found != known {
                 let what = format!(
-                    "it ends at {} with hash {}, not at {} with hash {} as it did before",
+                    "it ends at {} with hash {}, but ended at {} with hash {} before",
                     found.epoch, found.chain, known.epoch, known.chain
                 );
                 return Err(super::error::unusable(&self.directory, what));
@@ -224,7 +224,7 @@ impl LogWriter {
 
     fn continue_snapshot(&mut self) {
         let Some(mut writing) = self.writing.take() else { return };
-        let step = "keep a snapshot";
+        let step = "save a snapshot";
         let stepped = match self.connection() {
             Ok(connection) => writing.step(connection).map_err(|cause| (nothing_committed(&cause), cause)),
             Err(error) => return drop(writing.reply.send(Err(error))),
@@ -234,7 +234,7 @@ impl LogWriter {
             Ok(false) => self.writing = Some(writing),
             Err((clean, cause)) => {
                 self.connection = None;
-                // A chunk in doubt is proven away like an event.
+                // A chunk in doubt needs a proof like an event.
                 let answered = clean || self.prove();
                 if answered {
                     let _ = writing.reply.send(Err(failed(&self.directory, step, &cause)));
@@ -256,7 +256,7 @@ impl LogWriter {
     }
 }
 
-/// Writes and commits a group. The flag says that the commit record may stand in the WAL.
+/// Writes and commits a group. The flag of an error says that the WAL may have the commit record.
 fn transact(
     connection: &mut Connection,
     group: Group,
@@ -279,12 +279,12 @@ fn append_failed(directory: &std::path::Path, cause: &rusqlite::Error) -> LogErr
 }
 
 fn in_doubt() -> LogError {
-    let cause = "an earlier flush failed, and it is not proven yet what is durable: try again later".into();
+    let cause = "an earlier flush failed and the durable state is not proven yet; retry later".into();
     LogError::Io { step: "append to the log", cause }
 }
 
-/// Whether this failure of a commit leaves certainly no commit record behind: the disk was full or a write
-/// failed, and the commit record is the last thing written.
+/// Whether this failure certainly leaves no commit record: the disk was full or a write failed, and the commit record
+/// is written last.
 fn nothing_committed(cause: &rusqlite::Error) -> bool {
     cause.sqlite_error_code() == Some(ErrorCode::DiskFull)
         || cause.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE)

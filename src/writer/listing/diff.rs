@@ -1,38 +1,38 @@
-//! What a listing changes of what is known. Pure: the same listing and the same people give the same diff.
+//! The difference between a listing and the known people. Pure: the same input gives the same diff.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::OpenListing;
 use crate::domain::key::Key;
 use crate::domain::name::Directory;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::state::people::{Known, People};
+use crate::writer::listings::OpenListing;
 
-/// What a listing changes, and what it leaves out.
+/// The difference between a listing and the known people.
 #[derive(Clone, Debug, Default)]
 pub(in crate::writer) struct ListingDiff {
     /// Name of the source.
     pub(super) source: String,
-    /// How many rows it has.
+    /// The number of rows.
     pub(super) rows: usize,
-    /// Nobody is in it.
+    /// Whether nobody is in it.
     pub(super) is_empty: bool,
-    /// How many people were known when it began.
+    /// The number of known people when it began.
     pub(super) known: usize,
-    /// Who is new, or differs from what is known.
+    /// New people, and people whose record differs.
     pub(super) changed: BTreeMap<Key, Arc<Person>>,
-    /// Who is known to be there, and is not in it.
+    /// Present people who are not in it.
     pub(super) missing: BTreeMap<Key, PersonId>,
-    /// How many are in it who cannot be read.
+    /// The number of people in it with unreadable records.
     pub(super) unreadable: usize,
-    /// What it does to memberships in groups. Those of people who are missing go with them.
+    /// Its changes to group memberships, without those of missing people.
     pub(super) memberships: Memberships,
-    /// Groups that several people are known to be in, and nobody in the listing.
+    /// Groups with several known members and none in the listing.
     pub(super) emptied: Vec<EmptiedGroup>,
 }
 
-/// How many memberships there are, and how many come and go.
+/// The number of memberships that are known, lost and gained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::writer) struct Memberships {
     pub(super) known: usize,
@@ -40,17 +40,17 @@ pub(in crate::writer) struct Memberships {
     pub(super) gained: usize,
 }
 
-/// A group that several people are known to be in, and nobody in the listing.
+/// A group with several known members and none in the listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::writer) struct EmptiedGroup {
     pub(super) name: String,
-    /// Who was.
+    /// Its known members.
     pub(super) members: Vec<PersonId>,
-    /// It is only called otherwise: there is another group that all of them are in, and nobody else.
+    /// Whether it was only renamed: another group has exactly these members.
     pub(super) renamed: bool,
 }
 
-/// Compares what was taken in with what is known. Who was `touched` meanwhile is known in another way.
+/// Compares an open listing with the known people. People in `touched` changed by other means and are left out.
 pub(in crate::writer) fn diff(
     people: &People,
     source: &str,
@@ -100,14 +100,14 @@ impl<'a> Compared<'a> {
         all
     }
 
-    /// Only groups that somebody leaves are looked at.
+    /// Looks only at groups that somebody leaves.
     fn emptied(&self) -> Vec<EmptiedGroup> {
         let mut left = self.left();
         left.retain(|_, group| group.members.len() > 1);
         if left.is_empty() {
             return Vec::new();
         }
-        // How many come into each of what would be new names; none where somebody was in it already.
+        // The number of people who join each possible new name; `None` if it had a member before.
         let names = left.values().flat_map(|group| group.instead.iter().copied());
         let mut new_names: BTreeMap<&str, Option<usize>> = names.map(|name| (name, Some(0))).collect();
         for known in self.people.of_source(self.source).filter(|known| self.open.seen.contains(&known.key)) {
@@ -124,7 +124,7 @@ impl<'a> Compared<'a> {
         for new in self.changed.values() {
             new.groups.iter().for_each(|group| drop(left.remove(group.as_str())));
         }
-        // Called otherwise is what has the same people, and nobody else of those who are known.
+        // A group was renamed if the new name has the same members and no other known ones.
         let is_new_name = |name: &&str, many| new_names.get(*name).is_some_and(|new| *new == Some(many));
         let group = |(name, group): (&str, Left<'_>)| EmptiedGroup {
             name: name.to_owned(),
@@ -134,7 +134,7 @@ impl<'a> Compared<'a> {
         left.into_iter().map(group).collect()
     }
 
-    /// Groups that somebody leaves.
+    /// The groups that somebody leaves.
     fn left(&self) -> BTreeMap<&'a str, Left<'a>> {
         let directory = self.people.directory(self.source);
         let mut left: BTreeMap<&str, Left<'a>> = BTreeMap::new();
@@ -152,7 +152,7 @@ impl<'a> Compared<'a> {
     }
 }
 
-/// Who leaves a group, and what they all are in instead.
+/// The people who leave a group, and the groups they all join instead.
 struct Left<'a> {
     members: Vec<&'a PersonId>,
     instead: BTreeSet<&'a str>,
@@ -169,7 +169,7 @@ fn not_among<'a>(directory: Option<Directory>, these: &'a [String], those: &[Str
     left
 }
 
-/// What is the same to us, however the record is written.
+/// Whether two records are equal apart from the order of groups.
 pub(super) fn same(known: &Person, new: &Person) -> bool {
     let mut groups: Vec<&String> = new.groups.iter().collect();
     groups.sort_unstable();

@@ -1,4 +1,4 @@
-//! What the guard holds back, written down.
+//! Records listings that the guard holds back.
 
 use super::diff::present;
 use crate::domain::command::Refused;
@@ -9,11 +9,11 @@ use crate::domain::time::Now;
 use crate::state::people::person_key;
 use crate::writer::plan::Plan;
 
-/// Plans what is known of a listing that the guard holds back, and says so.
+/// Plans that a listing is held back; returns the refusal that says so.
 pub(super) fn hold(plan: &mut Plan, held: HeldListing, now: Now) -> Refused {
     let feed = plan.state.fold.feeds.get(&held.source);
     let lately = feed.and_then(|feed| feed.left_out_for_good()).filter(|(since, _)| is_lately(*since, now.wall));
-    let mut beside = held.emptied.iter().map(|group| format!(", nobody is left in `{group}`")).collect::<String>();
+    let mut beside = held.emptied.iter().map(|group| format!(", group `{group}` would be empty")).collect::<String>();
     if let Some((since, lately)) = lately {
         let Removals { people, memberships, .. } = lately;
         beside +=
@@ -40,7 +40,7 @@ pub(super) fn hold(plan: &mut Plan, held: HeldListing, now: Now) -> Refused {
     refused
 }
 
-/// Somebody is there after all: whoever confirms the listing that is held back does not mean them.
+/// A person is present after all: the held listing no longer counts them as missing.
 pub(in crate::writer) fn seen(plan: &mut Plan, person: &Person, now: Now) {
     if !present(person) {
         return;

@@ -1,55 +1,55 @@
-//! The guard: how much a listing may leave out (law 3). Pure: a diff and limits give a judgement.
+//! The guard: how much a listing may leave out (law 3). Pure: a judgement depends on nothing but a diff and limits.
 
+use super::backwards;
 use super::diff::{EmptiedGroup, ListingDiff};
 use crate::domain::guard::{Confirmed, HeldListing, Removals, is_lately};
 use crate::domain::person::PersonId;
 use crate::domain::source::{MaxChange, SourceRules};
 use crate::domain::time::{Now, Timestamp};
-use crate::writer::listing::backwards;
 use crate::writer::plan::Plan;
 
-/// What becomes of a listing.
+/// The judgement of a listing.
 #[derive(Clone, Debug)]
 pub(super) enum Judgement {
-    /// It may come into force.
+    /// It may be applied.
     Accept {
-        /// Who is missing, or leaves a group without anybody: one look is not enough to believe that.
+        /// People who are missing, or whose groups become empty: the source looks each up before that is believed.
         verify: Vec<PersonId>,
-        /// What counts for the next listings.
+        /// The removals that count for the next listings.
         removed: Removals,
     },
-    /// It leaves out too much, or gives what an older provider gives.
+    /// It leaves out too much, or comes from a provider that was rolled back.
     Block(Box<HeldListing>),
-    /// It is no listing, and why.
+    /// It is invalid, for this reason.
     Reject(String),
 }
 
-/// How much may be missing.
+/// The limits of what may be missing.
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
-    /// The configured share and number, or the announced share where that is more.
+    /// The configured share and number, or the announced share if that is larger.
     pub(super) change: MaxChange,
-    /// Of how many rows some may be unreadable.
+    /// How many rows may be unreadable.
     pub(super) unreadable: MaxChange,
-    /// It was announced that many will leave.
+    /// Whether an operator announced removals.
     pub(super) announced: bool,
-    /// … or that nobody may be left.
+    /// Whether everybody may be missing.
     pub(super) all_may_go: bool,
-    /// Groups that may be left without anybody.
+    /// Groups that may become empty.
     pub(super) confirmed: Vec<String>,
-    /// Memberships that may be missing beside.
+    /// Further memberships that may be missing.
     pub(super) confirmed_memberships: usize,
-    /// What listings left out lately.
+    /// The recent removals of earlier listings.
     pub(super) lately: Removals,
-    /// The provider went back to an older state, and how that is known.
+    /// How it is known that the provider was rolled back, if it was.
     pub(super) older: Option<String>,
 }
 
 impl Limits {
-    /// What the configuration, operators and earlier listings say.
+    /// The limits by the configuration, operators and earlier listings.
     pub(super) fn of(rules: &SourceRules, plan: &Plan, now: Now) -> Self {
         let feed = plan.state.fold.feeds.get(&rules.name);
-        // What was announced is over as soon as either clock says so.
+        // An announcement ends as soon as either clock says so.
         let in_force = |until: Timestamp| now.wall.max(now.steady) < until;
         let share = |share: u32| f64::from(share) / 10_000.0;
         let announced = feed.and_then(|feed| feed.expected).filter(|(_, until)| in_force(*until));
@@ -62,7 +62,7 @@ impl Limits {
             unreadable: rules.max_change,
             announced: announced.is_some(),
             all_may_go: announced_share >= 1.0,
-            // Lost groups that were confirmed say nothing of people.
+            // Confirming lost groups allows no removal of people.
             confirmed: confirmed.map(|confirmed| confirmed.groups.clone()).unwrap_or_default(),
             confirmed_memberships: confirmed.map_or(0, |confirmed| confirmed.memberships),
             lately: lately.map(|(_, lately)| lately).unwrap_or_default(),
@@ -70,7 +70,7 @@ impl Limits {
         }
     }
 
-    /// Whether that is too much, together with what was left out lately.
+    /// Whether these removals, together with the recent ones, are too many.
     fn is_passed(&self, left_out: Removals) -> bool {
         let sum = self.lately.and(left_out);
         (left_out.people > 0 && self.change.is_passed(sum.people, sum.known))
@@ -78,26 +78,29 @@ impl Limits {
     }
 }
 
-/// What becomes of a listing that was taken at this time and changes this.
+/// Judges a listing taken at this time.
 pub(super) fn judge(diff: &ListingDiff, limits: &Limits, at: Timestamp) -> Judgement {
     let unreadable = diff.unreadable;
-    // Of many who cannot be read nothing is known: that is no listing.
+    // Too many unreadable records make the listing invalid.
     if unreadable > 0 && (unreadable >= diff.rows || limits.unreadable.is_passed(unreadable, diff.rows)) {
-        return Judgement::Reject(format!("{unreadable} of {} people cannot be read: a right is missing", diff.rows));
+        return Judgement::Reject(format!(
+            "{unreadable} of {} people cannot be read; grant offboard the missing permission",
+            diff.rows
+        ));
     }
     let groups = diff.memberships;
-    // Who is in a group that is called otherwise has lost nothing.
+    // Members of a renamed group have lost nothing.
     let (renamed, emptied): (Vec<&EmptiedGroup>, Vec<&EmptiedGroup>) =
         diff.emptied.iter().partition(|group| group.renamed);
     let lost = groups.lost.saturating_sub(renamed.iter().map(|group| group.members.len()).sum());
     let removed = Removals {
         people: diff.missing.len(),
         known: diff.known,
-        // What was confirmed is not missing any more.
+        // Confirmed losses no longer count.
         memberships: lost.saturating_sub(limits.confirmed_memberships),
         all_memberships: groups.known,
     };
-    // Nobody at all is no company: from an empty listing nothing is concluded, not even from the first (law 3).
+    // An empty listing removes nobody, not even if it is the first (law 3).
     let nobody = diff.is_empty || (!diff.missing.is_empty() && diff.missing.len() >= diff.known);
     let no_groups = removed.memberships > 1 && lost >= groups.known + groups.gained;
     let all_gone = (nobody || no_groups) && !limits.all_may_go;
@@ -105,7 +108,7 @@ pub(super) fn judge(diff: &ListingDiff, limits: &Limits, at: Timestamp) -> Judge
         emptied.into_iter().partition(|group| group.members.len() < limits.change.from);
     let is_unexpected = |group: &&&EmptiedGroup| !limits.all_may_go && !limits.confirmed.contains(&group.name);
     let emptied: Vec<String> = large.iter().filter(is_unexpected).map(|group| group.name.clone()).collect();
-    // One that says again what is known is not older any more. Of whom it cannot be read that is not known.
+    // A listing that matches what is known ends the rollback. Unreadable records do not match.
     let same = diff.missing.is_empty() && diff.changed.is_empty() && unreadable == 0;
     let older = limits.older.is_some() && !same;
     if !all_gone && emptied.is_empty() && !limits.is_passed(removed) && !older {
@@ -113,7 +116,7 @@ pub(super) fn judge(diff: &ListingDiff, limits: &Limits, at: Timestamp) -> Judge
         doubtful.sort_unstable();
         doubtful.dedup();
         let verify = diff.missing.values().cloned().chain(doubtful).collect();
-        // What was announced is not added to what happens afterwards.
+        // Announced removals do not count for later listings.
         return Judgement::Accept { verify, removed: if limits.announced { Removals::default() } else { removed } };
     }
     let mut missing: Vec<String> = diff.missing.values().map(|id| id.key.clone()).collect();

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::OpenListing;
 use super::diff::{ListingDiff, diff, same};
 use super::judgement::{Judgement, Limits, judge};
 use crate::corp::at;
@@ -17,6 +16,7 @@ use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::source::MaxChange;
 use crate::state::fold::Fold;
 use crate::state::people::person_key;
+use crate::writer::listings::OpenListing;
 
 const SHARE: f64 = 0.2;
 const FROM: usize = 10;

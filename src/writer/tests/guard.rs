@@ -107,7 +107,7 @@ async fn a_group_of_many_that_becomes_empty_is_held_back_however_large_the_compa
     let held = bench.list(&without, at(1)).await.unwrap_err();
     assert!(matches!(held, Refused::Guarded { missing: 0, memberships: 12, .. }), "{held}");
     assert!(
-        held.to_string().contains("missing from it, nobody is left in `admins`; `offboard source show hr`"),
+        held.to_string().contains("missing from it, group `admins` would be empty; `offboard source show hr`"),
         "{held}"
     );
     let emptied = bench.published.snapshot().fold.feeds["hr"].held.as_ref().unwrap().emptied.clone();
@@ -323,7 +323,7 @@ async fn a_listing_of_many_who_cannot_be_read_is_none() {
     };
     bench.observe(unread(1, 40), at(10)).await.unwrap();
     let void = bench.swept(1, Some(100), true, at(10)).await.unwrap_err();
-    let text = "listing of source `hr` is void: 40 of 100 people cannot be read: a right is missing";
+    let text = "listing of source `hr` is void: 40 of 100 people cannot be read; grant offboard the missing permission";
     assert_eq!(void.to_string(), text);
     bench.observe(unread(2, 5), at(20)).await.unwrap();
     bench.swept(2, Some(100), true, at(20)).await.unwrap();

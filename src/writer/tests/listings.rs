@@ -154,7 +154,7 @@ async fn rows_that_do_not_match_the_count_are_no_listing() {
     let bench = Bench::start().await;
     bench.page(1, &[person("alice", Status::Active), person("alice", Status::Active)], at(5)).await.unwrap();
     let refused = bench.swept(1, Some(2), false, at(5)).await.unwrap_err();
-    assert_eq!(refused.to_string(), "listing of source `hr` is void: it has 1 people, and the provider counts 2");
+    assert_eq!(refused.to_string(), "listing of source `hr` is void: it has 1 people but the provider counts 2");
     assert_eq!(bench.status("bob"), Some(Status::Active));
     assert!(matches!(bench.swept(1, None, false, at(6)).await, Err(Refused::Void { .. })), "nothing of it is left");
 }

@@ -67,7 +67,7 @@ impl Bench {
         let state = self.published.load();
         let is = |value: &&&str| {
             let key = self.keyer.key(KeyKind::LinkClaim, &[ISSUER, "login", value]);
-            state.fold.revocations.under(key).iter().any(|entry| entry.stand == EntryKind::CutOff)
+            state.fold.revocations.under(key).iter().any(|entry| entry.effect == EntryKind::CutOff)
         };
         values.iter().filter(is).map(|value| (*value).to_owned()).collect()
     }

@@ -40,7 +40,7 @@ async fn one_source_does_not_end_what_another_says_of_the_same_client() {
         let state = bench.published.snapshot();
         let key = bench.keyer.key(KeyKind::Client, &[ISSUER, "ci"]);
         let entries = state.fold.revocations.under(key);
-        entries.iter().filter(|entry| entry.stand == crate::state::revocations::EntryKind::Block).count()
+        entries.iter().filter(|entry| entry.effect == crate::state::revocations::EntryKind::Block).count()
     };
     assert_eq!(blocks(&bench), 1, "`other` never said so");
     bench.client("other", true, at(3)).await;
@@ -92,7 +92,7 @@ async fn a_cut_off_in_the_future_can_be_set_right() {
     bench.says(cut(at(50)), at(60)).await;
     let past = bench.last_revocation().await;
     let refused = bench.restore(past, at(61)).await.unwrap_err();
-    let text = format!("it denies what was issued at or before {}: whoever signs in anew is let in", at(50).wall);
+    let text = format!("it denies what was issued at or before {}: a new sign-in restores access", at(50).wall);
     assert!(matches!(&refused, Refused::NotYours { advice, .. } if *advice == text), "{refused}");
     bench.says(cut(at(1_000_000)), at(100)).await;
     assert_eq!(bench.ask("alice", at(101), at(102)), Reason::IssuedBeforeCutoff);
@@ -138,5 +138,5 @@ async fn what_a_source_says_is_ended_there_and_how_is_said() {
     bench.says(ended, at(3)).await;
     let session = bench.last_revocation().await;
     let refused = bench.restore(session, at(4)).await.unwrap_err().to_string();
-    assert!(refused.ends_with("a session that has ended stays so: whoever signs in anew is let in"), "{refused}");
+    assert!(refused.ends_with("an ended session cannot be restored; a new sign-in restores access"), "{refused}");
 }

@@ -90,6 +90,6 @@ async fn a_snapshot_of_another_version_is_not_read() {
     let of_version = |version: u32| text.replacen("\"version\":5", &format!("\"version\":{version}"), 1).into_bytes();
     for version in [3, 6] {
         let error = snapshot::read(&of_version(version), bench.keyer.clone()).unwrap_err().to_string();
-        assert!(error.contains(&format!("it has version {version}, this offboard reads 4 to 5")), "{error}");
+        assert!(error.contains(&format!("it has version {version}; this offboard reads versions 4 to 5")), "{error}");
     }
 }

@@ -1,0 +1,167 @@
+//! People: what a source's record of one person changes.
+//!
+//! The status becomes a block that the source owns, or the end of that block: `decide` reads no status.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::access;
+use super::identifiers;
+use super::operator::end;
+use super::plan::{Plan, When};
+use crate::domain::event::{EndCause, Event};
+use crate::domain::id::RevocationId;
+use crate::domain::key::NameKey;
+use crate::domain::person::{Person, PersonId, Status};
+use crate::domain::revocation::{Owner, Revocation, Shape, Target, TargetKind};
+use crate::domain::time::{Now, Timestamp};
+use crate::state::people::person_key;
+use crate::state::revocations::{Entry, EntryKind, OwnerKind};
+
+/// Plans that an active person is disabled, without any other change. Returns whether they were active.
+pub(super) fn disable(plan: &mut Plan, id: &PersonId, status: Status, now: Now) -> bool {
+    let known = plan.state.fold.people.find(&plan.state.fold.keyer, id);
+    let Some(known) = known.filter(|known| known.person.status == Status::Active && status != Status::Active) else {
+        return false;
+    };
+    let person = Person { status, ..Person::clone(&known.person) };
+    change(plan, person, None, When { now, provider: None });
+    true
+}
+
+/// Plans the changes of one person's record. A record older than the known one, on the provider's clock, grants
+/// nothing.
+pub(super) fn change(plan: &mut Plan, mut person: Person, id: Option<String>, when: When) {
+    person.groups.sort_unstable();
+    person.groups.dedup();
+    let key = person_key(&plan.state.fold.keyer, &person.id);
+    let old = plan.state.fold.people.get(key).map(|known| Arc::clone(&known.person));
+    if let Some(old) = old.as_deref().filter(|old| is_late(old, &person)) {
+        return late(plan, old, &person, when);
+    }
+    let passed = match person.status {
+        Status::Departed => identifiers::give_way(plan, &mut person),
+        _ => Vec::new(),
+    };
+    // An event that changes nothing is logged too, for its id: a repeated delivery after a later event would change
+    // something.
+    if old.as_deref() != Some(&person) || id.is_some() {
+        identifiers::cut_off(plan, old.as_deref(), &person, when);
+        if old.is_none() {
+            identifiers::gave_way(plan, &person.id, &passed, when);
+        }
+        plan.add_of(Event::Person(person.clone()), when.provider, id, when.now);
+        extend(plan, &person, when.now);
+    }
+    block(plan, &person, when);
+}
+
+fn is_late(known: &Person, new: &Person) -> bool {
+    known.changed.zip(new.changed).is_some_and(|(known, new)| new < known)
+}
+
+/// A late record says that a person had been disabled, and they are known to be active again: law 7 still applies.
+fn late(plan: &mut Plan, known: &Person, late: &Person, when: When) {
+    if late.status != Status::Active
+        && known.status == Status::Active
+        && let Some(back) = known.changed
+    {
+        let target = Target::DirectoryPerson { person: known.id.clone() };
+        let reason = format!("had been {} in {}", late.status.word(), known.id.source);
+        access::cut_off(plan, &known.id.source, (&target, back), &reason, when.now);
+    }
+}
+
+/// Plans the departure of a person whom the source no longer has, since `at` on its clock, if known. A listing gives no
+/// time; our clock is never compared with the provider's, since otherwise a record unchanged for years could not undo
+/// the departure.
+pub(super) fn departed(plan: &mut Plan, id: &PersonId, at: Option<Timestamp>, when: When) {
+    let known = plan.state.fold.people.find(&plan.state.fold.keyer, id).map(|known| Person::clone(&known.person));
+    let known = known.unwrap_or_else(|| Person::new(id.clone(), Status::Departed));
+    let changed = known.changed.max(at);
+    change(plan, Person { status: Status::Departed, groups: Vec::new(), changed, ..known }, None, when);
+}
+
+/// Makes the source's block follow the status. It is looked up, not assumed, so a lost block is restored.
+fn block(plan: &mut Plan, person: &Person, when: When) {
+    let key = person_key(&plan.state.fold.keyer, &person.id);
+    let own = |entry: &&Entry| {
+        entry.effect == EntryKind::Block && entry.owner == OwnerKind::Source && entry.kind == TargetKind::Person
+    };
+    let standing = plan.state.fold.revocations.under(key).iter().find(own).map(|entry| entry.id);
+    match (person.status, standing) {
+        (Status::Active, Some(id)) => {
+            let reason = format!("active again in {}", person.id.source);
+            let revocation = own_block(person, &reason, when.now);
+            let ended =
+                end(id, revocation, (EndCause::ActiveAgain, when.ended()), (&person.id.source, &reason), when.now);
+            plan.add_of(Event::Ended(ended), when.provider, None, when.now);
+        }
+        (Status::Suspended | Status::Departed, None) => {
+            let reason = format!("{} in {}", person.status.word(), person.id.source);
+            let revocation = own_block(person, &reason, when.now);
+            plan.revoke(revocation, when.provider, when.now);
+        }
+        (Status::Active, None) | (Status::Suspended | Status::Departed, Some(_)) => {}
+    }
+}
+
+fn own_block(person: &Person, reason: &str, now: Now) -> Revocation {
+    Revocation {
+        id: None,
+        target: Target::DirectoryPerson { person: person.id.clone() },
+        shape: Shape::Block,
+        reason: reason.to_owned(),
+        owner: Owner::Source(person.id.source.clone()),
+        actor: person.id.source.clone(),
+        effective: now.wall.min(now.steady),
+        expires: None,
+        persons: Vec::new(),
+        by_rule: false,
+    }
+}
+
+/// Extends standing REF revocations that match a name of the person: they apply to the person from now on, whatever the
+/// person's later names.
+fn extend(plan: &mut Plan, person: &Person, now: Now) {
+    let key = person_key(&plan.state.fold.keyer, &person.id);
+    for (name, reference) in references(plan, person) {
+        let revocations = &plan.state.fold.revocations;
+        let under = revocations.under(name.key).iter().filter(|entry| name.is(entry.rules, entry.owner_hash));
+        let new: BTreeSet<RevocationId> = under
+            .filter(|entry| entry.effect != EntryKind::ResidualCutoff && entry.kind == TargetKind::Person)
+            .map(|entry| entry.id)
+            .filter(|id| !revocations.stands(key, *id))
+            .collect();
+        for revocation in new {
+            let target = Target::Person { reference: reference.clone() };
+            plan.add(Event::Extended { revocation, target, person: person.id.clone() }, now);
+        }
+    }
+}
+
+/// Every REF that means this person: names, `SOURCE/KEY`, and `ISS|SUB` if `sub` links to them.
+fn references(plan: &Plan, person: &Person) -> BTreeMap<NameKey, String> {
+    let (policy, fold) = (&plan.state.rules.policy, &plan.state.fold);
+    let mut references = BTreeMap::new();
+    let mut add = |attribute: &str, reference: String| {
+        let rule = fold.people.name_rule(&person.id.source, attribute);
+        let names: Vec<NameKey> = match attribute {
+            "id" => vec![NameKey::id(&fold.keyer, &reference)],
+            _ => NameKey::of(&fold.keyer, rule, &reference).collect(),
+        };
+        references.extend(names.into_iter().map(|name| (name, reference.clone())));
+    };
+    person.attributes().for_each(|(attribute, value)| add(attribute, value.to_owned()));
+    add("id", person.id.to_string());
+    let source = policy.sources.iter().find(|rules| rules.name == person.id.source);
+    if let Some(rules) = source
+        && let Some(issuer) = policy.issuers.get(usize::from(rules.issuer))
+    {
+        for link in rules.link.iter().filter(|link| link.claim == "sub") {
+            let subjects = person.values(&link.attribute);
+            subjects.for_each(|subject| add(&link.attribute, format!("{}|{subject}", issuer.issuer)));
+        }
+    }
+    references
+}
