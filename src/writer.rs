@@ -230,8 +230,15 @@ impl<L: Log> Writer<L> {
                 }
                 Ok(head) => {
                     self.listings.carry_out(effects);
-                    self.catch_up_to(head).await?;
-                    return Ok(outcomes());
+                    return Ok(match self.catch_up_to(head).await {
+                        Ok(()) => outcomes(),
+                        // It stands, and comes into force with what is read next.
+                        Err(error) => {
+                            self.follower.store_failed();
+                            tracing::error!(error = %error, "what was appended could not be read back; it is read again with what comes next");
+                            unknown(answers)
+                        }
+                    });
                 }
                 // Planned again, with what somebody else appended.
                 Err(LogError::Conflict { .. }) => self.catch_up().await?,
@@ -319,10 +326,18 @@ impl<L: Log> Writer<L> {
         })
     }
 
-    /// Makes sure that it is known what the log holds, and that it holds what is enforced.
+    /// Makes sure that it is known what the log holds, that it holds what is enforced, and that what it holds is enforced.
     async fn make_ready(&mut self) -> Result<(), LogError> {
         self.find_out().await?;
-        self.rejoin().await
+        self.rejoin().await?;
+        // What could not be read back before.
+        if self.log.head().await?.position > self.follower.fold.epoch.position
+            && let Err(error) = self.catch_up().await
+        {
+            self.log.standing().await?;
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// Takes in what the log holds by now, and puts it in force.

@@ -147,6 +147,8 @@ async fn nobody_goes_on_with_another_log() {
     let bench = Bench::start().await;
     let before = bench.published.load().fold.epoch;
     bench.log.rewritten.store(true, Ordering::Release);
+    let refused = bench.revoke(alice(), at(3)).await;
+    assert!(matches!(refused, Err(Refused::Unknown { .. })), "it stands in that log: {refused:?}");
     let refused = bench.revoke(alice(), at(3)).await.unwrap_err();
     assert!(refused.to_string().contains(&format!("its hash at {} is 0101", before.position)), "{refused}");
     assert_eq!(bench.published.load().fold.epoch, before);
