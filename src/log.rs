@@ -247,7 +247,7 @@ pub trait Log: Send + Sync + 'static {
     async fn revocations(&self, before: Position, limit: usize) -> Result<(Vec<Recorded>, Option<Position>), LogError> {
         let head = self.head().await?.position;
         let (mut found, mut end) = (Vec::new(), before.min(head.saturating_add(1)));
-        let first = self.bounds().await?.first;
+        let mut first = self.bounds().await?.first;
         if end <= first {
             let records = self.records(end, limit).await?;
             let last = records.last().filter(|_| records.len() == limit).map(|last| last.position);
@@ -255,7 +255,14 @@ pub trait Log: Send + Sync + 'static {
         }
         while end > first && found.len() < limit {
             let begin = end.saturating_sub(limit as u64).max(first);
-            let page = self.read(begin - 1, usize::try_from(end - begin).unwrap_or(usize::MAX)).await?;
+            let page = match self.read(begin - 1, usize::try_from(end - begin).unwrap_or(usize::MAX)).await {
+                // Meanwhile. What went is a record now, and comes with the pages behind these.
+                Err(LogError::Cut { first: now }) => {
+                    first = now;
+                    continue;
+                }
+                page => page?,
+            };
             found.extend(page.into_iter().rev().filter(|recorded| recorded.revocation().is_some()));
             end = begin;
         }

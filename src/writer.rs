@@ -232,8 +232,15 @@ impl<L: Log> Writer<L> {
                 }
                 Ok(head) => {
                     self.listings.carry_out(effects);
-                    self.catch_up_to(head).await?;
-                    return Ok(outcomes());
+                    return Ok(match self.catch_up_to(head).await {
+                        Ok(()) => outcomes(),
+                        // It stands, and comes into force with what is read next.
+                        Err(error) => {
+                            self.follower.store_failed();
+                            tracing::error!(error = %error, "what was appended could not be read back; it is read again with what comes next");
+                            unknown(answers)
+                        }
+                    });
                 }
                 // Plan again, on top of what another process appended.
                 Err(LogError::Conflict { .. }) => self.catch_up().await?,
@@ -321,10 +328,18 @@ impl<L: Log> Writer<L> {
         })
     }
 
-    /// Resolves an unknown outcome, and appends what is enforced from memory only.
+    /// Makes sure that it is known what the log holds, that it holds what is enforced, and that what it holds is enforced.
     async fn make_ready(&mut self) -> Result<(), LogError> {
         self.resolve_unsettled().await?;
-        self.rejoin().await
+        self.rejoin().await?;
+        // What could not be read back before.
+        if self.log.head().await?.position > self.follower.fold.epoch.position
+            && let Err(error) = self.catch_up().await
+        {
+            self.log.standing().await?;
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// Folds the new events of the log and publishes the result.

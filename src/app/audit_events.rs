@@ -153,6 +153,7 @@ impl<L: Log> AuditFollower<L> {
                     tracing::error!(
                         "events behind {done} and before {first} are in no audit record, and no longer in the log"
                     );
+                    self.recorder.lose(first - 1 - done);
                     self.done = first - 1;
                     continue;
                 }

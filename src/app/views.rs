@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::BroadcastStream;
 
-use self::revocations::{ids_of, ids_of_ref};
+use self::revocations::{Texts, ids_of, ids_of_ref};
 use super::check_handler::LiveCheckHandler;
 use super::explain::{self, Knowledge, Story};
 use super::sources::Sources;
@@ -32,7 +32,7 @@ use crate::domain::revocation::{Target, TargetKind};
 use crate::domain::time::Now;
 use crate::jose::jwks::UnusableKey;
 use crate::jose::keys::{KeyRings, RingStatus};
-use crate::log::Log;
+use crate::log::{Log, LogError};
 use crate::request::Request;
 use crate::source::directory::Finding;
 use crate::state::State;
@@ -65,12 +65,17 @@ impl<L: Log> LiveViews<L> {
         self.handler.published.snapshot()
     }
 
+    fn texts(&self) -> Texts<'_, L> {
+        let volatile = self.handler.published.store_state().borrow().volatile.clone();
+        Texts { log: &self.log, volatile }
+    }
+
     /// Adds the reason of the strictest revocation, and who made it: the state holds no texts.
     async fn with_reason(&self, decision: &Decision, mut explanation: Explanation) -> Explanation {
         let found = explain::strictest_revocation(decision).filter(|found| found.exemption.is_none());
         if let Some(found) = found
             && let Determining::Revocation(id) = found.revocation
-            && let Some((_, view)) = self.revocation(id).await
+            && let Ok(Some((_, view))) = self.texts().revocation(id).await
         {
             let cause = explain::cause(decision, &found.revocation);
             if let Some(step) = explanation.steps.iter_mut().find(|step| step.cause == cause) {
@@ -80,8 +85,45 @@ impl<L: Log> LiveViews<L> {
         explanation
     }
 
+    async fn listed(&self, filter: &RevocationFilter) -> Result<Vec<RevocationView>, LogError> {
+        let (state, texts) = (self.state(), self.texts());
+        let before = match filter.before {
+            Some(id) => texts.revocation(id).await?.map(|(position, _)| (position, id)),
+            None => None,
+        };
+        let wanted = filter.reference.as_ref().map(|reference| {
+            let persons = state.resolve(reference);
+            let known: Vec<&Known> =
+                persons.iter().filter_map(|id| state.fold.people.find(&state.fold.keyer, id)).collect();
+            (reference, persons, known)
+        });
+        if filter.ended {
+            let mut views = texts.history(before.map(|(position, _)| position)).await?;
+            if let Some((reference, persons, known)) = wanted {
+                let mut keys: Vec<Key> = known.iter().map(|known| known.key).collect();
+                keys.extend(known.iter().flat_map(|known| known.names.iter().map(|name| name.key)));
+                keys.extend(RefKey::of(&state.fold.keyer, reference).iter().map(|name| name.key));
+                views.retain(|view| {
+                    let target = &view.revocation;
+                    keys.contains(&target.target.key(&state.fold.keyer))
+                        || target.persons.iter().any(|person| persons.contains(person))
+                });
+            }
+            views.truncate(filter.limit);
+            return Ok(views);
+        }
+        let Some((reference, _, known)) = wanted else {
+            return texts.all_standing(&state, before, filter.limit).await;
+        };
+        let of_people = known.iter().flat_map(|known| ids_of(&state, known));
+        texts.standing(of_people.chain(ids_of_ref(&state, reference)).collect(), before, filter.limit).await
+    }
+
     async fn person_view(&self, state: &State, known: &Known) -> PersonView {
-        let revocations = self.standing(ids_of(state, known), None, SHOWN).await;
+        let revocations = self.texts().standing(ids_of(state, known), None, SHOWN).await.unwrap_or_else(|error| {
+            tracing::error!(error = %error, "cannot read the revocations of a person; they are in force all the same");
+            Vec::new()
+        });
         let exempted = state.fold.exempted.get(known.key).iter().map(|entry| entry.expires).max();
         let recorder = &self.handler.recorder;
         let last = recorder.last_allows(&known.person.id).into_iter();
@@ -141,38 +183,8 @@ impl<L: Log> Views for LiveViews<L> {
         Some(position.is_some_and(|position| position <= self.state().fold.epoch.position))
     }
 
-    async fn revocations(&self, filter: &RevocationFilter) -> Vec<RevocationView> {
-        let state = self.state();
-        let before = match filter.before {
-            Some(id) => self.revocation(id).await.map(|(position, _)| position),
-            None => None,
-        };
-        let wanted = filter.reference.as_ref().map(|reference| {
-            let persons = state.resolve(reference);
-            let known: Vec<&Known> =
-                persons.iter().filter_map(|id| state.fold.people.find(&state.fold.keyer, id)).collect();
-            (reference, persons, known)
-        });
-        if filter.ended {
-            let mut views = self.history(before).await;
-            if let Some((reference, persons, known)) = wanted {
-                let mut keys: Vec<Key> = known.iter().map(|known| known.key).collect();
-                keys.extend(known.iter().flat_map(|known| known.names.iter().map(|name| name.key)));
-                keys.extend(RefKey::of(&state.fold.keyer, reference).iter().map(|name| name.key));
-                views.retain(|view| {
-                    let target = &view.revocation;
-                    keys.contains(&target.target.key(&state.fold.keyer))
-                        || target.persons.iter().any(|person| persons.contains(person))
-                });
-            }
-            views.truncate(filter.limit);
-            return views;
-        }
-        let Some((reference, _, known)) = wanted else {
-            return self.all_standing(&state, before, filter.limit).await;
-        };
-        let of_people = known.iter().flat_map(|known| ids_of(&state, known));
-        self.standing(of_people.chain(ids_of_ref(&state, reference)).collect(), before, filter.limit).await
+    async fn revocations(&self, filter: &RevocationFilter) -> Result<Vec<RevocationView>, String> {
+        self.listed(filter).await.map_err(|error| error.to_string())
     }
 
     async fn person(&self, reference: &str) -> Vec<PersonView> {

@@ -117,9 +117,12 @@ impl Control for Operator {
         for person in &done.persons {
             let filter =
                 RevocationFilter { reference: Some(person.key.clone()), ended: false, before: None, limit: PAGE };
-            let stands = self.views.revocations(&filter).await;
-            warnings
-                .extend(stands.iter().map(|view| format!("{} is still in force: {}", view.id, view.revocation.target)));
+            match self.views.revocations(&filter).await {
+                Ok(stands) => warnings.extend(
+                    stands.iter().map(|view| format!("{} is still in force: {}", view.id, view.revocation.target)),
+                ),
+                Err(error) => warnings.push(format!("cannot read what else is in force for {person}: {error}")),
+            }
         }
         Ok(Response::new(proto::RestoreResponse { epoch: Some(convert::epoch(done.epoch)), warnings }))
     }
@@ -166,6 +169,7 @@ impl Control for Operator {
         };
         let filter = RevocationFilter { reference, ended: request.get_ref().all, before, limit: PAGE };
         let found = self.views.revocations(&filter).await;
+        let found = found.map_err(|error| Status::unavailable(format!("cannot list revocations: {error}")))?;
         let last = found.last().filter(|_| found.len() == PAGE);
         let next_page_token = last.map(|view| view.id.clone()).unwrap_or_default();
         let revocations = found.into_iter().map(convert::revocation).collect();

@@ -83,8 +83,8 @@ impl Views for Known {
         Now::at(Timestamp::from_secs(100))
     }
 
-    async fn revocations(&self, _: &RevocationFilter) -> Vec<RevocationView> {
-        vec![]
+    async fn revocations(&self, _: &RevocationFilter) -> Result<Vec<RevocationView>, String> {
+        Ok(vec![])
     }
 
     async fn person(&self, reference: &str) -> Vec<PersonView> {

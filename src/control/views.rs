@@ -246,7 +246,10 @@ pub trait Views: Send + Sync + 'static {
     /// Whether what has this key is in force; `None` if the log cannot be asked.
     async fn outcome(&self, key: &str) -> Option<bool>;
     /// Revocations, newest first.
-    async fn revocations(&self, filter: &RevocationFilter) -> Vec<RevocationView>;
+    ///
+    /// # Errors
+    /// Why not all of them can be read: nobody may take the rest for all.
+    async fn revocations(&self, filter: &RevocationFilter) -> Result<Vec<RevocationView>, String>;
     /// Everybody whom a REF may match, one or several per source.
     async fn person(&self, reference: &str) -> Vec<PersonView>;
     /// People, ordered by source and key.

@@ -33,6 +33,12 @@ pub struct Memory {
     pub unanswered: AtomicUsize,
     /// Their events are lost.
     pub unanswered_lost: AtomicBool,
+    /// The store goes right after the next append, which it has and does not acknowledge.
+    pub goes_after: AtomicBool,
+    /// What was appended last cannot be read yet.
+    pub lags: AtomicBool,
+    /// What is cut off right before the next page of events is read.
+    pub cut_meanwhile: Mutex<Option<Cut>>,
     /// Reads leave out the first event.
     pub leaves_out: AtomicBool,
     /// Batches are read as if they followed another history.
@@ -160,7 +166,11 @@ impl Memory {
 #[async_trait]
 impl Log for Memory {
     async fn head(&self) -> Result<Epoch, LogError> {
-        Ok(held(&self.kept).head())
+        let kept = held(&self.kept);
+        let head = kept.head();
+        let lags = self.lags.load(Ordering::Acquire);
+        let read = if lags { kept.end_at(head.position.saturating_sub(1)).0 } else { head.position };
+        Ok(Epoch { position: read, ..head })
     }
 
     fn heads(&self) -> watch::Receiver<Epoch> {
@@ -182,7 +192,12 @@ impl Log for Memory {
         let less = |left: usize| left.checked_sub(1);
         let unanswered = self.unanswered.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok();
         if !unanswered {
-            return self.take(after, new);
+            let taken = self.take(after, new);
+            if self.goes_after.swap(false, Ordering::AcqRel) {
+                self.moved.store(true, Ordering::Release);
+                self.standing().await?;
+            }
+            return taken;
         }
         let unknown = LogError::Unknown { events: new.clone(), cause: "told not to answer".to_owned() };
         if !self.unanswered_lost.load(Ordering::Acquire) {
@@ -206,6 +221,10 @@ impl Log for Memory {
     }
 
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let meanwhile = held(&self.cut_meanwhile).take();
+        if let Some(cut) = meanwhile {
+            self.cut(cut).await?;
+        }
         let mut page = held(&self.kept).read(after, limit)?;
         if self.leaves_out.load(Ordering::Acquire) && !page.is_empty() {
             page.remove(0);
@@ -289,12 +308,27 @@ impl KeyValues for MemoryValues {
 
 #[cfg(test)]
 mod tests {
-    use super::{Memory, MemoryValues};
+    use super::*;
     use crate::log::conformance;
 
     #[tokio::test]
     async fn it_keeps_every_promise_of_a_log() {
         conformance::suite(async || Memory::default()).await;
+    }
+
+    /// The history of revocations is read in pages, and may be cut between two of them.
+    #[tokio::test]
+    async fn no_revocation_is_left_out_where_the_log_is_cut_meanwhile() {
+        let log = Memory::default();
+        conformance::cut::filled(&log).await;
+        *held(&log.cut_meanwhile) = Some(conformance::cut::cut(4, &[1]));
+        let (mut found, mut end) = (Vec::new(), Some(Position::MAX));
+        while let Some(before) = end {
+            let (page, next) = log.revocations(before, 100).await.unwrap();
+            found.extend(page.iter().map(|recorded| recorded.position));
+            end = next;
+        }
+        assert_eq!(found, [9, 5, 1]);
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ pub(super) fn tick(plan: &mut Plan, now: Now) -> Outcome {
     for (id, revocation) in over {
         let at = revocation.expires.unwrap_or(now.wall);
         let ended = end(id, Arc::unwrap_or_clone(revocation), (EndCause::Expired, at), ("clock", "its time came"), now);
-        plan.add(Event::Ended(ended), now);
+        plan.end(ended, now);
     }
     let over: Vec<(ExemptionId, Arc<Exemption>)> = plan
         .state

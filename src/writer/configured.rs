@@ -47,7 +47,7 @@ pub(super) async fn note<L: Log>(
         if let Some(revocation) = read(log, id).await? {
             let ended =
                 end(id, revocation, (EndCause::TakenOut, now.wall), (ACTOR, "removed from the configuration"), now);
-            plan.add(Event::Ended(ended), now);
+            plan.end(ended, now);
         }
     }
     let changed = rules_changed(plan);

@@ -2,7 +2,7 @@
 
 use super::plan::{Outcome, Plan};
 use crate::domain::command::{Refused, RevokeRequest};
-use crate::domain::event::{EndCause, Ended, Event, Exemption, Recorded};
+use crate::domain::event::{EndCause, Ended, Exemption, Recorded};
 use crate::domain::id::RevocationId;
 use crate::domain::name::Match;
 use crate::domain::person::{PersonId, Status};
@@ -90,7 +90,7 @@ pub(super) fn restore(
         ..revocation.clone()
     });
     let ended = end(id, revocation, (EndCause::Restored, now.wall), (actor, reason), now);
-    plan.add(Event::Ended(ended), now);
+    plan.end(ended, now);
     if let Some(past) = past {
         plan.revoke(past, None, now);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::identity::WriterIdentity;
 use super::listings::Effect;
 use crate::domain::command::{ListingId, Refused};
-use crate::domain::event::{Event, EventFormat, Exemption, NewEvent, Recorded};
+use crate::domain::event::{Ended, Event, EventFormat, Exemption, NewEvent, Recorded};
 use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::key::Key;
 use crate::domain::person::PersonId;
@@ -133,6 +133,14 @@ impl Plan {
         let name = exemption.id_at(self.state.fold.epoch.position + 1);
         self.add_of(Event::Exempted(exemption), None, id.map(|id| id.to_string()), now);
         name
+    }
+
+    /// Plans the end of a revocation, for everybody whom it came to mean.
+    pub(super) fn end(&mut self, mut ended: Ended, now: Now) {
+        let later = self.state.fold.extensions.get(&ended.revocation).into_iter().flatten();
+        let new: Vec<PersonId> = later.filter(|person| !ended.persons.contains(person)).cloned().collect();
+        ended.persons.extend(new);
+        self.add(Event::Ended(ended), now);
     }
 
     /// Plans an event of our own.

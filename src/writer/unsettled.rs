@@ -29,17 +29,26 @@ impl<L: Log> Writer<L> {
     /// nothing was unsettled.
     ///
     /// # Errors
-    /// [`LogError::Unknown`] if the outcome is still unknown.
+    /// [`LogError::Unknown`] if nobody knows yet; [`LogError::Moved`] if the store went meanwhile, so that nobody will for as
+    /// long as it is gone; those of reading what stands.
     pub(super) async fn resolve_unsettled(&mut self) -> Result<bool, LogError> {
         let Some(mut unsettled) = self.unsettled.take() else { return Ok(false) };
         for _ in 0..OFFERS {
             match self.retry(&unsettled).await {
-                Ok(stands) => {
-                    if stands {
-                        self.listings.carry_out(unsettled.effects);
-                    }
+                Ok(true) => {
+                    let Unsettled { after, events, effects, .. } = unsettled;
+                    self.listings.carry_out(effects);
+                    let end = after.position + events.len() as u64;
+                    self.catch_up_to(Epoch { position: end, ..after }).await?;
+                    return Ok(true);
+                }
+                Ok(false) => {
                     self.catch_up().await?;
-                    return Ok(stands);
+                    return Ok(false);
+                }
+                Err(error @ LogError::Moved { .. }) => {
+                    self.unsettled = Some(unsettled);
+                    return Err(error);
                 }
                 Err(error) => unsettled.cause = error.to_string(),
             }

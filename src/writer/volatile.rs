@@ -5,6 +5,7 @@
 //! have ids beyond those of any log. They last until the store is back, when they are logged before anything else, or
 //! until the process ends.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::identity::WriterIdentity;
@@ -218,22 +219,28 @@ impl<L: Log> Writer<L> {
             return Ok(());
         }
         self.log.standing().await?;
-        loop {
+        let head = loop {
             let waiting = self.volatile.as_ref().map_or(&[][..], |volatile| &volatile.waiting);
             let events: Vec<NewEvent> =
                 waiting.iter().filter(|new| !is_logged(&self.follower.fold, &new.event)).cloned().collect();
             let appended = match events.is_empty() {
-                true => Ok(self.follower.fold.epoch),
+                true => self.log.head().await,
                 false => self.log.append(self.follower.fold.epoch, events).await,
             };
             match appended {
-                Ok(_) => break,
+                Ok(head) => break head,
                 Err(LogError::Conflict { .. }) => self.catch_up().await?,
+                // It took them the last time, and went before it could say so.
+                Err(error @ LogError::Duplicate { .. }) => {
+                    if !self.leave_out_known().await? {
+                        return Err(error);
+                    }
+                }
                 Err(error) => return Err(error),
             }
-        }
+        };
         let volatile = self.volatile.take();
-        let caught_up = self.catch_up().await;
+        let caught_up = self.catch_up_to(head).await;
         if caught_up.is_err() {
             // Its denials are in the log, but not read yet.
             self.volatile = volatile.map(|volatile| Volatile { waiting: Vec::new(), ..volatile });
@@ -245,5 +252,18 @@ impl<L: Log> Writer<L> {
             true
         });
         Ok(())
+    }
+
+    /// Leaves out of what the log is to get what it has by its name; whether there was any.
+    async fn leave_out_known(&mut self) -> Result<bool, LogError> {
+        let Some(volatile) = &mut self.volatile else { return Ok(false) };
+        let mut known = HashSet::new();
+        for id in volatile.waiting.iter().filter_map(|new| new.id.as_ref()) {
+            if self.log.find(id).await?.is_some() {
+                known.insert(id.clone());
+            }
+        }
+        volatile.waiting.retain(|new| new.id.as_ref().is_none_or(|id| !known.contains(id)));
+        Ok(!known.is_empty())
     }
 }

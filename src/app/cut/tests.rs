@@ -227,11 +227,13 @@ async fn a_trail_that_lacks_what_was_cut_goes_on_behind_it<L: Log>(log: Arc<L>) 
     let Cutter { log, published, recorder, .. } = bench.cutter;
     let head = log.head().await.unwrap().position;
     let (progress, written) = watch::channel(0);
+    let counted = recorder.clone();
     let follower = AuditFollower { log, published, recorder, clock: Clock::start(None), done: 0, progress };
     let (nobody_tells, events) = tokio::sync::mpsc::channel(1);
     drop(nobody_tells);
     follower.run(events).await.unwrap();
     assert_eq!(*written.borrow(), head);
+    assert_eq!(counted.counts().lost, 2, "the trail says that they are missing");
 }
 
 macro_rules! on_both {

@@ -2,14 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
-use super::LiveViews;
+use imbl::OrdMap;
+
 use crate::control::views::RevocationView;
 use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::id::RevocationId;
 use crate::domain::key::RefKey;
 use crate::domain::revocation::Revocation;
-use crate::log::Log;
+use crate::log::{Log, LogError};
 use crate::state::State;
 use crate::state::people::Known;
 use crate::state::revocations::{Entry, EntryKind};
@@ -17,76 +19,97 @@ use crate::state::revocations::{Entry, EntryKind};
 /// Events that are read at once.
 const READ: usize = 4096;
 
-impl<L: Log> LiveViews<L> {
-    pub(super) async fn revocation(&self, id: RevocationId) -> Option<(Position, RevocationView)> {
-        let volatile = self.handler.published.store_state().borrow().volatile.get(&id).cloned();
-        if let Some(volatile) = volatile {
-            return Some((Position::MAX, volatile_view(id, &volatile)));
+/// A page ends with this revocation: where it stands, and which it is. What no log holds comes before everything else.
+pub(super) type PageEnd = (Position, RevocationId);
+
+/// Where texts of revocations are.
+pub(super) struct Texts<'a, L> {
+    pub(super) log: &'a L,
+    /// What is enforced from memory, while the store is gone.
+    pub(super) volatile: OrdMap<RevocationId, Arc<Revocation>>,
+}
+
+impl<L: Log> Texts<'_, L> {
+    /// One of them, and where it stands.
+    pub(super) async fn revocation(&self, id: RevocationId) -> Result<Option<(Position, RevocationView)>, LogError> {
+        if let Some(volatile) = self.volatile.get(&id) {
+            return Ok(Some((Position::MAX, volatile_view(id, volatile))));
         }
-        let recorded = self.log.revocation(id).await.ok()??;
-        Some((recorded.position, view_of(&recorded)?))
+        let recorded = self.log.revocation(id).await?;
+        Ok(recorded.and_then(|recorded| Some((recorded.position, view_of(&recorded)?))))
     }
 
     /// Some revocations that stand, newest first.
     pub(super) async fn standing(
         &self,
         ids: BTreeSet<RevocationId>,
-        before: Option<Position>,
+        before: Option<PageEnd>,
         limit: usize,
-    ) -> Vec<RevocationView> {
+    ) -> Result<Vec<RevocationView>, LogError> {
         let mut views = Vec::new();
         for id in ids {
-            views.extend(self.revocation(id).await);
+            views.extend(self.revocation(id).await?.map(|(position, view)| ((Reverse(position), id), view)));
         }
-        views.retain(|(position, _)| before.is_none_or(|before| *position < before));
-        views.sort_unstable_by_key(|(position, _)| Reverse(*position));
-        views.into_iter().take(limit).map(|(_, view)| view).collect()
+        views.retain(|(place, _)| before.is_none_or(|(position, id)| *place > (Reverse(position), id)));
+        views.sort_unstable_by_key(|(place, _)| *place);
+        Ok(views.into_iter().take(limit).map(|(_, view)| view).collect())
     }
 
     /// All revocations that stand, newest first.
     pub(super) async fn all_standing(
         &self,
         state: &State,
-        before: Option<Position>,
+        before: Option<PageEnd>,
         limit: usize,
-    ) -> Vec<RevocationView> {
-        let mut views = Vec::new();
-        if before.is_none() {
-            let store = self.handler.published.store_state().borrow().clone();
-            views.extend(store.volatile.iter().map(|(id, revocation)| volatile_view(*id, revocation)));
-        }
+    ) -> Result<Vec<RevocationView>, LogError> {
+        let (position, last) = before.map_or((Position::MAX, None), |(position, id)| (position, Some(id)));
+        let volatile = self.volatile.iter().filter(|(id, _)| {
+            // In the order of their ids.
+            position == Position::MAX && last.is_none_or(|last| **id > last)
+        });
+        let mut views: Vec<RevocationView> =
+            volatile.map(|(id, revocation)| volatile_view(*id, revocation)).take(limit).collect();
         let stands = |recorded: &Recorded| {
             recorded.revocation().is_some_and(|(id, revocation)| {
                 state.fold.revocations.stands(revocation.target.key(&state.fold.keyer), id)
             })
         };
-        let mut end = Some(before.unwrap_or(Position::MAX));
-        while let Some(before) = end.filter(|_| views.len() < limit)
-            && let Ok((page, next)) = self.log.revocations(before, READ).await
-        {
+        let mut end = Some(position);
+        while let Some(before) = end.filter(|_| views.len() < limit) {
+            let (page, next) = self.log.revocations(before, READ).await?;
             views.extend(page.iter().filter(|recorded| stands(recorded)).filter_map(view_of));
             end = next;
         }
         views.truncate(limit);
-        views
+        Ok(views)
     }
 
     /// Everything that ever was revoked, with its end; of what was cut off the log only what stands.
-    pub(super) async fn history(&self, before: Option<Position>) -> Vec<RevocationView> {
+    pub(super) async fn history(&self, before: Option<Position>) -> Result<Vec<RevocationView>, LogError> {
+        loop {
+            match self.read_history(before).await {
+                // Meanwhile: what went is a record now.
+                Err(LogError::Cut { .. }) => {}
+                read => return read,
+            }
+        }
+    }
+
+    async fn read_history(&self, before: Option<Position>) -> Result<Vec<RevocationView>, LogError> {
         let mut views: Vec<(RevocationId, RevocationView)> = Vec::new();
         let mut index: HashMap<RevocationId, usize> = HashMap::new();
-        let mut after = self.log.bounds().await.map_or(0, |bounds| bounds.first - 1);
+        let mut after = self.log.bounds().await?.first - 1;
         let mut end = Some(after + 1);
-        while let Some(next) = end
-            && let Ok((page, next)) = self.log.revocations(next, READ).await
-        {
+        while let Some(next) = end {
+            let (page, next) = self.log.revocations(next, READ).await?;
             let older = page.iter().filter(|recorded| before.is_none_or(|end| recorded.position < end));
             views.extend(older.filter_map(|recorded| Some((recorded.revocation()?.0, view_of(recorded)?))));
             end = next;
         }
         views.reverse();
         index.extend(views.iter().enumerate().map(|(index, (id, _))| (*id, index)));
-        while let Ok(page) = self.log.read(after, READ).await {
+        loop {
+            let page = self.log.read(after, READ).await?;
             let Some(last) = page.last() else { break };
             after = last.position;
             for recorded in page {
@@ -103,7 +126,7 @@ impl<L: Log> LiveViews<L> {
                 }
             }
         }
-        views.into_iter().rev().map(|(_, view)| view).collect()
+        Ok(views.into_iter().rev().map(|(_, view)| view).collect())
     }
 }
 
@@ -137,3 +160,6 @@ pub(super) fn ids_of_ref(state: &State, reference: &str) -> BTreeSet<RevocationI
 fn standing<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<RevocationId> {
     entries.filter(|entry| entry.effect != EntryKind::ResidualCutoff).map(|entry| entry.id).collect()
 }
+
+#[cfg(test)]
+mod tests;

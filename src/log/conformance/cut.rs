@@ -27,13 +27,15 @@ pub fn revoked(number: u64) -> NewEvent {
     NewEvent { time, happened: None, id: Some(id.to_string()), event: Event::Revoked(revocation) }
 }
 
-fn cut(to: u64, keep: &[u64]) -> Cut {
+/// A cut that keeps some.
+#[must_use]
+pub fn cut(to: u64, keep: &[u64]) -> Cut {
     let keep = keep.iter().map(|position| (*position, RevocationId::random(*position))).collect();
     Cut { to, keep, needless: vec![], ids_until: Timestamp::MIN }
 }
 
 /// Three batches, each of a revocation and others, and two snapshots behind the first two.
-async fn filled(log: &dyn Log) {
+pub async fn filled(log: &dyn Log) {
     let mut head = log.head().await.expect("head");
     for first in [1, 5, 9] {
         let others = (first + 1..first + 4).map(|number| event(number, None));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::mpsc;
 
 use super::error::{failed, signed, unsigned};
@@ -97,15 +97,16 @@ impl Reader {
     }
 }
 
+/// Finds the event with an id, in the log or in what is kept of it. The id of a record is the name of its revocation, under
+/// which there is an index.
+pub(super) const FIND: &str = "SELECT position FROM events WHERE id = ?1
+    UNION ALL SELECT position FROM known_ids WHERE id = ?1
+    UNION ALL SELECT position FROM records WHERE name = ?2 AND id = ?1";
+
 /// The position of the event with this id.
 pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Position>> {
-    connection
-        .prepare_cached(
-            "SELECT position FROM events WHERE id = ?1 UNION ALL SELECT position FROM known_ids WHERE id = ?1
-             UNION ALL SELECT position FROM records WHERE id = ?1",
-        )?
-        .query_row([id], |row| row.get(0).map(unsigned))
-        .optional()
+    let name = id.parse::<RevocationId>().ok().map(|id| id.number().cast_signed());
+    connection.prepare_cached(FIND)?.query_row(params![id, name], |row| row.get(0).map(unsigned)).optional()
 }
 
 /// The value of this key.

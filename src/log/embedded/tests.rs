@@ -50,6 +50,20 @@ async fn filled(directory: &Path, events: u64) -> Epoch {
     log.append(log.head().await.unwrap(), batch(0..events)).await.unwrap()
 }
 
+/// There may be a million records, and each event that a provider named is looked for.
+#[test]
+fn an_id_is_found_without_looking_through_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let connection = Connection::open(dir.path().join("log.db")).unwrap();
+    let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", super::reader::FIND)).unwrap();
+    let parameters = plan.parameter_count();
+    let steps = plan.query_map(rusqlite::params_from_iter(vec![""; parameters]), |row| row.get::<_, String>(3));
+    let steps: Vec<String> = steps.unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(steps.iter().filter(|step| step.starts_with("SEARCH")).count(), 3, "{steps:?}");
+    assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{steps:?}");
+}
+
 #[tokio::test]
 async fn it_keeps_what_every_log_promises() {
     let parent = tempfile::tempdir().unwrap();

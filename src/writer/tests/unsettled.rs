@@ -94,3 +94,55 @@ async fn a_listing_in_steps_goes_on_where_a_step_went_unanswered() {
         bench.folds_agree().await;
     }
 }
+
+/// Law 5: a copy of the log may lag behind what it is a copy of.
+#[tokio::test]
+async fn nothing_is_acknowledged_before_it_was_read_back() {
+    let bench = Bench::start().await;
+    deaf(&bench, 1, true);
+    bench.log.lags.store(true, Ordering::Release);
+    let asked = bench.revoke(session("s1"), at(1)).await;
+    assert_eq!(live(&bench), 0, "it is not in force");
+    let Err(Refused::Unknown { key }) = asked else { panic!("{asked:?}") };
+    bench.log.lags.store(false, Ordering::Release);
+    bench.writer.ask(Command::Tick, at(2)).await.unwrap();
+    assert_eq!((live(&bench), made(&bench).await), (1, 1));
+    assert!(bench.log.find(&key).await.unwrap().is_some());
+}
+
+/// It stands in the log: nobody may hear that nothing was changed.
+#[tokio::test]
+async fn what_was_appended_and_cannot_be_read_has_no_known_outcome() {
+    let bench = Bench::start().await;
+    bench.log.leaves_out.store(true, Ordering::Release);
+    let asked = bench.revoke(session("s1"), at(2)).await;
+    let Err(Refused::Unknown { key }) = asked else { panic!("{asked:?}") };
+    let refused = bench.writer.ask(Command::Tick, at(3)).await;
+    assert!(matches!(refused, Err(Refused::Log(_))), "nothing goes on behind what was not read: {refused:?}");
+    bench.log.leaves_out.store(false, Ordering::Release);
+    bench.writer.ask(Command::Tick, at(4)).await.unwrap();
+    assert!(bench.log.find(&key).await.unwrap().is_some());
+    assert_eq!((live(&bench), made(&bench).await), (1, 1), "in force without anything new");
+    bench.folds_agree().await;
+}
+
+/// Law 11's exception: whoever has to go must not stay because an earlier outcome is unknown too.
+#[tokio::test]
+async fn whoever_leaves_is_out_also_where_the_store_goes_meanwhile() {
+    for taken in [true, false] {
+        let bench = Bench::start().await;
+        deaf(&bench, usize::MAX, taken);
+        let Err(Refused::Unknown { .. }) = bench.revoke(session("s9"), at(1)).await else { panic!() };
+        bench.log.moved.store(true, Ordering::Release);
+        let leaves = Observation::Change { person: person("alice", Status::Departed), at: None, event_id: None };
+        let done = bench.writer.ask(Command::Observe(leaves), at(2)).await;
+        assert_eq!(bench.ask("alice", at(1), at(3)), Reason::RevokedPerson, "{done:?}");
+        assert!(done.unwrap().volatile);
+        deaf(&bench, 0, true);
+        bench.log.moved.store(false, Ordering::Release);
+        bench.writer.ask(Command::Tick, at(4)).await.unwrap();
+        assert_eq!((live(&bench), made(&bench).await), (1, 2), "both stand, once");
+        assert_eq!(bench.ask("alice", at(1), at(5)), Reason::RevokedPerson);
+        bench.folds_agree().await;
+    }
+}

@@ -145,3 +145,41 @@ async fn names_that_are_swapped_meanwhile_are_cut_off_once() {
         assert_eq!(*known.get_or_insert(volatile), volatile, "nothing new at {second}");
     }
 }
+
+/// What the log took in the moment in which the store went again is there, under its name, when it is back.
+#[tokio::test]
+async fn a_store_that_goes_again_while_it_takes_what_waits_keeps_nobody_out_for_ever() {
+    let bench = Bench::start().await;
+    gone(&bench, true);
+    let target = Target::Subject { issuer: ISSUER.into(), subject: "alice".into() };
+    let (source, reason) = ("hr".to_owned(), "signed out".to_owned());
+    see(&bench, Observation::CutOff { source, target, at: at(3).wall, reason }, at(3)).await.unwrap();
+    see(&bench, change(person("bob", Status::Suspended), "e1"), at(3)).await.unwrap();
+    gone(&bench, false);
+    bench.log.goes_after.store(true, Ordering::Release);
+    bench.writer.ask(Command::Tick, at(4)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(1), at(5)), Reason::IssuedBeforeCutoff);
+    gone(&bench, false);
+    bench.writer.ask(Command::Tick, at(6)).await.expect("it takes what comes again");
+    bench.revoke(alice(), at(7)).await.unwrap();
+    let state = bench.published.store_state().borrow().clone();
+    assert_eq!((state.gone, state.volatile.len()), (None, 0));
+    assert_eq!(bench.ask("bob", at(1), at(8)), Reason::RevokedPerson);
+    bench.folds_agree().await;
+}
+
+#[tokio::test]
+async fn what_was_enforced_from_memory_is_so_until_the_log_was_read_back() {
+    let bench = Bench::start().await;
+    gone(&bench, true);
+    see(&bench, change(person("alice", Status::Suspended), "e1"), at(3)).await.unwrap();
+    gone(&bench, false);
+    bench.log.lags.store(true, Ordering::Release);
+    let _refused = bench.writer.ask(Command::Tick, at(4)).await;
+    assert_eq!(bench.ask("alice", at(1), at(5)), Reason::RevokedPerson);
+    bench.log.lags.store(false, Ordering::Release);
+    bench.writer.ask(Command::Tick, at(6)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(1), at(7)), Reason::RevokedPerson);
+    assert_eq!(bench.published.store_state().borrow().volatile.len(), 0);
+    bench.folds_agree().await;
+}
