@@ -218,7 +218,8 @@ impl Entry {
             source: self.source,
             epoch: self.epoch,
             count: self.count,
-            since: self.since,
+            // A source may move its cursor at a time that nobody can name: no full listing was read yet.
+            since: self.since.filter(|since| *since != Timestamp::MIN),
             replica: replica.to_owned(),
             prev: String::new(),
             hash: String::new(),

@@ -200,7 +200,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// The time of the first of them.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional_time")]
     pub since: Option<Timestamp>,
     pub replica: String,
     /// `hash` of the record before; 64 zeros in the first.

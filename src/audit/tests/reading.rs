@@ -79,6 +79,42 @@ async fn persons_are_read_back_as_they_were_written() {
     assert!(verify(dir.path()).unwrap().holds());
 }
 
+/// A source that moves its cursor before its first listing is heard at no time that could be named.
+#[tokio::test]
+async fn a_cursor_that_moves_before_the_first_listing_leaves_a_readable_record() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 0, async |recorder| {
+        let cursor = Some("7".to_owned());
+        enforce(recorder, 8, Event::Heartbeat { source: "hr".into(), at: Timestamp::MIN, cursor }).await;
+    })
+    .await;
+    assert_eq!(verify(dir.path()).unwrap().broken, None);
+    let record = &of(dir.path(), Kind::Source)[0];
+    assert_eq!((record.reason.as_deref(), record.since), (Some("heard"), None));
+}
+
+/// Versions before this one wrote such a time in words, and then could not read the line.
+#[tokio::test]
+async fn a_time_in_words_of_an_earlier_version_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut record = Entry { reason: Some("heard".into()), ..Entry::new(Kind::Source, at(0)) }.into_record("r-0");
+    record.since = Some(Timestamp::MIN);
+    let line = Head::default().seal(&mut record).unwrap();
+    assert!(line.contains(r#""since":"the beginning""#), "{line}");
+    fs::write(files::path(dir.path(), "2026-03-01"), line + "\n").unwrap();
+    session(dir.path(), 10, async |_| {}).await;
+    let verdict = verify(dir.path()).unwrap();
+    assert_eq!((verdict.broken, verdict.records), (None, 3), "it goes on behind that record");
+    let found = records(dir.path());
+    assert_eq!(found.iter().map(|record| record.kind).collect::<Vec<_>>(), [Kind::Source, Kind::Start, Kind::Stop]);
+    assert_eq!(found[0].since, None);
+}
+
+async fn enforce(recorder: &Recorder, position: u64, event: Event) {
+    let new = NewEvent { time: at(0), happened: None, id: None, event };
+    recorder.enforced(&Recorded { position, new }, 1, at(0)).await.unwrap();
+}
+
 /// The revocations of several people in trails of before `persons`, and what only looks like one.
 #[tokio::test]
 async fn persons_in_the_target_of_an_older_record_are_found() {
