@@ -1,6 +1,8 @@
 //! Reading the trail, and who is found in it.
 
 use super::*;
+use crate::domain::event::EndCause;
+use crate::domain::id::ExemptionId;
 
 #[tokio::test]
 async fn the_same_credential_has_the_same_hash_within_one_trail_only() {
@@ -77,6 +79,41 @@ async fn persons_are_read_back_as_they_were_written() {
         assert_eq!(query(dir.path(), filter).unwrap().count(), 2, "{person}");
     }
     assert!(verify(dir.path()).unwrap().holds());
+}
+
+/// Everybody whom an event names is found by their name.
+#[tokio::test]
+async fn the_end_of_an_exemption_and_of_a_pin_name_whom_they_were_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let persons = vec![alice(), PersonId { source: "lab".into(), key: "7".into() }];
+    let (exemption, cause) = (ExemptionId::of_position(3), EndCause::Expired);
+    let (issuer, name) = ("corp".to_owned(), "alice@example.com".to_owned());
+    session(dir.path(), 0, async |recorder| {
+        enforce(recorder, 8, Event::ExemptionEnded { exemption, persons: persons.clone(), cause }).await;
+        enforce(recorder, 9, Event::Unpinned { issuer, name, persons: persons.clone() }).await;
+    })
+    .await;
+    for person in persons {
+        let found = query(dir.path(), Filter { person: Some(person), ..Filter::default() }).unwrap();
+        let kinds: Vec<_> = found.map(|record| record.unwrap().kind).collect();
+        assert_eq!(kinds, [Kind::ExemptionEnded, Kind::Binding]);
+    }
+}
+
+/// One credential of several people: the denial is found by each of them, not only by the first.
+#[tokio::test]
+async fn a_denial_of_several_people_names_all_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = vec![alice(), PersonId { key: "bob".into(), ..alice() }];
+    session(dir.path(), 0, async |recorder| {
+        let determining = Determining::People(people.clone());
+        decide(recorder, Decision { determining, ..decided(Reason::MixedIdentities, Some(1)) }, 0).await;
+    })
+    .await;
+    for person in &people {
+        let found = query(dir.path(), Filter { person: Some(person.clone()), ..Filter::default() }).unwrap();
+        assert_eq!(found.map(|record| record.unwrap().persons).collect::<Vec<_>>(), [people.clone()], "{person}");
+    }
 }
 
 /// A source that moves its cursor before its first listing is heard at no time that could be named.
