@@ -4,6 +4,9 @@
 
 pub mod offline;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use crate::audit::ring::Recent;
@@ -208,7 +211,7 @@ impl Story<'_> {
                 let revocation = cause(self.decision, &found.revocation);
                 match found.exemption {
                     None => step(REVOKED, "yes", revocation),
-                    Some(id) => step(REVOKED, "yes, but exempted", format!("exemption r{id} lifts {revocation}")),
+                    Some(id) => step(REVOKED, "yes, but exempted", format!("exemption {id} lifts {revocation}")),
                 }
             }
             None if self.decision.steps.owner == Owner::NotAsked => self.without_credential(REVOKED),
@@ -273,6 +276,9 @@ impl Story<'_> {
         let service = decision.policy.services.iter().find(|service| service.name == decision.service);
         if service.is_some_and(|service| service.authorization == Authorization::None) {
             return step(ROLES, NOT_ASKED, "`authorization: none`");
+        }
+        if decision.steps.ended_early.is_some() {
+            return step(ROLES, NOT_ASKED, "");
         }
         let names: Vec<&str> = decision.role_names().collect();
         let places: Vec<&str> = decision.roles.iter().map(|held| decision.policy.binding_place(held.binding)).collect();

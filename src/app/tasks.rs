@@ -215,11 +215,14 @@ fn spawn_first_syncs(
     });
 }
 
-/// Lets go of the blocks on readiness, one by one, as the sources complete their first sync.
+/// Lets go of the blocks on readiness, one by one, as the sources complete their first sync, or are not required any more.
 async fn wait_for_syncs(mut waiting: Vec<(String, Block)>, handler: Arc<LiveCheckHandler>) {
     let mut epochs = handler.published.epochs();
     loop {
-        waiting.retain(|(name, _)| !handler.published.load().fold.sources.contains_key(name));
+        let state = handler.published.snapshot();
+        let is_required = |name: &str| state.rules.policy.sources.iter().any(|of| of.name == name && of.required);
+        waiting.retain(|(name, _)| is_required(name) && !state.fold.sources.contains_key(name));
+        drop(state);
         if waiting.is_empty() || epochs.changed().await.is_err() {
             return;
         }

@@ -102,10 +102,7 @@ impl Entry {
         let shown = decision.verified();
         Self {
             actor: shown.and_then(|shown| shown.subject.as_ref().map(|subject| format!("{}|{subject}", shown.issuer))),
-            persons: match (&decision.person, &decision.determining) {
-                (None, Determining::People(people)) => people.to_vec(),
-                (person, _) => person.iter().cloned().collect(),
-            },
+            persons: whom(decision),
             target: determining(decision),
             service: Some(decision.service.to_string()),
             method: bounded(facts.method),
@@ -173,7 +170,8 @@ impl Entry {
                 ..Self::new(Kind::Reload, time)
             },
             Event::Exempted(exemption) => exempted(exemption, exemption.id_at(recorded.position), time),
-            Event::ExemptionEnded { exemption, cause, .. } => Self {
+            Event::ExemptionEnded { exemption, persons, cause } => Self {
+                persons: persons.clone(),
                 target: Some(format!("exemption {exemption}")),
                 reason: Some(cause_word(*cause).to_owned()),
                 ..Self::new(Kind::ExemptionEnded, time)
@@ -183,7 +181,8 @@ impl Entry {
                 reason: Some("pinned".to_owned()),
                 ..about(Kind::Binding, person, time)
             },
-            Event::Unpinned { issuer, name, .. } => Self {
+            Event::Unpinned { issuer, name, persons } => Self {
+                persons: persons.clone(),
                 target: Some(format!("name {name} of {issuer}")),
                 reason: Some("unpinned".to_owned()),
                 ..Self::new(Kind::Binding, time)
@@ -218,7 +217,8 @@ impl Entry {
             source: self.source,
             epoch: self.epoch,
             count: self.count,
-            since: self.since,
+            // A source may move its cursor at a time that nobody can name: no full listing was read yet.
+            since: self.since.filter(|since| *since != Timestamp::MIN),
             replica: replica.to_owned(),
             prev: String::new(),
             hash: String::new(),
@@ -262,6 +262,16 @@ fn determining(decision: &Decision) -> Option<String> {
 
 fn listed(people: &[PersonId]) -> String {
     people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Everybody whom a decision is about: the owner of its credential, or all whom the request does not tell apart.
+fn whom(decision: &Decision) -> Vec<PersonId> {
+    let several = match &decision.determining {
+        Determining::People(people) => people.as_slice(),
+        _ => &[],
+    };
+    let owner = decision.person.iter().filter(|owner| !several.contains(owner));
+    owner.chain(several).cloned().collect()
 }
 
 /// Everybody to whom an event denies something.

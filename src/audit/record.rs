@@ -83,7 +83,7 @@ impl Kind {
         Self::Review,
     ];
 
-    /// Whether such a record is of an event of the log, and its `epoch` that of the event.
+    /// Whether such a record, if it has an `epoch`, is of an event of the log, and has that of the event.
     #[must_use]
     pub fn is_event(self) -> bool {
         matches!(
@@ -94,7 +94,9 @@ impl Kind {
                 | Self::Exemption
                 | Self::ExemptionEnded
                 | Self::Source
+                | Self::HeldBack
                 | Self::Binding
+                | Self::Reload
         )
     }
 
@@ -200,7 +202,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// The time of the first of them.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional_time")]
     pub since: Option<Timestamp>,
     pub replica: String,
     /// `hash` of the record before; 64 zeros in the first.

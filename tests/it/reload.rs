@@ -1,6 +1,7 @@
 //! Configurations that are bad, half there, swapped as the kubelet does it, or broken at the start.
 
 use crate::support::installation::Installation;
+use crate::support::issuer::DevIssuer;
 use crate::support::offboard::Offboard;
 use crate::support::until;
 
@@ -41,6 +42,27 @@ async fn whatever_is_bad_changes_nothing_and_is_named() {
         files.write("20-rules.yaml", "authorization: none\n");
         until("it recovers", async || (offboard.metric(SUCCESSFUL).await == Some(1.0)).then_some(())).await;
     }
+}
+
+/// What the configuration in force does not require is not waited for: no restart is needed to be ready.
+#[tokio::test]
+async fn a_required_source_that_is_taken_out_is_not_waited_for() {
+    let issuer = DevIssuer::start().await;
+    let files = Installation::new("");
+    let absent = files.path("people/absent.yaml").display().to_string();
+    let rules = |required: bool| {
+        let sources = format!("[{{ name: hr, kind: file, issuer: dev, path: {absent}, required: {required} }}]");
+        format!("authorization: none\n{}sources: {sources}\n", issuer.section())
+    };
+    files.write("20-rules.yaml", &rules(true));
+    let offboard = Offboard::start(&files.path(""), &files.path("config"), &[]).await;
+    until("only that sync is missing", async || {
+        let body = offboard.ops("/readyz").await.text().await.unwrap();
+        (body.contains("first sync of source hr") && !body.contains("replay")).then_some(())
+    })
+    .await;
+    files.write("20-rules.yaml", &rules(false));
+    until("it is ready", async || offboard.ops("/readyz").await.status().is_success().then_some(())).await;
 }
 
 /// A ConfigMap's volume, and the moment in which it is half there.

@@ -42,6 +42,21 @@ pub(super) mod optional {
     }
 }
 
+/// A time that may be absent. Earlier versions wrote one that has no RFC 3339 form in words: that is absence too.
+pub(super) mod optional_time {
+    pub(in super::super) use super::optional::serialize;
+    use super::{Deserialize, Deserializer, Error};
+    use crate::domain::time::Timestamp;
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let is_in_words = [Timestamp::MIN, Timestamp::MAX].iter().any(|time| time.to_string() == text);
+        if is_in_words { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
+    }
+}
+
 /// A list of them.
 pub(super) mod list {
     use super::{Deserialize, Deserializer, Display, Error, FromStr, Serializer};

@@ -1,6 +1,8 @@
 //! Reading the trail, and who is found in it.
 
 use super::*;
+use crate::domain::event::EndCause;
+use crate::domain::id::ExemptionId;
 
 #[tokio::test]
 async fn the_same_credential_has_the_same_hash_within_one_trail_only() {
@@ -77,6 +79,78 @@ async fn persons_are_read_back_as_they_were_written() {
         assert_eq!(query(dir.path(), filter).unwrap().count(), 2, "{person}");
     }
     assert!(verify(dir.path()).unwrap().holds());
+}
+
+/// Everybody whom an event names is found by their name.
+#[tokio::test]
+async fn the_end_of_an_exemption_and_of_a_pin_name_whom_they_were_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let persons = vec![alice(), PersonId { source: "lab".into(), key: "7".into() }];
+    let (exemption, cause) = (ExemptionId::of_position(3), EndCause::Expired);
+    let (issuer, name) = ("corp".to_owned(), "alice@example.com".to_owned());
+    session(dir.path(), 0, async |recorder| {
+        enforce(recorder, 8, Event::ExemptionEnded { exemption, persons: persons.clone(), cause }).await;
+        enforce(recorder, 9, Event::Unpinned { issuer, name, persons: persons.clone() }).await;
+    })
+    .await;
+    for person in persons {
+        let found = query(dir.path(), Filter { person: Some(person), ..Filter::default() }).unwrap();
+        let kinds: Vec<_> = found.map(|record| record.unwrap().kind).collect();
+        assert_eq!(kinds, [Kind::ExemptionEnded, Kind::Binding]);
+    }
+}
+
+/// One credential of several people: the denial is found by each of them, not only by the first.
+#[tokio::test]
+async fn a_denial_of_several_people_names_all_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = vec![alice(), PersonId { key: "bob".into(), ..alice() }];
+    session(dir.path(), 0, async |recorder| {
+        let determining = Determining::People(people.clone());
+        decide(recorder, Decision { determining, ..decided(Reason::MixedIdentities, Some(1)) }, 0).await;
+    })
+    .await;
+    for person in &people {
+        let found = query(dir.path(), Filter { person: Some(person.clone()), ..Filter::default() }).unwrap();
+        let named: Vec<_> = found.map(|record| record.unwrap().persons).collect();
+        assert_eq!(named, std::slice::from_ref(&people), "{person}");
+    }
+}
+
+/// A source that moves its cursor before its first listing is heard at no time that could be named.
+#[tokio::test]
+async fn a_cursor_that_moves_before_the_first_listing_leaves_a_readable_record() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), 0, async |recorder| {
+        let cursor = Some("7".to_owned());
+        enforce(recorder, 8, Event::Heartbeat { source: "hr".into(), at: Timestamp::MIN, cursor }).await;
+    })
+    .await;
+    assert_eq!(verify(dir.path()).unwrap().broken, None);
+    let record = &of(dir.path(), Kind::Source)[0];
+    assert_eq!((record.reason.as_deref(), record.since), (Some("heard"), None));
+}
+
+/// Versions before this one wrote such a time in words, and then could not read the line.
+#[tokio::test]
+async fn a_time_in_words_of_an_earlier_version_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut record = Entry { reason: Some("heard".into()), ..Entry::new(Kind::Source, at(0)) }.into_record("r-0");
+    record.since = Some(Timestamp::MIN);
+    let line = Head::default().seal(&mut record).unwrap();
+    assert!(line.contains(r#""since":"the beginning""#), "{line}");
+    fs::write(files::path(dir.path(), "2026-03-01"), line + "\n").unwrap();
+    session(dir.path(), 10, async |_| {}).await;
+    let verdict = verify(dir.path()).unwrap();
+    assert_eq!((verdict.broken, verdict.records), (None, 3), "it goes on behind that record");
+    let found = records(dir.path());
+    assert_eq!(found.iter().map(|record| record.kind).collect::<Vec<_>>(), [Kind::Source, Kind::Start, Kind::Stop]);
+    assert_eq!(found[0].since, None);
+}
+
+async fn enforce(recorder: &Recorder, position: u64, event: Event) {
+    let new = NewEvent { time: at(0), happened: None, id: None, event };
+    recorder.enforced(&Recorded { position, new }, 1, at(0)).await.unwrap();
 }
 
 /// The revocations of several people in trails of before `persons`, and what only looks like one.

@@ -1,6 +1,8 @@
 //! The chain and its files: what was written stays, whatever happens to the process or the disk.
 
 use super::*;
+use crate::domain::event::ConfigurationRole;
+use crate::domain::guard::HeldListing;
 
 #[tokio::test]
 async fn a_trail_holds_and_its_hash_can_be_computed_by_any_tool() {
@@ -157,6 +159,34 @@ async fn the_last_event_of_the_log_is_known_after_a_crash() {
         }
         let (_recorder, writer) = started(dir.path(), DAY);
         assert_eq!(writer.audited(), Some(8), "mark lost: {mark_is_lost}");
+    }
+}
+
+/// Also where its record is of a kind that is not about a person: otherwise each restart would write it once more.
+#[tokio::test]
+async fn every_kind_of_event_is_known_as_the_last() {
+    let held = HeldListing {
+        source: "hr".into(),
+        at: at(1),
+        missing: vec!["alice".into()],
+        known: 1,
+        memberships: 0,
+        all_memberships: 0,
+        emptied: vec![],
+        because: None,
+        unlisted: false,
+    };
+    let role = ConfigurationRole { process: "p".into(), term: 1 };
+    for event in [Event::ListingHeld(held), Event::ConfigurationRole(role)] {
+        let dir = tempfile::tempdir().unwrap();
+        session(dir.path(), 0, async |recorder| {
+            let new = NewEvent { time: at(2), happened: None, id: None, event: event.clone() };
+            recorder.enforced(&Recorded { position: 8, new }, 1, at(2)).await.unwrap();
+            reload(recorder, 3, "which bears no epoch").await;
+        })
+        .await;
+        let (_recorder, writer) = started(dir.path(), DAY);
+        assert_eq!(writer.audited(), Some(8), "{event:?}");
     }
 }
 
