@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::identifiers;
 use super::operator::end;
 use super::plan::{Outcome, Plan};
-use crate::domain::command::Refused;
+use crate::domain::command::{Command, Refused};
 use crate::domain::event::{ConfigurationRole, EndCause, Event, EventFormat};
 use crate::domain::id::RevocationId;
 use crate::domain::name::Match;
@@ -21,6 +21,12 @@ use crate::state::revocations::{EntryKind, OwnerKind};
 
 /// Who acts where the configuration does.
 const ACTOR: &str = "configuration";
+
+/// Whether a command writes down what the configuration in force brings about: where the log did not take it at first, the
+/// next second does, for whoever is taken out of `revocations:` later leaves a cut-off only if they were noted (law 7).
+pub(super) fn notes(command: &Command) -> bool {
+    matches!(command, Command::Configure(_) | Command::NotedElsewhere(_) | Command::Tick)
+}
 
 /// Notes what stands in `revocations:` for the first time, and ends what no longer does.
 ///

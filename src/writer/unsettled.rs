@@ -25,6 +25,20 @@ pub(super) struct Unsettled {
 }
 
 impl<L: Log> Writer<L> {
+    /// Makes sure that it is known what the log holds, that it holds what is enforced, and that what it holds is enforced.
+    pub(in crate::writer) async fn make_ready(&mut self) -> Result<(), LogError> {
+        self.find_out().await?;
+        self.rejoin().await?;
+        // What could not be read back before.
+        if self.log.head().await?.position > self.follower.fold.epoch.position
+            && let Err(error) = self.catch_up().await
+        {
+            self.log.standing().await?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
     /// Finds out what became of the events that were offered last; `true`: they stand, and are in force. `false` also where
     /// there were none.
     ///
