@@ -75,6 +75,8 @@ pub struct Writer<L> {
     noted_elsewhere: BTreeSet<String>,
     /// The last append, if its outcome is unknown.
     unsettled: Option<Unsettled>,
+    /// The log does not have all that the configuration in force brings about.
+    unnoted: bool,
 }
 
 /// The result of a command.
@@ -115,6 +117,7 @@ impl<L: Log> Writer<L> {
             identity,
             noted_elsewhere: BTreeSet::new(),
             unsettled: None,
+            unnoted: false,
         };
         (writer, published)
     }
@@ -166,7 +169,10 @@ impl<L: Log> Writer<L> {
     async fn process(&mut self, batch: Vec<Envelope>) {
         for envelope in &batch {
             match &envelope.command {
-                Command::Configure(policy) => self.install(policy),
+                Command::Configure(policy) => {
+                    self.install(policy);
+                    self.unnoted = true;
+                }
                 Command::NotedElsewhere(notes) => self.noted_elsewhere.clone_from(notes),
                 _ => {}
             }
@@ -195,6 +201,14 @@ impl<L: Log> Writer<L> {
             Ok(()) => self.commit(batch).await,
             Err(error) => Err(error),
         };
+        if let Ok(answers) = &outcome
+            && batch
+                .iter()
+                .zip(answers)
+                .any(|(envelope, answer)| configured::notes(&envelope.command) && answer.is_ok())
+        {
+            self.unnoted = false;
+        }
         outcome.or_else(|error| {
             self.follower.store_failed();
             match error {
@@ -278,8 +292,8 @@ impl<L: Log> Writer<L> {
             };
             answers.push((outcome.map(answer), plan.id_of(before).map(str::to_owned)));
         }
-        let configured = batch.iter().any(|envelope| matches!(envelope.command, Command::Configure(_)));
-        if let Some(last) = batch.last().filter(|_| configured || plan.people_changed) {
+        let configures = self.unnoted && batch.iter().any(|envelope| configured::notes(&envelope.command));
+        if let Some(last) = batch.last().filter(|_| configures || plan.people_changed) {
             configured::pin(&mut plan, last.now);
         }
         let (events, effects) = plan.into_parts();
@@ -324,22 +338,12 @@ impl<L: Log> Writer<L> {
                 configured::note(plan, self.log.as_ref(), &self.noted_elsewhere, now).await?
             }
             Command::TakeConfigurationRole => Ok(configured::take_role(plan, now)),
+            Command::Tick if self.unnoted => {
+                let ended = clock::tick(plan, now);
+                configured::note(plan, self.log.as_ref(), &self.noted_elsewhere, now).await?.map(|_| ended)
+            }
             Command::Tick => Ok(clock::tick(plan, now)),
         })
-    }
-
-    /// Makes sure that it is known what the log holds, that it holds what is enforced, and that what it holds is enforced.
-    async fn make_ready(&mut self) -> Result<(), LogError> {
-        self.resolve_unsettled().await?;
-        self.rejoin().await?;
-        // What could not be read back before.
-        if self.log.head().await?.position > self.follower.fold.epoch.position
-            && let Err(error) = self.catch_up().await
-        {
-            self.log.standing().await?;
-            return Err(error);
-        }
-        Ok(())
     }
 
     /// Folds the new events of the log and publishes the result.

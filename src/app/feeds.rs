@@ -65,7 +65,7 @@ pub async fn store(published: Arc<Published>, readiness: Readiness) {
                 tracing::error!(
                     error,
                     store.volatile = volatile.len(),
-                    "the store is gone; changes are refused, denials from sources are enforced from memory"
+                    "store unavailable; changes are refused, and denials from sources are enforced from memory"
                 );
                 if notice.is_none() {
                     notice = Some(readiness.note(STORE_IS_GONE));

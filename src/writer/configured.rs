@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::identifiers;
 use super::operator::end;
 use super::plan::{Outcome, Plan};
-use crate::domain::command::Refused;
+use crate::domain::command::{Command, Refused};
 use crate::domain::event::{ConfigurationRole, EndCause, Event, EventFormat};
 use crate::domain::id::RevocationId;
 use crate::domain::name::Match;
@@ -22,6 +22,12 @@ use crate::state::revocations::{EntryKind, OwnerKind};
 
 /// The actor of what follows from the configuration.
 const ACTOR: &str = "configuration";
+
+/// Whether a command notes what follows from the configuration in force. If the log refused that, the next tick tries
+/// again: an entry that is later removed from `revocations:` leaves a cut-off only if it was noted (law 7).
+pub(super) fn notes(command: &Command) -> bool {
+    matches!(command, Command::Configure(_) | Command::NotedElsewhere(_) | Command::Tick)
+}
 
 /// Notes new entries of `revocations:`, and ends the notes of removed ones.
 ///

@@ -25,6 +25,20 @@ pub(super) struct Unsettled {
 }
 
 impl<L: Log> Writer<L> {
+    /// Resolves an unknown outcome, appends what is enforced from memory only, and folds what could not be read before.
+    pub(in crate::writer) async fn make_ready(&mut self) -> Result<(), LogError> {
+        self.resolve_unsettled().await?;
+        self.rejoin().await?;
+        // What could not be read back before.
+        if self.log.head().await?.position > self.follower.fold.epoch.position
+            && let Err(error) = self.catch_up().await
+        {
+            self.log.standing().await?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
     /// Resolves the outcome of the last append: `true` if its events stand and are folded; `false` if not, or if
     /// nothing was unsettled.
     ///

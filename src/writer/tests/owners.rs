@@ -140,3 +140,23 @@ async fn what_a_source_says_is_ended_there_and_how_is_said() {
     let refused = bench.restore(session, at(4)).await.unwrap_err().to_string();
     assert!(refused.ends_with("an ended session cannot be restored; a new sign-in restores access"), "{refused}");
 }
+
+/// Law 7: it was denied all along, so it leaves a cut-off, also where the log did not take its note at first.
+#[tokio::test]
+async fn what_the_log_did_not_take_of_a_configuration_is_noted_later() {
+    let bench = Bench::start().await;
+    let [mut with, mut without] = [policy(), policy()];
+    (with.revocations, without.revocations) = (Some(vec![configured(alice())]), Some(vec![]));
+    bench.log.refuses.store(true, std::sync::atomic::Ordering::Release);
+    assert!(bench.configure(with, at(3)).await.is_err());
+    assert!(bench.writer.ask(Command::Tick, at(4)).await.is_err());
+    bench.log.refuses.store(false, std::sync::atomic::Ordering::Release);
+    bench.writer.ask(Command::Tick, at(5)).await.unwrap();
+    let head = bench.log.head().await.unwrap();
+    bench.writer.ask(Command::Tick, at(6)).await.unwrap();
+    assert_eq!(bench.log.head().await.unwrap(), head, "once");
+    bench.configure(without, at(7)).await.unwrap();
+    assert_eq!(bench.ask("alice", at(7), at(8)), Reason::IssuedBeforeCutoff);
+    assert_eq!(bench.ask("alice", at(8), at(8)), Reason::Allowed);
+    bench.folds_agree().await;
+}

@@ -48,7 +48,7 @@ pub async fn law_7_a_block_that_ends_leaves_a_cut_off<S: Store>(store: S) {
     over(&world, 510, "active again").await;
     world.configure(Policy { revocations: Some(vec![configured(alice())]), ..corp::policy() }, at(520)).await.unwrap();
     world.configure(Policy { revocations: Some(vec![]), ..corp::policy() }, at(530)).await.unwrap();
-    over(&world, 530, "taken out of the configuration").await;
+    over(&world, 530, "removed from the configuration").await;
     // What was to deny later, and was made to deny at once: the log has to know.
     let later = ConfiguredRevocation { effective: Some(at(9000).wall), ..configured(alice()) };
     for (entry, now) in [(later, 540), (configured(alice()), 541)] {
