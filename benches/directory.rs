@@ -122,10 +122,10 @@ fn decisions(published: Arc<Published>, stop: Arc<AtomicBool>) -> std::thread::J
     })
 }
 
-async fn listing(orders: &mpsc::Sender<SourceRequest>, what: &str) {
+async fn listing(requests: &mpsc::Sender<SourceRequest>, what: &str) {
     let (reply, answer) = oneshot::channel();
     let started = Instant::now();
-    orders.send(SourceRequest::Sync { full: true, reply }).await.unwrap();
+    requests.send(SourceRequest::Sync { full: true, reply }).await.unwrap();
     answer.await.unwrap().unwrap();
     say(what, started.elapsed().as_secs_f64(), "s");
 }
@@ -143,14 +143,14 @@ async fn measure(dir: &Path, people: usize) {
     let (writer, envelopes) = WriterHandle::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(writer_loop.run(envelopes, std::future::pending()));
-    let (orders, received) = mpsc::channel(1);
+    let (requests, received) = mpsc::channel(1);
     let year = Arc::<AtomicUsize>::default();
     let around = SourceContext {
         writer,
         time: Arc::new(|| corp::at(1)),
         reports: Arc::new(|_, _| {}),
         health: watch::channel(Health::default()).0,
-        orders: received,
+        requests: received,
     };
     let day = Duration::from_secs(86_400);
     let directory = Company { people, year: Arc::clone(&year) };
@@ -166,13 +166,13 @@ async fn measure(dir: &Path, people: usize) {
     let stop = Arc::new(AtomicBool::new(false));
     let during = decisions(Arc::clone(&published), Arc::clone(&stop));
     tasks.spawn(Poller::new("hr".into(), Box::new(directory), rhythm, None, around).run());
-    listing(&orders, "the first listing of everybody").await;
+    listing(&requests, "the first listing of everybody").await;
     #[expect(clippy::cast_precision_loss, reason = "some millions")]
     let each = |bytes: f64| (bytes - before) / people as f64;
     say("memory per person afterwards", each(memory("VmRSS:")), "bytes");
-    listing(&orders, "a listing in which nothing changed").await;
+    listing(&requests, "a listing in which nothing changed").await;
     year.store(1, Ordering::Relaxed);
-    listing(&orders, "a listing in which a tenth moved to another team").await;
+    listing(&requests, "a listing in which a tenth moved to another team").await;
     say("memory per person at the peak of these listings", each(memory("VmHWM:")), "bytes");
     stop.store(true, Ordering::Release);
     say("p99 of decide meanwhile, beside none", during.join().unwrap() / quiet, "times");

@@ -10,8 +10,15 @@
 //! ```
 //!
 //! One check: [`envoy::ext_authz`] decodes it and keeps the deadline; [`app::check_handler`] is the flow in ten lines;
-//! [`decide`] reads as the story. One departure: [`source::file`] sees it, [`writer`] plans and appends it, the
-//! fold in [`state`] takes it in, and only then is it acknowledged.
+//! [`decide`] reads as the story. Where nobody is known, the person is looked up once, and it is decided again.
+//!
+//! One departure: [`source::poller`] asks a [`Directory`](source::directory::Directory) what changed (the providers, and
+//! [`source::file`]); [`source::context`] hands the observations to [`Writer::run`](writer::Writer::run), which plans and
+//! appends them; its follower reads them back, the fold in [`state`] takes them in, and only then are they acknowledged.
+//! Nothing moves a cursor before that.
+//!
+//! One held listing: [`writer`] diffs and judges it at its end, `ListingHeld` stands in the feed of its source, and
+//! `offboard source confirm` is a [`Command::Judge`](domain::command::Command::Judge) that drains it.
 //!
 //! # Words
 //!

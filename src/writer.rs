@@ -2,6 +2,12 @@
 //!
 //! Waiting commands are planned together and appended together (one fsync). Their events are read back from the log,
 //! folded and published; only then are the commands acknowledged (laws 5 and 11). Nothing else changes the state.
+//!
+//! ```text
+//! run ─▶ process (a batch) ─▶ execute ─▶ make_ready: resolve what is unsettled, rejoin the log, catch up
+//!                                     └▶ commit: plan ─▶ append ─▶ catch_up_to ─▶ answers (again after a conflict)
+//!     └▶ drain (a step of an accepted listing), between batches          └▶ unknown outcome: see `unsettled`
+//! ```
 
 mod access;
 mod clock;
@@ -329,7 +335,7 @@ impl<L: Log> Writer<L> {
                 operator::exempt(plan, reference, *expires, (reason, actor), now)
             }
             Command::Judge { source, listing, verdict, actor } => {
-                listing::judge(plan, &self.listings, (source, *listing), (*verdict, actor), now)
+                listing::answer_held(plan, &self.listings, (source, *listing), (*verdict, actor), now)
             }
             Command::Expect { source, share, until, actor } => {
                 listing::expect(plan, (source, *share, *until), actor, now)

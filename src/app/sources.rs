@@ -37,7 +37,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// A running source, as seen by others.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    orders: mpsc::Sender<SourceRequest>,
+    requests: mpsc::Sender<SourceRequest>,
     health: watch::Receiver<Health>,
     settings: SourceSettings,
 }
@@ -58,29 +58,29 @@ impl Sources {
     /// # Errors
     /// Why it failed.
     pub async fn sync(&self, name: &str, full: bool) -> Result<(), String> {
-        let orders = self.0.load().get(name).map(|handle| handle.orders.clone());
-        let orders = orders.ok_or_else(|| format!("unknown source `{name}`"))?;
+        let requests = self.0.load().get(name).map(|handle| handle.requests.clone());
+        let requests = requests.ok_or_else(|| format!("unknown source `{name}`"))?;
         let (reply, answer) = oneshot::channel();
         let stopped = || format!("source `{name}` has stopped");
-        orders.send(SourceRequest::Sync { full, reply }).await.map_err(|_| stopped())?;
+        requests.send(SourceRequest::Sync { full, reply }).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 
     /// Requests a listing soon. If the source is too busy, its next scheduled listing has to do.
     pub fn list_soon(&self, name: &str) {
-        if let Some(orders) = self.0.load().get(name).map(|handle| handle.orders.clone()) {
+        if let Some(requests) = self.0.load().get(name).map(|handle| handle.requests.clone()) {
             let (reply, _) = oneshot::channel();
-            let _ = orders.try_send(SourceRequest::Sync { full: true, reply });
+            let _ = requests.try_send(SourceRequest::Sync { full: true, reply });
         }
     }
 
     /// Looks somebody up at a source; `None` if the source could not tell in time.
     pub async fn look_up(&self, name: &str, attribute: &str, value: &str) -> Option<bool> {
-        let orders = self.0.load().get(name).map(|handle| handle.orders.clone())?;
+        let requests = self.0.load().get(name).map(|handle| handle.requests.clone())?;
         let (reply, answer) = oneshot::channel();
         let (attribute, value) = (attribute.to_owned(), value.to_owned());
         // Full: the source is too busy. Nobody waits for that.
-        orders.try_send(SourceRequest::LookUp { attribute, value, reply }).ok()?;
+        requests.try_send(SourceRequest::LookUp { attribute, value, reply }).ok()?;
         answer.await.ok().flatten()
     }
 
@@ -287,21 +287,21 @@ impl Manager {
             if handles.contains_key(&settings.name) || tasks.resting.contains_key(&settings.name) {
                 continue;
             }
-            let (orders, received) = mpsc::channel(WAITING);
+            let (requests, received) = mpsc::channel(WAITING);
             let (health, shown) = watch::channel(Health::default());
             let context = SourceContext {
                 writer: self.writer.clone(),
                 time: time(&self.clock),
                 reports: self.reports(),
                 health,
-                orders: received,
+                requests: received,
             };
             let cursor = self.published.load().fold.feeds.get(&settings.name).and_then(|feed| feed.cursor.clone());
             let directory = (self.build)(settings, time(&self.clock));
             let poller = Poller::new(settings.name.clone(), directory, settings.schedule, cursor, context);
             let task = tasks.all.spawn(poller.run());
             tasks.names.insert(task.id(), (settings.name.clone(), task));
-            handles.insert(settings.name.clone(), Handle { orders, health: shown, settings: settings.clone() });
+            handles.insert(settings.name.clone(), Handle { requests, health: shown, settings: settings.clone() });
         }
         self.sources.0.store(Arc::new(handles));
     }

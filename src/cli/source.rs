@@ -156,13 +156,13 @@ fn in_full(one: proto::SourceStatus) -> Row {
     let expected = one
         .expected_until
         .map(|until| format!("up to {}.{:02} % until {until}", one.expected_share / 100, one.expected_share % 100));
-    let sweep = one.sweep_since.map(|since| format!("{} people since {since}", one.sweep_people));
+    let listing = one.sweep_since.map(|since| format!("{} people since {since}", one.sweep_people));
     let left_out = one.left_out_since.map(|since| {
         format!("{} people and {} memberships since {since}", one.left_out_people, one.left_out_memberships)
     });
     row.extend([
         ("last_poll", optional(one.last_poll)),
-        ("listing", optional(sweep)),
+        ("listing", optional(listing)),
         ("trouble_at", optional(one.trouble_at)),
         ("failures", json!(one.failures)),
         ("expected", optional(expected)),

@@ -114,7 +114,7 @@ pub struct SourceHealth {
     /// When its events were last read completely.
     pub last_poll: Option<Timestamp>,
     /// The listing in progress: since when, and how many people so far.
-    pub sweep: Option<(Timestamp, u64)>,
+    pub listing: Option<(Timestamp, u64)>,
     /// The last failure, unless something has succeeded since: time and text.
     pub trouble: Option<(Timestamp, String)>,
     /// Failures since the last success.

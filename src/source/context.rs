@@ -46,7 +46,7 @@ pub struct SourceContext {
     /// Its health.
     pub health: watch::Sender<Health>,
     /// Requests to it.
-    pub orders: mpsc::Receiver<SourceRequest>,
+    pub requests: mpsc::Receiver<SourceRequest>,
 }
 
 /// Hands observations to the writer, in their order, and waits until they are enforced.

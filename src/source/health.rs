@@ -13,9 +13,9 @@ pub struct Health {
     /// When events were last read to the end.
     pub last_poll: Option<Timestamp>,
     /// When the last full listing was accepted.
-    pub last_sweep: Option<Timestamp>,
+    pub last_listing: Option<Timestamp>,
     /// The listing in progress.
-    pub sweep: Option<Progress>,
+    pub listing: Option<Progress>,
     /// The last failure of each operation that has not succeeded since: events may work while listings fail.
     pub errors: BTreeMap<Operation, SyncError>,
 }

@@ -72,8 +72,8 @@ impl Poller {
             if self.schedule.is_overdue(Instant::now()) {
                 self.turn().await;
                 // And a long turn must not keep a request waiting for ever.
-                match self.context.orders.try_recv() {
-                    Ok(order) => self.handle(order).await,
+                match self.context.requests.try_recv() {
+                    Ok(request) => self.handle(request).await,
                     Err(TryRecvError::Empty) => {}
                     Err(TryRecvError::Disconnected) => return,
                 }
@@ -81,8 +81,8 @@ impl Poller {
             }
             tokio::select! {
                 biased;
-                order = self.context.orders.recv() => match order {
-                    Some(order) => self.handle(order).await,
+                request = self.context.requests.recv() => match request {
+                    Some(request) => self.handle(request).await,
                     None => return,
                 },
                 () = sleep_until(self.schedule.due()) => self.turn().await,
@@ -289,9 +289,9 @@ impl Poller {
         let progress = self.listing.as_ref().map(ListingRun::progress);
         let now = (self.context.time)().wall;
         self.context.health.send_modify(|health| {
-            health.sweep = progress;
+            health.listing = progress;
             if matches!(listed, Ok(true)) {
-                health.last_sweep = Some(now);
+                health.last_listing = Some(now);
             }
         });
         let told = match listed {
@@ -305,8 +305,8 @@ impl Poller {
         }
     }
 
-    async fn handle(&mut self, order: SourceRequest) {
-        match order {
+    async fn handle(&mut self, request: SourceRequest) {
+        match request {
             SourceRequest::Sync { full: true, reply } => {
                 // A listing that began before the request does not count.
                 if self.listing.take().is_some() {

@@ -53,7 +53,7 @@ pub(super) struct Scheduler {
     /// The provider asked not to be called before.
     not_before: Instant,
     next_poll: Instant,
-    next_sweep: Instant,
+    next_listing: Instant,
     /// Another listing is due once the one in progress is over.
     again: bool,
     /// The next listing, or the one in progress, was asked for before its time.
@@ -61,7 +61,7 @@ pub(super) struct Scheduler {
     /// No unscheduled listing before this: after each, as much time passes as it took.
     rested: Instant,
     /// When the last accepted listing ended; `None`: something happened that only the next one can tell.
-    swept: Option<Instant>,
+    listed: Option<Instant>,
 }
 
 impl Scheduler {
@@ -74,17 +74,17 @@ impl Scheduler {
             yields: false,
             not_before: now,
             next_poll: now,
-            next_sweep: now,
+            next_listing: now,
             again: false,
             hurried: false,
             rested: now,
-            swept: None,
+            listed: None,
         }
     }
 
     /// When the next turn is due.
     pub(super) fn due(&self) -> Instant {
-        self.next_poll.min(self.next_sweep)
+        self.next_poll.min(self.next_listing)
     }
 
     /// Whether it has been due for so long that no request goes before it.
@@ -94,7 +94,7 @@ impl Scheduler {
 
     /// Which turn is due.
     pub(super) fn turn(&mut self, now: Instant) -> Turn {
-        let yields = std::mem::take(&mut self.yields) && self.next_sweep <= now;
+        let yields = std::mem::take(&mut self.yields) && self.next_listing <= now;
         if self.next_poll <= now && !yields { Turn::Events } else { Turn::Listing }
     }
 
@@ -105,7 +105,7 @@ impl Scheduler {
 
     /// Whether events alone keep everything up to date: the last listing was accepted, and is not much older than it may be.
     pub(super) fn is_whole(&self, now: Instant) -> bool {
-        self.swept.is_some_and(|swept| now.duration_since(swept) <= self.every.reconcile * 2)
+        self.listed.is_some_and(|listed| now.duration_since(listed) <= self.every.reconcile * 2)
     }
 
     /// Somebody wants events at once.
@@ -115,7 +115,7 @@ impl Scheduler {
 
     /// Somebody wants a listing at once.
     pub(super) fn want_listing(&mut self, now: Instant) {
-        self.next_sweep = now;
+        self.next_listing = now;
     }
 
     /// Changes were delivered late: what happened since is read at once.
@@ -127,8 +127,8 @@ impl Scheduler {
     /// as one takes.
     pub(super) fn resync(&mut self, is_listing: bool, now: Instant) {
         self.again |= is_listing;
-        (self.swept, self.hurried) = (None, true);
-        self.next_sweep = self.next_sweep.min(now.max(self.rested));
+        (self.listed, self.hurried) = (None, true);
+        self.next_listing = self.next_listing.min(now.max(self.rested));
     }
 
     /// A round of events was read, and there are `more`. Look-ups, and a page of a listing that is due, go before the next.
@@ -138,7 +138,7 @@ impl Scheduler {
             return;
         }
         // A long poll needs no pause, unless a listing wants its turns.
-        let lists = is_listing || self.next_sweep <= now;
+        let lists = is_listing || self.next_listing <= now;
         let every = match (self.waits, lists) {
             (true, false) => Duration::ZERO,
             (true, true) => self.every.poll.min(TURN),
@@ -167,7 +167,7 @@ impl Scheduler {
 
     /// A page of a listing was read, and there are more.
     pub(super) fn piece_read(&mut self, now: Instant) {
-        self.next_sweep = now;
+        self.next_listing = now;
     }
 
     /// A listing, which took this long, was accepted.
@@ -175,22 +175,22 @@ impl Scheduler {
         self.rest(took, now);
         // It began before something that only a later listing can tell.
         let again = std::mem::take(&mut self.again);
-        self.swept = (!again).then_some(now);
-        self.next_sweep = if again { self.rested } else { now + (self.jitter)(self.every.reconcile) };
+        self.listed = (!again).then_some(now);
+        self.next_listing = if again { self.rested } else { now + (self.jitter)(self.every.reconcile) };
     }
 
     /// A listing is held back. An operator must decide; until then not everything is known.
     pub(super) fn listing_held_back(&mut self, took: Duration, now: Instant) {
         self.rest(took, now);
-        self.swept = None;
-        self.next_sweep = now + (self.jitter)(self.every.reconcile);
+        self.listed = None;
+        self.next_listing = now + (self.jitter)(self.every.reconcile);
     }
 
     /// A step of a listing failed: it is retried, or the listing restarted.
     pub(super) fn listing_failed(&mut self, took: Duration, pause: Pause, now: Instant) {
         self.rest(took, now);
         self.leave_alone(pause, now);
-        self.next_sweep = now + pause.length().min((self.jitter)(self.every.reconcile));
+        self.next_listing = now + pause.length().min((self.jitter)(self.every.reconcile));
     }
 
     fn rest(&mut self, took: Duration, now: Instant) {
@@ -203,7 +203,7 @@ impl Scheduler {
         if let Pause::Wanted(wait) = pause {
             let until = now + wait;
             self.not_before = self.not_before.max(until);
-            (self.next_poll, self.next_sweep) = (self.next_poll.max(until), self.next_sweep.max(until));
+            (self.next_poll, self.next_listing) = (self.next_poll.max(until), self.next_listing.max(until));
         }
     }
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! ListingPage ─▶ page: disables at once; the rest is taken in ─▶ OpenListing (a key for each row, a record for each that differs)
 //! ListingEnd  ─▶ diff (what it changes) ─▶ judge (how much may be missing) ─▶ accepted ─▶ Drain: a thousand at a time
-//!                                                                          └▶ held back, or rejected
+//!                                                                          └▶ held back (ListingHeld, in the feed), or rejected
+//! Command::Judge ─▶ answer_held: discarded, or confirmed ─▶ Drain of the held listing
 //! ```
 //!
 //! Pages and accepted listings are kept in [`Listings`]. Planning does not change them (see [`Effect`]).
@@ -21,7 +22,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 pub(super) use held::seen;
-pub(super) use verdict::{expect, judge};
+pub(super) use verdict::{answer_held, expect};
 
 use self::diff::{diff, same};
 use self::judgement::{Judgement, Limits};

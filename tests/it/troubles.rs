@@ -312,7 +312,7 @@ async fn a_restart_in_the_middle_of_a_listing_begins_anew() {
     let hanging = Crowd { people: 3_000, stops_at: Some(2_000), ..Crowd::default() };
     let source = Polled::start("hr", hanging, &world.writer, Arc::new(|| at(10)));
     until("two pages were read", async || {
-        source.health.borrow().sweep.filter(|sweep| sweep.people == 2_000).map(|_| ())
+        source.health.borrow().listing.filter(|listing| listing.people == 2_000).map(|_| ())
     })
     .await;
     drop(source);
@@ -339,7 +339,7 @@ async fn a_source_that_is_started_anew_forgets_the_listing_of_the_one_before() {
     let hanging = Crowd { people: 5_000, stops_at: Some(4_000), ..Crowd::default() };
     let source = Polled::start("hr", hanging, &world.writer, Arc::new(|| at(10)));
     until("four pages were read", async || {
-        source.health.borrow().sweep.filter(|sweep| sweep.people == 4_000).map(|_| ())
+        source.health.borrow().listing.filter(|listing| listing.people == 4_000).map(|_| ())
     })
     .await;
     drop(source);

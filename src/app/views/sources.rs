@@ -41,7 +41,7 @@ pub(super) fn views(state: &State, at_work: &Sources, now: Now) -> Vec<SourceVie
 fn shown(health: Health) -> SourceHealth {
     SourceHealth {
         last_poll: health.last_poll,
-        sweep: health.sweep.map(|sweep| (sweep.since, sweep.people as u64)),
+        listing: health.listing.map(|listing| (listing.since, listing.people as u64)),
         failures: health.trouble().map_or(0, |trouble| u64::from(trouble.times)),
         trouble: health.trouble().map(|trouble| (trouble.at, trouble.text.clone())),
     }

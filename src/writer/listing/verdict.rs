@@ -13,7 +13,7 @@ use crate::writer::plan::{Outcome, Plan};
 
 /// Plans an operator's verdict on the held listing. A confirmed one is applied like an accepted listing; a listing that
 /// comes meanwhile does not change whom the operator meant.
-pub(in crate::writer) fn judge(
+pub(in crate::writer) fn answer_held(
     plan: &mut Plan,
     listings: &Listings,
     (source, listing): (&str, Option<Timestamp>),

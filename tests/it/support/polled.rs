@@ -1,4 +1,4 @@
-//! One source at work in this process, asked by orders only: its own first turns come at once, the next ones in a day.
+//! One source at work in this process, asked by requests only: its own first turns come at once, the next ones in a day.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 pub struct Polled {
-    orders: mpsc::Sender<SourceRequest>,
+    requests: mpsc::Sender<SourceRequest>,
     pub health: watch::Receiver<Health>,
     tasks: JoinSet<()>,
 }
@@ -26,20 +26,20 @@ impl Polled {
 
     /// The same, asked for events so often.
     pub fn every(poll: Duration, name: &str, directory: impl Directory, writer: &WriterHandle, time: Time) -> Self {
-        let (orders, received) = mpsc::channel(1);
+        let (requests, received) = mpsc::channel(1);
         let (sender, health) = watch::channel(Health::default());
         let reports = Arc::new(|_: &str, _| {});
-        let around = SourceContext { writer: writer.clone(), time, reports, health: sender, orders: received };
+        let context = SourceContext { writer: writer.clone(), time, reports, health: sender, requests: received };
         let rhythm = Schedule { poll, reconcile: Duration::from_secs(86_400) };
         let mut tasks = JoinSet::new();
-        tasks.spawn(Poller::new(name.into(), Box::new(directory), rhythm, None, around).run());
-        Self { orders, health, tasks }
+        tasks.spawn(Poller::new(name.into(), Box::new(directory), rhythm, None, context).run());
+        Self { requests, health, tasks }
     }
 
     /// Asks for events, or for everybody.
     pub async fn sync(&self, full: bool) -> Result<(), String> {
         let (reply, answer) = oneshot::channel();
-        self.orders.send(SourceRequest::Sync { full, reply }).await.unwrap();
+        self.requests.send(SourceRequest::Sync { full, reply }).await.unwrap();
         answer.await.unwrap()
     }
 
@@ -47,14 +47,14 @@ impl Polled {
     pub async fn look_up(&self, attribute: &str, value: &str) -> Option<bool> {
         let (reply, answer) = oneshot::channel();
         let (attribute, value) = (attribute.to_owned(), value.to_owned());
-        self.orders.send(SourceRequest::LookUp { attribute, value, reply }).await.unwrap();
+        self.requests.send(SourceRequest::LookUp { attribute, value, reply }).await.unwrap();
         answer.await.unwrap()
     }
 
     /// Stops it.
     pub async fn stop(self) {
-        let Self { orders, mut tasks, .. } = self;
-        drop(orders);
+        let Self { requests, mut tasks, .. } = self;
+        drop(requests);
         while tasks.join_next().await.is_some() {}
     }
 }
