@@ -75,6 +75,8 @@ pub struct Writer<L> {
     unsettled: Option<Unsettled>,
     /// The log does not have all that the configuration in force brings about.
     unnoted: bool,
+    /// Up to where it was appended here: that is read back before anything else.
+    appended: Epoch,
 }
 
 /// What a command came to.
@@ -116,6 +118,7 @@ impl<L: Log> Writer<L> {
             noted_elsewhere: BTreeSet::new(),
             unsettled: None,
             unnoted: false,
+            appended: Epoch::default(),
         };
         (writer, published)
     }
@@ -351,6 +354,7 @@ impl<L: Log> Writer<L> {
 
     /// The same, where it is known how far the log goes: nothing is acknowledged that was not read back.
     async fn catch_up_to(&mut self, head: Epoch) -> Result<(), LogError> {
+        self.appended = head;
         self.catch_up().await?;
         let read = self.follower.fold.epoch.position;
         if read < head.position {
