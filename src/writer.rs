@@ -83,6 +83,8 @@ pub struct Writer<L> {
     unsettled: Option<Unsettled>,
     /// The log does not have all that the configuration in force brings about.
     unnoted: bool,
+    /// Up to where it was appended here: that is read back before anything else.
+    appended: Epoch,
 }
 
 /// The result of a command.
@@ -124,6 +126,7 @@ impl<L: Log> Writer<L> {
             noted_elsewhere: BTreeSet::new(),
             unsettled: None,
             unnoted: false,
+            appended: Epoch::default(),
         };
         (writer, published)
     }
@@ -362,6 +365,7 @@ impl<L: Log> Writer<L> {
 
     /// Like [`Self::catch_up`], and fails if the log does not reach `head`: only what was read back is acknowledged.
     async fn catch_up_to(&mut self, head: Epoch) -> Result<(), LogError> {
+        self.appended = head;
         self.catch_up().await?;
         let read = self.follower.fold.epoch.position;
         if read < head.position {

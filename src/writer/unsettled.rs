@@ -30,8 +30,8 @@ impl<L: Log> Writer<L> {
         self.resolve_unsettled().await?;
         self.rejoin().await?;
         // What could not be read back before.
-        if self.log.head().await?.position > self.follower.fold.epoch.position
-            && let Err(error) = self.catch_up().await
+        if self.follower.fold.epoch.position < self.appended.position
+            && let Err(error) = self.catch_up_to(self.appended).await
         {
             self.log.standing().await?;
             return Err(error);
