@@ -19,6 +19,7 @@ mod ids;
 mod listing;
 mod listings;
 mod observation;
+mod observer;
 mod operator;
 mod person;
 mod plan;
@@ -36,8 +37,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::domain::command::{Command, Done, Envelope, ListingId, Refused};
-use crate::domain::event::{Epoch, NewEvent, Recorded};
-use crate::domain::key::Key;
+use crate::domain::event::{Epoch, NewEvent};
 use crate::domain::policy::Policy;
 use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
@@ -52,19 +52,10 @@ use volatile::Volatile;
 pub use follower::{Marks, Replayed, replay, replay_with_marks};
 pub use identity::WriterIdentity;
 pub use ids::Ids;
+pub use observer::EventObserver;
 
 /// The most commands that are committed together: it bounds how long the first waits for the last.
 const BATCH: usize = 1024;
-
-/// Notified of every event once it is enforced here: for audit records and metrics.
-pub trait EventObserver: Send + Sync + 'static {
-    /// An event took effect. `touched` are the keys under which a check looks up what the event changed; they tell an
-    /// observer whom it concerns. Empty if no check looks up what it changed.
-    fn enforced(&self, recorded: &Recorded, touched: &[Key]);
-
-    /// The store failed to keep something, or is no longer where it was opened.
-    fn store_failed(&self);
-}
 
 /// The writer. A process has one.
 pub struct Writer<L> {
