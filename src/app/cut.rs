@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::clock::Clock;
 use crate::audit::sink::Recorder;
@@ -58,13 +58,15 @@ pub struct Cutter<L> {
 }
 
 impl<L: Log> Cutter<L> {
-    /// Looks again and again.
+    /// Looks again and again. Not right after a start, when a wrong clock is not set right yet; and age is counted up to the
+    /// newest event, so that a clock far ahead makes nothing old that nothing followed.
     pub async fn run(self, clock: Arc<Clock>) {
-        let mut look = interval(LOOK);
+        let mut look = interval_at(Instant::now() + LOOK, LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             look.tick().await;
-            match self.cut(clock.now().wall).await {
+            let now = clock.now().wall.min(self.published.load().fold.witnessed);
+            match self.cut(now).await {
                 Ok(0) => {}
                 Ok(cut) => tracing::info!(log.cut = cut, "old events were cut off the log"),
                 Err(error) => tracing::warn!(error = %error, "the log could not be cut; it is tried again later"),
