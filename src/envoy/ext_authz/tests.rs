@@ -186,7 +186,7 @@ async fn what_is_too_large_is_denied_as_malformed() {
 async fn a_panic_is_a_denial_and_the_next_check_is_judged() {
     let handler = Arc::new(Planned::default());
     for path in ["/panic", "/late-panic"] {
-        assert_eq!(ask(&handler, Some("1S"), message(path)).await, 503);
+        assert_eq!(ask(&handler, Some("60S"), message(path)).await, 503);
     }
     assert_eq!(ask(&handler, None, message("/allow")).await, 200);
     let panicked = (Reason::Internal, Some(CheckFailure::Panicked), true);
