@@ -90,7 +90,7 @@ async fn what_a_restart_would_forget_is_refused_and_whoever_leaves_is_out() {
     assert!(offboard.metric(FAILURES).await > Some(0.0));
     let (_, out, _) = offboard.run(&stage.files.token_file(), &["status", "-o", "json"]);
     assert!(out.contains("no longer the one that was opened"), "{out}");
-    assert!(offboard.process.output().contains("the store is gone"), "an alarm in the log");
+    assert!(offboard.process.output().contains("store unavailable"), "an alarm in the log");
     assert!(stage.asks(&offboard, "ines").await.contains("allowed"));
 
     // Nobody asked to see the first of these changes alone: later ones are heard as well.
