@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// The longest text of a caller that is shown, in characters.
+/// How much of a caller's text is shown, in characters.
 const MAX_FOUND: usize = 200;
 
-/// Why, in two parts that never mix: words that quote only configured things and may go to logs and audit records
-/// (law 10), and what the credential contained, for `explain` alone.
+/// Why, in two parts that never mix. The words quote only configured things and may go to logs and audit records
+/// (law 10). What the credential contained is for `explain` alone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Detail {
     words: Cow<'static, str>,

@@ -9,20 +9,20 @@ use super::time::Timestamp;
 /// Removals within this time are added up: many small ones can be as bad as a large one.
 const ADDED_UP: Duration = Duration::from_secs(86_400);
 
-/// Whether removals since this time are still added up. Not if it lies in the future: the clock was ahead.
+/// Whether removals since this time are still added up. A time in the future does not count: the clock was ahead.
 #[must_use]
 pub fn is_lately(since: Timestamp, now: Timestamp) -> bool {
     since <= now && now <= since.plus(ADDED_UP)
 }
 
-/// The removals of a listing: what it leaves out of what is known.
+/// The removals of a listing: what is known but not in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removals {
     /// How many people are missing.
     pub people: usize,
     /// How many people are known.
     pub known: usize,
-    /// How many memberships in groups are missing.
+    /// How many group memberships are missing.
     pub memberships: usize,
     /// How many memberships are known.
     pub all_memberships: usize,
@@ -35,7 +35,7 @@ impl Removals {
         self.people == 0 && self.memberships == 0
     }
 
-    /// These without some of them.
+    /// These removals without `some`.
     #[must_use]
     pub fn less(self, some: Self) -> Self {
         Self {
@@ -69,23 +69,23 @@ pub struct HeldListing {
     pub missing: Vec<String>,
     /// How many people are known.
     pub known: usize,
-    /// How many known memberships in groups are not in it.
+    /// How many known group memberships are not in it.
     pub memberships: usize,
     /// How many memberships are known.
     pub all_memberships: usize,
     /// Groups with many members that it would empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emptied: Vec<String>,
-    /// How it is known that the provider was rolled back, if it was: while this is held, grants wait, also in events.
-    /// Earlier versions ignore it.
+    /// How we know that the provider was rolled back, if it was. While this is held, grants wait, even those in events.
+    /// Earlier versions ignore this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
-    /// No listing came since the rollback: the numbers are not known yet.
+    /// No listing has come since the rollback, so the numbers are not known yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unlisted: bool,
 }
 
-/// Another listing is held back in the place of the last. Only the difference is recorded, since the list of missing
+/// A newer listing is held back in place of the last one. Only the difference is recorded, since the list of missing
 /// people may be long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldListingUpdate {
@@ -93,14 +93,14 @@ pub struct HeldListingUpdate {
     pub held: HeldListing,
     /// How many are missing from it.
     pub missing: usize,
-    /// People who are missing from it and were not from the last.
+    /// People who are missing from it and were not missing from the last one.
     pub more: Vec<String>,
-    /// People who were missing from the last and are in this one.
+    /// People who were missing from the last one and are in this one.
     pub back: Vec<String>,
 }
 
 impl HeldListing {
-    /// The difference of `later` from this; `None` if nothing relevant changed.
+    /// How `later` differs from this; `None` if nothing relevant changed.
     #[must_use]
     pub fn until(&self, later: &Self) -> Option<HeldListingUpdate> {
         let not_in = |these: &[String], those: &[String]| -> Vec<String> {
@@ -134,7 +134,7 @@ impl HeldListing {
         }
     }
 
-    /// The held listing of a provider that was rolled back and not listed since.
+    /// The held listing of a provider that was rolled back and has not been listed since.
     #[must_use]
     pub fn unlisted(source: &str, at: Timestamp, because: String) -> Self {
         Self {
@@ -150,8 +150,8 @@ impl HeldListing {
         }
     }
 
-    /// What is held back after an operator discarded this: the next listing too, if the provider was rolled back.
-    /// Nothing shows by itself that the rollback is over, since the restored provider may have changed since.
+    /// What is held back after an operator discards this. If the provider was rolled back, the next listing is held
+    /// back too: nothing shows that the rollback is over, since the restored provider may have changed meanwhile.
     #[must_use]
     pub fn discarded(&self) -> Option<Self> {
         Some(Self::unlisted(&self.source, self.at, self.because.clone()?))
@@ -160,7 +160,7 @@ impl HeldListing {
     /// Turns it into the newer one.
     pub fn follow(&mut self, on: &HeldListingUpdate) {
         if let ([], [back]) = (on.more.as_slice(), on.back.as_slice()) {
-            // Usually one person after another comes back: keep the rest in place.
+            // People usually come back one by one: keep the rest in place.
             let missing = std::mem::take(&mut self.missing);
             *self = Self { missing, ..on.held.clone() };
             if let Ok(at) = self.missing.binary_search(back) {

@@ -10,11 +10,11 @@ use super::secret::{Fingerprint, Secret};
 
 /// A 128-bit keyed hash of what it stands for.
 ///
-/// Keyed, because its inputs are chosen by callers: without the installation's secret nobody can make
-/// two that collide, or that crowd one shard.
+/// It is keyed because callers choose its inputs: without the installation's secret, nobody can make two that collide,
+/// or many that crowd one shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
-    /// The more significant half: chooses the shard.
+    /// The more significant half, which chooses the shard.
     pub high: u64,
     /// The less significant half.
     pub low: u64,
@@ -40,11 +40,11 @@ pub enum KeyKind {
     Certificate,
     /// `(source, immutable key)` of a person
     Person,
-    /// `(name, folded)`: any identifier of a person, as people write it; see [`NameKey`]
+    /// `(name, folded)`: any identifier of a person as people write it; see [`NameKey`]
     Name,
     /// `(source, attribute, value, folded)`: what a claim is compared with; see [`LinkKey`]
     Link,
-    /// `(issuer, claim, value)`: an identifier that `link` uses, whoever holds it
+    /// `(issuer, claim, value)`: an identifier that `link` uses, whoever has it
     LinkClaim,
     /// `(issuer, group)`, or `(group, folded)`
     Group,
@@ -52,7 +52,7 @@ pub enum KeyKind {
     Source,
 }
 
-/// Makes keys; holds the secret of this installation.
+/// Makes keys with the secret of this installation.
 #[derive(Clone)]
 pub struct Keyer {
     secret: [u8; 16],
@@ -66,7 +66,7 @@ impl std::fmt::Debug for Keyer {
 }
 
 impl Keyer {
-    /// A keyer with a look-up secret that is no part of another.
+    /// A keyer with a look-up secret that is not part of another secret.
     #[must_use]
     pub fn new(secret: [u8; 16]) -> Self {
         Self { secret, fingerprint: Fingerprint::of(&secret) }
@@ -105,7 +105,7 @@ impl Keyer {
     }
 }
 
-/// The rule for names before each attribute had its own: denials still apply it too, except to ids.
+/// The rule for names from before each attribute had its own. Denials still apply it as well, except to ids.
 const BEFORE: u8 = 16;
 
 /// The rules that a key stands for, one bit for each.
@@ -125,18 +125,18 @@ pub struct NameKey {
     pub key: Key,
     /// The rules by which the name is compared under this key.
     rules: u8,
-    /// A hash of the name as it is, for the rule that compares exactly.
+    /// A hash of the unfolded name, for the rule that compares exactly.
     exact: u32,
 }
 
-/// A denied REF under one of its keys, with the rules that it applies to there.
+/// A denied REF under one of its keys, with the rules for which this key counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RefKey {
     /// Key of the REF, folded by these rules.
     pub key: Key,
-    /// The rules; 0: as the first versions compared.
+    /// The rules; 0 means that it is compared as in the first versions.
     pub rules: u8,
-    /// A hash of the REF as it is.
+    /// A hash of the unfolded REF.
     pub exact: u32,
 }
 
@@ -144,7 +144,7 @@ fn exact(keyer: &Keyer, name: &str) -> u32 {
     (keyer.key(KeyKind::Name, &["exact", name]).low >> 32) as u32
 }
 
-/// The text of a name that is hashed. What is compared exactly stands where the first versions looked for it.
+/// The text of a name that is hashed. A name that is compared exactly keeps the key that the first versions gave it.
 fn text(compare: Compare, name: &str) -> String {
     match compare {
         Compare::Exact => fold_name(name),
@@ -153,7 +153,7 @@ fn text(compare: Compare, name: &str) -> String {
 }
 
 impl NameKey {
-    /// The keys of a name that is compared by this rule, and as the first versions compared names.
+    /// The keys of a name that is compared by this rule, and also as in the first versions.
     pub fn of(keyer: &Keyer, compare: Compare, name: &str) -> impl Iterator<Item = Self> {
         let (folded, before) = (text(compare, name), fold_name(name));
         let key = |text: &str, rules: u8| Self { key: keyer.key(KeyKind::Name, &[text]), rules, exact: 0 };
@@ -162,14 +162,14 @@ impl NameKey {
         std::iter::once(first).chain((!same).then(|| key(&before, BEFORE)))
     }
 
-    /// The key of an id, which is compared exactly; with what the first versions wrote down, as they did.
+    /// The key of an id. It is compared exactly, but with what the first versions recorded, it is compared as they did.
     #[must_use]
     pub fn id(keyer: &Keyer, id: &str) -> Self {
         let (key, exact) = (keyer.name(id), exact(keyer, id.trim()));
         Self { key, rules: bit(Compare::Exact), exact }
     }
 
-    /// Whether a REF that stands under this key, for these rules, is this name.
+    /// Whether a REF under this key, with these rules, is this name.
     #[must_use]
     pub fn is(&self, rules: u8, exact: u32) -> bool {
         let shared = rules & self.rules;
@@ -178,7 +178,7 @@ impl NameKey {
 }
 
 impl RefKey {
-    /// The keys of a REF, which may be a name of any rule.
+    /// The keys of a REF, which may be a name under any rule.
     #[must_use]
     pub fn of(keyer: &Keyer, reference: &str) -> Vec<Self> {
         let mut found: Vec<(String, u8)> = vec![(fold_name(reference), BEFORE)];
@@ -202,7 +202,7 @@ pub struct LinkKey {
     pub folded: Key,
     /// Key of the exact value, for sources whose rules the log does not know yet.
     pub exact: Key,
-    /// Equal for values that may stand for one another in what gives access.
+    /// The same for values whose match may grant access.
     pub strict: u64,
 }
 
@@ -219,12 +219,12 @@ impl LinkKey {
     }
 }
 
-/// The name of a group of a directory that compares them by a rule.
+/// The name of a group, as its directory compares group names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupKey {
     /// Key of the name, folded.
     pub folded: Key,
-    /// Equal for names that may stand for one another.
+    /// The same for names whose match may grant access.
     pub strict: u64,
 }
 

@@ -1,8 +1,8 @@
 //! How names are compared: each attribute by the rule of the directory that it comes from (contract section 3).
 //!
-//! Two systems write one name differently: a directory has `JSmith`, the token `jsmith`. A denial holds for both, as
-//! the directory itself would say. A grant holds as well, except where folding made an ASCII letter of another
-//! character: whoever may choose their own name must not become somebody else by a Kelvin sign.
+//! Two systems may write one name differently: the directory has `JSmith`, the token `jsmith`. A denial holds for both,
+//! because the directory treats them as the same name. So does a grant, except where folding turned another character
+//! into an ASCII letter: nobody who may choose their own name may become somebody else with a Kelvin sign.
 
 pub mod dn;
 mod fold;
@@ -35,10 +35,10 @@ pub enum Directory {
 pub enum Compare {
     /// Byte by byte.
     Exact,
-    /// Without regard to case: NFC and Unicode lower-casing, of no locale.
+    /// Ignoring case: NFC and Unicode lower case, independent of locale.
     IgnoreCase,
-    /// `caseIgnoreMatch` of LDAP (RFC 4517 section 4.2.11), of values that are prepared by RFC 4518. What cannot be
-    /// prepared is compared exactly.
+    /// `caseIgnoreMatch` of LDAP (RFC 4517 section 4.2.11), on values prepared by RFC 4518. Values that cannot be
+    /// prepared are compared exactly.
     Prepared,
     /// `distinguishedNameMatch` of LDAP (RFC 4517 section 4.2.15).
     DistinguishedName,
@@ -47,14 +47,14 @@ pub enum Compare {
 /// What a match by a rule is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Match {
-    /// For denials only: folding turned another character into an ASCII letter in one of them.
+    /// For denials only: in one of the values, folding turned another character into an ASCII letter.
     Denies,
     /// For denials and grants.
     Grants,
 }
 
-/// Attributes of LDAP that are compared by `caseIgnoreMatch` or `caseIgnoreIA5Match`, in lower case, under each of their
-/// names (RFC 4519, RFC 4524).
+/// LDAP attributes that are compared by `caseIgnoreMatch` or `caseIgnoreIA5Match`, under each of their names (RFC 4519,
+/// RFC 4524), in lower case.
 const PREPARED: [&str; 11] = [
     "uid",
     "userid",
@@ -70,7 +70,7 @@ const PREPARED: [&str; 11] = [
     "name",
 ];
 
-/// Attributes of LDAP whose value is a name of an entry, in lower case.
+/// LDAP attributes whose value is the name of an entry, in lower case.
 const NAMES_OF_ENTRIES: [&str; 10] = [
     "dn",
     "distinguishedname",
@@ -115,7 +115,7 @@ impl Directory {
         }
     }
 
-    /// The rule for the name of a group: in LDAP that of `cn`, or that of the group's own name.
+    /// The rule for the name of a group. In LDAP it is the rule of `cn`, or that for distinguished names if it is one.
     #[must_use]
     pub fn compares_group(self, group: &str) -> Compare {
         match self {

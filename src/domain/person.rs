@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
 
-/// The id of a person: a source, and the key that this source never gives to anybody else.
+/// The id of a person: a source, and a key that this source never gives to anybody else.
 ///
 /// The same human in two sources is two persons; they are never merged by e-mail.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PersonId {
     /// Name of the source, as configured.
     pub source: String,
-    /// The immutable key there: Okta user id, Keycloak user id, `entryUUID`, `id` of a people file.
+    /// The immutable key in the source: Okta user id, Keycloak user id, `entryUUID`, `id` of a people file.
     pub key: String,
 }
 
@@ -34,8 +34,8 @@ impl FromStr for PersonId {
     type Err = NotAPersonId;
 
     /// Reads what `Display` writes.
-    // INVARIANT: names of sources hold no `/` (the configuration refuses them), so the first one ends the name. Keys may
-    // hold anything.
+    // INVARIANT: names of sources contain no `/` (the configuration refuses it), so the first `/` ends the name. Keys
+    // may contain anything.
     fn from_str(text: &str) -> Result<Self, NotAPersonId> {
         let (source, key) = text.split_once('/').ok_or_else(|| NotAPersonId(text.to_owned()))?;
         Ok(Self { source: source.to_owned(), key: key.to_owned() })
@@ -69,7 +69,7 @@ impl Status {
     }
 }
 
-/// What a source knows of one person: a complete record, replacing the one before.
+/// What a source knows about one person: a complete record, which replaces the one before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// Who it is.
@@ -85,24 +85,24 @@ pub struct Person {
     /// Further attributes by name, for `link` and for looking people up.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
-    /// Further values of an attribute, by its name as `link` has it. The first one is in the fields above, where
-    /// versions with a single value expect it.
+    /// Further values of an attribute, by its name in `link`. The first value is in the fields above, where versions
+    /// that know only one value expect it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<String, Vec<String>>,
-    /// When the record last changed, on the provider's clock, if known: a record older than the known one is late and
+    /// When the record last changed by the provider's clock, if known. A record older than the known one came late and
     /// grants nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<Timestamp>,
-    /// Groups, nested ones resolved; sorted, without doubles.
+    /// Groups, with nested ones resolved; sorted, without duplicates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
 }
 
-/// An unverified address: it counts for denials, but links nobody and is no name in a binding.
+/// An unverified address. It counts for denials, but it links nobody and is not a name for bindings.
 pub const UNVERIFIED_EMAIL: &str = "unverified_email";
 
 impl Person {
-    /// A person of whom nothing else is known.
+    /// A person about whom nothing else is known.
     #[must_use]
     pub fn new(id: PersonId, status: Status) -> Self {
         Self {
@@ -117,7 +117,7 @@ impl Person {
         }
     }
 
-    /// The values of an attribute that `link` may name: `id`, `email`, `username`, or one of the further ones. All count.
+    /// The values of an attribute that `link` may name: `id`, `email`, `username`, or a further one. All values count.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         let first = match name {
             "id" => Some(&self.id.key),
@@ -128,7 +128,7 @@ impl Person {
         first.into_iter().chain(self.more.get(name).into_iter().flatten()).map(String::as_str)
     }
 
-    /// Sets the values of an attribute, the first of them first. The id is none of them.
+    /// Sets the values of an attribute, in this order. The id cannot be set.
     pub fn set_values(&mut self, name: &str, values: impl IntoIterator<Item = String>) {
         let mut values = values.into_iter();
         let first = values.next();
@@ -161,7 +161,7 @@ impl Person {
         self.set_values(attribute, left);
     }
 
-    /// Every attribute with each of its values, which `link` may name.
+    /// Every attribute that `link` may name, with each of its values.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         let first = [("id", Some(&self.id.key)), ("email", self.email.as_ref()), ("username", self.username.as_ref())];
         let own = first.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));

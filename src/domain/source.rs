@@ -18,7 +18,7 @@ pub enum WhenStale {
 /// The kinds of source problems that metrics count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SourceErrorKind {
-    /// The configuration does not fit the provider, or a file that it names cannot be read.
+    /// The configuration does not match the provider, or a file that it names cannot be read.
     Configuration,
     /// No connection, no answer in time, or a broken one.
     Unreachable,
@@ -111,7 +111,7 @@ pub struct Linking {
     pub directory: Option<Directory>,
 }
 
-/// A source that was removed from the configuration. Its blocks stand, matched by its last links.
+/// A source that was removed from the configuration. Its blocks remain in force and are matched by its last links.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retired {
     /// Its name.

@@ -1,8 +1,8 @@
-//! The laws (design section 2): tests named after each, over every implementation of the log, and the planted
-//! faults that they catch.
+//! The laws (design section 2): tests named after each law, on every implementation of the log, and the planted faults
+//! that they catch.
 //!
-//! A test is an async function over a [`Store`]; `laws!` runs it in memory and on SQLite, and once more for each
-//! fault, where it must say that the law is broken.
+//! A test is an async function over a [`Store`]. `laws!` runs it in memory and on SQLite, and once more for each fault,
+//! where it must report that the law is broken.
 
 pub mod world;
 
@@ -24,27 +24,27 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use offboard::faults::{Fault, plant};
 use world::{InMemory, OnDisk, Store};
 
-/// What a broken law's panic begins with.
+/// How the panic of a broken law begins.
 const BROKEN: &str = "the law is broken";
 
-/// A sentence of the law on trial: fails the test where it does not hold.
+/// Checks one statement of the law, and fails the test if it does not hold.
 #[track_caller]
 pub fn holds(kept: bool, what: impl std::fmt::Display) {
     assert!(kept, "{BROKEN}: not: {what}");
 }
 
-/// As [`holds`], for two things that must be the same.
+/// Like [`holds`], for two things that must be the same.
 #[track_caller]
 pub fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T, what: impl std::fmt::Display) {
     assert!(found == expected, "{BROKEN}: {what}: found {found:?}, expected {expected:?}");
 }
 
-/// Runs to its end on this thread, where planted faults are.
+/// Runs a test to its end on this thread, where the faults are planted.
 fn run(law: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(law);
 }
 
-/// Runs with a fault, which must be noticed, and for what it is.
+/// Runs a test with a fault. It must notice the fault as a broken law.
 fn catches(fault: Fault, law: impl Future<Output = ()>) {
     let _planted = plant(fault);
     let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(law))) else { panic!("{fault:?} went unnoticed") };

@@ -1,11 +1,11 @@
-//! Distinguished names (RFC 4514), as far as two spellings of one name must be told to be one.
+//! Distinguished names (RFC 4514), as far as it takes to tell that two spellings mean one name.
 
 use std::borrow::Cow;
 
 use super::prepare::prepared;
 
-/// A name in one spelling: its values prepared (RFC 4518), each special character as `\xx`. What has no form of a name is
-/// taken for one part of it.
+/// The normal spelling of a name: values are prepared (RFC 4518), special characters are written as `\xx`. A text that
+/// does not have the form of a name counts as one part of a name.
 #[must_use]
 pub fn normal(dn: &str) -> String {
     let mut parts: Vec<String> = split(dn, ',').iter().map(|rdn| relative(rdn)).collect();
@@ -15,7 +15,7 @@ pub fn normal(dn: &str) -> String {
     parts.join(",")
 }
 
-/// A name with each character that is written in hexadecimal as itself, but for those that mean something in a name.
+/// A name with its hexadecimal escapes decoded, except those of characters that have a meaning in a name.
 pub(super) fn plain(dn: &str) -> Cow<'_, str> {
     if !dn.contains('\\') {
         return Cow::Borrowed(dn);
@@ -31,19 +31,19 @@ pub(super) fn plain(dn: &str) -> Cow<'_, str> {
     Cow::Owned(split(dn, ',').iter().map(relative).collect::<Vec<_>>().join(","))
 }
 
-/// Whether a name, in its one spelling, lies at or below another.
+/// Whether a name lies at or below another, both in normal spelling.
 #[must_use]
 pub fn is_within(dn: &str, base: &str) -> bool {
     base.is_empty() || dn == base || dn.strip_suffix(base).is_some_and(|rest| rest.ends_with(','))
 }
 
-/// The name of the entry above, in their one spelling.
+/// The name of the entry above, both in normal spelling.
 #[must_use]
 pub fn above(dn: &str) -> &str {
     dn.split_once(',').map_or("", |(_, above)| above)
 }
 
-/// The value of the first part of a name, where that part is of this type.
+/// The value of the first part of a name, if that part has this type.
 #[must_use]
 pub fn leading(dn: &str, attribute: &str) -> Option<String> {
     let first = split(dn, ',').into_iter().next()?;
@@ -81,7 +81,7 @@ fn pair(part: &str) -> String {
     let Some((name, value)) = part.split_once('=') else {
         return prepared(part).unwrap_or_else(|| part.trim().to_owned());
     };
-    // Preparing takes the spaces at both ends, but for one that bears a combining mark: trimming would take that one too.
+    // Preparing removes the spaces at both ends, except one that bears a combining mark. Trimming would remove it too.
     let prepared = String::from_utf8(unescaped(value)).ok().and_then(|text| prepared(&text));
     if let Some(text) = prepared {
         return format!("{}={}", name.trim().to_lowercase(), escaped(&text));

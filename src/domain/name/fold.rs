@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// A value in the one spelling of a rule.
+/// A value as a rule spells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folded<'a> {
-    /// Equal for all values that are the same.
+    /// The same for all values that are equal by the rule.
     pub text: Cow<'a, str>,
-    /// The text, and where folding made an ASCII letter of another character; `None`: nowhere.
+    /// The text, and where folding turned another character into ASCII; `None` if nowhere.
     strict: Option<String>,
 }
 
@@ -19,12 +19,12 @@ impl<'a> Folded<'a> {
         Self { text: Cow::Borrowed(value), strict: None }
     }
 
-    /// By a rule that leaves folded values as they are.
+    /// Folds a value by an idempotent rule.
     pub(super) fn by(value: &'a str, fold: impl Fn(&str) -> String) -> Self {
         Self::of(value, value, fold)
     }
 
-    /// The same, of a value that stands for the characters of `plain`.
+    /// The same, for a value that is an escaped spelling of `plain`.
     pub(super) fn of(value: &'a str, plain: &str, fold: impl Fn(&str) -> String) -> Self {
         let text = fold(value);
         let strict = marks(plain, &fold).map(|marks| format!("{text}\0{marks}"));
@@ -32,14 +32,14 @@ impl<'a> Folded<'a> {
         Self { text, strict }
     }
 
-    /// Equal for all values that are the same and may stand for one another in what gives access.
+    /// The same for all values that are equal by the rule and whose match may grant access.
     #[must_use]
     pub fn strict(&self) -> &str {
         self.strict.as_deref().unwrap_or(&self.text)
     }
 }
 
-/// Each character beyond ASCII of which folding makes ASCII letters, digits or signs, with its place in the folded text.
+/// Each non-ASCII character that folding turns into ASCII letters, digits or signs, with its place in the folded text.
 fn marks(value: &str, fold: &impl Fn(&str) -> String) -> Option<String> {
     if value.is_ascii() {
         return None;
@@ -59,7 +59,7 @@ fn marks(value: &str, fold: &impl Fn(&str) -> String) -> Option<String> {
     (!marks.is_empty()).then_some(marks)
 }
 
-/// NFC and lower case, of no locale.
+/// NFC and lower case, independent of locale.
 pub(super) fn lower_case(value: &str) -> String {
     if value.is_ascii() {
         return value.to_ascii_lowercase();

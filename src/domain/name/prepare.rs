@@ -1,12 +1,12 @@
-//! Preparation of strings that LDAP compares without regard to case (RFC 4518 section 2).
+//! Preparation of strings that LDAP compares ignoring case (RFC 4518 section 2).
 
 use stringprep::tables;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-/// The prepared form of a value; `None` where it holds what the rule prohibits.
+/// The prepared form of a value; `None` if it contains a prohibited character.
 ///
-/// Spaces that do not count are taken out (section 2.6.1 puts a fixed number in their place, which is the same).
+/// Insignificant spaces are removed. Section 2.6.1 puts a fixed number in their place, which has the same effect.
 pub(super) fn prepared(value: &str) -> Option<String> {
     if value.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Some(value.to_ascii_lowercase());
@@ -19,7 +19,7 @@ pub(super) fn prepared(value: &str) -> Option<String> {
     Some(spaced(&text))
 }
 
-/// Section 2.2: what is mapped to a space, and what to nothing.
+/// Section 2.2: maps some characters to a space, and others to nothing.
 fn mapped(c: char) -> Option<char> {
     match c {
         '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' => Some(' '),
@@ -40,7 +40,7 @@ fn mapped(c: char) -> Option<char> {
     }
 }
 
-/// Section 2.4.
+/// Section 2.4: whether a character is prohibited.
 fn is_prohibited(c: char) -> bool {
     tables::unassigned_code_point(c)
         || tables::private_use(c)
@@ -49,7 +49,7 @@ fn is_prohibited(c: char) -> bool {
         || c == char::REPLACEMENT_CHARACTER
 }
 
-/// Without spaces at both ends, and with one where several are. A space that bears a combining mark is none.
+/// Removes spaces at both ends and reduces runs to one. A space that bears a combining mark does not count as a space.
 fn spaced(text: &str) -> String {
     let mut found = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -64,7 +64,7 @@ fn spaced(text: &str) -> String {
         }
         found.push(c);
     }
-    // A value of nothing but spaces is one, not none.
+    // A value of nothing but spaces becomes one space, not an empty text.
     if found.is_empty() && !text.is_empty() {
         found.push(' ');
     }

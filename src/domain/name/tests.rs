@@ -24,7 +24,7 @@ fn case_and_composition_do_not_count() {
         ("Ada.Lovelace@Example.ORG", "ada.lovelace@example.org"),
         ("ZO\u{cb}", "zoe\u{308}"),
         ("\u{391}\u{39d}\u{39d}\u{391}", "\u{3b1}\u{3bd}\u{3bd}\u{3b1}"),
-        // Lower-casing knows the letter that ends a Greek word.
+        // Lower-casing knows the final sigma of Greek words.
         ("\u{39d}\u{399}\u{39a}\u{39f}\u{3a3}", "\u{3bd}\u{3b9}\u{3ba}\u{3bf}\u{3c2}"),
         ("\u{41e}\u{41b}\u{42c}\u{413}\u{410}", "\u{43e}\u{43b}\u{44c}\u{433}\u{430}"),
         ("Stra\u{df}e", "stra\u{df}e"),
@@ -56,7 +56,7 @@ fn an_ascii_letter_that_was_another_character_grants_nothing() {
     }
     let escaped = (r"uid=gro\C3\9F,dc=x", "uid=Gro\u{df},dc=x");
     assert_eq!(matches(Compare::DistinguishedName, escaped.0, escaped.1), Some(Match::Grants), "the same character");
-    // In both, at the same place: nobody became anybody else.
+    // Both have the character at the same place: nobody became anybody else.
     for (one, other) in [("\u{130}van", "\u{130}VAN"), ("gro\u{df}", "Gro\u{df}"), ("\u{ff33}am", "\u{ff53}AM")] {
         assert_eq!(matches(Compare::Prepared, one, other), Some(Match::Grants), "{one:?}, {other:?}");
     }
@@ -113,7 +113,7 @@ fn each_attribute_has_its_rule() {
     assert!(!Directory::File.is_same_group("Payments", "payments"));
 }
 
-/// Text in which what is folded meets: few letters, in every form of theirs.
+/// Text that often folds to the same: a few letters, in all their forms.
 fn text() -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec![
         "k", "K", "\u{212a}", "s", "S", "\u{17f}", "\u{df}", "i", "I", "\u{130}", "\u{131}", "e", "\u{301}", "\u{e9}",

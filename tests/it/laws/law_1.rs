@@ -34,7 +34,7 @@ fn targets() -> [(Target, Reason); 10] {
     ]
 }
 
-/// Whatever is revoked: the very next check of a token that is in the cache is denied.
+/// Whatever is revoked, the very next check of a cached token is denied.
 pub async fn law_1_a_revocation_is_looked_up_behind_the_cache<S: Store>(store: S) {
     let world = World::start(store).await;
     for ((target, reason), round) in targets().into_iter().zip((10_i64..).step_by(10)) {
@@ -51,7 +51,7 @@ pub async fn law_1_a_revocation_is_looked_up_behind_the_cache<S: Store>(store: S
     }
 }
 
-/// The check waits for keys; meanwhile the caller is revoked; the keys come, the token is good, the answer is no.
+/// The check waits for keys. Meanwhile the caller is revoked. The keys come, the token is good, the answer is no.
 pub async fn law_1_a_revocation_wins_the_race_with_verifying<S: Store>(store: S) {
     let scratch = Scratch::new();
     let file = scratch.path().join("jwks.json");
@@ -61,8 +61,8 @@ pub async fn law_1_a_revocation_wins_the_race_with_verifying<S: Store>(store: S)
     let (known, new) = (Signer::new("a", 1), Signer::new("b", 2));
     std::fs::write(&file, jwks(&[&known, &new])).unwrap();
 
-    // A check waits for keys for a tenth of a second at most. Where this machine was not given to us for so long, the
-    // two did not race and nothing was tried: then anew, with a provider that nobody asked yet.
+    // A check waits at most a tenth of a second for keys. If this machine paused us for that long, the two did not race
+    // and nothing was tested: try again with a provider that nobody has asked yet.
     while !race(&world, &new).await {}
 }
 

@@ -17,10 +17,10 @@ use super::world::{Doors, Store, World, alice};
 use crate::corp::ISSUER;
 use crate::support::Scratch;
 
-/// Stands in everything that must not be seen.
+/// Part of everything that must not be seen.
 const SECRET: &str = "s3cr3t-c4n4ry";
 
-/// Keeps what is logged.
+/// Collects what is logged.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);
 
@@ -42,8 +42,8 @@ impl<'a> MakeWriter<'a> for Kept {
     }
 }
 
-/// Requests that carry secrets wherever a request can, good and bad, let in and refused; then everything that is kept
-/// or shown is read.
+/// Requests carry secrets wherever a request can: good and bad ones, allowed and refused. Then everything that is kept
+/// or shown is searched for them.
 pub async fn law_10_no_secret_leaves<S: Store>(store: S) {
     let logged = Kept::default();
     let subscriber = tracing_subscriber::registry()
@@ -85,7 +85,7 @@ pub async fn law_10_no_secret_leaves<S: Store>(store: S) {
     }
 }
 
-/// A good token, one with a bad signature, an expired one, and something that is no token.
+/// A good token, an expired one, bad ones of several kinds, and something that is not a token.
 fn tokens<S: Store>(world: &World<S>, now: Now) -> Vec<String> {
     let seconds = now.wall.as_millis() / 1000;
     let good = world.token_of(&json!({ "sub": "alice", "iat": seconds, "exp": seconds + 60, "private": SECRET }));
@@ -100,7 +100,7 @@ fn tokens<S: Store>(world: &World<S>, now: Now) -> Vec<String> {
     vec![good, expired, forged, SECRET.to_owned(), flawed, elsewhere, algorithm, key]
 }
 
-/// Once as a request that is judged to its end, and once as one that is refused for its form.
+/// Asks twice: with a request that is judged to the end, and with one that is refused for its form.
 async fn ask(handler: &impl CheckHandler, token: &str) {
     for path in [format!("/v1/orders?token={SECRET}"), format!("/v1/orders?token={SECRET}#{SECRET}")] {
         ask_for(handler, token, &path).await;

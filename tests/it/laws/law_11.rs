@@ -1,4 +1,5 @@
-//! Law 11: one writer in a process, one order of events for all, and state changes only by reading the log in that order.
+//! Law 11: one writer in a process, one order of events for all, and state changes only by reading the log in that
+//! order.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ fn session(name: String) -> Command {
     Command::Revoke(request(Target::Session { issuer: ISSUER.into(), session: name }))
 }
 
-/// Two writers over one log take turns and race: each ends with what the log says, in its order.
+/// Two writers on one log take turns and race. Each ends with what the log says, in the order of the log.
 pub async fn law_11_one_order_of_events_for_all<S: Store>(store: S) {
     let mut world = World::start(store).await;
     let (other, beside) = world.beside().await;
@@ -31,7 +32,7 @@ pub async fn law_11_one_order_of_events_for_all<S: Store>(store: S) {
         let done: Vec<_> = here.into_iter().chain(there).map(Result::unwrap).collect();
         assert!(done.iter().all(|done| done.revocation.is_some()));
     }
-    // Whoever writes last has read everything; the other reads on when it next writes.
+    // The last one to write has read everything. The other catches up when it next writes.
     world.writer.ask(session("last".into()), at(2)).await.unwrap();
     other.ask(session("very last".into()), at(2)).await.unwrap();
     let at_the_end = digest(&beside);
@@ -40,8 +41,8 @@ pub async fn law_11_one_order_of_events_for_all<S: Store>(store: S) {
     same(&world.refold_digest().await, &digest(&world.published), "and so is the other's");
 }
 
-/// At each fixed position, whoever folds the log has the same digest as everybody else: from the beginning, from a snapshot,
-/// in other batches, and live.
+/// At each fixed position, everybody who folds the log has the same digest: from the beginning, from a snapshot, in
+/// other batches, and live.
 pub async fn law_11_copies_have_the_same_digests<S: Store>(store: S) {
     let mut world = World::start(store).await;
     let (_other, beside) = world.beside_with_marks(10).await;
@@ -67,8 +68,8 @@ pub async fn law_11_copies_have_the_same_digests<S: Store>(store: S) {
     same(&*found, &Some(FoldDigest { position: last, digest: expected }), "and live");
 }
 
-/// The one exception: while the store is gone, whoever leaves is out all the same; whoever comes back, joins or is given
-/// something waits. Once it is back, the log has what was enforced without it (law 6).
+/// The one exception: while the store is gone, whoever leaves is still out at once, and whoever comes back, joins or is
+/// given something waits. Once the store is back, the log has what was enforced without it (law 6).
 pub async fn law_11_without_a_store_only_what_denies_is_enforced<S: Store>(store: S) {
     let world = World::start(store).await;
     let reason = async |who: &str, second: i64| {

@@ -9,7 +9,7 @@ use super::world::{Store, World, person, suspended};
 use crate::corp::{self, ISSUER, at};
 use crate::support::provider::Signer;
 
-/// Two headers bear a token each, in both orders, for every kind of bad beside a good one.
+/// Two headers carry one token each: a good one and every kind of bad one, in both orders.
 pub async fn law_2_the_strictest_answer_wins<S: Store>(store: S) {
     let world = World::with(store, Policy { bearer_header: "x-token".into(), ..corp::policy() }).await;
     world.list(&[person("alice"), suspended("bob")], at(1)).await.unwrap();

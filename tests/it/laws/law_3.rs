@@ -16,7 +16,7 @@ fn with(source: impl FnOnce(&mut SourceRules), unknown: Unknown) -> Policy {
     policy
 }
 
-/// Linked by the first claim that is there: one that says nothing does not make somebody of the next.
+/// The first claim that is present links. If it says nothing, the next one does not link in its place.
 pub async fn law_3_a_link_that_says_nothing_is_a_miss<S: Store>(store: S) {
     let link = |claim: &str| Link { claim: claim.into(), attribute: "id".into() };
     let world = World::with(store, with(|hr| hr.link = vec![link("staff.no"), link("sub")], Unknown::Deny)).await;
@@ -38,7 +38,7 @@ pub async fn law_3_a_link_that_says_nothing_is_a_miss<S: Store>(store: S) {
     same(&check(login).await, &Reason::BadClaims, "without `sub`, and somebody has signed in");
 }
 
-/// Each thing that can be absent, strict and, by name, lenient.
+/// Each thing that can be absent: strict by default, and lenient where the configuration says so by name.
 pub async fn law_3_absent_is_not_empty<S: Store>(store: S) {
     let mut world = World::empty(store, with(|hr| hr.required = true, Unknown::Deny)).await;
     let ask = async |world: &World<S>, who, when| world.ask(who, at(0), at(when)).await;

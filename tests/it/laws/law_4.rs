@@ -20,7 +20,7 @@ use super::{holds, same};
 use crate::corp;
 use crate::support::Scratch;
 
-/// The real gate, but for those who bring trouble.
+/// The real gate, except for requests that ask for trouble.
 struct Troubled(LiveCheckHandler);
 
 impl CheckHandler for Troubled {
@@ -58,7 +58,7 @@ fn message_of(http: HttpRequest) -> Vec<u8> {
     CheckRequest { attributes: Some(AttributeContext { request, ..AttributeContext::default() }) }.encode_to_vec()
 }
 
-/// A call as it comes from the wire: prefix and message as they are, and how long the caller waits.
+/// A call as it comes off the wire: the raw prefix and message, and how long the caller waits.
 async fn call(service: &AuthorizationService<Troubled>, framed: Vec<u8>, timeout: Option<&str>) -> CheckResponse {
     let mut call = http::Request::post("/envoy.service.auth.v3.Authorization/Check");
     if let Some(timeout) = timeout {
@@ -73,7 +73,7 @@ async fn call(service: &AuthorizationService<Troubled>, framed: Vec<u8>, timeout
     answer.unwrap()
 }
 
-/// The status of a denial; an allow breaks the law.
+/// The status of a denial. An allow breaks the law.
 #[track_caller]
 fn denied(answer: CheckResponse, what: &str) -> i32 {
     holds(answer.status.is_some_and(|status| status.code != 0), format!("{what}: denied by the gRPC code"));

@@ -10,7 +10,7 @@ use super::world::{Store, World};
 use super::{holds, same};
 use crate::corp::{self, ISSUER, at};
 
-/// Fifty at once: each is enforced when its acknowledgement comes, in the log when anybody looks, and there after a
+/// Fifty at once: each is enforced when it is acknowledged, in the log when anybody looks, and still there after a
 /// restart.
 pub async fn law_5_acknowledged_is_durable_and_enforced<S: Store>(store: S) {
     let world = World::start(store).await;
@@ -32,8 +32,8 @@ pub async fn law_5_acknowledged_is_durable_and_enforced<S: Store>(store: S) {
     }
 }
 
-/// The directory is taken away: nothing is acknowledged that would not be there after a restart, and nothing is changed
-/// by it. Once it is back, things are as they were.
+/// The directory is taken away: nothing that a restart would forget is acknowledged, and nothing changes. Once it is
+/// back, everything is as before.
 pub async fn law_5_what_a_restart_would_forget_is_not_acknowledged<S: Store>(store: S) {
     let world = World::start(store).await;
     let session = |session: &str| Target::Session { issuer: ISSUER.into(), session: session.to_owned() };

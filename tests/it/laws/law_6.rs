@@ -25,7 +25,7 @@ fn with_dave() -> Policy {
     Policy { revocations: Some(vec![configured(dave)]), ..corp::policy() }
 }
 
-/// An operator's block, a source's, an operator's cut-off, a configured block, and one that began by itself.
+/// A block by an operator, one by a source, a cut-off by an operator, a configured block, and one that began by itself.
 async fn revoked<S: Store>(store: S) -> World<S> {
     let mut world = World::empty(store, corp::policy()).await;
     world.list(&everybody(), at(0)).await.unwrap();
@@ -55,7 +55,7 @@ async fn all_denied<S: Store>(world: &World<S>, now: Now, after: &str) {
     same(&world.ask("p1", at(1), now).await, &Reason::Allowed, format!("p1 {after}"));
 }
 
-/// One accident after the other, on the same installation.
+/// One accident after another, on the same installation.
 pub async fn law_6_nothing_weakens_a_revocation_by_accident<S: Store>(store: S) {
     let mut world = revoked(store).await;
     world.configure(corp::policy(), at(61)).await.unwrap();
@@ -91,7 +91,7 @@ pub async fn law_6_nothing_weakens_a_revocation_by_accident<S: Store>(store: S) 
     same(&digests[2], &digests[1], "and so is that of a snapshot of it");
 }
 
-/// Listings that are empty, partial, or leave out too many.
+/// Listings that are empty or partial, or that leave out too many people.
 async fn listings<S: Store>(world: &World<S>) {
     world.list(&[], at(67)).await.unwrap_err();
     all_denied(world, at(68), "after an empty listing").await;
@@ -103,7 +103,7 @@ async fn listings<S: Store>(world: &World<S>) {
     all_denied(world, at(74), "after a listing").await;
 }
 
-/// An event that is delivered once more after a later one.
+/// An event that is delivered again after a later one.
 async fn deliveries<S: Store>(world: &World<S>) {
     let event = async |person: Person, id: &str, time: i64| {
         let change = Observation::Change { person, at: Some(at(time).wall), event_id: Some(id.to_owned()) };

@@ -10,13 +10,13 @@ use super::world::{Store, World, alice, person, request, suspended};
 use super::{holds, same};
 use crate::corp::{self, ISSUER, at, configured};
 
-/// A token of alice, by the client `web`, issued then.
+/// A token of alice from the client `web`, issued at `issued`.
 fn token<S: Store>(world: &World<S>, issued: i64) -> String {
     let issued = at(issued).wall.as_millis() / 1000;
     world.token_of(&json!({ "sub": "alice", "sid": "s1", "jti": "t1", "azp": "web", "iat": issued }))
 }
 
-/// What ended at `end` is over, and what was issued until then stays dead.
+/// The block that ended at `end` is over, and tokens issued until then stay denied.
 async fn over<S: Store>(world: &World<S>, end: i64, how: &str) {
     let (old, new) = (token(world, end), token(world, end + 1));
     let now = at(end + 2);
@@ -24,7 +24,7 @@ async fn over<S: Store>(world: &World<S>, end: i64, how: &str) {
     same(&world.check(&new, now).await.reason, &Reason::Allowed, format!("issued after it was {how}"));
 }
 
-/// Every way to end, of every kind of block.
+/// Every way in which every kind of block can end.
 pub async fn law_7_a_block_that_ends_leaves_a_cut_off<S: Store>(store: S) {
     let mut world = World::start(store).await;
     let issuer = || ISSUER.to_owned();
@@ -49,7 +49,7 @@ pub async fn law_7_a_block_that_ends_leaves_a_cut_off<S: Store>(store: S) {
     world.configure(Policy { revocations: Some(vec![configured(alice())]), ..corp::policy() }, at(520)).await.unwrap();
     world.configure(Policy { revocations: Some(vec![]), ..corp::policy() }, at(530)).await.unwrap();
     over(&world, 530, "removed from the configuration").await;
-    // What was to deny later, and was made to deny at once: the log has to know.
+    // A block that was to begin later and was changed to begin at once: the log has to know.
     let later = ConfiguredRevocation { effective: Some(at(9000).wall), ..configured(alice()) };
     for (entry, now) in [(later, 540), (configured(alice()), 541)] {
         world.configure(Policy { revocations: Some(vec![entry]), ..corp::policy() }, at(now)).await.unwrap();
@@ -62,7 +62,7 @@ pub async fn law_7_a_block_that_ends_leaves_a_cut_off<S: Store>(store: S) {
     over(&world, 550, "taken out, and the process restarted").await;
 }
 
-/// What is the credential itself, or dies with it, is lifted without a trace.
+/// A block on the credential itself, or on something that dies with it, is lifted without a trace.
 async fn lifted<S: Store>(world: &World<S>) {
     let issuer = || ISSUER.to_owned();
     for target in [
@@ -77,7 +77,7 @@ async fn lifted<S: Store>(world: &World<S>) {
         holds(world.published.load().fold.revocations.under(key).is_empty(), format!("{target} is lifted"));
         same(&world.check(&token(world, 551), at(602)).await.reason, &Reason::Allowed, format!("{target} is lifted"));
     }
-    // A cut-off that somebody ends is ended: it was no block.
+    // A cut-off that somebody ends is over: it was not a block.
     let cut_off = RevokeRequest { shape: Shape::CutOff { at: at(700).wall }, ..request(alice()) };
     let done = world.writer.ask(Command::Revoke(cut_off), at(700)).await.unwrap();
     same(&world.check(&token(world, 551), at(701)).await.reason, &Reason::IssuedBeforeCutoff, "a cut-off stands");

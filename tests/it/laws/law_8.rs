@@ -41,7 +41,7 @@ fn of(key: &str, group: &str) -> Person {
     Person { groups: vec![group.into()], ..person(key) }
 }
 
-/// Out of the group at the source: refused with the very token that was good, and that still names the group.
+/// She leaves the group at the source. The token that was good, and that still names the group, is refused.
 pub async fn law_8_a_mover_loses_at_once_what_the_old_role_gave<S: Store>(store: S) {
     let mut world = World::empty(store, policy(vec![binding(&["eng"], &[])])).await;
     world.list(&[of("alice", "eng"), of("bob", "eng")], at(0)).await.unwrap();
@@ -52,7 +52,7 @@ pub async fn law_8_a_mover_loses_at_once_what_the_old_role_gave<S: Store>(store:
     same(&world.check(&token, at(2)).await.reason, &Reason::NoPermission, "she moved");
     same(&world.ask("bob", at(0), at(2)).await, &Reason::Allowed, "he did not");
 
-    // By name: her address passes on, and with it nothing.
+    // By name: her address passes to somebody else, but nothing goes with it.
     world.configure(policy(vec![binding(&[], &["alice@example.com"])]), at(3)).await.unwrap();
     assert_eq!(world.check(&token, at(3)).await.reason, Reason::Allowed);
     let renamed = Person { email: Some("a@example.com".into()), ..person("alice") };

@@ -29,7 +29,7 @@ use crate::corp::{self, ISSUER, at, configured};
 use crate::support::Scratch;
 use crate::support::provider::{Signer, jwks};
 
-/// Each kind of cause; and decided anew on a state made from the log alone, to the last field.
+/// Each kind of cause. Deciding again on a state made from the log alone gives the same, to the last field.
 pub async fn law_9_every_decision_names_its_cause_and_is_the_same_again<S: Store>(store: S) {
     let mut world = World::start(store).await;
     let by_operator = world.revoke(alice(), at(1)).await.unwrap();
@@ -73,7 +73,8 @@ async fn again<S: Store>(world: &World<S>, who: &str, now: i64) {
     same(&decide(&anew, &request, &shown, at(now)), &first, "the same on a state made from the log");
 }
 
-/// A decision is told by its own steps, in the words of the configuration that it was made under: when that is gone, too.
+/// `explain` tells the decision's own steps, in the words of the configuration that it was made under, even when that
+/// is gone.
 pub async fn law_9_explain_tells_the_steps_of_a_decision_also_after_a_reload<S: Store>(store: S) {
     let mut world = World::start(store).await;
     let reader = Role { name: "reader".into(), permissions: vec![Permission::default()], rights: vec![] };
@@ -113,7 +114,7 @@ pub async fn law_9_explain_tells_the_steps_of_a_decision_also_after_a_reload<S: 
     same(&found, &expected("yes", format!("revocation {}", revoked.revocation.unwrap())), "the revocation");
 }
 
-/// The steps of a decision as `explain --decision` tells them, which are those that `explain` of the request tells.
+/// The steps of a decision as `explain --decision` tells them. `explain` of the request tells the same ones.
 fn told(decision: &Decision) -> Vec<StepView> {
     let decision = Arc::new(decision.clone());
     let id = "00000000000000000000000000000001".parse().unwrap();
@@ -125,8 +126,8 @@ fn told(decision: &Decision) -> Vec<StepView> {
     recalled
 }
 
-/// The check waits for keys; meanwhile a configuration that trusts another issuer comes into force; the keys come, the
-/// token is good by the old rules, and the answer is the one of the configuration that it reports.
+/// The check waits for keys. Meanwhile a configuration that trusts another issuer comes into force. The keys come, the
+/// token is good by the old rules, and the answer is that of the configuration that it reports.
 pub async fn law_9_a_check_is_judged_by_the_configuration_that_it_reports<S: Store>(store: S) {
     let scratch = Scratch::new();
     let file = scratch.path().join("jwks.json");

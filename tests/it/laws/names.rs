@@ -1,5 +1,5 @@
-//! Law 6, where two systems write a name differently: a leaver is out under every spelling that their directory takes for
-//! the same, of each of their names, and so is whoever was called so before.
+//! Law 6, where two systems write a name differently: a leaver is out under every spelling of each of their names that
+//! their directory treats as the same, and so is whoever had that name before.
 
 use offboard::domain::command::Command;
 use offboard::domain::decision::Decision;
@@ -19,13 +19,13 @@ use crate::corp::{self, at};
 /// How one name is written.
 struct Spelt {
     directory: Directory,
-    /// By which `link` compares.
+    /// The attribute that `link` compares.
     attribute: &'static str,
-    /// As the directory writes it, with a second value.
+    /// The name in the directory, and a second value.
     there: [&'static str; 2],
-    /// As tokens and people write the first.
+    /// How tokens and people write the first value.
     first: [&'static str; 2],
-    /// … and the second.
+    /// How they write the second value.
     second: &'static str,
 }
 
@@ -77,7 +77,7 @@ pub async fn law_6_a_leaver_of_entra_is_out_however_it_is_written<S: Store>(stor
     out_under_every_spelling(store, names).await;
 }
 
-/// LDAP, whose rules fold runs of spaces as well, and names of entries.
+/// LDAP, whose rules also fold runs of spaces and names of entries.
 pub async fn law_6_a_leaver_of_ldap_is_out_however_it_is_written<S: Store>(store: S) {
     let names = Spelt {
         directory: Directory::Ldap,
@@ -120,7 +120,7 @@ impl<S: Store> Scene<S> {
         self.world.check(&self.world.token_of(&claims), at(now)).await
     }
 
-    /// Every spelling of every name, in a token that was issued then.
+    /// Checks every spelling of every name, in a token that was issued at `issued`.
     async fn all(&self, issued: i64, now: i64, expected: Reason, when: &str) {
         let Spelt { directory, there, first, second, .. } = &self.names;
         for name in there.iter().chain(first).chain([second]) {
@@ -160,7 +160,7 @@ async fn out_under_every_spelling<S: Store>(store: S, names: Spelt) {
     }
     scene.all(75, 76, Reason::Allowed, "when it was taken back").await;
 
-    // They depart, stay listed as they were called, and somebody new is called so, spelt otherwise.
+    // They depart and stay listed under their name. Somebody new has the same name, in another spelling.
     let gone = scene.called("e1", Status::Departed, &there);
     scene.list(std::slice::from_ref(&gone), at(80)).await;
     scene.all(75, 81, Reason::RevokedPerson, "when they have left").await;

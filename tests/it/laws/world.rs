@@ -1,4 +1,4 @@
-//! The whole of Offboard but for its sockets, over any log: real tokens in, decisions out, time as an argument.
+//! All of Offboard except its sockets, on any log: real tokens in, decisions out, time as an argument.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -43,18 +43,18 @@ use tokio::task::JoinSet;
 use crate::corp::{self, ISSUER};
 use crate::support::provider::{Signer, jwks};
 
-/// Where a log is kept while processes come and go.
+/// A place that keeps a log while processes come and go.
 pub trait Store {
-    /// Its kind.
+    /// The kind of log.
     type Log: Log;
 
-    /// A new and empty place.
+    /// A new, empty place.
     fn new() -> Self;
 
-    /// Opens it, as a process does when it starts; the one before has closed it.
+    /// Opens the log as a process does when it starts. The process before has closed it.
     fn open(&self) -> Arc<Self::Log>;
 
-    /// Takes it from under the process, or puts it back.
+    /// Takes the log away from a running process, or puts it back.
     fn take_away(&self, away: bool);
 }
 
@@ -87,8 +87,8 @@ impl Store for OnDisk {
         Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
     }
 
-    /// Another test of this process may be starting a child: between fork and exec it holds a copy of the lock of a store
-    /// that was closed meanwhile. No service has children.
+    /// Another test in this process may be starting a child. Between fork and exec, the child holds a copy of the lock
+    /// of a store that was closed in the meantime. No service has children.
     fn open(&self) -> Arc<Embedded> {
         let patience = Instant::now() + Duration::from_secs(10);
         loop {
@@ -127,21 +127,21 @@ pub struct World<S: Store> {
     writers: JoinSet<()>,
 }
 
-/// A gate, and what is behind it.
+/// A gate and what is behind it.
 pub struct Doors {
     pub handler: LiveCheckHandler,
-    /// Writes the trail once it is run.
+    /// Writes the trail once somebody runs it.
     pub audit: audit::writer::TrailWriter,
-    /// The keys by which it verifies.
+    /// The keys that the gate verifies with.
     pub rings: KeyRings,
 }
 
-/// The one keyer of all these installations.
+/// The keyer that all these installations share.
 pub fn keyer() -> Keyer {
     Keyer::new([1; 16])
 }
 
-/// An authenticator that kept these keys, and that no provider answers.
+/// An authenticator that has these keys, and that gets no answer from any provider.
 pub fn authenticator(policy: &Arc<Policy>, cache: &Arc<CacheCounters>, keys: &[&Signer]) -> Authenticator {
     let (fresh, _) = mpsc::channel(1);
     let kept = |_: &str, _: &str| Some(jwks(keys).into_bytes());
@@ -159,14 +159,14 @@ impl<S: Store> World<S> {
         Self::with(store, corp::policy()).await
     }
 
-    /// The same, under this policy.
+    /// The same, with this policy.
     pub async fn with(store: S, policy: Policy) -> Self {
         let world = Self::empty(store, policy).await;
         world.list(&[person("alice"), person("bob")], corp::at(0)).await.unwrap();
         world
     }
 
-    /// A process whose sources said nothing yet.
+    /// A process whose sources have said nothing yet.
     pub async fn empty(store: S, policy: Policy) -> Self {
         let log = store.open();
         let fold = replay(log.as_ref(), keyer()).await.unwrap();
@@ -195,12 +195,12 @@ impl<S: Store> World<S> {
         Self::empty(store, policy).await
     }
 
-    /// A second writer over the same log, as another replica has it.
+    /// A second writer on the same log, as another replica has one.
     pub async fn beside(&mut self) -> (WriterHandle, Arc<Published>) {
         self.beside_with_marks(1_000).await
     }
 
-    /// The same, whose fold has a digest at each multiple of `every`.
+    /// The same, with a digest of its fold at each multiple of `every`.
     pub async fn beside_with_marks(&mut self, every: u64) -> (WriterHandle, Arc<Published>) {
         let policy = Arc::clone(&self.published.load().rules.policy);
         let fold = replay_with_marks(self.log.as_ref(), keyer(), every).await.unwrap();
@@ -224,7 +224,7 @@ impl<S: Store> World<S> {
         self.writer.ask(Command::Configure(policy), now).await
     }
 
-    /// As after a start that found no keys anywhere.
+    /// Forgets all keys, as after a start that found none anywhere.
     pub fn forget_keys(&mut self) {
         let policy = Arc::clone(self.authenticator.policy());
         self.authenticator = authenticator(&policy, &self.cache, &[]);
@@ -235,19 +235,19 @@ impl<S: Store> World<S> {
         self.observe(people, true, now).await
     }
 
-    /// A listing of the people file.
+    /// A listing of the people file, complete or not.
     pub async fn observe(&self, people: &[Person], complete: bool, now: Now) -> Result<Done, Refused> {
         let people = people.to_vec();
         let listing = Observation::Listing { source: "hr".into(), people, complete, at: now.wall };
         self.writer.ask(Command::Observe(listing), now).await
     }
 
-    /// `offboard revoke`, for ever.
+    /// `offboard revoke`, with no end.
     pub async fn revoke(&self, target: Target, now: Now) -> Result<Done, Refused> {
         self.writer.ask(Command::Revoke(request(target)), now).await
     }
 
-    /// Name of the first thing that stands of a target.
+    /// The id of the first revocation in force on a target.
     pub fn standing(&self, target: &Target) -> RevocationId {
         let fold = &self.published.load().fold;
         fold.revocations.under(target.key(&fold.keyer)).first().unwrap().id
@@ -266,12 +266,12 @@ impl<S: Store> World<S> {
         self.writer.ask(command, now).await
     }
 
-    /// Time goes on.
+    /// Time passes.
     pub async fn tick(&self, now: Now) {
         self.writer.ask(Command::Tick, now).await.unwrap();
     }
 
-    /// A token of the issuer with these claims, over those that every one has.
+    /// A token of the issuer with these claims, on top of those that every token has.
     pub fn token_of(&self, claims: &Value) -> String {
         let mut all = json!({ "iss": ISSUER, "aud": "mesh", "exp": corp::at(1_000_000).wall.as_millis() / 1000 });
         let all_members = all.as_object_mut().unwrap();
@@ -279,17 +279,17 @@ impl<S: Store> World<S> {
         self.signer.sign(&all)
     }
 
-    /// A token of `subject`'s session `s1`, issued then.
+    /// A token of `subject`'s session `s1`, issued at `issued`.
     pub fn token(&self, subject: &str, issued: Now) -> String {
         self.token_of(&json!({ "sub": subject, "sid": "s1", "iat": issued.wall.as_millis() / 1000 }))
     }
 
-    /// What becomes of a request with these headers.
+    /// Decides a request with these headers.
     pub async fn decide(&self, headers: &[(&str, &str)], now: Now) -> Decision {
         self.decide_at("orders.example.com", headers, now).await
     }
 
-    /// What becomes of a request to this host with these headers.
+    /// Decides a request to this host with these headers.
     pub async fn decide_at(&self, host: &str, headers: &[(&str, &str)], now: Now) -> Decision {
         let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
         let request = Request::synthetic("GET", host, "/v1/orders", headers);
@@ -297,18 +297,17 @@ impl<S: Store> World<S> {
         decide(&self.published.load(), &request, &shown, now)
     }
 
-    /// What becomes of a request with this token.
+    /// Decides a request with this token.
     pub async fn check(&self, token: &str, now: Now) -> Decision {
         self.decide(&[("authorization", &format!("Bearer {token}"))], now).await
     }
 
-    /// Why a request with a token of `subject`, issued then, ends as it does.
+    /// The reason of the decision on a request with a token of `subject`, issued at `issued`.
     pub async fn ask(&self, subject: &str, issued: Now, now: Now) -> Reason {
         self.check(&self.token(subject, issued), now).await.reason
     }
 
-    /// The gate of this process, as the proxies ask it, with an audit trail in `audit`. It goes by the clock of the
-    /// machine.
+    /// The gate of this process, as proxies ask it, with an audit trail in `audit`. It uses the clock of the machine.
     pub fn handler(&self, audit: &Path) -> Doors {
         let clock = Clock::start(None);
         let policy = Arc::clone(&self.published.load().rules.policy);
@@ -340,8 +339,8 @@ impl<S: Store> World<S> {
         }
     }
 
-    /// Digests of the state in force, of the fold of the log from its very beginning, and of that fold written to
-    /// a snapshot and read back.
+    /// Digests of the state in force, of the fold of the whole log, and of that fold written to a snapshot and read
+    /// back.
     pub async fn digests(&self) -> [String; 3] {
         let live = self.published.snapshot().fold.digest();
         let anew = self.refold(Fold::empty(keyer(), 1)).await;
@@ -349,19 +348,19 @@ impl<S: Store> World<S> {
         [live, anew.digest(), kept.digest()]
     }
 
-    /// Digest of the fold of the log from its very beginning.
+    /// Digest of the fold of the whole log.
     pub async fn refold_digest(&self) -> String {
         self.refold(Fold::empty(keyer(), 1)).await.digest()
     }
 
-    /// A fold with what the log holds behind it, up to a position.
+    /// Applies to a fold what comes after it in the log, up to a position.
     pub async fn refold_to(&self, mut fold: Fold, end: Position) -> Fold {
         let missing = usize::try_from(end - fold.epoch.position).unwrap();
         self.log.read(fold.epoch.position, missing).await.unwrap().iter().for_each(|recorded| fold.apply(recorded));
         fold
     }
 
-    /// A fold with all that the log holds behind it.
+    /// Applies to a fold all that comes after it in the log.
     pub async fn refold(&self, mut fold: Fold) -> Fold {
         fold.epoch.generation = self.log.head().await.unwrap().generation;
         loop {
@@ -374,7 +373,7 @@ impl<S: Store> World<S> {
     }
 }
 
-/// What an operator asks for: a block on `target`, at once and for ever.
+/// What an operator asks for: a block on `target`, at once and with no end.
 pub fn request(target: Target) -> RevokeRequest {
     let (reason, actor) = ("left".into(), "ops".into());
     RevokeRequest { target, shape: Shape::Block, reason, actor, effective: None, expires: None }
