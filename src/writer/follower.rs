@@ -23,6 +23,8 @@ const AHEAD: usize = 3;
 /// The number of events between snapshots, so that a start reads few. For a larger state it is half the state's size,
 /// since a snapshot writes all of it.
 const SNAPSHOT_EVERY: u64 = 100_000;
+/// Entries and people beyond which digests get rarer.
+const LARGE: u64 = 100_000;
 
 /// The fold gets a digest at each multiple of this position, to compare replicas. One takes a tenth of a second with a
 /// million revocations, in the background.
@@ -65,7 +67,7 @@ pub async fn replay_with_marks<L: Log>(log: &L, keyer: Keyer, every: u64) -> Res
     let mut fold = newest(log, keyer, head).await?;
     let kept = fold.epoch.position;
     fold.epoch.generation = head.generation;
-    let passed = (kept > 0 && kept.is_multiple_of(every)).then(|| fold.clone());
+    let passed = (kept > 0 && is_digested(&fold, every)).then(|| fold.clone());
     let mut marks = Marks { every, passed };
     read_on(log, &mut fold, &mut marks, |_| {}).await?;
     // Check also without newer events: the snapshot may belong to another log.
@@ -115,13 +117,21 @@ async fn read_on<L: Log>(
     let mut pages = pin!(stream::iter(firsts).map(page).buffered(AHEAD));
     while let Some(page) = pages.next().await {
         let events = next(fold, page?, |fold| {
-            if fold.epoch.position == mark {
+            if fold.epoch.position == mark && is_digested(fold, marks.every) {
                 marks.passed = Some(fold.clone());
             }
         });
         seen(events?);
     }
     Ok(())
+}
+
+/// Whether a digest is made of the fold here: at each multiple of `every`, and the rarer the larger the fold is, since a
+/// digest costs as much as it has entries. Every replica comes to the same positions, as the folds there are equal.
+fn is_digested(fold: &Fold, every: u64) -> bool {
+    let size = (fold.revocations.len() + fold.people.len()) as u64;
+    let rarer = (1 + size / LARGE).next_power_of_two();
+    fold.epoch.position.is_multiple_of(every.saturating_mul(rarer))
 }
 
 /// Folds the next batches, all or none, and returns their events.

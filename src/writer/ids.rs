@@ -7,6 +7,9 @@ use siphasher::sip::SipHasher13;
 
 use crate::domain::id::{ExemptionId, RevocationId};
 
+/// How many bits number the names that share their random ones.
+const SHARED: u32 = 12;
+
 /// Draws ids: a keyed hash of a counter, under a key that no other process has. So different things never get the same
 /// id, across logs and across attempts at one plan.
 #[derive(Debug)]
@@ -32,11 +35,14 @@ impl Ids {
         Self { key, drawn: AtomicU64::new(0) }
     }
 
-    /// 64 random bits.
+    /// 64 bits that nobody else draws: 52 random ones, and the number among the names that share these. Neighbours in the
+    /// index are written together: with all bits random, a burst of 100,000 revocations rewrote the whole index with each
+    /// batch, and took twice as long.
     fn draw(&self) -> u64 {
+        let number = self.drawn.fetch_add(1, Ordering::Relaxed);
         let mut hasher = SipHasher13::new_with_key(&self.key);
-        hasher.write_u64(self.drawn.fetch_add(1, Ordering::Relaxed));
-        hasher.finish()
+        hasher.write_u64(number >> SHARED);
+        hasher.finish() << SHARED | number & ((1 << SHARED) - 1)
     }
 
     /// The id of a new revocation.
