@@ -35,9 +35,8 @@ impl Ids {
         Self { key, drawn: AtomicU64::new(0) }
     }
 
-    /// 64 bits that nobody else draws: 52 random ones, and the number among the names that share these. Neighbours in the
-    /// index are written together: with all bits random, a burst of 100,000 revocations rewrote the whole index with each
-    /// batch, and took twice as long.
+    /// 64 bits that nobody else draws: 52 random ones, and the number among the names that share these. Ids in a row
+    /// are neighbours in the index, and written together.
     fn draw(&self) -> u64 {
         let number = self.drawn.fetch_add(1, Ordering::Relaxed);
         let mut hasher = SipHasher13::new_with_key(&self.key);
