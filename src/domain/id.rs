@@ -48,7 +48,7 @@ macro_rules! id {
         pub struct $name(u64);
 
         impl $name {
-            /// A new id of 63 random bits.
+            /// A new id of the lower 63 of these bits, which nobody else may have drawn.
             #[must_use]
             pub fn random(bits: u64) -> Self {
                 Self(bits | RANDOM)
