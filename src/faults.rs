@@ -51,6 +51,8 @@ pub enum Fault {
     ClaimIsQuoted,
     /// Law 11: a writer folds its own events without reading those before them.
     FoldsItsOwn,
+    /// Law 11: a planned fold is taken over although other events were read.
+    PlanUnread,
     /// Law 11: a follower skips an event.
     FoldSkips,
     /// Law 11: while the store is unavailable, grants of sources are enforced from memory too.

@@ -10,6 +10,7 @@
 //! ```
 
 mod access;
+mod catch_up;
 mod clock;
 mod configured;
 mod follower;
@@ -37,7 +38,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::domain::command::{Command, Done, Envelope, ListingId, Refused};
-use crate::domain::event::{Epoch, NewEvent};
+use crate::domain::event::Epoch;
 use crate::domain::policy::Policy;
 use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
@@ -45,7 +46,7 @@ use crate::log::{Log, LogError};
 use crate::state::{Published, State};
 use follower::Follower;
 use listings::{Effect, Listings};
-use plan::{Outcome, Plan};
+use plan::{Outcome, Plan, PlannedEvents};
 use unsettled::{Unsettled, unknown};
 use volatile::Volatile;
 
@@ -55,7 +56,7 @@ pub use ids::Ids;
 pub use observer::EventObserver;
 
 /// The most commands that are committed together: it bounds how long the first waits for the last.
-const BATCH: usize = 1024;
+const BATCH: usize = 4096;
 
 /// The writer. A process has one.
 pub struct Writer<L> {
@@ -88,7 +89,7 @@ struct Answer {
 
 /// The events of a batch, their effects on listings, and the result of each command.
 struct Planned {
-    events: Vec<NewEvent>,
+    planned: PlannedEvents,
     effects: Vec<Effect>,
     /// One per command, with the name of its first event, if it has one.
     answers: Vec<(Result<Answer, Refused>, Option<String>)>,
@@ -224,29 +225,27 @@ impl<L: Log> Writer<L> {
     /// Plans, appends and reads back. If the log has moved on, it catches up and plans again.
     async fn commit(&mut self, batch: &[Envelope]) -> Result<Vec<Result<Answer, Refused>>, LogError> {
         loop {
-            let Planned { events, effects, answers } = self.plan(batch).await?;
+            let Planned { planned, effects, answers } = self.plan(batch).await?;
             let outcomes = || answers.iter().map(|(answer, _)| answer.clone()).collect();
-            if events.is_empty() {
+            if planned.events.is_empty() {
                 // Nothing needs to change; whether that survives a restart still depends on the store (law 5).
                 self.log.standing().await?;
                 self.listings.carry_out(effects);
                 return Ok(outcomes());
             }
             if planted(Fault::AcknowledgedUnwritten) {
-                self.fold_unread(events);
+                self.fold_unread(planned.events);
                 return Ok(outcomes());
             }
-            let own =
-                if planted(Fault::FoldsItsOwn) || planted(Fault::StoreUnseen) { events.clone() } else { Vec::new() };
-            match self.log.append(self.follower.fold.epoch, events).await {
+            match self.log.append(self.follower.fold.epoch, planned.events.clone()).await {
                 Err(LogError::Conflict { head }) if planted(Fault::FoldsItsOwn) => {
-                    self.log.append(head, own.clone()).await?;
-                    self.fold_unread(own);
+                    self.log.append(head, planned.events.clone()).await?;
+                    self.fold_unread(planned.events);
                     return Ok(outcomes());
                 }
                 Ok(head) => {
                     self.listings.carry_out(effects);
-                    return Ok(match self.catch_up_to(head).await {
+                    return Ok(match self.read_back(planned, head).await {
                         Ok(()) => outcomes(),
                         // It stands, and comes into force with what is read next.
                         Err(error) => {
@@ -271,7 +270,7 @@ impl<L: Log> Writer<L> {
                     }
                 }
                 Err(LogError::Moved { .. }) if planted(Fault::StoreUnseen) => {
-                    self.fold_unread(own);
+                    self.fold_unread(planned.events);
                     return Ok(outcomes());
                 }
                 Err(error) => return Err(error),
@@ -296,8 +295,8 @@ impl<L: Log> Writer<L> {
         if let Some(last) = batch.last().filter(|_| configures || plan.people_changed) {
             configured::pin(&mut plan, last.now);
         }
-        let (events, effects) = plan.into_parts();
-        Ok(Planned { events, effects, answers })
+        let (planned, effects) = plan.into_parts();
+        Ok(Planned { planned, effects, answers })
     }
 
     fn new_plan(&self) -> Plan {
@@ -344,55 +343,5 @@ impl<L: Log> Writer<L> {
             }
             Command::Tick => Ok(clock::tick(plan, now)),
         })
-    }
-
-    /// Folds the new events of the log and publishes the result.
-    async fn catch_up(&mut self) -> Result<(), LogError> {
-        let (read, result) = self.follower.read().await;
-        self.publish();
-        self.follower.notify(&read);
-        result
-    }
-
-    /// Like [`Self::catch_up`], and fails if the log does not reach `head`: only what was read back is acknowledged.
-    async fn catch_up_to(&mut self, head: Epoch) -> Result<(), LogError> {
-        self.appended = head;
-        self.catch_up().await?;
-        let read = self.follower.fold.epoch.position;
-        if read < head.position {
-            let cause = format!("it ends at {read} although {} was appended", head.position);
-            return Err(LogError::Io { step: "read the log", cause });
-        }
-        Ok(())
-    }
-
-    /// Another process appended events.
-    async fn follow(&mut self, head: Epoch) {
-        if head.position > self.follower.fold.epoch.position
-            && let Err(error) = self.catch_up().await
-        {
-            tracing::error!(error = %error, "cannot read new events of the log; retrying at the next append");
-        }
-    }
-
-    /// Folds events without reading them from the log. A writer must never do that; only faults call it.
-    fn fold_unread(&mut self, events: Vec<NewEvent>) {
-        self.follower.fold_unread(events);
-        self.publish();
-    }
-
-    fn install(&mut self, policy: &Arc<Policy>) {
-        self.follower.install(policy);
-        if let Some(volatile) = &mut self.volatile {
-            follower::compare_as_configured(&mut volatile.fold, policy);
-        }
-        self.publish();
-    }
-
-    fn publish(&self) {
-        if planted(Fault::AcknowledgedUnenforced) {
-            return;
-        }
-        self.follower.publish(self.volatile.as_ref().map(|volatile| &volatile.fold));
     }
 }

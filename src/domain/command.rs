@@ -333,8 +333,8 @@ pub type Answer = oneshot::Receiver<Result<Done, Refused>>;
 #[derive(Clone, Debug)]
 pub struct WriterHandle(mpsc::Sender<Envelope>);
 
-/// The capacity of the queue: two full group commits (`writer` takes up to 1024 at once).
-const WAITING: usize = 2048;
+/// The capacity of the queue: two full group commits (`writer` takes up to 4096 at once).
+const WAITING: usize = 8192;
 
 impl WriterHandle {
     /// A handle, and the receiver for the writer.

@@ -109,6 +109,7 @@ fn name_rule(directory: Option<Directory>, attribute: &str) -> Compare {
 }
 
 /// The index entries of one person, and the keys of their names.
+#[derive(Default)]
 struct Indexed {
     names: Vec<NameKey>,
     by_name: Vec<Key>,
@@ -299,30 +300,33 @@ impl People {
         }
     }
 
-    /// Replaces the record of one person.
+    /// Replaces the record of one person. Index entries that stay are not touched.
     pub(super) fn put(&mut self, keyer: &Keyer, person: Person) {
         let key = person_key(keyer, &person.id);
         let directory = self.directory(&person.id.source);
-        if let Some(old) = self.get(key).cloned() {
-            let indexed = Indexed::of(keyer, directory, &old.person);
-            for name in indexed.by_name {
-                self.by_name.remove(name, |pointer| pointer.person == key);
-            }
-            for (link, _) in indexed.by_link {
-                self.by_link.remove(link, |pointer| pointer.person == key);
-            }
-            self.count(&old.person, -1);
+        let new = Indexed::of(keyer, directory, &person);
+        let old = self.get(key).map(|known| Arc::clone(&known.person));
+        if let Some(old) = &old {
+            self.count(old, -1);
         }
-        let indexed = Indexed::of(keyer, directory, &person);
-        for name in indexed.by_name {
-            self.by_name.insert(Pointer { key: name, person: key, strict: 0 });
+        let old = old.map(|old| Indexed::of(keyer, directory, &old)).unwrap_or_default();
+        for name in old.by_name.iter().filter(|name| !new.by_name.contains(name)) {
+            self.by_name.remove(*name, |pointer| pointer.person == key);
         }
-        for (link, strict) in indexed.by_link {
+        for link in old.by_link.iter().filter(|link| !new.by_link.contains(link)) {
+            let (link, strict) = *link;
+            self.by_link.remove(link, |pointer| pointer.person == key && pointer.strict == strict);
+        }
+        for name in new.by_name.iter().filter(|name| !old.by_name.contains(name)) {
+            self.by_name.insert(Pointer { key: *name, person: key, strict: 0 });
+        }
+        for link in new.by_link.iter().filter(|link| !old.by_link.contains(link)) {
+            let (link, strict) = *link;
             self.by_link.insert(Pointer { key: link, person: key, strict });
         }
         self.name_groups(keyer, &person);
         self.count(&person, 1);
-        self.known.insert(Known { key, person: Arc::new(person), names: indexed.names.into() });
+        self.known.insert(Known { key, person: Arc::new(person), names: new.names.into() });
     }
 
     /// Records how the groups of a person are compared, once for each group.

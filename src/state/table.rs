@@ -1,8 +1,9 @@
 //! A persistent table: clones share its parts. The revocation set and the people are built of it.
 //!
-//! Two levels of nodes over sorted leaves; the lower level widens as the table grows. Each leaf has a small filter that
-//! rules out most absent keys. A change copies one leaf, one node and the root, never the table; within a batch each is
-//! copied at most once. Nearly everything that a check looks up is absent: then it reads the root, a node and one word
+//! A root of nodes over sorted leaves; both widen as the table grows. Each leaf has a small filter that rules out most
+//! absent keys. A change copies one leaf, one node and the root, never the table; within a batch node and root are copied
+//! at most once. Copying them counts a reference for each part, which costs more than copying the leaf: so nodes are
+//! small, and a batch of a thousand changes pays for the large root. Nearly everything that a check looks up is absent: then it reads the root, a node and one word
 //! of the filter, and the processor goes on to the next key while that word is being loaded.
 
 use std::sync::Arc;
@@ -21,22 +22,25 @@ pub trait Keyed: Clone {
     fn rank(&self) -> (u64, u64);
 }
 
-const ROOT: usize = 256;
-/// Leaves of a node, as a power of two: at first, each time that it widens, and at most.
-const NARROW: u32 = 6;
+/// Leaves of a table, as a power of two: at first, the steps in which it widens, and at most.
+const NARROWEST: u32 = 8;
 const WIDENS_BY: u32 = 2;
-const WIDEST: u32 = 10;
+const WIDEST: u32 = 18;
 
 type Node<E> = Arc<[Leaf<E>]>;
 
 /// Keys per word of a filter: 16 bits for each.
 const KEYS_PER_WORD: usize = 4;
 
+/// A leaf grows by so many entries at a time: without room to spare each insertion would move it, and with few sizes
+/// memory that one leaf gives back fits the next.
+const ROOM: usize = 8;
+
 /// The entries of a leaf, in order, and a filter of their keys.
 #[derive(Clone, Debug)]
 struct Leaf<E> {
     filter: Arc<[u64]>,
-    entries: Arc<[E]>,
+    entries: Arc<Vec<E>>,
 }
 
 impl<E> Default for Leaf<E> {
@@ -46,15 +50,55 @@ impl<E> Default for Leaf<E> {
 }
 
 impl<E: Keyed> Leaf<E> {
-    fn of(entries: Arc<[E]>) -> Self {
-        let mut filter = vec![0; entries.len().div_ceil(KEYS_PER_WORD)];
-        for entry in entries.iter() {
-            let at = word(entry.key(), filter.len());
-            if let Some(word) = filter.get_mut(at) {
-                *word |= bits(entry.key());
+    fn of(entries: Vec<E>) -> Self {
+        Self { filter: filter(&entries), entries: Arc::new(entries) }
+    }
+
+    /// Inserts an entry, or replaces the one with the same key and rank. Returns whether there was none.
+    fn insert(&mut self, entry: E) -> bool {
+        let key = entry.key();
+        let order = (key, entry.rank());
+        let at = self.entries.partition_point(|other| (other.key(), other.rank()) < order);
+        if self.entries.get(at).is_some_and(|other| (other.key(), other.rank()) == order) {
+            if let Some(replaced) = Arc::make_mut(&mut self.entries).get_mut(at) {
+                *replaced = entry;
+            }
+            return false;
+        }
+        self.insert_at(at, entry);
+        if self.filter.len() == self.entries.len().div_ceil(KEYS_PER_WORD) {
+            add_to(Arc::make_mut(&mut self.filter), key);
+        } else {
+            self.filter = filter(&self.entries);
+        }
+        true
+    }
+
+    fn insert_at(&mut self, at: usize, entry: E) {
+        let full = self.entries.len() == self.entries.capacity();
+        match Arc::get_mut(&mut self.entries) {
+            Some(entries) => {
+                if full {
+                    entries.reserve_exact(ROOM);
+                }
+                entries.insert(at, entry);
+            }
+            None => {
+                let (before, after) = self.entries.split_at(at);
+                // Copy slices: cloning entries one by one took half of a replay.
+                let mut entries = Vec::with_capacity((self.entries.len() + 1).next_multiple_of(ROOM));
+                entries.extend_from_slice(before);
+                entries.push(entry);
+                entries.extend_from_slice(after);
+                self.entries = Arc::new(entries);
             }
         }
-        Self { filter: filter.into(), entries }
+    }
+
+    /// Removes the entries with this key for which `gone` returns true.
+    fn remove(&mut self, key: Key, gone: impl Fn(&E) -> bool) {
+        Arc::make_mut(&mut self.entries).retain(|entry| entry.key() != key || !gone(entry));
+        self.filter = filter(&self.entries);
     }
 
     /// `false` if no entry has this key. `true` is wrong in one of a hundred cases.
@@ -62,6 +106,19 @@ impl<E: Keyed> Leaf<E> {
     fn may_hold(&self, key: Key) -> bool {
         let bits = bits(key);
         self.filter.get(word(key, self.filter.len())).is_some_and(|word| word & bits == bits)
+    }
+}
+
+fn filter<E: Keyed>(entries: &[E]) -> Arc<[u64]> {
+    let mut filter = vec![0; entries.len().div_ceil(KEYS_PER_WORD)];
+    entries.iter().for_each(|entry| add_to(&mut filter, entry.key()));
+    filter.into()
+}
+
+fn add_to(filter: &mut [u64], key: Key) {
+    let at = word(key, filter.len());
+    if let Some(word) = filter.get_mut(at) {
+        *word |= bits(key);
     }
 }
 
@@ -80,27 +137,51 @@ fn bits(key: Key) -> u64 {
 pub struct Table<E> {
     nodes: Arc<[Option<Node<E>>]>,
     len: usize,
-    /// Leaves of a node, as a power of two.
-    width: u32,
+    width: Width,
+}
+
+/// How many leaves a table has.
+#[derive(Clone, Copy, Debug)]
+struct Width {
+    /// The leaves, as a power of two.
+    leaves: u32,
+    /// The leaves of a node, as a power of two.
+    of_node: u32,
+}
+
+impl Width {
+    const fn of(leaves: u32) -> Self {
+        Self { leaves, of_node: leaves / 4 }
+    }
+
+    const fn nodes(self) -> usize {
+        1 << (self.leaves - self.of_node)
+    }
+
+    /// Whether this many entries crowd its leaves.
+    fn is_crowded<E: Keyed>(self, entries: usize) -> bool {
+        self.leaves < WIDEST && entries > E::CROWD << self.leaves
+    }
 }
 
 impl<E: Keyed> Default for Table<E> {
     fn default() -> Self {
-        Self { nodes: vec![None; ROOT].into(), len: 0, width: NARROW }
+        let width = Width::of(NARROWEST);
+        Self { nodes: vec![None; width.nodes()].into(), len: 0, width }
     }
 }
 
-/// The index of the node (the first 8 bits), and of the leaf in it (the next `width` bits).
+/// The index of the node (the first bits), and of the leaf in it (the next ones).
 #[inline]
-fn place(key: Key, width: u32) -> (usize, usize) {
-    let leaf = (key.high << 8) >> (64 - width);
-    (usize::from(key.high.to_be_bytes()[0]), usize::try_from(leaf).unwrap_or(0))
+fn place(key: Key, width: Width) -> (usize, usize) {
+    let leaf = usize::try_from(key.high >> (64 - width.leaves)).unwrap_or(0);
+    (leaf >> width.of_node, leaf & ((1 << width.of_node) - 1))
 }
 
 /// The approximate index of a key in a leaf of `len` entries, by the bits after those that choose the leaf.
 #[inline]
-fn guess(key: Key, width: u32, len: usize) -> usize {
-    let share = u128::from(key.high << (8 + width)) * (len as u128);
+fn guess(key: Key, width: Width, len: usize) -> usize {
+    let share = u128::from(key.high << width.leaves) * (len as u128);
     usize::try_from(share >> 64).unwrap_or(0)
 }
 
@@ -108,7 +189,7 @@ fn guess(key: Key, width: u32, len: usize) -> usize {
 ///
 /// Keys are uniform, so the guess is off by about the square root of the length: a walk from there reads one or two
 /// cache lines, while a binary search would read one for each step.
-fn lower_bound<E: Keyed>(leaf: &[E], width: u32, key: Key) -> usize {
+fn lower_bound<E: Keyed>(leaf: &[E], width: Width, key: Key) -> usize {
     let mut at = guess(key, width, leaf.len());
     while at > 0 && leaf.get(at - 1).is_some_and(|entry| entry.key() >= key) {
         at -= 1;
@@ -155,7 +236,7 @@ impl<E: Keyed> Table<E> {
 }
 
 /// The entries with this key in a sorted leaf.
-fn of_key<E: Keyed>(leaf: &[E], width: u32, key: Key) -> &[E] {
+fn of_key<E: Keyed>(leaf: &[E], width: Width, key: Key) -> &[E] {
     let from = lower_bound(leaf, width, key);
     let rest = leaf.get(from..).unwrap_or(&[]);
     let many = rest.iter().take_while(|entry| entry.key() == key).count();
@@ -165,49 +246,31 @@ fn of_key<E: Keyed>(leaf: &[E], width: u32, key: Key) -> &[E] {
 impl<E: Keyed> Table<E> {
     /// Inserts an entry, in place of the one with the same key and rank.
     pub fn insert(&mut self, entry: E) {
-        let key = entry.key();
-        let order = (key, entry.rank());
-        let mut added = true;
-        self.change_leaf(key, |leaf| {
-            let at = leaf.partition_point(|other| (other.key(), other.rank()) < order);
-            let replaces = leaf.get(at).is_some_and(|other| (other.key(), other.rank()) == order);
-            added = !replaces;
-            let (before, after) = leaf.split_at(at.min(leaf.len()));
-            let after = after.get(usize::from(replaces)..).unwrap_or(&[]);
-            // Copy slices: cloning entries one by one took half of a replay.
-            let mut leaf = Vec::with_capacity(before.len() + 1 + after.len());
-            leaf.extend_from_slice(before);
-            leaf.push(entry);
-            leaf.extend_from_slice(after);
-            leaf.into()
-        });
+        let added = self.leaf_mut(entry.key()).is_some_and(|leaf| leaf.insert(entry));
         self.len += usize::from(added);
-        if self.width < WIDEST && self.len > (ROOT << self.width) * E::CROWD {
-            *self = Self::of_width(self.iter().cloned().collect(), self.width + WIDENS_BY);
+        if self.width.is_crowded::<E>(self.len) {
+            *self = Self::of_width(self.iter().cloned().collect(), Width::of(self.width.leaves + WIDENS_BY));
         }
     }
 
     /// Removes the entries with this key for which `gone` returns true, and returns them.
     pub fn remove(&mut self, key: Key, gone: impl Fn(&E) -> bool) -> Vec<E> {
         let removed: Vec<E> = self.get(key).iter().filter(|entry| gone(entry)).cloned().collect();
-        if !removed.is_empty() {
-            self.change_leaf(key, |leaf| {
-                leaf.iter().filter(|entry| entry.key() != key || !gone(entry)).cloned().collect()
-            });
+        if !removed.is_empty()
+            && let Some(leaf) = self.leaf_mut(key)
+        {
+            leaf.remove(key, gone);
             self.len -= removed.len();
         }
         removed
     }
 
-    fn change_leaf(&mut self, key: Key, change: impl FnOnce(&[E]) -> Arc<[E]>) {
+    fn leaf_mut(&mut self, key: Key) -> Option<&mut Leaf<E>> {
         let (node, leaf) = place(key, self.width);
-        let leaves = 1 << self.width;
-        let nodes = Arc::make_mut(&mut self.nodes);
-        let Some(slot) = nodes.get_mut(node) else { return };
+        let leaves = 1 << self.width.of_node;
+        let slot = Arc::make_mut(&mut self.nodes).get_mut(node)?;
         let node = slot.get_or_insert_with(|| vec![Leaf::default(); leaves].into());
-        if let Some(leaf) = Arc::make_mut(node).get_mut(leaf) {
-            *leaf = Leaf::of(change(&leaf.entries));
-        }
+        Arc::make_mut(node).get_mut(leaf)
     }
 
     /// All entries, in order of key and rank.
@@ -225,23 +288,23 @@ impl<E: Keyed> Table<E> {
             }
             same
         });
-        let mut width = NARROW;
-        while width < WIDEST && entries.len() > (ROOT << width) * E::CROWD {
-            width += WIDENS_BY;
+        let mut width = Width::of(NARROWEST);
+        while width.is_crowded::<E>(entries.len()) {
+            width = Width::of(width.leaves + WIDENS_BY);
         }
         Self::of_width(entries, width)
     }
 
     /// Builds a table of sorted entries.
-    fn of_width(entries: Vec<E>, width: u32) -> Self {
-        let mut nodes = vec![None; ROOT];
+    fn of_width(entries: Vec<E>, width: Width) -> Self {
+        let mut nodes = vec![None; width.nodes()];
         for of_leaf in entries.chunk_by(|one, other| place(one.key(), width) == place(other.key(), width)) {
             let Some(first) = of_leaf.first() else { continue };
             let (node, leaf) = place(first.key(), width);
             let Some(slot) = nodes.get_mut(node) else { continue };
-            let node: &mut Node<E> = slot.get_or_insert_with(|| vec![Leaf::default(); 1 << width].into());
+            let node: &mut Node<E> = slot.get_or_insert_with(|| vec![Leaf::default(); 1 << width.of_node].into());
             if let Some(slot) = Arc::make_mut(node).get_mut(leaf) {
-                *slot = Leaf::of(of_leaf.into());
+                *slot = Leaf::of(of_leaf.to_vec());
             }
         }
         Self { nodes: nodes.into(), len: entries.len(), width }

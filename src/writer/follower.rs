@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::EventObserver;
+use super::plan::PlannedEvents;
 use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
@@ -69,10 +70,10 @@ pub async fn replay_with_marks<L: Log>(log: &L, keyer: Keyer, every: u64) -> Res
     fold.epoch.generation = head.generation;
     let passed = (kept > 0 && is_digested(&fold, every)).then(|| fold.clone());
     let mut marks = Marks { every, passed };
-    read_on(log, &mut fold, &mut marks, |_| {}).await?;
+    read_on(log, &mut fold, &mut marks, None, |_| {}).await?;
     // Check also without newer events: the snapshot may belong to another log.
     let end = fold.epoch.position;
-    next(&mut fold, log.batches(end, end).await?, |_| {})?;
+    next(&mut fold, log.batches(end, end).await?, &mut None, |_| {})?;
     Ok(Replayed { fold, marks, kept })
 }
 
@@ -107,16 +108,19 @@ async fn read_on<L: Log>(
     log: &L,
     fold: &mut Fold,
     marks: &mut Marks,
+    planned: Option<PlannedEvents>,
     mut seen: impl FnMut(Vec<Recorded>),
 ) -> Result<(), LogError> {
     let head = log.head().await?.position;
     // Keep only the last one: a kept copy makes later changes more expensive.
     let mark = head - head % marks.every;
+    // A fold that was planned past a mark lacks the one at it.
+    let mut planned = planned.filter(|planned| mark <= fold.epoch.position || planned.fold.epoch.position < mark);
     let firsts = (fold.epoch.position..head).step_by(PAGE);
     let page = |after| log.batches(after, head.min(after + PAGE as u64));
     let mut pages = pin!(stream::iter(firsts).map(page).buffered(AHEAD));
     while let Some(page) = pages.next().await {
-        let events = next(fold, page?, |fold| {
+        let events = next(fold, page?, &mut planned, |fold| {
             if fold.epoch.position == mark && is_digested(fold, marks.every) {
                 marks.passed = Some(fold.clone());
             }
@@ -134,13 +138,15 @@ fn is_digested(fold: &Fold, every: u64) -> bool {
     fold.epoch.position.is_multiple_of(every.saturating_mul(rarer))
 }
 
-/// Folds the next batches, all or none, and returns their events.
+/// Folds the next batches, all or none, and returns their events. The fold of planned events is taken over if these are the
+/// events that were read.
 ///
 /// # Errors
 /// [`LogError::Io`] if they are not the next ones or follow another history: going on would miss events unnoticed.
 fn next(
     fold: &mut Fold,
     Batches { after, before, events, chain }: Batches,
+    planned: &mut Option<PlannedEvents>,
     mut folded: impl FnMut(&Fold),
 ) -> Result<Vec<Recorded>, LogError> {
     let wrong = |cause: String| Err(LogError::Io { step: "read the log", cause });
@@ -159,6 +165,11 @@ fn next(
              from a backup and restart offboard"
         ));
     }
+    if let Some(planned) = planned.take_if(|planned| leads_here(planned, fold, &events)) {
+        *fold = planned.fold;
+        fold.chain = Some(chain);
+        return Ok(events);
+    }
     for recorded in &events {
         if planted(Fault::FoldSkips) && recorded.position.is_multiple_of(7) {
             fold.epoch.position = recorded.position;
@@ -171,11 +182,30 @@ fn next(
     Ok(events)
 }
 
+/// Whether the planned events are those that were read, and their fold is the one behind `fold`.
+///
+/// INVARIANT: folding depends only on the fold and the events (law 11), so a fold of equal events on an equal fold is the
+/// fold of the log.
+fn leads_here(planned: &PlannedEvents, fold: &Fold, read: &[Recorded]) -> bool {
+    let end = Epoch { position: fold.epoch.position + read.len() as u64, ..fold.epoch };
+    let are_equal = || read.iter().map(|recorded| &recorded.new).eq(&planned.events);
+    !read.is_empty()
+        && planned.fold.epoch == end
+        && (are_equal() || planted(Fault::PlanUnread))
+        && !planted(Fault::FoldSkips)
+}
+
 /// Compares names by the rules of the configuration in force, as tokens are. Rules in the log count only for sources
 /// that are no longer configured.
 pub(super) fn compare_as_configured(fold: &mut Fold, policy: &Policy) {
     let sources = policy.sources.iter().map(|source| (source.name.as_str(), Some(source.directory)));
     fold.people.compare_by(&fold.keyer, sources);
+}
+
+/// The position at which the next snapshot is due, if the newest one is of `kept`.
+fn snapshot_after(kept: Position, fold: &Fold) -> Position {
+    let size = (fold.revocations.len() + fold.people.len()) as u64;
+    kept + SNAPSHOT_EVERY.max(size / 2)
 }
 
 /// Follows the log, holds its fold and notifies observers.
@@ -206,7 +236,7 @@ impl<L: Log> Follower<L> {
         let published = Published::new(State { fold: fold.clone(), rules: Arc::clone(&rules) });
         // Counted from the last snapshot, not from here, so that a process that is killed again and again still saves
         // one.
-        let snapshot_at = kept + SNAPSHOT_EVERY;
+        let snapshot_at = snapshot_after(kept, &fold);
         let mut follower =
             Self { log, published: Arc::clone(&published), fold, rules, observers, kept, snapshot_at, marks };
         follower.digest();
@@ -214,9 +244,12 @@ impl<L: Log> Follower<L> {
     }
 
     /// Folds the new events. Returns them, also if reading failed in the middle.
-    pub(super) async fn read(&mut self) -> (Vec<Recorded>, Result<(), LogError>) {
+    ///
+    /// `planned` are events that were planned on the current fold, which are expected to be read.
+    pub(super) async fn read(&mut self, planned: Option<PlannedEvents>) -> (Vec<Recorded>, Result<(), LogError>) {
         let mut seen = Vec::new();
-        let read = read_on(self.log.as_ref(), &mut self.fold, &mut self.marks, |events| seen.extend(events)).await;
+        let read =
+            read_on(self.log.as_ref(), &mut self.fold, &mut self.marks, planned, |events| seen.extend(events)).await;
         compare_as_configured(&mut self.fold, &self.rules.policy);
         self.digest();
         (seen, read)
@@ -278,8 +311,7 @@ impl<L: Log> Follower<L> {
     /// Starts saving a snapshot of the current fold.
     pub(super) fn keep_snapshot(&mut self) -> BoxFuture<'static, ()> {
         let (fold, log) = (self.fold.clone(), Arc::clone(&self.log));
-        let size = (fold.revocations.len() + fold.people.len()) as u64;
-        (self.kept, self.snapshot_at) = (fold.epoch.position, fold.epoch.position + SNAPSHOT_EVERY.max(size / 2));
+        (self.kept, self.snapshot_at) = (fold.epoch.position, snapshot_after(fold.epoch.position, &fold));
         Box::pin(async move {
             let failed = |cause: String| LogError::Io { step: "write a snapshot", cause };
             let epoch = fold.epoch;

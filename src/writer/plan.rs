@@ -14,6 +14,7 @@ use crate::domain::revocation::Revocation;
 use crate::domain::source::SourceRules;
 use crate::domain::time::{Now, Timestamp};
 use crate::state::State;
+use crate::state::fold::Fold;
 
 /// How many records a command changes in one batch. The rest follows in later batches, so that others are not kept waiting.
 pub(super) const STEP: usize = 1_000;
@@ -52,6 +53,13 @@ pub(super) struct Outcome {
     /// Set if the answer waits for an accepted listing to be applied: the source, and the listing, or `None` for a held
     /// listing that an operator confirmed.
     pub(super) waits: Option<(String, Option<ListingId>)>,
+}
+
+/// Planned events, in order, and the fold that they lead to.
+#[derive(Debug)]
+pub(super) struct PlannedEvents {
+    pub(super) events: Vec<NewEvent>,
+    pub(super) fold: Fold,
 }
 
 /// The events to append, and the resulting state.
@@ -154,8 +162,9 @@ impl Plan {
         let id = id.or_else(|| self.own_id());
         self.ids.extend(id.clone());
         let new = NewEvent { time: now.wall, happened, id, event };
-        self.state.fold.apply(&Recorded { position: self.state.fold.epoch.position + 1, new: new.clone() });
-        self.events.push(new);
+        let recorded = Recorded { position: self.state.fold.epoch.position + 1, new };
+        self.state.fold.apply(&recorded);
+        self.events.push(recorded.new);
     }
 
     /// A name for the next event: the prefix of the plan, and the event's number in it.
@@ -167,13 +176,8 @@ impl Plan {
         Some(format!("{batch:016x}.{}", self.events.len()))
     }
 
-    /// The events, in order.
-    pub(super) fn into_events(self) -> Vec<NewEvent> {
-        self.events
-    }
-
-    /// The events, in order, and their effects on listings.
-    pub(super) fn into_parts(self) -> (Vec<NewEvent>, Vec<Effect>) {
-        (self.events, self.effects)
+    /// The events with the fold that they lead to, and their effects on listings.
+    pub(super) fn into_parts(self) -> (PlannedEvents, Vec<Effect>) {
+        (PlannedEvents { events: self.events, fold: self.state.fold }, self.effects)
     }
 }

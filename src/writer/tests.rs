@@ -184,6 +184,10 @@ impl Bench {
     }
 }
 
+fn session(name: &str) -> Target {
+    Target::Session { issuer: ISSUER.into(), session: name.into() }
+}
+
 fn alice() -> Target {
     Target::Person { reference: "Alice@example.com".into() }
 }

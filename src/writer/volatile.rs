@@ -57,7 +57,7 @@ impl Volatile {
     ) -> (Result<Done, Refused>, Vec<Taken>) {
         let mut plan = self.plan(rules, identity);
         let outcome = observation::observe(&mut plan, listings, observation, None, now);
-        let (events, effects) = plan.into_parts();
+        let (planned, effects) = plan.into_parts();
         listings.carry_out(effects);
         let done = |outcome: super::plan::Outcome| Done {
             persons: outcome.persons,
@@ -65,7 +65,7 @@ impl Volatile {
             volatile: true,
             ..Done::default()
         };
-        (outcome.map(done), self.take_in(events))
+        (outcome.map(done), self.take_in(planned.events))
     }
 
     /// A plan that applies a listing in one step, since it keeps no log waiting.
@@ -190,7 +190,7 @@ impl<L: Log> Writer<L> {
         let mut volatile = self.volatile.take().unwrap_or_else(|| Volatile::new(self.follower.fold.clone()));
         let mut plan = volatile.plan(&self.follower.rules, &self.identity);
         drain.plan_step(&mut plan, usize::MAX, self.latest);
-        let taken = volatile.take_in(plan.into_events());
+        let taken = volatile.take_in(plan.into_parts().0.events);
         self.volatile = Some(volatile);
         self.enforce_from_memory(taken, error);
     }

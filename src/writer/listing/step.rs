@@ -133,9 +133,10 @@ impl<L: Log> Writer<L> {
             if plan.people_changed {
                 configured::pin(&mut plan, self.latest);
             }
-            match self.log.append(self.follower.fold.epoch, plan.into_events()).await {
+            let (planned, _) = plan.into_parts();
+            match self.log.append(self.follower.fold.epoch, planned.events.clone()).await {
                 Ok(head) => {
-                    self.catch_up_to(head).await?;
+                    self.read_back(planned, head).await?;
                     return Ok(step);
                 }
                 // Plan again: what another process appended may change the step.

@@ -204,3 +204,25 @@ async fn a_snapshot_that_cannot_be_read_gives_way_to_the_older_one() {
     assert_eq!(replayed.kept, fold.epoch.position, "the older one");
     assert_eq!(replayed.fold.digest(), live.digest());
 }
+
+/// The fold that a command leads to is the one of the events that were read, whatever was planned.
+async fn law_11_what_was_read_counts_not_what_was_planned() -> bool {
+    let bench = Bench::start().await;
+    bench.log.dates_later.store(true, Ordering::Release);
+    bench.revoke(session("s1"), at(5)).await.unwrap();
+    let anew = replay(&bench.log.without_snapshot(), bench.keyer.clone()).await.unwrap().fold;
+    assert_eq!(anew.witnessed, at(6).wall);
+    bench.published.snapshot().fold.digest() == anew.digest()
+}
+
+#[tokio::test]
+async fn law_11_a_planned_fold_is_taken_over_only_for_the_events_that_were_read() {
+    assert!(law_11_what_was_read_counts_not_what_was_planned().await);
+}
+
+#[cfg(feature = "faults")]
+#[tokio::test]
+async fn law_11_a_planned_fold_that_nobody_compares_is_noticed() {
+    let _planted = crate::faults::plant(Fault::PlanUnread);
+    assert!(!law_11_what_was_read_counts_not_what_was_planned().await);
+}

@@ -16,10 +16,6 @@ async fn with_one(first: Target) -> (Bench, RevocationId) {
     (bench, done.revocation.unwrap())
 }
 
-fn session(name: &str) -> Target {
-    Target::Session { issuer: ISSUER.into(), session: name.into() }
-}
-
 #[tokio::test]
 async fn every_event_has_a_name_of_its_own() {
     let (bench, id) = with_one(alice()).await;

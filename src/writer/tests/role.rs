@@ -30,10 +30,6 @@ fn binding_alice(policy: Policy) -> Policy {
     Policy { bindings: vec![bound], roles: vec![role], ..policy }
 }
 
-fn session(name: &str) -> Target {
-    Target::Session { issuer: ISSUER.into(), session: name.into() }
-}
-
 fn noted(bench: &Bench) -> usize {
     bench.published.load().fold.noted.len()
 }

@@ -10,10 +10,6 @@ fn deaf(bench: &Bench, appends: usize, taken: bool) {
     bench.log.unanswered.store(appends, Ordering::Release);
 }
 
-fn session(name: &str) -> Target {
-    Target::Session { issuer: ISSUER.into(), session: name.into() }
-}
-
 fn live(bench: &Bench) -> usize {
     bench.published.load().fold.live(TargetKind::Session)
 }
