@@ -155,10 +155,10 @@ mod tests {
                 persons: vec![],
                 by_rule: false,
             };
-            [Event::Person(person), Event::Revoked(block)]
+            [Event::Person(Arc::new(person)), Event::Revoked(block)]
         };
         for number in 0..40 {
-            tell(&mut state, Event::Person(corp::person(&format!("p{number}"), Status::Active)), 0);
+            tell(&mut state, Event::Person(Arc::new(corp::person(&format!("p{number}"), Status::Active))), 0);
         }
         let raised = |state: &State, second: i64| alarms.raised(state, corp::at(second).wall);
         for number in 0..9 {

@@ -125,7 +125,7 @@ mod tests {
         let mut emil = corp::person("emil", Status::Departed);
         emil.groups = vec!["old-crew".into()];
         for person in [dora, emil] {
-            tell(&mut state, Event::Person(person));
+            tell(&mut state, Event::Person(Arc::new(person)));
         }
         assert_eq!(of_nobody(&state), [], "nothing is concluded from half a listing");
         let synced = Event::Synced { source: "hr".into(), at: corp::at(1).wall, left_out: Removals::default() };

@@ -219,7 +219,7 @@ mod tests {
     }
 
     fn synced(mut state: State) -> State {
-        tell(&mut state, Event::Person(corp::person("gwen", Status::Active)));
+        tell(&mut state, Event::Person(Arc::new(corp::person("gwen", Status::Active))));
         let event = Event::Synced { source: "hr".into(), at: corp::at(1).wall, left_out: Removals::default() };
         tell(&mut state, event);
         state

@@ -1,5 +1,7 @@
 //! Events: the content of the log.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 pub use super::epoch::{Epoch, NotAnEpoch, Position};
@@ -120,7 +122,7 @@ pub enum Event {
     /// A revocation ends.
     Ended(Ended),
     /// A source's complete record of one person.
-    Person(Person),
+    Person(Arc<Person>),
     /// A source completed a full sync.
     Synced {
         /// Its name.

@@ -154,7 +154,7 @@ impl Fold {
             Event::Ended(ended) => self.end(ended),
             Event::Person(person) => {
                 self.count_applied(person);
-                self.people.put(&self.keyer, person.clone());
+                self.people.put(&self.keyer, Arc::clone(person));
             }
             Event::Synced { source, at, left_out } => {
                 self.synced(source, *at, recorded.new.time);

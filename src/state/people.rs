@@ -301,7 +301,7 @@ impl People {
     }
 
     /// Replaces the record of one person. Index entries that stay are not touched.
-    pub(super) fn put(&mut self, keyer: &Keyer, person: Person) {
+    pub(super) fn put(&mut self, keyer: &Keyer, person: Arc<Person>) {
         let key = person_key(keyer, &person.id);
         let directory = self.directory(&person.id.source);
         let new = Indexed::of(keyer, directory, &person);
@@ -326,7 +326,7 @@ impl People {
         }
         self.name_groups(keyer, &person);
         self.count(&person, 1);
-        self.known.insert(Known { key, person: Arc::new(person), names: new.names.into() });
+        self.known.insert(Known { key, person, names: new.names.into() });
     }
 
     /// Records how the groups of a person are compared, once for each group.
@@ -342,7 +342,11 @@ impl People {
     }
 
     fn count(&mut self, person: &Person, by: isize) {
-        let counts = Arc::make_mut(&mut self.counts).entry(person.id.source.clone()).or_default();
+        let all = Arc::make_mut(&mut self.counts);
+        let counts = match all.get_mut(&person.id.source) {
+            Some(counts) => counts,
+            None => all.entry(person.id.source.clone()).or_default(),
+        };
         let slot = match person.status {
             Status::Active => 0,
             Status::Suspended => 1,

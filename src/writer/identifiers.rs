@@ -24,14 +24,14 @@ pub(super) struct Passed {
 }
 
 /// The rules of a source, and the `iss` of its people's tokens.
-struct SourceLinks {
-    rules: SourceRules,
-    issuer: String,
+struct SourceLinks<'a> {
+    rules: &'a SourceRules,
+    issuer: &'a str,
 }
 
-fn source_links(policy: &Policy, source: &str) -> Option<SourceLinks> {
-    let rules = policy.sources.iter().find(|rules| rules.name == source)?.clone();
-    let issuer = policy.issuers.get(usize::from(rules.issuer))?.issuer.to_string();
+fn source_links<'a>(policy: &'a Policy, source: &str) -> Option<SourceLinks<'a>> {
+    let rules = policy.sources.iter().find(|rules| rules.name == source)?;
+    let issuer = &policy.issuers.get(usize::from(rules.issuer))?.issuer;
     Some(SourceLinks { rules, issuer })
 }
 
@@ -47,9 +47,10 @@ fn values(rule: Compare, person: &Person, attribute: &str) -> BTreeMap<String, S
 
 /// Plans the cut-offs of identifiers that this person loses, or takes over from departed people.
 pub(super) fn cut_off(plan: &mut Plan, old: Option<&Person>, new: &Person, when: When) {
-    let Some(links) = source_links(&plan.state.rules.policy, &new.id.source) else { return };
+    let policy = Arc::clone(&plan.state.rules.policy);
+    let Some(links) = source_links(&policy, &new.id.source) else { return };
     let back = new.status != Status::Departed && old.is_some_and(|old| old.status == Status::Departed);
-    for attribute in linked(&links.rules) {
+    for attribute in linked(links.rules) {
         let rule = links.rules.directory.compares(attribute);
         let before = old.map(|old| values(rule, old, attribute)).unwrap_or_default();
         let after = values(rule, new, attribute);
@@ -69,7 +70,7 @@ pub(super) fn cut_off(plan: &mut Plan, old: Option<&Person>, new: &Person, when:
 
 /// Plans the cut-off of one value, for each claim that links by its attribute, in both spellings under which tokens are
 /// looked up: folded, and as written, which is the only one that earlier versions check.
-fn passed_on(plan: &mut Plan, links: &SourceLinks, attribute: &str, value: &str, person: &PersonId, when: When) {
+fn passed_on(plan: &mut Plan, links: &SourceLinks<'_>, attribute: &str, value: &str, person: &PersonId, when: When) {
     let folded = links.rules.directory.compares(attribute).fold(value).text.into_owned();
     let spellings: BTreeSet<&str> = [folded.as_str(), value].into();
     let claims: BTreeSet<&str> =
@@ -83,12 +84,12 @@ fn passed_on(plan: &mut Plan, links: &SourceLinks, attribute: &str, value: &str,
 
 fn revoke(
     plan: &mut Plan,
-    links: &SourceLinks,
+    links: &SourceLinks<'_>,
     (claim, attribute, value): (&str, &str, &str),
     person: &PersonId,
     when: When,
 ) {
-    let (issuer, claim, value) = (links.issuer.clone(), claim.to_owned(), value.to_owned());
+    let (issuer, claim, value) = (links.issuer.to_owned(), claim.to_owned(), value.to_owned());
     let revocation = Revocation {
         id: None,
         target: Target::LinkClaim { issuer, claim, value },
@@ -121,7 +122,7 @@ fn take_up(plan: &mut Plan, (attribute, value): (&str, &str), person: &Person, w
     let gone: Vec<Person> = gone.into_values().map(|other| Person::clone(other)).collect();
     for mut other in gone.iter().cloned() {
         other.forget(attribute, |theirs| rule.matches(theirs, value).is_some());
-        plan.add_of(Event::Person(other), when.provider, None, when.now);
+        plan.add_of(Event::Person(Arc::new(other)), when.provider, None, when.now);
     }
     !gone.is_empty()
 }
@@ -132,7 +133,7 @@ pub(super) fn give_way(plan: &Plan, person: &mut Person) -> Vec<Passed> {
     let Some(links) = source_links(&plan.state.rules.policy, &person.id.source) else { return Vec::new() };
     let (people, keyer) = (&plan.state.fold.people, &plan.state.fold.keyer);
     let mut passed = Vec::new();
-    for attribute in linked(&links.rules) {
+    for attribute in linked(links.rules) {
         let is_held = |value: &str| {
             let key = people.link_key(keyer, &links.rules.name, attribute, value);
             let mut holders = people.linked(&key);
@@ -148,7 +149,8 @@ pub(super) fn give_way(plan: &Plan, person: &mut Person) -> Vec<Passed> {
 /// Plans the cut-offs of a person's identifiers who is departed when first seen: another person has them by now, since
 /// an unknown time.
 pub(super) fn gave_way(plan: &mut Plan, person: &PersonId, passed: &[Passed], when: When) {
-    let Some(links) = source_links(&plan.state.rules.policy, &person.source) else { return };
+    let policy = Arc::clone(&plan.state.rules.policy);
+    let Some(links) = source_links(&policy, &person.source) else { return };
     passed.iter().for_each(|passed| passed_on(plan, &links, &passed.attribute, &passed.value, person, when));
 }
 
@@ -156,7 +158,8 @@ pub(super) fn gave_way(plan: &mut Plan, person: &PersonId, passed: &[Passed], wh
 /// present people. Only the departed person's own spelling is cut off, since the present people were never denied by
 /// it.
 pub(super) fn yield_names(plan: &mut Plan, source: &str, now: Now) {
-    let Some(links) = source_links(&plan.state.rules.policy, source) else { return };
+    let policy = Arc::clone(&plan.state.rules.policy);
+    let Some(links) = source_links(&policy, source) else { return };
     let when = When { now, provider: None };
     let gone = plan.state.fold.people.of_source(source).filter(|known| known.person.status == Status::Departed);
     let gone: Vec<Arc<Person>> = gone.map(|known| Arc::clone(&known.person)).collect();
@@ -166,7 +169,7 @@ pub(super) fn yield_names(plan: &mut Plan, source: &str, now: Now) {
         if passed.is_empty() {
             continue;
         }
-        plan.add(Event::Person(person), now);
+        plan.add(Event::Person(Arc::new(person)), now);
         for Passed { attribute, value } in passed {
             let claims: BTreeSet<String> = links
                 .rules

@@ -52,7 +52,7 @@ fn row(plan: &mut Plan, person: &Person, key: Key, (first, fresh): (bool, bool),
     }
     // Nobody can be missing from the first listing, so nothing waits.
     if person.status != Status::Active || (first && fresh) || planted(Fault::GuardedListingRestores) {
-        change(plan, person.clone(), None, when);
+        change(plan, Arc::new(person.clone()), None, when);
         return None;
     }
     (!is_same && fresh).then(|| Arc::new(person.clone()))
@@ -78,7 +78,7 @@ pub(super) fn listing(
     }
     if !whole {
         if backwards::reason(plan, source).is_none() {
-            open.waiting.values().for_each(|person| change(plan, Person::clone(person), None, when));
+            open.waiting.values().for_each(|person| change(plan, Arc::clone(person), None, when));
         }
         return Ok(Outcome::default());
     }

@@ -1,5 +1,7 @@
 //! Observations: passes what a source saw to the planner that compares it with what is known.
 
+use std::sync::Arc;
+
 use super::access;
 use super::listing::{self, End, backwards};
 use super::listings::Listings;
@@ -38,7 +40,7 @@ pub(super) fn observe(
         Observation::Change { person, at, .. } => {
             plan.source_rules(&person.id.source)?;
             if backwards::counts(plan, person) {
-                change(plan, person.clone(), id, When { now, provider: *at });
+                change(plan, Arc::new(person.clone()), id, When { now, provider: *at });
             }
             listing::seen(plan, person, now);
         }
@@ -115,7 +117,7 @@ fn delete_group(plan: &mut Plan, (source, group): (&str, &str), now: Now) -> Out
     for mut person in members {
         person.groups.retain(|name| !is_it(name));
         touch(plan, &person.id);
-        change(plan, person, None, When { now, provider: None });
+        change(plan, Arc::new(person), None, When { now, provider: None });
     }
     Outcome { more, ..Outcome::default() }
 }

@@ -25,32 +25,35 @@ pub(super) fn disable(plan: &mut Plan, id: &PersonId, status: Status, now: Now) 
         return false;
     };
     let person = Person { status, ..Person::clone(&known.person) };
-    change(plan, person, None, When { now, provider: None });
+    change(plan, Arc::new(person), None, When { now, provider: None });
     true
 }
 
 /// Plans the changes of one person's record. A record older than the known one, on the provider's clock, grants
 /// nothing.
-pub(super) fn change(plan: &mut Plan, mut person: Person, id: Option<String>, when: When) {
-    person.groups.sort_unstable();
-    person.groups.dedup();
+pub(super) fn change(plan: &mut Plan, mut person: Arc<Person>, id: Option<String>, when: When) {
+    if !person.groups.is_sorted_by(|one, other| one < other) {
+        let groups = &mut Arc::make_mut(&mut person).groups;
+        groups.sort_unstable();
+        groups.dedup();
+    }
     let key = person_key(&plan.state.fold.keyer, &person.id);
     let old = plan.state.fold.people.get(key).map(|known| Arc::clone(&known.person));
     if let Some(old) = old.as_deref().filter(|old| is_late(old, &person)) {
         return late(plan, old, &person, when);
     }
     let passed = match person.status {
-        Status::Departed => identifiers::give_way(plan, &mut person),
+        Status::Departed => identifiers::give_way(plan, Arc::make_mut(&mut person)),
         _ => Vec::new(),
     };
     // An event that changes nothing is logged too, for its id: a repeated delivery after a later event would change
     // something.
-    if old.as_deref() != Some(&person) || id.is_some() {
+    if old.as_deref() != Some(&*person) || id.is_some() {
         identifiers::cut_off(plan, old.as_deref(), &person, when);
         if old.is_none() {
             identifiers::gave_way(plan, &person.id, &passed, when);
         }
-        plan.add_of(Event::Person(person.clone()), when.provider, id, when.now);
+        plan.add_of(Event::Person(Arc::clone(&person)), when.provider, id, when.now);
         extend(plan, &person, when.now);
     }
     block(plan, &person, when);
@@ -79,7 +82,8 @@ pub(super) fn departed(plan: &mut Plan, id: &PersonId, at: Option<Timestamp>, wh
     let known = plan.state.fold.people.find(&plan.state.fold.keyer, id).map(|known| Person::clone(&known.person));
     let known = known.unwrap_or_else(|| Person::new(id.clone(), Status::Departed));
     let changed = known.changed.max(at);
-    change(plan, Person { status: Status::Departed, groups: Vec::new(), changed, ..known }, None, when);
+    let departed = Person { status: Status::Departed, groups: Vec::new(), changed, ..known };
+    change(plan, Arc::new(departed), None, when);
 }
 
 /// Makes the source's block follow the status. It is looked up, not assumed, so a lost block is restored.
@@ -124,6 +128,9 @@ fn own_block(person: &Person, reason: &str, now: Now) -> Revocation {
 /// Extends standing REF revocations that match a name of the person: they apply to the person from now on, whatever the
 /// person's later names.
 fn extend(plan: &mut Plan, person: &Person, now: Now) {
+    if !may_be_meant(plan, person) {
+        return;
+    }
     let key = person_key(&plan.state.fold.keyer, &person.id);
     for (name, reference) in references(plan, person) {
         let revocations = &plan.state.fold.revocations;
@@ -140,9 +147,21 @@ fn extend(plan: &mut Plan, person: &Person, now: Now) {
     }
 }
 
+/// `false` if no revocation is of a REF that means this person, whose record is planned. `true` may be wrong.
+fn may_be_meant(plan: &Plan, person: &Person) -> bool {
+    let fold = &plan.state.fold;
+    let may_hold = |name: &NameKey| fold.revocations.may_hold(name.key);
+    let Some(known) = fold.people.find(&fold.keyer, &person.id) else { return true };
+    known.names.iter().any(may_hold)
+        || subjects(plan, person).any(|(attribute, subject)| {
+            let rule = fold.people.name_rule(&person.id.source, attribute);
+            NameKey::of(&fold.keyer, rule, &subject).any(|name| may_hold(&name))
+        })
+}
+
 /// Every REF that means this person: names, `SOURCE/KEY`, and `ISS|SUB` if `sub` links to them.
 fn references(plan: &Plan, person: &Person) -> BTreeMap<NameKey, String> {
-    let (policy, fold) = (&plan.state.rules.policy, &plan.state.fold);
+    let fold = &plan.state.fold;
     let mut references = BTreeMap::new();
     let mut add = |attribute: &str, reference: String| {
         let rule = fold.people.name_rule(&person.id.source, attribute);
@@ -154,14 +173,19 @@ fn references(plan: &Plan, person: &Person) -> BTreeMap<NameKey, String> {
     };
     person.attributes().for_each(|(attribute, value)| add(attribute, value.to_owned()));
     add("id", person.id.to_string());
-    let source = policy.sources.iter().find(|rules| rules.name == person.id.source);
-    if let Some(rules) = source
-        && let Some(issuer) = policy.issuers.get(usize::from(rules.issuer))
-    {
-        for link in rules.link.iter().filter(|link| link.claim == "sub") {
-            let subjects = person.values(&link.attribute);
-            subjects.for_each(|subject| add(&link.attribute, format!("{}|{subject}", issuer.issuer)));
-        }
-    }
+    subjects(plan, person).for_each(|(attribute, subject)| add(attribute, subject));
     references
+}
+
+/// `ISS|SUB` for each value of an attribute that `sub` links to, with the attribute.
+fn subjects<'a>(plan: &'a Plan, person: &'a Person) -> impl Iterator<Item = (&'a str, String)> {
+    let policy = &plan.state.rules.policy;
+    let source = policy.sources.iter().find(|rules| rules.name == person.id.source);
+    let issuer = source.and_then(|rules| policy.issuers.get(usize::from(rules.issuer)));
+    let links = source.zip(issuer).into_iter().flat_map(|(rules, issuer)| {
+        rules.link.iter().filter(|link| link.claim == "sub").map(move |link| (link.attribute.as_str(), issuer))
+    });
+    links.flat_map(move |(attribute, issuer)| {
+        person.values(attribute).map(move |subject| (attribute, format!("{}|{subject}", issuer.issuer)))
+    })
 }

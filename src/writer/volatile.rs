@@ -111,16 +111,16 @@ fn denial(fold: &Fold, event: Event) -> Option<Event> {
     match event {
         Event::Revoked(revocation) if matches!(revocation.owner, Owner::Source(_)) => Some(Event::Revoked(revocation)),
         Event::Extended { .. } => Some(event),
-        Event::Person(new) => reduced(fold, new).map(Event::Person),
+        Event::Person(new) => reduced(fold, &new).map(|person| Event::Person(Arc::new(person))),
         _ => None,
     }
 }
 
 /// The known record without what the new one removes, and with nothing that it grants; `None` if it removes nothing.
-fn reduced(fold: &Fold, new: Person) -> Option<Person> {
+fn reduced(fold: &Fold, new: &Person) -> Option<Person> {
     let Some(known) = fold.people.find(&fold.keyer, &new.id) else {
         let out = new.status != Status::Active;
-        return out.then_some(Person { groups: Vec::new(), ..new });
+        return out.then(|| Person { groups: Vec::new(), ..new.clone() });
     };
     let mut person = Person::clone(&known.person);
     if new.status != Status::Active {

@@ -128,7 +128,7 @@ fn scene() -> Scene {
         bindings: vec![everyone],
         ..corp::policy()
     };
-    let people = ["alice", "bob", "carol"].map(|key| Event::Person(corp::person(key, Status::Active)));
+    let people = ["alice", "bob", "carol"].map(|key| Event::Person(Arc::new(corp::person(key, Status::Active))));
     let synced = Event::Synced { source: "hr".into(), at: at(0).wall, left_out: Removals::default() };
     Scene {
         policy,

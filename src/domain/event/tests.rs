@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -101,7 +103,7 @@ fn event() -> impl Strategy<Value = Event> {
             Event::Extended { revocation, target, person }
         }),
         ended().prop_map(Event::Ended),
-        record().prop_map(Event::Person),
+        record().prop_map(|person| Event::Person(Arc::new(person))),
         (text(), time(), 0..3_usize).prop_map(|(source, at, people)| {
             Event::Synced { source, at, left_out: Removals { people, ..Removals::default() } }
         }),

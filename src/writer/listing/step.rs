@@ -1,6 +1,7 @@
 //! Applies accepted listings a thousand records at a time: other commands get their turn between two steps.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::diff::present;
@@ -8,7 +9,7 @@ use crate::domain::command::Refused;
 use crate::domain::event::Event;
 use crate::domain::guard::{Confirmed, HeldListing, ReleaseCause};
 use crate::domain::key::Key;
-use crate::domain::person::{Person, PersonId};
+use crate::domain::person::PersonId;
 use crate::domain::time::Now;
 use crate::log::{Log, LogError};
 use crate::writer::listings::{Drain, Origin, Step};
@@ -40,7 +41,7 @@ impl Drain {
         let when = When { now, provider: None };
         let mut step = Step::default();
         for (key, person) in self.changed.iter().take(most) {
-            change(plan, Person::clone(person), None, when);
+            change(plan, Arc::clone(person), None, when);
             step.changed.push(*key);
         }
         for (key, id) in self.missing.iter().take(most - step.changed.len()) {

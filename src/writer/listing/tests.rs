@@ -111,7 +111,7 @@ impl Stage {
     }
 
     fn put(&mut self, person: Person) {
-        let new = NewEvent { time: at(0).wall, happened: None, id: None, event: Event::Person(person) };
+        let new = NewEvent { time: at(0).wall, happened: None, id: None, event: Event::Person(Arc::new(person)) };
         self.0.apply(&Recorded { position: self.0.epoch.position + 1, new });
     }
 
