@@ -1,6 +1,7 @@
 //! Look-up keys: fixed-size stand-ins for texts, so that a check compares numbers and never strings.
 
-use std::hash::Hasher as _;
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
@@ -18,6 +19,27 @@ pub struct Key {
     pub high: u64,
     /// The less significant half.
     pub low: u64,
+}
+
+/// A set of keys. They are keyed hashes already, so they are not hashed again.
+pub type KeySet = HashSet<Key, BuildHasherDefault<KeyHasher>>;
+
+/// Takes the halves of a key for its hash.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        self.0 = self.0.rotate_left(32) ^ half;
+    }
 }
 
 /// What a key stands for; keys of different kinds never meet.

@@ -18,7 +18,6 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 pub(super) use held::seen;
@@ -30,7 +29,7 @@ use super::listings::{Drain, Effect, Listings, OpenListing, void};
 use super::person::{change, disable};
 use super::plan::{Outcome, Plan, When};
 use crate::domain::command::{ListingId, Refused};
-use crate::domain::key::Key;
+use crate::domain::key::{Key, KeySet};
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::time::{Now, Timestamp};
 use crate::faults::{Fault, planted};
@@ -82,7 +81,7 @@ pub(super) fn listing(
         }
         return Ok(Outcome::default());
     }
-    let diff = diff(&plan.state.fold.people, source, &open, &HashSet::new());
+    let diff = diff(&plan.state.fold.people, source, &open, &KeySet::default());
     match judgement::judge(&diff, &Limits::of(&rules, plan, now), at) {
         Judgement::Accept { removed, .. } => {
             let mut drain = Drain::of_listing((source, 0), (diff.changed, diff.missing), (at, removed));

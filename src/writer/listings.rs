@@ -5,14 +5,14 @@
 
 mod drain;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 pub(super) use self::drain::{Drain, Origin, Step};
 
 use self::drain::{Reply, superseded};
 use crate::domain::command::{ListingId, Refused};
-use crate::domain::key::Key;
+use crate::domain::key::{Key, KeySet};
 use crate::domain::person::Person;
 
 /// An open listing: what its pages said so far.
@@ -22,15 +22,15 @@ pub(super) struct OpenListing {
     /// The number of known people when it began.
     pub(super) known: usize,
     /// People who are in it, or whose record changed by other means since it began.
-    pub(super) seen: HashSet<Key>,
+    pub(super) seen: KeySet,
     /// Records that differ from the known ones and wait for the guard.
     pub(super) waiting: BTreeMap<Key, Arc<Person>>,
     /// People whose record changed by other means since it began.
-    pub(super) touched: HashSet<Key>,
+    pub(super) touched: KeySet,
     /// Those of them that no page contains: they do not count as rows.
-    pub(super) unlisted: HashSet<Key>,
+    pub(super) unlisted: KeySet,
     /// People who are in it and whose records are unreadable.
-    pub(super) unread: HashSet<Key>,
+    pub(super) unread: KeySet,
 }
 
 /// The open and accepted listings of all sources. They exist only in memory: after a restart a source starts a new

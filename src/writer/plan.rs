@@ -8,7 +8,7 @@ use super::listings::Effect;
 use crate::domain::command::{ListingId, Refused};
 use crate::domain::event::{Ended, Event, EventFormat, Exemption, NewEvent, Recorded};
 use crate::domain::id::{ExemptionId, RevocationId};
-use crate::domain::key::Key;
+use crate::domain::key::{Key, KeySet};
 use crate::domain::person::PersonId;
 use crate::domain::revocation::Revocation;
 use crate::domain::source::SourceRules;
@@ -79,13 +79,13 @@ pub(super) struct Plan {
     /// Changes to the listings, made once the log has the events.
     pub(super) effects: Vec<Effect>,
     /// People whose record changed by other means than a listing in pages.
-    pub(super) touched: HashSet<Key>,
+    pub(super) touched: KeySet,
 }
 
 impl Plan {
     /// Nothing planned yet.
     pub(super) fn new(state: State, identity: WriterIdentity) -> Self {
-        let (events, ids, effects, touched) = (Vec::new(), HashSet::new(), Vec::new(), HashSet::new());
+        let (events, ids, effects, touched) = (Vec::new(), HashSet::new(), Vec::new(), KeySet::default());
         Self { state, events, ids, identity, batch: None, people_changed: false, step: STEP, effects, touched }
     }
 

@@ -11,7 +11,7 @@ use super::judgement::{Judgement, Limits, judge};
 use crate::corp::at;
 use crate::domain::event::{Event, NewEvent, Recorded};
 use crate::domain::guard::Removals;
-use crate::domain::key::Keyer;
+use crate::domain::key::{KeySet, Keyer};
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::source::MaxChange;
 use crate::state::fold::Fold;
@@ -125,7 +125,7 @@ impl Stage {
             let is_same = self.0.people.get(key).is_some_and(|known| same(&known.person, &new));
             open.take(vec![(key, (!is_same).then(|| Arc::new(new)))], vec![]);
         }
-        diff(&self.0.people, "hr", &open, &HashSet::new())
+        diff(&self.0.people, "hr", &open, &KeySet::default())
     }
 
     fn accept(&mut self, diff: ListingDiff) {
