@@ -1,9 +1,9 @@
 //! The load of `benches/envoy.sh`: requests over HTTP/1.1 from one thread, with each token in turn.
 //!
-//! Without `--rate` each connection sends its next request when the last is answered (closed loop). With it, requests are
-//! due at even intervals (open loop), and a latency counts from when its request was due, not from when a connection was
-//! free for it: a server that stalls is charged for everyone who waits. Prints one JSON object: the answers, and how many
-//! of them took how long.
+//! Without `--rate` each connection sends its next request when the last is answered (closed loop). With it, requests
+//! are due at even intervals (open loop), and a latency counts from when its request was due, not from when a connection
+//! was free for it: a server that stalls is charged for everyone who waits. Prints one JSON object: the answers, and how
+//! many of them took how long.
 
 #![expect(clippy::print_stdout, reason = "envoy.py reads the figures from here")]
 
