@@ -108,13 +108,13 @@ fn sum(of: &BTreeMap<String, u32>, names: &[&str]) -> u32 {
 }
 
 #[tokio::test]
-async fn a_check_wakes_one_thread_once() {
+async fn a_check_wakes_one_thread() {
     let mut stage = Stage::start(|_| Offboard::command()).await;
     let before = stage.waits();
     stage.check(CHECKS).await;
     let waits = since(&before, &stage.waits());
     assert!(
-        waits["check"] <= CHECKS + CHECKS / 2,
+        waits["check"] <= 2 * CHECKS + BESIDE,
         "the thread that answers waits for the next check, and for nothing else: {waits:?}"
     );
     let others: u32 = waits.iter().filter(|(name, _)| *name != "check").map(|(_, many)| many).sum();
@@ -122,7 +122,7 @@ async fn a_check_wakes_one_thread_once() {
 }
 
 #[tokio::test]
-async fn a_check_is_one_read_one_write_and_one_wait() {
+async fn a_check_is_one_write_and_little_else() {
     if !strace() {
         return;
     }
@@ -143,7 +143,7 @@ async fn a_check_is_one_read_one_write_and_one_wait() {
     .await;
     assert!(sum(&calls, &WRITES) <= CHECKS + BESIDE, "an answer is one write: {calls:?}");
     assert!(sum(&calls, &READS) <= 2 * CHECKS + BESIDE, "a check is one read, or two: {calls:?}");
-    assert!(sum(&calls, &["epoll_wait"]) <= CHECKS + CHECKS / 2, "and one wait: {calls:?}");
+    assert!(sum(&calls, &["epoll_wait"]) <= 2 * CHECKS + BESIDE, "and one wait, or two: {calls:?}");
     let known: u32 = [&WRITES[..], &READS, &MEMORY, &["epoll_wait"]].iter().map(|names| sum(&calls, names)).sum();
     let rest = calls.values().sum::<u32>() - known;
     assert!(rest <= BESIDE, "nothing else asks the system: no file, no clock, no lock, no other thread: {calls:?}");
