@@ -1,200 +1,143 @@
-"""What envoy.sh runs: the same load on Offboard and on a server that allows everything, round by round."""
+"""What envoy.sh runs: the same load on Offboard and on two servers that allow everything, round by round."""
 import argparse
+import fnmatch
 import os
 import pathlib
-import re
-import socket
-import statistics
-import subprocess
 import sys
 import tempfile
-import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "envoy"))
-import walkthrough  # noqa: E402  (starts the pieces, as try.sh does)
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "envoy"))
+import counters  # noqa: E402
+import figures  # noqa: E402
+import pieces  # noqa: E402
 
-CONNECTIONS = 32
-TICKS = os.sysconf("SC_CLK_TCK")
+SAMPLES, ROUNDS = 30_000, 20  # of latency behind each percentile, once this many rounds were run
+HALF = "half"  # of what the slowest side answers with 32 connections
 
-
-# ── protobuf, as far as a CheckRequest needs it ──────────────────────────────────────────────────────────────────────
-
-def varint(number):
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes(out + bytes([number]))
-
-
-def field(number, value):
-    value = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(value)) + value
+# name → connections, rate (None: closed loop), workers of Envoy
+THROUGH_ENVOY = {f"{name}/{workers}": (connections, rate, workers) for workers in (1, 2) for name, connections, rate in [
+    ("closed-1", 1, None), ("closed-32", 32, None), ("closed-128", 128, None),
+    ("open-250", 32, 250), ("open-2000", 32, 2000), ("open-half", 128, HALF)]}
+RAW = "raw"
+SITUATIONS = [*THROUGH_ENVOY, RAW]
+WARM = 1  # seconds of load on each side, before anything counts
 
 
-def check_request(token):
-    """What Envoy says of GET /v1/orders/7, framed for gRPC."""
-    headers = {":method": "GET", ":path": "/v1/orders/7", ":authority": "orders.example.com", ":scheme": "https",
-               "authorization": f"Bearer {token}", "accept": "*/*", "user-agent": "bench/1.0",
-               "x-request-id": "2d069395-4217-475d-870e-cef3cfabd4fd", "x-forwarded-proto": "https"}
-    http = field(2, "GET") + field(4, "/v1/orders/7") + field(5, "orders.example.com") + field(6, "https")
-    http += b"".join(field(3, field(1, name) + field(2, value)) for name, value in headers.items())
-    extension = field(10, field(1, "service") + field(2, "payments"))
-    message = field(1, field(4, field(2, http)) + extension)
-    return b"\0" + len(message).to_bytes(4, "big") + message
+def seconds_of(name, args):
+    """Of one side in one round: enough for the samples in all rounds, where the rate is given."""
+    rate = THROUGH_ENVOY[name][1] if name != RAW else None
+    return max(args.seconds, SAMPLES / (rate * ROUNDS)) if isinstance(rate, (int, float)) else args.seconds
 
 
-# ── one side ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-def cpu(process):
-    """Seconds of CPU that a process has used."""
-    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+def whole_run(args):
+    """Minutes, roughly: each start of a process, of perf and of h2load takes its time too."""
+    of = [seconds_of(name, args) for name in args.chosen]
+    return sum(3 * ((args.rounds * (seconds + 0.2)) + args.counts + 1.5 + WARM) for seconds in of) / 60
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class Bench:
+    """One run: the sides, and their Envoys while a situation needs them."""
+
+    def __init__(self, args, stage):
+        self.args, self.stage = args, stage
+        self.sides, self.envoys, self.workers = stage.start(), {}, 0
+        self.with_envoys(1)  # which waits until people and keys are known
+
+    def with_envoys(self, workers):
+        if workers == self.workers:
+            return
+        for envoy in self.envoys.values():
+            envoy.stop()
+        self.workers = workers
+        sides = self.sides if workers else []
+        self.envoys = {side.name: pieces.Envoy(self.stage, side, workers, self.args.streams) for side in sides}
+
+    def load(self, name, side, seconds, rate):
+        """Answers, seconds, latencies; the last are missing without Envoy."""
+        if name == RAW:
+            return *pieces.without_envoy(self.stage, side, seconds), None
+        return self.envoys[side.name].load(THROUGH_ENVOY[name][0], seconds, rate)
+
+    def rate(self, name):
+        """Requests per second, or None for a closed loop."""
+        rate = THROUGH_ENVOY[name][1] if name != RAW else None
+        if rate != HALF:
+            return rate
+        found = [self.envoys[side.name].load(32, self.args.seconds) for side in self.sides]
+        return round(min(answers / seconds for answers, seconds, _ in found) / 2)
+
+    def situation(self, name):
+        self.with_envoys(THROUGH_ENVOY[name][2] if name != RAW else 0)
+        for side in self.sides:
+            self.load(name, side, WARM, None)
+        rate = self.rate(name)
+        found = figures.Figures(side.name for side in self.sides)
+        for number in range(self.args.rounds):
+            # Each side is first, second and last equally often.
+            turn = self.sides[number % 3:] + self.sides[:number % 3]
+            for side in turn if number % 2 == 0 else turn[::-1]:
+                self.measure(found, name, side, rate)
+        counts = {side.name: self.count(name, side, rate) for side in self.sides} if self.args.counts else {}
+        title = f"{name}, at {rate:,}/s" if rate else name
+        print(figures.table(title, found, counts), flush=True)
+
+    def measure(self, found, name, side, rate):
+        before = counters.cpu(side.process)
+        answers, seconds, latencies = self.load(name, side, seconds_of(name, self.args), rate)
+        used = counters.cpu(side.process) - before
+        if rate is None:
+            found.note(side.name, "checks/s", answers / seconds)
+        if latencies is not None:
+            found.note(side.name, "latency", latencies)
+        found.note(side.name, "CPU per check (µs)", used / answers * 1e6)
+
+    def count(self, name, side, rate):
+        """System calls and context switches per check, in a run of their own: counting costs time."""
+        with counters.SystemCalls(side.process, self.stage.run) as calls:
+            before = counters.switches(side.process)
+            answers, _, _ = self.load(name, side, self.args.counts, rate)
+            waited, preempted = (now - then for now, then in zip(counters.switches(side.process), before))
+        counted = {"waits": waited, "preemptions": preempted, "system calls": calls.counted.pop("all", 0)}
+        counted.update((call, calls.counted[call]) for call in counters.CALLS if calls.counted.get(call))
+        return {what: many / answers for what, many in counted.items()}
 
 
-class Side:
-    """One authorization service, and the Envoy before it."""
-
-    def __init__(self, name, process, authz, envoy, token, run):
-        self.name, self.process, self.authz, self.envoy, self.run = name, process, authz, envoy, run
-        self.token = token
-        self.body = run / "check.bin"
-        self.body.write_bytes(check_request(token))
-        self.figures = {}
-
-    def note(self, what, value):
-        self.figures.setdefault(what, []).append(value)
-
-    def lets_through(self):
-        asked = urllib.request.Request(f"{self.envoy}/v1/orders/7", headers={"authorization": f"Bearer {self.token}"})
-        try:
-            return urllib.request.urlopen(asked, timeout=1).status == 200
-        except OSError:
-            return None
-
-    def load(self, arguments, url, seconds):
-        done = subprocess.run(["h2load", "-t1", f"-D{seconds}", *arguments, url], capture_output=True, text=True, check=True)
-        rate = float(re.search(r"finished in .*?, ([\d.]+) req/s", done.stdout)[1])
-        codes = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", done.stdout)
-        if int(codes[1]) == 0 or any(int(codes[place]) for place in (2, 3, 4)):
-            sys.exit(f"{self.name}: not only 200: {codes[0]}\n{done.stdout}")
-        return rate, int(codes[1])
-
-    def through_envoy(self, seconds):
-        before = cpu(self.process)
-        rate, many = self.load(["--h1", f"-c{CONNECTIONS}", "-H", f"authorization: Bearer {self.token}"],
-                               f"{self.envoy}/v1/orders/7", seconds)
-        self.note("through Envoy, requests/s", rate)
-        self.note("through Envoy, CPU per check (µs)", (cpu(self.process) - before) / many * 1e6)
-
-    def at_rate(self, rate, seconds):
-        log = self.run / "latencies"
-        log.unlink(missing_ok=True)
-        self.load(["--h1", f"-c{CONNECTIONS}", f"--rps={rate / CONNECTIONS:.0f}", f"--log-file={log}",
-                   "-H", f"authorization: Bearer {self.token}"], f"{self.envoy}/v1/orders/7", seconds)
-        took = sorted(int(line.split()[2]) for line in log.read_text().splitlines())
-        self.note(f"through Envoy at {rate:.0f} requests/s, p99 (µs)", took[len(took) * 99 // 100])
-
-    def alone(self, seconds):
-        before = cpu(self.process)
-        rate, many = self.load(["-c8", "-m16", "-d", self.body, "-H", "content-type: application/grpc", "-H", "te: trailers"],
-                               f"http://{self.authz}/envoy.service.auth.v3.Authorization/Check", seconds)
-        self.note("alone, checks/s", rate)
-        self.note("alone, CPU per check (µs)", (cpu(self.process) - before) / many * 1e6)
-
-
-# ── the rounds ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-def start_envoy(stage, name, authz):
-    """Answers by itself, so that the authorization service has as much of the machine as it can get."""
-    config, admin = stage.run / f"{name}.yaml", stage.run / f"{name}.admin"
-    port = free_port()
-    walkthrough.copy_changed(ROOT / "envoy/envoy.yaml", config, {
-        "port_value: 9191": f"port_value: {authz.rsplit(':', 1)[1]}",
-        "port_value: 10000": f"port_value: {port}",
-        "port_value: 9901": "port_value: 0",
-        "route: { cluster: application, timeout: 30s }": "direct_response: { status: 200 }",
-        "access_log:": "access_log: []\n                x_unused:",
-    })
-    text = re.sub(r"                x_unused:\n(?:                  .*\n)+", "", config.read_text())
-    config.write_text(text)
-    process, log = stage.processes.start(name, [
-        stage.envoy_bin, "-c", config, "--admin-address-path", admin, "--concurrency", "1", "--disable-hot-restart",
-        "--use-dynamic-base-id", "-l", "warning"])
-
-    def ready():
-        if not admin.exists() or not admin.read_text():
-            return None
-        try:
-            return urllib.request.urlopen(f"http://{admin.read_text()}/ready", timeout=1).status == 200
-        except OSError:
-            return None
-    stage.processes.until(ready, name, process, log)
-    return f"http://127.0.0.1:{port}"
-
-
-def sides(args, stage):
-    stage.issuer = stage.processes.listening("issuer", [stage.bin / "examples" / "dev_issuer"])["issuer"]
-    stage.start_offboard()
-    token = urllib.request.urlopen(f"{stage.issuer}/token?sub=alice&groups=payments-eng&ttl=86400").read().decode()
-    offboard = next(process for name, process in stage.processes.running if name == "offboard")
-    address = f"127.0.0.1:{free_port()}"
-    allow_all, _ = stage.processes.start("allow-all", [stage.bin / "examples" / "allow_all", address])
-    made = []
-    for name, process, authz in [("allow-all", allow_all, address), ("offboard", offboard, stage.offboard["authz"])]:
-        envoy = start_envoy(stage, f"envoy-{name}", authz)
-        run = stage.run / name
-        run.mkdir(exist_ok=True)
-        side = Side(name, process, authz, envoy, token, run)
-        log = stage.run / f"{name}.log"
-        stage.processes.until(side.lets_through, f"{name} with people and keys", process, log)
-        made.append(side)
-    return made
-
-
-def report(made):
-    print(f"{'median (lowest to highest)':44} {'allow-all':>28} {'offboard':>28}   ratio")
-    for what in made[0].figures:
-        shown, middles = [], []
-        for side in made:
-            values = side.figures[what]
-            middles.append(statistics.median(values))
-            shown.append(f"{middles[-1]:.1f} ({min(values):.1f} to {max(values):.1f})")
-        print(f"{what:44} {shown[0]:>28} {shown[1]:>28}   {middles[1] / middles[0]:.2f}")
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="benches/envoy.sh", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Rate, latency, CPU, system calls and context switches of a check, beside two servers that allow everything.",
+        epilog="situations: " + " ".join(SITUATIONS) + "\n(the number behind the slash: Envoy's workers)\n\n"
+               "A whole run of 20 rounds takes about 65 minutes, one situation about 5. Everything shares the cores of this\n"
+               "machine: run nothing else on it.")
+    parser.add_argument("--bin", required="-h" not in sys.argv and "--help" not in sys.argv, help=argparse.SUPPRESS)
+    parser.add_argument("--envoy", help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="interleaved rounds of each situation (20); with fewer there are fewer samples")
+    parser.add_argument("--seconds", type=float, default=4, help="of each side in a round, at least (4)")
+    parser.add_argument("--counts", type=float, default=3, metavar="SECONDS",
+                        help="of each run that counts system calls and context switches; 0: none (3)")
+    parser.add_argument("--situations", nargs="+", default=["*"], metavar="PATTERN", help="which, for example 'closed-*/1' raw")
+    parser.add_argument("--streams", type=int, metavar="N",
+                        help="checks at a time on one of Envoy's connections, to see what several connections do")
+    args = parser.parse_args()
+    args.chosen = [name for name in SITUATIONS if any(fnmatch.fnmatch(name, pattern) for pattern in args.situations)]
+    if not args.chosen:
+        parser.error(f"no such situation; there are {' '.join(SITUATIONS)}")
+    return args
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bin", required=True)
-    parser.add_argument("--envoy", required=True)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4)
-    args = parser.parse_args()
+    args = arguments()
+    print(f"{args.rounds} rounds of {len(args.chosen)} situations, about {whole_run(args):.0f} minutes. The load, Envoy and "
+          f"the service share {len(os.sched_getaffinity(0))} cores.\n{pieces.TOKENS:,} RS256 tokens in turn (raw: one), "
+          f"{pieces.ROLES} roles. Medians over rounds; percentiles over all rounds together; ratio: offboard to the yardstick "
+          "in the same round,\nwith its 95 % interval by bootstrap over rounds. Counts are of runs of their own.", flush=True)
     with tempfile.TemporaryDirectory(prefix="offboard-bench-") as run:
-        stage = walkthrough.Stage(args, pathlib.Path(run))
+        stage = pieces.Stage(args, pathlib.Path(run))
         try:
-            made = sides(args, stage)
-            for side in made:
-                side.through_envoy(1)  # warm, and 200s only
-                side.figures.clear()
-            for number in range(args.rounds):
-                turn = made if number % 2 == 0 else made[::-1]
-                for side in turn:
-                    side.through_envoy(args.seconds)
-                for side in turn:
-                    side.alone(args.seconds)
-            fixed = 0.5 * min(min(side.figures["through Envoy, requests/s"]) for side in made)
-            for number in range(args.rounds):
-                for side in made if number % 2 == 0 else made[::-1]:
-                    side.at_rate(fixed, args.seconds)
-            report(made)
+            bench = Bench(args, stage)
+            for name in args.chosen:
+                bench.situation(name)
         finally:
             stage.processes.stop()
 

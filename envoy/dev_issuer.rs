@@ -1,7 +1,7 @@
 //! A token issuer for trying things out: anyone who asks gets a token for anyone. Loopback only, keys are new at each start.
 //!
 //! ```text
-//! cargo run --example dev_issuer [PORT]
+//! cargo run --example dev_issuer [PORT] [ES256|RS256]                            # the algorithm of its key, ES256 by default
 //! curl 'http://127.0.0.1:PORT/token?sub=alice&groups=payments-eng,on-call'      # a signed JWT, valid for 15 minutes
 //! ```
 //!
@@ -11,8 +11,10 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RsaKeyPair};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header::CONTENT_TYPE};
@@ -28,15 +30,18 @@ const DEFAULT_TTL: i64 = 900;
 struct Issuer {
     url: String,
     kid: String,
+    algorithm: Algorithm,
     key: EncodingKey,
     jwk: Jwk,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let port: u16 = std::env::args().nth(1).map_or(Ok(0), |p| p.parse()).context("usage: dev_issuer [PORT]")?;
+    let usage = "usage: dev_issuer [PORT] [ES256|RS256]";
+    let port: u16 = std::env::args().nth(1).map_or(Ok(0), |p| p.parse()).context(usage)?;
+    let algorithm = std::env::args().nth(2).map_or(Ok(Algorithm::ES256), |name| name.parse()).context(usage)?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
-    let issuer = Issuer::new(format!("http://{}", listener.local_addr()?))?;
+    let issuer = Issuer::new(format!("http://{}", listener.local_addr()?), algorithm)?;
     #[expect(clippy::print_stdout, reason = "the caller reads the address from here")]
     {
         println!("{}", json!({ "message": "listening", "issuer": issuer.url }));
@@ -51,7 +56,7 @@ async fn main() -> Result<()> {
 
 async fn discovery(State(issuer): State<Arc<Issuer>>) -> Response {
     json_answer(&json!({ "issuer": issuer.url, "jwks_uri": format!("{}/jwks", issuer.url),
-        "id_token_signing_alg_values_supported": ["ES256"] }))
+        "id_token_signing_alg_values_supported": [issuer.algorithm] }))
 }
 
 async fn jwks(State(issuer): State<Arc<Issuer>>) -> Response {
@@ -70,20 +75,18 @@ fn json_answer(value: &Value) -> Response {
 }
 
 impl Issuer {
-    fn new(url: String) -> Result<Self> {
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-            .map_err(|_| anyhow!("no key could be generated"))?;
-        let key = EncodingKey::from_ec_der(pkcs8.as_ref());
+    fn new(url: String, algorithm: Algorithm) -> Result<Self> {
+        let key = signing_key(algorithm)?;
         let kid = format!("dev-{}", jiff::Timestamp::now().as_second());
-        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256)?;
+        let mut jwk = Jwk::from_encoding_key(&key, algorithm)?;
         jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        Ok(Self { url, kid, key, jwk })
+        Ok(Self { url, kid, algorithm, key, jwk })
     }
 
     fn mint(&self, query: &str) -> Result<String> {
         let now = jiff::Timestamp::now().as_second();
-        let mut header = Header::new(Algorithm::ES256);
+        let mut header = Header::new(self.algorithm);
         header.kid = Some(self.kid.clone());
         header.typ = Some("at+jwt".to_owned());
         let mut claims = Map::new();
@@ -100,6 +103,23 @@ impl Issuer {
         }
         anyhow::ensure!(claims.contains_key("sub"), "who is it for? say ?sub=NAME");
         Ok(jsonwebtoken::encode(&header, &claims, &self.key)?)
+    }
+}
+
+fn signing_key(algorithm: Algorithm) -> Result<EncodingKey> {
+    let failed = |_| anyhow!("no key could be generated");
+    match algorithm {
+        Algorithm::ES256 => {
+            let pair = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+            Ok(EncodingKey::from_ec_der(pair.map_err(failed)?.as_ref()))
+        }
+        Algorithm::RS256 => {
+            let pair: Pkcs8V1Der =
+                RsaKeyPair::generate(KeySize::Rsa2048).and_then(|pair| pair.as_der()).map_err(failed)?;
+            // PKCS #8 wraps the key itself (RFC 8017), for RSA of 2,048 bits in 26 bytes.
+            Ok(EncodingKey::from_rsa_der(pair.as_ref().get(26..).context("PKCS #8 of this length")?))
+        }
+        other => anyhow::bail!("{other:?} is not offered: say ES256 or RS256"),
     }
 }
 

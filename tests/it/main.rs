@@ -11,6 +11,7 @@ mod active_directory;
 mod adoption;
 mod chart;
 mod conformance;
+mod counts;
 mod directory;
 mod durability;
 mod entra;

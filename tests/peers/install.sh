@@ -3,7 +3,7 @@
 # there.
 #
 # usage: tests/peers/install.sh [envoy|python|node|keycloak|debian|slapd|samba]…      (nothing named: all of them)
-# Needs Python 3. On Debian, as root, it installs whatever else is missing (Node.js, Maven, Java, promtool, fiu-run).
+# Needs Python 3. On Debian, as root, it installs whatever else is missing (Node.js, Maven, Java, promtool, fiu-run, strace).
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -121,6 +121,7 @@ install_debian() {
   debian prometheus prometheus
   debian fiu-run fiu-utils
   debian ip iproute2
+  debian strace strace
   if command -v dpkg >/dev/null && ! dpkg --status "${IMAGE[@]}" >/dev/null 2>&1; then apt_install "${IMAGE[@]}"; fi
 }
 
