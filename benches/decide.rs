@@ -18,6 +18,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use offboard::decide::decide;
 use offboard::domain::binding::{Binding, Permission, Role};
 use offboard::domain::credential::{CredentialKind, CredentialOutcome, Identity, LinkKeys, Principal, Verified};
+use offboard::domain::few::Few;
 use offboard::domain::id::RevocationId;
 use offboard::domain::key::{Key, KeyKind, Keyer, LinkKey, NameKey};
 use offboard::domain::name::Compare;
@@ -162,7 +163,7 @@ fn credential(keyer: &Keyer, index: usize) -> Verified {
 fn bench(criterion: &mut Criterion) {
     let now = Now::at(Timestamp::from_secs(1_700_000_100));
     let request =
-        Request { method: "GET".into(), path: Path::Forms(vec!["/v1/orders/7".into()]), ..Request::default() };
+        Request { method: "GET".into(), path: Path::Forms(Few::One("/v1/orders/7".into())), ..Request::default() };
     let mut group = criterion.benchmark_group("decide");
     for count in [0, 10_000, 1_000_000, 10_000_000] {
         let state = state(count);

@@ -24,6 +24,7 @@ mod preface_timeout;
 pub mod reload;
 pub mod cut;
 mod serve;
+mod serve_checks;
 mod secret;
 pub mod sources;
 mod start;

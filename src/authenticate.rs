@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::credential::CredentialOutcome;
+use crate::domain::few::Few;
 use crate::domain::key::Keyer;
 use crate::domain::policy::Policy;
 use crate::domain::time::Now;
@@ -76,8 +77,8 @@ impl Authenticator {
     /// Every credential of the request with its outcome; empty if there is none.
     ///
     /// Waits for at most one refresh of keys, and at most [`ASK_WAIT`](crate::jose::keys::ASK_WAIT), per credential.
-    pub async fn authenticate(&self, request: &Request, now: Now) -> Vec<CredentialOutcome> {
-        let mut outcomes = Vec::new();
+    pub async fn authenticate(&self, request: &Request, now: Now) -> Few<CredentialOutcome> {
+        let mut outcomes = Few::default();
         for name in self.bearer_headers() {
             if let Some(value) = request.headers.get(name)
                 && let Some(found) = self.bearer(name, value, now).await

@@ -17,6 +17,7 @@ use crate::domain::credential::{CredentialOutcome, Foreign, Verified};
 use crate::domain::decision::steps::{CredentialStep, Form, Owner, Steps};
 use crate::domain::decision::{Decision, Determining, HeldRole};
 use crate::domain::destination::NamedBy;
+use crate::domain::few::Few;
 use crate::domain::policy::{Authorization, NotOurs};
 use crate::domain::reason::Reason;
 use crate::domain::time::Now;
@@ -50,7 +51,7 @@ pub fn decide(state: &State, request: &Request, outcomes: &[CredentialOutcome], 
         verdict.add(Reason::MixedIdentities, people, first);
     }
     let of_credential = |(_, credential)| roles::of_credential(state, credential, now);
-    let held: Vec<Vec<HeldRole>> = verified(outcomes).map(of_credential).collect();
+    let held: Few<Vec<HeldRole>> = verified(outcomes).map(of_credential).collect();
     if !verdict.denies() {
         let (reason, determining) = match grant(state, request, &chosen, outcomes, &held) {
             // The route names a service that does not exist: nothing that the default service grants applies.
@@ -86,7 +87,7 @@ pub fn form(request: &Request) -> Form {
     match (request.malformed, &request.path) {
         (Some(why), _) => Form::Malformed(why),
         (None, Path::Odd(why)) => Form::OddPath(why),
-        (None, Path::Forms(forms)) if forms.len() > 1 => Form::SeveralPaths(forms.clone()),
+        (None, Path::Forms(forms)) if forms.len() > 1 => Form::SeveralPaths(forms.to_vec()),
         (None, Path::Forms(_)) => Form::WellFormed,
     }
 }
@@ -177,7 +178,7 @@ fn grant_verified(state: &State, request: &Request, chosen: &Chosen<'_>, held: &
 fn conclude(
     state: &State,
     chosen: &Chosen<'_>,
-    (outcomes, held): (&[CredentialOutcome], Vec<Vec<HeldRole>>),
+    (outcomes, held): (&[CredentialOutcome], Few<Vec<HeldRole>>),
     verdict: Verdict,
     now: Now,
 ) -> Decision {
@@ -220,8 +221,11 @@ fn owner<'a>(state: &'a State, credential: &'a Verified, reason: Reason) -> Opti
 }
 
 /// The roles that every credential holds, with the bindings of the first.
-fn held_by_all(held: Vec<Vec<HeldRole>>) -> Vec<HeldRole> {
-    let mut held = held.into_iter();
+fn held_by_all(held: Few<Vec<HeldRole>>) -> Vec<HeldRole> {
+    let mut held = match held {
+        Few::One(roles) => return roles,
+        Few::Many(held) => held.into_iter(),
+    };
     let mut roles = held.next().unwrap_or_default();
     for other in held {
         roles.retain(|one| other.iter().any(|held| held.role == one.role));

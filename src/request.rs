@@ -1,15 +1,19 @@
 //! A request as Envoy describes it, made comparable. Nothing else on the check path reads Envoy's messages.
 //!
-//! Reading order: [`read`] (a message becomes a [`Request`]) → [`host`] → [`path`] → [`headers`].
+//! Reading order: [`read`] (a message becomes a [`Request`]) → [`message`] → [`fields`] → [`host`] → [`path`] → [`headers`].
 //! Reading never fails and never panics: what is wrong is part of the result, and `decide` denies it.
 
 pub mod headers;
 pub mod path;
+mod fields;
 mod host;
 mod message;
 mod read;
 
+use std::borrow::Cow;
+
 pub use crate::domain::destination::Destination;
+pub use fields::NotACheckRequest;
 pub use headers::Headers;
 pub use path::Path;
 
@@ -19,7 +23,7 @@ pub struct Request {
     /// Where it goes.
     pub destination: Destination,
     /// HTTP method as sent; empty for a TCP connection.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// The path, in every form in which an upstream may read it.
     pub path: Path,
     /// Its headers.

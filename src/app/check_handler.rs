@@ -100,8 +100,11 @@ impl LiveCheckHandler {
                 let decision = decide(&state, request, &outcomes, now);
                 // Somebody was found: decide again, on a state that knows them.
                 let rules = &state.rules.policy;
-                if std::mem::take(&mut may_look_up) && self.lookup.look_up(&decision, rules, now, due).await {
-                    continue;
+                if std::mem::take(&mut may_look_up) && OnDemandLookup::asks(&decision) {
+                    // On the heap, because it is rare and every check would have to carry room for it.
+                    if Box::pin(self.lookup.look_up(&decision, rules, now, due)).await {
+                        continue;
+                    }
                 }
                 self.matches.saw(&state, &outcomes);
                 return Some((state, now, decision));
@@ -154,7 +157,7 @@ impl CheckHandler for LiveCheckHandler {
         let facts = Facts {
             id: outcome.decision_id,
             time: self.clock.now().wall,
-            method: answered.request.map_or("", |request| request.method.as_str()),
+            method: answered.request.map_or("", |request| &*request.method),
             path,
         };
         self.recorder.decision(&outcome.decision, facts);

@@ -64,7 +64,7 @@ const VERDICT: &str = "verdict";
 #[must_use]
 pub fn recalled(recent: &Recent) -> Explanation {
     let decision = &recent.decision;
-    let asked = match recent.method.as_str() {
+    let asked = match &*recent.method {
         "" => "a connection".to_owned(),
         method => format!("{method} {}", recent.path),
     };
@@ -149,7 +149,7 @@ impl Story<'_> {
     pub fn tell(&self) -> Explanation {
         let decision = self.decision;
         let mut steps = vec![self.form(), self.service()];
-        match (decision.steps.ended_early, decision.steps.credentials.as_slice()) {
+        match (decision.steps.ended_early, &*decision.steps.credentials) {
             (Some(_), _) => steps.push(step(CREDENTIAL, NOT_ASKED, "")),
             (None, []) => steps.push(step(CREDENTIAL, "none", "")),
             (None, shown) => steps.extend(shown.iter().map(credential)),
@@ -242,7 +242,7 @@ impl Story<'_> {
         if self.knowledge == Knowledge::ConfigurationOnly {
             return vec![step(FRESH, NOT_CONSULTED, "")];
         }
-        match (steps.sources.as_slice(), steps.owner) {
+        match (&*steps.sources, steps.owner) {
             ([], Owner::NotAsked) => vec![self.without_credential(FRESH)],
             ([], Owner::Machine) => vec![step(FRESH, NOT_ASKED, "a machine's own token")],
             ([], _) => vec![step(FRESH, NOT_ASKED, "no source lists the people of this issuer")],

@@ -85,10 +85,16 @@ impl OnDemandLookup {
         Self { sources, nobodies, asking: Mutex::default() }
     }
 
+    /// Whether a decision is one about which [`look_up`](Self::look_up) asks.
+    #[must_use]
+    pub fn asks(decision: &Decision) -> bool {
+        decision.reason == Reason::UnknownPerson
+    }
+
     /// Looks up the unknown person of a decision at every source without a match. Returns whether somebody is known now, so
     /// that the check must be evaluated again.
     pub async fn look_up(&self, decision: &Decision, policy: &Policy, now: Now, due: Option<Instant>) -> bool {
-        let Some(credential) = decision.verified().filter(|_| decision.reason == Reason::UnknownPerson) else {
+        let Some(credential) = decision.verified().filter(|_| Self::asks(decision)) else {
             return false;
         };
         let asked = self.questions(credential, policy, now);

@@ -1,11 +1,11 @@
 //! The running listeners: who serves what to whom.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use tokio::runtime::Handle;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::ServiceBuilder;
 
@@ -15,6 +15,7 @@ use super::listeners::{Socket, handshakes};
 use super::one_write::OneWrite;
 use super::ops::serve;
 use super::preface_timeout::prompt;
+use super::serve_checks::{self, CONNECTION_WINDOW, ChecksFirst, KEEP_ALIVE, KEEP_ALIVE_TIMEOUT, STREAM_WINDOW};
 use super::supervisor::Supervisor;
 use crate::control::guard::CallGuard;
 use crate::control::proto::DESCRIPTORS;
@@ -41,25 +42,12 @@ pub(super) fn serve_ops(servers: &mut Supervisor, on: &Handle, socket: Socket, r
     });
 }
 
-/// Serves a router on incoming connections, with TLS if there is a certificate.
-macro_rules! serve_on {
-    ($router:expr, $incoming:expr, $tls:expr, $stop:expr) => {
-        match $tls {
-            None => $router.serve_with_incoming_shutdown($incoming.map_ok(OneWrite), $stop).await,
-            Some(tls) => {
-                let incoming = handshakes($incoming, tls).map_ok(OneWrite);
-                $router.serve_with_incoming_shutdown(incoming, $stop).await
-            }
-        }
-    };
-}
-
 fn server() -> Server {
     Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        .initial_stream_window_size(256 * 1024)
-        .initial_connection_window_size(4 * 1024 * 1024)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
 }
 
 pub(super) fn serve_control(
@@ -80,7 +68,12 @@ pub(super) fn serve_control(
             .map_err(|error| error.to_string())?;
         let layer = ServiceBuilder::new().layer(guard).into_inner();
         let router = server().layer(layer).add_service(operator.into_server()).add_service(reflection);
-        serve_on!(router, incoming, tls, stop.cancelled_owned()).map_err(|error| error.to_string())
+        let stop = stop.cancelled_owned();
+        let served = match tls {
+            None => router.serve_with_incoming_shutdown(incoming.map_ok(OneWrite), stop).await,
+            Some(tls) => router.serve_with_incoming_shutdown(handshakes(incoming, tls).map_ok(OneWrite), stop).await,
+        };
+        served.map_err(|error| error.to_string())
     });
 }
 
@@ -112,10 +105,15 @@ pub(super) fn serve_authz(
     servers.spawn_until_stop("listener.authz", work, accepting);
     for (thread, incoming) in checks.iter().zip(shares) {
         let incoming = prompt(incoming, PROXIES);
-        let router = server().add_service(AuthorizationService::new(Arc::clone(handler))).add_service(health.clone());
+        let checks = AuthorizationService::new(Arc::clone(handler));
+        let service = ChecksFirst::new(checks, Routes::new(health.clone()));
         let (tls, stop) = (tls.clone(), servers.stop_token());
         servers.spawn("checks", thread, async move {
-            serve_on!(router, incoming, tls, stop.cancelled_owned()).map_err(|error| error.to_string())
+            match tls {
+                None => serve_checks::serve(service, incoming.map_ok(OneWrite), stop).await,
+                Some(tls) => serve_checks::serve(service, handshakes(incoming, tls).map_ok(OneWrite), stop).await,
+            }
+            Ok(())
         });
     }
 }

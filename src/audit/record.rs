@@ -226,7 +226,7 @@ pub struct DecisionId(u128);
 
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(&self.hex())
     }
 }
 
@@ -249,6 +249,15 @@ impl FromStr for DecisionId {
 }
 
 impl DecisionId {
+    /// Its 32 hex digits.
+    #[must_use]
+    pub fn hex(self) -> String {
+        let mut digits = vec![0; 32];
+        // Fails only where the digits have no room.
+        let _ = hex::encode_to_slice(self.0.to_be_bytes(), &mut digits);
+        String::from_utf8(digits).unwrap_or_default()
+    }
+
     /// The running number of the decision within its process.
     #[must_use]
     pub(super) fn number(self) -> u64 {

@@ -1,8 +1,10 @@
 //! The most recent decisions, in memory, for `explain --decision ID`.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::decision::Decision;
+use crate::domain::method;
 use crate::domain::time::Timestamp;
 
 use super::entry::Facts;
@@ -20,7 +22,7 @@ pub struct Recent {
     /// When it was made.
     pub time: Timestamp,
     /// Method of the request.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// Its path, without query.
     pub path: String,
     /// What was decided, and why.
@@ -30,7 +32,7 @@ pub struct Recent {
 /// A ring of them.
 #[derive(Debug)]
 pub struct Ring {
-    slots: Vec<Mutex<Option<Arc<Recent>>>>,
+    slots: Vec<Mutex<Option<Recent>>>,
 }
 
 impl Default for Ring {
@@ -40,20 +42,20 @@ impl Default for Ring {
 }
 
 impl Ring {
-    fn slot(&self, id: DecisionId) -> Option<&Mutex<Option<Arc<Recent>>>> {
+    fn slot(&self, id: DecisionId) -> Option<&Mutex<Option<Recent>>> {
         let slots = u64::try_from(self.slots.len()).ok()?;
         self.slots.get(usize::try_from(id.number().checked_rem(slots)?).ok()?)
     }
 
     /// Stores a decision in the slot of one that is long past.
     pub fn keep(&self, decision: &Arc<Decision>, facts: &Facts<'_>) {
-        let recent = Arc::new(Recent {
+        let recent = Recent {
             id: facts.id,
             time: facts.time,
-            method: facts.method.to_owned(),
+            method: method::shared(facts.method),
             path: facts.path.split('?').next().unwrap_or_default().to_owned(),
             decision: decision.clone(),
-        });
+        };
         if let Some(slot) = self.slot(facts.id) {
             let before = slot.lock().unwrap_or_else(PoisonError::into_inner).replace(recent);
             drop(before);
@@ -62,7 +64,7 @@ impl Ring {
 
     /// The decision with this id, if it is recent.
     #[must_use]
-    pub fn find(&self, id: DecisionId) -> Option<Arc<Recent>> {
+    pub fn find(&self, id: DecisionId) -> Option<Recent> {
         let slot = self.slot(id)?.lock().unwrap_or_else(PoisonError::into_inner);
         slot.as_ref().filter(|recent| recent.id == id).cloned()
     }

@@ -268,7 +268,7 @@ impl Recorder {
 
     /// A recent decision, in memory.
     #[must_use]
-    pub fn recent(&self, id: DecisionId) -> Option<Arc<Recent>> {
+    pub fn recent(&self, id: DecisionId) -> Option<Recent> {
         self.shared.ring.find(id)
     }
 

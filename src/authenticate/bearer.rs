@@ -85,7 +85,14 @@ impl Authenticator {
             Form::Empty => None,
             Form::Malformed(why) => Some(malformed(Detail::new(format!("header `{header}` {why}")), digest(value))),
             Form::Other(text) => Some(self.other(header, text)),
-            Form::Token(token) => Some(self.token(token, now).await),
+            Form::Token(token) => {
+                let digest = digest(token.as_bytes());
+                Some(match self.cached(&digest) {
+                    Some(known) => known,
+                    // On the heap, because every check would have to carry room for it.
+                    None => Box::pin(self.first_seen(token, digest, now)).await,
+                })
+            }
         }
     }
 
@@ -122,21 +129,24 @@ impl Authenticator {
         }
     }
 
-    /// A JWT alone: from the cache, or verified now.
-    async fn token(&self, token: &str, now: Now) -> CredentialOutcome {
-        let digest = digest(token.as_bytes());
-        if let Some(cached) = self.cache.get(&digest)
-            && let Some(ring) = self.rings.at(cached.verified.issuer_index)
-            && ring.keys().is_some_and(|keys| keys.holds(&cached.key, cached.algorithm))
-        {
-            self.cache.hit();
-            if planted(Fault::CacheHoldsAllow) {
-                let mut identity = Identity::clone(&cached.verified);
-                identity.owner.look_ups.clear();
-                return CredentialOutcome::Verified(Arc::new(Verified::attest(identity)));
-            }
-            return CredentialOutcome::Verified(cached.verified);
+    /// A JWT that was verified before, with a key that is still one of its issuer's.
+    fn cached(&self, digest: &[u8; 32]) -> Option<CredentialOutcome> {
+        let cached = self.cache.get(digest)?;
+        let keys = self.rings.at(cached.verified.issuer_index)?.keys()?;
+        if !keys.holds(&cached.key, cached.algorithm) {
+            return None;
         }
+        self.cache.hit();
+        if planted(Fault::CacheHoldsAllow) {
+            let mut identity = Identity::clone(&cached.verified);
+            identity.owner.look_ups.clear();
+            return Some(CredentialOutcome::Verified(Arc::new(Verified::attest(identity))));
+        }
+        Some(CredentialOutcome::Verified(cached.verified))
+    }
+
+    /// A JWT alone, to be verified now.
+    async fn first_seen(&self, token: &str, digest: [u8; 32], now: Now) -> CredentialOutcome {
         let compact = match self.split(token) {
             Ok(compact) => compact,
             // An encrypted token is of no configured issuer: their tokens are signed.

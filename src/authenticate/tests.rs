@@ -54,7 +54,7 @@ fn claims() -> Value {
 
 async fn shown(by: &Authenticator, headers: &[(&str, &str)]) -> Vec<CredentialOutcome> {
     let headers = crate::request::Headers::from_pairs(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
-    by.authenticate(&Request { headers, ..Request::default() }, now()).await
+    by.authenticate(&Request { headers, ..Request::default() }, now()).await.to_vec()
 }
 
 /// What an `authorization` header comes to, in one word.

@@ -1,12 +1,11 @@
 //! Who is it, and is what we know about them fresh enough?
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::revoked;
 use super::verdict::Verdict;
 use crate::domain::credential::Verified;
 use crate::domain::decision::Determining;
 use crate::domain::decision::steps::{SourceAge, SourceStep};
+use crate::domain::few::Few;
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Service, Unknown};
 use crate::domain::reason::Reason;
@@ -89,8 +88,9 @@ const MAX_NAMED: usize = 10;
 /// Finds two people on one request: two persons of one source who have not departed or, if no source knows them, two
 /// subjects of one issuer. Names them if a source knows them.
 pub(super) fn mixed<'a>(state: &State, credentials: impl Iterator<Item = &'a Verified>) -> Option<Determining> {
-    let mut of_source: BTreeMap<&str, BTreeSet<&PersonId>> = BTreeMap::new();
-    let mut unlinked: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    let mut people: Few<&PersonId> = Few::default();
+    // By issuer: the subject of its first credential.
+    let mut unlinked: Vec<(&str, Option<&str>)> = Vec::new();
     let mut mixed = None;
     for credential in credentials {
         let mut linked = false;
@@ -98,15 +98,26 @@ pub(super) fn mixed<'a>(state: &State, credentials: impl Iterator<Item = &'a Ver
             linked = true;
             // Whoever departed is denied anyway, and somebody else may have the name now.
             if known.person.status != Status::Departed {
-                of_source.entry(&known.person.id.source).or_default().insert(&known.person.id);
+                people.push(&known.person.id);
             }
         }
+        if linked || credential.machine {
+            continue;
+        }
         let subject = credential.subject.as_deref();
-        if !linked && !credential.machine && *unlinked.entry(&credential.issuer).or_insert(subject) != subject {
-            mixed = Some(Determining::None);
+        match unlinked.iter().find(|(issuer, _)| *issuer == &*credential.issuer) {
+            Some((_, first)) if *first != subject => mixed = Some(Determining::None),
+            Some(_) => {}
+            None => unlinked.push((&credential.issuer, subject)),
         }
     }
-    let several = of_source.into_values().filter(|people| people.len() > 1);
-    let people: Vec<PersonId> = several.flatten().take(MAX_NAMED).cloned().collect();
+    if people.len() < 2 {
+        return mixed;
+    }
+    let mut people = people.to_vec();
+    people.sort_unstable();
+    people.dedup();
+    let several = people.chunk_by(|one, other| one.source == other.source).filter(|people| people.len() > 1);
+    let people: Vec<PersonId> = several.flatten().take(MAX_NAMED).map(|person| PersonId::clone(person)).collect();
     if people.is_empty() { mixed } else { Some(Determining::People(people)) }
 }

@@ -53,7 +53,8 @@ fn over_forms(path: &Path, permits: impl Fn(Option<&str>) -> Option<Option<u32>>
 
 fn fits(permission: &Permission, request: &Request, service: u16, path: Option<&str>) -> bool {
     let fits_service = permission.services.as_ref().is_none_or(|services| services.contains(&service));
-    let fits_method = permission.methods.as_ref().is_none_or(|methods| methods.contains(&request.method));
+    let fits_method =
+        permission.methods.as_ref().is_none_or(|methods| methods.iter().any(|method| *method == request.method));
     let fits_path = permission
         .paths
         .as_ref()

@@ -16,7 +16,7 @@ use crate::state::people::Known;
 /// Groups come from the directory if a source supplies them, else from the token. A pinned name counts only if the
 /// credential belongs to everyone whom the name means.
 pub(super) fn of_credential(state: &State, credential: &Verified, now: Now) -> Vec<HeldRole> {
-    let mut bindings: Vec<u32> = state.rules.of_everyone().to_vec();
+    let mut held = Held::of_everyone(state, now);
     let mut from_directory = false;
     let mut nobody = true;
     let owns = |id: &PersonId| revoked::owners(state, &credential.owner).any(|known| known.person.id == *id);
@@ -26,17 +26,17 @@ pub(super) fn of_credential(state: &State, credential: &Verified, now: Now) -> V
             nobody = false;
             from_directory |= supplies_groups;
             if by == Match::Grants {
-                add_bindings(state, (credential.issuer_index, link.source), known, owns, &mut bindings);
+                add_bindings(&mut held, (credential.issuer_index, link.source), known, owns);
             }
         }
     }
     if !from_directory || planted(Fault::TokenGroupsStay) {
-        bindings.extend(credential.groups.iter().flat_map(|group| state.rules.of_group(*group)));
+        held.add(credential.groups.iter().flat_map(|group| state.rules.of_group(*group)));
     }
     if nobody && credential.machine {
-        bindings.extend(credential.client_key.iter().flat_map(|client| state.rules.of_client(*client)));
+        held.add(credential.client_key.iter().flat_map(|client| state.rules.of_client(*client)));
     }
-    held(state, bindings, now)
+    held.roles()
 }
 
 /// The roles that the directory gives a person, each once, in order of the configuration.
@@ -49,9 +49,9 @@ pub fn of_person(state: &State, known: &Known, now: Now) -> Vec<HeldRole> {
     let Some((index, source)) = sources.into_iter().find(|(_, source)| source.name == known.person.id.source) else {
         return Vec::new();
     };
-    let mut bindings: Vec<u32> = state.rules.of_everyone().to_vec();
-    add_bindings(state, (source.issuer, index), known, |_| true, &mut bindings);
-    held(state, bindings, now)
+    let mut held = Held::of_everyone(state, now);
+    add_bindings(&mut held, (source.issuer, index), known, |_| true);
+    held.roles()
 }
 
 fn supplies_groups(state: &State, source: u16) -> bool {
@@ -59,30 +59,31 @@ fn supplies_groups(state: &State, source: u16) -> bool {
 }
 
 /// Adds the bindings of a person's groups and pinned names, within one issuer.
-fn add_bindings(
-    state: &State,
-    (issuer, source): (u16, u16),
-    known: &Known,
-    owns: impl Fn(&PersonId) -> bool,
-    bindings: &mut Vec<u32>,
-) {
+fn add_bindings(held: &mut Held<'_>, (issuer, source): (u16, u16), known: &Known, owns: impl Fn(&PersonId) -> bool) {
+    let state = held.state;
     if supplies_groups(state, source) {
-        bindings.extend(of_groups(state, issuer, known));
+        add_groups(held, issuer, known);
     }
-    bindings.extend(pinned(state, issuer, known, owns));
+    held.add(pinned(state, issuer, known, owns));
 }
 
-/// The bindings of a person's groups, as their directory compares them, within an issuer.
-fn of_groups<'a>(state: &'a State, issuer: u16, known: &'a Known) -> impl Iterator<Item = u32> + 'a {
+/// Adds the bindings of a person's groups, as their directory compares them, within an issuer.
+fn add_groups(held: &mut Held<'_>, issuer: u16, known: &Known) {
+    let state = held.state;
     let keyer = &state.fold.keyer;
     let name = state.rules.policy.issuers.get(usize::from(issuer)).map(|issuer| issuer.name.as_str());
-    known.person.groups.iter().flat_map(move |group| {
-        let exactly = name.map(|name| state.rules.of_group(keyer.key(KeyKind::Group, &[name, group])));
-        let compared =
-            state.fold.people.group(keyer, &known.person.id.source, group).filter(|_| state.rules.compares_groups());
-        let folded = compared.into_iter().flat_map(move |group| state.rules.of_folded_group(issuer, group));
-        exactly.into_iter().flatten().copied().chain(folded)
-    })
+    for group in &known.person.groups {
+        if let Some(name) = name {
+            held.add(state.rules.of_group(keyer.key(KeyKind::Group, &[name, group])));
+        }
+        if !state.rules.compares_groups() {
+            continue;
+        }
+        let compared = state.fold.people.group(keyer, &known.person.id.source, group);
+        for binding in compared.into_iter().flat_map(|group| state.rules.of_folded_group(issuer, group)) {
+            held.add(&[binding]);
+        }
+    }
 }
 
 /// The bindings of the names pinned to a person within an issuer, of each name whose every person `owns` accepts.
@@ -91,7 +92,7 @@ fn pinned<'a>(
     issuer: u16,
     known: &Known,
     owns: impl Fn(&PersonId) -> bool + 'a,
-) -> impl Iterator<Item = u32> + 'a {
+) -> impl Iterator<Item = &'a u32> + 'a {
     let issuer = state.rules.policy.issuers.get(usize::from(issuer));
     let names = state.fold.pinned.get(&known.key).map_or(&[][..], Vec::as_slice);
     names
@@ -102,21 +103,37 @@ fn pinned<'a>(
             !persons.is_empty() && persons.iter().all(&owns)
         })
         .flat_map(|name| state.rules.of_name(name))
-        .copied()
 }
 
-/// The roles of the bindings that have not expired, each with its first binding.
-fn held(state: &State, mut bindings: Vec<u32>, now: Now) -> Vec<HeldRole> {
-    bindings.sort_unstable();
-    let mut held: Vec<HeldRole> = bindings
-        .into_iter()
-        .filter_map(|index| {
-            let binding = state.rules.policy.bindings.get(usize::try_from(index).ok()?)?;
+/// Collects the roles of bindings.
+struct Held<'a> {
+    state: &'a State,
+    now: Now,
+    roles: Vec<HeldRole>,
+}
+
+impl<'a> Held<'a> {
+    /// The roles that every verified credential holds.
+    fn of_everyone(state: &'a State, now: Now) -> Self {
+        let mut held = Self { state, now, roles: Vec::new() };
+        held.add(state.rules.of_everyone());
+        held
+    }
+
+    /// Adds the roles of those bindings that have not expired.
+    fn add<'b>(&mut self, bindings: impl IntoIterator<Item = &'b u32>) {
+        let (policy, now) = (&self.state.rules.policy, self.now);
+        self.roles.extend(bindings.into_iter().filter_map(|index| {
+            let binding = policy.bindings.get(usize::try_from(*index).ok()?)?;
             let in_force = binding.expires.is_none_or(|expires| now.steady < expires);
-            in_force.then_some(HeldRole { role: binding.role, binding: index })
-        })
-        .collect();
-    held.sort_unstable();
-    held.dedup_by_key(|held| held.role);
-    held
+            in_force.then_some(HeldRole { role: binding.role, binding: *index })
+        }));
+    }
+
+    /// Each role once, in order, with its first binding.
+    fn roles(mut self) -> Vec<HeldRole> {
+        self.roles.sort_unstable();
+        self.roles.dedup_by_key(|held| held.role);
+        self.roles
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
-use tonic::codegen::{Service, http};
+use tonic::codegen::{Bytes, Service, http};
 use tonic::server::NamedService;
 
 use super::response::{answer, last_resort};
@@ -18,8 +18,10 @@ use super::wire::Wire;
 use super::{Answered, CheckFailure, CheckHandler, CheckOutcome, unary};
 use crate::request::Request;
 
-/// The only method.
-const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+pub use super::unary::Answer;
+
+/// The path of the only method.
+pub const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 /// The largest message that is read, in bytes. Headers take 96 KiB at most; the rest is room for a body that the proxy may
 /// include (`with_request_body`), which is ignored.
@@ -39,6 +41,19 @@ impl<G: CheckHandler> AuthorizationService<G> {
     #[must_use]
     pub fn new(handler: Arc<G>) -> Self {
         Self { handler }
+    }
+
+    /// Answers a call of [`CHECK`].
+    pub fn answer<B>(&self, call: http::Request<B>) -> impl Future<Output = http::Response<Answer>> + use<G, B>
+    where
+        B: tonic::codegen::Body<Data = Bytes>,
+    {
+        let arrived = Instant::now();
+        // An overflow means no deadline; eight digits of hours fit any clock.
+        let due =
+            unary::timeout(call.headers()).and_then(|timeout| arrived.checked_add(timeout.saturating_sub(MARGIN)));
+        let (handler, body) = (Arc::clone(&self.handler), call.into_body());
+        async move { unary::respond(check(&*handler, body, arrived, due).await) }
     }
 }
 
@@ -62,30 +77,32 @@ impl<G: CheckHandler> Service<http::Request<Body>> for AuthorizationService<G> {
     }
 
     fn call(&mut self, call: http::Request<Body>) -> Self::Future {
-        let arrived = Instant::now();
         if call.uri().path() != CHECK {
             return Box::pin(async { Ok(tonic::Status::unimplemented("no such method").into_http()) });
         }
-        let handler = Arc::clone(&self.handler);
-        Box::pin(async move {
-            // An overflow means no deadline; eight digits of hours fit any clock.
-            let due =
-                unary::timeout(call.headers()).and_then(|timeout| arrived.checked_add(timeout.saturating_sub(MARGIN)));
-            Ok(unary::respond(check(&*handler, call.into_body(), arrived, due).await))
-        })
+        let answer = self.answer(call);
+        Box::pin(async move { Ok(answer.await.map(Body::new)) })
     }
 }
 
 /// Answers one check by `due`, whatever happens.
-async fn check<G: CheckHandler>(handler: &G, body: Body, arrived: Instant, due: Option<Instant>) -> Wire {
+async fn check<G, B>(handler: &G, body: B, arrived: Instant, due: Option<Instant>) -> Wire
+where
+    G: CheckHandler,
+    B: tonic::codegen::Body<Data = Bytes>,
+{
     let mut read = None;
-    // INVARIANT: a handler can be used after a panic. Its shared state is behind locks that tolerate poison, or swapped
-    // as a whole.
-    let checking = AssertUnwindSafe(decode_and_check(handler, body, due, &mut read)).catch_unwind();
-    let outcome = match due {
-        // This polls the handler first: one that does not wait always gets its answer through.
-        Some(due) => timeout_at(due, checking).await,
-        None => Ok(checking.await),
+    let outcome = {
+        // INVARIANT: a handler can be used after a panic. Its shared state is behind locks that tolerate poison, or swapped
+        // as a whole.
+        let checking = AssertUnwindSafe(decode_and_check(handler, body, due, &mut read)).catch_unwind();
+        // Pinned here, so that it is here only, and not once more in each of the two arms.
+        let mut checking = pin!(checking);
+        match due {
+            // This polls the handler first: one that does not wait always gets its answer through.
+            Some(due) => timeout_at(due, checking.as_mut()).await,
+            None => Ok(checking.as_mut().await),
+        }
     };
     let outcome = match outcome {
         Ok(Ok(Ok(outcome))) => Ok(outcome),
@@ -97,12 +114,16 @@ async fn check<G: CheckHandler>(handler: &G, body: Body, arrived: Instant, due: 
 }
 
 /// Decodes the message into `read` and checks it.
-async fn decode_and_check<G: CheckHandler>(
+async fn decode_and_check<G, B>(
     handler: &G,
-    body: Body,
+    body: B,
     due: Option<Instant>,
     read: &mut Option<Request>,
-) -> Result<CheckOutcome, &'static str> {
+) -> Result<CheckOutcome, &'static str>
+where
+    G: CheckHandler,
+    B: tonic::codegen::Body<Data = Bytes>,
+{
     let message = unary::message(body, MAX_MESSAGE).await?;
     let request = Request::decode(&message).map_err(|_| "message is not a CheckRequest")?;
     Ok(handler.check(read.insert(request), due).await)
@@ -117,7 +138,7 @@ fn close<G: CheckHandler>(
 ) -> Wire {
     let failure = outcome.as_ref().err().copied();
     let outcome = outcome.unwrap_or_else(|failure| handler.failed(failure, read));
-    let response = answer(&outcome.decision, read, &outcome.decision_id.to_string());
+    let response = answer(&outcome.decision, read, &outcome.decision_id.hex());
     handler.answered(Answered { outcome: &outcome, request: read, failure, took: arrived.elapsed() });
     response
 }

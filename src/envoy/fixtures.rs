@@ -9,6 +9,7 @@ use crate::domain::credential::{CredentialKind, CredentialOutcome, Identity, Pri
 use crate::domain::decision::steps::Steps;
 use crate::domain::decision::{Decision, HeldRole};
 use crate::domain::event::Epoch;
+use crate::domain::few::Few;
 use crate::domain::person::PersonId;
 use crate::domain::policy::{Policy, ResponseRules};
 use crate::domain::reason::Reason;
@@ -22,7 +23,7 @@ pub(crate) fn of_alice(reason: Reason) -> Decision {
     let alice = CredentialOutcome::Verified(Arc::new(Verified::attest(identity())));
     Decision {
         credential: Some(0),
-        steps: Steps { credentials: vec![alice.into()], ..Steps::default() },
+        steps: Steps { credentials: Few::One(alice.into()), ..Steps::default() },
         person: Some(PersonId { source: "okta".into(), key: "00u1".into() }),
         roles: vec![HeldRole { role: 0, binding: 0 }, HeldRole { role: 1, binding: 1 }],
         ..decision(reason)

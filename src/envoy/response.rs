@@ -2,8 +2,6 @@
 //!
 //! Reading order: [`answer`] → `allow` and [`remove`] (what goes upstream) → [`metadata`] → `deny`.
 
-use std::borrow::Cow;
-
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
@@ -19,6 +17,8 @@ use crate::domain::decision::Decision;
 use crate::domain::policy::{Enforcement, ResponseRules};
 use crate::domain::reason::Reason;
 use crate::request::Request;
+use header::Value;
+use text::Told;
 
 mod header;
 mod metadata;
@@ -34,11 +34,12 @@ const OK_RESPONSE: u32 = 3;
 #[must_use]
 pub fn answer(decision: &Decision, request: Option<&Request>, decision_id: &str) -> Wire {
     let rules = &decision.policy.response;
+    let told = Told::of(decision, decision_id);
     if decision.enforcement == Enforcement::Observe {
-        return observe(decision, rules, request, decision_id);
+        return observe(&told, rules, request);
     }
     if decision.reason.allows() {
-        return allow(decision, rules, request, decision_id);
+        return allow(&told, rules, request);
     }
     let denial = Denial {
         reveal: rules.reveal_reason,
@@ -46,7 +47,7 @@ pub fn answer(decision: &Decision, request: Option<&Request>, decision_id: &str)
         token_shown: token_shown(decision, request),
     };
     let mut wire = Wire::encoded(&deny(decision.reason, decision_id, &denial));
-    metadata::denied(&mut wire, decision, decision_id);
+    metadata::denied(&mut wire, &told);
     wire
 }
 
@@ -57,29 +58,29 @@ pub fn last_resort() -> Wire {
 }
 
 /// Lets the request through and tells the upstream who asks.
-fn allow(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> Wire {
-    let mut headers: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(rules.headers.len());
+fn allow(told: &Told<'_>, rules: &ResponseRules, request: Option<&Request>) -> Wire {
+    let mut headers: Vec<(&str, Value<'_>)> = Vec::with_capacity(rules.headers.len());
     for (name, holds) in &rules.headers {
-        if let Some(value) = header::value(*holds, decision, decision_id) {
+        if let Some(value) = header::value(*holds, told) {
             headers.push((name, value));
         }
     }
     let remove = remove::on_allow(rules, request, |name| headers.iter().any(|(set, _)| *set == name));
     let mut wire = ok(&headers, &remove);
-    metadata::full(&mut wire, decision, decision_id);
+    metadata::full(&mut wire, told);
     wire
 }
 
 /// Lets the request through unchanged, except that forged headers of ours are removed.
-fn observe(decision: &Decision, rules: &ResponseRules, request: Option<&Request>, decision_id: &str) -> Wire {
+fn observe(told: &Told<'_>, rules: &ResponseRules, request: Option<&Request>) -> Wire {
     let mut wire = ok(&[], &remove::on_observe(rules, request));
-    metadata::observed(&mut wire, decision, decision_id);
+    metadata::observed(&mut wire, told);
     wire
 }
 
 /// A `CheckResponse` that lets the request through. Each header replaces any of its name, expressed in both ways that
 /// versions of Envoy read: `append` if it is set (all versions), else `append_action`.
-fn ok(headers: &[(&str, Cow<'_, str>)], remove: &[&str]) -> Wire {
+fn ok(headers: &[(&str, Value<'_>)], remove: &[&str]) -> Wire {
     let mut wire = Wire::new();
     // `status` with code 0, OK: without it Envoy allows nothing.
     wire.message(1, |_| {});
@@ -88,7 +89,7 @@ fn ok(headers: &[(&str, Cow<'_, str>)], remove: &[&str]) -> Wire {
             response.message(2, |option| {
                 option.message(1, |header| {
                     header.text(1, name);
-                    header.text(2, value);
+                    value.write(header, 2);
                 });
                 // `append`: a `BoolValue` that is false.
                 option.message(2, |_| {});

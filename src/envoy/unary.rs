@@ -10,10 +10,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::Frame;
-use tonic::body::Body;
+use tonic::codegen::Bytes;
 use tonic::codegen::http::header::CONTENT_TYPE;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Response};
-use tonic::codegen::{Body as _, Bytes};
 
 use super::wire::{PREFIX, Wire};
 
@@ -25,7 +24,10 @@ const MAX_DISCARDED: usize = 16 * 1024 * 1024;
 ///
 /// # Errors
 /// The reason, if there is not exactly one such message.
-pub(super) async fn message(body: Body, limit: usize) -> Result<Bytes, &'static str> {
+pub(super) async fn message<B>(body: B, limit: usize) -> Result<Bytes, &'static str>
+where
+    B: tonic::codegen::Body<Data = Bytes>,
+{
     let mut body = pin!(body);
     let mut framed = Bytes::new();
     let mut seen = 0_usize;
@@ -65,8 +67,8 @@ fn unframe(mut framed: Bytes) -> Result<Bytes, &'static str> {
 }
 
 /// The response of a successful call, with its message.
-pub(super) fn respond(message: Wire) -> Response<Body> {
-    let mut response = Response::new(Body::new(Answer { left: Left::Message(message.framed().into()) }));
+pub(super) fn respond(message: Wire) -> Response<Answer> {
+    let mut response = Response::new(Answer { left: Left::Message(message.framed().into()) });
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }
@@ -90,10 +92,12 @@ pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The body of a response: the message, then the trailers with the status OK.
-struct Answer {
+#[derive(Debug)]
+pub struct Answer {
     left: Left,
 }
 
+#[derive(Debug)]
 enum Left {
     Message(Bytes),
     Trailers,

@@ -40,6 +40,15 @@ impl Wire {
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
+    /// A text field of several pieces, one behind the other.
+    pub(super) fn pieces(&mut self, field: u32, pieces: &[&str]) {
+        self.key(field, LENGTH);
+        self.varint(pieces.iter().map(|piece| piece.len()).sum());
+        for piece in pieces {
+            self.bytes.extend_from_slice(piece.as_bytes());
+        }
+    }
+
     /// A number, or a value of an enum.
     pub(super) fn number(&mut self, field: u32, number: usize) {
         self.key(field, VARINT);
@@ -58,9 +67,8 @@ impl Wire {
         match (u8::try_from(length), self.bytes.get_mut(at)) {
             (Ok(short @ ..0x80), Some(room)) => *room = short,
             _ => {
-                let mut long = Self { bytes: Vec::new() };
-                long.varint(length);
-                self.bytes.splice(at..start, long.bytes);
+                let (digits, many) = varint(length);
+                self.bytes.splice(at..start, digits.into_iter().take(many));
             }
         }
     }
@@ -85,13 +93,29 @@ impl Wire {
         self.varint((field << 3 | kind) as usize);
     }
 
-    fn varint(&mut self, mut number: usize) {
-        while number > 0x7f {
-            self.bytes.push(low(number) | 0x80);
-            number >>= 7;
+    fn varint(&mut self, number: usize) {
+        if let Ok(short @ ..0x80) = u8::try_from(number) {
+            return self.bytes.push(short);
         }
-        self.bytes.push(low(number));
+        let (digits, many) = varint(number);
+        self.bytes.extend(digits.into_iter().take(many));
     }
+}
+
+/// A number in its shortest form, and the length of that.
+fn varint(mut number: usize) -> ([u8; 10], usize) {
+    let mut digits = [0; 10];
+    let mut many = 0;
+    for digit in &mut digits {
+        many += 1;
+        *digit = low(number);
+        number >>= 7;
+        if number == 0 {
+            break;
+        }
+        *digit |= 0x80;
+    }
+    (digits, many)
 }
 
 /// The seven lowest bits.

@@ -2,37 +2,62 @@
 
 use std::fmt;
 
+use tonic::codegen::Bytes;
+
+use super::fields::Span;
+use super::message::Pair;
+
 /// Request headers by lower-case name; repeated ones are joined by `,` in order, as Envoy does.
 ///
 /// No value is lost or preferred, so a credential that must stand alone is seen not to.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Headers {
+    /// Holds all names and values: the message itself, if nothing in it had to be written differently.
+    bytes: Bytes,
     /// As sent, by lower-case name, each once.
-    sent: Vec<(String, Vec<u8>)>,
+    sent: Vec<Pair>,
     /// As seen by a service that treats `_` as `-`: only names that were also sent with `_`.
-    folded: Vec<(String, Vec<u8>)>,
+    folded: Vec<Pair>,
 }
 
 impl Headers {
+    /// The headers of a message: the entries of its map as they were sent, and the raw ones in order.
+    pub(super) fn of_message(message: &Bytes, mut mapped: Vec<Pair>, raw: &[Pair]) -> Self {
+        keep_last(message, &mut mapped);
+        let mut sent = mapped;
+        sent.extend_from_slice(raw);
+        let needs_nothing = |pair: &Pair| pair.name.of(message).iter().all(|byte| !matches!(byte, b'A'..=b'Z' | b'_'));
+        if sent.iter().all(needs_nothing) {
+            // Stable, as in `from_pairs`.
+            sent.sort_by_key(|pair| pair.name.of(message));
+            let double = |pairs: &[Pair]| match pairs {
+                [one, other] => one.name.of(message) == other.name.of(message),
+                _ => false,
+            };
+            if !sent.windows(2).any(double) {
+                return Self { bytes: message.clone(), sent, folded: Vec::new() };
+            }
+        }
+        Self::from_pairs(sent.iter().map(|pair| (pair.name.text_of(message), pair.value.of(message))))
+    }
+
     /// Collects headers in any order and spelling; order matters only among values of one name.
     pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Self
     where
-        N: Into<String>,
-        V: Into<Vec<u8>>,
+        N: AsRef<str>,
+        V: AsRef<[u8]>,
     {
-        let mut sent: Vec<(String, Vec<u8>)> = pairs
-            .into_iter()
-            .map(|(name, value)| {
-                let mut name = name.into();
-                name.make_ascii_lowercase();
-                (name, value.into())
-            })
-            .collect();
+        let mut bytes = Vec::new();
+        let written = |(name, value): (N, V)| Pair {
+            name: append_name(&mut bytes, name.as_ref().as_bytes(), |byte| byte.to_ascii_lowercase()),
+            value: append(&mut bytes, value.as_ref()),
+        };
+        let mut sent: Vec<Pair> = pairs.into_iter().map(written).collect();
         // Stable: values of one name keep their order, and the rest does not depend on the order of a map.
-        sent.sort_by(|(one, _), (other, _)| one.cmp(other));
-        join_doubles(&mut sent);
-        let folded = fold(&sent);
-        Self { sent, folded }
+        sent.sort_by(|one, other| one.name.of(&bytes).cmp(other.name.of(&bytes)));
+        let sent = join_doubles(&mut bytes, &sent);
+        let folded = fold(&mut bytes, &sent);
+        Self { bytes: bytes.into(), sent, folded }
     }
 
     /// The value of a header, with `-` and `_` treated alike in its name.
@@ -41,27 +66,35 @@ impl Headers {
     /// both were sent, the values are joined by `,`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        let find = |headers: &'_ [(String, Vec<u8>)]| headers.iter().position(|(sent, _)| alike(sent, name));
-        if let Some(found) = find(&self.folded).and_then(|at| self.folded.get(at)) {
-            return Some(&found.1);
-        }
-        find(&self.sent).and_then(|at| self.sent.get(at)).map(|(_, value)| value.as_slice())
+        let mut both = self.folded.iter().chain(&self.sent);
+        both.find(|pair| alike(pair.name.of(&self.bytes), name.as_bytes())).map(|pair| pair.value.of(&self.bytes))
     }
 
     /// The value of the header with exactly this lower-case name: for conditions, and for what the proxy itself sets.
     #[must_use]
     pub fn exact(&self, name: &str) -> Option<&[u8]> {
-        self.sent.iter().find(|(sent, _)| sent == name).map(|(_, value)| value.as_slice())
+        let found = self.sent.iter().find(|pair| pair.name.of(&self.bytes) == name.as_bytes());
+        found.map(|pair| pair.value.of(&self.bytes))
     }
 
     /// Names and values as sent, in order of the lower-case names, including Envoy's pseudo headers (`:path`).
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.sent.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+        self.sent.iter().map(|pair| (pair.name.text_of(&self.bytes), pair.value.of(&self.bytes)))
+    }
+
+    /// Names as sent, in lower case, in order, as bytes: for comparisons.
+    pub fn raw_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.sent.iter().map(|pair| pair.name.of(&self.bytes))
     }
 
     /// Names as sent, in lower case, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.sent.iter().map(|(name, _)| name.as_str())
+        self.iter().map(|(name, _)| name)
+    }
+
+    /// Values as sent, in order of the lower-case names.
+    pub fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.sent.iter().map(|pair| pair.value.of(&self.bytes))
     }
 
     /// Whether there is no header, not even a pseudo header.
@@ -73,9 +106,24 @@ impl Headers {
     /// The size of all names and values, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.sent.iter().map(|(name, value)| name.len().saturating_add(value.len())).fold(0, usize::saturating_add)
+        self.raw_names().chain(self.values()).map(<[u8]>::len).fold(0, usize::saturating_add)
+    }
+
+    /// The headers under the names with which they are looked up: folded, then as sent.
+    fn all(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let both = self.folded.iter().chain(&self.sent);
+        both.map(|pair| (pair.name.of(&self.bytes), pair.value.of(&self.bytes)))
     }
 }
+
+/// By their names and values, wherever they are kept.
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.folded.len() == other.folded.len() && self.all().eq(other.all())
+    }
+}
+
+impl Eq for Headers {}
 
 /// Only the names: values may be secret.
 impl fmt::Debug for Headers {
@@ -86,33 +134,79 @@ impl fmt::Debug for Headers {
 
 /// Whether two header names are the same to a service that treats `_` as `-`.
 #[must_use]
-pub fn alike(one: &str, other: &str) -> bool {
-    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    one.len() == other.len() && one.bytes().map(plain).eq(other.bytes().map(plain))
+pub fn alike(one: &[u8], other: &[u8]) -> bool {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    one.len() == other.len() && one.iter().map(plain).eq(other.iter().map(plain))
 }
 
-/// Joins adjacent entries of one name.
-fn join_doubles(sorted: &mut Vec<(String, Vec<u8>)>) {
-    sorted.dedup_by(|(name, value), (kept, all)| {
-        let double = name == kept;
+/// Sorts the entries of a map and keeps, of several with one name, the last (Protocol Buffers, "Maps").
+fn keep_last(message: &[u8], entries: &mut Vec<Pair>) {
+    // Stable, so that the last of them comes last.
+    entries.sort_by_key(|entry| entry.name.of(message));
+    entries.dedup_by(|later, kept| {
+        let double = later.name.of(message) == kept.name.of(message);
         if double {
-            all.push(b',');
-            all.append(value);
+            *kept = *later;
         }
         double
     });
 }
 
+/// Writes `part` behind `bytes`.
+fn append(bytes: &mut Vec<u8>, part: &[u8]) -> Span {
+    let start = bytes.len();
+    bytes.extend_from_slice(part);
+    Span { start, end: bytes.len() }
+}
+
+fn append_name(bytes: &mut Vec<u8>, name: &[u8], spell: impl Fn(u8) -> u8) -> Span {
+    let start = bytes.len();
+    bytes.extend(name.iter().copied().map(spell));
+    Span { start, end: bytes.len() }
+}
+
+/// Writes the values of `pairs` behind `bytes`, separated by `,`.
+fn append_values<'a>(bytes: &mut Vec<u8>, pairs: impl Iterator<Item = &'a Pair>) -> Span {
+    let start = bytes.len();
+    for (index, pair) in pairs.enumerate() {
+        if index > 0 {
+            bytes.push(b',');
+        }
+        bytes.extend_from_within(pair.value.start..pair.value.end);
+    }
+    Span { start, end: bytes.len() }
+}
+
+/// Joins adjacent entries of one name.
+fn join_doubles(bytes: &mut Vec<u8>, sorted: &[Pair]) -> Vec<Pair> {
+    let mut joined = Vec::with_capacity(sorted.len());
+    let mut rest = sorted;
+    while let Some(first) = rest.first() {
+        let name = first.name.of(bytes);
+        let many = rest.iter().take_while(|pair| pair.name.of(bytes) == name).count();
+        let (same, others) = rest.split_at_checked(many).unwrap_or((rest, &[]));
+        joined.push(match same {
+            [alone] => *alone,
+            _ => Pair { name: first.name, value: append_values(bytes, same.iter()) },
+        });
+        rest = others;
+    }
+    joined
+}
+
 /// The names that were sent with `_`, written with `-`, each with the values of all its spellings.
-fn fold(sent: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
-    let mut folded: Vec<(String, Vec<u8>)> = Vec::new();
-    for (name, _) in sent.iter().filter(|(name, _)| name.contains('_')) {
-        if folded.iter().any(|(known, _)| alike(known, name)) {
+fn fold(bytes: &mut Vec<u8>, sent: &[Pair]) -> Vec<Pair> {
+    let mut folded: Vec<Pair> = Vec::new();
+    for Pair { name, .. } in sent {
+        let known = |pair: &Pair| alike(pair.name.of(bytes), name.of(bytes));
+        if !name.of(bytes).contains(&b'_') || folded.iter().any(known) {
             continue;
         }
-        let values: Vec<&[u8]> =
-            sent.iter().filter(|(other, _)| alike(other, name)).map(|(_, value)| value.as_slice()).collect();
-        folded.push((name.replace('_', "-"), values.join(&b',')));
+        let same: Vec<Pair> = sent.iter().filter(|pair| known(pair)).copied().collect();
+        let spelled = name.of(bytes).to_vec();
+        let value = append_values(bytes, same.iter());
+        let name = append_name(bytes, &spelled, |byte| if byte == b'_' { b'-' } else { byte });
+        folded.push(Pair { name, value });
     }
     folded
 }

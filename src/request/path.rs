@@ -22,6 +22,7 @@
 //! both in its permissions. A reading without the slash would make every rule that ends in one ambiguous and protect
 //! nothing: rules only allow, and to allow `/a/` on a service that cannot tell it from `/a` is to allow both.
 
+use crate::domain::few::Few;
 use crate::domain::path::spelling;
 
 /// The path of a request, without query.
@@ -30,14 +31,14 @@ pub enum Path {
     /// Its distinct forms in the normal spelling, starting with the one sent. Each begins with `/`, except the single form
     /// `*` of `OPTIONS *` and the single empty form of requests without a path (`CONNECT`, TCP): these two match no
     /// pattern, and only rules without paths apply to them.
-    Forms(Vec<String>),
+    Forms(Few<String>),
     /// No form of it can be trusted, for this reason.
     Odd(&'static str),
 }
 
 impl Default for Path {
     fn default() -> Self {
-        Self::Forms(Vec::new())
+        Self::Forms(Few::default())
     }
 }
 
@@ -51,7 +52,7 @@ impl Path {
     /// The path of a request that has none.
     #[must_use]
     pub fn none() -> Self {
-        Self::Forms(vec![String::new()])
+        Self::Forms(Few::One(String::new()))
     }
 
     /// Reads a request target, including its query, as defined for the method.
@@ -60,7 +61,7 @@ impl Path {
         match (method, target) {
             ("CONNECT", "") => return Self::none(),
             (_, "") => return Self::Odd("no path"),
-            ("OPTIONS", "*") => return Self::Forms(vec!["*".to_owned()]),
+            ("OPTIONS", "*") => return Self::Forms(Few::One("*".to_owned())),
             _ => {}
         }
         if target.contains('#') {
@@ -78,7 +79,7 @@ impl Path {
             return Self::Odd("raw control character");
         }
         if is_plain(path) {
-            return Self::Forms(vec![path.to_owned()]);
+            return Self::Forms(Few::One(path.to_owned()));
         }
         match spelling::examine(path) {
             Ok(()) => all_forms(&spelling::spell(path)),
@@ -124,7 +125,7 @@ fn all_forms(path: &str) -> Path {
             distinct.push(form);
         }
     }
-    Path::Forms(distinct)
+    Path::Forms(distinct.into())
 }
 
 /// The forms that one step of normalization makes of a form, for each step that changes it.

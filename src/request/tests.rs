@@ -8,6 +8,10 @@ use prost::Message as _;
 use serde_json::Value;
 
 use super::*;
+use crate::domain::few::Few;
+
+mod differential;
+mod reference;
 
 fn check(http: HttpRequest) -> CheckRequest {
     let request = attribute_context::Request { time: None, http: Some(http) };
@@ -30,7 +34,7 @@ fn get(path: &str) -> HttpRequest {
 
 /// As it comes: written by Envoy's own types, read by ours.
 fn of(message: &CheckRequest) -> Request {
-    Request::decode(&message.encode_to_vec()).unwrap()
+    Request::decode(&message.encode_to_vec().into()).unwrap()
 }
 
 fn read(http: HttpRequest) -> Request {
@@ -57,7 +61,7 @@ fn a_request_is_read_whole() {
     assert_eq!(request.destination.host.as_deref(), Some("api.example.com"));
     assert_eq!(request.peer.as_deref(), Some("spiffe://c/ns/a/sa/b"));
     assert_eq!(request.method, "GET");
-    assert_eq!(request.path, Path::Forms(vec!["/v1/orders".into()]));
+    assert_eq!(request.path, Path::Forms(Few::One("/v1/orders".into())));
     assert_eq!(request.headers.get("authorization"), Some(&b"Bearer a.b.c"[..]));
     assert_eq!(request.transport, Transport::Http);
     assert_eq!(request.malformed, None);
@@ -137,7 +141,7 @@ fn what_has_no_http_attributes_is_a_connection() {
 fn a_request_without_path_or_host_falls_back_to_its_pseudo_headers() {
     let headers = pairs(&[(":path", "/a"), (":authority", "h.example:1")]);
     let request = read(HttpRequest { path: String::new(), host: String::new(), headers, ..get("") });
-    assert_eq!(request.path, Path::Forms(vec!["/a".into()]));
+    assert_eq!(request.path, Path::Forms(Few::One("/a".into())));
     assert_eq!(request.destination.host.as_deref(), Some("h.example"));
     assert_eq!(read(get("")).path, Path::Odd("no path"));
 }
@@ -246,7 +250,7 @@ fn every_public_check_request_is_read() {
         };
         assert_eq!(request.malformed, malformed, "{name}");
         let path = match http["path"].as_str().and_then(|path| path.split('?').next()) {
-            Some(path) => Path::Forms(vec![path.to_owned()]),
+            Some(path) => Path::Forms(Few::One(path.to_owned())),
             None if http["headers"][":path"].is_string() => continue,
             None => Path::Odd("no path"),
         };
@@ -259,11 +263,11 @@ fn every_public_check_request_is_read() {
 fn what_a_real_envoy_sent_is_read() {
     let request = of(&from_json(&vector("authorino_request.json")["check_request"]));
     assert_eq!(request.destination.host.as_deref(), Some("localhost"));
-    assert_eq!(request.path, Path::Forms(vec!["/pets".into()]));
+    assert_eq!(request.path, Path::Forms(Few::One("/pets".into())));
     assert_eq!(request.headers.get("authorization"), Some(&b"Bearer <JWT>"[..]));
     assert_eq!((request.peer, request.malformed), (None, None));
     let sample = of(&from_json(&vector("check_example.json")));
-    assert_eq!(sample.path, Path::Forms(vec!["/v1/items".into()]));
+    assert_eq!(sample.path, Path::Forms(Few::One("/v1/items".into())));
     assert_eq!(sample.malformed, None);
 }
 

@@ -9,6 +9,7 @@ mod support;
 
 mod active_directory;
 mod adoption;
+mod allocations;
 mod chart;
 mod conformance;
 mod counts;

@@ -4,6 +4,7 @@ use super::*;
 use crate::corp;
 use crate::domain::decision::steps::Steps;
 use crate::domain::event::Epoch;
+use crate::domain::few::Few;
 use crate::domain::id::{ExemptionId, RevocationId};
 
 /// The step that answers this question in a recalled decision with these steps.
@@ -25,7 +26,7 @@ fn an_exemption_goes_by_its_own_id() {
         exemption: Some(ExemptionId::of_position(17)),
     };
     let credential = CredentialStep { revocation: Some(found), ..CredentialStep::from(outcome) };
-    let steps = Steps { credentials: vec![credential], ..Steps::default() };
+    let steps = Steps { credentials: Few::One(credential), ..Steps::default() };
     let (answer, cause) = answer(REVOKED, Reason::Exempted, steps);
     assert_eq!((answer.as_str(), cause.as_str()), ("yes, but exempted", "exemption e17 lifts revocation r12"));
 }

@@ -9,9 +9,12 @@ use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::Instant;
-use tonic::transport::{Endpoint, Server};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Endpoint;
 
 use super::*;
+use crate::app::serve_checks::{ChecksFirst, serve};
 use crate::domain::reason::Reason;
 use crate::envoy::ext_authz::AuthorizationService;
 use crate::envoy::fixtures::of_alice;
@@ -84,9 +87,9 @@ async fn an_answer_is_one_write() {
     let connection = OneWrite(Counting(server, Arc::clone(&writes)));
     let incoming = futures_util::stream::iter([Ok::<_, io::Error>(connection)]);
     let incoming = incoming.chain(futures_util::stream::pending());
-    let serving = Server::builder().add_service(AuthorizationService::new(Arc::new(Allows)));
+    let service = ChecksFirst::new(AuthorizationService::new(Arc::new(Allows)), Routes::default());
     #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
-    tokio::spawn(serving.serve_with_incoming(incoming));
+    tokio::spawn(serve(service, incoming, CancellationToken::new()));
     let mut client = Some(client);
     let connector = tower::service_fn(move |_| {
         let client = client.take().map(TokioIo::new);

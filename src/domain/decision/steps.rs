@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::determining::Determining;
 use crate::domain::credential::CredentialOutcome;
 use crate::domain::destination::NamedBy;
+use crate::domain::few::Few;
 use crate::domain::id::ExemptionId;
 use crate::domain::person::Status;
 use crate::domain::reason::Reason;
@@ -21,11 +22,11 @@ pub struct Steps {
     /// Why the check ended before any credential was looked at, if it did.
     pub ended_early: Option<&'static str>,
     /// Every credential on the request.
-    pub credentials: Vec<CredentialStep>,
+    pub credentials: Few<CredentialStep>,
     /// Who owns the credential that the decision is about.
     pub owner: Owner,
     /// The sources whose freshness was checked.
-    pub sources: Vec<SourceStep>,
+    pub sources: Few<SourceStep>,
 }
 
 /// Whether a request is well formed.

@@ -3,29 +3,61 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::text::text;
-use crate::domain::decision::Decision;
+use super::text::{Pieces, Told};
 use crate::domain::policy::HeaderValue as Holds;
+use crate::envoy::wire::Wire;
+
+/// The value of a header.
+#[derive(Debug)]
+pub(super) enum Value<'a> {
+    /// As it is.
+    Plain(Pieces<'a>),
+    /// Written for a header.
+    Written(String),
+}
+
+impl Value<'_> {
+    /// Writes it as this text field.
+    pub(super) fn write(&self, wire: &mut Wire, field: u32) {
+        match self {
+            Self::Plain(pieces) => wire.pieces(field, pieces),
+            Self::Written(text) => wire.text(field, text),
+        }
+    }
+}
 
 /// The value of a configured header; `None` if there is none or it is empty.
 ///
 /// Percent-encoded are control characters, non-ASCII characters (as UTF-8), `%` itself, and a space at either end, which
 /// HTTP would trim. So distinct values stay distinct, and decoding restores the original. In a list of roles, separated by
 /// `,`, a `,` within a role is encoded too.
-pub(super) fn value<'a>(holds: Holds, decision: &'a Decision, decision_id: &'a str) -> Option<Cow<'a, str>> {
-    let value = match holds {
-        Holds::Roles => decision.role_names().map(|role| encode(role, ",")).collect::<Vec<_>>().join(",").into(),
-        other => match text(other, decision, decision_id)? {
-            Cow::Borrowed(text) => encode(text, ""),
-            Cow::Owned(text) => encode(&text, "").into_owned().into(),
-        },
-    };
-    Some(value).filter(|value| !value.is_empty())
+pub(super) fn value<'a>(holds: Holds, told: &'a Told<'_>) -> Option<Value<'a>> {
+    if holds == Holds::Roles {
+        let mut list = String::new();
+        for (index, role) in told.decision.role_names().enumerate() {
+            list.push_str(if index == 0 { "" } else { "," });
+            list.push_str(&encode(role, ","));
+        }
+        return Some(list).filter(|list| !list.is_empty()).map(Value::Written);
+    }
+    let pieces = told.text(holds)?;
+    if pieces.iter().all(|piece| piece.is_empty()) {
+        return None;
+    }
+    Some(match pieces.iter().all(|piece| needs_nothing(piece, "")) {
+        true => Value::Plain(pieces),
+        false => Value::Written(encode(&pieces.concat(), "").into_owned()),
+    })
+}
+
+/// Whether a text can stand in a header as it is, wherever in the value it stands.
+fn needs_nothing(text: &str, besides: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%' && !besides.as_bytes().contains(&byte))
 }
 
 /// Encodes what a header cannot contain, and the characters of `besides`.
 pub(super) fn encode<'a>(value: &'a str, besides: &str) -> Cow<'a, str> {
-    if value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%' && !besides.as_bytes().contains(&byte)) {
+    if needs_nothing(value, besides) {
         return Cow::Borrowed(value);
     }
     let last = value.chars().count().saturating_sub(1);

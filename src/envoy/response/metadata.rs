@@ -1,7 +1,6 @@
 //! Dynamic metadata: what later filters and access logs learn of a decision, under the key `offboard`.
 
-use super::text::text;
-use crate::domain::decision::Decision;
+use super::text::Told;
 use crate::domain::policy::HeaderValue as Holds;
 use crate::envoy::wire::Wire;
 
@@ -20,9 +19,9 @@ const STRUCT_VALUE: u32 = 5;
 const LIST_VALUE: u32 = 6;
 
 /// Everything known about an allowed request; what is unknown is omitted.
-pub(super) fn full(wire: &mut Wire, decision: &Decision, decision_id: &str) {
+pub(super) fn full(wire: &mut Wire, told: &Told<'_>) {
     file(wire, |fields| {
-        common(fields, decision, decision_id);
+        common(fields, told);
         for (key, holds) in [
             ("person", Holds::Person),
             ("issuer", Holds::Issuer),
@@ -31,14 +30,14 @@ pub(super) fn full(wire: &mut Wire, decision: &Decision, decision_id: &str) {
             ("token_id", Holds::TokenId),
             ("client", Holds::Client),
         ] {
-            if let Some(value) = text(holds, decision, decision_id) {
-                string(fields, key, &value);
+            if let Some(value) = told.text(holds) {
+                entry(fields, key, |field| field.pieces(STRING_VALUE, &value));
             }
         }
-        if !decision.roles.is_empty() {
+        if !told.decision.roles.is_empty() {
             entry(fields, "roles", |value| {
                 value.message(LIST_VALUE, |list| {
-                    for role in decision.role_names() {
+                    for role in told.decision.role_names() {
                         list.message(1, |value| value.text(STRING_VALUE, role));
                     }
                 });
@@ -48,27 +47,27 @@ pub(super) fn full(wire: &mut Wire, decision: &Decision, decision_id: &str) {
 }
 
 /// What the decision would have been, without anything about the caller: for the access log of the proxy.
-pub(super) fn observed(wire: &mut Wire, decision: &Decision, decision_id: &str) {
+pub(super) fn observed(wire: &mut Wire, told: &Told<'_>) {
     file(wire, |fields| {
-        common(fields, decision, decision_id);
-        string(fields, "observed_reason", decision.reason.code());
+        common(fields, told);
+        string(fields, "observed_reason", told.decision.reason.code());
     });
 }
 
 /// The reason, without anything about the caller: for the access log of the proxy, which the caller does not see.
-pub(super) fn denied(wire: &mut Wire, decision: &Decision, decision_id: &str) {
+pub(super) fn denied(wire: &mut Wire, told: &Told<'_>) {
     file(wire, |fields| {
-        common(fields, decision, decision_id);
-        string(fields, "reason", decision.reason.code());
+        common(fields, told);
+        string(fields, "reason", told.decision.reason.code());
     });
 }
 
-fn common(fields: &mut Wire, decision: &Decision, decision_id: &str) {
-    let hash = &decision.policy.hash;
+fn common(fields: &mut Wire, told: &Told<'_>) {
+    let hash = &told.decision.policy.hash;
     let configuration = hash.get(..HASH_DIGITS).unwrap_or(hash);
-    string(fields, "decision_id", decision_id);
-    string(fields, "service", &decision.service);
-    string(fields, "epoch", &decision.epoch.to_string());
+    string(fields, "decision_id", told.id);
+    string(fields, "service", &told.decision.service);
+    string(fields, "epoch", told.epoch());
     string(fields, "configuration", configuration);
 }
 

@@ -17,21 +17,26 @@ pub(super) fn on_allow<'a>(
     set: impl Fn(&str) -> bool,
 ) -> Vec<&'a str> {
     let configured = || rules.headers.iter().map(|(name, _)| name).chain(&rules.remove_headers);
-    let unwanted = |name: &str| is_ours(name) || configured().any(|known| alike(known, name));
-    let sent = request.into_iter().flat_map(|request| request.headers.names()).filter(|name| unwanted(name));
+    let unwanted = |name: &[u8]| is_ours(name) || configured().any(|known| alike(known.as_bytes(), name));
+    let sent = sent(request, unwanted);
     // Listed even if not seen: the proxy may not show us every header.
     list(configured().map(String::as_str).chain(sent), set)
 }
 
 /// On observe: only forged headers of ours.
 pub(super) fn on_observe<'a>(rules: &'a ResponseRules, request: Option<&'a Request>) -> Vec<&'a str> {
-    let configured = rules.headers.iter().map(|(name, _)| name.as_str());
-    let sent = request.into_iter().flat_map(|request| request.headers.names());
-    list(configured.chain(sent).filter(|name| is_ours(name)), |_| false)
+    let configured = rules.headers.iter().map(|(name, _)| name.as_str()).filter(|name| is_ours(name.as_bytes()));
+    list(configured.chain(sent(request, is_ours)), |_| false)
 }
 
-fn is_ours(name: &str) -> bool {
-    name.get(..OURS.len()).is_some_and(|start| alike(start, OURS))
+/// The names of the request's headers that are `unwanted`.
+fn sent(request: Option<&Request>, unwanted: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = &str> {
+    let names = request.into_iter().flat_map(|request| request.headers.raw_names());
+    names.filter(move |name| unwanted(name)).filter_map(|name| std::str::from_utf8(name).ok())
+}
+
+fn is_ours(name: &[u8]) -> bool {
+    name.get(..OURS.len()).is_some_and(|start| alike(start, OURS.as_bytes()))
 }
 
 /// Each name once, in order, without those that are set and those that Envoy does not remove.

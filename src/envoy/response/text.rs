@@ -1,24 +1,62 @@
 //! The values under the keys of the contract, for headers and metadata alike.
 
-use std::borrow::Cow;
-
 use crate::domain::decision::Decision;
 use crate::domain::policy::HeaderValue as Holds;
 
-/// The value under a key of the contract, if there is one. Roles are a list: see [`Decision::role_names`].
-pub(super) fn text<'a>(holds: Holds, decision: &'a Decision, decision_id: &'a str) -> Option<Cow<'a, str>> {
-    let credential = decision.verified();
-    let borrowed = match holds {
-        Holds::Person => return decision.person.as_ref().map(|person| Cow::Owned(person.to_string())),
-        Holds::Epoch => return Some(Cow::Owned(decision.epoch.to_string())),
-        Holds::Roles => return None,
-        Holds::Issuer => credential.map(|credential| &*credential.issuer),
-        Holds::Subject => credential.and_then(|credential| credential.subject.as_deref()),
-        Holds::Session => credential.and_then(|credential| credential.session.as_deref()),
-        Holds::TokenId => credential.and_then(|credential| credential.token_id.as_deref()),
-        Holds::Client => credential.and_then(|credential| credential.client.as_deref()),
-        Holds::Service => Some(&*decision.service),
-        Holds::DecisionId => Some(decision_id),
-    };
-    borrowed.map(Cow::Borrowed)
+/// A value, in pieces that follow one another: it is written where it goes, and nowhere before.
+pub(super) type Pieces<'a> = [&'a str; 3];
+
+/// A decision, as its values are told.
+#[derive(Debug)]
+pub(super) struct Told<'a> {
+    pub(super) decision: &'a Decision,
+    pub(super) id: &'a str,
+    epoch: String,
+}
+
+impl<'a> Told<'a> {
+    /// The decision with this id.
+    pub(super) fn of(decision: &'a Decision, id: &'a str) -> Self {
+        Self { decision, id, epoch: decision.epoch.to_string() }
+    }
+
+    /// The epoch that was enforced.
+    pub(super) fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// The value under a key of the contract, if there is one. Roles are a list: see [`Decision::role_names`].
+    pub(super) fn text(&self, holds: Holds) -> Option<Pieces<'_>> {
+        let credential = self.decision.verified();
+        let whole = match holds {
+            Holds::Person => {
+                // As `PersonId` displays itself.
+                return self.decision.person.as_ref().map(|person| [person.source.as_str(), "/", &person.key]);
+            }
+            Holds::Roles => None,
+            Holds::Epoch => Some(self.epoch.as_str()),
+            Holds::Issuer => credential.map(|credential| &*credential.issuer),
+            Holds::Subject => credential.and_then(|credential| credential.subject.as_deref()),
+            Holds::Session => credential.and_then(|credential| credential.session.as_deref()),
+            Holds::TokenId => credential.and_then(|credential| credential.token_id.as_deref()),
+            Holds::Client => credential.and_then(|credential| credential.client.as_deref()),
+            Holds::Service => Some(&*self.decision.service),
+            Holds::DecisionId => Some(self.id),
+        };
+        whole.map(|whole| [whole, "", ""])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::reason::Reason;
+    use crate::envoy::fixtures::of_alice;
+
+    #[test]
+    fn a_person_is_told_as_displayed() {
+        let decision = of_alice(Reason::Allowed);
+        let told = Told::of(&decision, "id").text(Holds::Person).map(|pieces| pieces.concat());
+        assert_eq!(told, decision.person.map(|person| person.to_string()));
+    }
 }

@@ -118,7 +118,7 @@ pub async fn law_9_explain_tells_the_steps_of_a_decision_also_after_a_reload<S: 
 fn told(decision: &Decision) -> Vec<StepView> {
     let decision = Arc::new(decision.clone());
     let id = "00000000000000000000000000000001".parse().unwrap();
-    let (method, path) = ("GET".to_owned(), "/v1/orders".to_owned());
+    let (method, path) = ("GET".into(), "/v1/orders".to_owned());
     let recent = Recent { id, time: at(4).wall, method, path, decision: Arc::clone(&decision) };
     let recalled = recalled(&recent).steps;
     let story = Story { decision: &decision, at: recent.time, destination: None, knowledge: Knowledge::Live };
