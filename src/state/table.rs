@@ -32,15 +32,11 @@ type Node<E> = Arc<[Leaf<E>]>;
 /// Keys per word of a filter: 16 bits for each.
 const KEYS_PER_WORD: usize = 4;
 
-/// A leaf grows by so many entries at a time: without room to spare each insertion would move it, and with few sizes
-/// memory that one leaf gives back fits the next.
-const ROOM: usize = 8;
-
 /// The entries of a leaf, in order, and a filter of their keys.
 #[derive(Clone, Debug)]
 struct Leaf<E> {
     filter: Arc<[u64]>,
-    entries: Arc<Vec<E>>,
+    entries: Arc<[E]>,
 }
 
 impl<E> Default for Leaf<E> {
@@ -50,55 +46,31 @@ impl<E> Default for Leaf<E> {
 }
 
 impl<E: Keyed> Leaf<E> {
-    fn of(entries: Vec<E>) -> Self {
-        Self { filter: filter(&entries), entries: Arc::new(entries) }
+    fn of(entries: Arc<[E]>) -> Self {
+        Self { filter: filter(&entries), entries }
     }
 
     /// Inserts an entry, or replaces the one with the same key and rank. Returns whether there was none.
+    ///
+    /// Always into new memory of the exact size: growing in place left a quarter of the memory unused.
     fn insert(&mut self, entry: E) -> bool {
-        let key = entry.key();
-        let order = (key, entry.rank());
+        let order = (entry.key(), entry.rank());
         let at = self.entries.partition_point(|other| (other.key(), other.rank()) < order);
-        if self.entries.get(at).is_some_and(|other| (other.key(), other.rank()) == order) {
-            if let Some(replaced) = Arc::make_mut(&mut self.entries).get_mut(at) {
-                *replaced = entry;
-            }
-            return false;
-        }
-        self.insert_at(at, entry);
-        if self.filter.len() == self.entries.len().div_ceil(KEYS_PER_WORD) {
-            add_to(Arc::make_mut(&mut self.filter), key);
-        } else {
-            self.filter = filter(&self.entries);
-        }
-        true
-    }
-
-    fn insert_at(&mut self, at: usize, entry: E) {
-        let full = self.entries.len() == self.entries.capacity();
-        match Arc::get_mut(&mut self.entries) {
-            Some(entries) => {
-                if full {
-                    entries.reserve_exact(ROOM);
-                }
-                entries.insert(at, entry);
-            }
-            None => {
-                let (before, after) = self.entries.split_at(at);
-                // Copy slices: cloning entries one by one took half of a replay.
-                let mut entries = Vec::with_capacity((self.entries.len() + 1).next_multiple_of(ROOM));
-                entries.extend_from_slice(before);
-                entries.push(entry);
-                entries.extend_from_slice(after);
-                self.entries = Arc::new(entries);
-            }
-        }
+        let replaces = self.entries.get(at).is_some_and(|other| (other.key(), other.rank()) == order);
+        let (before, after) = self.entries.split_at(at);
+        let after = after.get(usize::from(replaces)..).unwrap_or(&[]);
+        // Copy slices: cloning entries one by one took half of a replay.
+        let mut entries = Vec::with_capacity(before.len() + 1 + after.len());
+        entries.extend_from_slice(before);
+        entries.push(entry);
+        entries.extend_from_slice(after);
+        *self = Self::of(entries.into());
+        !replaces
     }
 
     /// Removes the entries with this key for which `gone` returns true.
     fn remove(&mut self, key: Key, gone: impl Fn(&E) -> bool) {
-        Arc::make_mut(&mut self.entries).retain(|entry| entry.key() != key || !gone(entry));
-        self.filter = filter(&self.entries);
+        *self = Self::of(self.entries.iter().filter(|entry| entry.key() != key || !gone(entry)).cloned().collect());
     }
 
     /// `false` if no entry has this key. `true` is wrong in one of a hundred cases.
@@ -304,7 +276,7 @@ impl<E: Keyed> Table<E> {
             let Some(slot) = nodes.get_mut(node) else { continue };
             let node: &mut Node<E> = slot.get_or_insert_with(|| vec![Leaf::default(); 1 << width.of_node].into());
             if let Some(slot) = Arc::make_mut(node).get_mut(leaf) {
-                *slot = Leaf::of(of_leaf.to_vec());
+                *slot = Leaf::of(of_leaf.into());
             }
         }
         Self { nodes: nodes.into(), len: entries.len(), width }

@@ -1,6 +1,6 @@
 //! The guard over random companies: what `diff` and `judge` say, against a naive reading of the same listing.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
