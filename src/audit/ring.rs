@@ -32,7 +32,8 @@ pub struct Recent {
 /// A ring of them.
 #[derive(Debug)]
 pub struct Ring {
-    slots: Vec<Mutex<Option<Recent>>>,
+    /// Boxed: most of the memory of an idle process would be empty slots otherwise.
+    slots: Vec<Mutex<Option<Box<Recent>>>>,
 }
 
 impl Default for Ring {
@@ -42,20 +43,20 @@ impl Default for Ring {
 }
 
 impl Ring {
-    fn slot(&self, id: DecisionId) -> Option<&Mutex<Option<Recent>>> {
+    fn slot(&self, id: DecisionId) -> Option<&Mutex<Option<Box<Recent>>>> {
         let slots = u64::try_from(self.slots.len()).ok()?;
         self.slots.get(usize::try_from(id.number().checked_rem(slots)?).ok()?)
     }
 
     /// Stores a decision in the slot of one that is long past.
     pub fn keep(&self, decision: &Arc<Decision>, facts: &Facts<'_>) {
-        let recent = Recent {
+        let recent = Box::new(Recent {
             id: facts.id,
             time: facts.time,
             method: method::shared(facts.method),
             path: facts.path.split('?').next().unwrap_or_default().to_owned(),
             decision: decision.clone(),
-        };
+        });
         if let Some(slot) = self.slot(facts.id) {
             let before = slot.lock().unwrap_or_else(PoisonError::into_inner).replace(recent);
             drop(before);
@@ -66,6 +67,6 @@ impl Ring {
     #[must_use]
     pub fn find(&self, id: DecisionId) -> Option<Recent> {
         let slot = self.slot(id)?.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.as_ref().filter(|recent| recent.id == id).cloned()
+        slot.as_ref().filter(|recent| recent.id == id).map(|recent| Recent::clone(recent))
     }
 }

@@ -23,7 +23,7 @@ pub trait Keyed: Clone {
 }
 
 /// Leaves of a table, as a power of two: at first, the steps in which it widens, and at most.
-const NARROWEST: u32 = 8;
+const NARROWEST: u32 = 14;
 const WIDENS_BY: u32 = 2;
 const WIDEST: u32 = 18;
 
