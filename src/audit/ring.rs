@@ -32,7 +32,7 @@ pub struct Recent {
 /// A ring of them.
 #[derive(Debug)]
 pub struct Ring {
-    /// Boxed: most of the memory of an idle process would be empty slots otherwise.
+    /// Boxed, so that empty slots take little memory.
     slots: Vec<Mutex<Option<Box<Recent>>>>,
 }
 
