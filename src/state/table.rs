@@ -3,8 +3,9 @@
 //! A root of nodes over sorted leaves; both widen as the table grows. Each leaf has a small filter that rules out most
 //! absent keys. A change copies one leaf, one node and the root, never the table; within a batch node and root are copied
 //! at most once. Copying them counts a reference for each part, which costs more than copying the leaf: so nodes are
-//! small, and a batch of a thousand changes pays for the large root. Nearly everything that a check looks up is absent: then it reads the root, a node and one word
-//! of the filter, and the processor goes on to the next key while that word is being loaded.
+//! small, and a batch of a thousand changes pays for the large root. Nearly everything that a check looks up is absent:
+//! then it reads the root, a node and one word of the filter, and the processor goes on to the next key while that word is
+//! being loaded.
 
 use std::sync::Arc;
 
