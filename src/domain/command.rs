@@ -1,5 +1,7 @@
 //! Commands: the only way for sources, operators and the configuration to change the state.
 
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::event::Epoch;
@@ -66,8 +68,8 @@ pub enum Observation {
         source: String,
         /// Which listing.
         listing: ListingId,
-        /// The people on this page.
-        people: Vec<Person>,
+        /// The people on this page, shared with the events and the state that come of them.
+        people: Vec<Arc<Person>>,
         /// People on this page who are disabled only because another list leaves them out. For a known active person
         /// that counts no more than a missing row.
         doubted: Vec<Person>,

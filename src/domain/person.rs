@@ -117,6 +117,18 @@ impl Person {
         }
     }
 
+    /// Whether its groups are sorted and each is there once, as the state keeps them.
+    #[must_use]
+    pub fn has_groups_in_order(&self) -> bool {
+        self.groups.is_sorted_by(|one, other| one < other)
+    }
+
+    /// Puts its groups in order, each once.
+    pub fn put_groups_in_order(&mut self) {
+        self.groups.sort_unstable();
+        self.groups.dedup();
+    }
+
     /// The values of an attribute that `link` may name: `id`, `email`, `username`, or a further one. All values count.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         let first = match name {

@@ -2,6 +2,7 @@
 //!
 //! A failed step leaves it where it is, so that hitting a rate limit does not restart a listing of a million people.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -166,6 +167,12 @@ impl ListingRun {
         context: &SourceContext,
         (people, doubted, unread): (Vec<Person>, Vec<Person>, Vec<PersonId>),
     ) -> Result<(), SourceError> {
+        // As the state keeps them, so that the record is shared and not copied.
+        let in_order = |mut person: Person| {
+            person.put_groups_in_order();
+            Arc::new(person)
+        };
+        let people = people.into_iter().map(in_order).collect();
         let piece = Observation::ListingPage { source: self.source.clone(), listing: self.id, people, doubted, unread };
         observe(context, vec![piece]).await
     }

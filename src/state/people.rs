@@ -1,6 +1,7 @@
 //! The known people: who is linked to a credential, in which groups, with which names.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::table::{Keyed, Table};
@@ -14,14 +15,36 @@ use crate::faults::{Fault, planted};
 pub struct Known {
     /// The key of `(source, immutable key)`.
     pub key: Key,
+    /// The rest behind one reference: changing the table copies entries, and each reference costs a cache line.
+    rest: Arc<KnownRecord>,
+}
+
+/// What is known of a person, beside their key.
+#[derive(Debug)]
+pub struct KnownRecord {
     /// The record of the source.
     pub person: Arc<Person>,
     /// The keys of their names, each a REF that may be revoked.
-    pub names: Arc<[NameKey]>,
+    pub names: Box<[NameKey]>,
+}
+
+impl Known {
+    fn new(key: Key, person: Arc<Person>, names: Vec<NameKey>) -> Self {
+        Self { key, rest: Arc::new(KnownRecord { person, names: names.into() }) }
+    }
+}
+
+impl Deref for Known {
+    type Target = KnownRecord;
+
+    fn deref(&self) -> &KnownRecord {
+        &self.rest
+    }
 }
 
 impl Keyed for Known {
     const CROWD: usize = 32;
+    const FILTERED: bool = false;
 
     fn key(&self) -> Key {
         self.key
@@ -42,6 +65,7 @@ struct Pointer {
 
 impl Keyed for Pointer {
     const CROWD: usize = 32;
+    const FILTERED: bool = false;
 
     fn key(&self) -> Key {
         self.key
@@ -61,6 +85,7 @@ struct GroupName {
 
 impl Keyed for GroupName {
     const CROWD: usize = 32;
+    const FILTERED: bool = false;
 
     fn key(&self) -> Key {
         self.key
@@ -157,7 +182,7 @@ impl People {
             by_link.extend(indexed.by_link.iter().map(|&(link, strict)| Pointer { key: link, person: key, strict }));
             built.name_groups(keyer, &person);
             built.count(&person, 1);
-            known.push(Known { key, person, names: indexed.names.into() });
+            known.push(Known::new(key, person, indexed.names));
         }
         (built.known, built.by_name, built.by_link) =
             (Table::build(known), Table::build(by_name), Table::build(by_link));
@@ -328,7 +353,7 @@ impl People {
         }
         self.name_groups(keyer, &person);
         self.count(&person, 1);
-        self.known.insert(Known { key, person, names: new.names.into() });
+        self.known.insert(Known::new(key, person, new.names));
     }
 
     /// Records how the groups of a person are compared, once for each group.

@@ -1,11 +1,13 @@
 //! A persistent table: clones share its parts. The revocation set and the people are built of it.
 //!
-//! A root of nodes over sorted leaves; both widen as the table grows. Each leaf has a small filter that rules out most
-//! absent keys. A change copies one leaf, one node and the root, never the table; within a batch node and root are copied
-//! at most once. Copying them counts a reference for each part, which costs more than copying the leaf: so nodes are
-//! small, and a batch of a thousand changes pays for the large root. Nearly everything that a check looks up is absent:
-//! then it reads the root, a node and one word of the filter, and the processor goes on to the next key while that word is
-//! being loaded.
+//! A root of nodes over sorted leaves; both widen as the table grows. A change copies one leaf, one node and the root,
+//! never the table; within a batch node and root are copied at most once. Copying them counts a reference for each part,
+//! and each reference is another cache line, which costs more than copying the leaf: so nodes are small, and a batch of a
+//! thousand changes pays for the large root.
+//!
+//! Nearly everything that a check looks up among revocations is absent. So their leaves have a small filter that rules out
+//! most absent keys: a look-up reads the root, a node and one word of the filter, and the processor goes on to the next key
+//! while that word is being loaded.
 
 use std::sync::Arc;
 
@@ -18,6 +20,10 @@ pub trait Keyed: Clone {
 
     /// The average number of entries in a leaf before the table widens. Each change copies a leaf.
     const CROWD: usize = 64;
+
+    /// Whether leaves have filters. They cost a reference of each leaf, and pay only where most keys that are looked up
+    /// are absent.
+    const FILTERED: bool = true;
 
     /// Its order among entries of the same key. An entry replaces one with the same key and rank.
     fn rank(&self) -> (u64, u64);
@@ -36,19 +42,20 @@ const KEYS_PER_WORD: usize = 4;
 /// The entries of a leaf, in order, and a filter of their keys.
 #[derive(Clone, Debug)]
 struct Leaf<E> {
-    filter: Arc<[u64]>,
+    /// `None` in a table without filters, and in an empty leaf.
+    filter: Option<Arc<[u64]>>,
     entries: Arc<[E]>,
 }
 
 impl<E> Default for Leaf<E> {
     fn default() -> Self {
-        Self { filter: Arc::default(), entries: Arc::default() }
+        Self { filter: None, entries: Arc::default() }
     }
 }
 
 impl<E: Keyed> Leaf<E> {
     fn of(entries: Arc<[E]>) -> Self {
-        Self { filter: filter(&entries), entries }
+        Self { filter: (E::FILTERED && !entries.is_empty()).then(|| filter(&entries)), entries }
     }
 
     /// Inserts an entry, or replaces the one with the same key and rank. Returns whether there was none.
@@ -74,11 +81,12 @@ impl<E: Keyed> Leaf<E> {
         *self = Self::of(self.entries.iter().filter(|entry| entry.key() != key || !gone(entry)).cloned().collect());
     }
 
-    /// `false` if no entry has this key. `true` is wrong in one of a hundred cases.
+    /// `false` if no entry has this key. With a filter, `true` is wrong in one of a hundred cases.
     #[inline]
     fn may_hold(&self, key: Key) -> bool {
+        let Some(filter) = &self.filter else { return !E::FILTERED };
         let bits = bits(key);
-        self.filter.get(word(key, self.filter.len())).is_some_and(|word| word & bits == bits)
+        filter.get(word(key, filter.len())).is_some_and(|word| word & bits == bits)
     }
 }
 

@@ -41,7 +41,13 @@ fn known_people(plan: &Plan, source: &str) -> usize {
 }
 
 /// Plans what takes effect at once of a row; returns the record that waits for the end of the listing, if any.
-fn row(plan: &mut Plan, person: &Person, key: Key, (first, fresh): (bool, bool), when: When) -> Option<Arc<Person>> {
+fn row(
+    plan: &mut Plan,
+    (person, shared): (&Person, impl Fn() -> Arc<Person>),
+    key: Key,
+    (first, fresh): (bool, bool),
+    when: When,
+) -> Option<Arc<Person>> {
     let known = plan.state.fold.people.get(key);
     let is_same = known.is_some_and(|known| same(&known.person, person));
     // Of a provider that was rolled back only a disablement counts: an identifier may belong to somebody else by now.
@@ -51,10 +57,10 @@ fn row(plan: &mut Plan, person: &Person, key: Key, (first, fresh): (bool, bool),
     }
     // Nobody can be missing from the first listing, so nothing waits.
     if person.status != Status::Active || (first && fresh) || planted(Fault::GuardedListingRestores) {
-        change(plan, Arc::new(person.clone()), None, when);
+        change(plan, shared(), None, when);
         return None;
     }
-    (!is_same && fresh).then(|| Arc::new(person.clone()))
+    (!is_same && fresh).then(shared)
 }
 
 /// Plans a listing in one piece.
@@ -72,7 +78,7 @@ pub(super) fn listing(
         let key = person_key(&plan.state.fold.keyer, &person.id);
         // Newer than any page of an open listing.
         plan.touch(source, key);
-        let waits = row(plan, person, key, (first, true), when);
+        let waits = row(plan, (person, || Arc::new(person.clone())), key, (first, true), when);
         open.take(vec![(key, waits)], vec![]);
     }
     if !whole {
@@ -100,7 +106,7 @@ pub(super) fn page(
     plan: &mut Plan,
     listings: &Listings,
     (source, id): (&str, ListingId),
-    (people, doubted, unread): (&[Person], &[Person], &[PersonId]),
+    (people, doubted, unread): (&[Arc<Person>], &[Person], &[PersonId]),
     now: Now,
 ) -> Result<Outcome, Refused> {
     plan.source_rules(source)?;
@@ -118,11 +124,13 @@ pub(super) fn page(
     let when = When { now, provider: None };
     let doubted: Vec<&Person> = doubted.iter().filter(|person| !is_active(plan, person)).collect();
     let mut rows = Vec::with_capacity(people.len() + doubted.len());
-    for person in people.iter().chain(doubted) {
+    let mut take = |person: &Person, shared: &dyn Fn() -> Arc<Person>| {
         let key = person_key(&plan.state.fold.keyer, &person.id);
         let fresh = !plan.touched.contains(&key) && open.is_none_or(|open| !open.touched.contains(&key));
-        rows.push((key, row(plan, person, key, (first, fresh), when)));
-    }
+        rows.push((key, row(plan, (person, shared), key, (first, fresh), when)));
+    };
+    people.iter().for_each(|person| take(person, &|| Arc::clone(person)));
+    doubted.into_iter().for_each(|person| take(person, &|| Arc::new(person.clone())));
     let unread = unread.iter().map(|id| person_key(&plan.state.fold.keyer, id)).collect();
     plan.effects.push(Effect::Page { source: source.to_owned(), id, known, rows, unread });
     Ok(Outcome::default())

@@ -32,10 +32,8 @@ pub(super) fn disable(plan: &mut Plan, id: &PersonId, status: Status, now: Now) 
 /// Plans the changes of one person's record. A record older than the known one, on the provider's clock, grants
 /// nothing.
 pub(super) fn change(plan: &mut Plan, mut person: Arc<Person>, id: Option<String>, when: When) {
-    if !person.groups.is_sorted_by(|one, other| one < other) {
-        let groups = &mut Arc::make_mut(&mut person).groups;
-        groups.sort_unstable();
-        groups.dedup();
+    if !person.has_groups_in_order() {
+        Arc::make_mut(&mut person).put_groups_in_order();
     }
     let key = person_key(&plan.state.fold.keyer, &person.id);
     let old = plan.state.fold.people.get(key).map(|known| Arc::clone(&known.person));

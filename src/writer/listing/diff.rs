@@ -169,12 +169,18 @@ fn not_among<'a>(directory: Option<Directory>, these: &'a [String], those: &[Str
 
 /// Whether two records are equal apart from the order of groups.
 pub(super) fn same(known: &Person, new: &Person) -> bool {
-    let mut groups: Vec<&String> = new.groups.iter().collect();
-    groups.sort_unstable();
-    groups.dedup();
-    known.groups.iter().eq(groups)
-        && (known.status, &known.email, &known.username, &known.attributes, &known.more, known.changed)
-            == (new.status, &new.email, &new.username, &new.attributes, &new.more, new.changed)
+    let are_same_groups = || {
+        // Nearly always equal as they are: nothing is allocated then.
+        known.groups == new.groups || {
+            let mut groups: Vec<&String> = new.groups.iter().collect();
+            groups.sort_unstable();
+            groups.dedup();
+            known.groups.iter().eq(groups)
+        }
+    };
+    (known.status, known.changed, &known.email, &known.username, &known.attributes, &known.more)
+        == (new.status, new.changed, &new.email, &new.username, &new.attributes, &new.more)
+        && are_same_groups()
 }
 
 pub(super) fn present(person: &Person) -> bool {

@@ -47,7 +47,8 @@ async fn history(bench: &Bench) {
 
     // In pages, with rows that cannot be read, and more than one step to come into force.
     let moved: Vec<Person> = all.iter().skip(20).map(|person| in_group(&person.id.key, "ops")).collect();
-    let (people, unread) = (moved[..1_300].to_vec(), (8..20).map(|number| all[number].id.clone()).collect());
+    let people = moved[..1_300].iter().cloned().map(Arc::new).collect();
+    let unread = (8..20).map(|number| all[number].id.clone()).collect();
     let page = Observation::ListingPage { source: hr(), listing: 1, people, doubted: vec![], unread };
     bench.observe(page, at(20)).await.unwrap();
     bench.page(1, &moved[1_300..], at(20)).await.unwrap();

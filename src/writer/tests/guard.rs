@@ -317,7 +317,7 @@ async fn a_listing_of_many_who_cannot_be_read_is_none() {
     let unread = |listing, count: usize| Observation::ListingPage {
         source: "hr".into(),
         listing,
-        people: all[count..].to_vec(),
+        people: all[count..].iter().cloned().map(Arc::new).collect(),
         doubted: vec![],
         unread: all[..count].iter().map(|person| person.id.clone()).collect(),
     };

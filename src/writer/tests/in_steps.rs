@@ -5,7 +5,7 @@ use super::*;
 use crate::domain::command::Verdict;
 
 fn page(listing: u64, people: &[Person]) -> Command {
-    let (people, doubted, unread) = (people.to_vec(), vec![], vec![]);
+    let (people, doubted, unread) = (people.iter().cloned().map(Arc::new).collect(), vec![], vec![]);
     Command::Observe(Observation::ListingPage { source: "hr".into(), listing, people, doubted, unread })
 }
 

@@ -34,7 +34,7 @@ impl Bench {
             Observation::ListingPage {
                 source: "hr".into(),
                 listing,
-                people: people.to_vec(),
+                people: people.iter().cloned().map(Arc::new).collect(),
                 doubted: vec![],
                 unread: vec![],
             },
