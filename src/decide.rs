@@ -205,7 +205,7 @@ fn conclude(
         detail,
         determining,
         credential: about,
-        person: known.map(|known| known.person.id.clone()),
+        person: known.map(|known| Arc::clone(&known.person)),
         roles: held_by_all(held),
         notable,
         ..Decision::new(reason, Arc::clone(&state.rules.policy), chosen.service, state.fold.epoch, steps)

@@ -11,7 +11,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -71,17 +70,25 @@ pub struct Answered<'a> {
     pub request: Option<&'a Request>,
     /// Why the handler made no decision, if it did not.
     pub failure: Option<CheckFailure>,
-    /// The time from the arrival of the call to the answer.
-    pub took: Duration,
+    /// When the call arrived.
+    pub arrived: Instant,
+    /// When it was answered.
+    pub at: Instant,
 }
 
 /// Handles checks: authenticates, decides, records. The boundary between the proxy protocol and the rest.
 pub trait CheckHandler: Send + Sync + 'static {
     /// Checks one request, malformed ones included.
     ///
-    /// It should finish by `due`; after that, a failure is answered. It may be dropped at any await, and then nothing was
-    /// answered: so it must not count or record anything.
-    fn check(&self, request: &Request, due: Option<Instant>) -> impl Future<Output = CheckOutcome> + Send;
+    /// The call `arrived` then. It should finish by `due`; after that, a failure is answered. It may be dropped
+    /// at any await, and then nothing was answered: so it must not count or record anything. The first poll has no waker:
+    /// if it waits, it is dropped and begun anew.
+    fn check(
+        &self,
+        request: &Request,
+        arrived: Instant,
+        due: Option<Instant>,
+    ) -> impl Future<Output = CheckOutcome> + Send;
 
     /// The decision if [`CheckHandler::check`] gave none, with the reason [`CheckFailure::reason`] and the enforcement of
     /// the service of the request, or the strictest one if the request could not be read. Must not block.

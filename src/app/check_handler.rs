@@ -86,15 +86,23 @@ pub struct LiveCheckHandler {
 const ATTEMPTS: usize = 5;
 
 impl LiveCheckHandler {
-    /// Decides a request by `due`, for checks and `explain`. `None` if the configuration kept changing meanwhile.
-    pub async fn decide(&self, request: &Request, due: Option<Instant>) -> Option<(Arc<State>, Now, Decision)> {
+    /// Decides a request that arrived then, by `due`, for checks and `explain`. `None` if the configuration kept changing
+    /// meanwhile.
+    pub async fn decide(
+        &self,
+        request: &Request,
+        arrived: Now,
+        due: Option<Instant>,
+    ) -> Option<(Arc<State>, Now, Decision)> {
         let mut may_look_up = true;
         for _ in 0..ATTEMPTS {
-            let before = self.published.snapshot();
-            let Some(active) = self.authenticators.of(&before) else { continue };
-            let outcomes = active.authenticator.authenticate(request, self.clock.now()).await;
-            // INVARIANT: loaded after the last await, so that a revocation that came meanwhile wins (law 1).
-            let state = if planted(Fault::StateBeforeAwait) { before } else { self.published.snapshot() };
+            let before = planted(Fault::StateBeforeAwait).then(|| self.published.snapshot());
+            let active = self.authenticators.of(&self.published.load());
+            let Some(active) = active else { continue };
+            let outcomes = active.authenticator.authenticate(request, arrived).await;
+            // INVARIANT: loaded after the last await, so that a revocation that came meanwhile wins (law 1); and the time
+            // is read after that, so that nothing in the state is still to come.
+            let state = before.unwrap_or_else(|| self.published.snapshot());
             if Arc::ptr_eq(&state.rules.policy, &active.policy) || planted(Fault::JudgedByOldRules) {
                 let now = self.clock.now();
                 let decision = decide(&state, request, &outcomes, now);
@@ -115,8 +123,8 @@ impl LiveCheckHandler {
 }
 
 impl CheckHandler for LiveCheckHandler {
-    async fn check(&self, request: &Request, due: Option<Instant>) -> CheckOutcome {
-        match self.decide(request, due).await {
+    async fn check(&self, request: &Request, arrived: Instant, due: Option<Instant>) -> CheckOutcome {
+        match self.decide(request, self.clock.at(arrived.into_std()), due).await {
             Some((_, _, decision)) => {
                 CheckOutcome { decision: Arc::new(decision), decision_id: self.recorder.draw_id() }
             }
@@ -146,7 +154,7 @@ impl CheckHandler for LiveCheckHandler {
             tracing::debug!({ REASON } = outcome.decision.reason.code(), { DETAIL } = detail.words(),
                 { SERVICE } = &*outcome.decision.service, decision.id = %outcome.decision_id, "check denied, or would be if enforced");
         }
-        self.metrics.answered(&outcome.decision, answered.took);
+        self.metrics.answered(&outcome.decision, answered.at.saturating_duration_since(answered.arrived));
         if let Some(people) = self.mixed.raised(&outcome.decision) {
             self.report_mixed(people);
         }
@@ -156,7 +164,7 @@ impl CheckHandler for LiveCheckHandler {
         });
         let facts = Facts {
             id: outcome.decision_id,
-            time: self.clock.now().wall,
+            time: self.clock.at(answered.at.into_std()).wall,
             method: answered.request.map_or("", |request| &*request.method),
             path,
         };

@@ -43,15 +43,23 @@ impl Clock {
         Arc::new(clock)
     }
 
-    fn monotonic(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    fn monotonic(&self, at: Instant) -> i64 {
+        i64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(i64::MAX)
     }
 
     /// The current time.
     #[must_use]
     pub fn now(&self) -> Now {
-        let wall = self.monotonic().saturating_add(self.offset.load(Ordering::Acquire));
-        let floor = self.floor.fetch_max(wall, Ordering::AcqRel).max(wall);
+        self.at(Instant::now())
+    }
+
+    /// The time of an instant that was read just now.
+    #[must_use]
+    pub fn at(&self, instant: Instant) -> Now {
+        let wall = self.monotonic(instant).saturating_add(self.offset.load(Ordering::Acquire));
+        // The floor seldom rises within a millisecond: looking first keeps its cache line shared.
+        let floor = self.floor.load(Ordering::Acquire);
+        let floor = if floor < wall { self.floor.fetch_max(wall, Ordering::AcqRel).max(wall) } else { floor };
         Now { wall: Timestamp::from_millis(wall), steady: Timestamp::from_millis(floor) }
     }
 
@@ -64,7 +72,7 @@ impl Clock {
     /// Compares the clocks, and logs steps of the wall clock. Called every [`COMPARE`].
     pub fn compare(&self) {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        let monotonic = self.monotonic();
+        let monotonic = self.monotonic(Instant::now());
         let (steps, before) = (keeper.steps(), keeper.apart());
         let now = keeper.now(wall(), monotonic);
         match (before, keeper.apart()) {

@@ -162,7 +162,7 @@ impl Story<'_> {
             reason: decision.reason.code().to_owned(),
             steps,
             service: decision.service.to_string(),
-            person: decision.person.clone(),
+            person: decision.person_id().cloned(),
             epoch: decision.epoch,
             decision_id: None,
         }
@@ -229,7 +229,7 @@ impl Story<'_> {
         if self.knowledge == Knowledge::ConfigurationOnly {
             return step(WHO, NOT_CONSULTED, "");
         }
-        match (self.decision.steps.owner, &self.decision.person) {
+        match (self.decision.steps.owner, self.decision.person_id()) {
             (Owner::Person(status), Some(id)) => step(WHO, format!("{id}, {}", status.word()), ""),
             (Owner::Machine, _) => step(WHO, "a machine, by its own token", ""),
             (Owner::NotAsked, _) => self.without_credential(WHO),

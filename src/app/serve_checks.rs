@@ -4,6 +4,7 @@
 //! every call, which costs as much as the decision. Windows, keep-alive and the end are the same as there.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,16 +12,21 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt as _};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http2::Builder;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::rt::Timer as _;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::codegen::{Bytes, Service as _, http};
 use tonic::service::Routes;
 
 use crate::envoy::CheckHandler;
-use crate::envoy::ext_authz::{Answer, AuthorizationService, CHECK};
+use crate::envoy::ext_authz::{self as envoy, Answering, AuthorizationService, CHECK};
+use calls::{Calls, PollClock};
+
+mod calls;
 
 /// How often a silent connection is probed.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -48,7 +54,7 @@ pub(super) async fn serve<G, S>(
                 () = stop.cancelled() => break,
                 _ = connections.join_next(), if !connections.is_empty() => {}
                 accepted = incoming.next() => match accepted {
-                    Some(Ok(stream)) => drop(connections.spawn(answer(stream, service.clone(), stop.clone()))),
+                    Some(Ok(stream)) => drop(connections.spawn(answer(stream, service.for_connection(), stop.clone()))),
                     // A connection that failed at once.
                     Some(Err(_)) => {}
                     None => break,
@@ -65,28 +71,40 @@ where
     G: CheckHandler,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut builder = Builder::new(TokioExecutor::new());
+    let (mut calls, clock) = (Calls::default(), service.clock.clone());
+    let mut builder = Builder::new(calls.accepted());
     builder
-        .timer(TokioTimer::new())
+        .timer(clock.clone())
+        // gRPC needs no `date`.
+        .auto_date_header(false)
         .max_concurrent_streams(None)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = stop.cancelled() => {
+    let mut stopping = pin!(stop.cancelled());
+    let mut stopped = false;
+    let ended = poll_fn(|context| {
+        if !stopped && stopping.as_mut().poll(context).is_ready() {
+            stopped = true;
             connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
         }
-    }
+        clock.read();
+        let ended = connection.as_mut().poll(context);
+        // What they write wakes the connection up again.
+        calls.poll(context);
+        ended
+    });
+    let _ = ended.await;
 }
 
 /// The check itself, and what the router of tonic has beside it.
 pub struct ChecksFirst<G> {
     checks: AuthorizationService<G>,
     others: Routes,
+    /// Of the connection.
+    clock: PollClock,
 }
 
 impl<G: CheckHandler> ChecksFirst<G> {
@@ -94,36 +112,53 @@ impl<G: CheckHandler> ChecksFirst<G> {
     #[must_use]
     pub fn new(checks: AuthorizationService<G>, others: Routes) -> Self {
         let others = others.add_service(checks.clone()).prepare();
-        Self { checks, others }
+        Self { checks, others, clock: PollClock::new() }
     }
-}
 
-impl<G> Clone for ChecksFirst<G> {
-    fn clone(&self) -> Self {
-        Self { checks: self.checks.clone(), others: self.others.clone() }
+    /// The same for another connection.
+    fn for_connection(&self) -> Self {
+        Self { checks: self.checks.clone(), others: self.others.clone(), clock: PollClock::new() }
     }
 }
 
 impl<G: CheckHandler> hyper::service::Service<http::Request<Incoming>> for ChecksFirst<G> {
     type Response = http::Response<AnswerBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answer<G>;
 
-    fn call(&self, call: http::Request<Incoming>) -> Self::Future {
+    fn call(&self, call: http::Request<Incoming>) -> Answer<G> {
         if call.uri().path() == CHECK {
-            let answer = self.checks.answer(call);
-            return Box::pin(async move { Ok(answer.await.map(AnswerBody::Check)) });
+            return Answer::Check(self.checks.answer(call, Instant::from_std(self.clock.now())));
         }
         // Always ready.
         let other = self.others.clone().call(call);
-        Box::pin(async move { Ok(other.await?.map(AnswerBody::Other)) })
+        Answer::Other(Box::pin(async move { Ok(other.await?.map(AnswerBody::Other)) }))
+    }
+}
+
+/// An answer, when it is there.
+pub enum Answer<G> {
+    /// To a check.
+    Check(Answering<G, Incoming>),
+    /// To another call.
+    Other(Pin<Box<dyn Future<Output = Result<http::Response<AnswerBody>, Infallible>> + Send>>),
+}
+
+impl<G: CheckHandler> Future for Answer<G> {
+    type Output = Result<http::Response<AnswerBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Check(answer) => Pin::new(answer).poll(context).map(|answer| Ok(answer.map(AnswerBody::Check))),
+            Self::Other(answer) => answer.as_mut().poll(context),
+        }
     }
 }
 
 /// The body of an answer.
 pub enum AnswerBody {
     /// To a check.
-    Check(Answer),
+    Check(envoy::Answer),
     /// To another call.
     Other(tonic::body::Body),
 }

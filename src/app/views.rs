@@ -284,7 +284,7 @@ impl<L: Log> Views for LiveViews<L> {
             let header = self.state().rules.policy.bearer_header.clone();
             let outcomes = format!("Bearer {token}");
             let request = Request::synthetic("GET", "", "/", [(header.as_str(), outcomes.as_bytes())]);
-            let outcome = self.handler.decide(&request, None).await;
+            let outcome = self.handler.decide(&request, self.handler.clock.now(), None).await;
             let (state, _, decision) = outcome.ok_or("the configuration changes again and again: try again")?;
             found.extend(links::sample(&state, &decision.steps.credentials, name));
         }
@@ -304,7 +304,7 @@ impl<L: Log> Views for LiveViews<L> {
                     &path,
                     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
                 );
-                let (_, now, decision) = self.handler.decide(&request, None).await?;
+                let (_, now, decision) = self.handler.decide(&request, self.handler.clock.now(), None).await?;
                 let (at, destination) = (now.wall, Some(&request.destination));
                 let story = Story { decision: &decision, at, destination, knowledge: Knowledge::Live };
                 Some(self.with_reason(&decision, story.tell()).await)

@@ -114,7 +114,7 @@ impl Entry {
             credential,
             source: match &decision.determining {
                 Determining::Source(source) => Some(decision.policy.source_name(*source).to_owned()),
-                _ => decision.person.as_ref().map(|person| person.source.clone()),
+                _ => decision.person_id().map(|person| person.source.clone()),
             },
             epoch: Some(decision.epoch),
             ..Self::new(Kind::Decision, facts.time)
@@ -270,7 +270,7 @@ fn whom(decision: &Decision) -> Vec<PersonId> {
         Determining::People(people) => people.as_slice(),
         _ => &[],
     };
-    let owner = decision.person.iter().filter(|owner| !several.contains(owner));
+    let owner = decision.person_id().into_iter().filter(|owner| !several.contains(owner));
     owner.chain(several).cloned().collect()
 }
 

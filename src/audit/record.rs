@@ -226,7 +226,7 @@ pub struct DecisionId(u128);
 
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.hex())
+        f.write_str(self.hex().as_str())
     }
 }
 
@@ -251,17 +251,30 @@ impl FromStr for DecisionId {
 impl DecisionId {
     /// Its 32 hex digits.
     #[must_use]
-    pub fn hex(self) -> String {
-        let mut digits = vec![0; 32];
+    pub fn hex(self) -> HexId {
+        let mut digits = [b'0'; 32];
         // Fails only where the digits have no room.
         let _ = hex::encode_to_slice(self.0.to_be_bytes(), &mut digits);
-        String::from_utf8(digits).unwrap_or_default()
+        HexId(digits)
     }
 
     /// The running number of the decision within its process.
     #[must_use]
     pub(super) fn number(self) -> u64 {
         u64::try_from(self.0 & u128::from(u64::MAX)).unwrap_or_default()
+    }
+}
+
+/// A decision id as text.
+#[derive(Clone, Copy, Debug)]
+pub struct HexId([u8; 32]);
+
+impl HexId {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Hex digits are always text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 

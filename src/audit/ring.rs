@@ -14,6 +14,9 @@ use super::record::DecisionId;
 /// it was made under: a reload lets go of it once as many decisions have been made.
 const SLOTS: usize = 10_000;
 
+/// Room for a path, in bytes, that a slot keeps for the next one.
+const KEPT_PATH: usize = 256;
+
 /// A decision and its request.
 #[derive(Clone, Debug)]
 pub struct Recent {
@@ -48,19 +51,28 @@ impl Ring {
         self.slots.get(usize::try_from(id.number().checked_rem(slots)?).ok()?)
     }
 
-    /// Stores a decision in the slot of one that is long past.
+    /// Stores a decision in the slot of one that is long past, whose memory it takes over.
     pub fn keep(&self, decision: &Arc<Decision>, facts: &Facts<'_>) {
-        let recent = Box::new(Recent {
-            id: facts.id,
-            time: facts.time,
-            method: method::shared(facts.method),
-            path: facts.path.split('?').next().unwrap_or_default().to_owned(),
-            decision: decision.clone(),
-        });
-        if let Some(slot) = self.slot(facts.id) {
-            let before = slot.lock().unwrap_or_else(PoisonError::into_inner).replace(recent);
-            drop(before);
-        }
+        let Some(slot) = self.slot(facts.id) else { return };
+        let (method, path) = (method::shared(facts.method), facts.path.split('?').next().unwrap_or_default());
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let past = match &mut *slot {
+            Some(recent) => {
+                (recent.id, recent.time, recent.method) = (facts.id, facts.time, method);
+                recent.path.clear();
+                // A long one must not stay for the sake of short ones.
+                recent.path.shrink_to(KEPT_PATH);
+                recent.path.push_str(path);
+                Some(std::mem::replace(&mut recent.decision, Arc::clone(decision)))
+            }
+            none => {
+                let (path, decision) = (path.to_owned(), Arc::clone(decision));
+                *none = Some(Box::new(Recent { id: facts.id, time: facts.time, method, path, decision }));
+                None
+            }
+        };
+        drop(slot);
+        drop(past);
     }
 
     /// The decision with this id, if it is recent.

@@ -152,7 +152,7 @@ impl Recorder {
         let shared = &self.shared;
         shared.ring.keep(decision, &facts);
         if decision.lets_through()
-            && let Some(person) = &decision.person
+            && let Some(person) = decision.person_id()
         {
             for pushed_out in shared.last_allows.touch(person, &decision.service, facts.time) {
                 self.offer(pushed_out.entry(facts.time));

@@ -12,7 +12,7 @@ use crate::domain::decision::{Decision, Determining};
 use crate::domain::detail::Detail;
 use crate::domain::event::{Epoch, Event, NewEvent, Recorded};
 use crate::domain::id::RevocationId;
-use crate::domain::person::PersonId;
+use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::policy::Enforcement;
 use crate::domain::reason::Reason;
 use crate::domain::revocation::{Owner, Revocation, Shape, Target};
@@ -105,7 +105,8 @@ fn decided(reason: Reason, credential: Option<u8>) -> Decision {
     let steps = Steps { credentials: credentials.into_iter().collect(), ..Steps::default() };
     let epoch = Epoch { generation: 1, position: 7 };
     let decision = Decision::new(reason, Arc::new(corp::policy()), &corp::service("payments"), epoch, steps);
-    Decision { credential: credential.map(|_| 0), person: credential.map(|_| alice()), ..decision }
+    let person = Arc::new(Person::new(alice(), Status::Active));
+    Decision { credential: credential.map(|_| 0), person: credential.map(|_| person), ..decision }
 }
 
 async fn decide(recorder: &Recorder, decision: Decision, seconds: i64) -> DecisionId {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::credential::{CredentialOutcome, Verified};
 use super::detail::Detail;
 use super::event::Epoch;
-use super::person::PersonId;
+use super::person::{Person, PersonId};
 use super::policy::{Enforcement, Policy, Service};
 use super::reason::Reason;
 pub use determining::Determining;
@@ -45,8 +45,8 @@ pub struct Decision {
     /// Index in [`Steps::credentials`] of the credential that the decision is about: the one that determined it, else the
     /// first verified one.
     pub credential: Option<usize>,
-    /// The person who owns that credential, if known.
-    pub person: Option<PersonId>,
+    /// The record of the person who owns that credential, if known.
+    pub person: Option<Arc<Person>>,
     /// The roles that the caller holds, in order of the configuration.
     pub roles: Vec<HeldRole>,
     /// The caller has departed, is exempted or is under a cut-off: an allow is always recorded.
@@ -75,6 +75,12 @@ impl Decision {
             epoch,
             steps,
         }
+    }
+
+    /// The person who owns the credential that the decision is about, if known.
+    #[must_use]
+    pub fn person_id(&self) -> Option<&PersonId> {
+        self.person.as_ref().map(|person| &person.id)
     }
 
     /// Whether the request is let through.

@@ -10,7 +10,7 @@ use crate::domain::decision::steps::Steps;
 use crate::domain::decision::{Decision, HeldRole};
 use crate::domain::event::Epoch;
 use crate::domain::few::Few;
-use crate::domain::person::PersonId;
+use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::policy::{Policy, ResponseRules};
 use crate::domain::reason::Reason;
 
@@ -24,7 +24,7 @@ pub(crate) fn of_alice(reason: Reason) -> Decision {
     Decision {
         credential: Some(0),
         steps: Steps { credentials: Few::One(alice.into()), ..Steps::default() },
-        person: Some(PersonId { source: "okta".into(), key: "00u1".into() }),
+        person: Some(Arc::new(Person::new(PersonId { source: "okta".into(), key: "00u1".into() }, Status::Active))),
         roles: vec![HeldRole { role: 0, binding: 0 }, HeldRole { role: 1, binding: 1 }],
         ..decision(reason)
     }

@@ -4,8 +4,7 @@
 //! gRPC error. Source: gRPC over HTTP2, "Requests" and "Responses" (`PROTOCOL-HTTP2.md` of grpc/grpc).
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,36 +19,66 @@ use super::wire::{PREFIX, Wire};
 /// gets the answer. By default Envoy buffers no larger body.
 const MAX_DISCARDED: usize = 16 * 1024 * 1024;
 
-/// Reads the only message of a call, of at most `limit` bytes, to the end of the body.
-///
-/// # Errors
-/// The reason, if there is not exactly one such message.
-pub(super) async fn message<B>(body: B, limit: usize) -> Result<Bytes, &'static str>
+/// The only message of a call, while it is received.
+#[derive(Debug)]
+pub(super) struct Receiving<B> {
+    body: B,
+    limit: usize,
+    framed: Bytes,
+    seen: usize,
+    ended: bool,
+}
+
+impl<B> Receiving<B>
 where
-    B: tonic::codegen::Body<Data = Bytes>,
+    B: tonic::codegen::Body<Data = Bytes> + Unpin,
 {
-    let mut body = pin!(body);
-    let mut framed = Bytes::new();
-    let mut seen = 0_usize;
-    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
-        let Ok(data) = frame.map_err(|_| "message is truncated")?.into_data() else { continue };
-        seen = seen.saturating_add(data.len());
-        if seen > MAX_DISCARDED {
-            break;
+    /// The message in `body`, of at most `limit` bytes.
+    pub(super) fn new(body: B, limit: usize) -> Self {
+        Self { body, limit, framed: Bytes::new(), seen: 0, ended: false }
+    }
+
+    /// Reads to the end of the body. A message that was read once can be read again.
+    ///
+    /// # Errors
+    /// The reason, if there is not exactly one such message.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, &'static str>> {
+        while !self.ended {
+            match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => self.ended = true,
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err("message is truncated")),
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.add(data);
+                    }
+                    // Asking costs less than another poll, which would only find the end.
+                    self.ended |= self.seen > MAX_DISCARDED || self.body.is_end_stream();
+                }
+            }
         }
-        if framed.is_empty() {
+        Poll::Ready(match self.seen > self.most() {
+            true => Err("message is too large"),
+            false => unframe(self.framed.clone()),
+        })
+    }
+
+    /// The most bytes of a message with its prefix.
+    fn most(&self) -> usize {
+        self.limit.saturating_add(PREFIX)
+    }
+
+    fn add(&mut self, data: Bytes) {
+        self.seen = self.seen.saturating_add(data.len());
+        if self.framed.is_empty() {
             // Nearly always the whole message: read in place.
-            framed = data;
-        } else if seen <= limit.saturating_add(PREFIX) {
-            let mut joined = Vec::from(framed);
+            self.framed = data;
+        } else if self.seen <= self.most() {
+            let mut joined = Vec::from(std::mem::take(&mut self.framed));
             joined.extend_from_slice(&data);
-            framed = joined.into();
+            self.framed = joined.into();
         }
     }
-    if seen > limit.saturating_add(PREFIX) {
-        return Err("message is too large");
-    }
-    unframe(framed)
 }
 
 fn unframe(mut framed: Bytes) -> Result<Bytes, &'static str> {

@@ -25,7 +25,7 @@ use crate::request::Request;
 struct Allows;
 
 impl CheckHandler for Allows {
-    async fn check(&self, _: &Request, _: Option<Instant>) -> CheckOutcome {
+    async fn check(&self, _: &Request, _: Instant, _: Option<Instant>) -> CheckOutcome {
         let decision_id = "0123456789abcdef0123456789abcdef".parse().unwrap();
         CheckOutcome { decision: of_alice(Reason::Allowed).into(), decision_id }
     }

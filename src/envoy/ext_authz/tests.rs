@@ -31,7 +31,7 @@ fn outcome(reason: Reason, observe: bool) -> CheckOutcome {
 }
 
 impl CheckHandler for Planned {
-    async fn check(&self, request: &Request, _: Option<Instant>) -> CheckOutcome {
+    async fn check(&self, request: &Request, _: Instant, _: Option<Instant>) -> CheckOutcome {
         let crate::request::Path::Forms(forms) = &request.path else { panic!("no forms") };
         match forms[0].as_str() {
             "/allow" => outcome(Reason::Allowed, self.observe),
@@ -202,35 +202,70 @@ async fn a_gate_slower_than_the_deadline_is_a_denial_before_it() {
     assert_eq!(answered(&handler), [(Reason::Internal, Some(CheckFailure::Late), true)]);
 }
 
+/// What a handler answers to a body, by the reason that it recorded.
+async fn asked_with(handler: &Arc<Planned>, timeout: &str, body: Pieces) -> Reason {
+    let call = http::Request::post(CHECK).header("grpc-timeout", timeout).body(body).unwrap();
+    let _ = AuthorizationService::new(Arc::clone(handler)).answer(call, Instant::now()).await;
+    answered(handler).last().unwrap().0
+}
+
 #[tokio::test]
 async fn a_deadline_shorter_than_the_margin_still_hears_a_gate_that_need_not_wait() {
-    let handler = Planned::default();
-    let arrived = Instant::now();
-    let framed = |message: Vec<u8>| {
-        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-        Body::new(tonic::body::Body::new(http_body([&[0][..], &length, &message].concat())))
-    };
+    let handler = Arc::new(Planned::default());
     for (path, reason) in [("/allow", Reason::Allowed), ("/slow", Reason::Internal)] {
-        let _ = check(&handler, framed(message(path)), arrived, Some(arrived)).await;
-        assert_eq!(answered(&handler).last().unwrap().0, reason);
+        assert_eq!(asked_with(&handler, "1n", Pieces::of([framed(path)])).await, reason);
     }
 }
 
-/// A body that is there at once.
-fn http_body(bytes: Vec<u8>) -> impl tonic::codegen::Body<Data = prost::bytes::Bytes, Error = Infallible> + Send {
-    struct Whole(Option<Vec<u8>>);
-    impl tonic::codegen::Body for Whole {
-        type Data = prost::bytes::Bytes;
-        type Error = Infallible;
+#[tokio::test]
+async fn a_message_that_comes_in_pieces_is_read_to_its_end() {
+    let handler = Arc::new(Planned::default());
+    let whole = framed("/allow");
+    let (start, end) = whole.split_at(7);
+    for pieces in [vec![None, Some(start), None, Some(end), None], vec![Some(start), Some(end)], vec![None, Some(&*whole)]] {
+        let body = Pieces(pieces.into_iter().map(|piece| piece.map(<[u8]>::to_vec)).collect());
+        assert_eq!(asked_with(&handler, "1S", body).await, Reason::Allowed);
+    }
+    assert_eq!(asked_with(&handler, "1S", Pieces::of([start.to_vec()])).await, Reason::MalformedRequest);
+    assert_eq!(answered(&handler).len(), 4, "each is answered once");
+}
 
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<hyper::body::Frame<Self::Data>, Infallible>>> {
-            Poll::Ready(self.0.take().map(|bytes| Ok(hyper::body::Frame::data(bytes.into()))))
+#[test]
+fn what_each_call_carries_is_small() {
+    assert!(size_of::<Answering<Planned, hyper::body::Incoming>>() <= 256, "room for what waits is made when it waits");
+}
+
+fn framed(path: &str) -> Vec<u8> {
+    let message = message(path);
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0][..], &length, &message].concat()
+}
+
+/// A body of pieces that are there at once, and of waits between them.
+struct Pieces(std::collections::VecDeque<Option<Vec<u8>>>);
+
+impl Pieces {
+    fn of(pieces: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self(pieces.into_iter().map(Some).collect())
+    }
+}
+
+impl tonic::codegen::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+        match self.0.pop_front() {
+            Some(None) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            piece => Poll::Ready(piece.flatten().map(|bytes| Ok(hyper::body::Frame::data(bytes.into())))),
         }
     }
-    Whole(Some(bytes))
 }
 
 #[tokio::test]

@@ -7,6 +7,9 @@ use super::text::{Pieces, Told};
 use crate::domain::policy::HeaderValue as Holds;
 use crate::envoy::wire::Wire;
 
+/// Room for the names of the roles that most people have.
+const ROLES: usize = 64;
+
 /// The value of a header.
 #[derive(Debug)]
 pub(super) enum Value<'a> {
@@ -33,7 +36,7 @@ impl Value<'_> {
 /// `,`, a `,` within a role is encoded too.
 pub(super) fn value<'a>(holds: Holds, told: &'a Told<'_>) -> Option<Value<'a>> {
     if holds == Holds::Roles {
-        let mut list = String::new();
+        let mut list = String::with_capacity(ROLES);
         for (index, role) in told.decision.role_names().enumerate() {
             list.push_str(if index == 0 { "" } else { "," });
             list.push_str(&encode(role, ","));

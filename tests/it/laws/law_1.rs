@@ -76,7 +76,7 @@ async fn race<S: Store>(world: &World<S>, signer: &Signer) -> bool {
     let bearer = format!("Bearer {}", signer.sign(&claims));
     let headers = [("authorization", bearer.as_bytes())];
     let asked = Request::synthetic("GET", "orders.example.com", "/v1/orders", headers);
-    let mut check = pin!(handler.decide(&asked, None));
+    let mut check = pin!(handler.decide(&asked, now, None));
     let ended = poll_fn(|context| Poll::Ready(check.as_mut().poll(context).is_ready())).await;
     assert!(!ended, "it waits for the new key");
     let done = world.revoke(alice(), now).await.unwrap();

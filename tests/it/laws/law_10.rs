@@ -3,7 +3,6 @@
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use offboard::domain::time::Now;
 use offboard::envoy::{Answered, CheckHandler};
@@ -117,8 +116,7 @@ async fn ask_for(handler: &impl CheckHandler, token: &str, path: &str) {
         ("proxy-authorization", SECRET.as_bytes()),
     ];
     let request = Request::synthetic("GET", "orders.example.com", path, headers);
-    let started = Instant::now();
-    let judged = handler.check(&request, None).await;
-    let took: Duration = started.elapsed();
-    handler.answered(Answered { outcome: &judged, request: Some(&request), failure: None, took });
+    let arrived = Instant::now();
+    let judged = handler.check(&request, arrived, None).await;
+    handler.answered(Answered { outcome: &judged, request: Some(&request), failure: None, arrived, at: Instant::now() });
 }

@@ -24,11 +24,11 @@ use crate::support::Scratch;
 struct Troubled(LiveCheckHandler);
 
 impl CheckHandler for Troubled {
-    async fn check(&self, request: &Request, due: Option<Instant>) -> CheckOutcome {
+    async fn check(&self, request: &Request, arrived: Instant, due: Option<Instant>) -> CheckOutcome {
         match request.headers.get("x-trouble") {
             Some(b"hangs") => std::future::pending().await,
             Some(_) => panic!("planned"),
-            None => self.0.check(request, due).await,
+            None => self.0.check(request, arrived, due).await,
         }
     }
 

@@ -144,7 +144,7 @@ pub async fn law_9_a_check_is_judged_by_the_configuration_that_it_reports<S: Sto
     let bearer = format!("Bearer {}", new.sign(&claims));
     let asked = Request::synthetic("GET", "orders.example.com", "/v1/orders", [("authorization", bearer.as_bytes())]);
 
-    let mut check = pin!(handler.decide(&asked, None));
+    let mut check = pin!(handler.decide(&asked, now, None));
     let ended = poll_fn(|context| Poll::Ready(check.as_mut().poll(context).is_ready())).await;
     assert!(!ended, "it waits for the new key");
     issuer.issuer = "https://other.example.com".into();
@@ -156,7 +156,7 @@ pub async fn law_9_a_check_is_judged_by_the_configuration_that_it_reports<S: Sto
 
     let (state, _, raced) = check.await.unwrap();
     holds(Arc::ptr_eq(&state.rules.policy, &policy), "it is judged on the newest state");
-    let (_, _, after) = handler.decide(&asked, None).await.unwrap();
+    let (_, _, after) = handler.decide(&asked, now, None).await.unwrap();
     same(&raced, &after, "judged while the configuration changed, and afterwards");
     same(&after.reason, &Reason::UnknownIssuer, "nobody trusts the issuer any more");
 }
