@@ -19,6 +19,7 @@ mod jwk;
 mod key;
 mod material;
 mod unusable;
+mod verifier;
 
 pub use key::{SigningKey, Thumbprint};
 pub use unusable::{Unusable, UnusableKey};
@@ -170,7 +171,9 @@ impl KeySet {
     /// [`Unverified`]
     pub fn verify(&self, token: &Compact<'_>, header: &Header) -> Result<Thumbprint, Unverified> {
         let tried = self.tried(header.algorithm, header.kid.as_deref());
-        match tried.iter().find(|key| key.verify(token, header.algorithm)) {
+        // Refused with the header, if it cannot be decoded.
+        let signature = token.signature_bytes();
+        match tried.iter().find(|key| key.verify(token, &signature, header.algorithm)) {
             Some(key) => Ok(key.thumbprint),
             None => Err(self.refusal(header, tried.len())),
         }

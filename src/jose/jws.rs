@@ -67,7 +67,7 @@ pub struct Compact<'a> {
     /// Header, dot and payload as sent: what the signature covers.
     pub(super) signed: &'a str,
     /// The signature as sent.
-    pub(super) signature: &'a str,
+    signature: &'a str,
     header: &'a str,
     payload: Vec<u8>,
 }
@@ -150,6 +150,11 @@ impl<'a> Compact<'a> {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// The signature; empty if it is not base64url.
+    pub(super) fn signature_bytes(&self) -> Vec<u8> {
+        URL_SAFE_NO_PAD.decode(self.signature).unwrap_or_default()
     }
 
     /// The payload as a JWT claims set (RFC 7519 section 4), not yet verified.

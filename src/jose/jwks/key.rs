@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use jsonwebtoken::DecodingKey;
+use jsonwebtoken::signature::Verifier as _;
 use serde_json::Value;
 
 use super::jwk::Jwk;
 use super::material;
 use super::unusable::Unusable;
+use super::verifier::KeyVerifier;
 use crate::domain::issuer::Algorithm;
 use crate::jose::digest::sha256;
 use crate::jose::jws::{Compact, MAX_KID};
@@ -23,7 +24,8 @@ pub struct SigningKey {
     /// The algorithms that `kty`, `crv` and `alg` allow.
     // INVARIANT: never empty.
     pub(super) algorithms: Vec<Algorithm>,
-    decoding: DecodingKey,
+    /// One for each of them.
+    verifiers: Vec<KeyVerifier>,
 }
 
 impl fmt::Debug for SigningKey {
@@ -34,15 +36,9 @@ impl fmt::Debug for SigningKey {
 
 impl SigningKey {
     /// Whether it signed this token with this algorithm. Only the signature is checked.
-    pub(super) fn verify(&self, token: &Compact<'_>, algorithm: Algorithm) -> bool {
-        self.fits(algorithm)
-            && jsonwebtoken::crypto::verify(
-                token.signature,
-                token.signed.as_bytes(),
-                &self.decoding,
-                material::backend(algorithm),
-            )
-            .unwrap_or(false)
+    pub(super) fn verify(&self, token: &Compact<'_>, signature: &Vec<u8>, algorithm: Algorithm) -> bool {
+        let verifier = self.verifiers.iter().find(|verifier| verifier.algorithm() == algorithm);
+        verifier.is_some_and(|verifier| verifier.verify(token.signed.as_bytes(), signature).is_ok())
     }
 
     /// Whether it is for this algorithm.
@@ -79,6 +75,8 @@ impl SigningKey {
             return Err(Unusable::Mismatch(named.name()));
         }
         let thumbprint = sha256(material.canonical.as_bytes());
-        Ok(Self { kid: kid.map(str::to_owned), thumbprint, algorithms, decoding: material.decoding })
+        let verifier = |algorithm: &Algorithm| KeyVerifier::new(&material.numbers, *algorithm);
+        let verifiers = algorithms.iter().map(verifier).collect::<Result<_, _>>()?;
+        Ok(Self { kid: kid.map(str::to_owned), thumbprint, algorithms, verifiers })
     }
 }

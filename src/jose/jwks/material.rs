@@ -1,9 +1,7 @@
 //! Reads and checks the numbers of a public key: RFC 7518 section 6, RFC 8037 section 2.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, VerificationAlgorithm};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::DecodingKey;
 
 use super::jwk::Jwk;
 use super::unusable::{Unusable, quoted};
@@ -20,8 +18,21 @@ pub(super) struct Material {
     pub(super) algorithms: &'static [Algorithm],
     /// The form that RFC 7638 hashes.
     pub(super) canonical: String,
-    /// The form that the verifier takes.
-    pub(super) decoding: DecodingKey,
+    /// What it consists of.
+    pub(super) numbers: Numbers,
+}
+
+/// The numbers of a public key.
+pub(super) enum Numbers {
+    /// Modulus and exponent.
+    Rsa {
+        /// The modulus.
+        n: Vec<u8>,
+        /// The exponent.
+        e: Vec<u8>,
+    },
+    /// A point of a curve, in the form that its algorithm takes.
+    Point(Vec<u8>),
 }
 
 /// Reads the key by its `kty`.
@@ -91,7 +102,7 @@ fn rsa(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
     }
     let canonical =
         format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, URL_SAFE_NO_PAD.encode(&e), URL_SAFE_NO_PAD.encode(&n));
-    Ok(Material { algorithms: ALGORITHMS, canonical, decoding: DecodingKey::from_rsa_raw_components(&n, &e) })
+    Ok(Material { algorithms: ALGORITHMS, canonical, numbers: Numbers::Rsa { n, e } })
 }
 
 /// The fingerprint of CVE-2017-15361: modulo each small prime, the modulus is a power of 65537. For a sound
@@ -109,12 +120,11 @@ fn is_roca(modulus: &[u8]) -> bool {
 }
 
 fn ec(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
-    let (crv, size, algorithms, verifier): (_, _, &'static [Algorithm], &'static dyn VerificationAlgorithm) =
-        match jwk.required("crv")? {
-            "P-256" => ("P-256", 32, &[Algorithm::ES256], &ECDSA_P256_SHA256_FIXED),
-            "P-384" => ("P-384", 48, &[Algorithm::ES384], &ECDSA_P384_SHA384_FIXED),
-            other => return Err(Unusable::Curve(quoted(other))),
-        };
+    let (crv, size, algorithms): (_, _, &'static [Algorithm]) = match jwk.required("crv")? {
+        "P-256" => ("P-256", 32, &[Algorithm::ES256]),
+        "P-384" => ("P-384", 48, &[Algorithm::ES384]),
+        other => return Err(Unusable::Curve(quoted(other))),
+    };
     let (x, y) = (coordinate(jwk, "x", (crv, size))?, coordinate(jwk, "y", (crv, size))?);
     let canonical = format!(
         r#"{{"crv":"{crv}","kty":"EC","x":"{}","y":"{}"}}"#,
@@ -123,8 +133,7 @@ fn ec(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
     );
     // Uncompressed form, SEC 1 section 2.3.3.
     let point: Vec<u8> = std::iter::once(4).chain(x).chain(y).collect();
-    ParsedPublicKey::new(verifier, &point).map_err(|_| Unusable::NotOnCurve)?;
-    Ok(Material { algorithms, canonical, decoding: DecodingKey::from_ec_der(&point) })
+    Ok(Material { algorithms, canonical, numbers: Numbers::Point(point) })
 }
 
 fn okp(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
@@ -135,20 +144,5 @@ fn okp(jwk: &Jwk<'_>) -> Result<Material, Unusable> {
     }
     let x = coordinate(jwk, "x", (ED25519, 32))?;
     let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, URL_SAFE_NO_PAD.encode(&x));
-    Ok(Material { algorithms: &[Algorithm::EdDSA], canonical, decoding: DecodingKey::from_ed_der(&x) })
-}
-
-/// The algorithm as the verifier names it.
-pub(super) fn backend(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
-    match algorithm {
-        Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,
-        Algorithm::RS384 => jsonwebtoken::Algorithm::RS384,
-        Algorithm::RS512 => jsonwebtoken::Algorithm::RS512,
-        Algorithm::PS256 => jsonwebtoken::Algorithm::PS256,
-        Algorithm::PS384 => jsonwebtoken::Algorithm::PS384,
-        Algorithm::PS512 => jsonwebtoken::Algorithm::PS512,
-        Algorithm::ES256 => jsonwebtoken::Algorithm::ES256,
-        Algorithm::ES384 => jsonwebtoken::Algorithm::ES384,
-        Algorithm::EdDSA => jsonwebtoken::Algorithm::EdDSA,
-    }
+    Ok(Material { algorithms: &[Algorithm::EdDSA], canonical, numbers: Numbers::Point(x) })
 }

@@ -80,6 +80,9 @@ pub enum Unusable {
     /// The point is not on its curve.
     #[error("its point is not on the curve")]
     NotOnCurve,
+    /// The crypto library refuses its numbers.
+    #[error("its numbers are refused by the crypto library")]
+    Refused,
     /// Another key of the set has the same `kid` and an algorithm in common; neither is used.
     #[error("another key has the same `kid` and algorithm: it is unclear which one a token means")]
     DoubledKid,
