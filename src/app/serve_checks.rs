@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
 use hyper::body::{Frame, Incoming, SizeHint};
-use hyper::server::conn::http2::Builder;
 use hyper::rt::Timer as _;
+use hyper::server::conn::http2::Builder;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
@@ -22,6 +22,7 @@ use tonic::Status;
 use tonic::codegen::{Bytes, Service as _, http};
 use tonic::service::Routes;
 
+use super::one_write::OneWrite;
 use crate::envoy::CheckHandler;
 use crate::envoy::ext_authz::{self as envoy, Answering, AuthorizationService, CHECK};
 use calls::{Calls, PollClock};
@@ -82,7 +83,8 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let stream = OneWrite::new(stream);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream.clone()), service));
     let mut stopping = pin!(stop.cancelled());
     let mut stopped = false;
     let ended = poll_fn(|context| {
@@ -92,11 +94,14 @@ where
         }
         clock.read();
         let ended = connection.as_mut().poll(context);
-        // What they write wakes the connection up again.
+        // What they answer wakes the connection up again.
         calls.poll(context);
-        ended
+        match stream.poll_send(context) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            _ => ended.map(drop),
+        }
     });
-    let _ = ended.await;
+    ended.await;
 }
 
 /// The check itself, and what the router of tonic has beside it.

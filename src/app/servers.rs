@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
 use tokio::runtime::Handle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
@@ -12,7 +11,6 @@ use tower::ServiceBuilder;
 use super::check_handler::LiveCheckHandler;
 use super::checks::spread;
 use super::listeners::{Socket, handshakes};
-use super::one_write::OneWrite;
 use super::ops::serve;
 use super::preface_timeout::prompt;
 use super::serve_checks::{self, CONNECTION_WINDOW, ChecksFirst, KEEP_ALIVE, KEEP_ALIVE_TIMEOUT, STREAM_WINDOW};
@@ -70,8 +68,8 @@ pub(super) fn serve_control(
         let router = server().layer(layer).add_service(operator.into_server()).add_service(reflection);
         let stop = stop.cancelled_owned();
         let served = match tls {
-            None => router.serve_with_incoming_shutdown(incoming.map_ok(OneWrite), stop).await,
-            Some(tls) => router.serve_with_incoming_shutdown(handshakes(incoming, tls).map_ok(OneWrite), stop).await,
+            None => router.serve_with_incoming_shutdown(incoming, stop).await,
+            Some(tls) => router.serve_with_incoming_shutdown(handshakes(incoming, tls), stop).await,
         };
         served.map_err(|error| error.to_string())
     });
@@ -110,8 +108,8 @@ pub(super) fn serve_authz(
         let (tls, stop) = (tls.clone(), servers.stop_token());
         servers.spawn("checks", thread, async move {
             match tls {
-                None => serve_checks::serve(service, incoming.map_ok(OneWrite), stop).await,
-                Some(tls) => serve_checks::serve(service, handshakes(incoming, tls).map_ok(OneWrite), stop).await,
+                None => serve_checks::serve(service, incoming, stop).await,
+                Some(tls) => serve_checks::serve(service, handshakes(incoming, tls), stop).await,
             }
             Ok(())
         });

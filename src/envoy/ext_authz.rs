@@ -192,8 +192,7 @@ where
     B: tonic::codegen::Body<Data = Bytes> + Unpin,
 {
     let message = poll_fn(|context| call.receiving.poll(context)).await.map_err(CheckFailure::Undecodable)?;
-    let request =
-        Request::decode(&message).map_err(|_| CheckFailure::Undecodable("message is not a CheckRequest"))?;
+    let request = Request::decode(&message).map_err(|_| CheckFailure::Undecodable("message is not a CheckRequest"))?;
     Ok(handler.check(read.insert(request), call.arrived, call.due).await)
 }
 

@@ -1,8 +1,10 @@
-//! The calls of one connection, answered within its own task, and the time of its last poll.
+//! The calls of one connection, answered while it is polled, and the time of its last poll.
 //!
-//! A task for each call would cost an allocation more, and a place in a list and in a queue: nearly every call is answered
-//! by its first poll. All calls of one read are answered before the connection is polled again, which then writes once.
+//! A task for each call would cost an allocation more, and a place in a list and in a queue; and all calls of one read
+//! would be kept until the last of them is read. Nearly every call is answered by its first poll, so it is polled where it
+//! is accepted, and kept only if it has to wait.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,50 +13,44 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use futures_util::future::{CatchUnwind, FutureExt as _};
+use futures_util::future::FutureExt as _;
 use futures_util::stream::FuturesUnordered;
 use hyper::rt::{Executor, Sleep, Timer};
 use hyper_util::rt::TokioTimer;
 
-/// What hyper does for one call.
-type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What hyper does for one call. A panic ends only the call that it is in.
+type Call = Pin<Box<dyn Future<Output = Result<(), Box<dyn Any + Send>>> + Send>>;
 
-/// Takes the calls that a connection accepts.
+/// Takes the calls that a connection accepts, and answers those that need not wait.
 #[derive(Clone, Default)]
 pub(super) struct Accepted(Arc<Mutex<Vec<Call>>>);
 
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Accepted {
-    fn execute(&self, call: F) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(call));
+impl<F: Future<Output = ()> + Send + Unpin + 'static> Executor<F> for Accepted {
+    fn execute(&self, mut call: F) {
+        let first = || Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop()));
+        if let Ok(Poll::Pending) = catch_unwind(AssertUnwindSafe(first)) {
+            let call = Box::pin(AssertUnwindSafe(call).catch_unwind());
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        }
     }
 }
 
-/// The calls of a connection.
+/// The calls of a connection that wait.
 #[derive(Default)]
 pub(super) struct Calls {
     accepted: Accepted,
-    /// Those of this poll; always empty between two.
-    batch: Vec<Call>,
-    /// Those that were not ready at once.
-    waiting: FuturesUnordered<CatchUnwind<AssertUnwindSafe<Call>>>,
+    waiting: FuturesUnordered<Call>,
 }
 
 impl Calls {
-    /// Where the connection puts them.
+    /// Where the connection puts all of its calls.
     pub(super) fn accepted(&self) -> Accepted {
         self.accepted.clone()
     }
 
-    /// Answers all that can be answered. To be called each time after the connection was polled. A panic ends only the call
-    /// that it is in.
+    /// Goes on with those that wait. To be called each time after the connection was polled.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) {
-        std::mem::swap(&mut self.batch, &mut *self.accepted.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for mut call in self.batch.drain(..) {
-            let first = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            if let Ok(Poll::Pending) = catch_unwind(AssertUnwindSafe(first)) {
-                self.waiting.push(AssertUnwindSafe(call).catch_unwind());
-            }
-        }
+        self.waiting.extend(self.accepted.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..));
         while let Poll::Ready(Some(_)) = self.waiting.poll_next_unpin(context) {}
     }
 }

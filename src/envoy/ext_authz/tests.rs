@@ -222,7 +222,9 @@ async fn a_message_that_comes_in_pieces_is_read_to_its_end() {
     let handler = Arc::new(Planned::default());
     let whole = framed("/allow");
     let (start, end) = whole.split_at(7);
-    for pieces in [vec![None, Some(start), None, Some(end), None], vec![Some(start), Some(end)], vec![None, Some(&*whole)]] {
+    for pieces in
+        [vec![None, Some(start), None, Some(end), None], vec![Some(start), Some(end)], vec![None, Some(&*whole)]]
+    {
         let body = Pieces(pieces.into_iter().map(|piece| piece.map(<[u8]>::to_vec)).collect());
         assert_eq!(asked_with(&handler, "1S", body).await, Reason::Allowed);
     }

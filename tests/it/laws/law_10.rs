@@ -118,5 +118,11 @@ async fn ask_for(handler: &impl CheckHandler, token: &str, path: &str) {
     let request = Request::synthetic("GET", "orders.example.com", path, headers);
     let arrived = Instant::now();
     let judged = handler.check(&request, arrived, None).await;
-    handler.answered(Answered { outcome: &judged, request: Some(&request), failure: None, arrived, at: Instant::now() });
+    handler.answered(Answered {
+        outcome: &judged,
+        request: Some(&request),
+        failure: None,
+        arrived,
+        at: Instant::now(),
+    });
 }
