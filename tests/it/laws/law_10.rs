@@ -8,6 +8,7 @@ use offboard::domain::time::Now;
 use offboard::envoy::{Answered, CheckHandler};
 use offboard::request::Request;
 use serde_json::json;
+use tokio::time::Instant;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
