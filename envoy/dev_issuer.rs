@@ -5,8 +5,9 @@
 //! curl 'http://127.0.0.1:PORT/token?sub=alice&groups=payments-eng,on-call'      # a signed JWT, valid for 15 minutes
 //! ```
 //!
-//! Every parameter becomes a claim: `groups` a list, `iat`, `nbf` and `exp` numbers, all others text. `ttl` (seconds)
-//! sets `exp` instead, `typ` goes into the header. It is an example so that nothing which mints tokens is in `offboard`.
+//! Every parameter becomes a claim: `groups` a list, `aud` too if there are several, `iat`, `nbf` and `exp` numbers, all
+//! others text. `ttl` (seconds) sets `exp` instead, `typ` goes into the header. It is an example so that nothing which mints
+//! tokens is in `offboard`.
 
 use std::sync::Arc;
 
@@ -126,6 +127,7 @@ fn signing_key(algorithm: Algorithm) -> Result<EncodingKey> {
 fn claim(name: &str, value: &str) -> Result<Value> {
     Ok(match name {
         "groups" => value.split(',').filter(|group| !group.is_empty()).collect(),
+        "aud" if value.contains(',') => value.split(',').collect(),
         "iat" | "nbf" | "exp" => json!(value.parse::<i64>().with_context(|| name.to_owned())?),
         _ => json!(value),
     })

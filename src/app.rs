@@ -6,6 +6,7 @@
 
 pub mod alarms;
 pub mod audit_events;
+pub mod authenticators;
 pub mod bound_groups;
 mod checks;
 pub mod clock;
@@ -15,6 +16,7 @@ pub mod feeds;
 mod gauges;
 pub mod check_handler;
 pub mod on_demand_lookup;
+pub mod operators;
 mod one_write;
 pub mod listeners;
 pub mod matches;

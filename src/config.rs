@@ -25,6 +25,7 @@ pub mod issuers;
 pub mod sources;
 pub mod services;
 pub mod roles;
+pub mod control;
 pub mod revocations;
 pub mod response;
 pub mod schema;
@@ -143,7 +144,8 @@ fn typed(root: &Fields<'_>, hash: &Arc<str>) -> (Settings, Policy) {
     let bearer_header = response::bearer_header(root);
     let response = response::response(root, &bearer_header);
     let (unknown_people, unknown_clients) = response::unknown(root);
-    let policy = Policy {
+    let mut policy = Policy {
+        control_audiences: None,
         retired: Vec::new(),
         hash: Arc::clone(hash),
         bearer_header,
@@ -160,6 +162,10 @@ fn typed(root: &Fields<'_>, hash: &Arc<str>) -> (Settings, Policy) {
         issuers,
         sources,
     };
+    policy.control_audiences = control::audiences(root, &policy);
+    if policy.control_audiences.is_none() {
+        control::warn_of_unusable_rights(&role_fields, &policy.roles);
+    }
     let configured = policy.services.iter().skip(usize::from(Policy::DEFAULT_SERVICE) + 1);
     let services: Vec<_> = service_fields.iter().zip(configured).collect();
     sources::warn_of_gaps((&source_fields, &policy.sources, &asked), &services);

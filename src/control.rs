@@ -1,9 +1,10 @@
 //! The control API: what operators ask of a running service.
 //!
-//! Every call passes [`guard`], which authenticates the caller and looks up in [`rights`] what the method needs. Then
+//! Every call passes [`guard`], which authenticates the caller ([`admission`]) and looks up in [`rights`] what the method needs. Then
 //! [`service`] answers it: changes go through the writer's handle, reads come from [`views`]; [`mod@input`] and
 //! [`convert`] translate.
 
+pub mod admission;
 pub mod convert;
 pub mod guard;
 pub mod input;

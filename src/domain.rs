@@ -25,6 +25,7 @@ pub mod name;
 pub mod path;
 pub mod person;
 pub mod policy;
+pub mod rate;
 pub mod reason;
 pub mod revocation;
 pub mod secret;

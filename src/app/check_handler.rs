@@ -3,22 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::alarms::Mixed;
+use super::authenticators::Authenticators;
 use super::clock::Clock;
 use super::matches::Matches;
 use super::on_demand_lookup::OnDemandLookup;
 use crate::audit::entry::Facts;
 use crate::audit::sink::Recorder;
-use crate::authenticate::Authenticator;
 use crate::decide::{self, decide};
 use crate::domain::decision::Decision;
 use crate::domain::decision::steps::{Form, Steps};
 use crate::domain::destination::NamedBy;
 use crate::domain::person::PersonId;
-use crate::domain::policy::Policy;
 use crate::domain::source::SourceErrorKind;
 use crate::domain::time::Now;
 use crate::envoy::{Answered, CheckFailure, CheckHandler, CheckOutcome};
@@ -27,40 +25,6 @@ use crate::request::{Path, Request};
 use crate::state::{Published, State};
 use crate::telemetry::logging::fields::{DETAIL, REASON, SERVICE};
 use crate::telemetry::metrics::Metrics;
-
-/// An authenticator for one configuration.
-#[derive(Debug)]
-pub struct Active {
-    /// The policy it was made for.
-    pub policy: Arc<Policy>,
-    /// The authenticator.
-    pub authenticator: Authenticator,
-}
-
-/// The authenticators of the current configuration and of the one before or after it, so that a check finds the one for
-/// the state that it loaded.
-#[derive(Debug)]
-pub struct Authenticators(ArcSwap<Vec<Arc<Active>>>);
-
-impl Authenticators {
-    /// Starts with the authenticator of the first configuration.
-    #[must_use]
-    pub fn new(first: Active) -> Self {
-        Self(ArcSwap::from_pointee(vec![Arc::new(first)]))
-    }
-
-    /// Adds one for a configuration that is about to come into force, and drops those of outdated configurations.
-    pub fn add(&self, active: Active, in_force: &Arc<Policy>) {
-        let mut kept: Vec<Arc<Active>> =
-            self.0.load().iter().filter(|active| Arc::ptr_eq(&active.policy, in_force)).cloned().collect();
-        kept.push(Arc::new(active));
-        self.0.store(Arc::new(kept));
-    }
-
-    fn of(&self, state: &State) -> Option<Arc<Active>> {
-        self.0.load().iter().find(|active| Arc::ptr_eq(&active.policy, &state.rules.policy)).cloned()
-    }
-}
 
 /// Checks requests against everything that is known now.
 pub struct LiveCheckHandler {

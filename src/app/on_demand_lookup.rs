@@ -17,6 +17,7 @@ use crate::domain::credential::Verified;
 use crate::domain::decision::Decision;
 use crate::domain::key::Key;
 use crate::domain::policy::Policy;
+use crate::domain::rate::Bucket;
 use crate::domain::reason::Reason;
 use crate::domain::time::{Now, Timestamp};
 
@@ -49,32 +50,7 @@ pub struct OnDemandLookup {
 #[derive(Default)]
 struct Asking {
     on_their_way: HashMap<Key, (Instant, LookUp)>,
-    budgets: HashMap<String, Budget>,
-}
-
-/// The remaining rate of a source.
-struct Budget {
-    left: u32,
-    since: Instant,
-}
-
-impl Budget {
-    fn full(now: Instant) -> Self {
-        Self { left: BURST, since: now }
-    }
-
-    /// Takes one, if any is left.
-    fn take(&mut self, now: Instant) -> bool {
-        let each = Duration::from_secs(1) / RATE;
-        let back = u32::try_from(now.duration_since(self.since).as_millis() / each.as_millis()).unwrap_or(BURST);
-        if back > 0 {
-            self.left = self.left.saturating_add(back).min(BURST);
-            self.since = now;
-        }
-        let Some(left) = self.left.checked_sub(1) else { return false };
-        self.left = left;
-        true
-    }
+    budgets: HashMap<String, Bucket>,
 }
 
 impl OnDemandLookup {
@@ -141,7 +117,11 @@ impl OnDemandLookup {
                 questions.push((link.person.folded, look_up.clone()));
                 continue;
             }
-            if !budgets.entry(source.name.clone()).or_insert_with(|| Budget::full(instant)).take(instant) {
+            if !budgets
+                .entry(source.name.clone())
+                .or_insert_with(|| Bucket::full(BURST, RATE, now.steady))
+                .take(now.steady)
+            {
                 continue;
             }
             let (sources, name) = (self.sources.clone(), source.name.clone());
@@ -151,21 +131,5 @@ impl OnDemandLookup {
             questions.push((link.person.folded, look_up));
         }
         questions
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_budget_is_a_burst_and_then_a_rate() {
-        let start = Instant::now();
-        let mut budget = Budget::full(start);
-        let taken = |budget: &mut Budget, at: Instant| (0..100).filter(|_| budget.take(at)).count();
-        assert_eq!(taken(&mut budget, start), 20);
-        assert_eq!(taken(&mut budget, start + Duration::from_millis(100)), 0);
-        assert_eq!(taken(&mut budget, start + Duration::from_secs(1)), 5);
-        assert_eq!(taken(&mut budget, start + Duration::from_secs(3600)), 20);
     }
 }

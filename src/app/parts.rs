@@ -14,6 +14,7 @@ use super::cut::{Cutter, Limits};
 use super::listeners::{self, ListenError, Socket};
 use super::matches::Matches;
 use super::on_demand_lookup::OnDemandLookup;
+use super::operators::LiveOperators;
 use super::reload::Reloader;
 use super::sources::Sources;
 use super::start_error::StartError;
@@ -223,7 +224,15 @@ impl ControlPlane {
     ) -> Result<Self, StartError> {
         let (recorder, clock, metrics) = (base.recorder.clone(), Arc::clone(&base.clock), Arc::clone(&base.metrics));
         let call_audit = Arc::new(CallRecorder { recorder, clock, metrics });
-        let guard = CallGuard::new(bootstrap(&base.settings.server)?, Arc::clone(&call_audit) as _);
+        let operators = Arc::new(LiveOperators {
+            published: Arc::clone(&leave.published),
+            authenticators: Arc::clone(&verification.verifiers.authenticators),
+            clock: Arc::clone(&base.clock),
+            lookup: OnDemandLookup::new(leave.sources.clone()),
+        });
+        let clock = Arc::clone(&base.clock);
+        let time = Arc::new(move || clock.now().steady);
+        let guard = CallGuard::new(bootstrap(&base.settings.server)?, operators, Arc::clone(&call_audit) as _, time);
         let views = LiveViews {
             handler: Arc::clone(handler),
             sources: leave.sources.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use super::check_handler::{Active, Authenticators};
+use super::authenticators::{Active, Authenticators, ControlRules};
 use super::store;
 use crate::authenticate::Authenticator;
 use crate::authenticate::cache::CacheCounters;
@@ -16,6 +16,7 @@ use crate::jose::fetch::Fetcher;
 use crate::jose::keys::{FreshKeys, KeyRings, origin};
 use crate::log::{KeyValues, LogError};
 use crate::state::Published;
+use crate::state::rules::Rules;
 
 /// Key sets that may wait to be kept for the next start.
 const WAITING: usize = 64;
@@ -49,8 +50,7 @@ impl Verifiers {
         let (fresh, fresh_keys) = mpsc::channel(WAITING);
         let rings = rings(policy, &KeyRings::default(), &fetcher, &fresh, key_values.as_ref()).await?;
         let (cache, seen) = (Arc::<CacheCounters>::default(), Arc::<SeenIdentifiers>::default());
-        let authenticator = authenticator(policy, &keyer, &rings, (&cache, &seen));
-        let first = Active { policy: Arc::clone(policy), authenticator };
+        let first = active(policy, &keyer, &rings, (&cache, &seen));
         let authenticators = Arc::new(Authenticators::new(first));
         let (rings, _) = watch::channel(rings);
         Ok((Self { keyer, fetcher, fresh, key_values, rings, cache, seen, authenticators }, fresh_keys))
@@ -69,23 +69,32 @@ impl Verifiers {
     pub async fn add(&self, policy: &Arc<Policy>, published: &Published) -> Result<(), LogError> {
         let before = self.rings.borrow().clone();
         let rings = rings(policy, &before, &self.fetcher, &self.fresh, self.key_values.as_ref()).await?;
-        let authenticator = authenticator(policy, &self.keyer, &rings, (&self.cache, &self.seen));
+        let active = active(policy, &self.keyer, &rings, (&self.cache, &self.seen));
         let in_force = Arc::clone(&published.load().rules.policy);
         // INVARIANT: an authenticator is here before any state of its policy is published; checks look for it by that.
-        self.authenticators.add(Active { policy: Arc::clone(policy), authenticator }, &in_force);
+        self.authenticators.add(active, &in_force);
         self.rings.send_replace(rings);
         Ok(())
     }
 }
 
-fn authenticator(
+/// What verifies credentials under a policy: those of the mesh, and those of operators.
+fn active(
     policy: &Arc<Policy>,
     keyer: &Keyer,
     rings: &KeyRings,
     (cache, seen): (&Arc<CacheCounters>, &Arc<SeenIdentifiers>),
-) -> Authenticator {
-    let authenticator = Authenticator::new(Arc::clone(policy), keyer.clone(), rings.clone(), Arc::clone(cache));
-    authenticator.noting_in(Arc::clone(seen))
+) -> Active {
+    let authenticator = |policy: &Arc<Policy>, cache| {
+        let authenticator = Authenticator::new(Arc::clone(policy), keyer.clone(), rings.clone(), cache);
+        authenticator.noting_in(Arc::clone(seen))
+    };
+    let control = policy.for_control().map(Arc::new).map(|policy| {
+        // Tokens of operators are no checks: they are not counted.
+        let authenticator = authenticator(&policy, Arc::default());
+        ControlRules { rules: Arc::new(Rules::new(policy, 0, keyer)), authenticator }
+    });
+    Active { policy: Arc::clone(policy), authenticator: authenticator(policy, Arc::clone(cache)), control }
 }
 
 /// The rings for a policy: those that still serve it go on, new ones begin with what the store kept.

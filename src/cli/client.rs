@@ -7,7 +7,7 @@ use clap::Args;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 
 use super::Failure;
@@ -15,6 +15,7 @@ use crate::control::convert::OUTCOME_KEY;
 use crate::control::proto::GetOutcomeRequest;
 use crate::control::proto::control_client::ControlClient;
 use crate::domain::time::Timestamp;
+use crate::telemetry::logging::chain;
 
 /// Which server, and how to authenticate.
 #[derive(Clone, Debug, Args)]
@@ -29,9 +30,25 @@ pub(super) struct Server {
         default_value = "http://127.0.0.1:9192"
     )]
     pub(super) server: String,
+    #[command(flatten)]
+    pub(super) access: Access,
+}
+
+/// How to authenticate, and whom to trust.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Access {
     /// File with the token that authenticates you
     #[arg(long, value_name = "FILE", env = "OFFBOARD_TOKEN_FILE", hide_env_values = true)]
     pub(super) token_file: Option<PathBuf>,
+    /// PEM file with the CAs that may have signed the server's certificate [default: those of the system]
+    #[arg(long, value_name = "FILE", env = "OFFBOARD_CA_FILE", hide_env_values = true)]
+    pub(super) ca_file: Option<PathBuf>,
+    /// PEM file with a client certificate, if the server requires one
+    #[arg(long, value_name = "FILE", env = "OFFBOARD_CERT_FILE", hide_env_values = true, requires = "key_file")]
+    pub(super) cert_file: Option<PathBuf>,
+    /// PEM file with the private key of that certificate
+    #[arg(long, value_name = "FILE", env = "OFFBOARD_KEY_FILE", hide_env_values = true, requires = "cert_file")]
+    pub(super) key_file: Option<PathBuf>,
 }
 
 /// Sends the token with every call.
@@ -76,7 +93,7 @@ impl Server {
     }
 
     async fn connect(&self) -> Result<Client, Failure> {
-        let token = match &self.token_file {
+        let token = match &self.access.token_file {
             None => None,
             Some(path) => {
                 let named = |what: String| Failure::Unreachable(format!("token file `{}`: {what}", path.display()));
@@ -91,10 +108,16 @@ impl Server {
         let endpoint = Endpoint::from_shared(self.server.clone());
         let endpoint = endpoint.map_err(|_| Failure::Usage(format!("`{}` is not a URL", self.server)))?;
         let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).timeout(PATIENCE);
+        let endpoint = match endpoint.uri().scheme_str() {
+            Some("https") => {
+                let encrypted = endpoint.tls_config(self.access.tls()?);
+                encrypted.map_err(|error| Failure::Unreachable(format!("TLS: {}", chain(&error))))?
+            }
+            _ => endpoint,
+        };
         let channel = endpoint.connect().await;
-        let channel = channel.map_err(|error| {
-            Failure::Unreachable(format!("connect to {}: {}", self.server, crate::telemetry::logging::chain(&error)))
-        })?;
+        let channel =
+            channel.map_err(|error| Failure::Unreachable(format!("connect to {}: {}", self.server, chain(&error))))?;
         Ok(ControlClient::with_interceptor(channel, ShowToken(token)))
     }
 
@@ -108,6 +131,25 @@ impl Server {
             }
             _ => Failure::Unreachable(format!("{}: {text}", self.server)),
         }
+    }
+}
+
+impl Access {
+    /// How an https:// server is recognized, and the client certificate.
+    fn tls(&self) -> Result<ClientTlsConfig, Failure> {
+        let read = |path: &PathBuf| {
+            let failed = |error| Failure::Unreachable(format!("read `{}`: {error}", path.display()));
+            std::fs::read(path).map_err(failed)
+        };
+        let config = ClientTlsConfig::new();
+        let config = match &self.ca_file {
+            Some(path) => config.ca_certificate(Certificate::from_pem(read(path)?)),
+            None => config.with_native_roots(),
+        };
+        Ok(match self.cert_file.as_ref().zip(self.key_file.as_ref()) {
+            Some((certificate, key)) => config.identity(Identity::from_pem(read(certificate)?, read(key)?)),
+            None => config,
+        })
     }
 }
 

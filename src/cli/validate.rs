@@ -2,11 +2,9 @@
 
 mod groups;
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::client::Server;
+use super::client::{Access, Server};
 use super::output::print;
 use super::{Answer, ConfigPaths, Failure};
 use crate::config;
@@ -22,9 +20,8 @@ pub(super) struct Validate {
     /// Also compare it with a running server: warn about bound groups that have no members
     #[arg(long, value_name = "URL")]
     against: Option<String>,
-    /// File with the token that authenticates you to that server
-    #[arg(long, value_name = "FILE", env = "OFFBOARD_TOKEN_FILE", hide_env_values = true)]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    access: Access,
 }
 
 impl Validate {
@@ -34,7 +31,7 @@ impl Validate {
                 let mut warnings: Vec<String> = configuration.warnings.iter().map(ToString::to_string).collect();
                 warnings.extend(match self.against {
                     Some(server) => {
-                        let server = Server { server, token_file: self.token_file };
+                        let server = Server { server, access: self.access };
                         groups::by_server(&configuration.policy, &server)?
                     }
                     None => groups::by_files(&configuration.policy, &configuration.settings.sources)?,

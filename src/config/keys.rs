@@ -108,6 +108,11 @@ static CONTROL: Section = Section {
             "allowed: no TLS on a non-loopback address; a proxy in front must encrypt.",
         ),
         optional(
+            "audiences",
+            Kind::List(&TEXT),
+            "Operators' tokens must be for one of these, and for none of the mesh's. Default: no token is accepted.",
+        ),
+        optional(
             "bootstrap_token_sha256_file",
             FILE,
             "File with the hex SHA-256 of the sealed emergency token. Default: no such token.",

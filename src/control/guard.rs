@@ -1,11 +1,13 @@
 //! Authenticates and authorizes callers, in front of every service on the `control` listener.
 //!
-//! So far, the only credential is the bootstrap token: the sealed emergency credential, which has every right and raises an
-//! alarm with each use.
+//! Operators show a bearer token of their own (see [`super::admission`]). The bootstrap token is the sealed emergency
+//! credential, which needs no provider: it has every right and raises an alarm with each use.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_lc_rs::{constant_time, digest};
@@ -13,15 +15,22 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::{Code, Status};
 
+use super::admission::{Admission, Identified, Operators, Rates, Rejected};
 use super::rights::{Right, needed};
+use crate::domain::person::PersonId;
+use crate::domain::time::Timestamp;
 
 /// The caller, as records name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Caller {
     /// `bootstrap`, or an identity.
     pub actor: Arc<str>,
     /// The method's full path.
     pub method: Arc<str>,
+    /// The people to whom the caller's token belongs: nobody decides what concerns themself.
+    pub persons: Arc<[PersonId]>,
+    /// What a long call is checked by again; `None` for the bootstrap token.
+    pub admission: Option<Admission>,
 }
 
 /// One call, for the audit trail.
@@ -84,11 +93,19 @@ impl Bootstrap {
     }
 }
 
+/// The time, for rates.
+pub type Time = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// Authenticates callers and checks their rights. A [`tower::Layer`] for the whole server.
 #[derive(Clone)]
 pub struct CallGuard {
     bootstrap: Option<Bootstrap>,
+    operators: Arc<dyn Operators>,
     call_audit: Arc<dyn CallAudit>,
+    time: Time,
+    rates: Arc<Mutex<Rates>>,
+    /// When the log last said that the bootstrap token is in use, in milliseconds.
+    alarmed: Arc<AtomicI64>,
 }
 
 impl fmt::Debug for CallGuard {
@@ -97,69 +114,135 @@ impl fmt::Debug for CallGuard {
     }
 }
 
+/// Why a call is rejected: what the caller hears, and what the audit trail says.
+struct Refusal {
+    code: Code,
+    said: &'static str,
+    actor: Option<Arc<str>>,
+    why: String,
+}
+
+impl Refusal {
+    /// To somebody who is not authenticated: nothing but that.
+    fn unauthenticated(said: &'static str) -> Self {
+        Self { code: Code::Unauthenticated, said, actor: None, why: said.to_owned() }
+    }
+
+    fn of(rejected: Rejected) -> Self {
+        let (code, said) = match rejected.lacks_right {
+            true => (Code::PermissionDenied, NO_RIGHT),
+            false => (Code::Unauthenticated, WRONG),
+        };
+        Self { code, said, actor: rejected.actor.map(Into::into), why: rejected.why }
+    }
+}
+
 impl CallGuard {
-    /// A guard; without a bootstrap token it rejects everybody.
+    /// A guard. Without a bootstrap token only operators may call, by their own tokens.
     #[must_use]
-    pub fn new(bootstrap: Option<Bootstrap>, call_audit: Arc<dyn CallAudit>) -> Self {
-        Self { bootstrap, call_audit }
+    pub fn new(
+        bootstrap: Option<Bootstrap>,
+        operators: Arc<dyn Operators>,
+        call_audit: Arc<dyn CallAudit>,
+        time: Time,
+    ) -> Self {
+        let (rates, alarmed) = (Arc::new(Rates::new(time())), Arc::new(AtomicI64::new(i64::MIN)));
+        Self { bootstrap, operators, call_audit, time, rates, alarmed }
     }
 
     /// The caller, if it may call this method.
     async fn admit(&self, path: &str, headers: &http::HeaderMap) -> Result<Caller, Status> {
-        let (actor, refused) = match (self.proven(headers), needed(path)) {
-            (Err(why), _) => (None, Some((Code::Unauthenticated, why))),
-            (Ok(actor), None) => (Some(actor), Some((Code::PermissionDenied, "no such method"))),
-            (Ok(actor), Some(right)) if !holds(actor, right) => {
-                (Some(actor), Some((Code::PermissionDenied, "no permission for this method")))
-            }
-            (Ok(actor), Some(_)) => (Some(actor), None),
+        let refusal = match self.find(path, headers).await {
+            Ok(caller) if self.is_too_much(&caller, path) => Refusal {
+                code: Code::ResourceExhausted,
+                said: "too many changes a second; put them into one call, or slow down",
+                actor: Some(caller.actor),
+                why: "more changes a second than one caller may make".to_owned(),
+            },
+            Ok(caller) => return Ok(caller),
+            Err(refusal) => refusal,
         };
-        if actor.is_some() {
-            tracing::warn!(control.method = path, "the bootstrap token was used");
-            self.call_audit.bootstrap_used();
+        // Whoever sends many wrong tokens fills no trail with them, and the right one is never refused for it.
+        if !Rates::may_reject(&self.rates, (self.time)()) {
+            return Err(Status::new(refusal.code, refusal.said));
         }
-        match (actor, refused) {
-            (Some(actor), None) => Ok(Caller { actor: actor.into(), method: path.into() }),
-            (actor, refused) => {
-                let (code, why) = refused.unwrap_or((Code::Unauthenticated, "not authenticated"));
-                // The call is rejected whether or not this is recorded.
-                let _recorded = self
-                    .call_audit
-                    .called(Call {
-                        actor: actor.map(str::to_owned),
-                        method: path.chars().take(LONGEST).collect(),
-                        target: None,
-                        refused: Some(why.to_owned()),
-                        alarm: actor.is_some(),
-                    })
-                    .await;
-                Err(Status::new(code, why))
-            }
-        }
+        let call = Call {
+            alarm: refusal.actor.as_deref() == Some(BOOTSTRAP),
+            actor: refusal.actor.as_deref().map(str::to_owned),
+            method: path.chars().take(LONGEST).collect(),
+            target: None,
+            refused: Some(refusal.why),
+        };
+        // The call is rejected whether or not this is recorded.
+        let _recorded = self.call_audit.called(call).await;
+        Err(Status::new(refusal.code, refusal.said))
     }
 
-    fn proven(&self, headers: &http::HeaderMap) -> Result<&'static str, &'static str> {
-        let mut shown = headers.get_all(http::header::AUTHORIZATION).iter();
-        let (Some(value), None) = (shown.next(), shown.next()) else {
-            return Err("exactly one authorization header with a bearer token is required");
-        };
-        let (scheme, token) = value.as_bytes().split_at_checked(SCHEME.len()).ok_or(WRONG)?;
-        let right = self.bootstrap.as_ref().is_some_and(|bootstrap| bootstrap.is(token));
-        if scheme.eq_ignore_ascii_case(SCHEME) && right { Ok(BOOTSTRAP) } else { Err(WRONG) }
+    /// Authenticates the caller and checks the right.
+    async fn find(&self, path: &str, headers: &http::HeaderMap) -> Result<Caller, Refusal> {
+        let token = shown(headers).map_err(Refusal::unauthenticated)?;
+        if self.bootstrap.as_ref().is_some_and(|bootstrap| bootstrap.is(token)) {
+            self.alarm(path);
+            let actor: Arc<str> = BOOTSTRAP.into();
+            if needed(path).is_none() {
+                return Err(no_such_method(actor));
+            }
+            return Ok(Caller { actor, method: path.into(), persons: Arc::default(), admission: None });
+        }
+        let token = std::str::from_utf8(token).map_err(|_| Refusal::unauthenticated(WRONG))?;
+        // For a method that does not exist, the least right proves who it is.
+        let right = needed(path).unwrap_or(Right::Read);
+        let Identified { actor, persons } = self.operators.admit(token, right).await.map_err(Refusal::of)?;
+        let actor: Arc<str> = actor.into();
+        if needed(path).is_none() {
+            return Err(no_such_method(actor));
+        }
+        let admission = Admission { operators: Arc::clone(&self.operators), token: token.into(), right };
+        Ok(Caller { actor, method: path.into(), persons: persons.into(), admission: Some(admission) })
     }
+
+    /// Whether this call is one change too many.
+    fn is_too_much(&self, caller: &Caller, path: &str) -> bool {
+        let changes = needed(path).is_some_and(|right| right != Right::Read);
+        changes && !Rates::may_change(&self.rates, &caller.actor, (self.time)())
+    }
+
+    /// The bootstrap token was shown: each use is counted, and the log says so once a minute.
+    fn alarm(&self, path: &str) {
+        self.call_audit.bootstrap_used();
+        let now = (self.time)();
+        let last = Timestamp::from_millis(self.alarmed.load(Ordering::Relaxed));
+        if now.since(last) >= ALARMED_EVERY {
+            self.alarmed.store(now.as_millis(), Ordering::Relaxed);
+            tracing::warn!(control.method = path, "the bootstrap token was used");
+        }
+    }
+}
+
+/// The bearer token of a call.
+fn shown(headers: &http::HeaderMap) -> Result<&[u8], &'static str> {
+    let mut shown = headers.get_all(http::header::AUTHORIZATION).iter();
+    let (Some(value), None) = (shown.next(), shown.next()) else {
+        return Err("exactly one authorization header with a bearer token is required");
+    };
+    let (scheme, token) = value.as_bytes().split_at_checked(SCHEME.len()).ok_or(WRONG)?;
+    if scheme.eq_ignore_ascii_case(SCHEME) { Ok(token) } else { Err(WRONG) }
+}
+
+fn no_such_method(actor: Arc<str>) -> Refusal {
+    let said = "no such method";
+    Refusal { code: Code::PermissionDenied, said, actor: Some(actor), why: said.to_owned() }
 }
 
 const SCHEME: &[u8] = b"bearer ";
 const WRONG: &str = "the token is not valid here";
+const NO_RIGHT: &str = "no permission for this method";
 /// How records name the holder of the bootstrap token.
 pub const BOOTSTRAP: &str = "bootstrap";
 /// Longest method name recorded: ours are shorter, callers may send any.
 const LONGEST: usize = 128;
-
-/// Whether a caller has a right. The bootstrap token has all.
-fn holds(actor: &str, _right: Right) -> bool {
-    actor == BOOTSTRAP
-}
+/// Interval between log lines about uses of the bootstrap token.
+const ALARMED_EVERY: Duration = Duration::from_secs(60);
 
 /// Records an admitted call before anything is done.
 pub(super) async fn note(call_audit: &dyn CallAudit, caller: &Caller, target: Option<String>) -> Result<(), Status> {

@@ -4,13 +4,15 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio_stream::{Stream, StreamExt as _};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use crate::domain::command::{Command, Done, WriterHandle};
 use crate::domain::person::{self, PersonId};
 use crate::domain::revocation::Target;
 
+use super::admission::Admission;
 use super::guard::{CallAudit, Caller, note};
 use super::proto::control_server::{Control, ControlServer};
 use super::views::{PeopleFilter, PersonView, Question, RevocationFilter, Views};
@@ -310,12 +312,34 @@ impl Control for Operator {
     ) -> Result<Response<Self::TailAuditStream>, Status> {
         let wanted = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let (person, kind) = (wanted(&request.get_ref().person), wanted(&request.get_ref().kind));
-        self.enter(&request, person.clone()).await?;
+        let caller = self.enter(&request, person.clone()).await?;
         let person = person.map(|person| person.parse::<PersonId>()).transpose();
         let person = person.map_err(|error| Status::invalid_argument(format!("person: {error}")))?;
         let lines = self.views.tail(person, kind.as_deref()).map_err(Status::invalid_argument)?;
-        Ok(Response::new(Box::pin(lines.map(|json| Ok(proto::AuditRecord { json })))))
+        let records = lines.map(|json| Ok(proto::AuditRecord { json }));
+        Ok(Response::new(match caller.admission {
+            Some(admission) => Box::pin(while_admitted(records, admission)),
+            None => Box::pin(records),
+        }))
     }
+}
+
+/// The records as long as the caller would still be admitted: whoever is revoked meanwhile reads no further.
+fn while_admitted(
+    records: impl Stream<Item = Result<proto::AuditRecord, Status>> + Send + Unpin,
+    admission: Admission,
+) -> impl Stream<Item = Result<proto::AuditRecord, Status>> + Send {
+    let ended: BoxFuture<'_, ()> = Box::pin(admission.ended());
+    stream::unfold((records, Some(ended)), |(mut records, ended)| async move {
+        let mut ended = ended?;
+        tokio::select! {
+            biased;
+            () = &mut ended => {
+                Some((Err(Status::unauthenticated("the token is no longer valid here")), (records, None)))
+            }
+            record = records.next() => record.map(|record| (record, (records, Some(ended)))),
+        }
+    })
 }
 
 fn people_filter(request: &proto::ListPeopleRequest) -> Result<PeopleFilter, Status> {

@@ -1,3 +1,4 @@
+mod calls;
 mod reading;
 
 use std::collections::BTreeSet;
@@ -160,119 +161,18 @@ fn done() -> Done {
 
 fn from_operator<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.extensions_mut().insert(Caller { actor: "bootstrap".into(), method: "/test".into() });
+    request.extensions_mut().insert(Caller {
+        actor: "bootstrap".into(),
+        method: "/test".into(),
+        persons: Arc::default(),
+        admission: None,
+    });
     request
 }
 
 fn on_person(person: &str) -> proto::RevokeRequest {
     let target = proto::Target { target: Some(proto::target::Target::Person(person.into())) };
     proto::RevokeRequest { target: Some(target), reason: "HR-12".into(), ..proto::RevokeRequest::default() }
-}
-
-fn hash_of(token: &str) -> String {
-    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes()))
-}
-
-/// What becomes of a call of `path` with these `authorization` headers.
-async fn called(path: &str, shown: &[&str], bootstrap: bool, notes: &Arc<Calls>) -> Code {
-    let hash = format!("{}\n", hash_of(TOKEN));
-    let guard = CallGuard::new(bootstrap.then(|| Bootstrap::from_hex(&hash).unwrap()), notes.clone());
-    let inner = tower::service_fn(|request: http::Request<()>| async move {
-        assert!(request.extensions().get::<Caller>().is_some());
-        assert!(request.headers().get("authorization").is_none(), "the token goes no further");
-        Ok::<_, std::convert::Infallible>(http::Response::new(Body::empty()))
-    });
-    let mut request = http::Request::builder().uri(path);
-    for value in shown {
-        request = request.header("authorization", *value);
-    }
-    let mut guarded = guard.layer(inner);
-    let response = guarded.ready().await.unwrap().call(request.body(()).unwrap()).await.unwrap();
-    Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
-}
-
-/// Every method of the API, and what nobody may call.
-fn methods() -> Vec<String> {
-    let set = prost_types::FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap();
-    let mut methods = Vec::new();
-    for file in set.file {
-        for service in &file.service {
-            for method in &service.method {
-                methods.push(format!("/{}.{}/{}", file.package(), service.name(), method.name()));
-            }
-        }
-    }
-    methods
-}
-
-#[test]
-fn every_method_has_a_right_and_every_right_a_method() {
-    let methods = methods();
-    assert_eq!(methods.len(), 15);
-    for method in &methods {
-        assert!(needed(method).is_some(), "{method} needs a row in RIGHTS");
-    }
-    for (method, _) in RIGHTS {
-        assert!(methods.iter().any(|known| known == method) || method.starts_with("/grpc.reflection."), "{method}");
-    }
-    assert_eq!(RIGHTS.iter().map(|(method, _)| method).collect::<BTreeSet<_>>().len(), RIGHTS.len());
-}
-
-#[tokio::test]
-async fn the_matrix_of_callers_and_methods_is_golden() {
-    let good = format!("Bearer {TOKEN}");
-    let callers: [(&str, &[&str], bool); 8] = [
-        ("nothing shown", &[], true),
-        ("wrong token", &["Bearer wrong"], true),
-        ("empty token", &["Bearer "], true),
-        ("other scheme", &["Basic c2VhbGVk"], true),
-        ("hash as token", &[&format!("Bearer {}", hash_of(TOKEN))], true),
-        ("two headers", &[&good, "Bearer wrong"], true),
-        ("token, none configured", &[&good], false),
-        ("token", &[&good], true),
-    ];
-    let mut found = String::new();
-    let mut paths = methods();
-    paths.extend(["/offboard.v1.Control/Unheard".to_owned(), "/".to_owned()]);
-    for path in &paths {
-        let right = needed(path).map_or("-", super::rights::Right::word);
-        writeln!(found, "{path} {right}").unwrap();
-        for (name, shown, bootstrap) in &callers {
-            let notes = Arc::new(Calls::default());
-            let code = called(path, shown, *bootstrap, &notes).await;
-            let calls = notes.0.lock().unwrap();
-            let alarm = if calls.iter().any(|call| call.alarm) { " (alarmed)" } else { "" };
-            assert_eq!(calls.len(), usize::from(code != Code::Ok), "a refused call is one record");
-            writeln!(found, "  {name}: {code:?}{alarm}").unwrap();
-        }
-    }
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/control-rights.txt");
-        return std::fs::write(path, found).unwrap();
-    }
-    let golden = include_str!("../../tests/golden/control-rights.txt");
-    let differs = golden.lines().zip(found.lines()).find(|(golden, found)| golden != found);
-    assert!(found == golden, "tests/golden/control-rights.txt (UPDATE_GOLDEN=1 writes it): {differs:?}");
-}
-
-#[test]
-fn a_hash_is_64_hex_digits() {
-    assert!(Bootstrap::from_hex(TOKEN).is_err());
-    assert!(Bootstrap::from_hex("").is_err());
-    assert!(Bootstrap::from_hex(&format!("{} \n", hash_of(TOKEN))).is_ok());
-}
-
-#[tokio::test]
-async fn each_use_of_the_bootstrap_token_counts_and_no_guess_does() {
-    let notes = Arc::new(Calls::default());
-    let good = format!("Bearer {TOKEN}");
-    for path in ["/offboard.v1.Control/Status", "/offboard.v1.Control/NoSuchMethod"] {
-        called(path, &[&good], true, &notes).await;
-        called(path, &["Bearer guessed"], true, &notes).await;
-        called(path, &[], true, &notes).await;
-        called(path, &[&good], false, &notes).await;
-    }
-    assert_eq!(notes.1.load(Ordering::Relaxed), 2, "the refused one too");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The rules in force: the typed configuration, without what only wiring needs.
 
+mod control;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,6 +141,8 @@ pub struct Policy {
     pub services: Vec<Service>,
     /// Token issuers.
     pub issuers: Vec<Arc<IssuerRules>>,
+    /// The audiences of operators' tokens, in place of the issuers'; `None`: no token is accepted on `control`.
+    pub control_audiences: Option<Arc<[String]>>,
     /// Sources of people.
     pub sources: Vec<SourceRules>,
     /// Sources that the log knows but the configuration no longer has: for denials only.

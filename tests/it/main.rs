@@ -37,6 +37,7 @@ mod mesh;
 mod model;
 mod monitoring;
 mod mtls;
+mod named_operators;
 mod okta;
 mod outage;
 mod panics;

@@ -60,7 +60,7 @@ async fn each_method_is_one_record() {
     let expect = proto::ExpectSourceRequest { name: name(), share: 3_500, until };
     operator.expect_source(from_operator(expect)).await.unwrap();
     operator.get_outcome(from_operator(proto::GetOutcomeRequest { key: "r17".into() })).await.unwrap();
-    assert_eq!(notes.0.lock().unwrap().len(), methods().len());
+    assert_eq!(notes.0.lock().unwrap().len(), super::calls::methods().len());
 }
 
 #[tokio::test]

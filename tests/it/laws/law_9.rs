@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use offboard::app::check_handler::Active;
+use offboard::app::authenticators::Active;
 use offboard::app::explain::{Knowledge, Story, recalled};
 use offboard::audit::ring::Recent;
 use offboard::control::views::StepView;
@@ -151,7 +151,7 @@ pub async fn law_9_a_check_is_judged_by_the_configuration_that_it_reports<S: Sto
     let policy = Arc::new(Policy { hash: "other".into(), ..trusts(issuer) });
     let before = Arc::clone(&handler.published.load().rules.policy);
     let authenticator = authenticator(&policy, &world.cache, &[&known]);
-    handler.authenticators.add(Active { policy: Arc::clone(&policy), authenticator }, &before);
+    handler.authenticators.add(Active { policy: Arc::clone(&policy), authenticator, control: None }, &before);
     world.writer.ask(Command::Configure(Arc::clone(&policy)), now).await.unwrap();
 
     let (state, _, raced) = check.await.unwrap();

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use offboard::app::alarms::Mixed;
-use offboard::app::check_handler::{Active, Authenticators, LiveCheckHandler};
+use offboard::app::authenticators::{Active, Authenticators};
+use offboard::app::check_handler::LiveCheckHandler;
 use offboard::app::clock::Clock;
 use offboard::app::matches::Matches;
 use offboard::app::on_demand_lookup::OnDemandLookup;
@@ -321,7 +322,7 @@ impl<S: Store> World<S> {
         let (recorder, audit) = audit::open::open(options, clock.now()).unwrap();
         let rings = authenticator.rings().clone();
         let published = Arc::clone(&self.published);
-        let authenticators = Arc::new(Authenticators::new(Active { policy, authenticator }));
+        let authenticators = Arc::new(Authenticators::new(Active { policy, authenticator, control: None }));
         let metrics = Arc::new(Metrics::new().unwrap());
         Doors {
             handler: LiveCheckHandler {

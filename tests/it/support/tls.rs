@@ -95,6 +95,10 @@ pub fn dns(name: &str) -> rcgen::SanType {
     rcgen::SanType::DnsName(name.try_into().unwrap())
 }
 
+pub fn address(address: &str) -> rcgen::SanType {
+    rcgen::SanType::IpAddress(address.parse().unwrap())
+}
+
 pub fn uri(name: &str) -> rcgen::SanType {
     rcgen::SanType::URI(name.try_into().unwrap())
 }
