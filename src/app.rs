@@ -28,6 +28,7 @@ pub mod cut;
 mod serve;
 mod serve_checks;
 mod secret;
+mod signals;
 pub mod sources;
 mod start;
 mod start_error;
@@ -38,6 +39,7 @@ mod verifiers;
 pub mod views;
 
 pub use checks::{CheckThreads, take_all_descriptors};
-pub use serve::{Addresses, Bound, stop_signals};
+pub use serve::{Addresses, Bound};
+pub use signals::stop_signals;
 pub use start::{Start, bind};
 pub use start_error::StartError;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::Signal;
 use tokio::sync::{Mutex, watch};
 
 use super::clock::Clock;
@@ -52,8 +53,8 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads whenever the files change.
-    pub async fn follow(self: Arc<Self>, mut watcher: Watcher) {
+    /// Reloads whenever the files change, and when somebody asks for it (SIGHUP), changed or not.
+    pub async fn follow(self: Arc<Self>, mut watcher: Watcher, mut hangups: Signal) {
         let mut undone: Option<Inputs> = None;
         loop {
             let again = async {
@@ -71,6 +72,11 @@ impl Reloader {
                     }
                 },
                 () = again => undone.take().unwrap_or_default(),
+                Some(()) = hangups.recv() => {
+                    tracing::info!("SIGHUP: reading the configuration again");
+                    watcher.read_again();
+                    continue;
+                }
             };
             undone = self.reload(&inputs).await.is_err().then_some(inputs);
         }

@@ -66,15 +66,3 @@ impl Bound {
         ended.map_or(Ok(()), |ended| Err(ended.to_string()))
     }
 }
-
-/// A token that is cancelled by SIGTERM or SIGINT.
-///
-/// # Errors
-/// What the system said when it was asked for signals.
-pub fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-    })
-}

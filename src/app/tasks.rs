@@ -13,6 +13,7 @@ use super::check_handler::LiveCheckHandler;
 use super::gauges::refresh;
 use super::parts::{Base, LeavePath, Parts, Reloads, Verification};
 use super::servers::{serve_authz, serve_control, serve_ops};
+use super::signals::hangups;
 use super::sources::{Manager, Sources, build};
 use super::supervisor::{Ended, Supervisor};
 use super::{bound_groups, feeds, store};
@@ -199,7 +200,10 @@ async fn put_in_force(core: &mut Supervisor, work: &Handle, base: &Base, writer:
     {
         tracing::error!(error = %error, "cannot store the configuration for the next start");
     }
-    core.spawn_until_stop("config.watch", work, reloader.follow(watcher));
+    match hangups() {
+        Ok(hangups) => core.spawn_until_stop("config.watch", work, reloader.follow(watcher, hangups)),
+        Err(error) => tracing::error!(error = %error, "cannot follow the configuration; restart to apply changes"),
+    }
 }
 
 fn spawn_first_syncs(

@@ -83,6 +83,11 @@ impl Watcher {
         if self.notifier.is_some() { Mode::Events } else { Mode::Poll }
     }
 
+    /// Has [`next`](Self::next) return what it reads now, changed or not.
+    pub fn read_again(&mut self) {
+        (self.seen, self.same, self.pending) = (None, None, true);
+    }
+
     /// Waits until the contents change, become unreadable, or become readable again.
     ///
     /// Cancel-safe.

@@ -1,5 +1,7 @@
 //! Configurations that are bad, half there, swapped as the kubelet does it, or broken at the start.
 
+use rustix::process::Signal;
+
 use crate::support::installation::Installation;
 use crate::support::issuer::DevIssuer;
 use crate::support::offboard::Offboard;
@@ -42,6 +44,24 @@ async fn whatever_is_bad_changes_nothing_and_is_named() {
         files.write("20-rules.yaml", "authorization: none\n");
         until("it recovers", async || (offboard.metric(SUCCESSFUL).await == Some(1.0)).then_some(())).await;
     }
+}
+
+/// SIGHUP reads the files again, changed or not, and ends nothing.
+#[tokio::test]
+async fn a_hangup_reloads() {
+    let files = Installation::new("authorization: none\n");
+    let offboard = files.start().await;
+    let reloads = || offboard.process.output().matches("configuration is in force").count();
+    for round in 1..=2 {
+        let before = reloads();
+        offboard.process.signal(Signal::HUP);
+        until("it is read again", async || (reloads() > before).then_some(())).await;
+        assert_eq!(offboard.metric(SUCCESSFUL).await, Some(1.0), "round {round}");
+    }
+    std::fs::write(files.path("config/30-more.yaml"), "rolls: []\n").unwrap();
+    offboard.process.signal(Signal::HUP);
+    refused(&offboard).await;
+    assert!(offboard.ops("/readyz").await.status().is_success());
 }
 
 /// What the configuration in force does not require is not waited for: no restart is needed to be ready.
