@@ -104,6 +104,9 @@ pub enum Failure {
     /// Something could not be reached, bound or read.
     #[error("{0}")]
     Unreachable(String),
+    /// One of these, which the log of the service has already.
+    #[error(transparent)]
+    Logged(Box<Self>),
 }
 
 impl Failure {
@@ -111,10 +114,25 @@ impl Failure {
     #[must_use]
     pub fn code(&self) -> u8 {
         match self {
+            Self::Logged(failure) => failure.code(),
             Self::No(_) => 1,
             Self::Usage(_) => 2,
             Self::Unreachable(_) => 3,
         }
+    }
+
+    /// Whether the log has it already.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        matches!(self, Self::Logged(_))
+    }
+
+    /// Logs it, one line for each of its own: a service's output is JSON from the first line to the last.
+    fn logged(self) -> Self {
+        for line in self.to_string().lines() {
+            tracing::error!(exit.code = self.code(), "offboard ends: {line}");
+        }
+        Self::Logged(Box::new(self))
     }
 }
 

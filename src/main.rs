@@ -11,7 +11,9 @@ fn main() -> ExitCode {
     match arguments.run() {
         Ok(answer) => ExitCode::from(answer.code()),
         Err(failure) => {
-            eprintln!("offboard: {failure:#}");
+            if !failure.is_logged() {
+                eprintln!("offboard: {failure:#}");
+            }
             ExitCode::from(failure.code())
         }
     }

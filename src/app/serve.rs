@@ -43,6 +43,12 @@ impl Bound {
         }
     }
 
+    /// The hash of the configuration that it starts with.
+    #[must_use]
+    pub fn configuration(&self) -> &str {
+        &self.parts.base.policy.hash
+    }
+
     /// Serves until `stop`, then drains. `checks` are the threads that answer proxies and do nothing else;
     /// everything else runs on `work`.
     ///

@@ -30,6 +30,10 @@ impl Serve {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         logging::init(std::env::var("OFFBOARD_LOG").ok().as_deref())
             .map_err(|error| Failure::Usage(error.to_string()))?;
+        self.run_logged().map_err(Failure::logged)
+    }
+
+    fn run_logged(self) -> Result<Answer, Failure> {
         app::take_all_descriptors();
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         // Dedicated threads: checks never wait for syncs, reports or listings.
@@ -48,7 +52,10 @@ impl Serve {
             StartError::Configuration(_) => Failure::No(error.to_string()),
             other => Failure::Unreachable(logging::chain(&other)),
         })?;
-        announce(&bound.addresses())?;
+        let addresses = bound.addresses();
+        announce(&addresses)?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), config.hash = bound.configuration(), authz = %addresses.authz,
+            control = %addresses.control, ops = %addresses.ops, "offboard started");
         let ran = Box::pin(bound.run(checks.handles(), work.handle(), stop)).await;
         ran.map(|()| Answer::Yes).map_err(Failure::Unreachable)
     }
