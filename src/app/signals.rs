@@ -15,7 +15,7 @@ pub(super) fn hangups() -> std::io::Result<Signal> {
 /// # Errors
 /// What the system said when it was asked for signals.
 pub fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
-    hangups()?;
+    drop(hangups()?);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
