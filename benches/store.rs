@@ -20,7 +20,7 @@ use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use futures_util::future::join_all;
 use offboard::decide::decide;
-use offboard::domain::command::{Command, RevokeRequest, WriterHandle};
+use offboard::domain::command::{Command, RevokeRequest, WhenAmbiguous, WhenUnknown, WriterHandle};
 use offboard::domain::event::{Event, NewEvent, Recorded};
 use offboard::domain::key::{Key, Keyer};
 use offboard::domain::revocation::{Owner, Revocation, Shape, Target};
@@ -121,7 +121,9 @@ async fn replays(dir: &Path) {
 
 fn request(number: u64) -> Command {
     let (shape, reason, actor) = (Shape::Block, "left".into(), "ops".into());
-    Command::Revoke(RevokeRequest { target: target(number), shape, reason, actor, effective: None, expires: None })
+    let (target, effective, expires) = (target(number), None, None);
+    let (when_unknown, when_ambiguous) = (WhenUnknown::DenyName, WhenAmbiguous::Refuse);
+    Command::Revoke(RevokeRequest { target, shape, reason, actor, effective, expires, when_unknown, when_ambiguous })
 }
 
 /// The 99th of a hundred, in microseconds.

@@ -1,5 +1,6 @@
 //! The command line: one thin file per command.
 
+mod ambiguous;
 mod audit;
 mod client;
 mod completion;
@@ -24,7 +25,7 @@ use clap::{Args, Parser, Subcommand};
     version,
     after_help = "Start with `offboard validate --config DIR`, then `offboard serve --config DIR`. `offboard explain` shows why a\n\
         request is denied; `offboard revoke` cuts off access.\n\n\
-        REF is any identifier of a person: e-mail, user name, IdP id, or `ISS|SUB`.\n\
+        REF is any identifier of a person: SOURCE/KEY, e-mail, user name, IdP id, or `ISS|SUB`.\n\
         Exit codes: 0 done · 1 the answer is \"no\" · 2 usage · 3 could not reach, bind or read"
 )]
 pub struct Cli {

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::domain::event::{Epoch, Position};
 use crate::domain::id::RevocationId;
 use crate::domain::name::Match;
-use crate::domain::person::PersonId;
+use crate::domain::person::{PersonId, Status};
 use crate::domain::revocation::Revocation;
 use fold::Fold;
 use rules::Rules;
@@ -41,7 +41,30 @@ impl State {
         self.meant(reference).into_iter().map(|(id, _)| id).collect()
     }
 
-    /// The same, each with what the match is good for; sorted by id.
+    /// The persons that a REF means, one in each source. A present person takes precedence over departed ones (a rehire),
+    /// whom the source blocks already.
+    ///
+    /// # Errors
+    /// Everybody who may be meant, if it means several people of one source.
+    pub fn one_per_source(&self, reference: &str) -> Result<Vec<PersonId>, Vec<PersonId>> {
+        let all = self.resolve(reference);
+        let here = |id: &&PersonId| {
+            let known = self.fold.people.find(&self.fold.keyer, id);
+            known.is_some_and(|known| known.person.status != Status::Departed)
+        };
+        let mut chosen: Vec<PersonId> = Vec::new();
+        for of_source in all.chunk_by(|one, other| one.source == other.source) {
+            let present: Vec<&PersonId> = of_source.iter().filter(here).collect();
+            match (present.as_slice(), of_source) {
+                ([one], _) => chosen.push((*one).clone()),
+                ([], [one]) => chosen.push(one.clone()),
+                _ => return Err(all),
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// The persons that a REF means, each with what the match is good for; sorted by id.
     #[must_use]
     pub fn meant(&self, reference: &str) -> Vec<(PersonId, Match)> {
         let mut found = self.fold.people.named(&self.fold.keyer, reference);

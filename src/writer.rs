@@ -320,6 +320,7 @@ impl<L: Log> Writer<L> {
                 }
             }
             Command::Revoke(request) => operator::revoke(plan, request, now),
+            Command::CheckRevoke(request) => operator::check_revoke(plan, request, now),
             Command::Restore { id, reason, actor } => {
                 let found = self.log.revocation(*id).await?;
                 operator::restore(plan, *id, found, reason, actor, now)

@@ -1,6 +1,7 @@
 //! Answers the control API's queries from the state in force and, for texts, from the log.
 
 mod links;
+mod near;
 mod revocations;
 mod sources;
 mod warnings;
@@ -21,7 +22,7 @@ use crate::audit::record::Kind;
 use crate::authenticate::seen_identifiers::SeenIdentifiers;
 use crate::control::views::{
     Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter,
-    RevocationView, StatusView, UnusableKeyView, Views,
+    RevocationView, StatusView, Unresolved, UnusableKeyView, Views,
 };
 use crate::decide::roles;
 use crate::domain::decision::{Decision, Determining};
@@ -29,6 +30,7 @@ use crate::domain::key::{Key, RefKey};
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Enforcement, Service};
 use crate::domain::revocation::{Target, TargetKind};
+use crate::domain::source::SourceRules;
 use crate::domain::time::Now;
 use crate::jose::jwks::UnusableKey;
 use crate::jose::keys::{KeyRings, RingStatus};
@@ -192,6 +194,18 @@ impl<L: Log> Views for LiveViews<L> {
         self.views_of(&state, state.resolve(reference)).await
     }
 
+    async fn unresolved(&self, reference: &str) -> Unresolved {
+        let state = self.state();
+        let listed = |source: &SourceRules| source.supplies.people && state.fold.sources.contains_key(&source.name);
+        if self.seen.has_name(&state.fold.keyer, reference) {
+            Unresolved::Seen
+        } else if !state.rules.policy.sources.iter().any(listed) {
+            Unresolved::NeverListed
+        } else {
+            Unresolved::Unknown(near::names(&state, reference).await)
+        }
+    }
+
     async fn people(&self, filter: &PeopleFilter) -> Vec<PersonView> {
         let state = self.state();
         let fits = |known: &&Known| {
@@ -214,11 +228,6 @@ impl<L: Log> Views for LiveViews<L> {
         match target {
             Target::Person { reference } => {
                 preview.people = self.views_of(&state, state.resolve(reference)).await;
-                if preview.people.is_empty() {
-                    preview
-                        .warnings
-                        .push(format!("`{reference}` matches nobody in any source; only the name itself is denied"));
-                }
                 for view in &preview.people {
                     if view.person.status == Status::Active {
                         preview.warnings.push(format!("{} is still active in its source", view.person.id));

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::credential::Identity;
-use crate::domain::key::Key;
+use crate::domain::key::{Key, Keyer, RefKey};
 use crate::domain::revocation::TargetKind;
 
 /// Words of 64 bits: 1 MiB for kinds with millions of identifiers. At a million, one in fifty unseen ones counts as seen.
@@ -23,12 +23,13 @@ pub struct SeenIdentifiers {
     sessions: Filter,
     tokens: Filter,
     clients: Filter,
+    names: Filter,
 }
 
 impl Default for SeenIdentifiers {
     fn default() -> Self {
         let many = || Filter::of(MANY);
-        Self { subjects: many(), sessions: many(), tokens: many(), clients: Filter::of(FEW) }
+        Self { subjects: many(), sessions: many(), tokens: many(), clients: Filter::of(FEW), names: many() }
     }
 }
 
@@ -41,6 +42,7 @@ impl SeenIdentifiers {
                     filter.add(*key);
                 }
             }
+            principal.names.iter().for_each(|name| self.names.add(name.seen()));
         }
     }
 
@@ -49,6 +51,12 @@ impl SeenIdentifiers {
     #[must_use]
     pub fn has(&self, kind: TargetKind, key: Key) -> Option<bool> {
         self.filter(kind).map(|filter| filter.holds(key))
+    }
+
+    /// Whether a verified credential had a name that a REF means. `true` may be wrong, `false` never is.
+    #[must_use]
+    pub fn has_name(&self, keyer: &Keyer, reference: &str) -> bool {
+        RefKey::of(keyer, reference).iter().flat_map(RefKey::seen).any(|key| self.names.holds(key))
     }
 
     fn filter(&self, kind: TargetKind) -> Option<&Filter> {
@@ -98,7 +106,20 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::key::{KeyKind, Keyer};
+    use crate::domain::key::{KeyKind, NameKey};
+    use crate::domain::name::Compare;
+
+    #[test]
+    fn a_name_is_seen_as_it_is_compared() {
+        let (keyer, seen) = (Keyer::new([9; 16]), SeenIdentifiers::default());
+        seen.names.add(NameKey::id(&keyer, "e9").seen());
+        NameKey::of(&keyer, Compare::IgnoreCase, "Mallory@example.com").for_each(|name| seen.names.add(name.seen()));
+        for (reference, is_seen) in
+            [("e9", true), ("E9", false), ("mallory@EXAMPLE.com", true), ("malory@example.com", false)]
+        {
+            assert_eq!(seen.has_name(&keyer, reference), is_seen, "{reference}");
+        }
+    }
 
     #[test]
     fn what_was_added_is_held_and_hardly_anything_else() {

@@ -125,7 +125,11 @@ impl Server {
         let text = status.message().to_owned();
         match status.code() {
             Code::InvalidArgument => Failure::Usage(text),
-            Code::NotFound | Code::FailedPrecondition => Failure::No(text),
+            Code::NotFound | Code::FailedPrecondition => {
+                let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+                let commands = super::ambiguous::commands(status, arguments);
+                Failure::No(text + &commands.unwrap_or_default())
+            }
             Code::Unauthenticated | Code::PermissionDenied => {
                 Failure::No(format!("{} refused: {text} (see --token-file)", self.server))
             }

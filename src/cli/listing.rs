@@ -15,7 +15,7 @@ use crate::control::proto;
 #[command(after_help = "Examples:\n  offboard revocations\n  \
     offboard revocations --person mallory@example.com --all")]
 pub(super) struct Revocations {
-    /// Only revocations of this person: e-mail, user name, IdP id, or ISS|SUB
+    /// Only revocations of this person: SOURCE/KEY, e-mail, user name, IdP id, or ISS|SUB
     #[arg(long, value_name = "REF")]
     person: Option<String>,
     /// Include revocations that have ended
@@ -94,7 +94,7 @@ fn person(one: proto::Person) -> Row {
     offboard person 'https://idp.example.com/realms/corp|0ff60a2d'\n\n\
     Prints one entry per source that knows the person. Exit code 1: no match, or several people in one source.")]
 pub(super) struct Person {
-    /// E-mail, user name, IdP id, or ISS|SUB
+    /// SOURCE/KEY, e-mail, user name, IdP id, or ISS|SUB
     #[arg(value_name = "REF")]
     person: String,
     #[command(flatten)]

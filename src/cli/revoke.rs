@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 #[command(next_help_heading = "Target (exactly one)")]
 #[group(required = true, multiple = false)]
 struct TargetArgs {
-    /// E-mail, user name, IdP id, or ISS|SUB: everyone with this identifier, now and later
+    /// SOURCE/KEY, e-mail, user name, IdP id, or ISS|SUB: everyone with this identifier, now and later
     #[arg(long, value_name = "REF", allow_hyphen_values = true, value_parser = identifier)]
     person: Option<String>,
     /// One account, by `iss` and `sub`
@@ -99,9 +99,15 @@ pub(super) struct Revoke {
     /// End automatically at this time [default: never]
     #[arg(long, value_name = "T")]
     expires: Option<String>,
-    /// Only print what the revocation would affect
+    /// Only print what the revocation would affect; refused where the revocation would be
     #[arg(long)]
     dry_run: bool,
+    /// Deny a REF that means nobody all the same: the name itself, and whoever has it later
+    #[arg(long)]
+    allow_unknown: bool,
+    /// Deny everybody whom an ambiguous REF may mean
+    #[arg(long)]
+    all_candidates: bool,
     /// Wait until every replica enforces it; the embedded store has only the one that answers
     #[arg(long)]
     wait: bool,
@@ -124,6 +130,8 @@ impl Revoke {
             effective: at(self.effective.as_ref(), true)?,
             expires: at(self.expires.as_ref(), true)?,
             dry_run: true,
+            allow_unknown: self.allow_unknown,
+            all_candidates: self.all_candidates,
             target: self.target.into_target(),
         };
         let server = self.server;
@@ -193,8 +201,8 @@ impl Restore {
     It never overrides a revocation of an operator or of the configuration. Each use raises an alarm and is recorded."
 )]
 pub(super) struct Exempt {
-    /// E-mail, user name, IdP id, or ISS|SUB
-    #[arg(value_name = "PERSON")]
+    /// SOURCE/KEY, e-mail, user name, IdP id, or ISS|SUB
+    #[arg(value_name = "REF")]
     person: String,
     /// When it ends: a timestamp, or a duration from now such as 2h; at most `exemptions.max` (default 8h)
     #[arg(long, value_name = "T")]

@@ -8,6 +8,7 @@ use super::problem::{Problem, quoted};
 use super::table::{Key, Kind, Need, Section, Words};
 use super::text::Format;
 use super::tree::{Entry, Node, Value};
+use crate::domain::name::distance::distance;
 
 /// Checks a whole tree.
 #[must_use]
@@ -195,36 +196,12 @@ fn nearest(keys: &'static [Key], name: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// Levenshtein distance, for short keys.
-fn distance(one: &str, other: &str) -> usize {
-    if one.len().abs_diff(other.len()) > 2 {
-        return usize::MAX / 4;
-    }
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (index, a) in one.chars().enumerate() {
-        let mut diagonal = index;
-        let mut left = index + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(other.chars()) {
-            let best = (diagonal + usize::from(a != b)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, best);
-            left = best;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = index + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn near_keys_are_near() {
-        assert_eq!(distance("issuers", "isuers"), 1);
-        assert_eq!(distance("drain", "drane"), 2);
-        assert_eq!(distance("a", "a"), 0);
         assert_eq!(nearest(crate::config::keys::ROOT.keys, "Enforcment"), Some("enforcement"));
         assert_eq!(nearest(crate::config::keys::ROOT.keys, "colour"), None);
     }

@@ -1,6 +1,8 @@
 //! From the domain to the messages of the control API.
 
+use prost::Message as _;
 use tonic::Status;
+use tonic::metadata::MetadataValue;
 
 use crate::domain::command::Refused;
 use crate::domain::event::{EndCause, Epoch, Exemption};
@@ -13,14 +15,24 @@ use super::views::{Explanation, IssuerView, PersonView, PreviewView, RevocationV
 /// Response metadata of a call with an unknown outcome: the key for `GetOutcome`.
 pub const OUTCOME_KEY: &str = "offboard-outcome-key";
 
+/// Response metadata of an error about an ambiguous REF: [`proto::Ambiguous`].
+pub const AMBIGUOUS: &str = "offboard-ambiguous-bin";
+/// Most candidates there: metadata is limited to some kilobytes.
+const CANDIDATES: usize = 50;
+
 /// A refusal as a status, with its text and the matching code.
 #[must_use]
 pub fn refused(refused: &Refused) -> Status {
     let text = refused.to_string();
     match refused {
         Refused::NotFound(_) | Refused::Nobody(_) | Refused::NothingHeld(_) => Status::not_found(text),
-        Refused::NotYours { .. } | Refused::Ambiguous { .. } | Refused::Guarded { .. } | Refused::Void { .. } => {
-            Status::failed_precondition(text)
+        Refused::NotYours { .. } | Refused::Guarded { .. } | Refused::Void { .. } => Status::failed_precondition(text),
+        Refused::Ambiguous { reference, candidates } => {
+            let candidates = candidates.iter().take(CANDIDATES).map(ToString::to_string).collect();
+            let detail = proto::Ambiguous { reference: reference.clone(), candidates };
+            let mut status = Status::failed_precondition(text);
+            status.metadata_mut().insert_bin(AMBIGUOUS, MetadataValue::from_bytes(&detail.encode_to_vec()));
+            status
         }
         Refused::Unknown { key } => {
             let mut status = Status::unknown(text);

@@ -3,7 +3,7 @@
 use tonic::Status;
 
 use super::proto;
-use crate::domain::command::RevokeRequest;
+use crate::domain::command::{RevokeRequest, WhenAmbiguous, WhenUnknown};
 use crate::domain::id::RevocationId;
 use crate::domain::revocation::{Shape, Target};
 use crate::domain::time::Timestamp;
@@ -117,5 +117,7 @@ pub fn revoke(request: &proto::RevokeRequest, actor: &str) -> Result<RevokeReque
         actor: actor.to_owned(),
         effective: time("effective", request.effective.as_deref())?,
         expires: time("expires", request.expires.as_deref())?,
+        when_unknown: if request.allow_unknown { WhenUnknown::DenyName } else { WhenUnknown::Refuse },
+        when_ambiguous: if request.all_candidates { WhenAmbiguous::DenyAll } else { WhenAmbiguous::Refuse },
     })
 }

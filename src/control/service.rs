@@ -1,5 +1,7 @@
 //! The methods of the control API.
 
+mod revoking;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
-use crate::domain::command::{Command, Done, WriterHandle};
+use crate::domain::command::{Command, Done, Refused, WriterHandle};
 use crate::domain::person::{self, PersonId};
 use crate::domain::revocation::Target;
 
@@ -59,23 +61,25 @@ impl Operator {
 
     /// Sends a command to the writer; returns when it is durable and enforced (law 5).
     async fn ask(&self, command: Command) -> Result<Done, Status> {
-        self.writer.ask(command, self.views.now()).await.map_err(|refused| convert::refused(&refused))
+        match self.writer.ask(command, self.views.now()).await {
+            Err(Refused::Nobody(reference)) => Err(self.nobody(&reference).await),
+            done => done.map_err(|refused| convert::refused(&refused)),
+        }
     }
 
     /// Everybody whom a REF matches: at most one per source.
     async fn resolve(&self, reference: &str) -> Result<Vec<PersonView>, Status> {
         let found = self.views.person(reference).await;
         if found.is_empty() {
-            return Err(Status::not_found(format!("`{reference}` matches nobody in any source")));
+            return Err(self.nobody(reference).await);
         }
         let twice = |one: &PersonView| {
             let like = |other: &&PersonView| other.person.id.source == one.person.id.source;
             found.iter().filter(like).count() > 1
         };
         if found.iter().any(twice) {
-            let names: Vec<String> = found.iter().map(|view| view.person.id.to_string()).collect();
-            let text = format!("`{reference}` matches several people: {}", names.join(", "));
-            return Err(Status::failed_precondition(text));
+            let candidates = found.into_iter().map(|view| view.person.id).collect();
+            return Err(convert::refused(&Refused::Ambiguous { reference: reference.to_owned(), candidates }));
         }
         Ok(found)
     }
@@ -91,19 +95,8 @@ impl Control for Operator {
             format!("{target}{dry}")
         });
         let caller = self.enter(&request, described).await?;
-        let request = request.into_inner();
-        let asked = input::revoke(&request, &caller.actor)?;
-        let found = self.views.preview(&asked.target).await;
-        let warnings = found.unseen.clone().into_iter().collect();
-        let preview = Some(convert::preview(found));
-        if request.dry_run {
-            let epoch = Some(convert::epoch(self.views.status().await.epoch));
-            return Ok(Response::new(proto::RevokeResponse { id: String::new(), epoch, preview, warnings }));
-        }
-        let done = self.ask(Command::Revoke(asked)).await?;
-        let id = done.revocation.map(|id| id.to_string()).unwrap_or_default();
-        let epoch = Some(convert::epoch(done.epoch));
-        Ok(Response::new(proto::RevokeResponse { id, epoch, preview, warnings }))
+        let asked = input::revoke(request.get_ref(), &caller.actor)?;
+        self.carry_out(asked, request.get_ref().dry_run).await.map(Response::new)
     }
 
     async fn restore(
@@ -172,6 +165,10 @@ impl Control for Operator {
         let filter = RevocationFilter { reference, ended: request.get_ref().all, before, limit: PAGE };
         let found = self.views.revocations(&filter).await;
         let found = found.map_err(|error| Status::unavailable(format!("cannot list revocations: {error}")))?;
+        if let Some(reference) = filter.reference.as_ref().filter(|_| found.is_empty() && filter.before.is_none()) {
+            // Nothing is revoked of nobody: not the same as nothing of somebody.
+            self.resolve(reference).await?;
+        }
         let last = found.last().filter(|_| found.len() == PAGE);
         let next_page_token = last.map(|view| view.id.clone()).unwrap_or_default();
         let revocations = found.into_iter().map(convert::revocation).collect();

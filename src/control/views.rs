@@ -85,6 +85,17 @@ pub struct PreviewView {
     pub unseen: Option<String>,
 }
 
+/// What is known of a REF that resolves to nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// A verified credential has shown this name since the start.
+    Seen,
+    /// No source has completed a listing, so nothing follows from it (law 3).
+    NeverListed,
+    /// Nobody has it. Names that are near it, each with its person.
+    Unknown(Vec<String>),
+}
+
 /// The state of one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceView {
@@ -252,6 +263,8 @@ pub trait Views: Send + Sync + 'static {
     async fn revocations(&self, filter: &RevocationFilter) -> Result<Vec<RevocationView>, String>;
     /// Everybody whom a REF may match, one or several per source.
     async fn person(&self, reference: &str) -> Vec<PersonView>;
+    /// What is known of a REF that resolves to nobody.
+    async fn unresolved(&self, reference: &str) -> Unresolved;
     /// People, ordered by source and key.
     async fn people(&self, filter: &PeopleFilter) -> Vec<PersonView>;
     /// What a revocation of this target would affect.

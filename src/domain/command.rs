@@ -1,8 +1,12 @@
 //! Commands: the only way for sources, operators and the configuration to change the state.
 
+mod refused;
+
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
+
+pub use refused::Refused;
 
 use super::event::Epoch;
 use super::id::{ExemptionId, RevocationId};
@@ -147,6 +151,24 @@ pub enum Verdict {
     Discard,
 }
 
+/// What becomes of a revocation whose REF means nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenUnknown {
+    /// It is refused: most likely a typing error.
+    Refuse,
+    /// The name is denied all the same.
+    DenyName,
+}
+
+/// What becomes of a revocation whose REF means several people of one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenAmbiguous {
+    /// It is refused, with the candidates.
+    Refuse,
+    /// All candidates are denied.
+    DenyAll,
+}
+
 /// An operator's request for a revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokeRequest {
@@ -162,6 +184,10 @@ pub struct RevokeRequest {
     pub effective: Option<Timestamp>,
     /// When it expires, if ever.
     pub expires: Option<Timestamp>,
+    /// If its REF means nobody.
+    pub when_unknown: WhenUnknown,
+    /// If its REF means several people of one source.
+    pub when_ambiguous: WhenAmbiguous,
 }
 
 /// A command to the writer.
@@ -171,6 +197,8 @@ pub enum Command {
     Observe(Observation),
     /// An operator revokes.
     Revoke(RevokeRequest),
+    /// An operator asks whether a revocation would be accepted. Changes nothing.
+    CheckRevoke(RevokeRequest),
     /// An operator ends one revocation.
     Restore {
         /// Which.
@@ -240,81 +268,6 @@ pub struct Done {
     /// The store is unavailable: denials are enforced from memory only, and nothing else was done. A caller that
     /// promises durability must not acknowledge it.
     pub volatile: bool,
-}
-
-/// Why the writer refused a command.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// No such revocation is in effect.
-    #[error("no revocation `{0}` is in effect")]
-    NotFound(RevocationId),
-    /// The revocation belongs to another owner.
-    #[error("revocation `{id}` belongs to {owner}: {advice}")]
-    NotYours {
-        /// Which.
-        id: RevocationId,
-        /// Whose it is.
-        owner: String,
-        /// What to do instead.
-        advice: String,
-    },
-    /// A name matches several people.
-    #[error("`{reference}` matches several people: {}", candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
-    Ambiguous {
-        /// The REF.
-        reference: String,
-        /// Everybody who may be meant.
-        candidates: Vec<PersonId>,
-    },
-    /// A name matches nobody.
-    #[error("`{0}` matches nobody in any source")]
-    Nobody(String),
-    /// The request is invalid.
-    #[error("{0}")]
-    Invalid(String),
-    /// A listing is held back by the guard.
-    #[error(
-        "listing of source `{source_name}` is held back: {missing} of {known} known people and {memberships} \
-             memberships are missing from it{beside}; `offboard source show {source_name}` says who"
-    )]
-    Guarded {
-        /// Which source.
-        source_name: String,
-        /// How many people are missing.
-        missing: usize,
-        /// How many are known.
-        known: usize,
-        /// How many memberships in groups are missing.
-        memberships: usize,
-        /// Further reasons, if the numbers are not the only one.
-        beside: String,
-    },
-    /// The listing is invalid.
-    #[error("listing of source `{source_name}` is void: {what}")]
-    Void {
-        /// Which source.
-        source_name: String,
-        /// Why.
-        what: String,
-    },
-    /// No listing is held back.
-    #[error("no listing of source `{0}` is held back")]
-    NothingHeld(String),
-    /// The outcome of the append is unknown. It is retried until it is known.
-    #[error("outcome unknown: the change may still take effect; query it with key `{key}`")]
-    Unknown {
-        /// The name of its first event.
-        key: String,
-    },
-    /// The append failed: nothing was changed.
-    #[error("log append failed: {0}")]
-    Log(String),
-    /// The store is unavailable: nothing was changed.
-    #[error("nothing was changed: {0}")]
-    Gone(String),
-    /// The writer has stopped.
-    #[error("the writer has stopped")]
-    Stopped,
 }
 
 /// A command with the time it was received and the channel for the answer.

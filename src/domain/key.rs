@@ -140,6 +140,11 @@ const fn bit(compare: Compare) -> u8 {
     }
 }
 
+/// A key that an exact text has for itself.
+fn exactly(key: Key, exact: u32) -> Key {
+    Key { high: key.high ^ u64::from(exact), low: key.low }
+}
+
 /// A name of a person, under which denied REFs are looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameKey {
@@ -191,6 +196,12 @@ impl NameKey {
         Self { key, rules: bit(Compare::Exact), exact }
     }
 
+    /// The key under which this name is remembered as seen: with its exact text, if it is compared exactly.
+    #[must_use]
+    pub fn seen(&self) -> Key {
+        if self.rules == bit(Compare::Exact) { exactly(self.key, self.exact) } else { self.key }
+    }
+
     /// Whether a REF under this key, with these rules, is this name.
     #[must_use]
     pub fn is(&self, rules: u8, exact: u32) -> bool {
@@ -214,6 +225,12 @@ impl RefKey {
         let exact = exact(keyer, reference.trim());
         let key = |(text, rules): (String, u8)| Self { key: keyer.key(KeyKind::Name, &[&text]), rules, exact };
         found.into_iter().map(key).collect()
+    }
+
+    /// The keys under which [`NameKey::seen`] may have put a name that this REF means.
+    pub fn seen(&self) -> impl Iterator<Item = Key> {
+        let exact = (self.rules & bit(Compare::Exact) != 0).then(|| exactly(self.key, self.exact));
+        exact.into_iter().chain((self.rules & !bit(Compare::Exact) != 0).then_some(self.key))
     }
 }
 

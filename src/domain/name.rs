@@ -4,6 +4,7 @@
 //! because the directory treats them as the same name. So does a grant, except where folding turned another character
 //! into an ASCII letter: nobody who may choose their own name may become somebody else with a Kelvin sign.
 
+pub mod distance;
 pub mod dn;
 mod fold;
 mod prepare;

@@ -1,41 +1,41 @@
 //! Operators' commands: revoke, restore, exempt.
 
 use super::plan::{Outcome, Plan};
-use crate::domain::command::{Refused, RevokeRequest};
+use crate::domain::command::{Refused, RevokeRequest, WhenAmbiguous, WhenUnknown};
 use crate::domain::event::{EndCause, Ended, Exemption, Recorded};
 use crate::domain::id::RevocationId;
 use crate::domain::name::Match;
-use crate::domain::person::{PersonId, Status};
+use crate::domain::person::PersonId;
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, Shape, Target};
 use crate::domain::time::{Now, Timestamp};
 use crate::state::State;
 use crate::state::fold::note_of;
 
-/// Resolves a REF. Within one source it must mean one person; a present person takes precedence over departed ones (a
-/// rehire), whom the source blocks already.
+/// Resolves a REF, which must mean one person in each source.
 ///
 /// # Errors
 /// [`Refused::Ambiguous`] lists everybody who may be meant.
-pub(super) fn resolve(state: &State, reference: &str) -> Result<Vec<PersonId>, Refused> {
-    let all = state.resolve(reference);
-    let here = |id: &&PersonId| {
-        state.fold.people.find(&state.fold.keyer, id).is_some_and(|known| known.person.status != Status::Departed)
-    };
-    let mut chosen: Vec<PersonId> = Vec::new();
-    for of_source in all.chunk_by(|one, other| one.source == other.source) {
-        let present: Vec<&PersonId> = of_source.iter().filter(here).collect();
-        match (present.as_slice(), of_source) {
-            ([one], _) => chosen.push((*one).clone()),
-            ([], [one]) => chosen.push(one.clone()),
-            _ => return Err(Refused::Ambiguous { reference: reference.to_owned(), candidates: all }),
-        }
-    }
-    Ok(chosen)
+fn resolve(state: &State, reference: &str) -> Result<Vec<PersonId>, Refused> {
+    let ambiguous = |candidates| Refused::Ambiguous { reference: reference.to_owned(), candidates };
+    state.one_per_source(reference).map_err(ambiguous)
 }
 
-/// Plans a revocation.
-pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Result<Outcome, Refused> {
+/// The persons whom a revocation denies besides its target.
+fn persons(state: &State, request: &RevokeRequest) -> Result<Vec<PersonId>, Refused> {
+    let Target::Person { reference } = &request.target else { return Ok(Vec::new()) };
+    let persons = match request.when_ambiguous {
+        WhenAmbiguous::Refuse => resolve(state, reference)?,
+        WhenAmbiguous::DenyAll => state.resolve(reference),
+    };
+    if persons.is_empty() && request.when_unknown == WhenUnknown::Refuse {
+        return Err(Refused::Nobody(reference.clone()));
+    }
+    Ok(persons)
+}
+
+/// The revocation that an operator asks for.
+fn revocation(state: &State, request: &RevokeRequest, now: Now) -> Result<Revocation, Refused> {
     if request.reason.trim().is_empty() {
         return Err(Refused::Invalid("a revocation needs a reason".to_owned()));
     }
@@ -43,22 +43,30 @@ pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Resu
     if request.expires.is_some_and(|expires| expires <= now.steady || expires <= effective) {
         return Err(Refused::Invalid("the revocation would expire before it takes effect".to_owned()));
     }
-    let persons = match &request.target {
-        Target::Person { reference } => resolve(&plan.state, reference)?,
-        _ => Vec::new(),
-    };
-    let revocation = Revocation {
+    Ok(Revocation {
         id: None,
-        target: plan.state.rules.policy.canonical(&request.target),
+        target: state.rules.policy.canonical(&request.target),
         shape: request.shape,
         reason: request.reason.clone(),
         owner: Owner::Operator,
         actor: request.actor.clone(),
         effective,
         expires: request.expires,
-        persons: persons.clone(),
+        persons: persons(state, request)?,
         by_rule: true,
-    };
+    })
+}
+
+/// Checks a revocation as [`revoke`] does, and plans nothing.
+pub(super) fn check_revoke(plan: &Plan, request: &RevokeRequest, now: Now) -> Result<Outcome, Refused> {
+    let persons = revocation(&plan.state, request, now)?.persons;
+    Ok(Outcome { persons, ..Outcome::default() })
+}
+
+/// Plans a revocation.
+pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Result<Outcome, Refused> {
+    let revocation = revocation(&plan.state, request, now)?;
+    let persons = revocation.persons.clone();
     let revocation = Some(plan.revoke(revocation, None, now));
     Ok(Outcome { persons, revocation, ..Outcome::default() })
 }

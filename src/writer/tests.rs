@@ -21,7 +21,7 @@ use std::time::Duration;
 use super::*;
 use crate::corp::{ISSUER, at, configured, person, policy};
 use crate::decide::decide;
-use crate::domain::command::{Observation, RevokeRequest, WriterHandle};
+use crate::domain::command::{Observation, RevokeRequest, WhenAmbiguous, WhenUnknown, WriterHandle};
 use crate::domain::credential::{CredentialKind, CredentialOutcome, Identity, LinkKeys, Principal, Verified};
 use crate::domain::event::{EventFormat, Position, Recorded};
 use crate::domain::id::RevocationId;
@@ -149,6 +149,8 @@ impl Bench {
             actor: "ops".into(),
             effective: None,
             expires: None,
+            when_unknown: WhenUnknown::DenyName,
+            when_ambiguous: WhenAmbiguous::Refuse,
         };
         self.writer.ask(Command::Revoke(request), now).await
     }
@@ -276,6 +278,8 @@ async fn a_future_revocation_denies_by_itself_and_an_expired_one_ends_by_an_even
         actor: "ops".into(),
         effective: Some(at(100).wall),
         expires: Some(at(200).wall),
+        when_unknown: WhenUnknown::DenyName,
+        when_ambiguous: WhenAmbiguous::Refuse,
     };
     bench.writer.ask(Command::Revoke(request), at(3)).await.unwrap();
     assert_eq!(bench.ask("alice", at(1), at(99)), Reason::Allowed);

@@ -39,6 +39,7 @@ mod monitoring;
 mod mtls;
 mod named_operators;
 mod okta;
+mod operators;
 mod outage;
 mod panics;
 mod paths;

@@ -6,7 +6,7 @@ use super::*;
 use crate::app::audit_events::AuditFollower;
 use crate::audit::open::{Options, open};
 use crate::corp::{self, ISSUER, at};
-use crate::domain::command::{Command, Observation, Refused, RevokeRequest, WriterHandle};
+use crate::domain::command::{Command, Observation, Refused, RevokeRequest, WhenAmbiguous, WhenUnknown, WriterHandle};
 use crate::domain::event::{Event, NewEvent};
 use crate::domain::key::Keyer;
 use crate::domain::person::Status;
@@ -55,7 +55,9 @@ impl<L: Log> Bench<L> {
     async fn revoke(&self, name: &str, second: i64) -> RevocationId {
         let target = Target::Session { issuer: ISSUER.into(), session: name.into() };
         let (shape, reason, actor) = (Shape::Block, "left".into(), "ops".into());
-        let request = RevokeRequest { target, shape, reason, actor, effective: None, expires: None };
+        let (when_unknown, when_ambiguous) = (WhenUnknown::DenyName, WhenAmbiguous::Refuse);
+        let (effective, expires) = (None, None);
+        let request = RevokeRequest { target, shape, reason, actor, effective, expires, when_unknown, when_ambiguous };
         self.writer.ask(Command::Revoke(request), at(second)).await.unwrap().revocation.unwrap()
     }
 

@@ -10,7 +10,11 @@ async fn one_person_in_each_source_is_one_ref_but_two_in_one_are_ambiguous() {
     };
     assert_eq!(ask("x").await.unwrap().into_inner().people.len(), 2);
     assert_eq!(ask("both").await.unwrap_err().code(), Code::FailedPrecondition);
-    assert_eq!(ask("nobody").await.unwrap_err().code(), Code::NotFound);
+    let nobody = ask("nobody").await.unwrap_err();
+    assert_eq!(
+        (nobody.code(), nobody.message()),
+        (Code::NotFound, "`nobody` matches nobody in any source; near it: x@example.com (a/x)")
+    );
 }
 
 #[tokio::test]

@@ -16,7 +16,9 @@ use offboard::audit;
 use offboard::authenticate::Authenticator;
 use offboard::authenticate::cache::CacheCounters;
 use offboard::decide::decide;
-use offboard::domain::command::{Command, Done, Observation, Refused, RevokeRequest, WriterHandle};
+use offboard::domain::command::{
+    Command, Done, Observation, Refused, RevokeRequest, WhenAmbiguous, WhenUnknown, WriterHandle,
+};
 use offboard::domain::decision::Decision;
 use offboard::domain::event::{Position, Recorded};
 use offboard::domain::id::RevocationId;
@@ -377,7 +379,9 @@ impl<S: Store> World<S> {
 /// What an operator asks for: a block on `target`, at once and with no end.
 pub fn request(target: Target) -> RevokeRequest {
     let (reason, actor) = ("left".into(), "ops".into());
-    RevokeRequest { target, shape: Shape::Block, reason, actor, effective: None, expires: None }
+    let (shape, effective, expires) = (Shape::Block, None, None);
+    let (when_unknown, when_ambiguous) = (WhenUnknown::DenyName, WhenAmbiguous::Refuse);
+    RevokeRequest { target, shape, reason, actor, effective, expires, when_unknown, when_ambiguous }
 }
 
 /// An active person of the people file.
