@@ -13,6 +13,8 @@ pub mod clock;
 mod servers;
 pub mod explain;
 pub mod feeds;
+#[cfg(test)]
+mod fixtures;
 mod gauges;
 pub mod check_handler;
 pub mod on_demand_lookup;
@@ -28,6 +30,7 @@ pub mod cut;
 mod serve;
 mod serve_checks;
 mod secret;
+pub mod seen_credentials;
 mod signals;
 pub mod sources;
 mod start;

@@ -7,10 +7,12 @@ mod completion;
 mod explain;
 mod listing;
 mod output;
+mod preview;
 mod revoke;
 mod serve;
 mod source;
 mod validate;
+mod when;
 
 use std::path::PathBuf;
 

@@ -19,6 +19,7 @@ pub mod guard;
 pub mod command;
 pub mod id;
 pub mod issuer;
+pub mod jwt;
 pub mod key;
 pub mod method;
 pub mod name;

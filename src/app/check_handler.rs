@@ -10,12 +10,15 @@ use super::authenticators::Authenticators;
 use super::clock::Clock;
 use super::matches::Matches;
 use super::on_demand_lookup::OnDemandLookup;
+use super::seen_credentials::SeenCredentials;
 use crate::audit::entry::Facts;
 use crate::audit::sink::Recorder;
 use crate::decide::{self, decide};
+use crate::domain::credential::CredentialOutcome;
 use crate::domain::decision::Decision;
 use crate::domain::decision::steps::{Form, Steps};
 use crate::domain::destination::NamedBy;
+use crate::domain::few::Few;
 use crate::domain::person::PersonId;
 use crate::domain::source::SourceErrorKind;
 use crate::domain::time::Now;
@@ -44,12 +47,24 @@ pub struct LiveCheckHandler {
     pub mixed: Mixed,
     /// Counts which people credentials match.
     pub matches: Matches,
+    /// Remembers which credentials are in use.
+    pub seen: SeenCredentials,
 }
 
 /// A check gives up after this many reloads during it. Reloads come once a second at most, and a check takes microseconds.
 const ATTEMPTS: usize = 5;
 
 impl LiveCheckHandler {
+    /// The credentials of a request, with the configuration in force. `None` if that kept changing meanwhile.
+    pub async fn authenticate(&self, request: &Request) -> Option<Few<CredentialOutcome>> {
+        for _ in 0..ATTEMPTS {
+            if let Some(active) = self.authenticators.of(&self.published.snapshot()) {
+                return Some(active.authenticator.authenticate(request, self.clock.now()).await);
+            }
+        }
+        None
+    }
+
     /// Decides a request that arrived then, by `due`, for checks and `explain`. `None` if the configuration kept changing
     /// meanwhile.
     pub async fn decide(
@@ -126,9 +141,11 @@ impl CheckHandler for LiveCheckHandler {
             Path::Forms(forms) => forms.first().map_or("", String::as_str),
             Path::Odd(_) => "",
         });
+        let time = self.clock.at(answered.at.into_std()).wall;
+        self.seen.saw(&outcome.decision, time);
         let facts = Facts {
             id: outcome.decision_id,
-            time: self.clock.at(answered.at.into_std()).wall,
+            time,
             method: answered.request.map_or("", |request| &*request.method),
             path,
         };

@@ -194,11 +194,10 @@ fn name(credential: &Verified) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::app::fixtures::identity;
     use crate::corp::{self, ISSUER};
-    use crate::domain::credential::{CredentialKind, Identity, LinkKeys, Principal};
+    use crate::domain::credential::{Identity, LinkKeys, Principal};
     use crate::domain::event::{Event, NewEvent, Recorded};
     use crate::domain::guard::Removals;
     use crate::domain::key::{KeyKind, Keyer, LinkKey};
@@ -237,28 +236,11 @@ mod tests {
             value: subject.into(),
         };
         CredentialOutcome::Verified(Arc::new(Verified::attest(Identity {
-            kind: CredentialKind::Bearer,
             digest,
-            issuer_index: 0,
-            issuer: ISSUER.into(),
             subject: Some(subject.into()),
-            session: None,
-            token_id: None,
-            client: None,
-            client_key: None,
-            audiences: vec![],
-            beside_audiences: None,
-            required_audiences: None,
-            issued: None,
-            not_before: None,
-            expires: None,
-            leeway: Duration::ZERO,
             machine,
-            groups: vec![],
-            flaw: None,
-            detail: None,
             owner: Principal { links: vec![link], ..Principal::default() },
-            actors: vec![],
+            ..identity()
         })))
     }
 

@@ -16,6 +16,7 @@ use super::matches::Matches;
 use super::on_demand_lookup::OnDemandLookup;
 use super::operators::LiveOperators;
 use super::reload::Reloader;
+use super::seen_credentials::SeenCredentials;
 use super::sources::Sources;
 use super::start_error::StartError;
 use super::verifiers::Verifiers;
@@ -151,6 +152,7 @@ impl LeavePath {
             lookup: OnDemandLookup::new(self.sources.clone()),
             mixed: Mixed::default(),
             matches: Matches::default(),
+            seen: SeenCredentials::default(),
         })
     }
 }

@@ -1,8 +1,10 @@
 //! Answers the control API's queries from the state in force and, for texts, from the log.
 
+mod credential;
 mod links;
 mod near;
 mod revocations;
+mod seen;
 mod sources;
 mod warnings;
 
@@ -29,7 +31,7 @@ use crate::domain::decision::{Decision, Determining};
 use crate::domain::key::{Key, RefKey};
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Enforcement, Service};
-use crate::domain::revocation::{Target, TargetKind};
+use crate::domain::revocation::{Shape, Target, TargetKind};
 use crate::domain::source::SourceRules;
 use crate::domain::time::Now;
 use crate::jose::jwks::UnusableKey;
@@ -220,10 +222,15 @@ impl<L: Log> Views for LiveViews<L> {
         self.views_of(&state, ids).await
     }
 
-    async fn preview(&self, target: &Target) -> PreviewView {
+    async fn credential(&self, token: &str) -> Result<Target, String> {
+        credential::target(&self.handler, token).await
+    }
+
+    async fn preview(&self, target: &Target, shape: Shape) -> PreviewView {
         let state = self.state();
         let mut preview = PreviewView::default();
         preview.warnings.extend(warnings::unconfigured(&state.rules.policy, target));
+        (preview.dies, preview.stays) = seen::affected(&self.handler.seen, &state, (target, shape), self.now());
         preview.unseen = warnings::unseen(&self.seen, &state, &state.rules.policy.canonical(target));
         match target {
             Target::Person { reference } => {

@@ -15,7 +15,9 @@ use super::claims;
 use crate::domain::credential::{CredentialKind, CredentialOutcome, Foreign, Identity, Verified};
 use crate::domain::detail::Detail;
 use crate::domain::issuer::{Algorithm, IssuerRules};
+use crate::domain::key::KeyKind;
 use crate::domain::reason::Reason;
+use crate::domain::revocation::TargetKind;
 use crate::domain::time::Now;
 use crate::faults::{Fault, planted};
 use crate::jose::jwks::{Thumbprint, Unverified};
@@ -174,7 +176,9 @@ impl Authenticator {
             Err((reason, detail)) => rejected(reason, detail, digest),
             Ok((header, key)) => {
                 let reader = claims::Reader { policy: &self.policy, keyer: &self.keyer };
-                let identity = reader.identity(index, &header, &members, digest);
+                let mut identity = reader.identity(index, &header, &members, digest);
+                let signed = self.keyer.key(KeyKind::SignedToken, &[&hex::encode(compact.signed_sha256())]);
+                identity.owner.look_ups.push((TargetKind::Token, signed));
                 let left = identity.expires.map_or(Duration::ZERO, |expires| expires.since(now.wall));
                 let verified = Arc::new(Verified::attest(identity));
                 self.seen.note(&verified);

@@ -184,6 +184,6 @@ pub(super) fn time(text: &str, ahead: bool) -> Result<Timestamp, Failure> {
             "`{text}` is neither a timestamp such as 2027-01-31T09:00:00Z nor a duration such as 15m"
         ))
     })?;
-    let now = crate::app::clock::Clock::start(None).now().wall;
+    let now = super::when::now();
     Ok(if ahead { now.plus(span) } else { now.minus(span) })
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::Server;
 use super::output::{Output, Row, text, texts};
-use super::{Answer, Failure};
+use super::{Answer, Failure, when};
 use crate::control::proto;
 
 /// List revocations, newest first.
@@ -39,7 +39,8 @@ fn revocation(one: proto::Revocation) -> Row {
         ("issued_before", optional(one.issued_before)),
         ("owner", text(one.owner)),
         ("actor", text(one.actor)),
-        ("effective", text(one.effective)),
+        ("effective", text(one.effective.clone())),
+        ("begins", optional(when::ahead(&one.effective, when::now()))),
         ("expires", optional(one.expires)),
         ("ended", optional(one.ended)),
         ("ended_by", optional(one.ended_by)),
@@ -68,6 +69,8 @@ impl Revocations {
 }
 
 fn person(one: proto::Person) -> Row {
+    let begins = |one: &proto::Revocation| Some(format!("{} {}", one.id, when::ahead(&one.effective, when::now())?));
+    let begins: Vec<String> = one.revocations.iter().filter_map(begins).collect();
     let standing = one.revocations.into_iter().map(|one| format!("{} {} ({})", one.id, one.shape, one.reason));
     let further = one.attributes.into_iter().map(|(name, value)| (name, vec![value]));
     let further = further.chain(one.more.into_iter().map(|more| (more.attribute, more.values)));
@@ -83,6 +86,7 @@ fn person(one: proto::Person) -> Row {
         ("groups", texts(one.groups)),
         ("roles", texts(one.roles)),
         ("revocations", texts(standing)),
+        ("begins", texts(begins)),
         ("last_allowed", texts(seen)),
         ("exempted_until", optional(one.exempted_until)),
     ]

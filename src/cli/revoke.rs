@@ -1,11 +1,16 @@
 //! `offboard revoke`, `restore` and `exempt`: commands that change something.
 
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 
 use super::client::{Server, time};
 use super::output::print;
-use super::{Answer, Failure};
-use crate::control::proto::{ExemptRequest, IssuerValue, Preview, RestoreRequest, RevokeRequest, Target, target};
+use super::preview::told;
+use super::{Answer, Failure, when};
+use crate::control::input::refuse_token;
+use crate::control::proto::{ExemptRequest, IssuerValue, RestoreRequest, RevokeRequest, Target, target};
 use crate::domain::time::Timestamp;
 
 /// What to revoke: exactly one.
@@ -37,6 +42,10 @@ struct TargetArgs {
     /// One client certificate, by the hex SHA-256 of its DER encoding
     #[arg(long, value_name = "SHA256")]
     certificate: Option<String>,
+    /// One token as it was found, in a file (`-`: standard input). The server verifies it and never keeps it; its id and
+    /// what it signs are denied
+    #[arg(long, value_name = "FILE")]
+    credential_file: Option<PathBuf>,
 }
 
 /// A provider's identifier. Many are random base64url, so one in 64 begins with a hyphen; an option in its place is a
@@ -48,7 +57,27 @@ fn identifier(text: &str) -> Result<String, String> {
 }
 
 impl TargetArgs {
-    fn into_target(self) -> Option<Target> {
+    /// Refuses a token in place of an identifier, before it goes anywhere.
+    fn refuse_tokens(&self) -> Result<(), Failure> {
+        let pairs =
+            [("subject", &self.subject), ("session", &self.session), ("token", &self.token), ("client", &self.client)];
+        let second = pairs.into_iter().filter_map(|(name, pair)| Some((name, pair.as_ref()?.get(1)?)));
+        let alone = [("person", &self.person), ("key", &self.key)];
+        let alone = alone.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let refused = second.chain(alone).find_map(|(name, value)| refuse_token(name, value));
+        refused.map_or(Ok(()), |refused| Err(Failure::No(refused)))
+    }
+
+    fn into_target(self) -> Result<Option<Target>, Failure> {
+        if let Some(path) = &self.credential_file {
+            let credential = found(path)?;
+            return Ok(Some(Target { target: Some(target::Target::Credential(credential)) }));
+        }
+        self.refuse_tokens()?;
+        Ok(self.named())
+    }
+
+    fn named(self) -> Option<Target> {
         let pair = |values: Vec<String>| {
             let mut values = values.into_iter();
             Some(IssuerValue { issuer: values.next()?, value: values.next()? })
@@ -74,6 +103,20 @@ impl TargetArgs {
     }
 }
 
+/// A credential that somebody found.
+fn found(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = match path.as_os_str() == "-" {
+        true => std::io::stdin().take(LARGEST).read_to_string(&mut text),
+        false => std::fs::File::open(path).and_then(|file| file.take(LARGEST).read_to_string(&mut text)),
+    };
+    read.map_err(|error| Failure::Unreachable(format!("credential file `{}`: {error}", path.display())))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Most bytes of a credential file: no header is longer.
+const LARGEST: u64 = 64 * 1024;
+
 /// Revoke a person, subject, session, token, client, issuer, API key or certificate.
 #[derive(Debug, Args)]
 #[command(
@@ -81,10 +124,13 @@ impl TargetArgs {
     after_help = "Examples:\n  \
     offboard revoke --person mallory@example.com --reason \"HR-12\"\n  \
     offboard revoke --session https://idp.example.com/realms/corp 8f2c --reason \"stolen laptop\"\n  \
-    offboard revoke --person alice --issued-before 2026-11-20T09:00:00Z --reason \"password leaked\"\n\n\
+    offboard revoke --person alice --issued-before 2026-11-20T09:00:00Z --reason \"password leaked\"\n  \
+    offboard revoke --credential-file leaked.txt --reason \"token in a log\"\n  \
+    offboard revoke --person bob --effective 2026-12-01T17:00:00+01:00 --reason \"last day\"\n\n\
     A time T is a timestamp such as 2027-01-31T09:00:00Z, or a duration such as 15m: ago for --issued-before, from\n\
     now for the others. The command first prints what the revocation affects; --dry-run stops there. When it\n\
-    returns, the revocation is durable and enforced by the process that answered. `offboard restore` ends it."
+    returns, the revocation is durable and enforced by the process that answered, or will be from --effective on.\n\
+    `offboard restore` ends it."
 )]
 pub(super) struct Revoke {
     /// Reason, for the record
@@ -132,12 +178,18 @@ impl Revoke {
             dry_run: true,
             allow_unknown: self.allow_unknown,
             all_candidates: self.all_candidates,
-            target: self.target.into_target(),
+            target: self.target.into_target()?,
         };
+        let issued_before = request.issued_before.clone();
+        let effective = request.effective.clone();
         let server = self.server;
         let asked = request.clone();
         let shown = server.ask(|mut client| async move { client.revoke(asked).await })?.into_inner();
-        print(&shown.preview.map(|preview| told(&preview)).unwrap_or_default())?;
+        print(&shown.preview.map(|preview| told(&preview, issued_before.as_deref())).unwrap_or_default())?;
+        let begins = effective.and_then(|time| when::ahead(&time, when::now()));
+        if let Some(begins) = &begins {
+            print(&format!("comes into force {begins}\n"))?;
+        }
         for warning in &shown.warnings {
             eprintln!("warning: {warning}");
         }
@@ -148,23 +200,13 @@ impl Revoke {
         let request = RevokeRequest { dry_run: false, ..request };
         let done = server.ask(|mut client| async move { client.revoke(request).await })?.into_inner();
         let epoch = done.epoch.map(|epoch| format!("{}.{}", epoch.generation, epoch.position)).unwrap_or_default();
-        print(&format!("revoked: {} (durable and enforced, epoch {epoch})\n", done.id))?;
+        let state = match begins {
+            None => "durable and enforced".to_owned(),
+            Some(begins) => format!("durable; denies nothing yet, comes into force {begins}"),
+        };
+        print(&format!("revoked: {} ({state}; epoch {epoch})\n", done.id))?;
         Ok(Answer::Yes)
     }
-}
-
-/// What a revocation affects, in words.
-fn told(preview: &Preview) -> String {
-    let mut text = String::new();
-    for person in &preview.people {
-        let roles = if person.roles.is_empty() { "no role".to_owned() } else { person.roles.join(", ") };
-        let seen = person.last_allowed.as_ref().map_or("never seen here".to_owned(), |at| format!("last allowed {at}"));
-        text += &format!("affects {} ({}; {roles}; {seen})\n", person.person, person.status);
-    }
-    for warning in &preview.warnings {
-        text += &format!("note: {warning}\n");
-    }
-    text
 }
 
 /// End one revocation.

@@ -35,6 +35,11 @@ const AT_AN_ISSUER: [&str; 4] = ["subject", "session", "token", "client"];
 fn target(fields: &Fields<'_>, issuers: &[Arc<IssuerRules>]) -> Option<Target> {
     let alone: Vec<&str> = ["person", "key", "certificate"].into_iter().filter(|key| fields.has(key)).collect();
     let there: Vec<&str> = AT_AN_ISSUER.into_iter().filter(|key| fields.has(key)).collect();
+    for (key, what) in [("key", "API keys"), ("certificate", "client certificates")] {
+        if fields.has(key) {
+            fields.warn(key, format!("no scheme of this version reads {what}; this denies nothing yet"));
+        }
+    }
     match (alone.as_slice(), fields.has("issuer"), there.as_slice()) {
         (["person"], false, []) => Some(Target::Person { reference: fields.owned("person")? }),
         (["key"], false, []) => Some(Target::Key { id: fields.owned("key")? }),

@@ -1,5 +1,7 @@
 //! From the domain to the messages of the control API.
 
+use std::sync::Arc;
+
 use prost::Message as _;
 use tonic::Status;
 use tonic::metadata::MetadataValue;
@@ -10,7 +12,10 @@ use crate::domain::revocation::Shape;
 use crate::domain::time::Timestamp;
 
 use super::proto;
-use super::views::{Explanation, IssuerView, PersonView, PreviewView, RevocationView, StatusView, UnusableKeyView};
+use super::views::{
+    CredentialView, Explanation, IssuerView, PersonView, PreviewView, RevocationView, SeenView, StatusView,
+    UnusableKeyView,
+};
 
 /// Response metadata of a call with an unknown outcome: the key for `GetOutcome`.
 pub const OUTCOME_KEY: &str = "offboard-outcome-key";
@@ -66,7 +71,30 @@ pub fn preview(view: PreviewView) -> proto::Preview {
         keys: view.keys,
         open_streams: view.open_streams,
         warnings: view.warnings,
+        dies: Some(seen(view.dies)),
+        stays: Some(seen(view.stays)),
     }
+}
+
+fn seen(view: SeenView) -> proto::SeenCredentials {
+    let credential = |CredentialView { verified, uses }: CredentialView| {
+        let last = |(service, time): (Arc<str>, Timestamp)| proto::LastUse {
+            service: service.to_string(),
+            time: time.to_string(),
+        };
+        proto::SeenCredential {
+            issuer: verified.issuer.to_string(),
+            subject: verified.subject.clone(),
+            session: verified.session.clone(),
+            token: verified.token_id.clone(),
+            client: verified.client.clone(),
+            issued: verified.issued.map(|time| time.to_string()),
+            expires: verified.expires.map(|time| time.to_string()),
+            uses: uses.into_iter().map(last).collect(),
+        }
+    };
+    let last = view.last.into_iter().map(credential).collect();
+    proto::SeenCredentials { count: view.count, sessions: view.sessions, last }
 }
 
 /// One revocation.

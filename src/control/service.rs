@@ -12,7 +12,6 @@ use tonic::{Request, Response, Status};
 
 use crate::domain::command::{Command, Done, Refused, WriterHandle};
 use crate::domain::person::{self, PersonId};
-use crate::domain::revocation::Target;
 
 use super::admission::Admission;
 use super::guard::{CallAudit, Caller, note};
@@ -90,12 +89,9 @@ impl Control for Operator {
     type TailAuditStream = Pin<Box<dyn Stream<Item = Result<proto::AuditRecord, Status>> + Send>>;
 
     async fn revoke(&self, request: Request<proto::RevokeRequest>) -> Result<Response<proto::RevokeResponse>, Status> {
-        let described = input::target(request.get_ref().target.as_ref()).ok().map(|target: Target| {
-            let dry = if request.get_ref().dry_run { " (dry run)" } else { "" };
-            format!("{target}{dry}")
-        });
-        let caller = self.enter(&request, described).await?;
-        let asked = input::revoke(request.get_ref(), &caller.actor)?;
+        let caller = self.enter(&request, revoking::described(request.get_ref())).await?;
+        let target = self.target(request.get_ref()).await?;
+        let asked = input::revoke(request.get_ref(), target, &caller.actor)?;
         self.carry_out(asked, request.get_ref().dry_run).await.map(Response::new)
     }
 

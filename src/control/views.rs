@@ -7,11 +7,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_stream::Stream;
 
+use crate::domain::credential::Verified;
 use crate::domain::event::{EndCause, Epoch, Exemption};
 use crate::domain::guard::{HeldListing, Removals};
 use crate::domain::id::RevocationId;
 use crate::domain::person::{Person, PersonId, Status};
-use crate::domain::revocation::{Revocation, Target, TargetKind};
+use crate::domain::revocation::{Revocation, Shape, Target, TargetKind};
 use crate::domain::time::{Now, Timestamp};
 
 /// Which revocations are wanted.
@@ -83,6 +84,30 @@ pub struct PreviewView {
     pub warnings: Vec<String>,
     /// Warning that nothing like the target was ever seen.
     pub unseen: Option<String>,
+    /// Credentials in use that die with it.
+    pub dies: SeenView,
+    /// Credentials in use that a cut-off leaves alive.
+    pub stays: SeenView,
+}
+
+/// Unexpired credentials that this replica has seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeenView {
+    /// How many they are.
+    pub count: u64,
+    /// Sessions among them.
+    pub sessions: u64,
+    /// Those that were used last, last first.
+    pub last: Vec<CredentialView>,
+}
+
+/// One credential that was seen: what it says of itself, verified, and the last use of each service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialView {
+    /// The credential.
+    pub verified: Arc<Verified>,
+    /// By service, the last use.
+    pub uses: Vec<(Arc<str>, Timestamp)>,
 }
 
 /// What is known of a REF that resolves to nobody.
@@ -267,8 +292,13 @@ pub trait Views: Send + Sync + 'static {
     async fn unresolved(&self, reference: &str) -> Unresolved;
     /// People, ordered by source and key.
     async fn people(&self, filter: &PeopleFilter) -> Vec<PersonView>;
-    /// What a revocation of this target would affect.
-    async fn preview(&self, target: &Target) -> PreviewView;
+    /// What a revocation of this target, in this shape, would affect.
+    async fn preview(&self, target: &Target, shape: Shape) -> PreviewView;
+    /// The target that a token is, if it verifies as an access token of a configured issuer.
+    ///
+    /// # Errors
+    /// Why it does not, without any part of it.
+    async fn credential(&self, token: &str) -> Result<Target, String>;
     /// The state of this replica.
     async fn status(&self) -> StatusView;
     /// Names shared by several people of a source, with their keys.

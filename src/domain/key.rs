@@ -72,6 +72,8 @@ pub enum KeyKind {
     Group,
     /// `(name)` of a source
     Source,
+    /// `(SHA-256 in lower-case hex)` of what a token signs
+    SignedToken,
 }
 
 /// Makes keys with the secret of this installation.

@@ -45,6 +45,16 @@ pub enum Target {
         /// `jti`
         token: String,
     },
+    /// One token as it was found: by what it signs, and by its id if it has one.
+    SignedToken {
+        /// `iss`
+        issuer: String,
+        /// Its id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
+        /// SHA-256 of its header and payload as they are signed, lower-case hex.
+        sha256: String,
+    },
     /// One client (application) at an issuer.
     Client {
         /// `iss`
@@ -159,7 +169,7 @@ impl Target {
             Self::Key { .. } => TargetKind::Key,
             Self::Certificate { .. } => TargetKind::Certificate,
             Self::Session { .. } => TargetKind::Session,
-            Self::Token { .. } => TargetKind::Token,
+            Self::Token { .. } | Self::SignedToken { .. } => TargetKind::Token,
         }
     }
 
@@ -181,12 +191,25 @@ impl Target {
             Self::Subject { issuer, subject } => keyer.key(KeyKind::Subject, &[issuer, subject]),
             Self::Session { issuer, session } => keyer.key(KeyKind::Session, &[issuer, session]),
             Self::Token { issuer, token } => keyer.key(KeyKind::Token, &[issuer, token]),
+            Self::SignedToken { sha256, .. } => keyer.key(KeyKind::SignedToken, &[sha256]),
             Self::Client { issuer, client } => keyer.key(KeyKind::Client, &[issuer, client]),
             Self::Issuer { issuer } => keyer.key(KeyKind::Issuer, &[issuer]),
             Self::Key { id } => keyer.key(KeyKind::ApiKey, &[id]),
             Self::Certificate { sha256 } => keyer.key(KeyKind::Certificate, &[&sha256.to_ascii_lowercase()]),
             Self::LinkClaim { issuer, claim, value } => keyer.key(KeyKind::LinkClaim, &[issuer, claim, value]),
         }
+    }
+}
+
+impl Target {
+    /// Every key under which a check looks it up; of a REF only the one that it has in every version.
+    #[must_use]
+    pub fn keys(&self, keyer: &Keyer) -> Vec<Key> {
+        let id = match self {
+            Self::SignedToken { issuer, token: Some(token), .. } => Some(keyer.key(KeyKind::Token, &[issuer, token])),
+            _ => None,
+        };
+        std::iter::once(self.key(keyer)).chain(id).collect()
     }
 }
 
@@ -198,6 +221,10 @@ impl fmt::Display for Target {
             Self::Subject { issuer, subject } => write!(f, "subject {issuer}|{subject}"),
             Self::Session { issuer, session } => write!(f, "session {issuer}|{session}"),
             Self::Token { issuer, token } => write!(f, "token {issuer}|{token}"),
+            Self::SignedToken { issuer, token: Some(token), .. } => write!(f, "token {issuer}|{token} (as found)"),
+            Self::SignedToken { issuer, token: None, sha256 } => {
+                write!(f, "token {issuer} (as found, without id; {})", sha256.get(..12).unwrap_or(sha256))
+            }
             Self::Client { issuer, client } => write!(f, "client {issuer}|{client}"),
             Self::Issuer { issuer } => write!(f, "issuer {issuer}"),
             Self::Key { id } => write!(f, "key {id}"),

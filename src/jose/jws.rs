@@ -8,6 +8,7 @@ use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
+use super::digest::sha256;
 use super::json;
 use crate::domain::issuer::Algorithm;
 
@@ -144,6 +145,12 @@ impl<'a> Compact<'a> {
         }
         let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| JwsError::Encoding("payload"))?;
         Ok(Self { signed, signature, header, payload })
+    }
+
+    /// SHA-256 of what the signature covers: no other spelling of the signature changes it.
+    #[must_use]
+    pub fn signed_sha256(&self) -> [u8; 32] {
+        sha256(self.signed.as_bytes())
     }
 
     /// The payload, not yet verified.

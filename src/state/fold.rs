@@ -222,7 +222,7 @@ impl Fold {
     }
 
     fn keys_of(&self, target: &Target, persons: &[PersonId]) -> Vec<Key> {
-        let mut keys = vec![target.key(&self.keyer)];
+        let mut keys = target.keys(&self.keyer);
         keys.extend(persons.iter().map(|person| person_key(&self.keyer, person)));
         keys.sort_unstable();
         keys.dedup();

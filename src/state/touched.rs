@@ -38,7 +38,7 @@ impl Fold {
 
     fn of_target(&self, target: &Target, persons: &[PersonId]) -> Vec<Key> {
         let mut keys = self.of_persons(persons);
-        keys.push(target.key(&self.keyer));
+        keys.extend(target.keys(&self.keyer));
         if let Some(reference) = target.reference() {
             keys.extend(RefKey::of(&self.keyer, reference).iter().map(|name| name.key));
         }

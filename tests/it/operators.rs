@@ -1,6 +1,8 @@
 //! What operators are told is true: whom a name means, what a revocation does, and what it leaves.
 
+mod found;
 mod names;
+mod revoking;
 
 use serde_json::Value;
 

@@ -11,6 +11,7 @@ pub(super) fn unconfigured(policy: &Policy, target: &Target) -> Option<String> {
         Target::Subject { issuer, .. }
         | Target::Session { issuer, .. }
         | Target::Token { issuer, .. }
+        | Target::SignedToken { issuer, .. }
         | Target::Client { issuer, .. }
         | Target::LinkClaim { issuer, .. }
         | Target::Issuer { issuer } => issuer,

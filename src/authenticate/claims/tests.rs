@@ -194,7 +194,7 @@ async fn everything_that_can_be_revoked_is_looked_up() {
     ] {
         assert!(is_looked_up(&[&read.owner], &target), "{target}");
     }
-    assert_eq!((read.owner.look_ups.len(), read.owner.names.len()), (6, 5));
+    assert_eq!((read.owner.look_ups.len(), read.owner.names.len()), (7, 5), "and what it signs");
     assert_eq!(read.client.as_deref(), Some("web"));
     assert_eq!(read.client_key, Some(keyer().key(KeyKind::Client, &[ISSUER, "web"])));
     assert_eq!(of(json!({ "client_id": "cid" })).await.client.as_deref(), Some("cid"));

@@ -2,19 +2,41 @@
 
 use tonic::Status;
 
-use super::{Operator, convert};
+use super::{Operator, convert, input};
 use crate::control::proto;
 use crate::control::views::Unresolved;
 use crate::domain::command::{Command, Refused, RevokeRequest, WhenUnknown};
+use crate::domain::revocation::Target;
+
+/// What the record of the call says of the target: never a credential.
+pub(super) fn described(request: &proto::RevokeRequest) -> Option<String> {
+    let dry = if request.dry_run { " (dry run)" } else { "" };
+    let what = match input::credential(request) {
+        Some(_) => "a credential as found".to_owned(),
+        None => input::target(request.target.as_ref()).ok()?.to_string(),
+    };
+    Some(what + dry)
+}
 
 impl Operator {
+    /// The target of a request; a credential is verified first.
+    pub(super) async fn target(&self, request: &proto::RevokeRequest) -> Result<Target, Status> {
+        let Some(credential) = input::credential(request) else { return input::target(request.target.as_ref()) };
+        self.views.credential(credential).await.map_err(|why| {
+            Status::failed_precondition(format!(
+                "{why}; nothing was revoked. If its session or its id is known from elsewhere, `--session ISS SID` or \
+                 `--token ISS JTI` denies it"
+            ))
+        })
+    }
+
     /// Previews a revocation, then checks it (`dry_run`) or makes it.
     pub(super) async fn carry_out(
         &self,
         mut asked: RevokeRequest,
         dry_run: bool,
     ) -> Result<proto::RevokeResponse, Status> {
-        let found = self.views.preview(&asked.target).await;
+        let found = self.views.preview(&asked.target, asked.shape).await;
         let mut warnings: Vec<String> = found.unseen.clone().into_iter().collect();
         if let Some(reference) = asked.target.reference().filter(|_| found.people.is_empty()) {
             let found = self.views.unresolved(reference).await;

@@ -11,6 +11,7 @@ use offboard::app::check_handler::LiveCheckHandler;
 use offboard::app::clock::Clock;
 use offboard::app::matches::Matches;
 use offboard::app::on_demand_lookup::OnDemandLookup;
+use offboard::app::seen_credentials::SeenCredentials;
 use offboard::app::sources::Sources;
 use offboard::audit;
 use offboard::authenticate::Authenticator;
@@ -336,6 +337,7 @@ impl<S: Store> World<S> {
                 lookup: OnDemandLookup::new(Sources::default()),
                 mixed: Mixed::default(),
                 matches: Matches::default(),
+                seen: SeenCredentials::default(),
             },
             audit,
             rings,
@@ -378,8 +380,7 @@ impl<S: Store> World<S> {
 
 /// What an operator asks for: a block on `target`, at once and with no end.
 pub fn request(target: Target) -> RevokeRequest {
-    let (reason, actor) = ("left".into(), "ops".into());
-    let (shape, effective, expires) = (Shape::Block, None, None);
+    let (shape, reason, actor, effective, expires) = (Shape::Block, "left".into(), "ops".into(), None, None);
     let (when_unknown, when_ambiguous) = (WhenUnknown::DenyName, WhenAmbiguous::Refuse);
     RevokeRequest { target, shape, reason, actor, effective, expires, when_unknown, when_ambiguous }
 }
