@@ -170,10 +170,14 @@ impl Entry {
                 ..Self::new(Kind::Reload, time)
             },
             Event::Exempted(exemption) => exempted(exemption, exemption.id_at(recorded.position), time),
-            Event::ExemptionEnded { exemption, persons, cause } => Self {
+            Event::ExemptionEnded { exemption, persons, cause, actor, reason } => Self {
+                actor: Some(actor.clone()).filter(|actor| !actor.is_empty()),
                 persons: persons.clone(),
                 target: Some(format!("exemption {exemption}")),
-                reason: Some(cause_word(*cause).to_owned()),
+                reason: Some(match reason.as_str() {
+                    "" => cause_word(*cause).to_owned(),
+                    reason => format!("{}: {reason}", cause_word(*cause)),
+                }),
                 ..Self::new(Kind::ExemptionEnded, time)
             },
             Event::Pinned { issuer, name, person } => Self {
@@ -356,5 +360,7 @@ fn cause_word(cause: EndCause) -> &'static str {
         EndCause::Expired => "expired",
         EndCause::ActiveAgain => "active again",
         EndCause::TakenOut => "taken out",
+        EndCause::Undone => "undone",
+        EndCause::Replaced => "replaced",
     }
 }

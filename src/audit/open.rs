@@ -70,6 +70,8 @@ pub fn open(options: Options, now: Now) -> Result<(Recorder, TrailWriter), Audit
     writer.append(Entry { reason: Some(env!("CARGO_PKG_VERSION").to_owned()), ..Entry::new(Kind::Start, now.wall) });
     writer.commit()?;
     writer.retire();
+    // From the first record on, something says where the trail ends.
+    writer.write_mark()?;
     Ok((Recorder::new(shared, sender), writer))
 }
 

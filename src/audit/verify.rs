@@ -11,6 +11,7 @@ use super::chain::{self, GENESIS, Head};
 use super::files;
 use super::read::{Line, Lines};
 use super::record::{Kind, Record};
+use crate::domain::time::Timestamp;
 
 /// What is wrong with a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,10 @@ pub enum Wrong {
         /// That record.
         last: u64,
     },
+    /// Nothing says where the trail ends, so its end may have been cut off.
+    NoMark,
+    /// There is no record at all: the folder is empty, or no trail.
+    Nothing,
 }
 
 impl fmt::Display for Wrong {
@@ -50,6 +55,8 @@ impl fmt::Display for Wrong {
             Self::Unlinked => f.write_str("is not chained to the record before it"),
             Self::NoBeginning => f.write_str("is the first, and no retention record says that older ones were deleted"),
             Self::TruncatedTail { last } => write!(f, "is the last, but record {last} was written"),
+            Self::NoMark => f.write_str("is the last, but `head.json` is gone, which says whether more were written"),
+            Self::Nothing => f.write_str("is missing: there is no audit record here"),
         }
     }
 }
@@ -80,6 +87,12 @@ impl fmt::Display for Broken {
 /// Result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
+    /// The directory.
+    pub dir: PathBuf,
+    /// Time of the first and of the last verified record.
+    pub period: Option<(Timestamp, Timestamp)>,
+    /// `hash` of the last verified record.
+    pub last_hash: String,
     /// Verified records.
     pub records: u64,
     /// `seq` of the first; 0 if there is none.
@@ -104,9 +117,14 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.dir.display())?;
         match &self.broken {
-            Some(broken) => write!(f, "broken after {} records: {broken}", self.records)?,
+            Some(Broken { what: what @ Wrong::Nothing, .. }) => write!(f, "not proven: a record {what}")?,
+            Some(broken) => write!(f, "not proven: broken after {} records: {broken}", self.records)?,
             None => write!(f, "{} records are proven, {} to {}", self.records, self.first, self.last)?,
+        }
+        if let Some((from, until)) = self.period {
+            write!(f, ", from {from} to {until}; last hash {}", self.last_hash)?;
         }
         if self.lost > 0 {
             write!(f, "; the trail itself says that {} more were lost", self.lost)?;
@@ -126,6 +144,7 @@ pub fn verify(dir: &Path) -> Result<Verdict, AuditError> {
     // Read before the files, so that concurrent writing does not look like a truncated tail.
     let written = files::read_mark(dir)?.map(|mark| mark.head());
     let mut proof = Proof::default();
+    proof.verdict.dir = dir.to_owned();
     for line in Lines::of(files::list(dir)?) {
         if let Some(broken) = proof.step(&line?) {
             return proof.end(Some(broken), dir);
@@ -194,6 +213,9 @@ impl Proof {
         }
         self.verdict.records = self.verdict.records.saturating_add(1);
         self.verdict.last = record.seq;
+        let from = self.verdict.period.map_or(record.time, |(from, _)| from);
+        self.verdict.period = Some((from, record.time));
+        self.verdict.last_hash.clone_from(&record.hash);
         self.head = Head { seq: record.seq, hash: record.hash };
         self.at = Some((line.file.to_path_buf(), line.number));
     }
@@ -203,9 +225,12 @@ impl Proof {
         if let Some((broken, _)) = &self.unvouched {
             return Some(broken.clone());
         }
-        let written = written?;
         let (file, line) = self.at.clone().unwrap_or_else(|| (dir.to_owned(), 0));
         let seq = (self.head.seq > 0).then_some(self.head.seq);
+        let Some(written) = written else {
+            let what = if self.head.seq == 0 { Wrong::Nothing } else { Wrong::NoMark };
+            return Some(Broken { file, line, seq, what });
+        };
         if written.seq > self.head.seq {
             return Some(Broken { file, line, seq, what: Wrong::TruncatedTail { last: written.seq } });
         }

@@ -320,7 +320,7 @@ impl TrailWriter {
         tracing::error!(error.cause = %cause, "{error}");
     }
 
-    fn write_mark(&mut self) -> Result<(), AuditError> {
+    pub(super) fn write_mark(&mut self) -> Result<(), AuditError> {
         if self.marked == self.head.seq {
             return Ok(());
         }

@@ -32,7 +32,8 @@ enum AuditCommand {
 /// Verify that no record was changed, removed or inserted.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  offboard audit verify --path /var/lib/offboard/audit\n\n\
-    Reads only the files; the service may keep running. Exit codes: 0 the chain is intact · 1 it is broken · 3 unreadable")]
+    Prints the directory, how many records, of which time, and the last hash. Reads only the files; the service may keep\n\
+    running. Exit codes: 0 proven · 1 not proven: the chain is broken, its end was cut off, or there is none · 3 unreadable")]
 struct Verify {
     /// Directory of the trail (`audit.path` in the configuration)
     #[arg(long, value_name = "DIR", default_value = "/var/lib/offboard/audit")]

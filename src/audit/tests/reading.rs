@@ -89,7 +89,9 @@ async fn the_end_of_an_exemption_and_of_a_pin_name_whom_they_were_for() {
     let (exemption, cause) = (ExemptionId::of_position(3), EndCause::Expired);
     let (issuer, name) = ("corp".to_owned(), "alice@example.com".to_owned());
     session(dir.path(), 0, async |recorder| {
-        enforce(recorder, 8, Event::ExemptionEnded { exemption, persons: persons.clone(), cause }).await;
+        let (actor, reason) = (String::new(), String::new());
+        let ended = Event::ExemptionEnded { exemption, persons: persons.clone(), cause, actor, reason };
+        enforce(recorder, 8, ended).await;
         enforce(recorder, 9, Event::Unpinned { issuer, name, persons: persons.clone() }).await;
     })
     .await;

@@ -57,6 +57,32 @@ async fn every_tampering_is_found_at_its_first_record() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_proven_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let nothing = verify(dir.path()).unwrap();
+    assert_eq!(
+        nothing.to_string(),
+        format!("{}: not proven: a record is missing: there is no audit record here", dir.path().display())
+    );
+    fs::write(dir.path().join("holiday.txt"), "sun").unwrap();
+    assert!(!verify(dir.path()).unwrap().holds(), "another folder");
+    trail(dir.path()).await;
+    let proven = verify(dir.path()).unwrap();
+    assert!(proven.holds());
+    let last = records(dir.path()).pop().unwrap();
+    let said = format!(
+        "6 records are proven, 1 to 6, from {} to {}; last hash {}",
+        records(dir.path())[0].time,
+        last.time,
+        last.hash
+    );
+    assert_eq!(proven.to_string(), format!("{}: {said}", dir.path().display()));
+    edit(&files::list(dir.path()).unwrap()[1], |lines| drop(lines.pop()));
+    fs::remove_file(Side::Head.path(dir.path())).unwrap();
+    assert_eq!(verify(dir.path()).unwrap().broken.unwrap().what, Wrong::NoMark, "the end may have been cut off");
+}
+
+#[tokio::test]
 async fn a_record_sealed_onto_another_chain_is_found() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     trail(one.path()).await;
