@@ -5,6 +5,7 @@ mod audit;
 mod client;
 mod completion;
 mod explain;
+mod lift;
 mod listing;
 mod output;
 mod preview;
@@ -48,9 +49,9 @@ enum Command {
     /// Revoke a person, subject, session, token, client, issuer, API key or certificate.
     Revoke(revoke::Revoke),
     /// End one revocation.
-    Restore(revoke::Restore),
+    Restore(lift::Restore),
     /// Break glass: override what a source says about a person, for a limited time.
-    Exempt(revoke::Exempt),
+    Exempt(lift::Exempt),
     /// List revocations.
     Revocations(listing::Revocations),
     /// Show one person: identifiers, status, groups, roles, revocations, last seen.

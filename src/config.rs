@@ -18,6 +18,7 @@ pub mod read;
 pub mod tree;
 pub mod merge;
 pub mod environment;
+mod absent;
 pub mod check;
 pub mod fields;
 pub mod settings;
@@ -89,6 +90,15 @@ pub fn parse(inputs: &Inputs, environment: &BTreeMap<String, String>) -> Result<
     let mut warnings = findings.warnings.take();
     problem::sort(&mut warnings);
     Ok(Configuration { settings, policy, hash, warnings })
+}
+
+/// Warnings about files that a valid configuration names and that do not exist here.
+#[must_use]
+pub fn absent_files(inputs: &Inputs, environment: &BTreeMap<String, String>) -> Vec<Problem> {
+    let overrides = environment::overrides(environment.clone());
+    let mut absent = tree(inputs, &overrides).map(|(root, _)| absent::files(&root)).unwrap_or_default();
+    problem::sort(&mut absent);
+    absent
 }
 
 /// The path of the store, as far as it can be told from invalid files; the last good configuration is kept there. A

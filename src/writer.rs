@@ -13,6 +13,7 @@ mod access;
 mod catch_up;
 mod clock;
 mod configured;
+mod exempt;
 mod follower;
 mod identifiers;
 mod identity;
@@ -325,8 +326,13 @@ impl<L: Log> Writer<L> {
                 let found = self.log.revocation(*id).await?;
                 operator::restore(plan, *id, found, reason, actor, now)
             }
+            Command::Undo { id, reason, actor } => {
+                let found = self.log.revocation(*id).await?;
+                operator::undo(plan, *id, found.as_ref(), (reason, actor), now)
+            }
+            Command::EndExemption { reference, reason, actor } => exempt::end(plan, reference, (reason, actor), now),
             Command::Exempt { reference, expires, reason, actor } => {
-                operator::exempt(plan, reference, *expires, (reason, actor), now)
+                exempt::exempt(plan, reference, *expires, (reason, actor), now)
             }
             Command::Judge { source, listing, verdict, actor } => {
                 listing::answer_held(plan, &self.listings, (source, *listing), (*verdict, actor), now)

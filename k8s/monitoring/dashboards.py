@@ -210,10 +210,12 @@ OFFBOARDING = [
           before you undo anything.""",
           query("""round(sum by (kind) (increase(
                 offboard_source_errors_total{kind=~"mass_disable|guarded|mixed_identities"}[1h])))""", "{{kind}}")),
-    lines("Exemptions and the emergency token", """Exemptions in force, and calls with the bootstrap token within the
-          hour before. Each belongs to an incident that you know of; if not, it is one.""",
+    lines("Exemptions and the emergency token", """Exemptions in force; calls with the bootstrap token, and revocations
+          taken back as mistakes (`restore --undo`), within the hour before. Each belongs to an incident that you know of;
+          if not, it is one.""",
           query("max(offboard_exemptions)", "exemptions"),
-          query(happened("offboard_control_bootstrap_uses_total", "1h"), "emergency token")),
+          query(happened("offboard_control_bootstrap_uses_total", "1h"), "emergency token"),
+          query(happened("offboard_revocations_undone_total", "1h"), "revocations undone")),
     lines("Revocations in force", """Standing revocations by target. They grow with everybody who leaves. If they drop
           sharply, somebody restored many at once: `offboard revocations --all` and the audit trail say who.""",
           query("max by (target) (offboard_revocations)", "{{target}}"), stacked=True),

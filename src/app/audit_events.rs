@@ -14,7 +14,7 @@ use crate::audit::record::Kind;
 use crate::audit::sink::{Recorder, Stopped};
 use crate::control::guard::{Call, CallAudit};
 use crate::control::rights::{Right, needed};
-use crate::domain::event::{Event, Position, Recorded};
+use crate::domain::event::{EndCause, Event, Position, Recorded};
 use crate::domain::key::Key;
 use crate::domain::revocation::Owner;
 use crate::domain::time::Timestamp;
@@ -63,6 +63,9 @@ impl EventObserver for EventForwarder {
         measure(&self.metrics, recorded, at);
         if let Some(source) = left(&recorded.new.event) {
             self.metrics.left(source);
+        }
+        if matches!(&recorded.new.event, Event::Ended(ended) if ended.cause == EndCause::Undone) {
+            self.metrics.undone();
         }
         self.alarms.enforced(recorded);
         // If there is no room, the follower finds the gap.

@@ -17,8 +17,10 @@ use crate::config::settings::Settings;
 use crate::config::watch::Watcher;
 use crate::config::{self, Configuration, Inputs};
 use crate::domain::command::{Command, WriterHandle};
+use crate::domain::policy::Policy;
 use crate::log::KeyValues;
 use crate::state::Published;
+use crate::state::fold::Fold;
 use crate::telemetry::metrics::Metrics;
 
 /// Delay before a reload that the store prevented is tried again.
@@ -117,7 +119,7 @@ impl Reloader {
         self.settings.send_replace(settings);
         let now = self.clock.now();
         let noted = self.writer.ask(Command::Configure(Arc::clone(&policy)), now).await;
-        tracing::info!(config.hash = %policy.hash, "configuration is in force");
+        tell(&policy, &self.published.load().fold);
         self.record("allow", format!("configuration {} in force", policy.hash)).await;
         // It is in force; what is missing is its note in the log and the copy for a restart.
         noted.map_err(|refused| refused.to_string())?;
@@ -144,4 +146,22 @@ impl Reloader {
         // A stopped audit writer ends the process anyway.
         let _ = self.recorder.record(entry).await;
     }
+}
+
+/// Says what is in force: which services enforce, and which revocations only an earlier configuration lists.
+pub(super) fn tell(policy: &Policy, fold: &Fold) {
+    tracing::info!(config.hash = %policy.hash, config.enforcement = policy.enforcement(), "configuration is in force");
+    let kept = kept_revocations(policy, fold);
+    if kept > 0 {
+        tracing::warn!(
+            revocations = kept,
+            "`revocations` is not configured: {kept} that an earlier configuration listed stay in force; `revocations: []` \
+             ends them"
+        );
+    }
+}
+
+/// How many revocations stand that an earlier configuration listed, because this one does not have the key.
+pub(super) fn kept_revocations(policy: &Policy, fold: &Fold) -> usize {
+    if policy.revocations.is_some() { 0 } else { fold.noted.len() }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::parts::{AuditPath, Base, ControlPlane, LeavePath, Parts, ReadyWhen, Reloads, Sockets, Verification};
+use super::reload::tell;
 use super::serve::Bound;
 use super::start_error::StartError;
 use super::store::{self, Chosen};
@@ -74,6 +75,7 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         say_instead(invalid);
     }
     let (base, trail, history) = Base::build(&configuration, log).await?;
+    tell(&base.policy, &history.fold);
     let verification = Verification::build(&base).await?;
     let leave = LeavePath::build(&base, history)?;
     let audit = AuditPath::build(&base, &leave, trail);

@@ -15,25 +15,28 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::BroadcastStream;
 
-use self::revocations::{Texts, ids_of, ids_of_ref};
+use self::revocations::{Texts, ids_of, ids_of_ref, left_to};
 use super::check_handler::LiveCheckHandler;
 use super::explain::{self, Knowledge, Story};
+use super::reload::kept_revocations;
 use super::sources::Sources;
 use crate::audit::read::Filter;
 use crate::audit::record::Kind;
 use crate::authenticate::seen_identifiers::SeenIdentifiers;
 use crate::control::views::{
-    Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter,
-    RevocationView, StatusView, Unresolved, UnusableKeyView, Views,
+    CutOffView, Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question,
+    RevocationFilter, RevocationView, StatusView, Unresolved, UnusableKeyView, Views,
 };
 use crate::decide::roles;
 use crate::domain::decision::{Decision, Determining};
+use crate::domain::id::RevocationId;
 use crate::domain::key::{Key, RefKey};
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Enforcement, Service};
+use crate::domain::reason::Reason;
 use crate::domain::revocation::{Shape, Target, TargetKind};
 use crate::domain::source::SourceRules;
-use crate::domain::time::Now;
+use crate::domain::time::{Now, Timestamp};
 use crate::jose::jwks::UnusableKey;
 use crate::jose::keys::{KeyRings, RingStatus};
 use crate::log::{Log, LogError};
@@ -83,10 +86,25 @@ impl<L: Log> LiveViews<L> {
         {
             let cause = explain::cause(decision, &found.revocation);
             if let Some(step) = explanation.steps.iter_mut().find(|step| step.cause == cause) {
-                step.cause = format!("{cause}: {}, by {}", view.revocation.reason, view.revocation.actor);
+                let left = revocations::left(&self.state(), id, &view.revocation.target);
+                let left = left
+                    .filter(|_| found.reason == Reason::IssuedBeforeCutoff)
+                    .map(|at| format!(" has ended, and left that what was issued at or before {at} stays denied"));
+                let left = left.unwrap_or_default();
+                step.cause = format!("{cause}{left}: {}, by {}", view.revocation.reason, view.revocation.actor);
             }
         }
         explanation
+    }
+
+    /// Adds to each the cut-off that it left.
+    fn with_left(&self, mut views: Vec<RevocationView>) -> Vec<RevocationView> {
+        let state = self.state();
+        for view in &mut views {
+            let id = view.id.parse::<RevocationId>();
+            view.left = id.ok().and_then(|id| revocations::left(&state, id, &view.revocation.target));
+        }
+        views
     }
 
     async fn listed(&self, filter: &RevocationFilter) -> Result<Vec<RevocationView>, LogError> {
@@ -119,7 +137,10 @@ impl<L: Log> LiveViews<L> {
         let Some((reference, _, known)) = wanted else {
             return texts.all_standing(&state, before, filter.limit).await;
         };
-        let of_people = known.iter().flat_map(|known| ids_of(&state, known));
+        let ids = |known: &&Known| {
+            ids_of(&state, known).into_iter().chain(left_to(&state, known).into_keys()).collect::<Vec<_>>()
+        };
+        let of_people = known.iter().flat_map(ids);
         texts.standing(of_people.chain(ids_of_ref(&state, reference)).collect(), before, filter.limit).await
     }
 
@@ -128,6 +149,12 @@ impl<L: Log> LiveViews<L> {
             tracing::error!(error = %error, "cannot read the revocations of a person; they are in force all the same");
             Vec::new()
         });
+        let mut cut_offs = Vec::new();
+        for (id, at) in left_to(state, known).into_iter().take(SHOWN) {
+            if let Ok(Some((_, by))) = self.texts().revocation(id).await {
+                cut_offs.push(CutOffView { at, by });
+            }
+        }
         let exempted = state.fold.exempted.get(known.key).iter().map(|entry| entry.expires).max();
         let recorder = &self.handler.recorder;
         let last = recorder.last_allows(&known.person.id).into_iter();
@@ -136,6 +163,7 @@ impl<L: Log> LiveViews<L> {
             roles: role_names(state, known, self.handler.clock.now()),
             keys: Vec::new(),
             revocations,
+            cut_offs,
             last_allows: last.map(|last| (last.service.to_string(), last.time)).collect(),
             open_streams: 0,
             exempted_until: exempted,
@@ -188,7 +216,12 @@ impl<L: Log> Views for LiveViews<L> {
     }
 
     async fn revocations(&self, filter: &RevocationFilter) -> Result<Vec<RevocationView>, String> {
-        self.listed(filter).await.map_err(|error| error.to_string())
+        self.listed(filter).await.map(|views| self.with_left(views)).map_err(|error| error.to_string())
+    }
+
+    async fn cut_off_left(&self, id: RevocationId) -> Option<Timestamp> {
+        let (_, view) = self.texts().revocation(id).await.ok()??;
+        revocations::left(&self.state(), id, &view.revocation.target)
     }
 
     async fn person(&self, reference: &str) -> Vec<PersonView> {
@@ -258,13 +291,14 @@ impl<L: Log> Views for LiveViews<L> {
         let policy = &state.rules.policy;
         let rings = self.rings.borrow().clone();
         let issuers = rings.iter().map(|ring| issuer_view(ring.name(), ring.status()));
-        let observes = policy.services.first().is_some_and(|service| service.enforcement == Enforcement::Observe);
         StatusView {
             replica: self.replica.clone(),
             waiting_for: self.readiness.missing(),
             epoch: state.fold.epoch,
             configuration: policy.hash.to_string(),
-            enforcement: if observes { "observe" } else { "enforce" }.to_owned(),
+            enforcement: policy.services.first().map_or(Enforcement::Enforce, |service| service.enforcement).word(),
+            services: policy.services.iter().map(|one| (Arc::clone(&one.name), one.enforcement.word())).collect(),
+            revocations_kept: kept_revocations(policy, &state.fold) as u64,
             store: match &self.handler.published.store_state().borrow().gone {
                 Some(error) => format!("embedded: {error}"),
                 None => "embedded".to_owned(),

@@ -44,6 +44,7 @@ fn revocation(one: proto::Revocation) -> Row {
         ("expires", optional(one.expires)),
         ("ended", optional(one.ended)),
         ("ended_by", optional(one.ended_by)),
+        ("left_cut_off", optional(one.left_cut_off)),
         ("people", texts(one.people)),
         ("reason", text(one.reason)),
     ]
@@ -71,6 +72,13 @@ impl Revocations {
 fn person(one: proto::Person) -> Row {
     let begins = |one: &proto::Revocation| Some(format!("{} {}", one.id, when::ahead(&one.effective, when::now())?));
     let begins: Vec<String> = one.revocations.iter().filter_map(begins).collect();
+    let cut_offs = one.cut_offs.into_iter().map(|left| {
+        format!(
+            "issued at or before {} (left by {} of {}: {})",
+            left.issued_before, left.left_by, left.owner, left.reason
+        )
+    });
+    let cut_offs: Vec<String> = cut_offs.collect();
     let standing = one.revocations.into_iter().map(|one| format!("{} {} ({})", one.id, one.shape, one.reason));
     let further = one.attributes.into_iter().map(|(name, value)| (name, vec![value]));
     let further = further.chain(one.more.into_iter().map(|more| (more.attribute, more.values)));
@@ -87,6 +95,7 @@ fn person(one: proto::Person) -> Row {
         ("roles", texts(one.roles)),
         ("revocations", texts(standing)),
         ("begins", texts(begins)),
+        ("cut_offs", texts(cut_offs)),
         ("last_allowed", texts(seen)),
         ("exempted_until", optional(one.exempted_until)),
     ]
@@ -202,6 +211,12 @@ impl Status {
                 "reason": one.reason })
         });
         let passes = found.passes.into_iter().map(|one| json!({ "service": one.service, "settings": one.settings }));
+        let services =
+            found.services.into_iter().map(|one| json!({ "name": one.name, "enforcement": one.enforcement }));
+        let kept = format!(
+            "{} of an earlier configuration, which stay in force without the key; `revocations: []` ends them",
+            found.revocations_kept
+        );
         let standing = found.revocations.into_iter().filter(|(_, count)| *count > 0);
         self.output.one(vec![
             ("replica", text(found.replica)),
@@ -211,6 +226,8 @@ impl Status {
             ("epoch", optional(epoch)),
             ("configuration", text(found.configuration)),
             ("enforcement", text(found.enforcement)),
+            ("services", Value::Array(services.collect())),
+            ("revocations_kept", if found.revocations_kept > 0 { text(kept) } else { Value::Null }),
             ("store", text(found.store)),
             ("sources", Value::Array(sources.collect())),
             ("issuers", Value::Array(issuers.collect())),

@@ -1,4 +1,4 @@
-//! `offboard revoke`, `restore` and `exempt`: commands that change something.
+//! `offboard revoke`.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,7 @@ use super::output::print;
 use super::preview::told;
 use super::{Answer, Failure, when};
 use crate::control::input::refuse_token;
-use crate::control::proto::{ExemptRequest, IssuerValue, RestoreRequest, RevokeRequest, Target, target};
-use crate::domain::time::Timestamp;
+use crate::control::proto::{IssuerValue, RevokeRequest, Target, target};
 
 /// What to revoke: exactly one.
 #[derive(Debug, Args)]
@@ -205,63 +204,6 @@ impl Revoke {
             Some(begins) => format!("durable; denies nothing yet, comes into force {begins}"),
         };
         print(&format!("revoked: {} ({state}; epoch {epoch})\n", done.id))?;
-        Ok(Answer::Yes)
-    }
-}
-
-/// End one revocation.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  offboard restore r8f14e45fceea167a --reason \"wrong person\"\n\n\
-    When a block on a person, subject, client or issuer ends, credentials issued before stay denied.")]
-pub(super) struct Restore {
-    /// Id of the revocation, as `offboard revocations` prints it
-    #[arg(value_name = "ID")]
-    id: String,
-    /// Reason, for the record
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    #[command(flatten)]
-    server: Server,
-}
-
-impl Restore {
-    pub(super) fn run(self) -> Result<Answer, Failure> {
-        let request = RestoreRequest { id: self.id.clone(), reason: self.reason };
-        let done = self.server.ask(|mut client| async move { client.restore(request).await })?.into_inner();
-        for warning in &done.warnings {
-            print(&format!("note: {warning}\n"))?;
-        }
-        print(&format!("restored: {}\n", self.id))?;
-        Ok(Answer::Yes)
-    }
-}
-
-/// Break glass: override what a source says about a person, for a limited time.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  offboard exempt alice@example.com --expires 2h --reason \"directory is wrong\"\n\n\
-    It never overrides a revocation of an operator or of the configuration. Each use raises an alarm and is recorded."
-)]
-pub(super) struct Exempt {
-    /// SOURCE/KEY, e-mail, user name, IdP id, or ISS|SUB
-    #[arg(value_name = "REF")]
-    person: String,
-    /// When it ends: a timestamp, or a duration from now such as 2h; at most `exemptions.max` (default 8h)
-    #[arg(long, value_name = "T")]
-    expires: String,
-    /// Reason, for the record
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    #[command(flatten)]
-    server: Server,
-}
-
-impl Exempt {
-    pub(super) fn run(self) -> Result<Answer, Failure> {
-        let expires: Timestamp = time(&self.expires, true)?;
-        let request = ExemptRequest { person: self.person, expires: expires.to_string(), reason: self.reason };
-        let done = self.server.ask(|mut client| async move { client.exempt(request).await })?.into_inner();
-        print(&format!("exempted until {expires}: {}\n", done.people.join(", ")))?;
         Ok(Answer::Yes)
     }
 }

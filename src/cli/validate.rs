@@ -13,7 +13,8 @@ use crate::config;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  offboard validate --config k8s/base/config\n  \
     offboard validate --config k8s/base/config --against http://127.0.0.1:9192\n\n\
-    Each line reads `file:line: key: what is wrong`. Exit codes: 0 valid, perhaps with warnings · 1 invalid or unreadable")]
+    Each line reads `file:line: key: what is wrong`; files that are named and do not exist here are warnings.\n\
+    Exit codes: 0 valid, perhaps with warnings · 1 invalid or unreadable")]
 pub(super) struct Validate {
     #[command(flatten)]
     config: ConfigPaths,
@@ -26,9 +27,11 @@ pub(super) struct Validate {
 
 impl Validate {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        match config::load(&self.config.config, &std::env::vars().collect()) {
-            Ok((_, configuration)) => {
+        let environment = std::env::vars().collect();
+        match config::load(&self.config.config, &environment) {
+            Ok((inputs, configuration)) => {
                 let mut warnings: Vec<String> = configuration.warnings.iter().map(ToString::to_string).collect();
+                warnings.extend(config::absent_files(&inputs, &environment).iter().map(ToString::to_string));
                 warnings.extend(match self.against {
                     Some(server) => {
                         let server = Server { server, access: self.access };
@@ -37,7 +40,8 @@ impl Validate {
                     None => groups::by_files(&configuration.policy, &configuration.settings.sources)?,
                 });
                 let warnings = warnings.iter().map(|warning| format!("warning: {warning}\n"));
-                print(&(warnings.collect::<String>() + "valid\n"))?;
+                let enforcement = configuration.policy.enforcement();
+                print(&format!("{}enforcement: {enforcement}\nvalid\n", warnings.collect::<String>()))?;
                 Ok(Answer::Yes)
             }
             Err(invalid) => {

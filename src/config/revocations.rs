@@ -15,7 +15,7 @@ use super::text;
 pub fn revocations(root: &Fields<'_>, issuers: &[Arc<IssuerRules>]) -> Option<Vec<ConfiguredRevocation>> {
     let Some(sections) = root.sections("revocations") else {
         if !root.has("revocations") {
-            root.warn("revocations", "is not set; revocations it listed before stay in force, `[]` ends them");
+            root.warn("revocations", "is not set; revocations that it listed before stay in force (taking the last entry out needs `revocations: []`)");
         }
         return None;
     };

@@ -56,9 +56,6 @@ pub fn services(
         foreign_credentials: not_ours(root, "foreign_credentials").unwrap_or(NotOurs::Deny),
         preflight: not_ours(root, "preflight").unwrap_or(NotOurs::Pass),
     };
-    if default.enforcement == Enforcement::Observe {
-        root.warn("enforcement", "observe: requests are never denied");
-    }
     let mut patterns = BTreeMap::new();
     let configured: Vec<_> = sections
         .iter()
@@ -68,6 +65,17 @@ pub fn services(
             service
         })
         .collect();
+    if default.enforcement == Enforcement::Observe {
+        let enforcing = configured.iter().filter(|service| service.enforcement == Enforcement::Enforce);
+        let names: Vec<String> = enforcing.map(|service| quoted(&service.name)).collect();
+        root.warn(
+            "enforcement",
+            match names.as_slice() {
+                [] => "observe: requests are never denied".to_owned(),
+                names => format!("observe: requests are never denied, except to {}, which enforce", names.join(", ")),
+            },
+        );
+    }
     let services: Vec<Service> = std::iter::once(default).chain(configured).collect();
     // The top level counts for `default` and for each service that does not override it.
     let inherits = |key| {

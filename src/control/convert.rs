@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 
 use super::proto;
 use super::views::{
-    CredentialView, Explanation, IssuerView, PersonView, PreviewView, RevocationView, SeenView, StatusView,
+    CredentialView, CutOffView, Explanation, IssuerView, PersonView, PreviewView, RevocationView, SeenView, StatusView,
     UnusableKeyView,
 };
 
@@ -30,8 +30,14 @@ const CANDIDATES: usize = 50;
 pub fn refused(refused: &Refused) -> Status {
     let text = refused.to_string();
     match refused {
-        Refused::NotFound(_) | Refused::Nobody(_) | Refused::NothingHeld(_) => Status::not_found(text),
-        Refused::NotYours { .. } | Refused::Guarded { .. } | Refused::Void { .. } => Status::failed_precondition(text),
+        Refused::NotFound(_)
+        | Refused::Nobody(_)
+        | Refused::NothingHeld(_)
+        | Refused::NothingLeft(_)
+        | Refused::NotExempted(_) => Status::not_found(text),
+        Refused::NotYours { .. } | Refused::Denied { .. } | Refused::Guarded { .. } | Refused::Void { .. } => {
+            Status::failed_precondition(text)
+        }
         Refused::Ambiguous { reference, candidates } => {
             let candidates = candidates.iter().take(CANDIDATES).map(ToString::to_string).collect();
             let detail = proto::Ambiguous { reference: reference.clone(), candidates };
@@ -100,7 +106,7 @@ fn seen(view: SeenView) -> proto::SeenCredentials {
 /// One revocation.
 #[must_use]
 pub fn revocation(view: RevocationView) -> proto::Revocation {
-    let RevocationView { id, revocation, ended } = view;
+    let RevocationView { id, revocation, ended, left } = view;
     let (shape, issued_before) = match revocation.shape {
         Shape::Block => ("block", None),
         Shape::CutOff { at } => ("cut_off", Some(at.to_string())),
@@ -119,6 +125,16 @@ pub fn revocation(view: RevocationView) -> proto::Revocation {
         people: revocation.persons.iter().map(ToString::to_string).collect(),
         ended: ended.map(|(time, _)| time.to_string()),
         ended_by: ended.map(|(_, cause)| cause_word(cause).to_owned()),
+        left_cut_off: left.map(|time| time.to_string()),
+    }
+}
+
+fn cut_off(view: CutOffView) -> proto::CutOff {
+    proto::CutOff {
+        issued_before: view.at.to_string(),
+        left_by: view.by.id,
+        owner: view.by.revocation.owner.to_string(),
+        reason: view.by.revocation.reason,
     }
 }
 
@@ -128,6 +144,8 @@ fn cause_word(cause: EndCause) -> &'static str {
         EndCause::Expired => "expired",
         EndCause::ActiveAgain => "active_again",
         EndCause::TakenOut => "taken_out",
+        EndCause::Undone => "undone",
+        EndCause::Replaced => "replaced",
     }
 }
 
@@ -152,6 +170,7 @@ pub fn person(view: PersonView) -> proto::Person {
         roles: view.roles,
         keys: view.keys,
         revocations: view.revocations.into_iter().map(revocation).collect(),
+        cut_offs: view.cut_offs.into_iter().map(cut_off).collect(),
         last_allows: view.last_allows.into_iter().map(last).collect(),
         open_streams: view.open_streams,
         exempted_until: view.exempted_until.map(|time| time.to_string()),
@@ -176,7 +195,9 @@ pub fn status(view: StatusView) -> proto::GetStatusResponse {
         waiting_for: view.waiting_for,
         epoch: Some(epoch(view.epoch)),
         configuration: view.configuration,
-        enforcement: view.enforcement,
+        enforcement: view.enforcement.to_owned(),
+        services: view.services.into_iter().map(service).collect(),
+        revocations_kept: view.revocations_kept,
         store: view.store,
         sources: view.sources.into_iter().map(super::sources::status).collect(),
         issuers: view.issuers.into_iter().map(issuer).collect(),
@@ -185,6 +206,10 @@ pub fn status(view: StatusView) -> proto::GetStatusResponse {
         exemptions: view.exemptions.iter().map(|exemption| exempted(exemption)).collect(),
         passes: view.passes.into_iter().map(|(service, keys)| passing(&service, &keys)).collect(),
     }
+}
+
+fn service((name, enforcement): (Arc<str>, &str)) -> proto::ServiceStatus {
+    proto::ServiceStatus { name: name.to_string(), enforcement: enforcement.to_owned() }
 }
 
 fn passing(service: &str, keys: &[&str]) -> proto::PassStatus {

@@ -3,9 +3,10 @@
 pub use crate::domain::binding::Right;
 
 /// Every method of the `control` listener, by its full gRPC path.
-pub const RIGHTS: [(&str, Right); 17] = [
+pub const RIGHTS: [(&str, Right); 18] = [
     ("/offboard.v1.Control/Revoke", Right::Revoke),
     ("/offboard.v1.Control/Restore", Right::Restore),
+    ("/offboard.v1.Control/Undo", Right::Admin),
     ("/offboard.v1.Control/Exempt", Right::Exempt),
     ("/offboard.v1.Control/GetOutcome", Right::Read),
     ("/offboard.v1.Control/ListRevocations", Right::Read),

@@ -1,5 +1,6 @@
 //! The methods of the control API.
 
+mod lifting;
 mod revoking;
 
 use std::fmt;
@@ -100,41 +101,17 @@ impl Control for Operator {
         request: Request<proto::RestoreRequest>,
     ) -> Result<Response<proto::RestoreResponse>, Status> {
         let caller = self.enter(&request, Some(request.get_ref().id.clone())).await?;
-        let request = request.into_inner();
-        let id = input::revocation_id(&request.id)?;
-        let reason = input::reason(&request.reason)?;
-        let done = self.ask(Command::Restore { id, reason, actor: caller.actor.to_string() }).await?;
-        let mut warnings = Vec::new();
-        for person in &done.persons {
-            let filter =
-                RevocationFilter { reference: Some(person.key.clone()), ended: false, before: None, limit: PAGE };
-            match self.views.revocations(&filter).await {
-                Ok(stands) => warnings.extend(
-                    stands.iter().map(|view| format!("{} is still in force: {}", view.id, view.revocation.target)),
-                ),
-                Err(error) => warnings.push(format!("cannot read what else is in force for {person}: {error}")),
-            }
-        }
-        Ok(Response::new(proto::RestoreResponse { epoch: Some(convert::epoch(done.epoch)), warnings }))
+        self.restored(request.get_ref(), &caller).await.map(Response::new)
+    }
+
+    async fn undo(&self, request: Request<proto::UndoRequest>) -> Result<Response<proto::UndoResponse>, Status> {
+        let caller = self.enter(&request, Some(request.get_ref().id.clone())).await?;
+        self.undone(request.get_ref(), &caller).await.map(Response::new)
     }
 
     async fn exempt(&self, request: Request<proto::ExemptRequest>) -> Result<Response<proto::ExemptResponse>, Status> {
         let caller = self.enter(&request, Some(request.get_ref().person.clone())).await?;
-        let request = request.into_inner();
-        let expires = input::time("expires", Some(&request.expires))?;
-        let command = Command::Exempt {
-            reference: input::reference(&request.person)?,
-            expires: expires.ok_or_else(|| Status::invalid_argument("expires is missing"))?,
-            reason: input::reason(&request.reason)?,
-            actor: caller.actor.to_string(),
-        };
-        let done = self.ask(command).await?;
-        tracing::warn!(control.actor = %caller.actor, log.epoch = %done.epoch, "break glass: person exempted");
-        Ok(Response::new(proto::ExemptResponse {
-            id: done.exemption.map(|id| id.to_string()).unwrap_or_default(),
-            epoch: Some(convert::epoch(done.epoch)),
-            people: done.persons.iter().map(ToString::to_string).collect(),
-        }))
+        self.exempted(request.get_ref(), &caller).await.map(Response::new)
     }
 
     async fn get_outcome(

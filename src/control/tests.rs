@@ -68,6 +68,7 @@ fn view(source: &str, key: &str) -> PersonView {
         roles: vec!["reader".into()],
         keys: vec![],
         revocations: vec![],
+        cut_offs: vec![],
         last_allows: vec![("payments".into(), Timestamp::from_secs(5))],
         open_streams: 0,
         exempted_until: None,
@@ -86,6 +87,10 @@ impl Views for Known {
 
     async fn revocations(&self, _: &RevocationFilter) -> Result<Vec<RevocationView>, String> {
         Ok(vec![])
+    }
+
+    async fn cut_off_left(&self, _: RevocationId) -> Option<Timestamp> {
+        Some(Timestamp::from_secs(7))
     }
 
     async fn person(&self, reference: &str) -> Vec<PersonView> {

@@ -35,8 +35,19 @@ pub struct RevocationView {
     pub id: String,
     /// As recorded in the log.
     pub revocation: Revocation,
-    /// When and why it ended, if it did.
+    /// When and why it ended, if it did and that is known.
     pub ended: Option<(Timestamp, EndCause)>,
+    /// The cut-off that it left when it ended, as far as that is still told from others.
+    pub left: Option<Timestamp>,
+}
+
+/// A cut-off that an ended block has left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutOffView {
+    /// The last time of issue that is denied.
+    pub at: Timestamp,
+    /// The revocation that left it.
+    pub by: RevocationView,
 }
 
 /// A person, and what this replica knows besides the directory.
@@ -50,6 +61,8 @@ pub struct PersonView {
     pub keys: Vec<String>,
     /// Their standing revocations.
     pub revocations: Vec<RevocationView>,
+    /// Cut-offs that ended blocks have left.
+    pub cut_offs: Vec<CutOffView>,
     /// Last allow per service.
     pub last_allows: Vec<(String, Timestamp)>,
     /// Live streams under guard.
@@ -205,8 +218,12 @@ pub struct StatusView {
     pub epoch: Epoch,
     /// Hash of the configuration in force.
     pub configuration: String,
-    /// `enforce` or `observe`.
-    pub enforcement: String,
+    /// `enforce` or `observe`, of the top level.
+    pub enforcement: &'static str,
+    /// The enforcement of each service.
+    pub services: Vec<(Arc<str>, &'static str)>,
+    /// Revocations that only an earlier configuration listed.
+    pub revocations_kept: u64,
     /// Kind of the store.
     pub store: String,
     /// Sources.
@@ -286,6 +303,8 @@ pub trait Views: Send + Sync + 'static {
     /// # Errors
     /// Why not all of them can be read: nobody may take the rest for all.
     async fn revocations(&self, filter: &RevocationFilter) -> Result<Vec<RevocationView>, String>;
+    /// The cut-off that a revocation left when it ended.
+    async fn cut_off_left(&self, id: RevocationId) -> Option<Timestamp>;
     /// Everybody whom a REF may match, one or several per source.
     async fn person(&self, reference: &str) -> Vec<PersonView>;
     /// What is known of a REF that resolves to nobody.

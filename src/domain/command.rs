@@ -208,7 +208,25 @@ pub enum Command {
         /// Who asks.
         actor: String,
     },
-    /// An operator breaks glass.
+    /// An operator takes back one revocation that was a mistake, with the cut-off that it left.
+    Undo {
+        /// Which.
+        id: RevocationId,
+        /// Why.
+        reason: String,
+        /// Who asks.
+        actor: String,
+    },
+    /// An operator ends the exemptions of a person.
+    EndExemption {
+        /// Whose.
+        reference: String,
+        /// Why.
+        reason: String,
+        /// Who asks.
+        actor: String,
+    },
+    /// An operator breaks glass. Replaces the exemption that the person had.
     Exempt {
         /// For whom.
         reference: String,

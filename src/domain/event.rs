@@ -25,6 +25,10 @@ pub enum EndCause {
     ActiveAgain,
     /// It was removed from the configuration.
     TakenOut,
+    /// It was a mistake: an operator undid it, with the cut-off that it left (law 7's one exception).
+    Undone,
+    /// A new exemption took its place.
+    Replaced,
 }
 
 /// The end of one revocation. For a block on a person, subject, client or issuer the fold leaves a residual cut-off at
@@ -211,6 +215,12 @@ pub enum Event {
         persons: Vec<PersonId>,
         /// Why it ended.
         cause: EndCause,
+        /// Who ended it, if somebody did.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        actor: String,
+        /// The given reason.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
     /// A name in `bindings.people` resolved for the first time; from now on it is pinned to this person.
     Pinned {

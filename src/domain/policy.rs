@@ -20,6 +20,17 @@ pub enum Enforcement {
     Observe,
 }
 
+impl Enforcement {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
 /// Whether roles are required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authorization {
@@ -193,6 +204,17 @@ impl Policy {
     pub fn revocation_place(&self, entry: u32) -> &str {
         let entries = self.revocations.as_deref().unwrap_or_default();
         usize::try_from(entry).ok().and_then(|index| entries.get(index)).map_or("", |entry| &entry.place)
+    }
+
+    /// Which services enforce and which observe, in words: `enforce: payments; observe: default, orders`.
+    #[must_use]
+    pub fn enforcement(&self) -> String {
+        let of = |enforcement: Enforcement| {
+            let same = self.services.iter().filter(|service| service.enforcement == enforcement);
+            let names: Vec<&str> = same.map(|service| &*service.name).collect();
+            (!names.is_empty()).then(|| format!("{}: {}", enforcement.word(), names.join(", ")))
+        };
+        [Enforcement::Enforce, Enforcement::Observe].into_iter().filter_map(of).collect::<Vec<_>>().join("; ")
     }
 
     /// The target with its issuer as `iss`, also if it was given by the configured name.

@@ -13,7 +13,7 @@ use super::people::{People, person_key};
 use super::revocations::{Entry, EntryFields, Revocations, entry, entry_of_ref, owner_hash};
 use super::table::{Keyed, Table};
 use crate::domain::chain::ChainHash;
-use crate::domain::event::{ConfigurationRole, Ended, Epoch, Event, Exemption, Recorded};
+use crate::domain::event::{ConfigurationRole, Ended, Epoch, Event, Exemption, Position, Recorded};
 use crate::domain::guard::{HeldListingUpdate, ReleaseCause, Removals};
 use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::key::{Key, Keyer, RefKey};
@@ -113,6 +113,9 @@ pub struct Fold {
     pub noted: OrdMap<String, RevocationId>,
     /// Revocations that expire, by time.
     pub expiring: OrdMap<(Timestamp, RevocationId), Arc<Revocation>>,
+    /// Up to where residual cut-offs of operators were merged, by versions that could not undo one; 0 for a log that was
+    /// folded here from its beginning.
+    pub merged_until: Position,
     /// The persons whom a REF revocation was extended to since it was made.
     pub extensions: OrdMap<RevocationId, Vec<PersonId>>,
 }
@@ -137,6 +140,7 @@ impl Fold {
             configuration_role: None,
             noted: OrdMap::new(),
             expiring: OrdMap::new(),
+            merged_until: 0,
             extensions: OrdMap::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! The revocation set: the compact form in which checks look up revocations.
 
 use super::table::{Keyed, Table};
-use crate::domain::event::Ended;
+use crate::domain::event::{EndCause, Ended};
 use crate::domain::id::RevocationId;
 use crate::domain::key::{Key, KeyKind, Keyer, RefKey};
 use crate::domain::revocation::{Owner, Shape, TargetKind};
@@ -90,8 +90,10 @@ impl Keyed for Entry {
     }
 
     fn rank(&self) -> (u64, u64) {
-        // The latest residual cut-off of each owner is enough. Everything else is kept by id.
+        // The latest residual cut-off of the configuration and of each source is enough. Everything else is kept by id: of
+        // an operator's, one may be undone, and those of others stay.
         match self.effect {
+            EntryKind::ResidualCutoff if self.owner == OwnerKind::Operator => (self.id.number(), 1),
             EntryKind::ResidualCutoff => (0, self.class()),
             EntryKind::Block | EntryKind::CutOff => (self.id.number(), 0),
         }
@@ -178,13 +180,14 @@ impl Revocations {
     }
 
     /// Ends the entry of a revocation under `key`. A block on a target that outlives its credentials leaves a residual
-    /// cut-off (law 7), unless it had not taken effect.
+    /// cut-off (law 7), unless it had not taken effect. One that is undone leaves nothing, and takes along what it left.
     pub(super) fn end(&mut self, key: Key, id: RevocationId, ended: &Ended) {
-        let (at, began) = (ended.at, ended.began);
-        let ended = self.table.remove(key, |entry| entry.id == id && entry.effect != EntryKind::ResidualCutoff);
+        let (at, began, undone) = (ended.at, ended.began, ended.cause == EndCause::Undone);
+        let ended =
+            self.table.remove(key, |entry| entry.id == id && (undone || entry.effect != EntryKind::ResidualCutoff));
         for entry in ended {
             count(&mut self.live, entry.kind, -1);
-            if planted(Fault::EndsWithoutCutOff) {
+            if undone || planted(Fault::EndsWithoutCutOff) {
                 continue;
             }
             if entry.effect == EntryKind::Block && entry.kind.leaves_cut_off() && began {
@@ -197,7 +200,7 @@ impl Revocations {
         let later = self.under(residual.key).iter().any(|entry| {
             entry.effect == EntryKind::ResidualCutoff && entry.class() == residual.class() && entry.at >= residual.at
         });
-        if !later {
+        if !later || residual.owner == OwnerKind::Operator {
             self.insert(residual);
         }
     }
@@ -206,6 +209,15 @@ impl Revocations {
     #[must_use]
     pub fn stands(&self, key: Key, id: RevocationId) -> bool {
         self.under(key).iter().any(|entry| entry.id == id && entry.effect != EntryKind::ResidualCutoff)
+    }
+}
+
+impl Revocations {
+    /// The residual cut-off that this revocation left under `key`, if it did and it was not merged into a later one.
+    #[must_use]
+    pub fn left(&self, key: Key, id: RevocationId) -> Option<Timestamp> {
+        let left = |entry: &&Entry| entry.id == id && entry.effect == EntryKind::ResidualCutoff;
+        self.under(key).iter().find(left).map(|entry| entry.at)
     }
 }
 

@@ -22,8 +22,10 @@ use crate::domain::revocation::{Revocation, TargetKind};
 use crate::domain::time::Timestamp;
 use crate::faults::{Fault, planted};
 
-/// The version of the format. Version 4 lacks the log's chain and the secret's fingerprint.
-const VERSION: u32 = 5;
+/// The version of the format. Version 4 lacks the log's chain and the secret's fingerprint; up to version 5 the residual
+/// cut-offs of operators are merged.
+const VERSION: u32 = 6;
+const MERGED: u32 = 5;
 /// The versions that can be read.
 const READ: RangeInclusive<u32> = 4..=VERSION;
 const ENTRY: usize = 48;
@@ -46,6 +48,8 @@ struct Head {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     configuration_role: Option<Arc<ConfigurationRole>>,
     noted: Vec<(String, RevocationId)>,
+    #[serde(default)]
+    merged_until: Position,
     expiring: Vec<(RevocationId, Arc<Revocation>)>,
     extensions: Vec<(RevocationId, Vec<PersonId>)>,
 }
@@ -76,6 +80,7 @@ fn head(fold: &Fold) -> Head {
         feeds: pairs(&fold.feeds),
         configuration_role: fold.configuration_role.clone(),
         noted: pairs(&fold.noted),
+        merged_until: fold.merged_until,
         expiring: fold.expiring.iter().map(|((_, id), revocation)| (*id, Arc::clone(revocation))).collect(),
         extensions: pairs(&fold.extensions),
     }
@@ -190,6 +195,7 @@ pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
         .into_iter()
         .filter_map(|(id, revocation)| Some(((revocation.expires?, id), revocation)))
         .collect();
+    fold.merged_until = if head.version <= MERGED { head.epoch.position } else { head.merged_until };
     fold.extensions = head.extensions.into_iter().collect();
     fold.epoch = head.epoch;
     fold.chain = head.chain;
@@ -208,11 +214,12 @@ impl Fold {
     }
 
     /// SHA-256 over the content of the fold, in lower-case hex: equal for all folds of the same log, however they were
-    /// made. Generation, chain hash and the secret's fingerprint are left out.
+    /// made. Generation, chain hash, the secret's fingerprint and `merged_until` are left out.
     #[must_use]
     pub fn digest(&self) -> String {
         let head = head(self);
-        let head = Head { epoch: Epoch { generation: 0, ..head.epoch }, chain: None, secret: None, ..head };
+        let head =
+            Head { epoch: Epoch { generation: 0, ..head.epoch }, chain: None, secret: None, merged_until: 0, ..head };
         hex::encode(digest(&SHA256, &write_under(&head, self).unwrap_or_default()))
     }
 }

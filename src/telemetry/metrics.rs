@@ -49,6 +49,7 @@ pub struct Metrics {
     epoch: IntGauge,
     exemptions: IntGauge,
     bootstrap_uses: IntCounter,
+    undone: IntCounter,
     store_failures: IntCounter,
     clock_steps: IntCounter,
     reload_successful: IntGauge,
@@ -112,6 +113,10 @@ impl Metrics {
             bootstrap_uses: make.counter(
                 "offboard_control_bootstrap_uses_total",
                 "Calls with the emergency credential (bootstrap token), including refused ones.",
+            )?,
+            undone: make.counter(
+                "offboard_revocations_undone_total",
+                "Revocations of operators that were taken back as mistakes, with the cut-offs that they left.",
             )?,
             store_failures: make.counter(
                 "offboard_store_failures_total",
@@ -245,6 +250,11 @@ impl Metrics {
     /// Counts a use of the bootstrap token.
     pub fn bootstrap_used(&self) {
         self.bootstrap_uses.inc();
+    }
+
+    /// Counts a revocation that was undone.
+    pub fn undone(&self) {
+        self.undone.inc();
     }
 
     /// Counts a failure of the store.

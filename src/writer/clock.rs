@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::exempt::exemption_ended;
 use super::operator::end;
 use super::plan::{Outcome, Plan};
-use crate::domain::event::{EndCause, Event, Exemption};
+use crate::domain::event::{EndCause, Exemption};
 use crate::domain::id::{ExemptionId, RevocationId};
 use crate::domain::revocation::Revocation;
 use crate::domain::time::Now;
@@ -35,7 +36,7 @@ pub(super) fn tick(plan: &mut Plan, now: Now) -> Outcome {
         .collect();
     for (id, exemption) in over {
         let persons = exemption.persons.clone();
-        plan.add(Event::ExemptionEnded { exemption: id, persons, cause: EndCause::Expired }, now);
+        plan.add(exemption_ended(id, persons, EndCause::Expired, ("", "")), now);
     }
     Outcome::default()
 }

@@ -1,22 +1,22 @@
-//! Operators' commands: revoke, restore, exempt.
+//! Operators' commands: revoke, restore, undo.
 
 use super::plan::{Outcome, Plan};
 use crate::domain::command::{Refused, RevokeRequest, WhenAmbiguous, WhenUnknown};
-use crate::domain::event::{EndCause, Ended, Exemption, Recorded};
+use crate::domain::event::{EndCause, Ended, Recorded};
 use crate::domain::id::RevocationId;
-use crate::domain::name::Match;
 use crate::domain::person::PersonId;
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, Shape, Target};
 use crate::domain::time::{Now, Timestamp};
 use crate::state::State;
 use crate::state::fold::note_of;
+use crate::state::people::Known;
 
 /// Resolves a REF, which must mean one person in each source.
 ///
 /// # Errors
 /// [`Refused::Ambiguous`] lists everybody who may be meant.
-fn resolve(state: &State, reference: &str) -> Result<Vec<PersonId>, Refused> {
+pub(super) fn resolve(state: &State, reference: &str) -> Result<Vec<PersonId>, Refused> {
     let ambiguous = |candidates| Refused::Ambiguous { reference: reference.to_owned(), candidates };
     state.one_per_source(reference).map_err(ambiguous)
 }
@@ -105,6 +105,43 @@ pub(super) fn restore(
     Ok(Outcome { persons, ..Outcome::default() })
 }
 
+/// Plans to take back an operator's revocation, whether it stands or not, with the cut-off that it left.
+pub(super) fn undo(
+    plan: &mut Plan,
+    id: RevocationId,
+    found: Option<&Recorded>,
+    (reason, actor): (&str, &str),
+    now: Now,
+) -> Result<Outcome, Refused> {
+    let Some((_, revocation)) = found.and_then(Recorded::revocation) else { return Err(Refused::NotFound(id)) };
+    if revocation.owner != Owner::Operator {
+        let advice =
+            "only an operator's revocation can be undone; restore it, or end it where it comes from".to_owned();
+        return Err(Refused::NotYours { id, owner: revocation.owner.to_string(), advice });
+    }
+    let fold = &plan.state.fold;
+    let key = revocation.target.key(&fold.keyer);
+    let stands = fold.revocations.stands(key, id);
+    if !stands && fold.revocations.left(key, id).is_none() {
+        return Err(Refused::NothingLeft(id));
+    }
+    if !stands && found.is_some_and(|found| found.position <= fold.merged_until) {
+        return Err(Refused::Invalid(format!(
+            "revocation `{id}` is of an earlier version, which kept one cut-off for all of a target's: it cannot be undone"
+        )));
+    }
+    // Whom it came to mean besides: they have an entry of it.
+    let concerned = |known: &&Known| fold.revocations.under(known.key).iter().any(|entry| entry.id == id);
+    let mut persons: Vec<PersonId> =
+        fold.people.iter().filter(concerned).map(|known| known.person.id.clone()).collect();
+    persons.extend(revocation.persons.iter().cloned());
+    persons.sort_unstable();
+    persons.dedup();
+    let revocation = Revocation { persons: persons.clone(), ..revocation.clone() };
+    plan.end(end(id, revocation, (EndCause::Undone, now.wall), (actor, reason), now), now);
+    Ok(Outcome { persons, ..Outcome::default() })
+}
+
 /// The event that ends a revocation.
 ///
 /// Whether it had taken effect is judged by the time that never falls: after a clock was set back it must still leave
@@ -175,39 +212,4 @@ fn configured_advice(policy: &Policy, revocation: &Revocation) -> String {
         Some(entry) => format!("remove it from `revocations` at {}", entry.place),
         None => "add `revocations:` without this entry to the configuration".to_owned(),
     }
-}
-
-/// Plans break glass.
-pub(super) fn exempt(
-    plan: &mut Plan,
-    reference: &str,
-    expires: Timestamp,
-    (reason, actor): (&str, &str),
-    now: Now,
-) -> Result<Outcome, Refused> {
-    if reason.trim().is_empty() {
-        return Err(Refused::Invalid("an exemption needs a reason".to_owned()));
-    }
-    let max = plan.state.rules.policy.exemptions_max;
-    if expires <= now.steady || expires > now.wall.plus(max) {
-        let max = humantime::format_duration(max);
-        return Err(Refused::Invalid(format!("an exemption must end within {max} from now (`exemptions.max`)")));
-    }
-    let mut persons = resolve(&plan.state, reference)?;
-    // A name that matches only after folding grants nobody access.
-    let surely = plan.state.meant(reference);
-    persons.retain(|id| surely.iter().any(|(other, by)| other == id && *by == Match::Grants));
-    if persons.is_empty() {
-        return Err(Refused::Nobody(reference.to_owned()));
-    }
-    let exemption = Exemption {
-        id: None,
-        reference: reference.to_owned(),
-        persons: persons.clone(),
-        expires,
-        actor: actor.to_owned(),
-        reason: reason.to_owned(),
-    };
-    let exemption = Some(plan.exempt(exemption, now));
-    Ok(Outcome { persons, exemption, ..Outcome::default() })
 }

@@ -40,6 +40,7 @@ enum Step {
         spelling: usize,
     },
     Restore(prop::sample::Index),
+    Undo(prop::sample::Index),
     /// An event of the source, which may come twice: `id` tells whom it is about and what it says.
     Event(u8),
     List {
@@ -75,6 +76,7 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Revoke { about, cut_off, effective, expires, spelling }
         }),
         4 => any::<prop::sample::Index>().prop_map(Step::Restore),
+        2 => any::<prop::sample::Index>().prop_map(Step::Undo),
         4 => (0..30_u8).prop_map(Step::Event),
         4 => (any::<[Option<bool>; 3]>(), any::<bool>()).prop_map(|(listed, complete)| Step::List { listed, complete }),
         2 => (0..3_usize, 1..200_i64).prop_map(|(who, until)| Step::Exempt { who, until }),
@@ -142,6 +144,13 @@ impl<S: Store> Both<S> {
                 let taken = self.real.restore(id, now).await.is_ok();
                 prop_assert_eq!(taken, self.model.restore(index, clocks), "restore r{}", id);
             }
+            Step::Undo(index) if !self.model.rules.is_empty() => {
+                let index = index.index(self.model.rules.len());
+                let Some(id) = self.ids.get(&index).copied() else { return Ok(self) };
+                let undo = Command::Undo { id, reason: "wrong".into(), actor: "ops".into() };
+                let taken = self.real.writer.ask(undo, now).await.is_ok();
+                prop_assert_eq!(taken, self.model.undo(index), "undo r{}", id);
+            }
             Step::Event(id) => {
                 let (who, active) = (usize::from(id % 3), id % 2 == 0);
                 let (person, event_id) = (record(who, active), Some(format!("e{id}")));
@@ -157,13 +166,16 @@ impl<S: Store> Both<S> {
             }
             Step::Exempt { who, until } => {
                 let expires = Now::at(time(self.wall + until));
-                if self.real.exempt(NAMES[*who], expires, now).await.is_ok() {
-                    self.model.exempted[*who] = self.model.exempted[*who].max(self.wall + until);
+                let taken = self.real.exempt(NAMES[*who], expires, now).await.is_ok();
+                let expected = self.wall + until > self.steady && !self.model.blocked(*who, clocks);
+                prop_assert_eq!(taken, expected, "it is over before it begins, or an exemption would not help");
+                if taken {
+                    self.model.exempted[*who] = self.wall + until;
                 }
             }
             Step::Configure(list) => self.configure(list.as_ref()).await,
             Step::Restart => self.real = self.real.restart(self.policy.clone()).await,
-            Step::Restore(_) | Step::Advance(_) | Step::Set(_) => {}
+            Step::Restore(_) | Step::Undo(_) | Step::Advance(_) | Step::Set(_) => {}
         }
         if let Step::Advance(seconds) = step {
             self.wall += seconds;

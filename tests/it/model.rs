@@ -88,6 +88,23 @@ impl Model {
         self.standing(|rule| rule.by == By::Operator).contains(&index).then(|| self.end(index, now.wall, now)).is_some()
     }
 
+    /// Takes back what an operator did, with the cut-off that it left; whether anything was left of it.
+    pub fn undo(&mut self, index: usize) -> bool {
+        let rule = &mut self.rules[index];
+        let taken = rule.by == By::Operator && rule.ended != Some(None);
+        if taken {
+            rule.ended = Some(None);
+        }
+        taken
+    }
+
+    /// Whether somebody is blocked by an operator or the configuration: no exemption helps.
+    pub fn blocked(&self, who: usize, now: Clocks) -> bool {
+        let on = |about: About| about == About::Person(who) || (about == About::Shared && who < 2);
+        let blocks = |rule: &Rule| rule.cut_off.is_none() && rule.effective <= now.steady && on(rule.about);
+        !self.standing(|rule| rule.by != By::Source && blocks(rule)).is_empty()
+    }
+
     /// The source's word on one person.
     pub fn told(&mut self, who: usize, active: bool, departed: bool, now: Clocks) {
         self.departed[who] = departed;

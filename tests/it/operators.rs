@@ -1,8 +1,11 @@
 //! What operators are told is true: whom a name means, what a revocation does, and what it leaves.
 
+mod exempting;
 mod found;
 mod names;
+mod restoring;
 mod revoking;
+mod told;
 
 use serde_json::Value;
 
@@ -16,11 +19,12 @@ struct Stage {
 
 stage!(Stage);
 
-const PEOPLE: [&str; 5] = [
+const PEOPLE: [&str; 6] = [
     "id: e1, email: ann@example.com",
     "id: e2, email: smith@example.com, username: smith",
     "id: e3, email: smith@example.org, username: smith",
     "id: e4, email: mallory@example.com",
+    "id: e5, status: suspended",
     "id: e9, email: zoe@example.com",
 ];
 
@@ -56,6 +60,20 @@ impl Stage {
         let (code, told) = self.run(arguments);
         assert_eq!(code, 1, "{arguments:?}: {told}");
         told
+    }
+
+    /// What operators ever revoked.
+    fn revoked(&self) -> Vec<Value> {
+        let mut rows = self.rows(&["revocations", "--all"]);
+        rows.retain(|row| row["owner"] == "operator");
+        rows
+    }
+
+    /// Revokes, and returns the id.
+    fn revoke(&self, target: &[&str]) -> String {
+        let told = self.said(&[&["revoke"], target, &["--reason", "HR-12"]].concat());
+        let id = told.lines().find_map(|line| line.strip_prefix("revoked: "));
+        id.unwrap_or_else(|| panic!("{told}")).split(' ').next().unwrap().to_owned()
     }
 
     /// What a listing prints.

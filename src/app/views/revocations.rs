@@ -1,7 +1,7 @@
 //! Revocations as they are shown: the state says which stand, their texts are in the log and its records.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -10,7 +10,8 @@ use crate::control::views::RevocationView;
 use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::id::RevocationId;
 use crate::domain::key::RefKey;
-use crate::domain::revocation::Revocation;
+use crate::domain::revocation::{Revocation, Target};
+use crate::domain::time::Timestamp;
 use crate::log::{Log, LogError};
 use crate::state::State;
 use crate::state::people::Known;
@@ -132,23 +133,42 @@ impl<L: Log> Texts<'_, L> {
 
 fn view_of(recorded: &Recorded) -> Option<RevocationView> {
     let (id, revocation) = recorded.revocation()?;
-    Some(RevocationView { id: id.to_string(), revocation: revocation.clone(), ended: None })
+    Some(RevocationView { id: id.to_string(), revocation: revocation.clone(), ended: None, left: None })
 }
 
 fn volatile_view(id: RevocationId, revocation: &Revocation) -> RevocationView {
     let mut revocation = revocation.clone();
     revocation.reason.push_str(" (not durable: the store is gone)");
-    RevocationView { id: id.to_string(), revocation, ended: None }
+    RevocationView { id: id.to_string(), revocation, ended: None, left: None }
 }
 
 /// What stands that is about a person, or about one of their names.
 pub(super) fn ids_of(state: &State, known: &Known) -> BTreeSet<RevocationId> {
+    standing(about(state, known))
+}
+
+/// What has ended and left a cut-off for a person, or for one of their names; with the latest.
+pub(super) fn left_to(state: &State, known: &Known) -> BTreeMap<RevocationId, Timestamp> {
+    let mut found = BTreeMap::new();
+    for entry in about(state, known).filter(|entry| entry.effect == EntryKind::ResidualCutoff) {
+        let at = found.entry(entry.id).or_insert(entry.at);
+        *at = entry.at.max(*at);
+    }
+    found
+}
+
+fn about<'a>(state: &'a State, known: &'a Known) -> impl Iterator<Item = &'a Entry> {
     let revocations = &state.fold.revocations;
     let names = known
         .names
         .iter()
         .flat_map(|name| revocations.under(name.key).iter().filter(|entry| name.is(entry.rules, entry.owner_hash)));
-    standing(revocations.under(known.key).iter().chain(names))
+    revocations.under(known.key).iter().chain(names)
+}
+
+/// The cut-off that a revocation left for its target.
+pub(super) fn left(state: &State, id: RevocationId, target: &Target) -> Option<Timestamp> {
+    state.fold.revocations.left(target.key(&state.fold.keyer), id)
 }
 
 /// What stands that says this very REF, in any spelling.

@@ -41,10 +41,13 @@ async fn each_method_is_one_record() {
     let (operator, notes, _) = operator(Ok(done()));
     let reason = "why".to_owned();
     let restore = proto::RestoreRequest { id: "r5".into(), reason: reason.clone() };
-    let exempt = proto::ExemptRequest { person: "x".into(), expires: "1970-01-02T00:00:00Z".into(), reason };
+    let expires = "1970-01-02T00:00:00Z".into();
+    let exempt = proto::ExemptRequest { person: "x".into(), expires, reason: reason.clone(), end: false };
     let explain = proto::ExplainRequest { host: "payments".into(), ..proto::ExplainRequest::default() };
     operator.revoke(from_operator(on_person("x"))).await.unwrap();
     operator.restore(from_operator(restore)).await.unwrap();
+    let undo = proto::UndoRequest { id: "r5".into(), reason: reason.clone() };
+    operator.undo(from_operator(undo)).await.unwrap();
     operator.exempt(from_operator(exempt)).await.unwrap();
     operator.list_revocations(from_operator(proto::ListRevocationsRequest::default())).await.unwrap();
     operator.get_person(from_operator(proto::GetPersonRequest { person: "x".into() })).await.unwrap();

@@ -27,6 +27,20 @@ pub enum Refused {
         /// Everybody who may be meant.
         candidates: Vec<PersonId>,
     },
+    /// Nothing of a revocation is left to undo.
+    #[error("nothing of revocation `{0}` is in force: it left nothing, or was undone")]
+    NothingLeft(RevocationId),
+    /// An exemption would not lift what denies the person.
+    #[error("`{reference}` is denied by {}, which no exemption lifts; end that first", by.join(" and "))]
+    Denied {
+        /// The REF.
+        reference: String,
+        /// What denies, each with how it is ended.
+        by: Vec<String>,
+    },
+    /// The person is not exempted.
+    #[error("`{0}` is not exempted")]
+    NotExempted(String),
     /// A name matches nobody.
     #[error("`{0}` matches nobody in any source")]
     Nobody(String),

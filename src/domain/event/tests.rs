@@ -74,8 +74,13 @@ fn record() -> impl Strategy<Value = Person> {
 }
 
 fn ended() -> impl Strategy<Value = Ended> {
-    let cause =
-        prop::sample::select(vec![EndCause::Restored, EndCause::Expired, EndCause::ActiveAgain, EndCause::TakenOut]);
+    let cause = prop::sample::select(vec![
+        EndCause::Restored,
+        EndCause::Expired,
+        EndCause::ActiveAgain,
+        EndCause::TakenOut,
+        EndCause::Undone,
+    ]);
     (revocation(), any::<u64>(), cause, time()).prop_map(|(of, id, cause, at)| Ended {
         revocation: RevocationId::from_number(id),
         target: of.target,
@@ -117,7 +122,9 @@ fn event() -> impl Strategy<Value = Event> {
         id().prop_map(|id| Event::ExemptionEnded {
             exemption: ExemptionId::from_number(id),
             persons: Vec::new(),
-            cause: EndCause::Expired
+            cause: EndCause::Expired,
+            actor: String::new(),
+            reason: String::new(),
         }),
         (text(), text(), person()).prop_map(|(issuer, name, person)| Event::Pinned { issuer, name, person }),
         (text(), text()).prop_map(|(issuer, name)| Event::Unpinned { issuer, name, persons: Vec::new() }),

@@ -87,9 +87,9 @@ async fn a_snapshot_of_another_version_is_not_read() {
     bench.revoke(Target::Person { reference: "00uAb".into() }, at(5)).await.unwrap();
     let live = bench.published.snapshot();
     let text = String::from_utf8_lossy(&snapshot::write(&live.fold).unwrap()).into_owned();
-    let of_version = |version: u32| text.replacen("\"version\":5", &format!("\"version\":{version}"), 1).into_bytes();
-    for version in [3, 6] {
+    let of_version = |version: u32| text.replacen("\"version\":6", &format!("\"version\":{version}"), 1).into_bytes();
+    for version in [3, 7] {
         let error = snapshot::read(&of_version(version), bench.keyer.clone()).unwrap_err().to_string();
-        assert!(error.contains(&format!("it has version {version}; this offboard reads versions 4 to 5")), "{error}");
+        assert!(error.contains(&format!("it has version {version}; this offboard reads versions 4 to 6")), "{error}");
     }
 }

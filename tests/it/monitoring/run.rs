@@ -165,6 +165,10 @@ impl Run {
             self.becomes(who, StatusCode::FORBIDDEN).await;
         }
         self.offboard.measures("okta", &["provider", "receipt"]).await;
+        let session = ["revoke", "--session", &self.issuer.url, "s-none", "--reason", "by mistake"];
+        let (_, told, _) = self.offboard.run(&self.files.token_file(), &session);
+        let id = told.lines().find_map(|line| line.strip_prefix("revoked: ")?.split(' ').next()).unwrap();
+        assert_eq!(self.run(&["restore", id, "--undo", "--reason", "by mistake"]), 0);
         assert_eq!(self.run(&["exempt", "00ucarol", "--expires", "1h", "--reason", "payroll"]), 0);
         self.becomes("exempted", StatusCode::OK).await;
     }

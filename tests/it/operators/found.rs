@@ -54,7 +54,7 @@ async fn a_found_token_dies_in_every_spelling_and_is_kept_nowhere() {
         ("revoked_token".into(), "revoked_token".into())
     );
     assert_eq!(stage.reason(&other).await, "allowed");
-    let rows = stage.rows(&["revocations"]);
+    let rows = stage.revoked();
     assert_eq!(rows.len(), 2, "{rows:?}");
     assert_eq!(rows[0]["target"], format!("token {}|t-7 (as found)", stage.issuer.url));
 
@@ -112,7 +112,7 @@ async fn what_does_not_verify_revokes_nothing() {
         assert!(code == 1 && told.contains(why) && told.contains("--session ISS SID"), "{why}: {told}");
         assert!(found.is_empty() || !told.contains(&found), "{told}");
     }
-    assert!(stage.rows(&["revocations", "--all"]).is_empty());
+    assert!(stage.revoked().is_empty());
     assert_eq!(stage.reason(&good).await, "allowed");
     let (code, told) = stage.run(&["revoke", "--credential-file", "/nowhere", "--reason", "x"]);
     assert!(code == 3 && told.contains("/nowhere"), "{told}");
@@ -133,6 +133,6 @@ async fn a_token_in_place_of_an_identifier_is_sent_nowhere() {
         let told = stage.refused(&[&["revoke"], target, &["--reason", "leaked"]].concat());
         assert!(told.contains("--credential-file FILE") && !told.contains(&token), "{told}");
     }
-    assert!(stage.rows(&["revocations", "--all"]).is_empty());
+    assert!(stage.revoked().is_empty());
     assert!(!stage.offboard.process.output().contains(&token));
 }

@@ -39,7 +39,7 @@ async fn a_name_that_nobody_has_is_refused_with_what_may_have_been_meant() {
     }
     let told = stage.refused(&["revoke", "--person", "hr/nobody", "--reason", "HR-12"]);
     assert!(!told.contains("near it"), "{told}");
-    assert!(stage.rows(&["revocations", "--all"]).is_empty(), "nothing was revoked");
+    assert!(stage.revoked().is_empty(), "nothing was revoked");
 
     let told = stage.said(&["revoke", "--person", "hr/nobody", "--reason", "HR-12", "--allow-unknown"]);
     assert!(told.contains("only the name itself is denied") && told.contains("durable and enforced"), "{told}");
@@ -78,7 +78,7 @@ async fn an_ambiguous_name_lists_its_candidates_as_commands_to_run() {
     ] {
         assert!(told.contains(line), "{line}: {told}");
     }
-    assert!(stage.rows(&["revocations", "--all"]).is_empty(), "nothing was revoked");
+    assert!(stage.revoked().is_empty(), "nothing was revoked");
 
     // The line that was printed, as a shell runs it.
     let line = told.lines().find(|line| line.contains("--person hr/e3")).unwrap();
