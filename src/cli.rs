@@ -7,6 +7,7 @@ mod completion;
 mod explain;
 mod lift;
 mod listing;
+mod many;
 mod output;
 mod preview;
 mod revoke;
@@ -47,7 +48,7 @@ enum Command {
     /// Explain the decision on one request, step by step.
     Explain(explain::Explain),
     /// Revoke a person, subject, session, token, client, issuer, API key or certificate.
-    Revoke(revoke::Revoke),
+    Revoke(Box<revoke::Revoke>),
     /// End one revocation.
     Restore(lift::Restore),
     /// Break glass: override what a source says about a person, for a limited time.

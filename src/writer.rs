@@ -286,8 +286,8 @@ impl<L: Log> Writer<L> {
         for envelope in batch {
             let before = plan.len();
             let outcome = self.plan_one(&mut plan, envelope).await?;
-            let answer = |Outcome { persons, revocation, exemption, more, waits }| Answer {
-                done: Done { persons, revocation, exemption, more, ..Done::default() },
+            let answer = |Outcome { persons, revocation, revocations, exemption, more, waits }| Answer {
+                done: Done { persons, revocation, revocations, exemption, more, ..Done::default() },
                 waits,
             };
             answers.push((outcome.map(answer), plan.id_of(before).map(str::to_owned)));
@@ -321,6 +321,7 @@ impl<L: Log> Writer<L> {
                 }
             }
             Command::Revoke(request) => operator::revoke(plan, request, now),
+            Command::RevokeAll(requests) => operator::revoke_all(plan, requests, now),
             Command::CheckRevoke(request) => operator::check_revoke(plan, request, now),
             Command::Restore { id, reason, actor } => {
                 let found = self.log.revocation(*id).await?;

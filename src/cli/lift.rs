@@ -5,7 +5,7 @@ use clap::Args;
 use super::client::{Server, time};
 use super::output::print;
 use super::{Answer, Failure, when};
-use crate::control::proto::{ExemptRequest, RestoreRequest, UndoRequest};
+use crate::control::proto::{ExemptRequest, ListRevocationsRequest, RestoreRequest, Revocation, UndoRequest};
 
 /// End one revocation.
 #[derive(Debug, Args)]
@@ -15,8 +15,11 @@ use crate::control::proto::{ExemptRequest, RestoreRequest, UndoRequest};
     --undo is for a mistake: it takes that cut-off away too, also of a revocation that was restored already.")]
 pub(super) struct Restore {
     /// Id of the revocation, as `offboard revocations` prints it
-    #[arg(value_name = "ID")]
-    id: String,
+    #[arg(value_name = "ID", required_unless_present = "person")]
+    id: Option<String>,
+    /// End every revocation that an operator made of this person
+    #[arg(long, value_name = "REF", conflicts_with_all = ["id", "undo"])]
+    person: Option<String>,
     /// Take it back as a mistake, with the cut-off that it left; only an operator's, and with the right `admin`
     #[arg(long)]
     undo: bool,
@@ -33,27 +36,47 @@ fn noted(warnings: &[String]) -> Result<(), Failure> {
 
 impl Restore {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let (id, reason) = (self.id.clone(), self.reason);
-        if self.undo {
-            let request = UndoRequest { id, reason };
-            let done = self.server.ask(|mut client| async move { client.undo(request).await })?.into_inner();
-            noted(&done.warnings)?;
-            print(&format!("undone: {}; nothing of it denies anybody any more\n", self.id))?;
-            return Ok(Answer::Yes);
+        let id = self.id.clone().unwrap_or_default();
+        match &self.person {
+            Some(person) => self.of_person(person)?,
+            None if self.undo => self.undone(id)?,
+            None => self.restored(id)?,
         }
-        let request = RestoreRequest { id, reason };
+        Ok(Answer::Yes)
+    }
+
+    /// Ends what operators made of this person.
+    fn of_person(&self, person: &str) -> Result<(), Failure> {
+        let request = ListRevocationsRequest { person: person.to_owned(), ..ListRevocationsRequest::default() };
+        let found = self.server.ask(|mut client| async move { client.list_revocations(request).await })?.into_inner();
+        let own = |one: &Revocation| one.owner == "operator" && one.kind == "person" && one.left_cut_off.is_none();
+        let ids: Vec<String> = found.revocations.into_iter().filter(own).map(|one| one.id).collect();
+        if ids.is_empty() {
+            return Err(Failure::No(format!("no revocation that an operator made of `{person}` is in effect")));
+        }
+        ids.into_iter().try_for_each(|id| self.restored(id))
+    }
+
+    fn undone(&self, id: String) -> Result<(), Failure> {
+        let request = UndoRequest { id: id.clone(), reason: self.reason.clone() };
+        let done = self.server.ask(|mut client| async move { client.undo(request).await })?.into_inner();
+        noted(&done.warnings)?;
+        print(&format!("undone: {id}; nothing of it denies anybody any more\n"))
+    }
+
+    fn restored(&self, id: String) -> Result<(), Failure> {
+        let request = RestoreRequest { id: id.clone(), reason: self.reason.clone() };
         let done = self.server.ask(|mut client| async move { client.restore(request).await })?.into_inner();
         noted(&done.warnings)?;
-        print(&format!("restored: {}\n", self.id))?;
+        print(&format!("restored: {id}\n"))?;
         if let Some(at) = done.cut_off {
             let at = at.parse().map_or(at, when::zoned);
             print(&format!(
                 "what was issued at or before {at} stays denied: whoever is concerned signs in again (if the revocation was a \
-                 mistake: `offboard restore {} --undo`)\n",
-                self.id
+                 mistake: `offboard restore {id} --undo`)\n"
             ))?;
         }
-        Ok(Answer::Yes)
+        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
-//! What a revocation affects, in words.
+//! What a revocation affects, and what became of it, in words.
 
 use super::output::shown;
 use super::when;
-use crate::control::proto::{Preview, SeenCredential, SeenCredentials};
+use crate::control::proto::{Epoch, Preview, SeenCredential, SeenCredentials};
 
 /// What dies, whom it affects, and what to think of before.
 pub(super) fn told(preview: &Preview, issued_before: Option<&str>) -> String {
@@ -69,4 +69,13 @@ fn credential(one: &SeenCredential) -> String {
     let uses: Vec<String> = one.uses.iter().map(|used| format!("{} {}", used.service, used.time)).collect();
     let uses = format!("last used: {}", uses.join(", "));
     named.chain([uses, format!("of {}", one.issuer)]).collect::<Vec<_>>().join("; ")
+}
+
+/// What became of a revocation.
+pub(super) fn state(begins: Option<&String>, epoch: Option<Epoch>) -> String {
+    let epoch = epoch.map(|epoch| format!("{}.{}", epoch.generation, epoch.position)).unwrap_or_default();
+    match begins {
+        None => format!("durable and enforced; epoch {epoch}"),
+        Some(begins) => format!("durable; denies nothing yet, comes into force {begins}; epoch {epoch}"),
+    }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::client::{Server, time};
+use super::many::{self, Many, Named};
 use super::output::print;
-use super::preview::told;
+use super::preview::{state, told};
 use super::{Answer, Failure, when};
 use crate::control::input::refuse_token;
 use crate::control::proto::{IssuerValue, RevokeRequest, Target, target};
@@ -17,9 +18,15 @@ use crate::control::proto::{IssuerValue, RevokeRequest, Target, target};
 #[command(next_help_heading = "Target (exactly one)")]
 #[group(required = true, multiple = false)]
 struct TargetArgs {
-    /// SOURCE/KEY, e-mail, user name, IdP id, or ISS|SUB: everyone with this identifier, now and later
+    /// SOURCE/KEY, e-mail, user name, IdP id, or ISS|SUB: everyone with this identifier, now and later; repeatable
     #[arg(long, value_name = "REF", allow_hyphen_values = true, value_parser = identifier)]
-    person: Option<String>,
+    person: Vec<String>,
+    /// Everybody who is a member of this group now
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// Everybody in this file (`-`: standard input), one REF a line, perhaps with a comma and a reason
+    #[arg(long, value_name = "FILE")]
+    people_file: Option<PathBuf>,
     /// One account, by `iss` and `sub`
     #[arg(long, num_args = 2, value_names = ["ISS", "SUB"], allow_hyphen_values = true, value_parser = identifier)]
     subject: Option<Vec<String>>,
@@ -61,19 +68,31 @@ impl TargetArgs {
         let pairs =
             [("subject", &self.subject), ("session", &self.session), ("token", &self.token), ("client", &self.client)];
         let second = pairs.into_iter().filter_map(|(name, pair)| Some((name, pair.as_ref()?.get(1)?)));
-        let alone = [("person", &self.person), ("key", &self.key)];
-        let alone = alone.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let alone = self.person.iter().map(|person| ("person", person)).chain(self.key.iter().map(|key| ("key", key)));
         let refused = second.chain(alone).find_map(|(name, value)| refuse_token(name, value));
         refused.map_or(Ok(()), |refused| Err(Failure::No(refused)))
     }
 
     fn into_target(self) -> Result<Option<Target>, Failure> {
         if let Some(path) = &self.credential_file {
-            let credential = found(path)?;
+            let credential = read(path, "credential file")?.trim().to_owned();
             return Ok(Some(Target { target: Some(target::Target::Credential(credential)) }));
         }
         self.refuse_tokens()?;
         Ok(self.named())
+    }
+
+    /// Who is meant, if it may be several people.
+    fn people(&self, server: &Server) -> Result<Option<Vec<Named>>, Failure> {
+        self.refuse_tokens()?;
+        if let Some(group) = &self.group {
+            return many::members(group, server).map(Some);
+        }
+        if let Some(path) = &self.people_file {
+            return many::listed(&read(path, "people file")?).map(Some);
+        }
+        let named = |person: &String| Named { reference: person.clone(), reason: None };
+        Ok((self.person.len() > 1).then(|| self.person.iter().map(named).collect()))
     }
 
     fn named(self) -> Option<Target> {
@@ -81,7 +100,7 @@ impl TargetArgs {
             let mut values = values.into_iter();
             Some(IssuerValue { issuer: values.next()?, value: values.next()? })
         };
-        let target = if let Some(person) = self.person {
+        let target = if let Some(person) = self.person.into_iter().next() {
             target::Target::Person(person)
         } else if let Some(values) = self.subject {
             target::Target::Subject(pair(values)?)
@@ -102,19 +121,19 @@ impl TargetArgs {
     }
 }
 
-/// A credential that somebody found.
-fn found(path: &Path) -> Result<String, Failure> {
+/// The text of a small file, or of standard input.
+fn read(path: &Path, what: &str) -> Result<String, Failure> {
     let mut text = String::new();
     let read = match path.as_os_str() == "-" {
         true => std::io::stdin().take(LARGEST).read_to_string(&mut text),
         false => std::fs::File::open(path).and_then(|file| file.take(LARGEST).read_to_string(&mut text)),
     };
-    read.map_err(|error| Failure::Unreachable(format!("credential file `{}`: {error}", path.display())))?;
-    Ok(text.trim().to_owned())
+    read.map_err(|error| Failure::Unreachable(format!("{what} `{}`: {error}", path.display())))?;
+    Ok(text)
 }
 
-/// Most bytes of a credential file: no header is longer.
-const LARGEST: u64 = 64 * 1024;
+/// Most bytes that are read of a file: no header is longer, and a thousand people fit.
+const LARGEST: u64 = 256 * 1024;
 
 /// Revoke a person, subject, session, token, client, issuer, API key or certificate.
 #[derive(Debug, Args)]
@@ -125,6 +144,7 @@ const LARGEST: u64 = 64 * 1024;
     offboard revoke --session https://idp.example.com/realms/corp 8f2c --reason \"stolen laptop\"\n  \
     offboard revoke --person alice --issued-before 2026-11-20T09:00:00Z --reason \"password leaked\"\n  \
     offboard revoke --credential-file leaked.txt --reason \"token in a log\"\n  \
+    offboard revoke --people-file contractors.csv --expires 2027-01-31T00:00:00Z --reason \"contract ended\"\n  \
     offboard revoke --person bob --effective 2026-12-01T17:00:00+01:00 --reason \"last day\"\n\n\
     A time T is a timestamp such as 2027-01-31T09:00:00Z, or a duration such as 15m: ago for --issued-before, from\n\
     now for the others. The command first prints what the revocation affects; --dry-run stops there. When it\n\
@@ -153,6 +173,9 @@ pub(super) struct Revoke {
     /// Deny everybody whom an ambiguous REF may mean
     #[arg(long)]
     all_candidates: bool,
+    /// With several people: revoke the others if some are refused [default: all or none]
+    #[arg(long)]
+    keep_going: bool,
     /// Wait until every replica enforces it; the embedded store has only the one that answers
     #[arg(long)]
     wait: bool,
@@ -169,6 +192,7 @@ fn at(text: Option<&String>, ahead: bool) -> Result<Option<String>, Failure> {
 
 impl Revoke {
     pub(super) fn run(self) -> Result<Answer, Failure> {
+        let people = self.target.people(&self.server)?;
         let request = RevokeRequest {
             reason: self.reason,
             issued_before: at(self.issued_before.as_ref(), false)?,
@@ -177,8 +201,11 @@ impl Revoke {
             dry_run: true,
             allow_unknown: self.allow_unknown,
             all_candidates: self.all_candidates,
-            target: self.target.into_target()?,
+            target: if people.is_some() { None } else { self.target.into_target()? },
         };
+        if let Some(people) = people {
+            return Many { people, request, keep_going: self.keep_going, dry_run: self.dry_run }.run(&self.server);
+        }
         let issued_before = request.issued_before.clone();
         let effective = request.effective.clone();
         let server = self.server;
@@ -189,21 +216,14 @@ impl Revoke {
         if let Some(begins) = &begins {
             print(&format!("comes into force {begins}\n"))?;
         }
-        for warning in &shown.warnings {
-            eprintln!("warning: {warning}");
-        }
+        shown.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         if self.dry_run {
             print("dry run: nothing was revoked\n")?;
             return Ok(Answer::Yes);
         }
         let request = RevokeRequest { dry_run: false, ..request };
         let done = server.ask(|mut client| async move { client.revoke(request).await })?.into_inner();
-        let epoch = done.epoch.map(|epoch| format!("{}.{}", epoch.generation, epoch.position)).unwrap_or_default();
-        let state = match begins {
-            None => "durable and enforced".to_owned(),
-            Some(begins) => format!("durable; denies nothing yet, comes into force {begins}"),
-        };
-        print(&format!("revoked: {} ({state}; epoch {epoch})\n", done.id))?;
+        print(&format!("revoked: {} ({})\n", done.id, state(begins.as_ref(), done.epoch)))?;
         Ok(Answer::Yes)
     }
 }

@@ -35,9 +35,11 @@ pub fn refused(refused: &Refused) -> Status {
         | Refused::NothingHeld(_)
         | Refused::NothingLeft(_)
         | Refused::NotExempted(_) => Status::not_found(text),
-        Refused::NotYours { .. } | Refused::Denied { .. } | Refused::Guarded { .. } | Refused::Void { .. } => {
-            Status::failed_precondition(text)
-        }
+        Refused::NotYours { .. }
+        | Refused::Merged(_)
+        | Refused::Denied { .. }
+        | Refused::Guarded { .. }
+        | Refused::Void { .. } => Status::failed_precondition(text),
         Refused::Ambiguous { reference, candidates } => {
             let candidates = candidates.iter().take(CANDIDATES).map(ToString::to_string).collect();
             let detail = proto::Ambiguous { reference: reference.clone(), candidates };

@@ -3,8 +3,9 @@
 pub use crate::domain::binding::Right;
 
 /// Every method of the `control` listener, by its full gRPC path.
-pub const RIGHTS: [(&str, Right); 18] = [
+pub const RIGHTS: [(&str, Right); 19] = [
     ("/offboard.v1.Control/Revoke", Right::Revoke),
+    ("/offboard.v1.Control/RevokeMany", Right::Revoke),
     ("/offboard.v1.Control/Restore", Right::Restore),
     ("/offboard.v1.Control/Undo", Right::Admin),
     ("/offboard.v1.Control/Exempt", Right::Exempt),

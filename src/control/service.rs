@@ -96,6 +96,14 @@ impl Control for Operator {
         self.carry_out(asked, request.get_ref().dry_run).await.map(Response::new)
     }
 
+    async fn revoke_many(
+        &self,
+        request: Request<proto::RevokeManyRequest>,
+    ) -> Result<Response<proto::RevokeManyResponse>, Status> {
+        let caller = self.enter(&request, revoking::described_all(request.get_ref())).await?;
+        self.revoked_all(request.get_ref(), &caller).await.map(Response::new)
+    }
+
     async fn restore(
         &self,
         request: Request<proto::RestoreRequest>,

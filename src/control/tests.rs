@@ -292,13 +292,3 @@ fn refusals_have_their_codes() {
         assert_eq!(status.code(), code, "{status}");
     }
 }
-
-#[tokio::test]
-async fn whoever_hears_that_the_outcome_is_unknown_can_ask() {
-    let (asked, _, _) = operator(Err(Refused::Unknown { key: "r17".into() }));
-    let status = asked.revoke(from_operator(on_person("x"))).await.unwrap_err();
-    let key = status.metadata().get(convert::OUTCOME_KEY).unwrap().to_str().unwrap().to_owned();
-    let ask = async |key: String| asked.get_outcome(from_operator(proto::GetOutcomeRequest { key })).await.unwrap();
-    assert!(ask(key).await.into_inner().stands);
-    assert!(!ask("r18".into()).await.into_inner().stands);
-}

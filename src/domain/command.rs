@@ -197,6 +197,8 @@ pub enum Command {
     Observe(Observation),
     /// An operator revokes.
     Revoke(RevokeRequest),
+    /// An operator revokes several targets at once: all of them, or none.
+    RevokeAll(Vec<RevokeRequest>),
     /// An operator asks whether a revocation would be accepted. Changes nothing.
     CheckRevoke(RevokeRequest),
     /// An operator ends one revocation.
@@ -275,6 +277,8 @@ pub enum Command {
 pub struct Done {
     /// The id of the revocation that the command created, if any.
     pub revocation: Option<RevocationId>,
+    /// The ids of the revocations that [`Command::RevokeAll`] created, in the order of its requests.
+    pub revocations: Vec<RevocationId>,
     /// The id of the exemption that it created, if any.
     pub exemption: Option<ExemptionId>,
     /// The epoch up to which everything is durable and enforced in this process.

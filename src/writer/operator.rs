@@ -71,6 +71,16 @@ pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Resu
     Ok(Outcome { persons, revocation, ..Outcome::default() })
 }
 
+/// Plans several revocations, or none if one of them is refused.
+pub(super) fn revoke_all(plan: &mut Plan, requests: &[RevokeRequest], now: Now) -> Result<Outcome, Refused> {
+    let all: Result<Vec<Revocation>, Refused> =
+        requests.iter().map(|request| revocation(&plan.state, request, now)).collect();
+    let all = all?;
+    let persons = all.iter().flat_map(|revocation| revocation.persons.clone()).collect();
+    let revocations = all.into_iter().map(|revocation| plan.revoke(revocation, None, now)).collect();
+    Ok(Outcome { persons, revocations, ..Outcome::default() })
+}
+
 /// Plans the end of one revocation.
 pub(super) fn restore(
     plan: &mut Plan,
@@ -126,9 +136,7 @@ pub(super) fn undo(
         return Err(Refused::NothingLeft(id));
     }
     if !stands && found.is_some_and(|found| found.position <= fold.merged_until) {
-        return Err(Refused::Invalid(format!(
-            "revocation `{id}` is of an earlier version, which kept one cut-off for all of a target's: it cannot be undone"
-        )));
+        return Err(Refused::Merged(id));
     }
     // Whom it came to mean besides: they have an entry of it.
     let concerned = |known: &&Known| fold.revocations.under(known.key).iter().any(|entry| entry.id == id);

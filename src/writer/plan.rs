@@ -46,6 +46,8 @@ pub(super) struct Outcome {
     pub(super) persons: Vec<PersonId>,
     /// The id of the revocation that it created.
     pub(super) revocation: Option<RevocationId>,
+    /// The ids of the revocations that it created together.
+    pub(super) revocations: Vec<RevocationId>,
     /// The id of the exemption that it created.
     pub(super) exemption: Option<ExemptionId>,
     /// More steps follow.

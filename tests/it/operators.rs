@@ -2,6 +2,7 @@
 
 mod exempting;
 mod found;
+mod many;
 mod names;
 mod restoring;
 mod revoking;

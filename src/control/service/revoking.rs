@@ -3,10 +3,16 @@
 use tonic::Status;
 
 use super::{Operator, convert, input};
+use crate::control::guard::Caller;
 use crate::control::proto;
 use crate::control::views::Unresolved;
 use crate::domain::command::{Command, Refused, RevokeRequest, WhenUnknown};
 use crate::domain::revocation::Target;
+
+/// Revocations that are made at once.
+const AT_ONCE: usize = 1_000;
+/// Targets that the record of their call names; each has a record of its own besides.
+const NAMED: usize = 20;
 
 /// What the record of the call says of the target: never a credential.
 pub(super) fn described(request: &proto::RevokeRequest) -> Option<String> {
@@ -16,6 +22,12 @@ pub(super) fn described(request: &proto::RevokeRequest) -> Option<String> {
         None => input::target(request.target.as_ref()).ok()?.to_string(),
     };
     Some(what + dry)
+}
+
+/// The same of several targets, the first of them by name.
+pub(super) fn described_all(request: &proto::RevokeManyRequest) -> Option<String> {
+    let named: Vec<String> = request.revocations.iter().take(NAMED).filter_map(described).collect();
+    Some(format!("{} targets: {}", request.revocations.len(), named.join(", ")))
 }
 
 impl Operator {
@@ -38,18 +50,49 @@ impl Operator {
     ) -> Result<proto::RevokeResponse, Status> {
         let found = self.views.preview(&asked.target, asked.shape).await;
         let mut warnings: Vec<String> = found.unseen.clone().into_iter().collect();
-        if let Some(reference) = asked.target.reference().filter(|_| found.people.is_empty()) {
-            let found = self.views.unresolved(reference).await;
-            if !matches!(found, Unresolved::Unknown(_)) {
-                asked.when_unknown = WhenUnknown::DenyName;
-            }
-            warnings.push(unresolved(reference, &found));
+        if found.people.is_empty() {
+            warnings.extend(self.weigh(&mut asked).await);
         }
         let preview = Some(convert::preview(found));
         let command = if dry_run { Command::CheckRevoke(asked) } else { Command::Revoke(asked) };
         let done = self.ask(command).await?;
         let id = done.revocation.map(|id| id.to_string()).unwrap_or_default();
         Ok(proto::RevokeResponse { id, epoch: Some(convert::epoch(done.epoch)), preview, warnings })
+    }
+
+    /// Accepts a REF that resolves to nobody if a token has shown it, or if nobody can know; with a warning about it.
+    async fn weigh(&self, asked: &mut RevokeRequest) -> Option<String> {
+        let reference = asked.target.reference()?;
+        let found = self.views.unresolved(reference).await;
+        let warning = unresolved(reference, &found);
+        if !matches!(found, Unresolved::Unknown(_)) {
+            asked.when_unknown = WhenUnknown::DenyName;
+        }
+        Some(warning)
+    }
+
+    /// Makes several revocations, or none.
+    pub(super) async fn revoked_all(
+        &self,
+        request: &proto::RevokeManyRequest,
+        caller: &Caller,
+    ) -> Result<proto::RevokeManyResponse, Status> {
+        if request.revocations.is_empty() || request.revocations.len() > AT_ONCE {
+            return Err(Status::invalid_argument(format!("between 1 and {AT_ONCE} revocations are made at once")));
+        }
+        let mut all = Vec::with_capacity(request.revocations.len());
+        for one in &request.revocations {
+            let mut asked = input::revoke(one, self.target(one).await?, &caller.actor)?;
+            if let Some(reference) = asked.target.reference()
+                && self.views.person(reference).await.is_empty()
+            {
+                self.weigh(&mut asked).await;
+            }
+            all.push(asked);
+        }
+        let done = self.ask(Command::RevokeAll(all)).await?;
+        let ids = done.revocations.iter().map(ToString::to_string).collect();
+        Ok(proto::RevokeManyResponse { ids, epoch: Some(convert::epoch(done.epoch)) })
     }
 
     /// The error about a REF that means nobody, with what may have been meant.

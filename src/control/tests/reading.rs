@@ -45,6 +45,8 @@ async fn each_method_is_one_record() {
     let exempt = proto::ExemptRequest { person: "x".into(), expires, reason: reason.clone(), end: false };
     let explain = proto::ExplainRequest { host: "payments".into(), ..proto::ExplainRequest::default() };
     operator.revoke(from_operator(on_person("x"))).await.unwrap();
+    let many = proto::RevokeManyRequest { revocations: vec![on_person("x"), on_person("y")] };
+    operator.revoke_many(from_operator(many)).await.unwrap();
     operator.restore(from_operator(restore)).await.unwrap();
     let undo = proto::UndoRequest { id: "r5".into(), reason: reason.clone() };
     operator.undo(from_operator(undo)).await.unwrap();
@@ -75,4 +77,14 @@ async fn an_unknown_decision_is_not_found() {
     let (operator, ..) = operator(Ok(done()));
     let request = proto::ExplainRequest { decision_id: "00".into(), ..proto::ExplainRequest::default() };
     assert_eq!(operator.explain(from_operator(request)).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn whoever_hears_that_the_outcome_is_unknown_can_ask() {
+    let (asked, _, _) = operator(Err(Refused::Unknown { key: "r17".into() }));
+    let status = asked.revoke(from_operator(on_person("x"))).await.unwrap_err();
+    let key = status.metadata().get(convert::OUTCOME_KEY).unwrap().to_str().unwrap().to_owned();
+    let ask = async |key: String| asked.get_outcome(from_operator(proto::GetOutcomeRequest { key })).await.unwrap();
+    assert!(ask(key).await.into_inner().stands);
+    assert!(!ask("r18".into()).await.into_inner().stands);
 }

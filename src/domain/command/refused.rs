@@ -30,6 +30,11 @@ pub enum Refused {
     /// Nothing of a revocation is left to undo.
     #[error("nothing of revocation `{0}` is in force: it left nothing, or was undone")]
     NothingLeft(RevocationId),
+    /// The cut-off that a revocation left cannot be told from others.
+    #[error(
+        "revocation `{0}` ended under an earlier version, which kept one cut-off for all of a target: it cannot be undone"
+    )]
+    Merged(RevocationId),
     /// An exemption would not lift what denies the person.
     #[error("`{reference}` is denied by {}, which no exemption lifts; end that first", by.join(" and "))]
     Denied {

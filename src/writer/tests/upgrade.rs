@@ -93,3 +93,33 @@ async fn a_snapshot_of_another_version_is_not_read() {
         assert!(error.contains(&format!("it has version {version}; this offboard reads versions 4 to 6")), "{error}");
     }
 }
+
+/// Up to version 5, one cut-off stood for all of an operator's on a target: it cannot be told whose it was.
+#[tokio::test]
+async fn what_ended_under_an_earlier_version_is_not_undone() {
+    let bench = Bench::start().await;
+    let undo = async |bench: &Bench, id, second| {
+        let command = Command::Undo { id, reason: "wrong".into(), actor: "ops".into() };
+        bench.writer.ask(command, at(second)).await
+    };
+    let ended = bench.revoke(alice(), at(1)).await.unwrap().revocation.unwrap();
+    bench.restore(ended, at(2)).await.unwrap();
+    let stands = bench.revoke(session("s1"), at(3)).await.unwrap().revocation.unwrap();
+    let fold = bench.published.snapshot().fold.clone();
+    let text = String::from_utf8_lossy(&snapshot::write(&fold).unwrap()).into_owned();
+    assert_eq!(text.matches("\"version\":6").count(), 1);
+    let mut bytes = snapshot::write(&fold).unwrap();
+    let at_version = bytes.windows(11).position(|part| part == b"\"version\":6").unwrap() + 10;
+    bytes[at_version] = b'5';
+    let snapshot = crate::log::Snapshot { epoch: fold.epoch, bytes };
+    bench.log.keep_snapshot(snapshot).await.unwrap();
+    let later = Bench::over(Arc::clone(&bench.log), policy()).await;
+    assert_eq!(undo(&later, ended, 4).await, Err(Refused::Merged(ended)));
+    undo(&later, stands, 5).await.unwrap();
+    let fresh = later.revoke(alice(), at(6)).await.unwrap().revocation.unwrap();
+    later.restore(fresh, at(7)).await.unwrap();
+    undo(&later, fresh, 8).await.unwrap();
+    assert_eq!(undo(&later, fresh, 9).await, Err(Refused::NothingLeft(fresh)));
+    assert_eq!(later.ask("alice", at(1), at(10)), Reason::IssuedBeforeCutoff, "by the one before");
+    assert_eq!(later.ask("alice", at(5), at(10)), Reason::Allowed);
+}
