@@ -8,6 +8,7 @@ pub mod admission;
 pub mod convert;
 pub mod guard;
 pub mod input;
+pub mod own;
 pub mod rights;
 pub mod service;
 pub mod sources;

@@ -142,11 +142,14 @@ fn identified(state: &State, verified: &Verified) -> Identified {
     let mut persons: Vec<PersonId> = linked.map(|(known, _)| known.person.id.clone()).collect();
     persons.sort_unstable();
     persons.dedup();
-    let issuer = verified.issuer.to_string();
-    let actor = match (persons.first(), &verified.client, &verified.subject) {
-        (Some(person), _, _) => person.to_string(),
-        (None, Some(client), _) if verified.machine => Target::Client { issuer, client: client.clone() }.to_string(),
-        (None, _, subject) => Target::Subject { issuer, subject: subject.clone().unwrap_or_default() }.to_string(),
-    };
-    Identified { actor, persons }
+    let issuer = || verified.issuer.to_string();
+    let client = verified.client.clone().filter(|_| verified.machine);
+    let client = client.map(|client| Target::Client { issuer: issuer(), client });
+    let subject = verified.subject.clone().map(|subject| Target::Subject { issuer: issuer(), subject });
+    let session = verified.session.clone().map(|session| Target::Session { issuer: issuer(), session });
+    let token = verified.token_id.clone().map(|token| Target::Token { issuer: issuer(), token });
+    let named = persons.first().map(ToString::to_string);
+    let named = named.or_else(|| client.as_ref().or(subject.as_ref()).map(ToString::to_string));
+    let actor = named.unwrap_or_else(|| Target::Issuer { issuer: issuer() }.to_string());
+    Identified { actor, persons, targets: [client, subject, session, token].into_iter().flatten().collect() }
 }

@@ -24,8 +24,8 @@ use crate::audit::read::Filter;
 use crate::audit::record::Kind;
 use crate::authenticate::seen_identifiers::SeenIdentifiers;
 use crate::control::views::{
-    CutOffView, Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView, Question,
-    RevocationFilter, RevocationView, StatusView, Unresolved, UnusableKeyView, Views,
+    Concerned, CutOffView, Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView,
+    Question, RevocationFilter, RevocationView, StatusView, Unresolved, UnusableKeyView, Views,
 };
 use crate::decide::roles;
 use crate::domain::decision::{Decision, Determining};
@@ -217,6 +217,11 @@ impl<L: Log> Views for LiveViews<L> {
 
     async fn revocations(&self, filter: &RevocationFilter) -> Result<Vec<RevocationView>, String> {
         self.listed(filter).await.map(|views| self.with_left(views)).map_err(|error| error.to_string())
+    }
+
+    async fn concerned(&self, id: RevocationId) -> Concerned {
+        let Ok(Some((_, view))) = self.texts().revocation(id).await else { return Concerned::default() };
+        revocations::concerned(&self.state(), id, view.revocation)
     }
 
     async fn cut_off_left(&self, id: RevocationId) -> Option<Timestamp> {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use super::rights::Right;
 use crate::domain::person::PersonId;
 use crate::domain::rate::Bucket;
+use crate::domain::revocation::Target;
 use crate::domain::time::Timestamp;
 
 /// Changes of one caller at once, and a second. A call that changes many people is one.
@@ -25,6 +26,8 @@ pub struct Identified {
     pub actor: String,
     /// The people to whom the token belongs; empty for a client and for somebody in no directory.
     pub persons: Vec<PersonId>,
+    /// What else a revocation may name to mean them: subject, session and token, and a machine's client.
+    pub targets: Vec<Target>,
 }
 
 /// Somebody who may not.

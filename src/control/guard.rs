@@ -17,7 +17,6 @@ use tonic::{Code, Status};
 
 use super::admission::{Admission, Identified, Operators, Rates, Rejected};
 use super::rights::{Right, needed};
-use crate::domain::person::PersonId;
 use crate::domain::time::Timestamp;
 
 /// The caller, as records name it.
@@ -27,8 +26,8 @@ pub struct Caller {
     pub actor: Arc<str>,
     /// The method's full path.
     pub method: Arc<str>,
-    /// The people to whom the caller's token belongs: nobody decides what concerns themself.
-    pub persons: Arc<[PersonId]>,
+    /// Who it is: nobody decides what concerns themself.
+    pub identified: Arc<Identified>,
     /// What a long call is checked by again; `None` for the bootstrap token.
     pub admission: Option<Admission>,
 }
@@ -187,18 +186,18 @@ impl CallGuard {
             if needed(path).is_none() {
                 return Err(no_such_method(actor));
             }
-            return Ok(Caller { actor, method: path.into(), persons: Arc::default(), admission: None });
+            return Ok(Caller { actor, method: path.into(), identified: Arc::default(), admission: None });
         }
         let token = std::str::from_utf8(token).map_err(|_| Refusal::unauthenticated(WRONG))?;
         // For a method that does not exist, the least right proves who it is.
         let right = needed(path).unwrap_or(Right::Read);
-        let Identified { actor, persons } = self.operators.admit(token, right).await.map_err(Refusal::of)?;
-        let actor: Arc<str> = actor.into();
+        let identified = self.operators.admit(token, right).await.map_err(Refusal::of)?;
+        let actor: Arc<str> = identified.actor.as_str().into();
         if needed(path).is_none() {
             return Err(no_such_method(actor));
         }
         let admission = Admission { operators: Arc::clone(&self.operators), token: token.into(), right };
-        Ok(Caller { actor, method: path.into(), persons: persons.into(), admission: Some(admission) })
+        Ok(Caller { actor, method: path.into(), identified: Arc::new(identified), admission: Some(admission) })
     }
 
     /// Whether this call is one change too many.
@@ -243,6 +242,20 @@ pub const BOOTSTRAP: &str = "bootstrap";
 const LONGEST: usize = 128;
 /// Interval between log lines about uses of the bootstrap token.
 const ALARMED_EVERY: Duration = Duration::from_secs(60);
+
+/// Rejects a call that was admitted, and records that.
+pub(super) async fn refuse(call_audit: &dyn CallAudit, caller: &Caller, target: Option<String>, why: &str) -> Status {
+    let call = Call {
+        actor: Some(caller.actor.to_string()),
+        method: caller.method.to_string(),
+        target,
+        refused: Some(why.to_owned()),
+        alarm: false,
+    };
+    // It is rejected whether or not this is recorded.
+    let _recorded = call_audit.called(call).await;
+    Status::permission_denied(why)
+}
 
 /// Records an admitted call before anything is done.
 pub(super) async fn note(call_audit: &dyn CallAudit, caller: &Caller, target: Option<String>) -> Result<(), Status> {

@@ -15,10 +15,10 @@ use crate::domain::command::{Command, Done, Refused, WriterHandle};
 use crate::domain::person::{self, PersonId};
 
 use super::admission::Admission;
-use super::guard::{CallAudit, Caller, note};
+use super::guard::{CallAudit, Caller, note, refuse};
 use super::proto::control_server::{Control, ControlServer};
 use super::views::{PeopleFilter, PersonView, Question, RevocationFilter, Views};
-use super::{convert, input, proto, sources};
+use super::{convert, input, own, proto, sources};
 
 /// Default and maximum number of entries per page.
 const PAGE: usize = 1000;
@@ -57,6 +57,44 @@ impl Operator {
         let caller = caller.ok_or_else(|| Status::unauthenticated("the call is not authenticated"))?;
         note(&*self.call_audit, &caller, target).await?;
         Ok(caller)
+    }
+
+    /// The same for a call that may concern the caller: then it is rejected.
+    async fn enter_for_others<T>(
+        &self,
+        request: &Request<T>,
+        target: Option<String>,
+        is_own: bool,
+    ) -> Result<Caller, Status> {
+        match request.extensions().get::<Caller>() {
+            Some(caller) if is_own => Err(refuse(&*self.call_audit, caller, target, own::OWN).await),
+            _ => self.enter(request, target).await,
+        }
+    }
+
+    /// Whether a revocation with this id means the caller.
+    async fn is_own<T>(&self, request: &Request<T>, id: &str) -> bool {
+        let (Some(caller), Ok(id)) = (request.extensions().get::<Caller>(), input::revocation_id(id)) else {
+            return false;
+        };
+        own::is_meant(&caller.identified, &self.views.concerned(id).await)
+    }
+
+    /// Whether a REF names the caller.
+    async fn names_caller<T>(&self, request: &Request<T>, reference: &str) -> bool {
+        let Some(caller) = request.extensions().get::<Caller>() else { return false };
+        own::is_among(&caller.identified, &self.views.person(reference).await)
+    }
+
+    /// Whether the held-back listing of a source is about the caller.
+    async fn is_held<T>(&self, request: &Request<T>, source: &str) -> bool {
+        let Some(caller) = request.extensions().get::<Caller>() else { return false };
+        let Ok(source) = sources::named(self.views.status().await.sources, source) else { return false };
+        let mut people = Vec::new();
+        for person in &caller.identified.persons {
+            people.extend(self.views.person(&person.to_string()).await);
+        }
+        own::is_held(&source, &people)
     }
 
     /// Sends a command to the writer; returns when it is durable and enforced (law 5).
@@ -108,17 +146,21 @@ impl Control for Operator {
         &self,
         request: Request<proto::RestoreRequest>,
     ) -> Result<Response<proto::RestoreResponse>, Status> {
-        let caller = self.enter(&request, Some(request.get_ref().id.clone())).await?;
+        let (id, is_own) = (request.get_ref().id.clone(), self.is_own(&request, &request.get_ref().id).await);
+        let caller = self.enter_for_others(&request, Some(id), is_own).await?;
         self.restored(request.get_ref(), &caller).await.map(Response::new)
     }
 
     async fn undo(&self, request: Request<proto::UndoRequest>) -> Result<Response<proto::UndoResponse>, Status> {
-        let caller = self.enter(&request, Some(request.get_ref().id.clone())).await?;
+        let (id, is_own) = (request.get_ref().id.clone(), self.is_own(&request, &request.get_ref().id).await);
+        let caller = self.enter_for_others(&request, Some(id), is_own).await?;
         self.undone(request.get_ref(), &caller).await.map(Response::new)
     }
 
     async fn exempt(&self, request: Request<proto::ExemptRequest>) -> Result<Response<proto::ExemptResponse>, Status> {
-        let caller = self.enter(&request, Some(request.get_ref().person.clone())).await?;
+        let person = request.get_ref().person.clone();
+        let is_own = self.names_caller(&request, &person).await;
+        let caller = self.enter_for_others(&request, Some(person), is_own).await?;
         self.exempted(request.get_ref(), &caller).await.map(Response::new)
     }
 
@@ -252,7 +294,8 @@ impl Control for Operator {
         request: Request<proto::JudgeSourceRequest>,
     ) -> Result<Response<proto::JudgeSourceResponse>, Status> {
         let name = request.get_ref().name.clone();
-        let caller = self.enter(&request, Some(format!("source {name}"))).await?;
+        let is_own = self.is_held(&request, &name).await;
+        let caller = self.enter_for_others(&request, Some(format!("source {name}")), is_own).await?;
         let held = sources::named(self.views.status().await.sources, &name)?.held;
         let went_back = held.as_ref().is_some_and(|held| held.because.is_some());
         let listing = held.map(|held| held.at);
@@ -278,7 +321,8 @@ impl Control for Operator {
         request: Request<proto::ExpectSourceRequest>,
     ) -> Result<Response<proto::ExpectSourceResponse>, Status> {
         let name = request.get_ref().name.clone();
-        let caller = self.enter(&request, Some(format!("source {name}"))).await?;
+        let is_own = self.is_held(&request, &name).await;
+        let caller = self.enter_for_others(&request, Some(format!("source {name}")), is_own).await?;
         sources::named(self.views.status().await.sources, &name)?;
         let done = self.ask(sources::expect(request.get_ref(), &caller.actor)?).await?;
         Ok(Response::new(proto::ExpectSourceResponse { epoch: Some(convert::epoch(done.epoch)) }))

@@ -26,8 +26,8 @@ use super::proto::control_server::Control as _;
 use super::rights::{RIGHTS, needed};
 use super::service::Operator;
 use super::views::{
-    Explanation, FindingView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter, RevocationView,
-    SourceView, StatusView, Unresolved, Views,
+    Concerned, Explanation, FindingView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter,
+    RevocationView, SourceView, StatusView, Unresolved, Views,
 };
 use super::{convert, input};
 
@@ -87,6 +87,11 @@ impl Views for Known {
 
     async fn revocations(&self, _: &RevocationFilter) -> Result<Vec<RevocationView>, String> {
         Ok(vec![])
+    }
+
+    async fn concerned(&self, id: RevocationId) -> Concerned {
+        let persons = if id == RevocationId::of_position(7) { vec![view("a", "x").person.id] } else { vec![] };
+        Concerned { persons, target: None }
     }
 
     async fn cut_off_left(&self, _: RevocationId) -> Option<Timestamp> {
@@ -180,7 +185,7 @@ fn from_operator<T>(message: T) -> Request<T> {
     request.extensions_mut().insert(Caller {
         actor: "bootstrap".into(),
         method: "/test".into(),
-        persons: Arc::default(),
+        identified: Arc::default(),
         admission: None,
     });
     request

@@ -288,6 +288,15 @@ pub struct Explanation {
     pub decision_id: Option<String>,
 }
 
+/// Whom a revocation means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Concerned {
+    /// The people whom its target names, now or when it was made.
+    pub persons: Vec<PersonId>,
+    /// Its target, with its issuer as `iss`.
+    pub target: Option<Target>,
+}
+
 /// Audit records as JSON lines.
 pub type Lines = Pin<Box<dyn Stream<Item = String> + Send>>;
 
@@ -303,6 +312,8 @@ pub trait Views: Send + Sync + 'static {
     /// # Errors
     /// Why not all of them can be read: nobody may take the rest for all.
     async fn revocations(&self, filter: &RevocationFilter) -> Result<Vec<RevocationView>, String>;
+    /// Whom a revocation means; nobody if it is not known.
+    async fn concerned(&self, id: RevocationId) -> Concerned;
     /// The cut-off that a revocation left when it ended.
     async fn cut_off_left(&self, id: RevocationId) -> Option<Timestamp>;
     /// Everybody whom a REF may match, one or several per source.

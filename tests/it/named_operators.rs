@@ -184,6 +184,37 @@ async fn the_directory_puts_an_operator_out_and_its_silence_does_not() {
 }
 
 #[tokio::test]
+async fn nobody_decides_what_concerns_themself() {
+    let office = Office::open_with("", "  - { role: officer, issuer: dev, groups: [on-call] }\n").await;
+    let cut_off = ["revoke", "--person", "nick", "--reason", "HR-14", "--issued-before", "1h"];
+    let (code, said) = office.run_as("olga", &cut_off).await;
+    assert_eq!(code, 0, "{said}");
+    let (_, said) = office.run_as("olga", &["revocations", "-o", "json"]).await;
+    let id = serde_json::from_str::<serde_json::Value>(said.lines().next().unwrap()).unwrap()["id"].clone();
+    let id = id.as_str().unwrap().to_owned();
+    let subject = format!("{}|nick", office.issuer.url);
+    let own: [&[&str]; 3] = [
+        &["restore", &id, "--reason", "I want it"],
+        &["exempt", "nick", "--expires", "1h", "--reason", "I want it"],
+        &["exempt", &subject, "--expires", "1h", "--reason", "I want it"],
+    ];
+    for args in own {
+        let (code, said) = office.run_as("nick", args).await;
+        assert_eq!(code, 1, "{args:?}: {said}");
+        assert!(said.contains("nobody decides what concerns themself"), "{args:?}: {said}");
+    }
+    office
+        .recorded("the attempt", |call| {
+            call["actor"] == "hr/nick" && call["decision"] == "deny" && call["target"] == id.as_str()
+        })
+        .await;
+    let (code, said) = office.run_as("nick", &["exempt", "mary", "--expires", "1h", "--reason", "of another"]).await;
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = office.run_as("olga", &["restore", &id, "--reason", "a mistake"]).await;
+    assert_eq!(code, 0, "{said}");
+}
+
+#[tokio::test]
 async fn control_speaks_tls_to_a_client_that_names_its_authority() {
     let office = Office::open().await;
     let (files, authority) = (&office.files, Authority::new());

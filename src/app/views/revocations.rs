@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::control::views::RevocationView;
+use crate::control::views::{Concerned, RevocationView};
 use crate::domain::event::{Event, Position, Recorded};
 use crate::domain::id::RevocationId;
 use crate::domain::key::RefKey;
@@ -183,3 +183,15 @@ fn standing<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<Revocation
 
 #[cfg(test)]
 mod tests;
+
+/// Whom a revocation means: the people it resolved to, those it came to mean, and those whom its target names now.
+pub(super) fn concerned(state: &State, id: RevocationId, revocation: Revocation) -> Concerned {
+    let mut persons = revocation.persons;
+    persons.extend(state.fold.extensions.get(&id).into_iter().flatten().cloned());
+    match &revocation.target {
+        Target::DirectoryPerson { person } => persons.push(person.clone()),
+        Target::Subject { issuer, subject } => persons.extend(state.resolve(&format!("{issuer}|{subject}"))),
+        target => persons.extend(target.reference().into_iter().flat_map(|reference| state.resolve(reference))),
+    }
+    Concerned { persons, target: Some(state.rules.policy.canonical(&revocation.target)) }
+}

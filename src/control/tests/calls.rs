@@ -20,7 +20,7 @@ impl Operators for Staff {
             _ => return Err(Rejected { why: "bad_signature".to_owned(), ..Rejected::default() }),
         };
         if rights.contains(&right) {
-            return Ok(Identified { actor: actor.to_owned(), persons: vec![] });
+            return Ok(Identified { actor: actor.to_owned(), ..Identified::default() });
         }
         Err(Rejected { actor: Some(actor.to_owned()), lacks_right: true, why: "no_permission".to_owned() })
     }
@@ -193,4 +193,37 @@ async fn the_record_names_who_was_refused_and_why() {
         let calls = notes.0.lock().unwrap();
         assert_eq!(refused(calls.last().unwrap()), (actor.to_owned(), why.to_owned()));
     }
+}
+
+/// A call of somebody who is `a/x`.
+fn from_x<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let identified =
+        Identified { actor: "a/x".to_owned(), persons: vec![view("a", "x").person.id], ..Identified::default() };
+    let (actor, method) = ("a/x".into(), "/test".into());
+    request.extensions_mut().insert(Caller { actor, method, identified: Arc::new(identified), admission: None });
+    request
+}
+
+#[tokio::test]
+async fn a_caller_lifts_nothing_from_themself_and_what_is_of_others() {
+    let (operator, notes, asked) = operator(Ok(done()));
+    let restore = |id: &str| proto::RestoreRequest { id: id.into(), reason: "a mistake".into() };
+    let exempt = |person: &str| proto::ExemptRequest {
+        person: person.into(),
+        expires: "1970-01-01T01:00:00Z".into(),
+        reason: "payday".into(),
+        ..proto::ExemptRequest::default()
+    };
+    let own = [
+        operator.restore(from_x(restore("r7"))).await.unwrap_err(),
+        operator.undo(from_x(proto::UndoRequest { id: "r7".into(), reason: "mine".into() })).await.unwrap_err(),
+        operator.exempt(from_x(exempt("x"))).await.unwrap_err(),
+    ];
+    assert!(own.iter().all(|refused| refused.code() == Code::PermissionDenied), "{own:?}");
+    assert!(asked.lock().unwrap().is_empty());
+    assert!(notes.0.lock().unwrap().iter().all(|call| call.refused.is_some()));
+    operator.restore(from_x(restore("r8"))).await.unwrap();
+    operator.exempt(from_x(exempt("y"))).await.unwrap();
+    assert_eq!(asked.lock().unwrap().len(), 2);
 }
