@@ -86,6 +86,24 @@ pub struct Service {
 }
 
 impl Service {
+    /// A service that lets nothing pass, chosen by nothing.
+    #[must_use]
+    pub fn strict(name: &str) -> Self {
+        Self {
+            name: Arc::from(name),
+            hosts: Vec::new(),
+            principals: Vec::new(),
+            enforcement: Enforcement::Enforce,
+            authorization: Authorization::Roles,
+            audiences: None,
+            max_staleness: None,
+            when_stale: None,
+            no_credentials: NotOurs::Deny,
+            foreign_credentials: NotOurs::Deny,
+            preflight: NotOurs::Deny,
+        }
+    }
+
     /// The settings by which an enforcing service lets requests through without a credential of ours. `preflight` is not
     /// among them: preflights never carry credentials.
     #[must_use]

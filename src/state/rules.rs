@@ -297,20 +297,7 @@ fn is_noted(fold: &Fold, entry: &ConfiguredRevocation, note: &str, now: Now) -> 
 }
 
 fn default_service(policy: &Policy) -> Service {
-    use crate::domain::policy::{Authorization, NotOurs};
-    policy.services.first().cloned().unwrap_or_else(|| Service {
-        name: Arc::from("default"),
-        hosts: Vec::new(),
-        principals: Vec::new(),
-        enforcement: Enforcement::Enforce,
-        authorization: Authorization::Roles,
-        audiences: None,
-        max_staleness: None,
-        when_stale: None,
-        no_credentials: NotOurs::Deny,
-        foreign_credentials: NotOurs::Deny,
-        preflight: NotOurs::Deny,
-    })
+    policy.services.first().cloned().unwrap_or_else(|| Service::strict("default"))
 }
 
 fn configured_entries(policy: &Policy, keyer: &Keyer) -> Table<Entry> {

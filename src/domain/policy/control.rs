@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Authorization, Enforcement, NotOurs, Policy, Service, Unknown};
+use super::{Policy, Service, Unknown};
 use crate::domain::binding::{Binding, Permission, Right, Role};
 use crate::domain::issuer::IssuerRules;
 use crate::domain::source::{SourceRules, WhenStale};
@@ -30,7 +30,7 @@ impl Policy {
             ..SourceRules::clone(rules)
         };
         Some(Self {
-            services: vec![control_service()],
+            services: vec![Service::strict(Self::CONTROL_SERVICE)],
             issuers: self.issuers.iter().map(issuer).collect(),
             sources: self.sources.iter().map(source).collect(),
             roles: self.roles.iter().map(role).collect(),
@@ -48,22 +48,6 @@ impl Policy {
         let of_issuers = self.issuers.iter().filter_map(|issuer| issuer.audiences.as_deref());
         let of_services = self.services.iter().filter_map(|service| service.audiences.as_deref());
         of_issuers.chain(of_services).flatten()
-    }
-}
-
-fn control_service() -> Service {
-    Service {
-        name: Arc::from(Policy::CONTROL_SERVICE),
-        hosts: Vec::new(),
-        principals: Vec::new(),
-        enforcement: Enforcement::Enforce,
-        authorization: Authorization::Roles,
-        audiences: None,
-        max_staleness: None,
-        when_stale: None,
-        no_credentials: NotOurs::Deny,
-        foreign_credentials: NotOurs::Deny,
-        preflight: NotOurs::Deny,
     }
 }
 

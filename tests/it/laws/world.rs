@@ -324,12 +324,11 @@ impl<S: Store> World<S> {
         let options = audit::open::Options { settings, replica: "test".into(), salt: [7; 32] };
         let (recorder, audit) = audit::open::open(options, clock.now()).unwrap();
         let rings = authenticator.rings().clone();
-        let published = Arc::clone(&self.published);
         let authenticators = Arc::new(Authenticators::new(Active { policy, authenticator, control: None }));
         let metrics = Arc::new(Metrics::new().unwrap());
         Doors {
             handler: LiveCheckHandler {
-                published,
+                published: Arc::clone(&self.published),
                 authenticators,
                 clock,
                 recorder,
