@@ -178,6 +178,8 @@ async fn wrong_tokens_fill_no_trail_and_keep_nobody_out() {
     for shown in [&*right, "Bearer officer"] {
         assert_eq!(called_of(&guard, REVOKE, &[shown]).await, Code::Ok);
     }
+    called_of(&guard, "/offboard.v1.Control/Unheard", &[&right]).await;
+    assert_eq!(notes.0.lock().unwrap().len(), 21, "each use of the emergency credential is recorded");
 }
 
 #[tokio::test]
