@@ -15,7 +15,7 @@ use crate::state::State;
 /// Tokens remembered per issuer; at least one of them should have matched.
 const LAST: usize = 1_000;
 /// Slots of the filter in front. Tokens that share a slot are only examined more closely.
-const PLACES: usize = 4_096;
+const PLACES: usize = 16_384;
 /// Remembered values of a claim without match, to be compared by other rules.
 const VALUES: usize = 20;
 
@@ -108,7 +108,7 @@ impl Matches {
         issuer.add(token, met);
         if issuer.is_unmatched() && !std::mem::replace(&mut issuer.warned, true) {
             tracing::warn!(
-                issuer = %credential.issuer,
+                issuer.url = %credential.issuer,
                 "no source of this issuer matches any of its last {LAST} tokens; `link` will not detect departures (run \
                  `offboard source check NAME`)"
             );
