@@ -43,6 +43,36 @@ fn the_two_differ_in_tls_only() {
     assert_eq!(plain, mtls);
 }
 
+/// The difference of the page: an Envoy before and after, each with one listener and one application.
+fn difference() -> [String; 2] {
+    let page = std::fs::read_to_string(root().join("envoy/README.md")).unwrap();
+    let diff = page.split("```diff\n").nth(1).unwrap().split("```").next().unwrap().to_owned();
+    let of = |left_out: char, own: char| -> String {
+        let lines = diff.lines().filter(|line| !line.starts_with(left_out));
+        lines.map(|line| format!("{}\n", line.strip_prefix([' ', own]).unwrap())).collect()
+    };
+    [of('+', '-'), of('-', '+')]
+}
+
+#[test]
+fn the_difference_leads_from_a_valid_envoy_to_the_one_of_the_file() {
+    let [before, after] = difference();
+    let shipped = std::fs::read_to_string(root().join("envoy/envoy.yaml")).unwrap();
+    let shipped: Vec<&str> = shipped.lines().collect();
+    let added: Vec<&str> = after.lines().filter(|line| !before.lines().any(|other| other == *line)).collect();
+    assert!(added.len() > 40, "{added:?}");
+    for line in added {
+        assert!(shipped.contains(&line), "envoy.yaml has no line {line:?}");
+    }
+    let Some(envoy) = binary() else { return };
+    let scratch = Scratch::new();
+    for (name, text) in [("before.yaml", before), ("after.yaml", after)] {
+        let copy = scratch.path().join(name);
+        std::fs::write(&copy, text).unwrap();
+        validate(&envoy, &copy).unwrap();
+    }
+}
+
 fn parsed(file: &str) -> Value {
     serde_saphyr::from_str(&std::fs::read_to_string(root().join(file)).unwrap()).unwrap()
 }
