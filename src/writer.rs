@@ -216,7 +216,7 @@ impl<L: Log> Writer<L> {
             match error {
                 LogError::Moved { .. } => Ok(self.answer_without_log(batch, &error)),
                 error => {
-                    tracing::error!(error = %error, "log append failed; nothing applied");
+                    tracing::error!(error.message = %error, "log append failed; nothing applied");
                     Err(error)
                 }
             }
@@ -251,7 +251,7 @@ impl<L: Log> Writer<L> {
                         // It stands, and comes into force with what is read next.
                         Err(error) => {
                             self.follower.store_failed();
-                            tracing::error!(error = %error, "what was appended could not be read back; it is read again with what comes next");
+                            tracing::error!(error.message = %error, "what was appended could not be read back; it is read again with what comes next");
                             unknown(answers)
                         }
                     });
@@ -265,7 +265,7 @@ impl<L: Log> Writer<L> {
                         Ok(true) => return Ok(outcomes()),
                         Ok(false) => {}
                         Err(error) => {
-                            tracing::error!(error = %error, "append outcome unknown; retrying the same events");
+                            tracing::error!(error.message = %error, "append outcome unknown; retrying the same events");
                             return Ok(unknown(answers));
                         }
                     }

@@ -20,6 +20,7 @@ use crate::domain::revocation::Owner;
 use crate::domain::time::Timestamp;
 use crate::log::{Log, LogError};
 use crate::state::Published;
+use crate::telemetry::logging::Lasting;
 use crate::telemetry::metrics::{Began, Metrics};
 use crate::writer::EventObserver;
 
@@ -109,6 +110,8 @@ pub struct AuditFollower<L> {
     pub done: Position,
     /// Is told of it.
     pub progress: watch::Sender<Position>,
+    /// Why the log cannot be read, as long as it cannot.
+    pub trouble: Lasting,
 }
 
 impl<L: Log> AuditFollower<L> {
@@ -149,7 +152,10 @@ impl<L: Log> AuditFollower<L> {
         while self.done < end {
             let missing = usize::try_from(end - self.done).unwrap_or(usize::MAX);
             let page = match self.log.read(self.done, missing.min(PAGE)).await {
-                Ok(page) if !page.is_empty() => page,
+                Ok(page) if !page.is_empty() => {
+                    self.trouble.ended();
+                    page
+                }
                 Ok(_) => return Ok(()),
                 Err(LogError::Cut { first }) => {
                     let done = self.done;
@@ -161,7 +167,9 @@ impl<L: Log> AuditFollower<L> {
                     continue;
                 }
                 Err(error) => {
-                    tracing::error!(error = %error, "cannot read the log for the audit trail; trying again");
+                    if self.trouble.is_new(&error) {
+                        tracing::error!(error.message = %error, "cannot read the log for the audit trail; trying again");
+                    }
                     return Ok(());
                 }
             };

@@ -15,6 +15,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::telemetry::logging::Lasting;
+
 /// The most connections that wait for a thread.
 const MAX_WAITING: usize = 256;
 /// The pause after a failed accept, in case the system is out of descriptors.
@@ -27,7 +29,7 @@ pub fn take_all_descriptors() {
     if limit.current < limit.maximum || limit.maximum.is_none() {
         let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
         if let Err(error) = raised {
-            tracing::warn!(error = %error, "cannot raise the limit on open descriptors; it stays at {:?}", limit.current);
+            tracing::warn!(error.message = %error, "cannot raise the limit on open descriptors; it stays at {:?}", limit.current);
         }
     }
 }
@@ -82,11 +84,14 @@ pub(super) fn spread(
 }
 
 async fn accept(listener: &TcpListener) -> std::net::TcpStream {
+    let mut trouble = Lasting::default();
     loop {
         match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
             Ok(stream) => return stream,
             Err(error) => {
-                tracing::warn!(error = %error, "failed to accept a connection");
+                if trouble.is_new(&error) {
+                    tracing::warn!(error.message = %error, "failed to accept a connection; trying again");
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -16,6 +16,7 @@ use crate::domain::id::RevocationId;
 use crate::domain::time::Timestamp;
 use crate::log::{Bounds, Cut, Log, LogError};
 use crate::state::Published;
+use crate::telemetry::logging::Lasting;
 
 /// How often it is looked whether there is anything to cut.
 const LOOK: Duration = Duration::from_secs(600);
@@ -61,15 +62,22 @@ impl<L: Log> Cutter<L> {
     /// Looks again and again. Not right after a start, when a wrong clock is not set right yet; and age is counted up to the
     /// newest event, so that a clock far ahead makes nothing old that nothing followed.
     pub async fn run(self, clock: Arc<Clock>) {
+        let mut trouble = Lasting::default();
         let mut look = interval_at(Instant::now() + LOOK, LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             look.tick().await;
             let now = clock.now().wall.min(self.published.load().fold.witnessed);
             match self.cut(now).await {
-                Ok(0) => {}
-                Ok(cut) => tracing::info!(log.cut = cut, "old events were cut off the log"),
-                Err(error) => tracing::warn!(error = %error, "the log could not be cut; it is tried again later"),
+                Ok(0) => drop(trouble.ended()),
+                Ok(cut) => {
+                    trouble.ended();
+                    tracing::info!(log.cut = cut, "old events were cut off the log");
+                }
+                Err(error) if !trouble.is_new(&error) => {}
+                Err(error) => {
+                    tracing::warn!(error.message = %error, "the log could not be cut; it is tried again later")
+                }
             }
         }
     }

@@ -18,6 +18,7 @@ use crate::jose::keys::{FreshKeys, KeyRings};
 use crate::log::KeyValues;
 use crate::state::{Published, StoreState};
 use crate::telemetry::health::Readiness;
+use crate::telemetry::logging::Lasting;
 use crate::telemetry::metrics::Metrics;
 
 /// Interval between log messages while the store is gone.
@@ -49,7 +50,7 @@ pub async fn signing_keys(mut rings: watch::Receiver<KeyRings>, clock: Arc<Clock
 pub async fn keep_keys(mut fresh: mpsc::Receiver<FreshKeys>, key_values: Arc<dyn KeyValues>) {
     while let Some(keys) = fresh.recv().await {
         if let Err(error) = store::keep_keys(key_values.as_ref(), &keys).await {
-            tracing::warn!(issuer.name = %keys.issuer, error = %error, "cannot store signing keys for the next start");
+            tracing::warn!(issuer.name = %keys.issuer, error.message = %error, "cannot store signing keys for the next start");
         }
     }
 }
@@ -63,7 +64,7 @@ pub async fn store(published: Arc<Published>, readiness: Readiness) {
         match gone {
             Some(error) => {
                 tracing::error!(
-                    error,
+                    error.message = error,
                     store.volatile = volatile.len(),
                     "store unavailable; changes are refused, and denials from sources are enforced from memory"
                 );
@@ -108,20 +109,28 @@ pub async fn alarms(alarms: Arc<Alarms>, (published, metrics): (Arc<Published>, 
 pub async fn time(clock: Arc<Clock>, writer: WriterHandle, recorder: Recorder, key_values: Arc<dyn KeyValues>) {
     let mut timer = interval(COMPARE);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut ticks = 0_u32;
+    let (mut ending, mut keeping, mut ticks) = (Lasting::default(), Lasting::default(), 0_u32);
     loop {
         timer.tick().await;
         clock.compare();
         let now = clock.now();
         recorder.tick(now);
-        if let Err(error) = writer.ask(Command::Tick, now).await {
-            tracing::error!(error = %error, "cannot end what has expired; trying again");
+        match writer.ask(Command::Tick, now).await {
+            Err(error) if ending.is_new(&error) => {
+                tracing::error!(error.message = %error, "cannot end what has expired; trying again every second");
+            }
+            Err(_) => {}
+            Ok(_) => drop(ending.ended()),
         }
         ticks = ticks.wrapping_add(1);
-        if ticks.is_multiple_of(KEEP_CLOCK)
-            && let Err(error) = store::keep_clock(key_values.as_ref(), now.steady).await
-        {
-            tracing::warn!(error = %error, "cannot store the current time");
+        if ticks.is_multiple_of(KEEP_CLOCK) {
+            match store::keep_clock(key_values.as_ref(), now.steady).await {
+                Err(error) if keeping.is_new(&error) => {
+                    tracing::warn!(error.message = %error, "cannot store the current time; trying again");
+                }
+                Err(_) => {}
+                Ok(()) => drop(keeping.ended()),
+            }
         }
     }
 }

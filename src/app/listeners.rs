@@ -19,6 +19,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::preface_timeout::PrefaceTimeout;
 use crate::config::settings::{Listener, TlsFiles};
+use crate::telemetry::logging::Lasting;
 
 /// Interval between reloads of certificate files. The kubelet needs about a minute to update them.
 const RELOAD: Duration = Duration::from_secs(10);
@@ -122,17 +123,24 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 impl Tls {
     /// Reloads the files periodically; unusable files change nothing.
     pub async fn reload_forever(self: Arc<Self>) {
+        let mut trouble = Lasting::default();
         loop {
             tokio::time::sleep(RELOAD).await;
             match server_config(&self.files) {
-                Ok(config) => self.current.store(Arc::new(config)),
-                Err(what) => {
+                Ok(config) => {
+                    self.current.store(Arc::new(config));
+                    if trouble.ended() {
+                        tracing::info!(listener.name = self.name, "the certificates are usable again, and reloaded");
+                    }
+                }
+                Err(what) if trouble.is_new(&what) => {
                     tracing::error!(
                         listener.name = self.name,
-                        error = what,
+                        error.message = what,
                         "cannot reload certificates; keeping the old ones"
                     );
                 }
+                Err(_) => {}
             }
         }
     }

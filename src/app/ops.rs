@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::preface_timeout::HELLO;
+use crate::telemetry::logging::Lasting;
 
 /// Limit on connections; more wait to be accepted.
 const MANY: usize = 128;
@@ -27,7 +28,7 @@ const LAST: Duration = Duration::from_secs(1);
 /// Serves until `stop`.
 pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(MANY));
-    let mut connections = JoinSet::new();
+    let (mut connections, mut trouble) = (JoinSet::new(), Lasting::default());
     loop {
         let place = Arc::clone(&places).acquire_owned();
         let accepted = async { (place.await, listener.accept().await) };
@@ -36,6 +37,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             _ = connections.join_next(), if !connections.is_empty() => {}
             (place, accepted) = accepted => match accepted {
                 Ok((stream, _)) => {
+                    trouble.ended();
                     let (router, stop) = (router.clone(), stop.clone());
                     connections.spawn(async move {
                         let _place = place;
@@ -44,7 +46,9 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(error = %error, "cannot accept a connection on `ops`");
+                    if trouble.is_new(&error) {
+                        tracing::warn!(error.message = %error, "cannot accept a connection on `ops`; trying again");
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
             }

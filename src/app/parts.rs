@@ -38,6 +38,7 @@ use crate::log::embedded::Embedded;
 use crate::log::{KeyValues, LogError};
 use crate::state::Published;
 use crate::telemetry::health::{Block, Readiness};
+use crate::telemetry::logging::Lasting;
 use crate::telemetry::metrics::Metrics;
 use crate::writer::{Ids, Replayed, Writer, WriterIdentity, replay};
 
@@ -185,6 +186,7 @@ impl AuditPath {
             clock: Arc::clone(&base.clock),
             done,
             progress,
+            trouble: Lasting::default(),
         };
         Self { trail, follower, cutter }
     }

@@ -268,7 +268,7 @@ impl Manager {
         let Some(error) = ended.err().filter(|error| !error.is_cancelled()) else { return };
         // A decoder may panic on a malformed answer, for example. What is known stays.
         self.metrics.source_error(&name, SourceErrorKind::Internal);
-        tracing::error!(source.name = name, error = %error, "source task failed; restarting it");
+        tracing::error!(source.name = name, error.message = %error, "source task failed; restarting it");
         self.forget(&name);
         tasks.resting.insert(name, Instant::now() + AGAIN);
     }

@@ -190,7 +190,7 @@ fn spawn_keys(core: &mut Supervisor, work: &Handle, base: &Base, verification: V
 /// noted before the first check is answered; it denies in any case.
 async fn put_in_force(core: &mut Supervisor, work: &Handle, base: &Base, writer: &WriterHandle, reloads: Reloads) {
     if let Err(error) = writer.ask(Command::Configure(Arc::clone(&base.policy)), base.clock.now()).await {
-        tracing::error!(error = %error, "configuration applied, but the log does not hold all of it");
+        tracing::error!(error.message = %error, "configuration applied, but the log does not hold all of it");
     }
     let Reloads { reloader, paths, in_force, .. } = reloads;
     let watcher = Watcher::new(paths, in_force.as_ref(), POLL);
@@ -198,11 +198,13 @@ async fn put_in_force(core: &mut Supervisor, work: &Handle, base: &Base, writer:
     if let Some(inputs) = &in_force
         && let Err(error) = store::keep_configuration(base.key_values.as_ref(), inputs).await
     {
-        tracing::error!(error = %error, "cannot store the configuration for the next start");
+        tracing::error!(error.message = %error, "cannot store the configuration for the next start");
     }
     match hangups() {
         Ok(hangups) => core.spawn_until_stop("config.watch", work, reloader.follow(watcher, hangups)),
-        Err(error) => tracing::error!(error = %error, "cannot follow the configuration; restart to apply changes"),
+        Err(error) => {
+            tracing::error!(error.message = %error, "cannot follow the configuration; restart to apply changes")
+        }
     }
 }
 

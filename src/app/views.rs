@@ -146,7 +146,7 @@ impl<L: Log> LiveViews<L> {
 
     async fn person_view(&self, state: &State, known: &Known) -> PersonView {
         let revocations = self.texts().standing(ids_of(state, known), None, SHOWN).await.unwrap_or_else(|error| {
-            tracing::error!(error = %error, "cannot read the revocations of a person; they are in force all the same");
+            tracing::error!(error.message = %error, "cannot read the revocations of a person; they are in force all the same");
             Vec::new()
         });
         let mut cut_offs = Vec::new();

@@ -317,7 +317,7 @@ impl TrailWriter {
     fn failed(&self, error: &AuditError) {
         self.shared.failures.fetch_add(1, Ordering::Relaxed);
         let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        tracing::error!(error.cause = %cause, "{error}");
+        tracing::error!(error.message = %cause, "{error}");
     }
 
     pub(super) fn write_mark(&mut self) -> Result<(), AuditError> {

@@ -54,8 +54,9 @@ impl Serve {
         })?;
         let addresses = bound.addresses();
         announce(&addresses)?;
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), config.hash = bound.configuration(), authz = %addresses.authz,
-            control = %addresses.control, ops = %addresses.ops, "offboard started");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), config.hash = bound.configuration(),
+            listener.authz = %addresses.authz, listener.control = %addresses.control, listener.ops = %addresses.ops,
+            "offboard started");
         let ran = Box::pin(bound.run(checks.handles(), work.handle(), stop)).await;
         ran.map(|()| Answer::Yes).map_err(Failure::Unreachable)
     }

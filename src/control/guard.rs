@@ -215,7 +215,7 @@ impl CallGuard {
         let last = Timestamp::from_millis(self.alarmed.load(Ordering::Relaxed));
         if now.since(last) >= ALARMED_EVERY {
             self.alarmed.store(now.as_millis(), Ordering::Relaxed);
-            tracing::warn!(control.method = path, "the bootstrap token was used");
+            tracing::warn!(call.method = path, "the bootstrap token was used");
         }
     }
 }

@@ -220,7 +220,7 @@ impl KeyRing {
                 // Logged already.
                 (Some(before), Some(after)) if before == after => {}
                 (_, Some(error)) => {
-                    tracing::warn!(issuer.name = self.name, error = %error, "failed to refresh signing keys");
+                    tracing::warn!(issuer.name = self.name, error.message = %error, "failed to refresh signing keys");
                 }
                 (Some(_), None) => tracing::info!(issuer.name = self.name, "refreshing signing keys works again"),
                 (None, None) => {}
@@ -293,9 +293,9 @@ impl KeyRing {
         let said = |one: &&UnusableKey| before.iter().any(|known| known.kid == one.kid && known.why == one.why);
         for one in left_out.iter().filter(|one| !said(one)) {
             if one.why.is_ordinary() {
-                tracing::info!(issuer.name = self.name, key.name = %one.name(), error.cause = %one.why, "a key of the issuer is left out");
+                tracing::info!(issuer.name = self.name, key.name = %one.name(), error.message = %one.why, "a key of the issuer is left out");
             } else {
-                tracing::warn!(issuer.name = self.name, key.name = %one.name(), error.cause = %one.why, "a key of the issuer is left out");
+                tracing::warn!(issuer.name = self.name, key.name = %one.name(), error.message = %one.why, "a key of the issuer is left out");
             }
         }
     }

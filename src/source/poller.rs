@@ -214,9 +214,9 @@ impl Poller {
         });
         // `source show` has it as long as it lasts; it is logged once, until it changes.
         if known {
-            tracing::debug!(source.name = %self.name, error.kind = kind.word(), error = %text, times, "the source failed again");
+            tracing::debug!(source.name = %self.name, error.kind = kind.word(), error.message = %text, times, "the source failed again");
         } else {
-            tracing::error!(source.name = %self.name, error.kind = kind.word(), error = %text, "the source failed");
+            tracing::error!(source.name = %self.name, error.kind = kind.word(), error.message = %text, "the source failed");
         }
         times
     }

@@ -1,4 +1,7 @@
 //! Logs: JSON lines on standard error, with fixed field names.
+//!
+//! Whoever stores them reads `error.kind` as a member of an object `error`, so no name is that of another with a dot behind
+//! it (`tests/it/log_fields.rs`).
 
 use tracing_subscriber::EnvFilter;
 
@@ -23,12 +26,31 @@ pub mod fields {
     pub const EPOCH: &str = "log.epoch";
     /// Hash of a configuration.
     pub const CONFIGURATION: &str = "config.hash";
-    /// All causes of a failure, in one line.
-    pub const CAUSE: &str = "error.cause";
+    /// A failure, with all its causes in one line.
+    pub const ERROR: &str = "error.message";
     /// The caller of the control API.
-    pub const ACTOR: &str = "control.actor";
+    pub const ACTOR: &str = "call.actor";
     /// The method called on the control API.
-    pub const METHOD: &str = "control.method";
+    pub const METHOD: &str = "call.method";
+}
+
+/// A trouble that may last. It is logged when it begins and when it changes, not each time that somebody meets it.
+#[derive(Debug, Default)]
+pub struct Lasting(Option<String>);
+
+impl Lasting {
+    /// Whether `trouble` has not been said since it began.
+    pub fn is_new(&mut self, trouble: &dyn std::fmt::Display) -> bool {
+        let trouble = Some(trouble.to_string());
+        let new = self.0 != trouble;
+        self.0 = trouble;
+        new
+    }
+
+    /// It is over; returns whether there was any.
+    pub fn ended(&mut self) -> bool {
+        self.0.take().is_some()
+    }
 }
 
 /// Why logging could not be set up.
@@ -79,4 +101,19 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lasting;
+
+    #[test]
+    fn a_lasting_trouble_is_new_until_it_was_said_and_when_it_changes() {
+        let mut trouble = Lasting::default();
+        assert!(!trouble.ended(), "there was none");
+        let said: Vec<bool> = ["full", "full", "gone", "full"].iter().map(|text| trouble.is_new(text)).collect();
+        assert_eq!(said, [true, false, true, true]);
+        assert!(trouble.ended() && !trouble.ended());
+        assert!(trouble.is_new(&"full"), "it came back");
+    }
 }

@@ -50,7 +50,7 @@ impl<L: Log> Writer<L> {
         if head.position > self.follower.fold.epoch.position
             && let Err(error) = self.catch_up().await
         {
-            tracing::error!(error = %error, "cannot read new events of the log; retrying at the next append");
+            tracing::error!(error.message = %error, "cannot read new events of the log; retrying at the next append");
         }
     }
 

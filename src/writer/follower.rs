@@ -85,7 +85,7 @@ async fn newest<L: Log>(log: &L, keyer: Keyer, head: Epoch) -> Result<Fold, LogE
             Ok(fold) if fold.epoch <= head => return Ok(fold),
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(snapshot.epoch = %kept.epoch, error = %error, "cannot read a snapshot; reading more of the log");
+                tracing::warn!(snapshot.epoch = %kept.epoch, error.message = %error, "cannot read a snapshot; reading more of the log");
                 unread = format!("{unread} ({}: {error})", kept.epoch);
             }
         }
@@ -322,7 +322,7 @@ impl<L: Log> Follower<L> {
                 Err(error) => Err(error),
             };
             if let Err(error) = kept {
-                tracing::warn!(error = %error, "failed to save a snapshot; the next start reads more of the log");
+                tracing::warn!(error.message = %error, "failed to save a snapshot; the next start reads more of the log");
             }
         })
     }

@@ -32,6 +32,7 @@ mod laws;
 mod ldap;
 mod leave;
 mod links;
+mod log_fields;
 mod manifests;
 mod mesh;
 mod model;

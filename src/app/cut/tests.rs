@@ -230,7 +230,8 @@ async fn a_trail_that_lacks_what_was_cut_goes_on_behind_it<L: Log>(log: Arc<L>) 
     let head = log.head().await.unwrap().position;
     let (progress, written) = watch::channel(0);
     let counted = recorder.clone();
-    let follower = AuditFollower { log, published, recorder, clock: Clock::start(None), done: 0, progress };
+    let (clock, trouble) = (Clock::start(None), Lasting::default());
+    let follower = AuditFollower { log, published, recorder, clock, done: 0, progress, trouble };
     let (nobody_tells, events) = tokio::sync::mpsc::channel(1);
     drop(nobody_tells);
     follower.run(events).await.unwrap();

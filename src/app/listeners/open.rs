@@ -28,7 +28,7 @@ fn open_by(
         let Some(instead) = without_ipv6(address, &error) else { return Err(error) };
         tracing::warn!(
             listener.name = name,
-            error = %error,
+            error.message = %error,
             "no IPv6 on this machine; `{name}` listens on {instead} instead of {address}"
         );
         socket(instead)

@@ -33,7 +33,7 @@ impl Operator {
         let id = input::revocation_id(&request.id)?;
         let reason = input::reason(&request.reason)?;
         let done = self.ask(Command::Undo { id, reason, actor: caller.actor.to_string() }).await?;
-        tracing::warn!(control.actor = %caller.actor, log.epoch = %done.epoch, "revocation {id} undone, with its cut-off");
+        tracing::warn!(call.actor = %caller.actor, log.epoch = %done.epoch, "revocation {id} undone, with its cut-off");
         let warnings = self.still_denied(&done.persons).await;
         Ok(proto::UndoResponse { epoch: Some(convert::epoch(done.epoch)), warnings })
     }
@@ -75,7 +75,7 @@ impl Operator {
             (Command::Exempt { reference, expires, reason, actor }, "break glass: person exempted")
         };
         let done = self.ask(command).await?;
-        tracing::warn!(control.actor = %caller.actor, log.epoch = %done.epoch, "{what}");
+        tracing::warn!(call.actor = %caller.actor, log.epoch = %done.epoch, "{what}");
         Ok(proto::ExemptResponse {
             id: done.exemption.map(|id| id.to_string()).unwrap_or_default(),
             epoch: Some(convert::epoch(done.epoch)),

@@ -91,7 +91,7 @@ impl HighWater {
         // Fixed width, so that each mark overwrites all of the one before.
         let text = format!("{:020}.{:020}\n", head.generation, head.position);
         if let Err(cause) = self.file.write_all_at(text.as_bytes(), 0) {
-            tracing::warn!(error = %cause, "failed to write the log's high-water mark");
+            tracing::warn!(error.message = %cause, "failed to write the log's high-water mark");
         }
     }
 }

@@ -150,7 +150,7 @@ impl LogWriter {
         let error = match failure {
             Failure::Clean(error) => error,
             Failure::Doubt(error) => {
-                tracing::error!(%error, "log flush failed; refusing appends until a later flush proves what is durable");
+                tracing::error!(error.message = %error, "log flush failed; refusing appends until a later flush proves what is durable");
                 if !self.prove() {
                     // The appends stay unanswered, see above.
                     return;
@@ -166,11 +166,15 @@ impl LogWriter {
 
     /// Commits proofs until one succeeds. Returns false if the log was closed before.
     fn prove(&mut self) -> bool {
-        let mut pause = PAUSE;
+        let (mut pause, mut said) = (PAUSE, String::new());
         loop {
-            match self.try_proof() {
+            match self.try_proof().map_err(|error| error.to_string()) {
                 Ok(()) => return true,
-                Err(error) => tracing::error!(%error, "log flush still failing; retrying"),
+                Err(error) if error == said => {}
+                Err(error) => {
+                    tracing::error!(error.message = error, "log flush still failing; retrying");
+                    said = error;
+                }
             }
             self.connection = None;
             std::thread::sleep(pause);

@@ -219,7 +219,7 @@ impl Entra {
             if self.listed.readable == 0 && matches!(link, Link::Over(_)) {
                 return Err(error);
             }
-            tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error = %error, "cannot read user record; keeping last known state");
+            tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error.message = %error, "cannot read user record; keeping last known state");
         }
         let next = match link {
             Link::Next(next) => {

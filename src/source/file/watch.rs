@@ -46,7 +46,7 @@ impl Watch {
             Ok(watcher)
         });
         let warned = watched.inspect_err(
-            |error| tracing::warn!(error = %error, "cannot watch the people file; comparing it every `poll` instead"),
+            |error| tracing::warn!(error.message = %error, "cannot watch the people file; comparing it every `poll` instead"),
         );
         Self { touches, placed, watcher: warned.ok() }
     }

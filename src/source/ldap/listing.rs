@@ -85,7 +85,7 @@ impl Client {
             if self.listed.readable == 0 && next.is_none() {
                 return Err(error);
             }
-            tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error = %error, "cannot read user record; keeping last known state");
+            tracing::error!(source.name = %self.settings.name, person = ?unread.first(), error.message = %error, "cannot read user record; keeping last known state");
         }
         if next.is_none() {
             (self.whole, self.lister) = (self.listings, None);

@@ -120,7 +120,7 @@ impl<L: Log> Writer<L> {
                 if let LogError::Moved { .. } = error {
                     self.drain_without_log(&drain, &error);
                 } else {
-                    tracing::error!(error = %error, "log append failed; restarting the listing");
+                    tracing::error!(error.message = %error, "log append failed; restarting the listing");
                 }
                 drain.answer(&Err(Refused::Log(error.to_string())));
             }
