@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 use tokio_stream::StreamExt as _;
 
 use super::client::Server;
-use super::output::print;
+use super::output::{Report, Row, optional, print, text};
 use super::{Answer, Failure};
 use crate::audit::record::Kind;
-use crate::audit::verify::verify;
+use crate::audit::verify::{Verdict, verify};
 use crate::control::proto::TailAuditRequest;
 use crate::telemetry::logging::chain;
 
@@ -38,6 +39,8 @@ struct Verify {
     /// Directory of the trail (`audit.path` in the configuration)
     #[arg(long, value_name = "DIR", default_value = "/var/lib/offboard/audit")]
     path: PathBuf,
+    #[command(flatten)]
+    output: Report,
 }
 
 /// Print records as they are written.
@@ -67,9 +70,26 @@ impl Audit {
 impl Verify {
     fn run(self) -> Result<Answer, Failure> {
         let verdict = verify(&self.path).map_err(|error| Failure::Unreachable(chain(&error)))?;
-        print(&format!("{verdict}\n"))?;
+        self.output.told(&format!("{verdict}\n"), row(&verdict))?;
         Ok(if verdict.holds() { Answer::Yes } else { Answer::No })
     }
+}
+
+fn row(verdict: &Verdict) -> Row {
+    let (from, until) = verdict.period.unzip();
+    vec![
+        ("proven", Value::Bool(verdict.holds())),
+        ("dir", text(verdict.dir.display().to_string())),
+        ("records", json!(verdict.records)),
+        ("first", json!(verdict.first)),
+        ("last", json!(verdict.last)),
+        ("from", optional(from.map(|time| time.to_string()))),
+        ("until", optional(until.map(|time| time.to_string()))),
+        ("last_hash", text(verdict.last_hash.clone())),
+        ("lost", json!(verdict.lost)),
+        ("unfinished", json!(verdict.unfinished)),
+        ("broken", optional(verdict.broken.as_ref().map(ToString::to_string))),
+    ]
 }
 
 impl Tail {

@@ -1,9 +1,10 @@
 //! `offboard restore` and `exempt`: what lifts a denial.
 
 use clap::Args;
+use serde_json::Value;
 
 use super::client::{Server, time};
-use super::output::print;
+use super::output::{Report, optional, text, texts};
 use super::{Answer, Failure, when};
 use crate::control::proto::{ExemptRequest, ListRevocationsRequest, RestoreRequest, Revocation, UndoRequest};
 
@@ -27,11 +28,13 @@ pub(super) struct Restore {
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
+    output: Report,
+    #[command(flatten)]
     server: Server,
 }
 
-fn noted(warnings: &[String]) -> Result<(), Failure> {
-    warnings.iter().try_for_each(|warning| print(&format!("note: {warning}\n")))
+fn noted(warnings: &[String]) -> String {
+    warnings.iter().map(|warning| format!("note: {warning}\n")).collect()
 }
 
 impl Restore {
@@ -60,23 +63,37 @@ impl Restore {
     fn undone(&self, id: String) -> Result<(), Failure> {
         let request = UndoRequest { id: id.clone(), reason: self.reason.clone() };
         let done = self.server.ask(|mut client| async move { client.undo(request).await })?.into_inner();
-        noted(&done.warnings)?;
-        print(&format!("undone: {id}; nothing of it denies anybody any more\n"))
+        let told = noted(&done.warnings) + &format!("undone: {id}; nothing of it denies anybody any more\n");
+        self.told(&told, (id, true), (None, done.warnings))
+    }
+
+    fn told(
+        &self,
+        sentences: &str,
+        (id, undone): (String, bool),
+        (cut_off, notes): (Option<String>, Vec<String>),
+    ) -> Result<(), Failure> {
+        let row = vec![
+            ("id", text(id)),
+            ("undone", Value::Bool(undone)),
+            ("cut_off", optional(cut_off)),
+            ("notes", texts(notes)),
+        ];
+        self.output.told(sentences, row)
     }
 
     fn restored(&self, id: String) -> Result<(), Failure> {
         let request = RestoreRequest { id: id.clone(), reason: self.reason.clone() };
         let done = self.server.ask(|mut client| async move { client.restore(request).await })?.into_inner();
-        noted(&done.warnings)?;
-        print(&format!("restored: {id}\n"))?;
-        if let Some(at) = done.cut_off {
-            let at = at.parse().map_or(at, when::zoned);
-            print(&format!(
+        let mut told = noted(&done.warnings) + &format!("restored: {id}\n");
+        if let Some(at) = &done.cut_off {
+            let at = at.parse().map_or_else(|_| at.clone(), when::zoned);
+            told += &format!(
                 "what was issued at or before {at} stays denied: whoever is concerned signs in again (if the revocation was a \
                  mistake: `offboard restore {id} --undo`)\n"
-            ))?;
+            );
         }
-        Ok(())
+        self.told(&told, (id, false), (done.cut_off, done.warnings))
     }
 }
 
@@ -103,6 +120,8 @@ pub(super) struct Exempt {
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
+    output: Report,
+    #[command(flatten)]
     server: Server,
 }
 
@@ -117,10 +136,12 @@ impl Exempt {
         };
         let done = self.server.ask(|mut client| async move { client.exempt(request).await })?.into_inner();
         let people = done.people.join(", ");
-        print(&match expires {
+        let told = match expires {
             Some(expires) => format!("exempted until {}: {people}\n", when::zoned(expires)),
             None => format!("exempted no longer: {people}\n"),
-        })?;
+        };
+        let expires = optional(expires.map(|expires| expires.to_string()));
+        self.output.told(&told, vec![("people", texts(done.people)), ("expires", expires)])?;
         Ok(Answer::Yes)
     }
 }

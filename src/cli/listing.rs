@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::Server;
-use super::output::{Output, Row, text, texts};
+use super::output::{Output, Row, optional, text, texts};
 use super::{Answer, Failure, when};
 use crate::control::proto;
 
@@ -25,10 +25,6 @@ pub(super) struct Revocations {
     output: Output,
     #[command(flatten)]
     server: Server,
-}
-
-fn optional(value: Option<String>) -> Value {
-    value.map_or(Value::Null, Value::String)
 }
 
 fn revocation(one: proto::Revocation) -> Row {

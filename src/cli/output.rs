@@ -1,5 +1,7 @@
 //! Prints answers: tables for people, JSON lines for programs.
 
+mod layout;
+
 use std::io::{IsTerminal as _, Write as _};
 
 use clap::{Args, ValueEnum};
@@ -9,7 +11,7 @@ use super::Failure;
 
 /// Output format of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+enum Format {
     /// Columns, for people.
     Table,
     /// One object per line, for programs.
@@ -24,6 +26,23 @@ pub(super) struct Output {
     output: Option<Format>,
 }
 
+/// Output format of a command that does something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    /// Sentences, for people.
+    Text,
+    /// One object per line, for programs.
+    Json,
+}
+
+/// Output format of a command that does something.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Report {
+    /// Output format: sentences, or one JSON object per line
+    #[arg(short, long, value_enum, value_name = "text|json", hide_possible_values = true, default_value = "text")]
+    output: ReportFormat,
+}
+
 /// Prints text as it is.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
@@ -34,12 +53,17 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// A row: names and values, in order. JSON omits empty values.
+/// A row: names and values, in order. JSON has every one of them, with `null` for what is absent.
 pub(super) type Row = Vec<(&'static str, Value)>;
 
 /// A value of a row: text, or nothing.
 pub(super) fn text(value: impl Into<String>) -> Value {
     Value::String(value.into())
+}
+
+/// A value of a row that may be absent.
+pub(super) fn optional(value: Option<String>) -> Value {
+    value.map_or(Value::Null, Value::String)
 }
 
 /// A value of a row: several texts.
@@ -56,7 +80,7 @@ impl Output {
     pub(super) fn rows(self, rows: Vec<Row>) -> Result<(), Failure> {
         match self.format() {
             Format::Json => print(&rows.into_iter().map(json_line).collect::<String>()),
-            Format::Table => print(&table(&rows)),
+            Format::Table => print(&layout::table(&rows, columns())),
         }
     }
 
@@ -64,13 +88,27 @@ impl Output {
     pub(super) fn one(self, row: Row) -> Result<(), Failure> {
         match self.format() {
             Format::Json => print(&json_line(row)),
-            Format::Table => {
-                let width = row.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-                let line = |(name, value): &(&str, Value)| format!("{name:width$}  {}\n", cell(value));
-                print(&row.iter().map(line).collect::<String>())
-            }
+            Format::Table => print(&layout::record(&row, columns())),
         }
     }
+}
+
+impl Report {
+    /// Whether programs read it.
+    pub(super) fn is_json(self) -> bool {
+        self.output == ReportFormat::Json
+    }
+
+    /// Prints what was done: the sentences, or the row.
+    pub(super) fn told(self, sentences: &str, row: Row) -> Result<(), Failure> {
+        print(&if self.is_json() { json_line(row) } else { sentences.to_owned() })
+    }
+}
+
+/// Columns of the terminal on standard output; `None`: it is none, or does not say.
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -83,7 +121,8 @@ fn is_empty(value: &Value) -> bool {
 }
 
 fn json_line(row: Row) -> String {
-    let members = row.into_iter().filter(|(_, value)| !is_empty(value)).map(|(name, value)| (name.to_owned(), value));
+    let absent_is_null = |value: Value| if value.as_str() == Some("") { Value::Null } else { value };
+    let members = row.into_iter().map(|(name, value)| (name.to_owned(), absent_is_null(value)));
     Value::Object(members.collect::<Map<_, _>>()).to_string() + "\n"
 }
 
@@ -92,53 +131,13 @@ pub(super) fn shown(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }
 
-/// A value for people. Control characters cannot leave their cell.
-fn cell(value: &Value) -> String {
-    let plain = match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(", "),
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| format!("{name} {}", cell(value))).collect::<Vec<_>>().join(", ")
-        }
-        other => other.to_string(),
-    };
-    let shown = shown(&plain);
-    if shown.is_empty() { "-".to_owned() } else { shown }
-}
-
-fn table(rows: &[Row]) -> String {
-    let Some(first) = rows.first() else { return "nothing to show\n".to_owned() };
-    let mut lines: Vec<Vec<String>> = vec![first.iter().map(|(name, _)| name.to_uppercase()).collect()];
-    lines.extend(rows.iter().map(|row| row.iter().map(|(_, value)| cell(value)).collect()));
-    let widths: Vec<usize> = (0..first.len())
-        .map(|column| {
-            lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-        })
-        .collect();
-    let line = |cells: &Vec<String>| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    lines.iter().map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_table_has_aligned_columns_and_no_control_characters() {
-        let rows = vec![
-            vec![("id", text("r1")), ("reason", text("left\u{1b}[31m"))],
-            vec![("id", text("r12")), ("reason", Value::Null)],
-        ];
-        assert_eq!(table(&rows), "ID   REASON\nr1   left\u{fffd}[31m\nr12  -\n");
-        assert_eq!(table(&[]), "nothing to show\n");
-    }
-
-    #[test]
-    fn a_json_line_leaves_out_what_is_empty() {
-        assert_eq!(json_line(vec![("id", text("r1")), ("expires", Value::Null)]), "{\"id\":\"r1\"}\n");
+    fn a_json_line_has_every_key() {
+        let row = vec![("id", text("r1")), ("reason", text("")), ("expires", Value::Null), ("people", texts([]))];
+        assert_eq!(json_line(row), "{\"expires\":null,\"id\":\"r1\",\"people\":[],\"reason\":null}\n");
     }
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::{Server, time};
-use super::output::{Output, Row, print, text, texts};
+use super::output::{Output, Report, Row, optional, text, texts};
 use super::{Answer, Failure};
 use crate::app::sources::{examine, try_sample};
 use crate::config;
@@ -120,11 +120,9 @@ struct Expect {
     #[arg(long, value_name = "TIME")]
     until: String,
     #[command(flatten)]
+    output: Report,
+    #[command(flatten)]
     server: Server,
-}
-
-fn optional(value: Option<String>) -> Value {
-    value.map_or(Value::Null, Value::String)
 }
 
 fn in_short(one: proto::SourceStatus) -> Row {
@@ -169,13 +167,15 @@ fn in_full(one: proto::SourceStatus) -> Row {
         ("left_out", optional(left_out)),
         ("shared_names", texts(one.shared_names)),
     ]);
-    if let Some(held) = one.held {
-        row.push(("held_at", text(held.at)));
-        row.push(("held_because", optional(held.because)));
-        row.push(("missing_memberships", json!(held.memberships)));
-        row.push(("emptied_groups", texts(held.emptied)));
-        row.push(("missing", texts(held.missing)));
-    }
+    let (held_at, held) = one.held.map_or((None, None), |held| (Some(held.at.clone()), Some(held)));
+    let held = held.unwrap_or_default();
+    row.extend([
+        ("held_at", optional(held_at)),
+        ("held_because", optional(held.because)),
+        ("missing_memberships", json!(held.memberships)),
+        ("emptied_groups", texts(held.emptied)),
+        ("missing", texts(held.missing)),
+    ]);
     row
 }
 
@@ -225,7 +225,9 @@ impl Expect {
         let until = time(&self.until, true)?.to_string();
         let request = proto::ExpectSourceRequest { name: self.name.clone(), share, until: until.clone() };
         self.server.ask(|mut client| async move { client.expect_source(request).await })?;
-        print(&format!("a listing of {} may remove up to {} until {until}\n", self.name, self.max))
+        let told = format!("a listing of {} may remove up to {} until {until}\n", self.name, self.max);
+        let row = vec![("name", text(self.name)), ("max", text(self.max)), ("until", text(until))];
+        self.output.told(&told, row)
     }
 }
 

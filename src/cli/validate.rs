@@ -3,11 +3,13 @@
 mod groups;
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::client::{Access, Server};
-use super::output::print;
+use super::output::{Report, print, text};
 use super::{Answer, ConfigPaths, Failure};
 use crate::config;
+use crate::config::problem::Problem;
 
 /// Check a configuration: report every error at once and warn about dangerous settings.
 #[derive(Debug, Args)]
@@ -22,6 +24,8 @@ pub(super) struct Validate {
     #[arg(long, value_name = "URL")]
     against: Option<String>,
     #[command(flatten)]
+    output: Report,
+    #[command(flatten)]
     access: Access,
 }
 
@@ -30,26 +34,47 @@ impl Validate {
         let environment = std::env::vars().collect();
         match config::load(&self.config.config, &environment) {
             Ok((inputs, configuration)) => {
-                let mut warnings: Vec<String> = configuration.warnings.iter().map(ToString::to_string).collect();
-                warnings.extend(config::absent_files(&inputs, &environment).iter().map(ToString::to_string));
-                warnings.extend(match self.against {
+                let mut warnings = configuration.warnings;
+                warnings.extend(config::absent_files(&inputs, &environment));
+                let groups = match self.against {
                     Some(server) => {
                         let server = Server { server, access: self.access };
                         groups::by_server(&configuration.policy, &server)?
                     }
                     None => groups::by_files(&configuration.policy, &configuration.settings.sources)?,
-                });
-                let warnings = warnings.iter().map(|warning| format!("warning: {warning}\n"));
-                let enforcement = configuration.policy.enforcement();
-                print(&format!("{}enforcement: {enforcement}\nvalid\n", warnings.collect::<String>()))?;
+                };
+                let enforcement = configuration.policy.enforcement().to_string();
+                let told = warnings.iter().map(ToString::to_string).chain(groups.iter().cloned());
+                let told: String = told.map(|warning| format!("warning: {warning}\n")).collect();
+                let elsewhere =
+                    groups.into_iter().map(|what| json!({ "file": null, "line": null, "key": null, "what": what }));
+                let row = vec![
+                    ("valid", Value::Bool(true)),
+                    ("enforcement", text(enforcement.clone())),
+                    ("errors", json!([])),
+                    ("warnings", warnings.iter().map(placed).chain(elsewhere).collect()),
+                ];
+                self.output.told(&format!("{told}enforcement: {enforcement}\nvalid\n"), row)?;
                 Ok(Answer::Yes)
             }
             Err(invalid) => {
-                print(&format!("{invalid}\n"))?;
+                let row = vec![
+                    ("valid", Value::Bool(false)),
+                    ("enforcement", Value::Null),
+                    ("errors", invalid.0.iter().map(placed).collect()),
+                    ("warnings", json!([])),
+                ];
+                self.output.told(&format!("{invalid}\n"), row)?;
                 Ok(Answer::No)
             }
         }
     }
+}
+
+/// A finding and where it is, for programs; the line is missing for what is no file.
+fn placed(problem: &Problem) -> Value {
+    let line = Some(problem.location.line).filter(|line| *line > 0);
+    json!({ "file": problem.location.file, "line": line, "key": problem.key, "what": problem.what })
 }
 
 /// Print the JSON Schema of the configuration.

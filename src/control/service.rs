@@ -214,6 +214,10 @@ impl Control for Operator {
         self.enter(&request, None).await?;
         let filter = people_filter(request.get_ref())?;
         let mut people = self.views.people(&filter).await;
+        if let Some(source) = filter.source.as_ref().filter(|_| people.is_empty() && filter.after.is_none()) {
+            // One taken out of the configuration may still have people.
+            sources::named(self.views.status().await.sources, source)?;
+        }
         people.truncate(filter.limit);
         let last = people.last().filter(|_| people.len() == filter.limit);
         let next_page_token = last.map(|view| view.person.id.to_string()).unwrap_or_default();
@@ -307,7 +311,7 @@ impl Control for Operator {
                 break done.epoch;
             }
         };
-        tracing::warn!(control.actor = %caller.actor, source.name = name, confirm = request.get_ref().confirm,
+        tracing::warn!(call.actor = %caller.actor, source.name = name, confirm = request.get_ref().confirm,
             "operator reviewed a held-back listing");
         if went_back {
             // The held listing itself was not kept: the next listing brings it again.

@@ -6,6 +6,7 @@ mod many;
 mod names;
 mod restoring;
 mod revoking;
+mod terminal;
 mod told;
 
 use serde_json::Value;
