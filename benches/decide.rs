@@ -145,6 +145,7 @@ fn credential(keyer: &Keyer, index: usize) -> Verified {
         client: Some("web".into()),
         client_key: Some(keyer.key(KeyKind::Client, &[ISSUER, "web"])),
         audiences: vec!["mesh".into()],
+        key_id: None,
         beside_audiences: None,
         required_audiences: Some(Arc::from(vec!["mesh".to_owned()])),
         issued: Some(Timestamp::from_secs(1_700_000_000)),

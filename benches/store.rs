@@ -40,7 +40,7 @@ struct Silent;
 impl EventObserver for Silent {
     fn enforced(&self, _: &Recorded, _: &[Key]) {}
 
-    fn store_failed(&self) {}
+    fn store_failed(&self, _: &str) {}
 }
 
 fn keyer() -> Keyer {

@@ -20,6 +20,7 @@ pub mod check_handler;
 pub mod on_demand_lookup;
 pub mod operators;
 mod one_write;
+pub mod observed;
 pub mod listeners;
 pub mod matches;
 mod ops;
@@ -38,6 +39,7 @@ mod start_error;
 pub mod store;
 pub mod supervisor;
 mod tasks;
+pub mod troubles;
 mod verifiers;
 pub mod views;
 

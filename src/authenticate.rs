@@ -21,6 +21,7 @@ use crate::request::Request;
 
 pub mod bearer;
 pub mod cache;
+mod claimed;
 pub mod claims;
 pub mod seen_identifiers;
 

@@ -8,11 +8,13 @@ mod explain;
 mod lift;
 mod listing;
 mod many;
+mod observed;
 mod output;
 mod preview;
 mod revoke;
 mod serve;
 mod source;
+mod status;
 mod validate;
 mod when;
 
@@ -59,10 +61,12 @@ enum Command {
     Person(listing::Person),
     /// List people.
     People(listing::People),
+    /// Show what would be refused if services that observe enforced, and what to add if it is meant to pass.
+    Observed(observed::Observed),
     /// Show and manage the sources of people.
     Source(source::Source),
-    /// Show the state of a server: sources, issuers, epoch, configuration, enforcement.
-    Status(listing::Status),
+    /// Show what is wrong now, and the state of a server: sources, issuers, configuration, enforcement.
+    Status(status::Status),
     /// Read and verify the audit trail.
     Audit(audit::Audit),
     /// Print a shell completion script.
@@ -160,6 +164,7 @@ impl Cli {
             Command::Revocations(command) => command.run(),
             Command::Person(command) => command.run(),
             Command::People(command) => command.run(),
+            Command::Observed(command) => command.run(),
             Command::Source(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Audit(command) => command.run(),

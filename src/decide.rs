@@ -69,6 +69,13 @@ pub fn decide(state: &State, request: &Request, outcomes: &[CredentialOutcome], 
     conclude(state, &chosen, (outcomes, held), verdict, now)
 }
 
+/// The names of the roles that would permit a request for the service with this index: for advice, not for decisions.
+#[must_use]
+pub fn roles_that_permit<'a>(state: &'a State, request: &Request, service: u16) -> Vec<&'a str> {
+    let roles = permitted::roles(state, request, service);
+    roles.into_iter().map(|role| state.rules.policy.role_name(role)).collect()
+}
+
 fn as_verified(outcome: &CredentialOutcome) -> Option<&Verified> {
     match outcome {
         CredentialOutcome::Verified(credential) => Some(credential),

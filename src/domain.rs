@@ -8,6 +8,7 @@
 pub mod binding;
 pub mod chain;
 pub mod claim;
+pub mod claimed;
 pub mod credential;
 pub mod decision;
 pub mod destination;

@@ -212,7 +212,7 @@ impl<L: Log> Writer<L> {
             self.unnoted = false;
         }
         outcome.or_else(|error| {
-            self.follower.store_failed();
+            self.follower.store_failed(&error);
             match error {
                 LogError::Moved { .. } => Ok(self.answer_without_log(batch, &error)),
                 error => {
@@ -250,7 +250,7 @@ impl<L: Log> Writer<L> {
                         Ok(()) => outcomes(),
                         // It stands, and comes into force with what is read next.
                         Err(error) => {
-                            self.follower.store_failed();
+                            self.follower.store_failed(&error);
                             tracing::error!(error.message = %error, "what was appended could not be read back; it is read again with what comes next");
                             unknown(answers)
                         }

@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 
 use super::alarms::{Alarms, left};
 use super::clock::Clock;
+use super::troubles::Troubles;
 use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
 use crate::audit::sink::{Recorder, Stopped};
@@ -47,14 +48,19 @@ pub struct EventForwarder {
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
     alarms: Arc<Alarms>,
+    troubles: Arc<Troubles>,
 }
 
 impl EventForwarder {
     /// A forwarder, and the receiver for [`AuditFollower`].
     #[must_use]
-    pub fn new(clock: Arc<Clock>, metrics: Arc<Metrics>, alarms: Arc<Alarms>) -> (Self, mpsc::Receiver<Enforced>) {
+    pub fn new(
+        clock: Arc<Clock>,
+        metrics: Arc<Metrics>,
+        (alarms, troubles): (Arc<Alarms>, Arc<Troubles>),
+    ) -> (Self, mpsc::Receiver<Enforced>) {
         let (events, receiver) = mpsc::channel(WAITING);
-        (Self { events, clock, metrics, alarms }, receiver)
+        (Self { events, clock, metrics, alarms, troubles }, receiver)
     }
 }
 
@@ -73,8 +79,9 @@ impl EventObserver for EventForwarder {
         let _ = self.events.try_send(Enforced { recorded: recorded.clone(), at });
     }
 
-    fn store_failed(&self) {
+    fn store_failed(&self, error: &str) {
         self.metrics.store_failed();
+        self.troubles.store.failed(self.clock.now().wall, error);
     }
 }
 

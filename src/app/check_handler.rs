@@ -9,6 +9,7 @@ use super::alarms::Mixed;
 use super::authenticators::Authenticators;
 use super::clock::Clock;
 use super::matches::Matches;
+use super::observed::Observed;
 use super::on_demand_lookup::OnDemandLookup;
 use super::seen_credentials::SeenCredentials;
 use crate::audit::entry::Facts;
@@ -49,6 +50,8 @@ pub struct LiveCheckHandler {
     pub matches: Matches,
     /// Remembers which credentials are in use.
     pub seen: SeenCredentials,
+    /// Counts what services that observe would have refused.
+    pub observed: Observed,
 }
 
 /// A check gives up after this many reloads during it. Reloads come once a second at most, and a check takes microseconds.
@@ -149,6 +152,7 @@ impl CheckHandler for LiveCheckHandler {
             method: answered.request.map_or("", |request| &*request.method),
             path,
         };
+        self.observed.saw(&outcome.decision, answered.request, &facts);
         self.recorder.decision(&outcome.decision, facts);
     }
 }

@@ -69,6 +69,12 @@ impl Clock {
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner).steps()
     }
 
+    /// The difference of the wall clock from the time in use, in milliseconds, while a step of it is not believed.
+    #[must_use]
+    pub fn apart(&self) -> Option<i64> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).apart()
+    }
+
     /// Compares the clocks, and logs steps of the wall clock. Called every [`COMPARE`].
     pub fn compare(&self) {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,7 @@
 //!
 //! Nothing is decided here: [`Story`] puts into words what `decide` returned.
 
+mod compare;
 pub mod offline;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ use crate::domain::policy::{Authorization, Enforcement};
 use crate::domain::reason::Reason;
 use crate::domain::source::WhenStale;
 use crate::domain::time::Timestamp;
+use crate::jose::keys::KeyRings;
 
 /// What a decision is based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Story<'a> {
     pub destination: Option<&'a Destination>,
     /// What the decision is based on.
     pub knowledge: Knowledge,
+    /// The keys of the issuers, to name those that were expected.
+    pub rings: &'a KeyRings,
 }
 
 // The questions, in order.
@@ -62,7 +66,7 @@ const VERDICT: &str = "verdict";
 
 /// Explains a recent decision from what was kept of it.
 #[must_use]
-pub fn recalled(recent: &Recent) -> Explanation {
+pub fn recalled(recent: &Recent, rings: &KeyRings) -> Explanation {
     let decision = &recent.decision;
     let asked = match &*recent.method {
         "" => "a connection".to_owned(),
@@ -70,7 +74,7 @@ pub fn recalled(recent: &Recent) -> Explanation {
     };
     let (epoch, configuration) = (decision.epoch, &decision.policy.hash);
     let which = step(WHICH, asked, format!("at {}, epoch {epoch}, configuration {configuration}", recent.time));
-    let story = Story { decision, at: recent.time, destination: None, knowledge: Knowledge::Live };
+    let story = Story { decision, at: recent.time, destination: None, knowledge: Knowledge::Live, rings };
     let mut explanation = story.tell();
     explanation.steps.insert(0, which);
     Explanation { decision_id: Some(recent.id.to_string()), ..explanation }
@@ -102,7 +106,7 @@ pub fn cause(decision: &Decision, determining: &Determining) -> String {
 }
 
 fn step(question: &str, answer: impl Into<String>, cause: impl Into<String>) -> StepView {
-    StepView { question: question.to_owned(), answer: answer.into(), cause: cause.into() }
+    StepView { question: question.to_owned(), answer: answer.into(), cause: cause.into(), compared: Vec::new() }
 }
 
 fn enforcement(enforcement: Enforcement) -> &'static str {
@@ -152,7 +156,7 @@ impl Story<'_> {
         match (decision.steps.ended_early, &*decision.steps.credentials) {
             (Some(_), _) => steps.push(step(CREDENTIAL, NOT_ASKED, "")),
             (None, []) => steps.push(step(CREDENTIAL, "none", "")),
-            (None, shown) => steps.extend(shown.iter().map(credential)),
+            (None, shown) => steps.extend(shown.iter().map(|shown| self.credential(shown))),
         }
         steps.extend([self.revocations(), self.owner()]);
         steps.extend(self.freshness());
@@ -165,7 +169,13 @@ impl Story<'_> {
             person: decision.person_id().cloned(),
             epoch: decision.epoch,
             decision_id: None,
+            now: self.at,
         }
+    }
+
+    fn credential(&self, shown: &CredentialStep) -> StepView {
+        let compared = compare::compared(self.decision, &shown.outcome, (self.at, self.rings));
+        StepView { compared, ..credential(shown) }
     }
 
     fn form(&self) -> StepView {

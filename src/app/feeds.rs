@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::alarms::{Alarms, MassDisable};
 use super::clock::{COMPARE, Clock};
 use super::store;
+use super::troubles::Troubles;
 use crate::audit::sink::Recorder;
 use crate::domain::command::{Command, WriterHandle};
 use crate::domain::source::SourceErrorKind;
@@ -24,7 +25,7 @@ use crate::telemetry::metrics::Metrics;
 /// Interval between log messages while the store is gone.
 const SHOUT: Duration = Duration::from_secs(60);
 /// What `/readyz` then shows to everybody.
-const STORE_IS_GONE: &str = "the store was moved, removed or replaced; nothing is stored (see `offboard status`)";
+pub const STORE_IS_GONE: &str = "the store was moved, removed or replaced; nothing is stored (see `offboard status`)";
 /// Ticks between writes of the latest time.
 const KEEP_CLOCK: u32 = 10;
 
@@ -105,8 +106,14 @@ pub async fn alarms(alarms: Arc<Alarms>, (published, metrics): (Arc<Published>, 
     }
 }
 
-/// Every second: compares the clocks, ends what has expired, tells the audit trail the time.
-pub async fn time(clock: Arc<Clock>, writer: WriterHandle, recorder: Recorder, key_values: Arc<dyn KeyValues>) {
+/// Every second: compares the clocks, ends what has expired, tells the audit trail the time. Storing the time also shows
+/// whether the store can be written.
+pub async fn time(
+    clock: Arc<Clock>,
+    writer: WriterHandle,
+    recorder: Recorder,
+    (key_values, troubles): (Arc<dyn KeyValues>, Arc<Troubles>),
+) {
     let mut timer = interval(COMPARE);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut ending, mut keeping, mut ticks) = (Lasting::default(), Lasting::default(), 0_u32);
@@ -123,13 +130,19 @@ pub async fn time(clock: Arc<Clock>, writer: WriterHandle, recorder: Recorder, k
             Ok(_) => drop(ending.ended()),
         }
         ticks = ticks.wrapping_add(1);
-        if ticks.is_multiple_of(KEEP_CLOCK) {
-            match store::keep_clock(key_values.as_ref(), now.steady).await {
-                Err(error) if keeping.is_new(&error) => {
+        if !ticks.is_multiple_of(KEEP_CLOCK) {
+            continue;
+        }
+        match store::keep_clock(key_values.as_ref(), now.steady).await {
+            Ok(()) => {
+                troubles.store.is_over();
+                keeping.ended();
+            }
+            Err(error) => {
+                troubles.store.failed(now.wall, &error.to_string());
+                if keeping.is_new(&error) {
                     tracing::warn!(error.message = %error, "cannot store the current time; trying again");
                 }
-                Err(_) => {}
-                Ok(()) => drop(keeping.ended()),
             }
         }
     }

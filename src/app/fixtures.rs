@@ -18,6 +18,7 @@ pub(super) fn identity() -> Identity {
         client: None,
         client_key: None,
         audiences: vec![],
+        key_id: None,
         beside_audiences: None,
         required_audiences: None,
         issued: None,

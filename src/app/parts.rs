@@ -13,14 +13,17 @@ use super::clock::Clock;
 use super::cut::{Cutter, Limits};
 use super::listeners::{self, ListenError, Socket};
 use super::matches::Matches;
+use super::observed::Observed;
 use super::on_demand_lookup::OnDemandLookup;
 use super::operators::LiveOperators;
 use super::reload::Reloader;
 use super::seen_credentials::SeenCredentials;
 use super::sources::Sources;
 use super::start_error::StartError;
+use super::troubles::Troubles;
 use super::verifiers::Verifiers;
 use super::views::LiveViews;
+use super::views::problems::Problems;
 use super::{secret, store};
 use crate::audit::AuditError;
 use crate::audit::open::{Options, open};
@@ -68,6 +71,7 @@ pub(super) struct Base {
     pub(super) clock: Arc<Clock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) recorder: Recorder,
+    pub(super) troubles: Arc<Troubles>,
 }
 
 impl Base {
@@ -90,7 +94,9 @@ impl Base {
         let (recorder, trail) = open_trail(&settings, secret.salt(), &clock)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| StartError::File(error.to_string()))?);
         metrics.know(&policy);
-        Ok((Self { log, key_values, keyer, process, settings, policy, clock, metrics, recorder }, trail, history))
+        let troubles = Arc::default();
+        let base = Self { log, key_values, keyer, process, settings, policy, clock, metrics, recorder, troubles };
+        Ok((base, trail, history))
     }
 }
 
@@ -133,8 +139,8 @@ pub(super) struct LeavePath {
 impl LeavePath {
     pub(super) fn build(base: &Base, history: Replayed) -> Result<Self, StartError> {
         let alarms = Arc::<Alarms>::default();
-        let (forwarder, enforced) =
-            EventForwarder::new(Arc::clone(&base.clock), Arc::clone(&base.metrics), Arc::clone(&alarms));
+        let told = (Arc::clone(&alarms), Arc::clone(&base.troubles));
+        let (forwarder, enforced) = EventForwarder::new(Arc::clone(&base.clock), Arc::clone(&base.metrics), told);
         let (log, policy) = (Arc::clone(&base.log), Arc::clone(&base.policy));
         let identity = WriterIdentity::alone(base.process.clone(), Ids::from_system().map_err(StartError::Random)?);
         let (writer_loop, published) = Writer::new(log, history, policy, vec![Box::new(forwarder)], identity);
@@ -154,6 +160,7 @@ impl LeavePath {
             mixed: Mixed::default(),
             matches: Matches::default(),
             seen: SeenCredentials::default(),
+            observed: Observed::since(base.clock.now().wall),
         })
     }
 }
@@ -216,6 +223,7 @@ impl ReadyWhen {
 pub(super) struct ControlPlane {
     pub(super) guard: CallGuard,
     pub(super) operator: Operator,
+    pub(super) problems: Arc<Problems>,
 }
 
 impl ControlPlane {
@@ -237,16 +245,22 @@ impl ControlPlane {
         let clock = Arc::clone(&base.clock);
         let time = Arc::new(move || clock.now().steady);
         let guard = CallGuard::new(bootstrap(&base.settings.server)?, operators, Arc::clone(&call_audit) as _, time);
+        let problems = Arc::new(Problems {
+            handler: Arc::clone(handler),
+            rings: verification.verifiers.rings(),
+            sources: leave.sources.clone(),
+            readiness: readiness.clone(),
+            troubles: Arc::clone(&base.troubles),
+        });
         let views = LiveViews {
             handler: Arc::clone(handler),
-            sources: leave.sources.clone(),
             log: Arc::clone(&base.log),
-            rings: verification.verifiers.rings(),
             seen: Arc::clone(&verification.verifiers.seen),
-            readiness: readiness.clone(),
             replica: replica(),
+            problems: Arc::clone(&problems),
         };
-        Ok(Self { guard, operator: Operator::new(leave.writer.clone(), Arc::new(views), call_audit) })
+        let operator = Operator::new(leave.writer.clone(), Arc::new(views), call_audit);
+        Ok(Self { guard, operator, problems })
     }
 }
 
@@ -285,6 +299,7 @@ impl Reloads {
             key_values: Arc::clone(&base.key_values),
             recorder: base.recorder.clone(),
             metrics: Arc::clone(&base.metrics),
+            troubles: Arc::clone(&base.troubles),
             clock: Arc::clone(&base.clock),
             turn: Mutex::new(()),
         };

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::clock::Clock;
 use super::store;
+use super::troubles::Troubles;
 use super::verifiers::Verifiers;
 use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
@@ -48,6 +49,8 @@ pub struct Reloader {
     pub recorder: Recorder,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Failures that last.
+    pub troubles: Arc<Troubles>,
     /// Time.
     pub clock: Arc<Clock>,
     /// One reload at a time.
@@ -125,11 +128,13 @@ impl Reloader {
         noted.map_err(|refused| refused.to_string())?;
         store::keep_configuration(self.key_values.as_ref(), inputs).await.map_err(|error| error.to_string())?;
         self.metrics.reloaded(Some(now.wall));
+        self.troubles.reload.is_over();
         Ok(())
     }
 
     async fn refused(&self, errors: &str) {
         self.metrics.reloaded(None);
+        self.troubles.reload.failed(self.clock.now().wall, errors);
         for error in errors.lines() {
             tracing::error!(config.error = error, "configuration was not reloaded: {error}");
         }

@@ -75,6 +75,9 @@ pub async fn bind(start: Start) -> Result<Bound, StartError> {
         say_instead(invalid);
     }
     let (base, trail, history) = Base::build(&configuration, log).await?;
+    if let Some(invalid) = &instead_of {
+        base.troubles.reload.failed(base.clock.now().wall, &invalid.to_string());
+    }
     tell(&base.policy, &history.fold);
     let verification = Verification::build(&base).await?;
     let leave = LeavePath::build(&base, history)?;

@@ -24,7 +24,7 @@ use crate::domain::command::{Command, Envelope, WriterHandle};
 use crate::log::embedded::Embedded;
 use crate::telemetry::health::{Block, Readiness};
 use crate::telemetry::logging::chain;
-use crate::telemetry::ops::router;
+use crate::telemetry::ops::{Problems, router};
 use crate::writer::Writer;
 
 /// The threads that tasks run on.
@@ -68,7 +68,9 @@ impl Tasks {
         put_in_force(&mut tasks.core, work, &base, &writer, reloads).await;
         spawn_first_syncs(&mut tasks.core, work, ready.first_syncs, Arc::clone(&handler));
 
-        let ops = router(Arc::clone(&base.metrics), readiness.clone(), refresh(Arc::clone(&handler), rings, cache));
+        let refresh = refresh(Arc::clone(&handler), rings, cache);
+        let problems: Problems = Arc::new(move || control.problems.lines());
+        let ops = router(Arc::clone(&base.metrics), readiness.clone(), (refresh, problems));
         serve_ops(&mut tasks.servers, work, sockets.ops, ops);
         serve_control(&mut tasks.servers, work, sockets.control, control.guard, control.operator);
         serve_authz(&mut tasks.servers, (threads.checks, work), sockets.authz, &handler, readiness);
@@ -153,7 +155,8 @@ impl Watched<'_> {
     fn spawn_feeds(&self, core: &mut Supervisor, work: &Handle, alarms: Arc<Alarms>, readiness: &Readiness) {
         let published = || Arc::clone(&self.handler.published);
         let (clock, recorder) = (Arc::clone(&self.base.clock), self.base.recorder.clone());
-        let time = feeds::time(clock, self.writer.clone(), recorder, Arc::clone(&self.base.key_values));
+        let store = (Arc::clone(&self.base.key_values), Arc::clone(&self.base.troubles));
+        let time = feeds::time(clock, self.writer.clone(), recorder, store);
         core.spawn_until_stop("clock", work, time);
         let watched = (published(), Arc::clone(&self.base.metrics));
         core.spawn_until_stop("alarms", work, feeds::alarms(alarms, watched, Arc::clone(&self.base.clock)));

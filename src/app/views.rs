@@ -1,8 +1,11 @@
 //! Answers the control API's queries from the state in force and, for texts, from the log.
 
 mod credential;
+mod explained;
 mod links;
 mod near;
+mod observed;
+pub mod problems;
 mod revocations;
 mod seen;
 mod sources;
@@ -11,40 +14,35 @@ mod warnings;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::BroadcastStream;
 
+use self::problems::Problems;
 use self::revocations::{Texts, ids_of, ids_of_ref, left_to};
 use super::check_handler::LiveCheckHandler;
-use super::explain::{self, Knowledge, Story};
 use super::reload::kept_revocations;
-use super::sources::Sources;
 use crate::audit::read::Filter;
 use crate::audit::record::Kind;
 use crate::authenticate::seen_identifiers::SeenIdentifiers;
 use crate::control::views::{
-    Concerned, CutOffView, Explanation, FindingView, IssuerView, Lines, PeopleFilter, PersonView, PreviewView,
-    Question, RevocationFilter, RevocationView, StatusView, Unresolved, UnusableKeyView, Views,
+    Concerned, CutOffView, Explanation, FindingView, IssuerView, Lines, ObservedView, PeopleFilter, PersonView,
+    PreviewView, Question, RevocationFilter, RevocationView, StatusView, Unresolved, UnusableKeyView, Views,
 };
 use crate::decide::roles;
-use crate::domain::decision::{Decision, Determining};
 use crate::domain::id::RevocationId;
 use crate::domain::key::{Key, RefKey};
 use crate::domain::person::{PersonId, Status};
 use crate::domain::policy::{Enforcement, Service};
-use crate::domain::reason::Reason;
 use crate::domain::revocation::{Shape, Target, TargetKind};
 use crate::domain::source::SourceRules;
 use crate::domain::time::{Now, Timestamp};
 use crate::jose::jwks::UnusableKey;
-use crate::jose::keys::{KeyRings, RingStatus};
+use crate::jose::keys::RingStatus;
 use crate::log::{Log, LogError};
 use crate::request::Request;
 use crate::source::directory::Finding;
 use crate::state::State;
 use crate::state::people::Known;
-use crate::telemetry::health::Readiness;
 
 /// Limit on revocations shown per person, newest first.
 const SHOWN: usize = 100;
@@ -55,16 +53,12 @@ pub struct LiveViews<L> {
     pub handler: Arc<LiveCheckHandler>,
     /// The log.
     pub log: Arc<L>,
-    /// Keys of the issuers.
-    pub rings: watch::Receiver<KeyRings>,
     /// Identifiers seen in tokens.
     pub seen: Arc<SeenIdentifiers>,
-    /// Readiness.
-    pub readiness: Readiness,
     /// Name of this replica.
     pub replica: String,
-    /// The running sources.
-    pub sources: Sources,
+    /// What is wrong, and all that tells of it.
+    pub problems: Arc<Problems>,
 }
 
 impl<L: Log> LiveViews<L> {
@@ -75,26 +69,6 @@ impl<L: Log> LiveViews<L> {
     fn texts(&self) -> Texts<'_, L> {
         let volatile = self.handler.published.store_state().borrow().volatile.clone();
         Texts { log: &self.log, volatile }
-    }
-
-    /// Adds the reason of the strictest revocation, and who made it: the state holds no texts.
-    async fn with_reason(&self, decision: &Decision, mut explanation: Explanation) -> Explanation {
-        let found = explain::strictest_revocation(decision).filter(|found| found.exemption.is_none());
-        if let Some(found) = found
-            && let Determining::Revocation(id) = found.revocation
-            && let Ok(Some((_, view))) = self.texts().revocation(id).await
-        {
-            let cause = explain::cause(decision, &found.revocation);
-            if let Some(step) = explanation.steps.iter_mut().find(|step| step.cause == cause) {
-                let left = revocations::left(&self.state(), id, &view.revocation.target);
-                let left = left
-                    .filter(|_| found.reason == Reason::IssuedBeforeCutoff)
-                    .map(|at| format!(" has ended, and left that what was issued at or before {at} stays denied"));
-                let left = left.unwrap_or_default();
-                step.cause = format!("{cause}{left}: {}, by {}", view.revocation.reason, view.revocation.actor);
-            }
-        }
-        explanation
     }
 
     /// Adds to each the cut-off that it left.
@@ -294,11 +268,12 @@ impl<L: Log> Views for LiveViews<L> {
     async fn status(&self) -> StatusView {
         let state = self.state();
         let policy = &state.rules.policy;
-        let rings = self.rings.borrow().clone();
+        let rings = self.problems.rings.borrow().clone();
         let issuers = rings.iter().map(|ring| issuer_view(ring.name(), ring.status()));
         StatusView {
             replica: self.replica.clone(),
-            waiting_for: self.readiness.missing(),
+            problems: self.problems.found(),
+            waiting_for: self.problems.readiness.missing(),
             epoch: state.fold.epoch,
             configuration: policy.hash.to_string(),
             enforcement: policy.services.first().map_or(Enforcement::Enforce, |service| service.enforcement).word(),
@@ -308,7 +283,7 @@ impl<L: Log> Views for LiveViews<L> {
                 Some(error) => format!("embedded: {error}"),
                 None => "embedded".to_owned(),
             },
-            sources: sources::views(&state, &self.sources, self.now()),
+            sources: sources::views(&state, &self.problems.sources, self.now()),
             issuers: issuers.collect(),
             revocations: TargetKind::ALL.into_iter().map(|kind| (kind, state.fold.live(kind) as u64)).collect(),
             audit_lost: self.handler.recorder.counts().lost,
@@ -322,15 +297,15 @@ impl<L: Log> Views for LiveViews<L> {
     }
 
     async fn sync_source(&self, name: &str, full: bool) -> Result<(), String> {
-        self.sources.sync(name, full).await
+        self.problems.sources.sync(name, full).await
     }
 
     fn list_soon(&self, name: &str) {
-        self.sources.list_soon(name);
+        self.problems.sources.list_soon(name);
     }
 
     async fn check_source(&self, name: &str, sample: Option<&str>) -> Result<Vec<FindingView>, String> {
-        let found = self.sources.examine(name).await?;
+        let found = self.problems.sources.examine(name).await?;
         let view =
             |found: Finding| FindingView { grade: found.grade.word(), what: found.what.to_owned(), text: found.text };
         let mut found: Vec<FindingView> = found.into_iter().map(view).collect();
@@ -346,25 +321,20 @@ impl<L: Log> Views for LiveViews<L> {
         Ok(found)
     }
 
-    async fn explain(&self, question: Question) -> Option<Explanation> {
-        match question {
-            Question::Decision(id) => {
-                let recent = self.handler.recorder.recent(id.parse().ok()?)?;
-                Some(self.with_reason(&recent.decision, explain::recalled(&recent)).await)
-            }
-            Question::Request { method, host, path, headers } => {
-                let request = Request::synthetic(
-                    &method,
-                    &host,
-                    &path,
-                    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
-                );
-                let (_, now, decision) = self.handler.decide(&request, self.handler.clock.now(), None).await?;
-                let (at, destination) = (now.wall, Some(&request.destination));
-                let story = Story { decision: &decision, at, destination, knowledge: Knowledge::Live };
-                Some(self.with_reason(&decision, story.tell()).await)
-            }
-        }
+    async fn explain(&self, question: Question) -> Result<Explanation, String> {
+        self.explained(question).await
+    }
+
+    fn observed(
+        &self,
+        service: Option<&str>,
+        since: Option<Timestamp>,
+    ) -> Result<(Timestamp, Vec<ObservedView>), String> {
+        let state = self.state();
+        service.map(|service| state.rules.policy.service_named(service)).transpose()?;
+        let groups = self.handler.observed.groups(service, since);
+        let views = groups.into_iter().map(|group| observed::view(&state, group)).collect();
+        Ok((self.handler.observed.since, views))
     }
 
     fn tail(&self, person: Option<PersonId>, kind: Option<&str>) -> Result<Lines, String> {

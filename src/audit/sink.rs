@@ -9,7 +9,7 @@
 //! | `decisions: all` or `sampled` | a record more, if there is room |
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aws_lc_rs::hmac;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -62,6 +62,8 @@ pub struct Counts {
     pub lost: u64,
     /// Failed disk operations.
     pub failures: u64,
+    /// The last operation failed.
+    pub failing: bool,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,7 @@ pub(super) struct Shared {
     pub(super) records: AtomicU64,
     pub(super) lost: AtomicU64,
     pub(super) failures: AtomicU64,
+    pub(super) failing: AtomicBool,
     threshold: AtomicU64,
 }
 
@@ -102,6 +105,7 @@ impl Shared {
             records: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
             threshold: AtomicU64::new(decisions.threshold()),
         }
     }
@@ -293,6 +297,7 @@ impl Recorder {
             waiting: u64::try_from(waiting).unwrap_or(u64::MAX),
             lost: self.shared.lost.load(Ordering::Relaxed),
             failures: self.shared.failures.load(Ordering::Relaxed),
+            failing: self.shared.failing.load(Ordering::Relaxed),
         }
     }
 }

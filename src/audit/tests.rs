@@ -85,6 +85,7 @@ fn token(digest: u8) -> Arc<Verified> {
         client: None,
         client_key: None,
         audiences: vec![],
+        key_id: None,
         beside_audiences: None,
         required_audiences: None,
         issued: None,

@@ -68,6 +68,8 @@ pub struct TrailWriter {
     marked: u64,
     lost_recorded: u64,
     minute: i64,
+    /// Failures up to the last time that everything pending was to be written.
+    failures: u64,
 }
 
 impl TrailWriter {
@@ -100,6 +102,7 @@ impl TrailWriter {
             marked: 0,
             lost_recorded: 0,
             minute: minute(now),
+            failures: 0,
         }
     }
 
@@ -273,6 +276,8 @@ impl TrailWriter {
         if let Err(error) = done {
             self.failed(&error);
         }
+        let failures = self.shared.failures.load(Ordering::Relaxed);
+        self.shared.failing.store(failures > std::mem::replace(&mut self.failures, failures), Ordering::Relaxed);
     }
 
     /// Writes and syncs everything.

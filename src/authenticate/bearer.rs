@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 
 use super::Authenticator;
 use super::cache::{CachedToken, keep};
-use super::claims;
+use super::{claimed, claims};
+use crate::domain::claimed::Claimed;
 use crate::domain::credential::{CredentialKind, CredentialOutcome, Foreign, Identity, Verified};
 use crate::domain::detail::Detail;
 use crate::domain::issuer::{Algorithm, IssuerRules};
@@ -80,12 +81,12 @@ fn is_token68(text: &str) -> bool {
     !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
-/// The issuer that an unverified JWT claims.
-enum Claimed {
-    /// The configured issuer with this index.
+/// Whose an unverified JWT claims to be, and all that it claims.
+enum Whose {
+    /// The configured issuer's with this index.
     Ours(u16, Map<String, Value>),
-    /// Another issuer, or none.
-    Foreign(Option<Box<str>>),
+    /// Another issuer's, or nobody's.
+    Foreign(Map<String, Value>),
 }
 
 impl Authenticator {
@@ -110,9 +111,11 @@ impl Authenticator {
     fn other(&self, header: &str, text: &str) -> CredentialOutcome {
         let mut found = foreign(Foreign::Other, None);
         for piece in text.split([' ', ',', ';', '=', '"']).filter(|piece| jws::claims_to_be_one(piece)) {
-            match self.split(piece).and_then(|compact| self.claimed(&compact)) {
-                Ok(Claimed::Foreign(issuer)) => found = foreign(Foreign::Jwt, issuer),
-                Ok(Claimed::Ours(..)) => {
+            match self.split(piece).and_then(|compact| Ok((self.claimed(&compact)?, compact))) {
+                Ok((Whose::Foreign(members), compact)) => {
+                    found = foreign(Foreign::Jwt, Some(claimed::read(&compact, &members)));
+                }
+                Ok((Whose::Ours(..), _)) => {
                     let detail =
                         format!("header `{header}` contains a token of a configured issuer next to something else");
                     return malformed(Detail::new(detail), digest(text.as_bytes()));
@@ -164,8 +167,10 @@ impl Authenticator {
             Err(error) => return malformed(self.form_detail(error, token), digest),
         };
         let (index, members) = match self.claimed(&compact) {
-            Ok(Claimed::Ours(index, members)) => (index, members),
-            Ok(Claimed::Foreign(issuer)) => return foreign(Foreign::Jwt, issuer),
+            Ok(Whose::Ours(index, members)) => (index, members),
+            Ok(Whose::Foreign(members)) => {
+                return foreign(Foreign::Jwt, Some(claimed::read(&compact, &members)));
+            }
             Err(error) => return malformed(self.form_detail(error, token), digest),
         };
         self.cache.miss();
@@ -173,7 +178,7 @@ impl Authenticator {
             tracing::debug!(token, "first seen");
         }
         match self.verify(&compact, index, now).await {
-            Err((reason, detail)) => rejected(reason, detail, digest),
+            Err((reason, detail)) => rejected(reason, detail, digest, Some(claimed::read(&compact, &members))),
             Ok((header, key)) => {
                 let reader = claims::Reader { policy: &self.policy, keyer: &self.keyer };
                 let mut identity = reader.identity(index, &header, &members, digest);
@@ -189,17 +194,17 @@ impl Authenticator {
         }
     }
 
-    /// The issuer that the token claims.
+    /// Whose the token claims to be.
     ///
     /// # Errors
     /// If it cannot be read.
-    fn claimed(&self, compact: &Compact<'_>) -> Result<Claimed, JwsError> {
+    fn claimed(&self, compact: &Compact<'_>) -> Result<Whose, JwsError> {
         let members = compact.claims()?;
         match members.get("iss") {
-            None => Ok(Claimed::Foreign(None)),
+            None => Ok(Whose::Foreign(members)),
             Some(Value::String(issuer)) => match self.issuers.get(issuer.as_str()) {
-                None => Ok(Claimed::Foreign(Some(issuer.as_str().into()))),
-                Some(index) => Ok(Claimed::Ours(*index, members)),
+                None => Ok(Whose::Foreign(members)),
+                Some(index) => Ok(Whose::Ours(*index, members)),
             },
             Some(_) => Err(JwsError::Issuer),
         }
@@ -287,16 +292,17 @@ async fn verify_with_fresh_keys(
     verify_signature(ring, compact, header)
 }
 
-fn foreign(what: Foreign, issuer: Option<Box<str>>) -> CredentialOutcome {
-    CredentialOutcome::Foreign { what, issuer }
+fn foreign(what: Foreign, claimed: Option<Claimed>) -> CredentialOutcome {
+    CredentialOutcome::Foreign { what, claimed: claimed.map(Arc::new) }
 }
 
 fn malformed(detail: Detail, digest: [u8; 32]) -> CredentialOutcome {
-    rejected(Reason::MalformedCredentials, Some(detail), digest)
+    rejected(Reason::MalformedCredentials, Some(detail), digest, None)
 }
 
-fn rejected(reason: Reason, detail: Option<Detail>, digest: [u8; 32]) -> CredentialOutcome {
-    CredentialOutcome::Rejected { kind: CredentialKind::Bearer, reason, digest, detail: detail.map(Arc::new) }
+fn rejected(reason: Reason, detail: Option<Detail>, digest: [u8; 32], claimed: Option<Claimed>) -> CredentialOutcome {
+    let (detail, claimed) = (detail.map(Arc::new), claimed.map(Arc::new));
+    CredentialOutcome::Rejected { kind: CredentialKind::Bearer, reason, digest, detail, claimed }
 }
 
 /// SHA-256 of a credential as shown.

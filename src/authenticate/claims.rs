@@ -83,6 +83,7 @@ impl Reader<'_> {
             token_id: machine::token_id(&claims, names).map(Into::into),
             client_key: client.as_ref().map(|client| self.keyer.key(KeyKind::Client, &[&rules.issuer, client])),
             audiences: audiences(&claims, names),
+            key_id: header.kid.clone(),
             beside_audiences: beside_audiences(&claims, names),
             required_audiences: rules.audiences.clone(),
             // `null` counts as absent: then every cut-off applies.
@@ -284,6 +285,7 @@ fn flawed(index: u16, digest: [u8; 32]) -> Identity {
         client: None,
         client_key: None,
         audiences: Vec::new(),
+        key_id: None,
         beside_audiences: None,
         required_audiences: None,
         issued: None,

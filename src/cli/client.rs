@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -32,6 +33,36 @@ pub(super) struct Server {
     pub(super) server: String,
     #[command(flatten)]
     pub(super) access: Access,
+}
+
+/// A server, for commands that may also do without: one in the environment is no reason against that.
+#[derive(Clone, Debug)]
+pub(super) struct NamedServer {
+    pub(super) server: Server,
+    /// The command line names it.
+    pub(super) by_flag: bool,
+}
+
+impl FromArgMatches for NamedServer {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let by_flag = matches.value_source("server") == Some(ValueSource::CommandLine);
+        Ok(Self { server: Server::from_arg_matches(matches)?, by_flag })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for NamedServer {
+    fn augment_args(command: Command) -> Command {
+        Server::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Server::augment_args_for_update(command)
+    }
 }
 
 /// How to authenticate, and whom to trust.

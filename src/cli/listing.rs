@@ -1,9 +1,8 @@
-//! `offboard revocations`, `person`, `people` and `status`: queries.
+//! `offboard revocations`, `person` and `people`: queries.
 
 use std::collections::BTreeSet;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::client::Server;
 use super::output::{Output, Row, optional, text, texts};
@@ -158,80 +157,6 @@ impl People {
             }
         }
         self.output.rows(rows)?;
-        Ok(Answer::Yes)
-    }
-}
-
-fn issuer(one: proto::IssuerStatus) -> Value {
-    let left_out = one.left_out.into_iter().map(|key| match key.kid {
-        Some(kid) => json!({ "kid": kid, "reason": key.reason }),
-        None => json!({ "number": key.number, "reason": key.reason }),
-    });
-    let mut shown = json!({ "name": one.name, "keys": one.keys, "last_fetched": one.last_fetched });
-    let left_out: Vec<Value> = left_out.collect();
-    if let Some(members) = shown.as_object_mut() {
-        if !left_out.is_empty() {
-            members.insert("left_out".to_owned(), Value::Array(left_out));
-        }
-        members.extend(one.trouble.map(|trouble| ("trouble".to_owned(), Value::String(trouble))));
-    }
-    shown
-}
-
-/// Show the state of a server.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  offboard status -o json")]
-pub(super) struct Status {
-    #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    server: Server,
-}
-
-impl Status {
-    pub(super) fn run(self) -> Result<Answer, Failure> {
-        let request = proto::GetStatusRequest {};
-        let found = self.server.ask(|mut client| async move { client.get_status(request).await })?.into_inner();
-        let epoch = found.epoch.map(|epoch| format!("{}.{}", epoch.generation, epoch.position));
-        let sources = found.sources.into_iter().map(|source| {
-            let people = |status: &str| source.people.get(status).copied().unwrap_or(0);
-            json!({
-                "name": source.name, "last_sync": source.last_sync, "last_heard": source.last_heard, "stale": source.stale,
-                "guarded": source.guarded, "trouble": source.trouble,
-                "active": people("active"), "suspended": people("suspended"), "departed": people("departed"),
-            })
-        });
-        let issuers = found.issuers.into_iter().map(issuer);
-        let exemptions = found.exemptions.into_iter().map(|one| {
-            json!({ "person": one.person, "people": one.people, "expires": one.expires, "actor": one.actor,
-                "reason": one.reason })
-        });
-        let passes = found.passes.into_iter().map(|one| json!({ "service": one.service, "settings": one.settings }));
-        let services =
-            found.services.into_iter().map(|one| json!({ "name": one.name, "enforcement": one.enforcement }));
-        let kept = format!(
-            "{} of an earlier configuration, which stay in force without the key; `revocations: []` ends them",
-            found.revocations_kept
-        );
-        let standing = found.revocations.into_iter().filter(|(_, count)| *count > 0);
-        self.output.one(vec![
-            ("replica", text(found.replica)),
-            ("version", text(found.version)),
-            ("ready", Value::Bool(found.ready)),
-            ("waiting_for", texts(found.waiting_for)),
-            ("epoch", optional(epoch)),
-            ("configuration", text(found.configuration)),
-            ("enforcement", text(found.enforcement)),
-            ("services", Value::Array(services.collect())),
-            ("revocations_kept", if found.revocations_kept > 0 { text(kept) } else { Value::Null }),
-            ("store", text(found.store)),
-            ("sources", Value::Array(sources.collect())),
-            ("issuers", Value::Array(issuers.collect())),
-            ("revocations", json!(standing.collect::<std::collections::BTreeMap<_, _>>())),
-            ("audit_lost", json!(found.audit_lost)),
-            ("exemptions", Value::Array(exemptions.collect())),
-            ("passes", Value::Array(passes.collect())),
-        ])?;
         Ok(Answer::Yes)
     }
 }

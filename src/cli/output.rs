@@ -11,7 +11,7 @@ use super::Failure;
 
 /// Output format of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// Columns, for people.
     Table,
     /// One object per line, for programs.
@@ -72,7 +72,7 @@ pub(super) fn texts(values: impl IntoIterator<Item = String>) -> Value {
 }
 
 impl Output {
-    fn format(self) -> Format {
+    pub(super) fn format(self) -> Format {
         self.output.unwrap_or(if std::io::stdout().is_terminal() { Format::Table } else { Format::Json })
     }
 

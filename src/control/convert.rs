@@ -13,8 +13,8 @@ use crate::domain::time::Timestamp;
 
 use super::proto;
 use super::views::{
-    CredentialView, CutOffView, Explanation, IssuerView, PersonView, PreviewView, RevocationView, SeenView, StatusView,
-    UnusableKeyView,
+    ComparisonView, CredentialView, CutOffView, Explanation, IssuerView, ObservedView, PersonView, PreviewView,
+    ProblemView, RevocationView, SeenView, StatusView, StepView, UnusableKeyView,
 };
 
 /// Response metadata of a call with an unknown outcome: the key for `GetOutcome`.
@@ -193,6 +193,7 @@ pub fn status(view: StatusView) -> proto::GetStatusResponse {
     proto::GetStatusResponse {
         replica: view.replica,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        problems: view.problems.into_iter().map(problem).collect(),
         ready: view.waiting_for.is_empty(),
         waiting_for: view.waiting_for,
         epoch: Some(epoch(view.epoch)),
@@ -208,6 +209,10 @@ pub fn status(view: StatusView) -> proto::GetStatusResponse {
         exemptions: view.exemptions.iter().map(|exemption| exempted(exemption)).collect(),
         passes: view.passes.into_iter().map(|(service, keys)| passing(&service, &keys)).collect(),
     }
+}
+
+fn problem(ProblemView { area, text, details, chosen }: ProblemView) -> proto::Problem {
+    proto::Problem { area, text, details, chosen }
 }
 
 fn service((name, enforcement): (Arc<str>, &str)) -> proto::ServiceStatus {
@@ -237,11 +242,49 @@ pub fn explanation(view: Explanation) -> proto::ExplainResponse {
         steps: view
             .steps
             .into_iter()
-            .map(|step| proto::Step { question: step.question, answer: step.answer, cause: step.cause })
+            .map(|StepView { question, answer, cause, compared }| proto::Step {
+                question,
+                answer,
+                cause,
+                compared: compared.into_iter().map(comparison).collect(),
+            })
             .collect(),
         service: view.service,
         person: view.person.map(|person| person.to_string()).unwrap_or_default(),
         epoch: Some(epoch(view.epoch)),
         decision_id: view.decision_id.unwrap_or_default(),
+        now: view.now.to_string(),
     }
+}
+
+/// What would have been refused, and since when that is counted.
+#[must_use]
+pub fn observed((since, views): (Timestamp, Vec<ObservedView>)) -> proto::ListObservedResponse {
+    let observed = views.into_iter().map(refused_alike).collect();
+    proto::ListObservedResponse { counted_since: since.to_string(), observed }
+}
+
+fn refused_alike(view: ObservedView) -> proto::Observed {
+    let [method, host, path, decision_id] = view.example;
+    proto::Observed {
+        service: view.service,
+        reason: view.reason,
+        detail: view.detail,
+        issuer: view.issuer,
+        audiences: view.audiences,
+        client: view.client,
+        key_id: view.key_id,
+        claimed: view.claimed,
+        segment: view.segment,
+        several: view.several,
+        count: view.count,
+        first: view.first.to_string(),
+        last: view.last.to_string(),
+        example: Some(proto::Example { method, host, path, decision_id }),
+        advice: view.advice,
+    }
+}
+
+fn comparison(ComparisonView { what, expected, found, fits, claimed }: ComparisonView) -> proto::Comparison {
+    proto::Comparison { what: what.to_owned(), expected, found, fits, claimed }
 }

@@ -237,19 +237,29 @@ impl Control for Operator {
         &self,
         request: Request<proto::ExplainRequest>,
     ) -> Result<Response<proto::ExplainResponse>, Status> {
-        let asked = request.get_ref();
-        let target = if asked.decision_id.is_empty() { asked.host.clone() } else { asked.decision_id.clone() };
-        self.enter(&request, Some(target)).await?;
+        let proto::ExplainRequest { decision_id, host, .. } = request.get_ref();
+        self.enter(&request, Some(if decision_id.is_empty() { host.clone() } else { decision_id.clone() })).await?;
         let asked = request.into_inner();
         let question = if asked.decision_id.is_empty() {
             let headers = asked.headers.into_iter().map(|header| (header.name, header.value)).collect();
-            Question::Request { method: asked.method, host: asked.host, path: asked.path, headers }
+            let proto::ExplainRequest { method, host, path, service, .. } = asked;
+            Question::Request { method, host, path, service, headers }
         } else {
             Question::Decision(asked.decision_id)
         };
-        let found = self.views.explain(question).await;
-        let found = found.ok_or_else(|| Status::not_found("no recent decision of this replica has this id"))?;
-        Ok(Response::new(convert::explanation(found)))
+        let found = self.views.explain(question).await.map(convert::explanation);
+        found.map(Response::new).map_err(Status::not_found)
+    }
+
+    async fn list_observed(
+        &self,
+        request: Request<proto::ListObservedRequest>,
+    ) -> Result<Response<proto::ListObservedResponse>, Status> {
+        let asked = request.get_ref();
+        self.enter(&request, asked.service.clone()).await?;
+        let since = input::time("since", asked.since.as_deref())?;
+        let found = self.views.observed(asked.service.as_deref(), since).map(convert::observed);
+        found.map(Response::new).map_err(Status::not_found)
     }
 
     async fn list_sources(

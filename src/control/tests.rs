@@ -26,8 +26,8 @@ use super::proto::control_server::Control as _;
 use super::rights::{RIGHTS, needed};
 use super::service::Operator;
 use super::views::{
-    Concerned, Explanation, FindingView, Lines, PeopleFilter, PersonView, PreviewView, Question, RevocationFilter,
-    RevocationView, SourceView, StatusView, Unresolved, Views,
+    Concerned, Explanation, FindingView, Lines, ObservedView, PeopleFilter, PersonView, PreviewView, Question,
+    RevocationFilter, RevocationView, SourceView, StatusView, Unresolved, Views,
 };
 use super::{convert, input};
 
@@ -145,8 +145,20 @@ impl Views for Known {
         Ok(vec![FindingView { grade: "ok", what: "people".into(), text: "2 users".into() }])
     }
 
-    async fn explain(&self, question: Question) -> Option<Explanation> {
-        matches!(question, Question::Request { .. }).then(Explanation::default)
+    async fn explain(&self, question: Question) -> Result<Explanation, String> {
+        let asked = matches!(question, Question::Request { .. });
+        asked.then(Explanation::default).ok_or_else(|| "no recent decision".to_owned())
+    }
+
+    fn observed(
+        &self,
+        service: Option<&str>,
+        since: Option<Timestamp>,
+    ) -> Result<(Timestamp, Vec<ObservedView>), String> {
+        let known = service.is_none_or(|service| service == "payments");
+        let view =
+            ObservedView { service: "payments".into(), last: since.unwrap_or_default(), ..ObservedView::default() };
+        known.then(|| (Timestamp::from_secs(7), vec![view])).ok_or_else(|| "unknown service".to_owned())
     }
 
     fn tail(&self, _: Option<PersonId>, _: Option<&str>) -> Result<Lines, String> {

@@ -1,5 +1,7 @@
 //! What the control API shows, as plain values. The application fills them from its state.
 
+mod decisions;
+
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use crate::domain::id::RevocationId;
 use crate::domain::person::{Person, PersonId, Status};
 use crate::domain::revocation::{Revocation, Shape, Target, TargetKind};
 use crate::domain::time::{Now, Timestamp};
+
+pub use decisions::{ComparisonView, Explanation, ObservedView, Question, StepView};
 
 /// Which revocations are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -207,11 +211,26 @@ pub struct UnusableKeyView {
     pub reason: String,
 }
 
+/// Something that is wrong now, or that somebody chose and that lets more through than usual.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProblemView {
+    /// What it concerns, such as `store` or `source hr`.
+    pub area: String,
+    /// What is wrong, in words that everybody may read: no person, and nothing that a provider said.
+    pub text: String,
+    /// For operators: error texts, people, remedies.
+    pub details: Vec<String>,
+    /// Somebody chose it.
+    pub chosen: bool,
+}
+
 /// The state of this replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusView {
     /// Its name.
     pub replica: String,
+    /// What is wrong now, then what somebody chose.
+    pub problems: Vec<ProblemView>,
     /// What readiness waits for; empty if ready.
     pub waiting_for: Vec<String>,
     /// Up to where the log is enforced.
@@ -238,54 +257,6 @@ pub struct StatusView {
     pub exemptions: Vec<Arc<Exemption>>,
     /// Services that enforce but pass unidentified requests, with the responsible settings.
     pub passes: Vec<(Arc<str>, Vec<&'static str>)>,
-}
-
-/// What to explain.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Question {
-    /// A recent decision, by its id.
-    Decision(String),
-    /// A request, as a proxy would describe it.
-    Request {
-        /// HTTP method.
-        method: String,
-        /// Host.
-        host: String,
-        /// Path, with query.
-        path: String,
-        /// Headers; may contain credentials.
-        headers: Vec<(String, String)>,
-    },
-}
-
-/// One step of a decision.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StepView {
-    /// The question.
-    pub question: String,
-    /// The answer.
-    pub answer: String,
-    /// Its cause.
-    pub cause: String,
-}
-
-/// A decision, step by step.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Explanation {
-    /// Whether the request is allowed.
-    pub allowed: bool,
-    /// Reason code.
-    pub reason: String,
-    /// The steps in order.
-    pub steps: Vec<StepView>,
-    /// Name of the service.
-    pub service: String,
-    /// The person, if known.
-    pub person: Option<PersonId>,
-    /// Up to where the log was enforced.
-    pub epoch: Epoch,
-    /// Id of the decision, if it was a recent one.
-    pub decision_id: Option<String>,
 }
 
 /// Whom a revocation means.
@@ -345,8 +316,21 @@ pub trait Views: Send + Sync + 'static {
     /// # Errors
     /// The source is unknown.
     async fn check_source(&self, name: &str, sample: Option<&str>) -> Result<Vec<FindingView>, String>;
-    /// Why a decision was made or would be made; `None`: no recent decision has this id.
-    async fn explain(&self, question: Question) -> Option<Explanation>;
+    /// Why a decision was made or would be made.
+    ///
+    /// # Errors
+    /// No recent decision has this id, or no service this name; in words.
+    async fn explain(&self, question: Question) -> Result<Explanation, String>;
+    /// What services that observe would have refused, the most frequent first, and since when that is counted: of this
+    /// service, seen since then.
+    ///
+    /// # Errors
+    /// The service is unknown; in words.
+    fn observed(
+        &self,
+        service: Option<&str>,
+        since: Option<Timestamp>,
+    ) -> Result<(Timestamp, Vec<ObservedView>), String>;
     /// Audit records from now on, of this person and kind if given.
     ///
     /// # Errors

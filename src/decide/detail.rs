@@ -50,7 +50,9 @@ pub(super) fn of_foreign(state: &State, reason: Reason, outcomes: &[CredentialOu
     let issuers: Vec<String> = state.rules.policy.issuers.iter().map(|rules| rules.issuer.to_string()).collect();
     let detail = Detail::new(format!("claim `iss` names no configured issuer; configured are: {}", quoted(&issuers)));
     let claimed = outcomes.iter().find_map(|outcome| match outcome {
-        CredentialOutcome::Foreign { what: Foreign::Jwt, issuer } => Some(issuer.as_deref().unwrap_or("nothing")),
+        CredentialOutcome::Foreign { what: Foreign::Jwt, claimed } => {
+            Some(claimed.as_ref().and_then(|claimed| claimed.issuer.as_deref()).unwrap_or("nothing"))
+        }
         _ => None,
     });
     Some(match claimed {

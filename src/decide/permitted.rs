@@ -30,6 +30,15 @@ pub(super) fn by_roles(state: &State, request: &Request, service: u16, held: &[H
     })
 }
 
+/// The roles that permit all forms of the path, whoever holds them.
+pub(super) fn roles(state: &State, request: &Request, service: u16) -> Vec<u16> {
+    let permits = |role: &u16| {
+        let held = [HeldRole { role: *role, binding: 0 }];
+        matches!(by_roles(state, request, service, &held), OverForms::All(_))
+    };
+    (0..).zip(&state.rules.policy.roles).map(|(role, _)| role).filter(permits).collect()
+}
+
 /// Whether all forms of the path are public.
 pub(super) fn is_public(state: &State, request: &Request, service: u16) -> bool {
     let public = &state.rules.policy.public;

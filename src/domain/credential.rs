@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::claimed::Claimed;
 use super::detail::Detail;
 use super::key::{Key, LinkKey, NameKey};
 use super::reason::Reason;
@@ -74,6 +75,8 @@ pub struct Identity {
     pub session: Option<String>,
     /// `jti`, or the claim configured instead
     pub token_id: Option<String>,
+    /// `kid`
+    pub key_id: Option<String>,
     /// `azp`, or the claim used instead
     pub client: Option<String>,
     /// Key of `(issuer, client)`, for `bindings.clients`.
@@ -173,12 +176,14 @@ pub enum CredentialOutcome {
         digest: [u8; 32],
         /// The same in words.
         detail: Option<Arc<Detail>>,
+        /// What it claims, if that can be read.
+        claimed: Option<Arc<Claimed>>,
     },
     /// Not ours to verify.
     Foreign {
         /// What it is.
         what: Foreign,
-        /// The issuer that a JWT claims. It is shown, never compared.
-        issuer: Option<Box<str>>,
+        /// What a JWT claims.
+        claimed: Option<Arc<Claimed>>,
     },
 }

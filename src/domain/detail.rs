@@ -14,6 +14,24 @@ pub struct Detail {
     found: Option<Box<str>>,
 }
 
+/// A text of a caller, truncated, and with everything escaped that a terminal or reader could misread.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut shown = String::new();
+    for (index, sign) in text.chars().enumerate() {
+        if index == MAX_FOUND {
+            shown.push('…');
+            break;
+        }
+        // Quotes and backslashes are harmless.
+        match sign {
+            '"' | '\'' | '\\' => shown.push(sign),
+            _ => shown.extend(sign.escape_debug()),
+        }
+    }
+    shown
+}
+
 impl Detail {
     /// A detail whose words quote only configured things and standard names, nothing that a caller sent.
     #[must_use]
@@ -24,19 +42,7 @@ impl Detail {
     /// Adds what the credential contained. It is truncated and escaped here, because its author chose it.
     #[must_use]
     pub fn found(self, what: &str) -> Self {
-        let mut found = String::new();
-        for (index, sign) in what.chars().enumerate() {
-            if index == MAX_FOUND {
-                found.push('…');
-                break;
-            }
-            // Quotes and backslashes are harmless; whatever a terminal or reader could misread is escaped.
-            match sign {
-                '"' | '\'' | '\\' => found.push(sign),
-                _ => found.extend(sign.escape_debug()),
-            }
-        }
-        Self { found: Some(found.into()), ..self }
+        Self { found: Some(escaped(what).into()), ..self }
     }
 
     /// The words, without what the credential contained.

@@ -198,6 +198,16 @@ impl Policy {
     /// The index of the default service.
     pub const DEFAULT_SERVICE: u16 = 0;
 
+    /// The index of the service with this name.
+    ///
+    /// # Errors
+    /// There is none; in words, with the names that there are.
+    pub fn service_named(&self, name: &str) -> Result<usize, String> {
+        let names: Vec<&str> = self.services.iter().map(|service| &*service.name).collect();
+        let found = names.iter().position(|known| *known == name);
+        found.ok_or_else(|| format!("unknown service `{name}`; configured are: {}", names.join(", ")))
+    }
+
     /// The name of a role; empty for an index of another policy.
     #[must_use]
     pub fn role_name(&self, role: u16) -> &str {

@@ -42,6 +42,7 @@ fn identity() -> Identity {
         client: Some("web".into()),
         client_key: None,
         audiences: Vec::new(),
+        key_id: None,
         beside_audiences: None,
         required_audiences: None,
         issued: None,

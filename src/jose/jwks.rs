@@ -209,6 +209,12 @@ impl KeySet {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
+    /// The `kid` of each usable key that has one.
+    #[must_use]
+    pub fn key_ids(&self) -> Vec<&str> {
+        self.keys.iter().filter_map(|key| key.kid.as_deref()).collect()
+    }
+
     /// The thumbprints of the usable keys.
     #[cfg(test)]
     pub(crate) fn thumbprints(&self) -> Vec<Thumbprint> {

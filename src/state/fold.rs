@@ -205,11 +205,14 @@ impl Fold {
         let Revocation { shape, effective, ref owner, .. } = *revocation;
         let kind = revocation.target.kind();
         let fields = EntryFields { kind, shape, effective, owner, owner_hash: owner_hash(&self.keyer, owner) };
+        let main = revocation.target.key(&self.keyer);
+        let stood = self.revocations.stands(main, id);
         for key in self.keys_of(&revocation.target, &revocation.persons) {
             self.revocations.insert(entry(key, id, &fields, happened));
-            if let (Owner::Source(_), Shape::CutOff { at }) = (&revocation.owner, revocation.shape) {
-                self.revocations.supersede(key, id, kind, at);
-            }
+        }
+        self.revocations.recount(main, id, kind, stood);
+        if let (Owner::Source(_), Shape::CutOff { at }) = (&revocation.owner, revocation.shape) {
+            self.revocations.supersede(main, id, kind, at);
         }
         if let Some(reference) = revocation.target.reference().filter(|_| revocation.by_rule) {
             // In place of the entry that compares as the first versions do.
@@ -261,9 +264,12 @@ impl Fold {
         keys.extend(self.ref_keys(&ended.target));
         keys.sort_unstable();
         keys.dedup();
+        let main = ended.target.key(&self.keyer);
+        let stood = self.revocations.stands(main, id);
         for key in keys {
             self.revocations.end(key, id, ended);
         }
+        self.revocations.recount(main, id, ended.target.kind(), stood);
         let note = note_of(&ended.target, ended.shape);
         if self.noted.get(&note) == Some(&id) {
             self.noted.remove(&note);
@@ -383,7 +389,7 @@ impl Fold {
         .collect()
     }
 
-    /// The number of entries about targets of this kind.
+    /// The number of revocations that stand about targets of this kind.
     #[must_use]
     pub fn live(&self, kind: TargetKind) -> usize {
         self.revocations.live(kind)

@@ -112,10 +112,13 @@ impl Revocations {
     #[must_use]
     pub fn build(entries: Vec<Entry>) -> Self {
         let table = Table::build(entries);
+        let stands = |entry: &&Entry| entry.effect != EntryKind::ResidualCutoff;
+        let mut standing: Vec<_> = table.iter().filter(stands).map(|entry| (entry.id, entry.kind)).collect();
+        // One of a REF has several entries.
+        standing.sort_unstable();
+        standing.dedup();
         let mut live = [0; TargetKind::ALL.len()];
-        for entry in table.iter() {
-            count(&mut live, entry.kind, 1);
-        }
+        standing.into_iter().for_each(|(_, kind)| count(&mut live, kind, 1));
         Self { table, live }
     }
 
@@ -138,7 +141,7 @@ impl Revocations {
         self.table.iter()
     }
 
-    /// The number of entries about targets of this kind.
+    /// The number of revocations that stand about targets of this kind, each once, without what ended ones have left.
     #[must_use]
     pub fn live(&self, kind: TargetKind) -> usize {
         self.live.get(kind as usize).copied().unwrap_or(0)
@@ -158,14 +161,20 @@ impl Revocations {
 
     /// Adds an entry.
     pub(super) fn insert(&mut self, entry: Entry) {
-        let before = self.table.len();
         self.table.insert(entry);
-        if self.table.len() > before {
-            count(&mut self.live, entry.kind, 1);
+    }
+
+    /// Counts a revocation that began or ceased to stand under the main key of its target; `stood`: it did before.
+    pub(super) fn recount(&mut self, main: Key, id: RevocationId, kind: TargetKind, stood: bool) {
+        match (stood, self.stands(main, id)) {
+            (false, true) => count(&mut self.live, kind, 1),
+            (true, false) => count(&mut self.live, kind, -1),
+            _ => {}
         }
     }
 
-    /// Removes the cut-offs of sources that a later one about the same target covers: somebody logs out every day.
+    /// Removes the cut-offs of sources that a later one about the same target covers: somebody logs out every day. `key` is
+    /// the main key of the target.
     pub(super) fn supersede(&mut self, key: Key, by: RevocationId, kind: TargetKind, at: Timestamp) {
         let needless = |entry: &Entry| {
             entry.effect == EntryKind::CutOff
@@ -186,7 +195,6 @@ impl Revocations {
         let ended =
             self.table.remove(key, |entry| entry.id == id && (undone || entry.effect != EntryKind::ResidualCutoff));
         for entry in ended {
-            count(&mut self.live, entry.kind, -1);
             if undone || planted(Fault::EndsWithoutCutOff) {
                 continue;
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -14,12 +14,15 @@ use super::metrics::Metrics;
 
 /// Updates gauges before they are read.
 pub type Refresh = Arc<dyn Fn(&Metrics) + Send + Sync>;
+/// Says what is wrong, one line each, for everybody: no secrets, no people.
+pub type Problems = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 #[derive(Clone)]
 struct Ops {
     metrics: Arc<Metrics>,
     readiness: Readiness,
     refresh: Refresh,
+    problems: Problems,
 }
 
 impl fmt::Debug for Ops {
@@ -28,13 +31,14 @@ impl fmt::Debug for Ops {
     }
 }
 
-/// `GET /metrics`, `/livez` and `/readyz`. `refresh` runs before each response of `/metrics`.
-pub fn router(metrics: Arc<Metrics>, readiness: Readiness, refresh: Refresh) -> Router {
+/// `GET /metrics`, `/livez` and `/readyz`, which with `?verbose` also says what is wrong. `refresh` runs before each response
+/// of `/metrics`.
+pub fn router(metrics: Arc<Metrics>, readiness: Readiness, (refresh, problems): (Refresh, Problems)) -> Router {
     Router::new()
         .route("/metrics", get(render))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(Ops { metrics, readiness, refresh })
+        .with_state(Ops { metrics, readiness, refresh, problems })
 }
 
 async fn render(State(ops): State<Ops>) -> impl IntoResponse {
@@ -43,11 +47,29 @@ async fn render(State(ops): State<Ops>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], ops.metrics.render())
 }
 
-async fn ready(State(ops): State<Ops>) -> impl IntoResponse {
+async fn ready(State(ops): State<Ops>, RawQuery(query): RawQuery) -> impl IntoResponse {
     let missing = ops.readiness.missing();
-    let notices: String = ops.readiness.notices().iter().map(|notice| format!("warning: {notice}\n")).collect();
+    let verbose = query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part == "verbose=true"));
+    let lines = if verbose { problems(&ops) } else { notices(&ops.readiness) };
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
     if missing.is_empty() {
-        return (StatusCode::OK, format!("ok\n{notices}"));
+        return (StatusCode::OK, format!("ok\n{lines}"));
     }
-    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: waiting for {}\n{notices}", missing.join(", ")))
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: waiting for {}\n{lines}", missing.join(", ")))
+}
+
+fn notices(readiness: &Readiness) -> Vec<String> {
+    readiness.notices().iter().map(|notice| format!("warning: {notice}")).collect()
+}
+
+/// Everything that is wrong; a notice that a problem repeats is left out.
+fn problems(ops: &Ops) -> Vec<String> {
+    let mut lines = (ops.problems)();
+    let said = |notice: &String| lines.iter().any(|line| line.ends_with(notice.trim_start_matches("warning: ")));
+    let others: Vec<String> = notices(&ops.readiness).into_iter().filter(|notice| !said(notice)).collect();
+    lines.extend(others);
+    if lines.is_empty() {
+        lines.push("nothing is wrong".to_owned());
+    }
+    lines
 }

@@ -195,8 +195,14 @@ fn audit_counters_follow_the_trail() {
 }
 
 async fn get(readiness: &Readiness, path: &str) -> (u16, String) {
+    told(readiness, path, &[]).await
+}
+
+/// The same where this is wrong.
+async fn told(readiness: &Readiness, path: &str, problems: &'static [&'static str]) -> (u16, String) {
     let refresh: ops::Refresh = Arc::new(|metrics: &Metrics| metrics.set_epoch(42));
-    let router = ops::router(Arc::new(touched()), readiness.clone(), refresh);
+    let problems: ops::Problems = Arc::new(|| problems.iter().map(|&line| line.to_owned()).collect());
+    let router = ops::router(Arc::new(touched()), readiness.clone(), (refresh, problems));
     let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
     let status = response.status().as_u16();
     let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
@@ -221,6 +227,26 @@ async fn readiness_says_what_is_missing_and_comes_when_nothing_is() {
     assert!(!*watch.borrow());
     assert_eq!(get(&readiness, "/readyz").await.0, 503);
     assert_eq!(get(&readiness, "/livez").await.0, 200, "alive while it drains");
+}
+
+#[tokio::test]
+async fn readiness_says_what_is_wrong_to_whoever_asks_for_all() {
+    let readiness = Readiness::new();
+    let line = |text: &str| format!("ok\n{text}\n");
+    assert_eq!(get(&readiness, "/readyz?verbose").await, (200, line("nothing is wrong")));
+    let wrong = &["warning: store: it was moved", "note: exemptions: 1 in force"];
+    assert_eq!(told(&readiness, "/readyz", wrong).await, (200, "ok\n".to_owned()), "short as ever");
+    let notice = readiness.note("it was moved");
+    assert_eq!(told(&readiness, "/readyz", wrong).await.1, line("warning: it was moved"));
+    for query in ["verbose", "verbose=true", "a&verbose"] {
+        let (status, text) = told(&readiness, &format!("/readyz?{query}"), wrong).await;
+        assert_eq!((status, text), (200, line(&wrong.join("\n"))), "once: {query}");
+    }
+    assert_eq!(get(&readiness, "/readyz?verbose").await.1, line("warning: it was moved"));
+    drop(notice);
+    let _replay = readiness.block("log replay");
+    let (status, text) = told(&readiness, "/readyz?verbose", wrong).await;
+    assert_eq!((status, text), (503, format!("not ready: waiting for log replay\n{}\n", wrong.join("\n"))));
 }
 
 #[tokio::test]

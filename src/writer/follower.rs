@@ -281,8 +281,9 @@ impl<L: Log> Follower<L> {
     }
 
     /// Notifies the observers that the store failed.
-    pub(super) fn store_failed(&self) {
-        self.observers.iter().for_each(|observer| observer.store_failed());
+    pub(super) fn store_failed(&self, error: &LogError) {
+        let error = error.to_string();
+        self.observers.iter().for_each(|observer| observer.store_failed(&error));
     }
 
     /// Installs a configuration; it takes effect at the next publication.

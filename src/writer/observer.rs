@@ -10,5 +10,5 @@ pub trait EventObserver: Send + Sync + 'static {
     fn enforced(&self, recorded: &Recorded, touched: &[Key]);
 
     /// The store failed to keep something, or is no longer where it was opened.
-    fn store_failed(&self);
+    fn store_failed(&self, error: &str);
 }

@@ -42,7 +42,7 @@ struct Silent;
 impl EventObserver for Silent {
     fn enforced(&self, _: &Recorded, _: &[Key]) {}
 
-    fn store_failed(&self) {}
+    fn store_failed(&self, _: &str) {}
 }
 
 fn token(keyer: &Keyer, subject: &str, issued: Now) -> CredentialOutcome {
@@ -74,6 +74,7 @@ fn token(keyer: &Keyer, subject: &str, issued: Now) -> CredentialOutcome {
         client: None,
         client_key: None,
         audiences: vec![],
+        key_id: None,
         beside_audiences: None,
         required_audiences: None,
         issued: Some(issued.wall),
@@ -182,7 +183,11 @@ impl Bench {
         let anew = replay(&self.log.without_snapshot(), self.keyer.clone()).await.unwrap().fold;
         assert_eq!(anew.digest(), live);
         let bytes = snapshot::write(&anew).unwrap();
-        assert_eq!(snapshot::read(&bytes, self.keyer.clone()).unwrap().digest(), live, "and so has its snapshot");
+        let kept = snapshot::read(&bytes, self.keyer.clone()).unwrap();
+        assert_eq!(kept.digest(), live, "and so has its snapshot");
+        for kind in TargetKind::ALL {
+            assert_eq!(kept.live(kind), anew.live(kind), "{kind:?}: counted at once and one by one");
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! `offboard explain --decision ID`: a decision of a minute ago, step by step, as the other two forms tell it.
 
+mod compared;
+mod given;
+
 use crate::support::installation::Installation;
 use crate::support::issuer::DevIssuer;
 use crate::support::offboard::Offboard;

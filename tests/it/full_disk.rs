@@ -44,6 +44,10 @@ async fn a_full_audit_disk_holds_nobody_here() {
     assert_eq!((code, error.contains("audit.path")), (3, true), "{error}");
     assert!(offboard.metric("offboard_audit_failures_total").await > Some(0.0));
     assert_eq!(offboard.metric("offboard_audit_lost_total").await, Some(0.0));
+    let (_, status, _) = offboard.run(&token, &["status", "-o", "table"]);
+    assert!(status.starts_with("wrong now:\n  audit: cannot be written; "), "{status}");
+    let verbose = async || offboard.ops("/readyz?verbose").await.text().await.unwrap();
+    assert!(verbose().await.contains("warning: audit: cannot be written; "), "{}", verbose().await);
 
     std::fs::remove_file(&plan).unwrap();
     let trail = || -> String {
@@ -51,5 +55,6 @@ async fn a_full_audit_disk_holds_nobody_here() {
         files.filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect()
     };
     until("what happened is written down", async || trail().contains("eve@example.com").then_some(())).await;
+    until("nothing is wrong", async || verbose().await.contains("nothing is wrong").then_some(())).await;
     assert_eq!(offboard.metric("offboard_audit_lost_total").await, Some(0.0));
 }

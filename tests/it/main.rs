@@ -39,6 +39,8 @@ mod model;
 mod monitoring;
 mod mtls;
 mod named_operators;
+mod night;
+mod observed;
 mod okta;
 mod operators;
 mod outage;

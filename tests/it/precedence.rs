@@ -72,6 +72,7 @@ fn token(subject: &str) -> Identity {
         client: Some("web".into()),
         client_key: None,
         audiences: vec!["mesh".into()],
+        key_id: None,
         beside_audiences: None,
         required_audiences: Some(Arc::from(["mesh".to_owned()])),
         issued: Some(at(0).wall),
@@ -141,7 +142,7 @@ fn scene() -> Scene {
 }
 
 fn rejected(reason: Reason) -> CredentialOutcome {
-    CredentialOutcome::Rejected { kind: CredentialKind::Bearer, reason, digest: [0; 32], detail: None }
+    CredentialOutcome::Rejected { kind: CredentialKind::Bearer, reason, digest: [0; 32], detail: None, claimed: None }
 }
 
 fn revoke(target: Target, shape: Shape, owner: Owner) -> Event {
@@ -308,7 +309,7 @@ fn end(reasons: &[Reason]) -> Option<Reason> {
             std::iter::once(alice).chain(scene.beside).collect()
         }
         Caller::Nobody => vec![],
-        Caller::Stranger => vec![CredentialOutcome::Foreign { what: Foreign::Jwt, issuer: None }],
+        Caller::Stranger => vec![CredentialOutcome::Foreign { what: Foreign::Jwt, claimed: None }],
     };
     let rules = Arc::new(Rules::new(Arc::new(scene.policy), 1, &fold.keyer));
     Some(decide(&State { fold, rules }, &scene.request, &shown, at(100)).reason)

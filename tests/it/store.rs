@@ -90,6 +90,10 @@ async fn what_a_restart_would_forget_is_refused_and_whoever_leaves_is_out() {
     assert!(offboard.metric(FAILURES).await > Some(0.0));
     let (_, out, _) = offboard.run(&stage.files.token_file(), &["status", "-o", "json"]);
     assert!(out.contains("no longer the one that was opened"), "{out}");
+    let first = || offboard.run(&stage.files.token_file(), &["status", "-o", "table"]).1;
+    assert!(first().starts_with("wrong now:\n  store: the store was moved, removed or replaced;"), "{}", first());
+    let verbose = offboard.ops("/readyz?verbose").await.text().await.unwrap();
+    assert_eq!(verbose.matches("the store was moved").count(), 1, "{verbose}");
     assert!(offboard.process.output().contains("store unavailable"), "an alarm in the log");
     assert!(stage.asks(&offboard, "ines").await.contains("allowed"));
 
@@ -106,6 +110,7 @@ async fn what_a_restart_would_forget_is_refused_and_whoever_leaves_is_out() {
     until("zoe has joined", async || stage.asks(&offboard, "zoe").await.contains("allowed").then_some(())).await;
     assert_eq!(offboard.ops("/readyz").await.text().await.unwrap(), "ok\n");
     assert!(!stage.asks(&offboard, "ines").await.contains("not durable"));
+    until("nothing is wrong", async || first().starts_with("nothing is wrong\n").then_some(())).await;
     drop(offboard);
     std::fs::remove_file(stage.files.path("people/people.yaml")).unwrap();
     let offboard = stage.files.start().await;

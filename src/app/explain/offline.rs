@@ -27,16 +27,25 @@ pub struct Asked {
     pub host: String,
     /// Path, with query.
     pub path: String,
+    /// The service that the route names, if it does.
+    pub service: Option<String>,
     /// Headers, which may contain credentials.
     pub headers: Vec<(String, String)>,
 }
 
 impl Asked {
     /// The request as a proxy would send it.
-    #[must_use]
-    pub fn request(&self) -> Request {
+    ///
+    /// # Errors
+    /// The route names a service that is not configured; in words.
+    pub fn request(&self, policy: &Policy) -> Result<Request, String> {
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        Request::synthetic(&self.method, &self.host, &self.path, headers)
+        let mut request = Request::synthetic(&self.method, &self.host, &self.path, headers);
+        if let Some(service) = &self.service {
+            policy.service_named(service)?;
+            request.destination.extension = Some(service.clone());
+        }
+        Ok(request)
     }
 }
 
@@ -52,7 +61,11 @@ fn knowing_nobody(mut policy: Policy) -> Policy {
 }
 
 /// Decides by a configuration alone, with the issuers' keys fetched now. Also returns notes on what could not be fetched.
-pub async fn by_configuration(policy: Policy, asked: &Asked) -> (Explanation, Vec<String>) {
+///
+/// # Errors
+/// The service is not configured; in words.
+pub async fn by_configuration(policy: Policy, asked: &Asked) -> Result<(Explanation, Vec<String>), String> {
+    let request = asked.request(&policy)?;
     let policy = Arc::new(knowing_nobody(policy));
     let fetcher = Fetcher::new();
     let (fresh, _kept) = tokio::sync::mpsc::channel(64);
@@ -67,11 +80,10 @@ pub async fn by_configuration(policy: Policy, asked: &Asked) -> (Explanation, Ve
     let keyer = Keyer::new([0; 16]);
     let rules = Arc::new(Rules::new(Arc::clone(&policy), 1, &keyer));
     let state = State { fold: Fold::empty(keyer.clone(), 0), rules };
-    let authenticator = Authenticator::new(policy, keyer, rings, Arc::new(CacheCounters::default()));
-    let request = asked.request();
+    let authenticator = Authenticator::new(policy, keyer, rings.clone(), Arc::new(CacheCounters::default()));
     let outcomes = authenticator.authenticate(&request, now).await;
     let decision = decide(&state, &request, &outcomes, now);
     let (destination, knowledge) = (Some(&request.destination), Knowledge::ConfigurationOnly);
-    let story = Story { decision: &decision, at: now.wall, destination, knowledge };
-    (story.tell(), notes)
+    let story = Story { decision: &decision, at: now.wall, destination, knowledge, rings: &rings };
+    Ok((story.tell(), notes))
 }

@@ -12,14 +12,15 @@ fn answer(question: &str, reason: Reason, steps: Steps) -> (String, String) {
     let epoch = Epoch { generation: 1, position: 7 };
     let decision = Decision::new(reason, Arc::new(corp::policy()), &corp::service("payments"), epoch, steps);
     let (at, destination, knowledge) = (corp::at(0).wall, None, Knowledge::Live);
-    let told = Story { decision: &decision, at, destination, knowledge }.tell();
+    let rings = &KeyRings::default();
+    let told = Story { decision: &decision, at, destination, knowledge, rings }.tell();
     let step = told.steps.into_iter().find(|step| step.question == question).unwrap();
     (step.answer, step.cause)
 }
 
 #[test]
 fn an_exemption_goes_by_its_own_id() {
-    let outcome = CredentialOutcome::Foreign { what: Foreign::Other, issuer: None };
+    let outcome = CredentialOutcome::Foreign { what: Foreign::Other, claimed: None };
     let found = RevocationStep {
         reason: Reason::RevokedPerson,
         revocation: Determining::Revocation(RevocationId::of_position(12)),

@@ -56,6 +56,7 @@ async fn each_method_is_one_record() {
     operator.list_people(from_operator(proto::ListPeopleRequest::default())).await.unwrap();
     operator.get_status(from_operator(proto::GetStatusRequest {})).await.unwrap();
     operator.explain(from_operator(explain)).await.unwrap();
+    operator.list_observed(from_operator(proto::ListObservedRequest::default())).await.unwrap();
     drop(operator.tail_audit(from_operator(proto::TailAuditRequest::default())).await.unwrap());
     let name = || "a".to_owned();
     operator.list_sources(from_operator(proto::ListSourcesRequest { name: name() })).await.unwrap();
@@ -70,6 +71,21 @@ async fn each_method_is_one_record() {
     operator.expect_source(from_operator(expect)).await.unwrap();
     operator.get_outcome(from_operator(proto::GetOutcomeRequest { key: "r17".into() })).await.unwrap();
     assert_eq!(notes.0.lock().unwrap().len(), super::calls::methods().len());
+}
+
+#[tokio::test]
+async fn what_would_be_refused_is_asked_for_by_service_and_time() {
+    let (operator, notes, _) = operator(Ok(done()));
+    let ask = async |service: &str, since: &str| {
+        let request = proto::ListObservedRequest { service: Some(service.into()), since: Some(since.into()) };
+        operator.list_observed(from_operator(request)).await
+    };
+    let found = ask("payments", "1970-01-01T00:00:09Z").await.unwrap().into_inner();
+    assert_eq!(found.counted_since, "1970-01-01T00:00:07.000Z");
+    assert_eq!(found.observed[0].last, "1970-01-01T00:00:09.000Z");
+    assert_eq!(notes.0.lock().unwrap()[0].target.as_deref(), Some("payments"));
+    assert_eq!(ask("order", "1970-01-01T00:00:09Z").await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(ask("payments", "yesterday").await.unwrap_err().code(), Code::InvalidArgument);
 }
 
 #[tokio::test]

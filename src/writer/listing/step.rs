@@ -116,7 +116,7 @@ impl<L: Log> Writer<L> {
             // Records that turn out to be applied are not planned again.
             Err(LogError::Unknown { .. }) => self.listings.draining.push_back(drain),
             Err(error) => {
-                self.follower.store_failed();
+                self.follower.store_failed(&error);
                 if let LogError::Moved { .. } = error {
                     self.drain_without_log(&drain, &error);
                 } else {

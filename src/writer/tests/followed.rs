@@ -36,7 +36,7 @@ impl EventObserver for Noting {
         self.0.lock().unwrap().push((recorded.new.event.clone(), touched.to_vec()));
     }
 
-    fn store_failed(&self) {}
+    fn store_failed(&self, _: &str) {}
 }
 
 #[tokio::test]

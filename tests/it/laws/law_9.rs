@@ -19,6 +19,7 @@ use offboard::domain::policy::{Authorization, Policy, Service};
 use offboard::domain::reason::Reason;
 use offboard::domain::revocation::Target;
 use offboard::domain::source::WhenStale;
+use offboard::jose::keys::KeyRings;
 use offboard::request::Request;
 use offboard::state::State;
 use serde_json::json;
@@ -120,8 +121,10 @@ fn told(decision: &Decision) -> Vec<StepView> {
     let id = "00000000000000000000000000000001".parse().unwrap();
     let (method, path) = ("GET".into(), "/v1/orders".to_owned());
     let recent = Recent { id, time: at(4).wall, method, path, decision: Arc::clone(&decision) };
-    let recalled = recalled(&recent).steps;
-    let story = Story { decision: &decision, at: recent.time, destination: None, knowledge: Knowledge::Live };
+    let rings = KeyRings::default();
+    let recalled = recalled(&recent, &rings).steps;
+    let (at, rings) = (recent.time, &rings);
+    let story = Story { decision: &decision, at, destination: None, knowledge: Knowledge::Live, rings };
     same(&recalled.get(1..), &Some(&story.tell().steps[..]), "a recent decision and a live one are told alike");
     recalled
 }

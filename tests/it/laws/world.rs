@@ -10,6 +10,7 @@ use offboard::app::authenticators::{Active, Authenticators};
 use offboard::app::check_handler::LiveCheckHandler;
 use offboard::app::clock::Clock;
 use offboard::app::matches::Matches;
+use offboard::app::observed::Observed;
 use offboard::app::on_demand_lookup::OnDemandLookup;
 use offboard::app::seen_credentials::SeenCredentials;
 use offboard::app::sources::Sources;
@@ -29,7 +30,7 @@ use offboard::domain::policy::Policy;
 use offboard::domain::reason::Reason;
 use offboard::domain::revocation::{Shape, Target};
 use offboard::domain::settings;
-use offboard::domain::time::Now;
+use offboard::domain::time::{Now, Timestamp};
 use offboard::jose::fetch::Fetcher;
 use offboard::jose::keys::KeyRings;
 use offboard::log::embedded::Embedded;
@@ -115,7 +116,7 @@ struct Silent;
 impl EventObserver for Silent {
     fn enforced(&self, _: &Recorded, _: &[Key]) {}
 
-    fn store_failed(&self) {}
+    fn store_failed(&self, _: &str) {}
 }
 
 /// One process, from its writer to its decisions.
@@ -313,8 +314,7 @@ impl<S: Store> World<S> {
 
     /// The gate of this process, as proxies ask it, with an audit trail in `audit`. It uses the clock of the machine.
     pub fn handler(&self, audit: &Path) -> Doors {
-        let clock = Clock::start(None);
-        let policy = Arc::clone(&self.published.load().rules.policy);
+        let (clock, policy) = (Clock::start(None), Arc::clone(&self.published.load().rules.policy));
         let authenticator = authenticator(&policy, &self.cache, &[&signer()]);
         let settings = settings::audit::TrailSettings {
             path: audit.to_owned(),
@@ -323,9 +323,8 @@ impl<S: Store> World<S> {
         };
         let options = audit::open::Options { settings, replica: "test".into(), salt: [7; 32] };
         let (recorder, audit) = audit::open::open(options, clock.now()).unwrap();
-        let rings = authenticator.rings().clone();
+        let (rings, metrics) = (authenticator.rings().clone(), Arc::new(Metrics::new().unwrap()));
         let authenticators = Arc::new(Authenticators::new(Active { policy, authenticator, control: None }));
-        let metrics = Arc::new(Metrics::new().unwrap());
         Doors {
             handler: LiveCheckHandler {
                 published: Arc::clone(&self.published),
@@ -337,6 +336,7 @@ impl<S: Store> World<S> {
                 mixed: Mixed::default(),
                 matches: Matches::default(),
                 seen: SeenCredentials::default(),
+                observed: Observed::since(Timestamp::MIN),
             },
             audit,
             rings,
