@@ -166,7 +166,9 @@ async fn stands(offboard: &Offboard, signer: &Signer, of: &str) {
 /// Members of a listing that say the same in every version; each as one text.
 fn said(offboard: &Offboard, files: &Installation, arguments: &[&str], members: &[&str]) -> Vec<String> {
     let text = |line: &Value| {
-        let said = members.iter().filter(|member| !line[**member].is_null());
+        // Later versions print what is absent too.
+        let absent = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+        let said = members.iter().filter(|member| !absent(&line[**member]));
         said.map(|member| format!("{member}={}", line[*member])).collect::<Vec<_>>().join(" ")
     };
     let mut said: Vec<String> = lines(offboard, files, arguments).iter().map(text).collect();
