@@ -29,7 +29,7 @@ use offboard::source::health::Health;
 use offboard::source::page::{Page, PageToken};
 use offboard::source::poller::Poller;
 use offboard::state::Published;
-use offboard::writer::{EventObserver, Ids, Writer, WriterIdentity, replay};
+use offboard::writer::{Around, EventObserver, Ids, Writer, WriterIdentity, replay};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// People on a page.
@@ -38,7 +38,7 @@ const PAGE: usize = 1_000;
 struct Silent;
 
 impl EventObserver for Silent {
-    fn enforced(&self, _: &Recorded, _: &[Key]) {}
+    fn enforced(&self, _: &Recorded, _: &[Key], _: Around<'_>) {}
 
     fn store_failed(&self, _: &str) {}
 }

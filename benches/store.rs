@@ -29,7 +29,7 @@ use offboard::log::{Log, Snapshot};
 use offboard::request::Request;
 use offboard::state::fold::Fold;
 use offboard::state::{Published, snapshot};
-use offboard::writer::{EventObserver, Ids, Writer, WriterIdentity, replay};
+use offboard::writer::{Around, EventObserver, Ids, Writer, WriterIdentity, replay};
 
 const MANY: u64 = 1_000_000;
 const BURST: usize = 100_000;
@@ -38,7 +38,7 @@ const BATCH: u64 = 1000;
 struct Silent;
 
 impl EventObserver for Silent {
-    fn enforced(&self, _: &Recorded, _: &[Key]) {}
+    fn enforced(&self, _: &Recorded, _: &[Key], _: Around<'_>) {}
 
     fn store_failed(&self, _: &str) {}
 }

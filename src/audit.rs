@@ -2,9 +2,11 @@
 //!
 //! A check hands its decision to the [`sink::Recorder`], which never waits for a disk. Records go through a bounded
 //! channel to the [`writer::TrailWriter`], a blocking loop on its own thread. It seals each record ([`chain`]) and
-//! appends it to the file of its UTC day. Repeats are counted in [`summary`]. [`verify`] checks the chain, [`read`]
+//! appends it to the file of its UTC day. Repeats are counted in [`summary`]; what a leaver tries
+//! is told apart in [`attempts`]. [`verify`] checks the chain, [`read`]
 //! reads it.
 
+pub mod attempts;
 pub mod chain;
 pub mod entry;
 pub mod files;

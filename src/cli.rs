@@ -16,6 +16,7 @@ mod serve;
 mod source;
 mod status;
 mod validate;
+mod watch;
 mod when;
 
 use std::path::PathBuf;
@@ -65,6 +66,8 @@ enum Command {
     Observed(observed::Observed),
     /// Show and manage the sources of people.
     Source(source::Source),
+    /// Print changes as they come into force, as JSON lines.
+    Watch(watch::Watch),
     /// Show what is wrong now, and the state of a server: sources, issuers, configuration, enforcement.
     Status(status::Status),
     /// Read and verify the audit trail.
@@ -166,6 +169,7 @@ impl Cli {
             Command::People(command) => command.run(),
             Command::Observed(command) => command.run(),
             Command::Source(command) => command.run(),
+            Command::Watch(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Completion(command) => command.run(),

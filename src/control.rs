@@ -1,13 +1,14 @@
 //! The control API: what operators ask of a running service.
 //!
 //! Every call passes [`guard`], which authenticates the caller ([`admission`]) and looks up in [`rights`] what the method needs. Then
-//! [`service`] answers it: changes go through the writer's handle, reads come from [`views`]; [`mod@input`] and
-//! [`convert`] translate.
+//! [`service`] answers it: changes go through the writer's handle ([`once`]: also if they are sent again), reads come from
+//! [`views`]; [`mod@input`] and [`convert`] translate.
 
 pub mod admission;
 pub mod convert;
 pub mod guard;
 pub mod input;
+pub mod once;
 pub mod own;
 pub mod rights;
 pub mod service;

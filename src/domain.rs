@@ -1,11 +1,12 @@
 //! The vocabulary: plain values that every other module speaks in.
 //!
 //! Nothing here waits, reads a file or looks at a clock. Reading order:
-//! [`time`] → [`secret`] → [`key`] → [`person`] → [`credential`] → [`epoch`] → [`id`] → [`revocation`] → [`guard`] →
-//! [`event`] → [`chain`] → [`policy`] → [`issuer`] → [`settings`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] →
+//! [`time`] → [`secret`] → [`key`] → [`person`] → [`credential`] → [`epoch`] → [`id`] → [`call`] → [`revocation`] →
+//! [`guard`] → [`event`] → [`chain`] → [`policy`] → [`issuer`] → [`settings`] → [`claim`] → [`reason`] → [`detail`] → [`decision`] →
 //! [`command`].
 
 pub mod binding;
+pub mod call;
 pub mod chain;
 pub mod claim;
 pub mod claimed;

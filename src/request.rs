@@ -11,6 +11,7 @@ mod message;
 mod read;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 pub use crate::domain::destination::Destination;
 pub use fields::NotACheckRequest;
@@ -32,6 +33,8 @@ pub struct Request {
     pub transport: Transport,
     /// Principal of the peer's certificate, as the proxy verified it.
     pub peer: Option<String>,
+    /// The address that it comes from, as the proxy sees it. For the audit trail only.
+    pub address: Option<IpAddr>,
     /// Why the request as a whole is malformed, if it is.
     pub malformed: Option<&'static str>,
 }

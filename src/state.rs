@@ -2,6 +2,7 @@
 //!
 //! It is one immutable value, swapped as a whole: a check sees one epoch and one configuration.
 
+pub mod answers;
 pub mod feed;
 pub mod fold;
 pub mod people;

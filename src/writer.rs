@@ -10,6 +10,8 @@
 //! ```
 
 mod access;
+mod again;
+mod calls;
 mod catch_up;
 mod clock;
 mod configured;
@@ -54,7 +56,7 @@ use volatile::Volatile;
 pub use follower::{Marks, Replayed, replay, replay_with_marks};
 pub use identity::WriterIdentity;
 pub use ids::Ids;
-pub use observer::EventObserver;
+pub use observer::{Around, EventObserver};
 
 /// The most commands that are committed together: it bounds how long the first waits for the last.
 const BATCH: usize = 4096;
@@ -286,8 +288,8 @@ impl<L: Log> Writer<L> {
         for envelope in batch {
             let before = plan.len();
             let outcome = self.plan_one(&mut plan, envelope).await?;
-            let answer = |Outcome { persons, revocation, revocations, exemption, more, waits }| Answer {
-                done: Done { persons, revocation, revocations, exemption, more, ..Done::default() },
+            let answer = |Outcome { persons, revocation, revocations, stood, exemption, more, waits }| Answer {
+                done: Done { persons, revocation, revocations, stood, exemption, more, ..Done::default() },
                 waits,
             };
             answers.push((outcome.map(answer), plan.id_of(before).map(str::to_owned)));
@@ -306,6 +308,17 @@ impl<L: Log> Writer<L> {
     }
 
     async fn plan_one(&self, plan: &mut Plan, envelope: &Envelope) -> Result<Result<Outcome, Refused>, LogError> {
+        if let Some(answered) = calls::answered(plan, &self.listings, envelope) {
+            return Ok(answered);
+        }
+        let outcome = self.plan_command(plan, envelope).await?;
+        if let Ok(outcome) = &outcome {
+            calls::keep(plan, envelope, outcome);
+        }
+        Ok(outcome)
+    }
+
+    async fn plan_command(&self, plan: &mut Plan, envelope: &Envelope) -> Result<Result<Outcome, Refused>, LogError> {
         let now = envelope.now;
         Ok(match &envelope.command {
             Command::Observe(observation) => {
@@ -320,9 +333,9 @@ impl<L: Log> Writer<L> {
                     observation::observe(plan, &self.listings, observation, id, now)
                 }
             }
-            Command::Revoke(request) => operator::revoke(plan, request, now),
-            Command::RevokeAll(requests) => operator::revoke_all(plan, requests, now),
-            Command::CheckRevoke(request) => operator::check_revoke(plan, request, now),
+            Command::Revoke(request) => operator::revoke(plan, self.log.as_ref(), request, now).await?,
+            Command::RevokeAll(requests) => operator::revoke_all(plan, self.log.as_ref(), requests, now).await?,
+            Command::CheckRevoke(request) => operator::check_revoke(plan, self.log.as_ref(), request, now).await?,
             Command::Restore { id, reason, actor } => {
                 let found = self.log.revocation(*id).await?;
                 operator::restore(plan, *id, found, reason, actor, now)

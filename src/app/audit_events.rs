@@ -9,10 +9,11 @@ use tokio::time::{MissedTickBehavior, timeout};
 
 use super::alarms::{Alarms, left};
 use super::clock::Clock;
+use super::moved;
 use super::troubles::Troubles;
 use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
-use crate::audit::sink::{Recorder, Stopped};
+use crate::audit::sink::{Moved, Recorder, Stopped};
 use crate::control::guard::{Call, CallAudit};
 use crate::control::rights::{Right, needed};
 use crate::domain::event::{EndCause, Event, Position, Recorded};
@@ -23,7 +24,7 @@ use crate::log::{Log, LogError};
 use crate::state::Published;
 use crate::telemetry::logging::Lasting;
 use crate::telemetry::metrics::{Began, Metrics};
-use crate::writer::EventObserver;
+use crate::writer::{Around, EventObserver};
 
 /// Events that may wait to be recorded: several full batches of the writer. Events that find no room are read from the
 /// log again, so that none is left out.
@@ -40,6 +41,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Enforced {
     recorded: Recorded,
     at: Timestamp,
+    moved: Option<Moved>,
 }
 
 /// Forwards enforced events; the writer does not wait for the audit trail.
@@ -65,8 +67,9 @@ impl EventForwarder {
 }
 
 impl EventObserver for EventForwarder {
-    fn enforced(&self, recorded: &Recorded, _: &[Key]) {
-        let at = self.clock.now().wall;
+    fn enforced(&self, recorded: &Recorded, _: &[Key], around: Around<'_>) {
+        let now = self.clock.now();
+        let at = now.wall;
         measure(&self.metrics, recorded, at);
         if let Some(source) = left(&recorded.new.event) {
             self.metrics.left(source);
@@ -75,8 +78,9 @@ impl EventObserver for EventForwarder {
             self.metrics.undone();
         }
         self.alarms.enforced(recorded);
-        // If there is no room, the follower finds the gap.
-        let _ = self.events.try_send(Enforced { recorded: recorded.clone(), at });
+        // If there is no room, the follower finds the gap. What somebody had before is known here alone.
+        let moved = moved::of(recorded, around, now);
+        let _ = self.events.try_send(Enforced { recorded: recorded.clone(), at, moved });
     }
 
     fn store_failed(&self, error: &str) {
@@ -146,10 +150,10 @@ impl<L: Log> AuditFollower<L> {
         self.published.load().fold.epoch.position
     }
 
-    async fn take(&mut self, Enforced { recorded, at }: Enforced) -> Result<(), Stopped> {
+    async fn take(&mut self, Enforced { recorded, at, moved }: Enforced) -> Result<(), Stopped> {
         self.fill(recorded.position.saturating_sub(1), at).await?;
         if recorded.position == self.done.saturating_add(1) {
-            self.write(&recorded, at).await?;
+            self.write(&recorded, at, moved).await?;
         }
         Ok(())
     }
@@ -181,15 +185,15 @@ impl<L: Log> AuditFollower<L> {
                 }
             };
             for recorded in &page {
-                self.write(recorded, at).await?;
+                self.write(recorded, at, None).await?;
             }
         }
         Ok(())
     }
 
-    async fn write(&mut self, recorded: &Recorded, at: Timestamp) -> Result<(), Stopped> {
+    async fn write(&mut self, recorded: &Recorded, at: Timestamp, moved: Option<Moved>) -> Result<(), Stopped> {
         let generation = self.published.load().fold.epoch.generation;
-        self.recorder.enforced(recorded, generation, at).await?;
+        self.recorder.enforced(recorded, generation, at, moved).await?;
         self.done = recorded.position;
         self.progress.send_replace(self.done);
         Ok(())

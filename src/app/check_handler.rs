@@ -151,6 +151,7 @@ impl CheckHandler for LiveCheckHandler {
             time,
             method: answered.request.map_or("", |request| &*request.method),
             path,
+            address: answered.request.and_then(|request| request.address),
         };
         self.observed.saw(&outcome.decision, answered.request, &facts);
         self.recorder.decision(&outcome.decision, facts);

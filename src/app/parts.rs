@@ -258,6 +258,7 @@ impl ControlPlane {
             seen: Arc::clone(&verification.verifiers.seen),
             replica: replica(),
             problems: Arc::clone(&problems),
+            trail: base.settings.audit.path.clone(),
         };
         let operator = Operator::new(leave.writer.clone(), Arc::new(views), call_audit);
         Ok(Self { guard, operator, problems })

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::signal::unix::Signal;
 use tokio::sync::{Mutex, watch};
 
 use super::clock::Clock;
-use super::store;
 use super::troubles::Troubles;
 use super::verifiers::Verifiers;
+use super::{changed, store};
 use crate::audit::entry::Entry;
 use crate::audit::record::Kind;
 use crate::audit::sink::Recorder;
@@ -120,10 +121,12 @@ impl Reloader {
         self.metrics.know(&policy);
         self.recorder.set_decisions(settings.audit.decisions);
         self.settings.send_replace(settings);
+        let before = Arc::clone(&self.published.load().rules.policy);
         let now = self.clock.now();
         let noted = self.writer.ask(Command::Configure(Arc::clone(&policy)), now).await;
         tell(&policy, &self.published.load().fold);
-        self.record("allow", format!("configuration {} in force", policy.hash)).await;
+        let what = format!("configuration {} in force", policy.hash);
+        self.record("allow", what, changed::between(&before, &policy)).await;
         // It is in force; what is missing is its note in the log and the copy for a restart.
         noted.map_err(|refused| refused.to_string())?;
         store::keep_configuration(self.key_values.as_ref(), inputs).await.map_err(|error| error.to_string())?;
@@ -138,14 +141,17 @@ impl Reloader {
         for error in errors.lines() {
             tracing::error!(config.error = error, "configuration was not reloaded: {error}");
         }
-        self.record("deny", "configuration was not reloaded".to_owned()).await;
+        self.record("deny", "configuration was not reloaded".to_owned(), None).await;
     }
 
-    async fn record(&self, decision: &'static str, what: String) {
+    async fn record(&self, decision: &'static str, what: String, changed: Option<(Value, Value)>) {
+        let (before, after) = changed.unzip();
         let entry = Entry {
             actor: Some("configuration".to_owned()),
             decision: Some(decision),
             reason: Some(what),
+            before,
+            after,
             ..Entry::new(Kind::Reload, self.clock.now().wall)
         };
         // A stopped audit writer ends the process anyway.

@@ -65,7 +65,8 @@ pub(super) fn serve_control(
             .build_v1()
             .map_err(|error| error.to_string())?;
         let layer = ServiceBuilder::new().layer(guard).into_inner();
-        let router = server().layer(layer).add_service(operator.into_server()).add_service(reflection);
+        let router =
+            server().layer(layer).add_service(operator.until(stop.clone()).into_server()).add_service(reflection);
         let stop = stop.cancelled_owned();
         let served = match tls {
             None => router.serve_with_incoming_shutdown(incoming, stop).await,

@@ -11,24 +11,26 @@ mod seen;
 mod sources;
 mod warnings;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::BroadcastStream;
 
 use self::problems::Problems;
 use self::revocations::{Texts, ids_of, ids_of_ref, left_to};
 use super::check_handler::LiveCheckHandler;
 use super::reload::kept_revocations;
+use super::tail::{self, Behind};
+use super::watch;
 use crate::audit::read::Filter;
 use crate::audit::record::Kind;
 use crate::authenticate::seen_identifiers::SeenIdentifiers;
 use crate::control::views::{
-    Concerned, CutOffView, Explanation, FindingView, IssuerView, Lines, ObservedView, PeopleFilter, PersonView,
-    PreviewView, Question, RevocationFilter, RevocationView, StatusView, Unresolved, UnusableKeyView, Views,
+    Changes, Concerned, CutOffView, Explanation, FindingView, IssuerView, Lines, ObservedView, PeopleFilter, PersonView,
+    PreviewView, Question, RevocationFilter, RevocationView, StatusView, TailFilter, Unresolved, UnusableKeyView, Views,
 };
 use crate::decide::roles;
+use crate::domain::event::Epoch;
 use crate::domain::id::RevocationId;
 use crate::domain::key::{Key, RefKey};
 use crate::domain::person::{PersonId, Status};
@@ -59,6 +61,8 @@ pub struct LiveViews<L> {
     pub replica: String,
     /// What is wrong, and all that tells of it.
     pub problems: Arc<Problems>,
+    /// Directory of the audit trail.
+    pub trail: PathBuf,
 }
 
 impl<L: Log> LiveViews<L> {
@@ -337,12 +341,17 @@ impl<L: Log> Views for LiveViews<L> {
         Ok((self.handler.observed.since, views))
     }
 
-    fn tail(&self, person: Option<PersonId>, kind: Option<&str>) -> Result<Lines, String> {
-        let named = |word: &str| Kind::named(word).ok_or_else(|| format!("no record is of kind `{word}`"));
-        let kind = kind.map(named).transpose()?;
-        let records = BroadcastStream::new(self.handler.recorder.follow()).filter_map(Result::ok);
-        let filter = Filter { person, kind, ..Filter::default() };
-        let wanted = records.filter(move |record| filter.takes(record));
-        Ok(Box::pin(wanted.filter_map(|record| serde_json::to_string(&*record).ok())))
+    fn tail(&self, wanted: TailFilter) -> Result<Lines, String> {
+        let named = |word: String| Kind::named(&word).ok_or_else(|| format!("no record is of kind `{word}`"));
+        let kind = wanted.kind.map(named).transpose()?;
+        let behind = wanted.since.map_or(Behind::Nothing, |_| Behind::Files);
+        // If the reader is too slow, the files are read from now on.
+        let since = Some(wanted.since.unwrap_or_else(|| self.now().wall));
+        let filter = Filter { persons: wanted.persons, kind, since, until: None };
+        Ok(tail::records(self.handler.recorder.clone(), self.trail.clone(), filter, behind))
+    }
+
+    fn watch(&self, since: Option<Epoch>) -> Result<Changes, String> {
+        watch::changes(Arc::clone(&self.log), Arc::clone(&self.handler.published), since)
     }
 }

@@ -1,5 +1,9 @@
 //! What is to be recorded, before it is linked into the chain.
 
+use std::net::IpAddr;
+
+use serde_json::Value;
+
 use crate::domain::decision::{Decision, Determining};
 use crate::domain::event::{EndCause, Ended, Epoch, Event, Exemption, Recorded};
 use crate::domain::guard::{Confirmed, HeldListing, ReleaseCause};
@@ -26,12 +30,15 @@ pub struct Entry {
     pub service: Option<String>,
     pub method: Option<String>,
     pub path: Option<String>,
+    pub address: Option<IpAddr>,
     pub decision: Option<&'static str>,
     pub reason: Option<String>,
     pub detail: Option<String>,
     pub decision_id: Option<DecisionId>,
     pub credential: Option<CredentialRef>,
     pub source: Option<String>,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
     pub epoch: Option<Epoch>,
     pub count: Option<u64>,
     pub since: Option<Timestamp>,
@@ -48,6 +55,8 @@ pub struct Facts<'a> {
     pub method: &'a str,
     /// Its path; the query is cut off.
     pub path: &'a str,
+    /// Where it came from, as the proxy saw it.
+    pub address: Option<IpAddr>,
 }
 
 /// The word for the outcome of a request.
@@ -60,9 +69,14 @@ pub fn word(decision: &Decision) -> &'static str {
     }
 }
 
-/// A text from the caller, bounded, without query or fragment.
+/// A text from the caller without query or fragment.
+pub(super) fn plain(text: &str) -> &str {
+    text.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// The same, bounded.
 fn bounded(text: &str) -> Option<String> {
-    let plain = text.split(['?', '#']).next().unwrap_or_default();
+    let plain = plain(text);
     (!plain.is_empty()).then(|| plain.chars().take(LONGEST).collect())
 }
 
@@ -84,12 +98,15 @@ impl Entry {
             service: None,
             method: None,
             path: None,
+            address: None,
             decision: None,
             reason: None,
             detail: None,
             decision_id: None,
             credential: None,
             source: None,
+            before: None,
+            after: None,
             epoch: None,
             count: None,
             since: None,
@@ -107,6 +124,7 @@ impl Entry {
             service: Some(decision.service.to_string()),
             method: bounded(facts.method),
             path: bounded(facts.path),
+            address: facts.address,
             decision: Some(word(decision)),
             reason: Some(decision.reason.code().to_owned()),
             detail: told(decision),
@@ -121,9 +139,10 @@ impl Entry {
         }
     }
 
-    /// The record of an event of the log, enforced here at `time`; `generation` is the log's.
+    /// The record of an event of the log, enforced here at `time`; `generation` is the log's. `None`: the call whose answer
+    /// it keeps has its record, and so has all that it changed.
     #[must_use]
-    pub fn of_event(recorded: &Recorded, generation: u64, time: Timestamp) -> Self {
+    pub fn of_event(recorded: &Recorded, generation: u64, time: Timestamp) -> Option<Self> {
         let epoch = Epoch { generation, position: recorded.position };
         let entry = match &recorded.new.event {
             Event::Revoked(revocation) => revoked(revocation, revocation.id_at(recorded.position), time),
@@ -191,8 +210,9 @@ impl Entry {
                 reason: Some("unpinned".to_owned()),
                 ..Self::new(Kind::Binding, time)
             },
+            Event::Answered(_) => return None,
         };
-        Self { epoch: Some(epoch), ..entry }
+        Some(Self { epoch: Some(epoch), ..entry })
     }
 
     /// The record, not yet sealed.
@@ -213,12 +233,15 @@ impl Entry {
             service: self.service,
             method: self.method,
             path: self.path,
+            address: self.address,
             decision: self.decision.map(str::to_owned),
             reason: self.reason,
             detail: self.detail,
             decision_id: self.decision_id,
             credential: self.credential,
             source: self.source,
+            before: self.before,
+            after: self.after,
             epoch: self.epoch,
             count: self.count,
             // A source may move its cursor at a time that nobody can name: no full listing was read yet.

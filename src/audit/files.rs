@@ -166,6 +166,20 @@ pub fn replace(dir: &Path, side: Side, bytes: &[u8]) -> Result<(), AuditError> {
     sync_dir(dir)
 }
 
+/// Appends to a file beside the records. Not made durable: it survives the process, and what a crash of the machine tears is
+/// known by its missing end.
+///
+/// # Errors
+/// [`AuditError::Io`]; a part may be in the file.
+pub fn append(dir: &Path, side: Side, bytes: &[u8]) -> Result<(), AuditError> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let path = side.path(dir);
+    let write = || OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?.write_all(bytes);
+    write().map_err(AuditError::io("append to audit file", &path))
+}
+
 /// Reads a file beside the records; `None` if it does not exist.
 ///
 /// # Errors

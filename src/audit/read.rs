@@ -96,8 +96,8 @@ impl Iterator for Lines {
 /// Which records are wanted; `None` does not restrict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Records about this person, alone or with others.
-    pub person: Option<PersonId>,
+    /// Records about any of these people, alone or with others.
+    pub persons: Option<Vec<PersonId>>,
     /// Records of this kind.
     pub kind: Option<Kind>,
     /// Records at or after this time.
@@ -113,7 +113,7 @@ impl Filter {
         self.kind.is_none_or(|kind| record.kind == kind)
             && self.since.is_none_or(|since| record.time >= since)
             && self.until.is_none_or(|until| record.time < until)
-            && self.person.as_ref().is_none_or(|person| record.concerns(person))
+            && self.persons.as_ref().is_none_or(|persons| persons.iter().any(|person| record.concerns(person)))
     }
 
     /// Whether a file may hold wanted records: one of a day before `since` cannot. One day is allowed for clocks that were
@@ -129,7 +129,10 @@ impl Filter {
 ///
 /// # Errors
 /// [`AuditError::Io`] if the directory cannot be read; each item, if a file cannot.
-pub fn query(dir: &Path, filter: Filter) -> Result<impl Iterator<Item = Result<Record, AuditError>>, AuditError> {
+pub fn query(
+    dir: &Path,
+    filter: Filter,
+) -> Result<impl Iterator<Item = Result<Record, AuditError>> + Send + use<>, AuditError> {
     let wanted = files::list(dir)?.into_iter().filter(|path| filter.opens(path)).collect();
     Ok(Lines::of(wanted).filter_map(move |line| match line {
         Ok(line) => line.record().filter(|record| filter.takes(record)).map(Ok),

@@ -3,10 +3,12 @@
 mod as_text;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::domain::event::Epoch;
 use crate::domain::person::PersonId;
@@ -180,6 +182,9 @@ pub struct Record {
     /// Without query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Where a request came from, as the proxy saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional")]
+    pub address: Option<IpAddr>,
     /// `allow`, `deny` or `observed_deny`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
@@ -195,6 +200,12 @@ pub struct Record {
     pub credential: Option<CredentialRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// What was in force before: groups and roles of a mover, what a reload changed in what is enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// The same afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
     /// `generation.position`
     #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::optional")]
     pub epoch: Option<Epoch>,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | a plain allow | a time in the table of last allows |
 //! | a denial of somebody or something known, a notable allow | a record; its repeats a sum each minute |
+//! | a denial of somebody under a revocation, by method and path | a record, 1,000 a day and person |
 //! | a denial of nobody known | a sum each minute |
 //! | everything else that happens | a record |
 //! | `decisions: all` or `sampled` | a record more, if there is room |
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aws_lc_rs::hmac;
+use serde_json::Value;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::domain::decision::Decision;
@@ -20,11 +22,12 @@ use crate::domain::person::PersonId;
 use crate::domain::settings::audit::Decisions;
 use crate::domain::time::{Now, Timestamp};
 
+use super::attempts::Attempts;
 use super::entry::{Entry, Facts, concerned};
 use super::last_allow::{LastAllow, LastAllows};
 use super::record::{CredentialRef, DecisionId, DecisionIds, Record};
 use super::ring::{Recent, Ring};
-use super::summary::{AggregationKey, Noted, Repeats};
+use super::summary::{AggregationKey, Noted, Novelty, Repeats};
 
 /// Messages that may wait: about a second of checks under attack, each with a different credential (5,000/s), plus room
 /// for lifecycle records.
@@ -66,6 +69,15 @@ pub struct Counts {
     pub failing: bool,
 }
 
+/// What a mover had and has: groups and roles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Before.
+    pub before: Value,
+    /// Afterwards.
+    pub after: Value,
+}
+
 #[derive(Debug)]
 pub(super) enum Message {
     Entry(Box<Entry>),
@@ -79,6 +91,7 @@ pub(super) struct Shared {
     pub(super) salt: hmac::Key,
     pub(super) ids: DecisionIds,
     pub(super) repeats: Repeats,
+    attempts: Attempts,
     pub(super) last_allows: LastAllows,
     pub(super) ring: Ring,
     pub(super) feed: broadcast::Sender<Arc<Record>>,
@@ -99,6 +112,7 @@ impl Shared {
             salt: hmac::Key::new(hmac::HMAC_SHA256, &salt),
             ids: DecisionIds::new(process),
             repeats: Repeats::default(),
+            attempts: Attempts::default(),
             last_allows: LastAllows::new(short),
             ring: Ring::default(),
             feed: broadcast::Sender::new(FOLLOWED),
@@ -189,9 +203,14 @@ impl Recorder {
             shared.repeats.nobody(decision, facts.time);
         } else {
             let like = AggregationKey::of(decision);
-            match shared.repeats.note(&like, facts.time, entry) {
+            let attempt = shared.attempts.first(decision, facts);
+            let novelty = attempt.map_or(Novelty::Like, |_| Novelty::New);
+            match shared.repeats.note(&like, facts.time, novelty, entry) {
                 Noted::First(entry) => {
                     let Err(error) = self.sender.try_send(Message::Entry(entry)) else { return None };
+                    if let Some(attempt) = attempt {
+                        shared.attempts.forget(attempt);
+                    }
                     // Counted in the next sum, which a stopped writer will never write.
                     let counted = !self.sender.is_closed() && shared.repeats.again(&like, facts.time);
                     return (!counted).then(|| returned(error)).flatten();
@@ -229,13 +248,22 @@ impl Recorder {
         Ok(())
     }
 
-    /// Records an event of the log that this process enforces since `time`, and when each person it revokes was last
-    /// allowed.
+    /// Records an event of the log that this process enforces since `time`, with what it changed for a mover, and when each
+    /// person it revokes was last allowed.
     ///
     /// # Errors
     /// [`Stopped`].
-    pub async fn enforced(&self, recorded: &Recorded, generation: u64, time: Timestamp) -> Result<(), Stopped> {
-        self.record(Entry::of_event(recorded, generation, time)).await?;
+    pub async fn enforced(
+        &self,
+        recorded: &Recorded,
+        generation: u64,
+        time: Timestamp,
+        moved: Option<Moved>,
+    ) -> Result<(), Stopped> {
+        let (before, after) = moved.map_or((None, None), |moved| (Some(moved.before), Some(moved.after)));
+        if let Some(entry) = Entry::of_event(recorded, generation, time) {
+            self.record(Entry { before, after, ..entry }).await?;
+        }
         for person in concerned(&recorded.new.event) {
             for last in self.shared.last_allows.of(&person) {
                 self.record(last.entry(time)).await?;

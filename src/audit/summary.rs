@@ -39,10 +39,19 @@ impl AggregationKey {
     }
 }
 
+/// Whether a decision is told apart from those with the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Novelty {
+    /// It has a record of its own, and is not counted.
+    New,
+    /// It is like the others.
+    Like,
+}
+
 /// What was done with a decision.
 #[derive(Debug)]
 pub enum Noted {
-    /// The first with its key: record it now.
+    /// The first with its key, or one of its own: record it now.
     First(Box<Entry>),
     /// Counted: it becomes part of a sum.
     Counted,
@@ -106,18 +115,28 @@ impl Repeats {
     }
 
     /// Notes a decision about a known person or credential.
-    pub fn note(&self, like: &AggregationKey, time: Timestamp, entry: impl FnOnce() -> Entry) -> Noted {
+    pub fn note(
+        &self,
+        like: &AggregationKey,
+        time: Timestamp,
+        novelty: Novelty,
+        entry: impl FnOnce() -> Entry,
+    ) -> Noted {
         let Some(mut shard) = self.shard(like) else { return Noted::Full(Box::new(entry())) };
-        if let Some(count) = shard.get_mut(like) {
-            count.add(time);
-            return Noted::Counted;
+        match shard.get_mut(like) {
+            Some(_) if novelty == Novelty::New => return Noted::First(Box::new(entry())),
+            Some(count) => {
+                count.add(time);
+                return Noted::Counted;
+            }
+            None => {}
         }
         if shard.len() >= LARGEST_SHARD {
             return Noted::Full(Box::new(entry()));
         }
         let entry = entry();
-        // A sum stands for several requests, so it has no id, method or path.
-        let template = Entry { decision_id: None, method: None, path: None, ..entry.clone() };
+        // A sum stands for several requests, so it has no id, method, path or address.
+        let template = Entry { decision_id: None, method: None, path: None, address: None, ..entry.clone() };
         shard.insert(like.clone(), Count { entry: template, count: 0, since: time, last: time });
         Noted::First(Box::new(entry))
     }

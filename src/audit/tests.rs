@@ -36,6 +36,7 @@ const DAY: i64 = 86_400;
 
 mod reading;
 mod trail;
+mod tried;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_secs(NOON + seconds)
@@ -112,7 +113,7 @@ fn decided(reason: Reason, credential: Option<u8>) -> Decision {
 
 async fn decide(recorder: &Recorder, decision: Decision, seconds: i64) -> DecisionId {
     let id = recorder.draw_id();
-    let facts = Facts { id, time: at(seconds), method: "GET", path: "/v1/orders?token=hunter2" };
+    let facts = Facts { id, time: at(seconds), method: "GET", path: "/v1/orders?token=hunter2", address: None };
     recorder.decision(&Arc::new(decision), facts);
     id
 }
@@ -243,7 +244,7 @@ async fn plain_allows_leave_no_record_but_the_last_is_known() {
             by_rule: false,
         };
         let new = NewEvent { time: at(200), happened: None, id: None, event: Event::Revoked(revocation) };
-        recorder.enforced(&Recorded { position: 8, new }, 1, at(200)).await.unwrap();
+        recorder.enforced(&Recorded { position: 8, new }, 1, at(200), None).await.unwrap();
     })
     .await;
     let last = of(dir.path(), Kind::LastAllow);
@@ -354,7 +355,8 @@ async fn nothing_secret_and_no_control_character_gets_into_a_line() {
     let dir = tempfile::tempdir().unwrap();
     session(dir.path(), 0, async |recorder| {
         let id = recorder.draw_id();
-        let facts = Facts { id, time: at(0), method: "GET\r\n", path: "/a\n{\"seq\":9}\u{0}?token=hunter2#x" };
+        let facts =
+            Facts { id, time: at(0), method: "GET\r\n", path: "/a\n{\"seq\":9}\u{0}?token=hunter2#x", address: None };
         recorder.decision(&Arc::new(decided(Reason::NoPermission, Some(0xAB))), facts);
     })
     .await;

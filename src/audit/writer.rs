@@ -28,6 +28,8 @@ const PATIENCE_BYTES: usize = 8 * 1024 * 1024;
 /// How long a decision may wait for the disk.
 const LAZY: Duration = Duration::from_secs(1);
 const MINUTE: i64 = 60_000;
+/// How often last allows are kept where no tick comes through, of which each keeps them: a kill loses at most two seconds.
+const ALLOWS_KEPT: Duration = Duration::from_millis(900);
 
 /// Where the trail continues.
 #[derive(Debug)]
@@ -65,6 +67,12 @@ pub struct TrailWriter {
     durable: Vec<oneshot::Sender<()>>,
     now: Now,
     synced: Timestamp,
+    /// When the last allows were kept.
+    allows_kept: Timestamp,
+    /// Something was appended to their file since it was written as a whole.
+    allows_grew: bool,
+    /// It is to be written as a whole.
+    rewrite_allows: bool,
     marked: u64,
     lost_recorded: u64,
     minute: i64,
@@ -99,6 +107,9 @@ impl TrailWriter {
             durable: Vec::new(),
             now,
             synced: now.wall,
+            allows_kept: now.wall,
+            allows_grew: false,
+            rewrite_allows: true,
             marked: 0,
             lost_recorded: 0,
             minute: minute(now),
@@ -239,9 +250,7 @@ impl TrailWriter {
         if minute(now) != self.minute {
             self.minute = minute(now);
             self.sum();
-            if let Err(error) = self.keep_last_allows() {
-                self.failed(&error);
-            }
+            self.rewrite_allows |= self.allows_grew;
         }
         if files::day(now.wall).is_some_and(|day| day > self.day) {
             self.roll(now.wall);
@@ -260,11 +269,21 @@ impl TrailWriter {
         }
     }
 
-    fn keep_last_allows(&self) -> Result<(), AuditError> {
-        if !self.shared.last_allows.take_changed() {
-            return Ok(());
+    /// Keeps the last allows: what changed since it was last called, or all of them.
+    fn keep_last_allows(&mut self) -> Result<(), AuditError> {
+        self.allows_kept = self.now.wall;
+        let (table, dir) = (&self.shared.last_allows, &self.settings.path);
+        // Until it succeeds, the file may end anywhere, and lacks what was taken out of the table for it.
+        if std::mem::replace(&mut self.rewrite_allows, true) {
+            files::replace(dir, Side::LastAllows, &table.to_lines())?;
+            self.allows_grew = false;
+        } else {
+            let news = table.news();
+            files::append(dir, Side::LastAllows, &news)?;
+            self.allows_grew |= !news.is_empty();
         }
-        files::replace(&self.settings.path, Side::LastAllows, &self.shared.last_allows.to_lines())
+        self.rewrite_allows = false;
+        Ok(())
     }
 
     /// Writes what is pending to the file, and syncs if something is urgent or has waited long enough.
@@ -273,6 +292,12 @@ impl TrailWriter {
         let due = ticked || self.urgent || self.now.wall.since(self.synced) >= LAZY;
         let done = if due { self.commit() } else { self.write() };
         let done = if ticked { done.and_then(|()| self.write_mark()) } else { done };
+        // Also where the records find no room on the disk, and ticks none in the channel.
+        if (ticked || self.now.wall.since(self.allows_kept) >= ALLOWS_KEPT)
+            && let Err(error) = self.keep_last_allows()
+        {
+            self.failed(&error);
+        }
         if let Err(error) = done {
             self.failed(&error);
         }
@@ -349,6 +374,7 @@ impl TrailWriter {
             self.shared.lose(self.pending_records);
             return Err(error);
         }
+        self.rewrite_allows = true;
         self.keep_last_allows()?;
         self.write_mark()
     }

@@ -1,32 +1,34 @@
 //! An ambiguous REF: each candidate as a command to run, because an incident must not stop at a name.
 
-use prost::Message as _;
 use tonic::Status;
 
 use super::output::shown;
-use crate::control::convert::AMBIGUOUS;
+use crate::control::convert;
 use crate::control::proto::Ambiguous;
 
 /// The commands that say which candidate is meant, if the error is about an ambiguous REF; `arguments` are this command's.
 pub(super) fn commands(status: &Status, arguments: impl Iterator<Item = String>) -> Option<String> {
-    let detail = status.metadata().get_bin(AMBIGUOUS)?.to_bytes().ok()?;
-    let Ambiguous { reference, candidates } = Ambiguous::decode(detail).ok()?;
-    let arguments: Vec<String> = arguments.collect();
-    let place = place(&arguments, &reference)?;
+    told(&convert::ambiguous(status)?, &arguments.collect::<Vec<_>>())
+}
+
+/// The same for an answer that says so; `arguments` are this command's.
+pub(super) fn told(ambiguous: &Ambiguous, arguments: &[String]) -> Option<String> {
+    let Ambiguous { reference, candidates } = ambiguous;
+    let place = place(arguments, reference)?;
     let line = |arguments: &[String]| {
         format!("\n  {}", arguments.iter().map(|argument| quoted(argument)).collect::<Vec<_>>().join(" "))
     };
     let mut text = "; say which:".to_owned();
-    for candidate in &candidates {
-        let mut arguments = arguments.clone();
+    for candidate in candidates {
+        let mut arguments = arguments.to_vec();
         if let Some(argument) = arguments.get_mut(place) {
-            *argument = argument.replacen(&reference, candidate, 1);
+            *argument = argument.replacen(reference, candidate, 1);
         }
         text += &line(&arguments);
     }
     if arguments.get(1).is_some_and(|command| command == "revoke") {
         text += "\nor deny all of them:";
-        text += &line(&[&arguments[..], &["--all-candidates".to_owned()]].concat());
+        text += &line(&[arguments, &["--all-candidates".to_owned()]].concat());
     }
     Some(text)
 }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio_stream::StreamExt as _;
 
-use super::client::Server;
+use super::client::{Server, time};
 use super::output::{Report, Row, optional, print, text};
 use super::{Answer, Failure};
 use crate::audit::record::Kind;
@@ -45,15 +45,20 @@ struct Verify {
 
 /// Print records as they are written.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  offboard audit tail --kind decision --person hr/alice\n\n\
-    Prints one JSON object per line, from now on, until interrupted.")]
+#[command(after_help = "Examples:\n  offboard audit tail --kind decision --person hr/alice\n  \
+    offboard audit tail --person mallory@example.com --since 24h\n\n\
+    Prints one JSON object per line until interrupted: with --since first what the trail of that replica has since then,\n\
+    else from now on. A slow reader misses nothing.")]
 struct Tail {
-    /// Only records about this person; the id is as `offboard person` prints it
-    #[arg(long, value_name = "SOURCE/KEY")]
+    /// Only records about this person: SOURCE/KEY, e-mail, user name, IdP id, or ISS|SUB
+    #[arg(long, value_name = "REF")]
     person: Option<String>,
     /// Only records of this kind
     #[arg(long, value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::word)))]
     kind: Option<String>,
+    /// Print older records first, from this time on: a timestamp, or a duration such as 24h ago
+    #[arg(long, value_name = "T")]
+    since: Option<String>,
     #[command(flatten)]
     server: Server,
 }
@@ -94,7 +99,9 @@ fn row(verdict: &Verdict) -> Row {
 
 impl Tail {
     fn run(self) -> Result<Answer, Failure> {
-        let request = TailAuditRequest { person: self.person.unwrap_or_default(), kind: self.kind.unwrap_or_default() };
+        let since = self.since.map(|text| time(&text, false).map(|time| time.to_string())).transpose()?;
+        let (person, kind) = (self.person.unwrap_or_default(), self.kind.unwrap_or_default());
+        let request = TailAuditRequest { person, kind, since };
         self.server.ask(|mut client| async move {
             let mut records = client.tail_audit(request).await?.into_inner();
             while let Some(record) = records.next().await {

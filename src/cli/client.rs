@@ -9,11 +9,11 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::Failure;
 use crate::control::convert::OUTCOME_KEY;
-use crate::control::proto::GetOutcomeRequest;
+use crate::control::once::IDEMPOTENCY_KEY;
 use crate::control::proto::control_client::ControlClient;
 use crate::domain::time::Timestamp;
 use crate::telemetry::logging::chain;
@@ -97,8 +97,8 @@ impl Interceptor for ShowToken {
 
 pub(super) type Client = ControlClient<InterceptedService<Channel, ShowToken>>;
 
-/// How often, and how long apart, an unknown outcome is asked for.
-const ASKED: u64 = 10;
+/// How often a change is asked for again, and how long apart.
+const AGAIN: u32 = 5;
 const BETWEEN: Duration = Duration::from_secs(1);
 /// Timeout of a call; a response waits for one fsync.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -113,12 +113,35 @@ impl Server {
         let runtime = runtime.map_err(|error| Failure::Unreachable(format!("start: {error}")))?;
         runtime.block_on(async {
             let client = self.connect().await?;
-            let asking = client.clone();
-            match what(client).await {
-                Err(status) if status.code() == Code::Unknown && status.metadata().contains_key(OUTCOME_KEY) => {
-                    Err(outcome(asking, &status).await)
+            what(client).await.map_err(|status| self.failure(&status))
+        })
+    }
+
+    /// Asks for a change. It bears an idempotency key, so that it may be asked for again where no answer comes: it is made
+    /// once, and the answer is the first one.
+    pub(super) fn change<M, T, F>(&self, message: M, what: impl Fn(Client, Request<M>) -> F) -> Result<T, Failure>
+    where
+        M: Clone,
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let key = draw_key()?;
+        self.ask(|client| async move {
+            let (mut left, mut is_lost) = (AGAIN, false);
+            loop {
+                let mut request = Request::new(message.clone());
+                request.metadata_mut().insert(IDEMPOTENCY_KEY, key.clone());
+                let answer = what(client.clone(), request).await;
+                is_lost |= answer.as_ref().is_err_and(lost);
+                // While nobody knows what became of it, a server that answers nothing else is asked again too.
+                let later = |status: &Status| match status.code() {
+                    Code::Unavailable => is_lost,
+                    code => code == Code::ResourceExhausted || lost(status),
+                };
+                if left == 0 || !answer.as_ref().is_err_and(later) {
+                    return answer.map(Response::into_inner);
                 }
-                answer => answer.map_err(|status| self.failure(&status)),
+                left -= 1;
+                tokio::time::sleep(BETWEEN).await;
             }
         })
     }
@@ -152,7 +175,8 @@ impl Server {
         Ok(ControlClient::with_interceptor(channel, ShowToken(token)))
     }
 
-    fn failure(&self, status: &Status) -> Failure {
+    /// What a refusal means for whoever called.
+    pub(super) fn failure(&self, status: &Status) -> Failure {
         let text = status.message().to_owned();
         match status.code() {
             Code::InvalidArgument => Failure::Usage(text),
@@ -188,21 +212,18 @@ impl Access {
     }
 }
 
-/// Polls the outcome of a call whose response was lost.
-async fn outcome(mut client: Client, status: &Status) -> Failure {
-    let key = status.metadata().get(OUTCOME_KEY).and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned();
-    for _ in 0..ASKED {
-        let asked = client.get_outcome(GetOutcomeRequest { key: key.clone() }).await;
-        if let Ok(found) = asked.map(tonic::Response::into_inner)
-            && found.stands
-        {
-            return Failure::No(format!(
-                "the response was lost, but the change is durable and enforced (`{key}`); do not repeat it"
-            ));
-        }
-        tokio::time::sleep(BETWEEN).await;
-    }
-    Failure::Unreachable(format!("{}; not in force after {} s", status.message(), ASKED * BETWEEN.as_secs()))
+/// Whether nobody knows what became of a change: no answer came, or the server does not know.
+fn lost(status: &Status) -> bool {
+    // The status of a connection that broke has a source; one that a server sent has none.
+    std::error::Error::source(status).is_some() || status.metadata().contains_key(OUTCOME_KEY)
+}
+
+/// A key for one change.
+fn draw_key() -> Result<MetadataValue<Ascii>, Failure> {
+    let failed = |what: String| Failure::Unreachable(format!("draw an idempotency key: {what}"));
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| failed(error.to_string()))?;
+    hex::encode(random).parse().map_err(|_| failed("it is no metadata".to_owned()))
 }
 
 /// A timestamp (RFC 3339), or a duration from now such as `15m`: forwards if `ahead`, else backwards.

@@ -62,7 +62,7 @@ impl Restore {
 
     fn undone(&self, id: String) -> Result<(), Failure> {
         let request = UndoRequest { id: id.clone(), reason: self.reason.clone() };
-        let done = self.server.ask(|mut client| async move { client.undo(request).await })?.into_inner();
+        let done = self.server.change(request, |mut client, request| async move { client.undo(request).await })?;
         let told = noted(&done.warnings) + &format!("undone: {id}; nothing of it denies anybody any more\n");
         self.told(&told, (id, true), (None, done.warnings))
     }
@@ -84,7 +84,7 @@ impl Restore {
 
     fn restored(&self, id: String) -> Result<(), Failure> {
         let request = RestoreRequest { id: id.clone(), reason: self.reason.clone() };
-        let done = self.server.ask(|mut client| async move { client.restore(request).await })?.into_inner();
+        let done = self.server.change(request, |mut client, request| async move { client.restore(request).await })?;
         let mut told = noted(&done.warnings) + &format!("restored: {id}\n");
         if let Some(at) = &done.cut_off {
             let at = at.parse().map_or_else(|_| at.clone(), when::zoned);
@@ -134,7 +134,7 @@ impl Exempt {
             reason: self.reason,
             end: self.end,
         };
-        let done = self.server.ask(|mut client| async move { client.exempt(request).await })?.into_inner();
+        let done = self.server.change(request, |mut client, request| async move { client.exempt(request).await })?;
         let people = done.people.join(", ");
         let told = match expires {
             Some(expires) => format!("exempted until {}: {people}\n", when::zoned(expires)),

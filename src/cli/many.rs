@@ -1,13 +1,13 @@
-//! `offboard revoke` of several people at once: all or none, unless told to keep going.
+//! `offboard revoke` of several people at once: all are judged first, then all or none are revoked, unless told to keep going.
 
 use std::io::IsTerminal as _;
 
 use super::client::Server;
 use super::output::{print, shown};
-use super::preview::{state, told};
-use super::{Answer, Failure, when};
+use super::preview::{stands, state, told};
+use super::{Answer, Failure, ambiguous, when};
 use crate::control::input::refuse_token;
-use crate::control::proto::{self, ListPeopleRequest, RevokeManyRequest, RevokeRequest, Target, target};
+use crate::control::proto::{self, Judged, ListPeopleRequest, RevokeManyRequest, RevokeRequest, Target, target};
 
 /// Somebody to revoke, perhaps with a reason of their own.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,31 +60,26 @@ pub(super) fn members(group: &str, server: &Server) -> Result<Vec<Named>, Failur
     }
 }
 
+/// People who are judged in one call: what would die with each of them fits into an answer.
+const JUDGED: usize = 100;
+/// People who are revoked in one call: all of them, or none.
+const REVOKED: usize = 1_000;
+
 impl Many {
     pub(super) fn run(mut self, server: &Server) -> Result<Answer, Failure> {
         let mut known = std::collections::BTreeSet::new();
         self.people.retain(|one| known.insert(one.reference.clone()));
         let (mut accepted, mut refused) = (Vec::new(), Vec::new());
-        for (number, one) in self.people.iter().enumerate() {
-            if std::io::stderr().is_terminal() {
-                eprintln!("[{}/{}] {}", number + 1, self.people.len(), shown(&one.reference));
-            }
-            let request = self.of(one);
-            let asked = request.clone();
-            match server.ask(|mut client| async move { client.revoke(asked).await }) {
-                Ok(found) => {
-                    let found = found.into_inner();
-                    print(
-                        &found
-                            .preview
-                            .map(|found| told(&found, self.request.issued_before.as_deref()))
-                            .unwrap_or_default(),
-                    )?;
-                    found.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-                    accepted.push((&one.reference, RevokeRequest { dry_run: false, ..request }));
+        for some in self.people.chunks(JUDGED) {
+            let judged = self.judge(some, server)?;
+            self.progress("judged", accepted.len() + refused.len() + judged.len());
+            for (one, found) in some.iter().zip(judged) {
+                if found.refused.is_empty() {
+                    self.tell(&found)?;
+                    accepted.push(one);
+                } else {
+                    refused.push(why(&found));
                 }
-                Err(Failure::No(why) | Failure::Usage(why)) => refused.push(why),
-                Err(failure) => return Err(failure),
             }
         }
         let why = refused.iter().map(|why| format!("\n  {why}")).collect::<String>();
@@ -97,33 +92,88 @@ impl Many {
         if self.dry_run {
             print(&format!("dry run: nothing was revoked; {} of {} would be\n", accepted.len(), self.people.len()))?;
         } else {
-            self.revoke(accepted, server)?;
+            self.revoke(&accepted, server)?;
         }
         if refused.is_empty() { Ok(Answer::Yes) } else { Err(Failure::No(format!("{refused_of}{why}"))) }
     }
 
-    /// What is asked for one of them, as a dry run.
-    fn of(&self, one: &Named) -> RevokeRequest {
-        let target = Some(Target { target: Some(target::Target::Person(one.reference.clone())) });
-        let reason = one.reason.clone().unwrap_or_else(|| self.request.reason.clone());
-        RevokeRequest { target, reason, ..self.request.clone() }
+    /// What is asked for some of them.
+    fn of<'a>(&self, some: impl IntoIterator<Item = &'a Named>) -> Vec<RevokeRequest> {
+        let of = |one: &Named| {
+            let target = Some(Target { target: Some(target::Target::Person(one.reference.clone())) });
+            let reason = one.reason.clone().unwrap_or_else(|| self.request.reason.clone());
+            RevokeRequest { target, reason, dry_run: false, ..self.request.clone() }
+        };
+        some.into_iter().map(of).collect()
     }
 
-    fn revoke(&self, accepted: Vec<(&String, RevokeRequest)>, server: &Server) -> Result<(), Failure> {
-        let (references, revocations): (Vec<_>, Vec<_>) = accepted.into_iter().unzip();
-        let request = RevokeManyRequest { revocations };
-        let done = server.ask(|mut client| async move { client.revoke_many(request).await })?.into_inner();
-        for (id, reference) in done.ids.iter().zip(references) {
-            print(&format!("revoked: {id} {}\n", shown(reference)))?;
+    fn judge(&self, some: &[Named], server: &Server) -> Result<Vec<Judged>, Failure> {
+        let request = RevokeManyRequest { revocations: self.of(some), dry_run: true };
+        let found = server.change(request, |mut client, request| async move { client.revoke_many(request).await })?;
+        if found.judged.len() == some.len() {
+            return Ok(found.judged);
+        }
+        Err(Failure::Unreachable("the server is of a version that judges one at a time: upgrade it".to_owned()))
+    }
+
+    /// What dies with one of them.
+    fn tell(&self, found: &Judged) -> Result<(), Failure> {
+        let issued_before = self.request.issued_before.as_deref();
+        print(&found.preview.as_ref().map(|preview| told(preview, issued_before)).unwrap_or_default())?;
+        if let Some(standing) = found.standing.as_ref().filter(|_| self.dry_run) {
+            print(&format!("{}: nothing would be added\n", stands(standing)))?;
+        }
+        found.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        Ok(())
+    }
+
+    fn progress(&self, what: &str, many: usize) {
+        if std::io::stderr().is_terminal() || many < self.people.len() {
+            eprintln!("[{many}/{}] {what}", self.people.len());
+        }
+    }
+
+    /// Revokes all of them, in calls that each take all of theirs or none.
+    fn revoke(&self, accepted: &[&Named], server: &Server) -> Result<(), Failure> {
+        let (mut made, mut stood, mut epoch) = (0, 0, None);
+        for some in accepted.chunks(REVOKED) {
+            let request = RevokeManyRequest { revocations: self.of(some.iter().copied()), dry_run: false };
+            let done = server.change(request, |mut client, request| async move { client.revoke_many(request).await });
+            let done = done.map_err(|failure| unfinished(failure, made + stood, accepted.len()))?;
+            for (id, one) in done.ids.iter().zip(some) {
+                let reference = shown(&one.reference);
+                if let Some(standing) = done.standing.iter().find(|standing| standing.id == *id) {
+                    stood += 1;
+                    print(&format!("revoked already: {reference}: {}\n", stands(standing)))?;
+                } else {
+                    made += 1;
+                    print(&format!("revoked: {id} {reference}\n"))?;
+                }
+            }
+            self.progress("revoked", made + stood);
+            epoch = done.epoch;
         }
         let begins = self.request.effective.as_ref().and_then(|time| when::ahead(time, when::now()));
-        print(&format!(
-            "{} revoked of {} ({})\n",
-            done.ids.len(),
-            self.people.len(),
-            state(begins.as_ref(), done.epoch)
-        ))
+        let already = if stood > 0 { format!(", {stood} stood already") } else { String::new() };
+        print(&format!("{made} revoked of {}{already} ({})\n", self.people.len(), state(begins.as_ref(), epoch)))
     }
+}
+
+/// Why one of them is refused; of an ambiguous one, which commands would say who is meant.
+fn why(found: &Judged) -> String {
+    let arguments = || std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    let commands = found.ambiguous.as_ref().and_then(|ambiguous| ambiguous::told(ambiguous, &arguments()));
+    found.refused.clone() + &commands.unwrap_or_default()
+}
+
+/// Says what was done before a call failed.
+fn unfinished(failure: Failure, done: usize, of: usize) -> Failure {
+    if done == 0 {
+        return failure;
+    }
+    Failure::Unreachable(format!(
+        "{done} of {of} were revoked, those printed above, and then: {failure}; the same command again revokes the others"
+    ))
 }
 
 #[cfg(test)]
@@ -143,5 +193,16 @@ mod tests {
         assert_eq!(people, expected);
         assert!(matches!(listed("# nobody\n"), Err(Failure::No(_))));
         assert!(matches!(listed("eyJhbGciOiJFUzI1NiJ9.e30.x"), Err(Failure::No(_))), "a token");
+    }
+
+    #[test]
+    fn what_was_done_before_a_call_failed_is_told() {
+        let failure = || Failure::Unreachable("http://x: gone".to_owned());
+        assert_eq!(unfinished(failure(), 0, 1_205).to_string(), "http://x: gone");
+        let told = unfinished(failure(), 1_000, 1_205);
+        assert!(
+            told.to_string().starts_with("1000 of 1205 were revoked, those printed above, and then: http://x: gone")
+        );
+        assert_eq!(told.code(), 3);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::output::shown;
 use super::when;
-use crate::control::proto::{Epoch, Preview, SeenCredential, SeenCredentials};
+use crate::control::proto::{Epoch, Preview, SeenCredential, SeenCredentials, Standing};
 
 /// What dies, whom it affects, and what to think of before.
 pub(super) fn told(preview: &Preview, issued_before: Option<&str>) -> String {
@@ -69,6 +69,12 @@ fn credential(one: &SeenCredential) -> String {
     let uses: Vec<String> = one.uses.iter().map(|used| format!("{} {}", used.service, used.time)).collect();
     let uses = format!("last used: {}", uses.join(", "));
     named.chain([uses, format!("of {}", one.issuer)]).collect::<Vec<_>>().join("; ")
+}
+
+/// That a revocation stands already, since when and by whom.
+pub(super) fn stands(standing: &Standing) -> String {
+    let since = standing.since.parse().map_or_else(|_| standing.since.clone(), when::zoned);
+    shown(&format!("{} stands already, since {since}, by {}", standing.id, standing.actor))
 }
 
 /// What became of a revocation.

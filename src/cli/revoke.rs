@@ -8,7 +8,7 @@ use clap::Args;
 use super::client::{Server, time};
 use super::many::{self, Many, Named};
 use super::output::print;
-use super::preview::{state, told};
+use super::preview::{stands, state, told};
 use super::{Answer, Failure, when};
 use crate::control::input::refuse_token;
 use crate::control::proto::{IssuerValue, RevokeRequest, Target, target};
@@ -149,7 +149,7 @@ const LARGEST: u64 = 256 * 1024;
     A time T is a timestamp such as 2027-01-31T09:00:00Z, or a duration such as 15m: ago for --issued-before, from\n\
     now for the others. The command first prints what the revocation affects; --dry-run stops there. When it\n\
     returns, the revocation is durable and enforced by the process that answered, or will be from --effective on.\n\
-    `offboard restore` ends it."
+    Your same revocation twice (target, times) is one. `offboard restore` ends it."
 )]
 pub(super) struct Revoke {
     /// Reason, for the record
@@ -218,12 +218,19 @@ impl Revoke {
         }
         shown.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         if self.dry_run {
+            if let Some(standing) = &shown.standing {
+                print(&format!("{}: nothing would be added\n", stands(standing)))?;
+            }
             print("dry run: nothing was revoked\n")?;
             return Ok(Answer::Yes);
         }
         let request = RevokeRequest { dry_run: false, ..request };
-        let done = server.ask(|mut client| async move { client.revoke(request).await })?.into_inner();
-        print(&format!("revoked: {} ({})\n", done.id, state(begins.as_ref(), done.epoch)))?;
+        let done = server.change(request, |mut client, request| async move { client.revoke(request).await })?;
+        let state = state(begins.as_ref(), done.epoch);
+        print(&match &done.standing {
+            Some(standing) => format!("revoked already: {}; nothing was added ({state})\n", stands(standing)),
+            None => format!("revoked: {} ({state})\n", done.id),
+        })?;
         Ok(Answer::Yes)
     }
 }

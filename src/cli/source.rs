@@ -213,7 +213,8 @@ impl Source {
 impl Judge {
     fn run(self, confirm: bool) -> Result<(), Failure> {
         let request = proto::JudgeSourceRequest { name: self.name, confirm };
-        let done = self.server.ask(|mut client| async move { client.judge_source(request).await })?.into_inner();
+        let done =
+            self.server.change(request, |mut client, request| async move { client.judge_source(request).await })?;
         self.output.rows(done.people.into_iter().map(|person| vec![("left", text(person))]).collect())
     }
 }
@@ -224,7 +225,7 @@ impl Expect {
         let share = format!("{:.0}", share * 10_000.0).parse().unwrap_or(10_000);
         let until = time(&self.until, true)?.to_string();
         let request = proto::ExpectSourceRequest { name: self.name.clone(), share, until: until.clone() };
-        self.server.ask(|mut client| async move { client.expect_source(request).await })?;
+        self.server.change(request, |mut client, request| async move { client.expect_source(request).await })?;
         let told = format!("a listing of {} may remove up to {} until {until}\n", self.name, self.max);
         let row = vec![("name", text(self.name)), ("max", text(self.max)), ("until", text(until))];
         self.output.told(&told, row)

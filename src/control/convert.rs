@@ -6,6 +6,7 @@ use prost::Message as _;
 use tonic::Status;
 use tonic::metadata::MetadataValue;
 
+use crate::domain::call::Stood;
 use crate::domain::command::Refused;
 use crate::domain::event::{EndCause, Epoch, Exemption};
 use crate::domain::revocation::Shape;
@@ -39,7 +40,8 @@ pub fn refused(refused: &Refused) -> Status {
         | Refused::Merged(_)
         | Refused::Denied { .. }
         | Refused::Guarded { .. }
-        | Refused::Void { .. } => Status::failed_precondition(text),
+        | Refused::Void { .. }
+        | Refused::KeyReused => Status::failed_precondition(text),
         Refused::Ambiguous { reference, candidates } => {
             let candidates = candidates.iter().take(CANDIDATES).map(ToString::to_string).collect();
             let detail = proto::Ambiguous { reference: reference.clone(), candidates };
@@ -63,6 +65,20 @@ pub fn refused(refused: &Refused) -> Status {
 #[must_use]
 pub fn epoch(epoch: Epoch) -> proto::Epoch {
     proto::Epoch { generation: epoch.generation, position: epoch.position }
+}
+
+/// A revocation that stood already.
+#[must_use]
+pub fn standing(stood: &Stood) -> proto::Standing {
+    let Stood { id, since, actor } = stood;
+    proto::Standing { id: id.to_string(), since: since.to_string(), actor: actor.clone() }
+}
+
+/// Whom a REF may mean, if the error is that it is ambiguous.
+#[must_use]
+pub fn ambiguous(status: &Status) -> Option<proto::Ambiguous> {
+    let detail = status.metadata().get_bin(AMBIGUOUS)?.to_bytes().ok()?;
+    proto::Ambiguous::decode(detail).ok()
 }
 
 /// What a revocation affects.
@@ -105,14 +121,20 @@ fn seen(view: SeenView) -> proto::SeenCredentials {
     proto::SeenCredentials { count: view.count, sessions: view.sessions, last }
 }
 
+/// The word for a shape; of a cut-off also the last time of issue that is denied.
+#[must_use]
+pub fn shape(shape: Shape) -> (&'static str, Option<String>) {
+    match shape {
+        Shape::Block => ("block", None),
+        Shape::CutOff { at } => ("cut_off", Some(at.to_string())),
+    }
+}
+
 /// One revocation.
 #[must_use]
 pub fn revocation(view: RevocationView) -> proto::Revocation {
     let RevocationView { id, revocation, ended, left } = view;
-    let (shape, issued_before) = match revocation.shape {
-        Shape::Block => ("block", None),
-        Shape::CutOff { at } => ("cut_off", Some(at.to_string())),
-    };
+    let (shape, issued_before) = shape(revocation.shape);
     proto::Revocation {
         id,
         kind: revocation.target.kind().word().to_owned(),
@@ -140,7 +162,9 @@ fn cut_off(view: CutOffView) -> proto::CutOff {
     }
 }
 
-fn cause_word(cause: EndCause) -> &'static str {
+/// The word for why something ended.
+#[must_use]
+pub fn cause_word(cause: EndCause) -> &'static str {
     match cause {
         EndCause::Restored => "restored",
         EndCause::Expired => "expired",

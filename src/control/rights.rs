@@ -3,7 +3,7 @@
 pub use crate::domain::binding::Right;
 
 /// Every method of the `control` listener, by its full gRPC path.
-pub const RIGHTS: [(&str, Right); 20] = [
+pub const RIGHTS: [(&str, Right); 21] = [
     ("/offboard.v1.Control/Revoke", Right::Revoke),
     ("/offboard.v1.Control/RevokeMany", Right::Revoke),
     ("/offboard.v1.Control/Restore", Right::Restore),
@@ -22,6 +22,7 @@ pub const RIGHTS: [(&str, Right); 20] = [
     ("/offboard.v1.Control/Explain", Right::Read),
     ("/offboard.v1.Control/ListObserved", Right::Read),
     ("/offboard.v1.Control/TailAudit", Right::Read),
+    ("/offboard.v1.Control/Watch", Right::Read),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Right::Read),
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Right::Read),
 ];

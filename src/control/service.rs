@@ -2,23 +2,23 @@
 
 mod lifting;
 mod revoking;
+mod streams;
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{self, Stream, StreamExt as _};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use crate::domain::call::Call;
 use crate::domain::command::{Command, Done, Refused, WriterHandle};
-use crate::domain::person::{self, PersonId};
+use crate::domain::person;
 
-use super::admission::Admission;
+use self::streams::Messages;
 use super::guard::{CallAudit, Caller, note, refuse};
 use super::proto::control_server::{Control, ControlServer};
 use super::views::{PeopleFilter, PersonView, Question, RevocationFilter, Views};
-use super::{convert, input, own, proto, sources};
+use super::{convert, input, once, own, proto, sources};
 
 /// Default and maximum number of entries per page.
 const PAGE: usize = 1000;
@@ -30,6 +30,8 @@ pub struct Operator {
     writer: WriterHandle,
     views: Arc<dyn Views>,
     call_audit: Arc<dyn CallAudit>,
+    /// Ends every stream.
+    stop: CancellationToken,
 }
 
 impl fmt::Debug for Operator {
@@ -42,7 +44,13 @@ impl Operator {
     /// The service: changes go through `writer`, reads come from `views`, every call is recorded in `call_audit`.
     #[must_use]
     pub fn new(writer: WriterHandle, views: Arc<dyn Views>, call_audit: Arc<dyn CallAudit>) -> Self {
-        Self { writer, views, call_audit }
+        Self { writer, views, call_audit, stop: CancellationToken::new() }
+    }
+
+    /// Its streams end with `stop`: nobody waits for them when the server drains.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
     }
 
     /// The tonic server.
@@ -98,8 +106,8 @@ impl Operator {
     }
 
     /// Sends a command to the writer; returns when it is durable and enforced (law 5).
-    async fn ask(&self, command: Command) -> Result<Done, Status> {
-        match self.writer.ask(command, self.views.now()).await {
+    async fn ask(&self, command: Command, call: Option<Call>) -> Result<Done, Status> {
+        match self.writer.ask_once(command, call, self.views.now()).await {
             Err(Refused::Nobody(reference)) => Err(self.nobody(&reference).await),
             done => done.map_err(|refused| convert::refused(&refused)),
         }
@@ -125,13 +133,15 @@ impl Operator {
 
 #[tonic::async_trait]
 impl Control for Operator {
-    type TailAuditStream = Pin<Box<dyn Stream<Item = Result<proto::AuditRecord, Status>> + Send>>;
+    type TailAuditStream = Messages<proto::AuditRecord>;
+    type WatchStream = Messages<proto::Change>;
 
     async fn revoke(&self, request: Request<proto::RevokeRequest>) -> Result<Response<proto::RevokeResponse>, Status> {
         let caller = self.enter(&request, revoking::described(request.get_ref())).await?;
+        let call = once::call(&request, &caller)?;
         let target = self.target(request.get_ref()).await?;
         let asked = input::revoke(request.get_ref(), target, &caller.actor)?;
-        self.carry_out(asked, request.get_ref().dry_run).await.map(Response::new)
+        self.carry_out(asked, request.get_ref().dry_run, call).await.map(Response::new)
     }
 
     async fn revoke_many(
@@ -139,7 +149,11 @@ impl Control for Operator {
         request: Request<proto::RevokeManyRequest>,
     ) -> Result<Response<proto::RevokeManyResponse>, Status> {
         let caller = self.enter(&request, revoking::described_all(request.get_ref())).await?;
-        self.revoked_all(request.get_ref(), &caller).await.map(Response::new)
+        if request.get_ref().dry_run {
+            return self.judged_all(request.get_ref(), &caller).await.map(Response::new);
+        }
+        let call = once::call(&request, &caller)?;
+        self.revoked_all(request.get_ref(), &caller, call).await.map(Response::new)
     }
 
     async fn restore(
@@ -148,20 +162,23 @@ impl Control for Operator {
     ) -> Result<Response<proto::RestoreResponse>, Status> {
         let (id, is_own) = (request.get_ref().id.clone(), self.is_own(&request, &request.get_ref().id).await);
         let caller = self.enter_for_others(&request, Some(id), is_own).await?;
-        self.restored(request.get_ref(), &caller).await.map(Response::new)
+        let call = once::call(&request, &caller)?;
+        self.restored(request.get_ref(), &caller, call).await.map(Response::new)
     }
 
     async fn undo(&self, request: Request<proto::UndoRequest>) -> Result<Response<proto::UndoResponse>, Status> {
         let (id, is_own) = (request.get_ref().id.clone(), self.is_own(&request, &request.get_ref().id).await);
         let caller = self.enter_for_others(&request, Some(id), is_own).await?;
-        self.undone(request.get_ref(), &caller).await.map(Response::new)
+        let call = once::call(&request, &caller)?;
+        self.undone(request.get_ref(), &caller, call).await.map(Response::new)
     }
 
     async fn exempt(&self, request: Request<proto::ExemptRequest>) -> Result<Response<proto::ExemptResponse>, Status> {
         let person = request.get_ref().person.clone();
         let is_own = self.names_caller(&request, &person).await;
         let caller = self.enter_for_others(&request, Some(person), is_own).await?;
-        self.exempted(request.get_ref(), &caller).await.map(Response::new)
+        let call = once::call(&request, &caller)?;
+        self.exempted(request.get_ref(), &caller, call).await.map(Response::new)
     }
 
     async fn get_outcome(
@@ -310,12 +327,14 @@ impl Control for Operator {
         let name = request.get_ref().name.clone();
         let is_own = self.is_held(&request, &name).await;
         let caller = self.enter_for_others(&request, Some(format!("source {name}")), is_own).await?;
+        let call = once::call(&request, &caller)?;
         let held = sources::named(self.views.status().await.sources, &name)?.held;
         let went_back = held.as_ref().is_some_and(|held| held.because.is_some());
         let listing = held.map(|held| held.at);
         let mut people = Vec::new();
         let epoch = loop {
-            let done = self.ask(sources::verdict_on_listing(request.get_ref(), listing, &caller.actor)).await?;
+            let verdict = sources::verdict_on_listing(request.get_ref(), listing, &caller.actor);
+            let done = self.ask(verdict, call.clone()).await?;
             people.extend(done.persons.iter().map(ToString::to_string));
             if !done.more {
                 break done.epoch;
@@ -338,7 +357,8 @@ impl Control for Operator {
         let is_own = self.is_held(&request, &name).await;
         let caller = self.enter_for_others(&request, Some(format!("source {name}")), is_own).await?;
         sources::named(self.views.status().await.sources, &name)?;
-        let done = self.ask(sources::expect(request.get_ref(), &caller.actor)?).await?;
+        let call = once::call(&request, &caller)?;
+        let done = self.ask(sources::expect(request.get_ref(), &caller.actor)?, call).await?;
         Ok(Response::new(proto::ExpectSourceResponse { epoch: Some(convert::epoch(done.epoch)) }))
     }
 
@@ -346,36 +366,12 @@ impl Control for Operator {
         &self,
         request: Request<proto::TailAuditRequest>,
     ) -> Result<Response<Self::TailAuditStream>, Status> {
-        let wanted = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let (person, kind) = (wanted(&request.get_ref().person), wanted(&request.get_ref().kind));
-        let caller = self.enter(&request, person.clone()).await?;
-        let person = person.map(|person| person.parse::<PersonId>()).transpose();
-        let person = person.map_err(|error| Status::invalid_argument(format!("person: {error}")))?;
-        let lines = self.views.tail(person, kind.as_deref()).map_err(Status::invalid_argument)?;
-        let records = lines.map(|json| Ok(proto::AuditRecord { json }));
-        Ok(Response::new(match caller.admission {
-            Some(admission) => Box::pin(while_admitted(records, admission)),
-            None => Box::pin(records),
-        }))
+        self.tailed(&request).await.map(Response::new)
     }
-}
 
-/// The records as long as the caller would still be admitted: whoever is revoked meanwhile reads no further.
-fn while_admitted(
-    records: impl Stream<Item = Result<proto::AuditRecord, Status>> + Send + Unpin,
-    admission: Admission,
-) -> impl Stream<Item = Result<proto::AuditRecord, Status>> + Send {
-    let ended: BoxFuture<'_, ()> = Box::pin(admission.ended());
-    stream::unfold((records, Some(ended)), |(mut records, ended)| async move {
-        let mut ended = ended?;
-        tokio::select! {
-            biased;
-            () = &mut ended => {
-                Some((Err(Status::unauthenticated("the token is no longer valid here")), (records, None)))
-            }
-            record = records.next() => record.map(|record| (record, (records, Some(ended)))),
-        }
-    })
+    async fn watch(&self, request: Request<proto::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        self.watched(&request).await.map(Response::new)
+    }
 }
 
 fn people_filter(request: &proto::ListPeopleRequest) -> Result<PeopleFilter, Status> {

@@ -26,8 +26,8 @@ use super::proto::control_server::Control as _;
 use super::rights::{RIGHTS, needed};
 use super::service::Operator;
 use super::views::{
-    Concerned, Explanation, FindingView, Lines, ObservedView, PeopleFilter, PersonView, PreviewView, Question,
-    RevocationFilter, RevocationView, SourceView, StatusView, Unresolved, Views,
+    Changes, Concerned, Explanation, FindingView, Lines, ObservedView, PeopleFilter, PersonView, PreviewView, Question,
+    RevocationFilter, RevocationView, SourceView, StatusView, TailFilter, Unresolved, Views,
 };
 use super::{convert, input};
 
@@ -161,8 +161,15 @@ impl Views for Known {
         known.then(|| (Timestamp::from_secs(7), vec![view])).ok_or_else(|| "unknown service".to_owned())
     }
 
-    fn tail(&self, _: Option<PersonId>, _: Option<&str>) -> Result<Lines, String> {
-        Ok(Box::pin(tokio_stream::iter(["{}".to_owned()])))
+    fn tail(&self, wanted: TailFilter) -> Result<Lines, String> {
+        Ok(Box::pin(tokio_stream::iter([Ok(format!("{:?}", wanted.persons))])))
+    }
+
+    fn watch(&self, since: Option<Epoch>) -> Result<Changes, String> {
+        match since {
+            Some(since) if since.position > 17 => Err("not reached".to_owned()),
+            _ => Ok(Box::pin(tokio_stream::iter([Ok(proto::Change::default()), Err("gone".to_owned())]))),
+        }
     }
 }
 

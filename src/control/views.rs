@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_stream::Stream;
 
+use super::proto;
 use crate::domain::credential::Verified;
 use crate::domain::event::{EndCause, Epoch, Exemption};
 use crate::domain::guard::{HeldListing, Removals};
@@ -268,8 +269,22 @@ pub struct Concerned {
     pub target: Option<Target>,
 }
 
-/// Audit records as JSON lines.
-pub type Lines = Pin<Box<dyn Stream<Item = String> + Send>>;
+/// Which audit records are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TailFilter {
+    /// Those about any of these people; `None`: about anybody.
+    pub persons: Option<Vec<PersonId>>,
+    /// Those of this kind.
+    pub kind: Option<String>,
+    /// Those that were written since then too.
+    pub since: Option<Timestamp>,
+}
+
+/// Audit records as JSON lines; an error, after which nothing follows, if the trail cannot be read.
+pub type Lines = Pin<Box<dyn Stream<Item = Result<String, String>> + Send>>;
+
+/// Changes; an error, after which nothing follows, if the log cannot be read.
+pub type Changes = Pin<Box<dyn Stream<Item = Result<proto::Change, String>> + Send>>;
 
 /// The application's knowledge. Decisions use what is in memory; texts come from the log.
 #[async_trait]
@@ -331,9 +346,14 @@ pub trait Views: Send + Sync + 'static {
         service: Option<&str>,
         since: Option<Timestamp>,
     ) -> Result<(Timestamp, Vec<ObservedView>), String>;
-    /// Audit records from now on, of this person and kind if given.
+    /// Audit records, from the wanted time on, as they are written.
     ///
     /// # Errors
     /// The kind is unknown.
-    fn tail(&self, person: Option<PersonId>, kind: Option<&str>) -> Result<Lines, String>;
+    fn tail(&self, wanted: TailFilter) -> Result<Lines, String>;
+    /// Changes after an epoch, or from now on, as they come into force.
+    ///
+    /// # Errors
+    /// This process has not reached the epoch.
+    fn watch(&self, since: Option<Epoch>) -> Result<Changes, String>;
 }

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use refused::Refused;
 
+use super::call::{Call, Stood};
 use super::event::Epoch;
 use super::id::{ExemptionId, RevocationId};
 use super::person::{Person, PersonId, Status};
@@ -279,6 +280,8 @@ pub struct Done {
     pub revocation: Option<RevocationId>,
     /// The ids of the revocations that [`Command::RevokeAll`] created, in the order of its requests.
     pub revocations: Vec<RevocationId>,
+    /// Those of them that the same caller had made already: they stand, and none was added.
+    pub stood: Vec<Stood>,
     /// The id of the exemption that it created, if any.
     pub exemption: Option<ExemptionId>,
     /// The epoch up to which everything is durable and enforced in this process.
@@ -299,6 +302,8 @@ pub struct Envelope {
     pub command: Command,
     /// The time it was received.
     pub now: Now,
+    /// The call that it carries out, if that may be sent again.
+    pub call: Option<Call>,
     /// The channel for the answer.
     pub reply: oneshot::Sender<Result<Done, Refused>>,
 }
@@ -329,13 +334,25 @@ impl WriterHandle {
         self.put(command, now).await?.await.map_err(|_| Refused::Stopped)?
     }
 
+    /// Like [`Self::ask`], for a call that may be sent again: it acts once, and is answered alike for a day.
+    ///
+    /// # Errors
+    /// [`Refused`]; [`Refused::KeyReused`] if its key is that of another request.
+    pub async fn ask_once(&self, command: Command, call: Option<Call>, now: Now) -> Result<Done, Refused> {
+        self.send(command, call, now).await?.await.map_err(|_| Refused::Stopped)?
+    }
+
     /// Sends a command and returns the pending answer.
     ///
     /// # Errors
     /// [`Refused::Stopped`].
     pub async fn put(&self, command: Command, now: Now) -> Result<Answer, Refused> {
+        self.send(command, None, now).await
+    }
+
+    async fn send(&self, command: Command, call: Option<Call>, now: Now) -> Result<Answer, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.0.send(Envelope { command, now, reply }).await.map_err(|_| Refused::Stopped)?;
+        self.0.send(Envelope { command, now, call, reply }).await.map_err(|_| Refused::Stopped)?;
         Ok(answer)
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::epoch::{Epoch, NotAnEpoch, Position};
 
+use super::call::Answered;
 use super::guard::{Confirmed, HeldListing, HeldListingUpdate, ReleaseCause, Removals};
 use super::id::{ExemptionId, RevocationId};
 use super::person::{Person, PersonId};
@@ -241,6 +242,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         persons: Vec<PersonId>,
     },
+    /// A call that may be sent again was answered: with the events before it, or because what it asks for stood already.
+    Answered(Answered),
 }
 
 /// An event to append.

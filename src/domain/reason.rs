@@ -171,6 +171,12 @@ impl Reason {
         }
     }
 
+    /// Whether a revocation or a cut-off is the reason.
+    #[must_use]
+    pub fn is_revocation(self) -> bool {
+        (Self::RevokedPerson..=Self::IssuedBeforeCutoff).contains(&self)
+    }
+
     /// Whether the request is let through.
     #[must_use]
     pub fn allows(self) -> bool {
@@ -188,6 +194,15 @@ mod tests {
             assert_eq!(*reason as usize, rank, "{}", reason.code());
         }
         assert_eq!(Reason::ALL.len(), Reason::Exempted as usize + 1);
+    }
+
+    #[test]
+    fn revocations_and_cut_offs_are_told_from_the_rest() {
+        for reason in Reason::ALL {
+            let code = reason.code();
+            let revoked = code.starts_with("revoked_") || code == "issued_before_cutoff";
+            assert_eq!(reason.is_revocation(), revoked, "{code}");
+        }
     }
 
     #[test]

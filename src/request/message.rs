@@ -1,6 +1,6 @@
 //! The parts of Envoy's `CheckRequest` that are read, with Envoy's field numbers.
 //!
-//! The rest of a message is skipped, whatever it contains: addresses, certificates, labels, a body. A message within
+//! The rest of a message is skipped, whatever it contains: ports, certificates, labels, a body. A message within
 //! another that comes twice is merged, and of a text that comes twice the last counts, as everywhere in proto3. The tests
 //! write these messages with Envoy's own types.
 
@@ -16,12 +16,21 @@ const HEADERS: usize = 24;
 pub(super) struct Check {
     /// `attributes.context_extensions["service"]`
     pub(super) extension: Option<Span>,
-    /// `attributes.source.principal`
-    pub(super) source: Span,
-    /// `attributes.destination.principal`
-    pub(super) destination: Span,
+    /// `attributes.source`
+    pub(super) source: Peer,
+    /// `attributes.destination`
+    pub(super) destination: Peer,
     /// `attributes.request.http`
     pub(super) http: Option<Http>,
+}
+
+/// `AttributeContext.Peer`
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    /// `principal`
+    pub(super) principal: Span,
+    /// `address.socket_address.address`
+    pub(super) address: Span,
 }
 
 /// `AttributeContext.HttpRequest`
@@ -81,10 +90,46 @@ fn attributes(message: &[u8], mut fields: Fields<'_>, check: &mut Check) -> Resu
 }
 
 /// `AttributeContext.Peer`
-fn peer(mut fields: Fields<'_>, principal: &mut Span) -> Result<(), NotACheckRequest> {
+fn peer(mut fields: Fields<'_>, peer: &mut Peer) -> Result<(), NotACheckRequest> {
     while let Some(field) = fields.next()? {
         match field.number {
-            4 => *principal = fields.text(field)?,
+            1 => address(fields.message(field)?, &mut peer.address)?,
+            4 => peer.principal = fields.text(field)?,
+            _ => fields.skip(field)?,
+        }
+    }
+    Ok(())
+}
+
+/// `envoy.config.core.v3.Address`
+fn address(mut fields: Fields<'_>, found: &mut Span) -> Result<(), NotACheckRequest> {
+    while let Some(field) = fields.next()? {
+        match field.number {
+            1 => socket_address(fields.message(field)?, found)?,
+            // A pipe, or a listener within Envoy: of the three, the last counts.
+            2 | 3 => {
+                skipped(fields.message(field)?)?;
+                *found = Span::default();
+            }
+            _ => fields.skip(field)?,
+        }
+    }
+    Ok(())
+}
+
+/// A message of which nothing is read.
+fn skipped(mut fields: Fields<'_>) -> Result<(), NotACheckRequest> {
+    while let Some(field) = fields.next()? {
+        fields.skip(field)?;
+    }
+    Ok(())
+}
+
+/// `envoy.config.core.v3.SocketAddress`
+fn socket_address(mut fields: Fields<'_>, found: &mut Span) -> Result<(), NotACheckRequest> {
+    while let Some(field) = fields.next()? {
+        match field.number {
+            2 => *found = fields.text(field)?,
             _ => fields.skip(field)?,
         }
     }

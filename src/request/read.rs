@@ -23,13 +23,17 @@ impl Request {
         let check = message::check(message)?;
         let destination = Destination {
             extension: check.extension.map(|service| service.text_of(message).to_owned()),
-            principal: principal(message, check.destination),
+            principal: principal(message, check.destination.principal),
             host: None,
         };
-        let peer = principal(message, check.source);
+        let peer = principal(message, check.source.principal);
+        // A pipe has none, and is nobody's.
+        let address = check.source.address.text_of(message).parse().ok();
         Ok(match check.http {
-            Some(http) => Self { peer, ..Self::http(destination, message, http) },
-            None => Self { destination, peer, path: Path::none(), transport: Transport::Tcp, ..Self::default() },
+            Some(http) => Self { peer, address, ..Self::http(destination, message, http) },
+            None => {
+                Self { destination, peer, address, path: Path::none(), transport: Transport::Tcp, ..Self::default() }
+            }
         })
     }
 
@@ -74,6 +78,7 @@ impl Request {
             path,
             transport: Transport::Http,
             peer: None,
+            address: None,
             malformed: examine(&headers).or(no_method).or(odd_host),
             method: method::shared(method),
             headers,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use imbl::OrdMap;
 
+use super::answers::Answers;
 use super::feed::Feed;
 use super::people::{People, person_key};
 use super::revocations::{Entry, EntryFields, Revocations, entry, entry_of_ref, owner_hash};
@@ -118,6 +119,8 @@ pub struct Fold {
     pub merged_until: Position,
     /// The persons whom a REF revocation was extended to since it was made.
     pub extensions: OrdMap<RevocationId, Vec<PersonId>>,
+    /// What calls of the last day were answered.
+    pub answers: Answers,
 }
 
 impl Fold {
@@ -142,6 +145,7 @@ impl Fold {
             expiring: OrdMap::new(),
             merged_until: 0,
             extensions: OrdMap::new(),
+            answers: Answers::default(),
         }
     }
 
@@ -198,6 +202,7 @@ impl Fold {
             Event::ExemptionEnded { exemption, .. } => self.end_exemption(*exemption),
             Event::Pinned { issuer, name, person } => self.pin(issuer, name, person),
             Event::Unpinned { issuer, name, .. } => self.unpin(issuer, name),
+            Event::Answered(answered) => self.answers.keep(recorded.position, recorded.new.time, answered),
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
+use super::answers::{Answers, Kept};
 use super::feed::Feed;
 use super::fold::{Fold, PinName, SourceState};
 use super::people::People;
@@ -52,6 +53,8 @@ struct Head {
     merged_until: Position,
     expiring: Vec<(RevocationId, Arc<Revocation>)>,
     extensions: Vec<(RevocationId, Vec<PersonId>)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    answers: Vec<Kept>,
 }
 
 /// Why a snapshot cannot be read.
@@ -83,6 +86,7 @@ fn head(fold: &Fold) -> Head {
         merged_until: fold.merged_until,
         expiring: fold.expiring.iter().map(|((_, id), revocation)| (*id, Arc::clone(revocation))).collect(),
         extensions: pairs(&fold.extensions),
+        answers: fold.answers.iter().cloned().collect(),
     }
 }
 
@@ -197,6 +201,7 @@ pub fn read(bytes: &[u8], keyer: Keyer) -> Result<Fold, Unreadable> {
         .collect();
     fold.merged_until = if head.version <= MERGED { head.epoch.position } else { head.merged_until };
     fold.extensions = head.extensions.into_iter().collect();
+    fold.answers = Answers::build(head.answers);
     fold.epoch = head.epoch;
     fold.chain = head.chain;
     fold.witnessed = head.witnessed;

@@ -9,7 +9,7 @@ use crate::domain::revocation::Target;
 
 impl Fold {
     /// The keys under which a check looks up what this event changed, sorted. Empty if checks look up nothing that it
-    /// changed (the state of a source, the configuration role).
+    /// changed (the state of a source, the configuration role, an answer).
     #[must_use]
     pub fn touched(&self, event: &Event) -> Vec<Key> {
         let mut keys = match event {
@@ -29,7 +29,8 @@ impl Fold {
             | Event::Released { .. }
             | Event::Expected { .. }
             | Event::MembershipsConfirmed { .. }
-            | Event::ConfigurationRole(_) => Vec::new(),
+            | Event::ConfigurationRole(_)
+            | Event::Answered(_) => Vec::new(),
         };
         keys.sort_unstable();
         keys.dedup();

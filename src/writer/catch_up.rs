@@ -16,9 +16,10 @@ impl<L: Log> Writer<L> {
     }
 
     async fn catch_up_with(&mut self, planned: Option<PlannedEvents>) -> Result<(), LogError> {
+        let before = self.follower.fold.clone();
         let (read, result) = self.follower.read(planned).await;
         self.publish();
-        self.follower.notify(&read);
+        self.follower.notify(&read, before);
         result
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 
-use super::EventObserver;
+use super::observer::{Around, EventObserver};
 use super::plan::PlannedEvents;
 use crate::domain::event::{Epoch, NewEvent, Position, Recorded};
 use crate::domain::key::Keyer;
@@ -272,11 +272,17 @@ impl<L: Log> Follower<L> {
         self.published.publish(State { fold, rules: Arc::clone(&self.rules) });
     }
 
-    /// Notifies the observers of events that are enforced.
-    pub(super) fn notify(&self, events: &[Recorded]) {
+    /// Notifies the observers of events that are enforced; `before` is the fold that they were applied to.
+    pub(super) fn notify(&self, events: &[Recorded], before: Fold) {
+        if events.is_empty() {
+            return;
+        }
+        let state = |fold: Fold| State { fold, rules: Arc::clone(&self.rules) };
+        let (before, after) = (state(before), state(self.fold.clone()));
+        let around = Around { before: &before, after: &after };
         for recorded in events {
             let touched = self.fold.touched(&recorded.new.event);
-            self.observers.iter().for_each(|observer| observer.enforced(recorded, &touched));
+            self.observers.iter().for_each(|observer| observer.enforced(recorded, &touched, around));
         }
     }
 

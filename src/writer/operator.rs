@@ -1,5 +1,6 @@
 //! Operators' commands: revoke, restore, undo.
 
+use super::again;
 use super::plan::{Outcome, Plan};
 use crate::domain::command::{Refused, RevokeRequest, WhenAmbiguous, WhenUnknown};
 use crate::domain::event::{EndCause, Ended, Recorded};
@@ -8,6 +9,7 @@ use crate::domain::person::PersonId;
 use crate::domain::policy::Policy;
 use crate::domain::revocation::{Owner, Revocation, Shape, Target};
 use crate::domain::time::{Now, Timestamp};
+use crate::log::{Log, LogError};
 use crate::state::State;
 use crate::state::fold::note_of;
 use crate::state::people::Known;
@@ -58,27 +60,62 @@ fn revocation(state: &State, request: &RevokeRequest, now: Now) -> Result<Revoca
 }
 
 /// Checks a revocation as [`revoke`] does, and plans nothing.
-pub(super) fn check_revoke(plan: &Plan, request: &RevokeRequest, now: Now) -> Result<Outcome, Refused> {
-    let persons = revocation(&plan.state, request, now)?.persons;
-    Ok(Outcome { persons, ..Outcome::default() })
+pub(super) async fn check_revoke<L: Log>(
+    plan: &Plan,
+    log: &L,
+    request: &RevokeRequest,
+    now: Now,
+) -> Result<Result<Outcome, Refused>, LogError> {
+    let revocation = match revocation(&plan.state, request, now) {
+        Ok(revocation) => revocation,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let stood = again::standing(plan, log, request, &revocation, now).await?.into_iter().collect();
+    Ok(Ok(Outcome { persons: revocation.persons, stood, ..Outcome::default() }))
 }
 
-/// Plans a revocation.
-pub(super) fn revoke(plan: &mut Plan, request: &RevokeRequest, now: Now) -> Result<Outcome, Refused> {
-    let revocation = revocation(&plan.state, request, now)?;
-    let persons = revocation.persons.clone();
-    let revocation = Some(plan.revoke(revocation, None, now));
-    Ok(Outcome { persons, revocation, ..Outcome::default() })
+/// Plans a revocation, unless the same one stands already.
+pub(super) async fn revoke<L: Log>(
+    plan: &mut Plan,
+    log: &L,
+    request: &RevokeRequest,
+    now: Now,
+) -> Result<Result<Outcome, Refused>, LogError> {
+    let made = revoke_all(plan, log, std::slice::from_ref(request), now).await?;
+    Ok(made.map(|outcome| Outcome {
+        revocation: outcome.revocations.first().copied(),
+        revocations: Vec::new(),
+        ..outcome
+    }))
 }
 
-/// Plans several revocations, or none if one of them is refused.
-pub(super) fn revoke_all(plan: &mut Plan, requests: &[RevokeRequest], now: Now) -> Result<Outcome, Refused> {
+/// Plans several revocations, or none if one of them is refused. Those that stand already are not made again.
+pub(super) async fn revoke_all<L: Log>(
+    plan: &mut Plan,
+    log: &L,
+    requests: &[RevokeRequest],
+    now: Now,
+) -> Result<Result<Outcome, Refused>, LogError> {
     let all: Result<Vec<Revocation>, Refused> =
         requests.iter().map(|request| revocation(&plan.state, request, now)).collect();
-    let all = all?;
+    let all = match all {
+        Ok(all) => all,
+        Err(refused) => return Ok(Err(refused)),
+    };
     let persons = all.iter().flat_map(|revocation| revocation.persons.clone()).collect();
-    let revocations = all.into_iter().map(|revocation| plan.revoke(revocation, None, now)).collect();
-    Ok(Outcome { persons, revocations, ..Outcome::default() })
+    let mut outcome = Outcome { persons, ..Outcome::default() };
+    for (request, revocation) in requests.iter().zip(all) {
+        let id = match again::standing(plan, log, request, &revocation, now).await? {
+            Some(stood) => {
+                let id = stood.id;
+                outcome.stood.push(stood);
+                id
+            }
+            None => plan.revoke(revocation, None, now),
+        };
+        outcome.revocations.push(id);
+    }
+    Ok(Ok(outcome))
 }
 
 /// Plans the end of one revocation.

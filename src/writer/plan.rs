@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::identity::WriterIdentity;
 use super::listings::Effect;
+use crate::domain::call::Stood;
 use crate::domain::command::{ListingId, Refused};
 use crate::domain::event::{Ended, Event, EventFormat, Exemption, NewEvent, Recorded};
 use crate::domain::id::{ExemptionId, RevocationId};
@@ -48,6 +49,8 @@ pub(super) struct Outcome {
     pub(super) revocation: Option<RevocationId>,
     /// The ids of the revocations that it created together.
     pub(super) revocations: Vec<RevocationId>,
+    /// Those of them that stood already.
+    pub(super) stood: Vec<Stood>,
     /// The id of the exemption that it created.
     pub(super) exemption: Option<ExemptionId>,
     /// More steps follow.
@@ -119,6 +122,13 @@ impl Plan {
     /// The name of the planned event at `index`.
     pub(super) fn id_of(&self, index: usize) -> Option<&str> {
         self.events.get(index)?.id.as_deref()
+    }
+
+    /// The planned event that makes this revocation.
+    pub(super) fn planned(&self, id: RevocationId) -> Option<Recorded> {
+        let after = self.state.fold.epoch.position - self.events.len() as u64;
+        let all = (after + 1..).zip(&self.events).map(|(position, new)| Recorded { position, new: new.clone() });
+        { all }.find(|recorded| recorded.revocation().is_some_and(|(name, _)| name == id))
     }
 
     /// Whether an event with this id is planned.

@@ -8,6 +8,7 @@ mod in_steps;
 mod listings;
 mod named;
 mod names;
+mod once;
 mod owners;
 mod passed_on;
 mod role;
@@ -40,7 +41,7 @@ use crate::state::snapshot;
 struct Silent;
 
 impl EventObserver for Silent {
-    fn enforced(&self, _: &Recorded, _: &[Key]) {}
+    fn enforced(&self, _: &Recorded, _: &[Key], _: Around<'_>) {}
 
     fn store_failed(&self, _: &str) {}
 }

@@ -110,6 +110,8 @@ struct Both<S: Store> {
     model: Model,
     /// Ids of the model's revocations by operators.
     ids: BTreeMap<usize, RevocationId>,
+    /// What was asked for each of them, and when.
+    asked: BTreeMap<usize, (RevokeRequest, i64)>,
     policy: Policy,
     wall: i64,
     steady: i64,
@@ -117,11 +119,11 @@ struct Both<S: Store> {
 
 impl<S: Store> Both<S> {
     async fn start() -> Self {
-        let (policy, ids) = (corp::policy(), BTreeMap::new());
+        let (policy, ids, asked) = (corp::policy(), BTreeMap::new(), BTreeMap::new());
         let mut real = World::empty(S::new(), policy.clone()).await;
         real.configure(policy.clone(), corp::at(0)).await.unwrap();
         real.list(&[0, 1, 2].map(|who| record(who, true)), corp::at(0)).await.unwrap();
-        Self { real, model: Model::default(), ids, policy, wall: 100, steady: 100 }
+        Self { real, model: Model::default(), ids, asked, policy, wall: 100, steady: 100 }
     }
 
     fn clocks(&self) -> Clocks {
@@ -204,16 +206,37 @@ impl<S: Store> Both<S> {
             expires: expires.map(time),
             ..request(target(about, spelling))
         };
-        let taken = self.real.writer.ask(Command::Revoke(asked), self.now()).await;
+        let taken = self.real.writer.ask(Command::Revoke(asked.clone()), self.now()).await;
         let effective = effective.unwrap_or(self.wall);
         let pointless = expires.is_some_and(|expires| expires <= self.steady || expires <= effective);
         let refused = pointless || !self.model.means_one(about);
         prop_assert_eq!(taken.is_err(), refused, "it ends before it begins, or may mean either of two");
         if let Ok(done) = taken {
+            let same = self.standing(&asked);
+            if let Some(stood) = done.stood.first() {
+                prop_assert!(same.contains(&stood.id), "what stood already is what was asked for: {:?}", asked);
+                return Ok(());
+            }
+            // Whom a shared name means may have changed meanwhile.
+            prop_assert!(same.is_empty() || about == About::Shared, "the same twice is one: {:?}", asked);
             self.ids.insert(self.model.rules.len(), done.revocation.unwrap());
+            self.asked.insert(self.model.rules.len(), (asked, self.wall));
             self.model.revoke(about, cut_off, By::Operator, effective, expires);
         }
         Ok(())
+    }
+
+    /// What stands and is what is asked for: also in force by now, if it is to be so from now on.
+    fn standing(&self, asked: &RevokeRequest) -> Vec<RevocationId> {
+        let begins = |effective: i64, made: i64| match asked.effective {
+            Some(wanted) => wanted == time(effective),
+            None => effective == made && effective <= self.wall.min(self.steady),
+        };
+        let same = self.asked.iter().filter(|(index, (before, made))| {
+            let alike = RevokeRequest { effective: asked.effective, ..before.clone() } == *asked;
+            alike && self.model.begins(**index).is_some_and(|effective| begins(effective, *made))
+        });
+        same.filter_map(|(index, _)| self.ids.get(index).copied()).collect()
     }
 
     async fn configure(&mut self, list: Option<&BTreeSet<About>>) {

@@ -70,6 +70,12 @@ impl Model {
         about != About::Shared || self.departed[0] != self.departed[1]
     }
 
+    /// When what stands takes effect; `None`: it has ended.
+    pub fn begins(&self, index: usize) -> Option<i64> {
+        let rule = &self.rules[index];
+        rule.ended.is_none().then_some(rule.effective)
+    }
+
     fn end(&mut self, index: usize, at: i64, now: Clocks) {
         let rule = &mut self.rules[index];
         let block = rule.cut_off.is_none() && !matches!(rule.about, About::Session(_));

@@ -119,6 +119,17 @@ async fn rights_come_from_roles_on_offboard_and_the_actor_stands_in_the_record()
 }
 
 #[tokio::test]
+async fn the_same_revocation_of_two_operators_is_two() {
+    let office = Office::open_with("", "  - { role: officer, issuer: dev, groups: [on-call] }\n").await;
+    for (name, words) in [("olga", "revoked: r"), ("nick", "revoked: r"), ("olga", "by hr/olga; nothing was added")] {
+        let (code, said) = office.run_as(name, &REVOKE).await;
+        assert!(code == 0 && said.contains(words), "{name}: {said}");
+    }
+    let (_, said) = office.run_as("nick", &["revocations", "-o", "json"]).await;
+    assert_eq!(said.lines().count(), 2, "{said}");
+}
+
+#[tokio::test]
 async fn a_machine_may_operate_by_its_client() {
     let office = Office::open().await;
     let query = "sub=ci-bot&azp=ci-bot&client_id=ci-bot&aud=offboard-control";
@@ -149,24 +160,25 @@ async fn a_revoked_operator_is_out_at_once_and_the_stream_ends() {
     let office = Office::open().await;
     let token = office.files.path("nick.token");
     std::fs::write(&token, office.issuer.token("sub=nick&aud=offboard-control").await).unwrap();
-    let mut tail = Offboard::command();
-    tail.args(["audit", "tail"]).arg("--server").arg(format!("http://{}", office.offboard.control));
-    tail.arg("--token-file").arg(&token);
-    let mut tail = Process::start("tail", &office.files.path(""), &mut tail);
-    until("the tail runs", async || {
-        office
-            .calls()
-            .iter()
-            .any(|call| call["method"].as_str().unwrap_or_default().ends_with("TailAudit"))
-            .then_some(())
-    })
-    .await;
+    let stream = |name: &str, arguments: &[&str]| {
+        let mut command = Offboard::command();
+        command.args(arguments).arg("--server").arg(format!("http://{}", office.offboard.control));
+        command.arg("--token-file").arg(&token);
+        Process::start(name, &office.files.path(""), &mut command)
+    };
+    let mut streams = [stream("tail", &["audit", "tail"]), stream("watch", &["watch"])];
+    for method in ["TailAudit", "Watch"] {
+        let is_it = |call: &serde_json::Value| call["method"].as_str().unwrap_or_default().ends_with(method);
+        until("the stream runs", async || office.calls().iter().any(is_it).then_some(())).await;
+    }
     let (code, said) = office.run_as("olga", &["revoke", "--person", "nick", "--reason", "HR-13"]).await;
     assert_eq!(code, 0, "{said}");
     assert_eq!(office.run_as("nick", &["people"]).await.0, 1);
-    let status = tail.wait(Duration::from_secs(10)).unwrap();
-    assert_eq!(status.code(), Some(1), "{}", tail.output());
-    assert!(tail.output().contains("the token is no longer valid here"), "{}", tail.output());
+    for stream in &mut streams {
+        let status = stream.wait(Duration::from_secs(10)).unwrap();
+        assert_eq!(status.code(), Some(1), "{}", stream.output());
+        assert!(stream.output().contains("the token is no longer valid here"), "{}", stream.output());
+    }
 }
 
 #[tokio::test]

@@ -1,13 +1,16 @@
 //! What operators are told is true: whom a name means, what a revocation does, and what it leaves.
 
+mod audited;
 mod exempting;
 mod found;
 mod many;
 mod names;
+mod once;
 mod restoring;
 mod revoking;
 mod terminal;
 mod told;
+mod watching;
 
 use serde_json::Value;
 

@@ -1,22 +1,19 @@
 //! What goes, and what stays known of it.
 
-use std::path::Path;
-
 use super::*;
 use crate::app::audit_events::AuditFollower;
-use crate::audit::open::{Options, open};
+use crate::app::fixtures::{keyer, trail, writer_over};
 use crate::corp::{self, ISSUER, at};
 use crate::domain::command::{Command, Observation, Refused, RevokeRequest, WhenAmbiguous, WhenUnknown, WriterHandle};
 use crate::domain::event::{Event, NewEvent};
 use crate::domain::key::Keyer;
 use crate::domain::person::Status;
 use crate::domain::revocation::{Shape, Target};
-use crate::domain::settings::audit::{Decisions, TrailSettings};
 use crate::log::Snapshot;
 use crate::log::embedded::Embedded;
 use crate::log::memory::Memory;
 use crate::state::snapshot;
-use crate::writer::{Ids, Writer, WriterIdentity, replay};
+use crate::writer::replay;
 
 const DAY: i64 = 86_400;
 
@@ -31,20 +28,10 @@ fn days(days: u64) -> Duration {
     Duration::from_secs(days * 86_400)
 }
 
-fn keyer() -> Keyer {
-    Keyer::new([1; 16])
-}
-
 impl<L: Log> Bench<L> {
     async fn over(log: Arc<L>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let replayed = replay(log.as_ref(), keyer()).await.unwrap();
-        let (ids, policy) = (Ids::from_system().unwrap(), Arc::new(corp::policy()));
-        let (writer_loop, published) =
-            Writer::new(Arc::clone(&log), replayed, policy, vec![], WriterIdentity::alone("test", ids));
-        let (writer, envelopes) = WriterHandle::new();
-        #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
-        tokio::spawn(writer_loop.run(envelopes, std::future::pending()));
+        let (writer, published) = writer_over(&log).await;
         let recorder = trail(dir.path());
         let (audited, receiver) = watch::channel(0);
         let limits = Limits { age: days(10), events: 1_000, ids: days(12) };
@@ -93,18 +80,6 @@ impl<L: Log> Bench<L> {
         let anew = replay(self.cutter.log.as_ref(), keyer()).await.unwrap().fold;
         assert_eq!(anew.digest(), self.cutter.published.snapshot().fold.digest());
     }
-}
-
-/// A trail that works until its recorder is gone.
-fn trail(dir: &Path) -> Recorder {
-    let options = Options {
-        settings: TrailSettings { path: dir.to_owned(), decisions: Decisions::Denied, retention: days(1) },
-        replica: "r-0".into(),
-        salt: [7; 32],
-    };
-    let (recorder, trail) = open(options, at(0)).unwrap();
-    std::thread::spawn(move || trail.run());
-    recorder
 }
 
 async fn only_what_nobody_needs_goes<L: Log>(log: Arc<L>) {
@@ -182,7 +157,7 @@ async fn an_event_is_taken_in_once_also_when_it_was_cut<L: Log>(log: Arc<L>) {
     assert_eq!(bench.changes("1", "one", DAY, DAY).await, "one");
     assert_eq!(bench.changes("2", "two", 11 * DAY, 11 * DAY).await, "two");
     for second in 0..2 {
-        bench.revoke("more", 12 * DAY + second).await;
+        bench.revoke(&format!("more {second}"), 12 * DAY + second).await;
         bench.keep_snapshot().await;
     }
     assert!(bench.cut(22 * DAY).await > 0);
@@ -222,7 +197,7 @@ async fn a_trail_that_lacks_what_was_cut_goes_on_behind_it<L: Log>(log: Arc<L>) 
     let bench = Bench::over(log).await;
     bench.audited.send_replace(u64::MAX);
     for second in 0..3 {
-        bench.revoke("s", second).await;
+        bench.revoke(&format!("s{second}"), second).await;
         bench.keep_snapshot().await;
     }
     assert_eq!(bench.cut(20 * DAY).await, 2);

@@ -43,7 +43,7 @@ fn rejected(reason: Reason, issuer: &str) -> Option<CredentialOutcome> {
 
 fn saw(observed: &Observed, decision: &Decision, path: &str, second: i64) {
     let id = format!("{second:032x}").parse().unwrap();
-    let facts = Facts { id, time: corp::at(second).wall, method: "GET", path };
+    let facts = Facts { id, time: corp::at(second).wall, method: "GET", path, address: None };
     let request = Request::synthetic("GET", "payments.example.com", path, []);
     observed.saw(decision, Some(&request), &facts);
 }

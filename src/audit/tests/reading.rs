@@ -48,8 +48,11 @@ async fn records_are_found_by_person_kind_and_time() {
     })
     .await;
     let count = |filter: Filter| query(dir.path(), filter).unwrap().count();
-    assert_eq!(count(Filter { person: Some(alice()), ..Filter::default() }), 1);
-    assert_eq!(count(Filter { person: Some(PersonId { key: "bob".into(), ..alice() }), ..Filter::default() }), 0);
+    assert_eq!(count(Filter { persons: Some(vec![alice()]), ..Filter::default() }), 1);
+    assert_eq!(
+        count(Filter { persons: Some(vec![PersonId { key: "bob".into(), ..alice() }]), ..Filter::default() }),
+        0
+    );
     assert_eq!(count(Filter { kind: Some(Kind::Reload), ..Filter::default() }), 2);
     assert_eq!(count(Filter { kind: Some(Kind::Reload), since: Some(at(2)), ..Filter::default() }), 1);
 }
@@ -75,7 +78,7 @@ async fn persons_are_read_back_as_they_were_written() {
     assert_eq!((&found[odd.len()].person, found[odd.len()].persons.as_slice()), (&None, odd.as_slice()));
     assert_eq!((&found[odd.len() + 1].person, found[odd.len() + 1].persons.as_slice()), (&None, [].as_slice()));
     for person in odd {
-        let filter = Filter { person: Some(person.clone()), kind: Some(Kind::Revocation), ..Filter::default() };
+        let filter = Filter { persons: Some(vec![person.clone()]), kind: Some(Kind::Revocation), ..Filter::default() };
         assert_eq!(query(dir.path(), filter).unwrap().count(), 2, "{person}");
     }
     assert!(verify(dir.path()).unwrap().holds());
@@ -96,7 +99,7 @@ async fn the_end_of_an_exemption_and_of_a_pin_name_whom_they_were_for() {
     })
     .await;
     for person in persons {
-        let found = query(dir.path(), Filter { person: Some(person), ..Filter::default() }).unwrap();
+        let found = query(dir.path(), Filter { persons: Some(vec![person]), ..Filter::default() }).unwrap();
         let kinds: Vec<_> = found.map(|record| record.unwrap().kind).collect();
         assert_eq!(kinds, [Kind::ExemptionEnded, Kind::Binding]);
     }
@@ -113,7 +116,7 @@ async fn a_denial_of_several_people_names_all_of_them() {
     })
     .await;
     for person in &people {
-        let found = query(dir.path(), Filter { person: Some(person.clone()), ..Filter::default() }).unwrap();
+        let found = query(dir.path(), Filter { persons: Some(vec![person.clone()]), ..Filter::default() }).unwrap();
         let named: Vec<_> = found.map(|record| record.unwrap().persons).collect();
         assert_eq!(named, std::slice::from_ref(&people), "{person}");
     }
@@ -152,7 +155,7 @@ async fn a_time_in_words_of_an_earlier_version_is_read_back() {
 
 async fn enforce(recorder: &Recorder, position: u64, event: Event) {
     let new = NewEvent { time: at(0), happened: None, id: None, event };
-    recorder.enforced(&Recorded { position, new }, 1, at(0)).await.unwrap();
+    recorder.enforced(&Recorded { position, new }, 1, at(0), None).await.unwrap();
 }
 
 /// The revocations of several people in trails of before `persons`, and what only looks like one.
@@ -170,7 +173,7 @@ async fn persons_in_the_target_of_an_older_record_are_found() {
         }
     })
     .await;
-    let found = query(dir.path(), Filter { person: Some(alice()), ..Filter::default() }).unwrap();
+    let found = query(dir.path(), Filter { persons: Some(vec![alice()]), ..Filter::default() }).unwrap();
     let kinds: Vec<_> = found.map(|record| record.unwrap().kind).collect();
     assert_eq!(kinds, [Kind::Revocation, Kind::RevocationEnded]);
 }

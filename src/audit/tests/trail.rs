@@ -170,7 +170,7 @@ async fn the_last_event_of_the_log_is_known_after_a_crash() {
     for position in 7..=8 {
         let event = Event::Unpinned { issuer: "idp".into(), name: "ops".into(), persons: vec![] };
         let new = NewEvent { time: at(2), happened: None, id: None, event };
-        recorder.enforced(&Recorded { position, new }, 1, at(2)).await.unwrap();
+        recorder.enforced(&Recorded { position, new }, 1, at(2), None).await.unwrap();
         // The mark is written with the tick; what follows it is only in the file.
         recorder.tick(now(2));
     }
@@ -207,7 +207,7 @@ async fn every_kind_of_event_is_known_as_the_last() {
         let dir = tempfile::tempdir().unwrap();
         session(dir.path(), 0, async |recorder| {
             let new = NewEvent { time: at(2), happened: None, id: None, event: event.clone() };
-            recorder.enforced(&Recorded { position: 8, new }, 1, at(2)).await.unwrap();
+            recorder.enforced(&Recorded { position: 8, new }, 1, at(2), None).await.unwrap();
             reload(recorder, 3, "which bears no epoch").await;
         })
         .await;

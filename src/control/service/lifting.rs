@@ -6,6 +6,7 @@ use super::{Operator, PAGE, convert, input};
 use crate::control::guard::Caller;
 use crate::control::proto;
 use crate::control::views::RevocationFilter;
+use crate::domain::call::Call;
 use crate::domain::command::Command;
 use crate::domain::person::PersonId;
 
@@ -14,10 +15,11 @@ impl Operator {
         &self,
         request: &proto::RestoreRequest,
         caller: &Caller,
+        call: Option<Call>,
     ) -> Result<proto::RestoreResponse, Status> {
         let id = input::revocation_id(&request.id)?;
         let reason = input::reason(&request.reason)?;
-        let done = self.ask(Command::Restore { id, reason, actor: caller.actor.to_string() }).await?;
+        let done = self.ask(Command::Restore { id, reason, actor: caller.actor.to_string() }, call).await?;
         Ok(proto::RestoreResponse {
             epoch: Some(convert::epoch(done.epoch)),
             warnings: self.still_denied(&done.persons).await,
@@ -29,10 +31,11 @@ impl Operator {
         &self,
         request: &proto::UndoRequest,
         caller: &Caller,
+        call: Option<Call>,
     ) -> Result<proto::UndoResponse, Status> {
         let id = input::revocation_id(&request.id)?;
         let reason = input::reason(&request.reason)?;
-        let done = self.ask(Command::Undo { id, reason, actor: caller.actor.to_string() }).await?;
+        let done = self.ask(Command::Undo { id, reason, actor: caller.actor.to_string() }, call).await?;
         tracing::warn!(call.actor = %caller.actor, log.epoch = %done.epoch, "revocation {id} undone, with its cut-off");
         let warnings = self.still_denied(&done.persons).await;
         Ok(proto::UndoResponse { epoch: Some(convert::epoch(done.epoch)), warnings })
@@ -64,6 +67,7 @@ impl Operator {
         &self,
         request: &proto::ExemptRequest,
         caller: &Caller,
+        call: Option<Call>,
     ) -> Result<proto::ExemptResponse, Status> {
         let reference = input::reference(&request.person)?;
         let (reason, actor) = (input::reason(&request.reason)?, caller.actor.to_string());
@@ -74,7 +78,7 @@ impl Operator {
             let expires = expires.ok_or_else(|| Status::invalid_argument("expires is missing"))?;
             (Command::Exempt { reference, expires, reason, actor }, "break glass: person exempted")
         };
-        let done = self.ask(command).await?;
+        let done = self.ask(command, call).await?;
         tracing::warn!(call.actor = %caller.actor, log.epoch = %done.epoch, "{what}");
         Ok(proto::ExemptResponse {
             id: done.exemption.map(|id| id.to_string()).unwrap_or_default(),

@@ -1,11 +1,12 @@
 //! `Revoke`: what it would do, whom its REF means, and that it is done.
 
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::{Operator, convert, input};
 use crate::control::guard::Caller;
 use crate::control::proto;
 use crate::control::views::Unresolved;
+use crate::domain::call::Call;
 use crate::domain::command::{Command, Refused, RevokeRequest, WhenUnknown};
 use crate::domain::revocation::Target;
 
@@ -27,7 +28,8 @@ pub(super) fn described(request: &proto::RevokeRequest) -> Option<String> {
 /// The same of several targets, the first of them by name.
 pub(super) fn described_all(request: &proto::RevokeManyRequest) -> Option<String> {
     let named: Vec<String> = request.revocations.iter().take(NAMED).filter_map(described).collect();
-    Some(format!("{} targets: {}", request.revocations.len(), named.join(", ")))
+    let dry = if request.dry_run { " (dry run)" } else { "" };
+    Some(format!("{} targets: {}{dry}", request.revocations.len(), named.join(", ")))
 }
 
 impl Operator {
@@ -47,6 +49,7 @@ impl Operator {
         &self,
         mut asked: RevokeRequest,
         dry_run: bool,
+        call: Option<Call>,
     ) -> Result<proto::RevokeResponse, Status> {
         let found = self.views.preview(&asked.target, asked.shape).await;
         let mut warnings: Vec<String> = found.unseen.clone().into_iter().collect();
@@ -54,10 +57,13 @@ impl Operator {
             warnings.extend(self.weigh(&mut asked).await);
         }
         let preview = Some(convert::preview(found));
-        let command = if dry_run { Command::CheckRevoke(asked) } else { Command::Revoke(asked) };
-        let done = self.ask(command).await?;
+        let done = match dry_run {
+            true => self.ask(Command::CheckRevoke(asked), None).await?,
+            false => self.ask(Command::Revoke(asked), call).await?,
+        };
         let id = done.revocation.map(|id| id.to_string()).unwrap_or_default();
-        Ok(proto::RevokeResponse { id, epoch: Some(convert::epoch(done.epoch)), preview, warnings })
+        let standing = done.stood.first().map(convert::standing);
+        Ok(proto::RevokeResponse { id, epoch: Some(convert::epoch(done.epoch)), preview, warnings, standing })
     }
 
     /// Accepts a REF that resolves to nobody if a token has shown it, or if nobody can know; with a warning about it.
@@ -76,10 +82,9 @@ impl Operator {
         &self,
         request: &proto::RevokeManyRequest,
         caller: &Caller,
+        call: Option<Call>,
     ) -> Result<proto::RevokeManyResponse, Status> {
-        if request.revocations.is_empty() || request.revocations.len() > AT_ONCE {
-            return Err(Status::invalid_argument(format!("between 1 and {AT_ONCE} revocations are made at once")));
-        }
+        check_number(request)?;
         let mut all = Vec::with_capacity(request.revocations.len());
         for one in &request.revocations {
             let mut asked = input::revoke(one, self.target(one).await?, &caller.actor)?;
@@ -90,9 +95,46 @@ impl Operator {
             }
             all.push(asked);
         }
-        let done = self.ask(Command::RevokeAll(all)).await?;
-        let ids = done.revocations.iter().map(ToString::to_string).collect();
-        Ok(proto::RevokeManyResponse { ids, epoch: Some(convert::epoch(done.epoch)) })
+        let done = self.ask(Command::RevokeAll(all), call).await?;
+        Ok(proto::RevokeManyResponse {
+            ids: done.revocations.iter().map(ToString::to_string).collect(),
+            epoch: Some(convert::epoch(done.epoch)),
+            standing: done.stood.iter().map(convert::standing).collect(),
+            judged: Vec::new(),
+        })
+    }
+
+    /// Judges several revocations, each by itself.
+    pub(super) async fn judged_all(
+        &self,
+        request: &proto::RevokeManyRequest,
+        caller: &Caller,
+    ) -> Result<proto::RevokeManyResponse, Status> {
+        check_number(request)?;
+        let mut judged = Vec::with_capacity(request.revocations.len());
+        for one in &request.revocations {
+            judged.push(match self.judged(one, caller).await {
+                Ok(found) => proto::Judged {
+                    preview: found.preview,
+                    warnings: found.warnings,
+                    standing: found.standing,
+                    ..proto::Judged::default()
+                },
+                // The others would fare no better, and nothing is known of this one.
+                Err(status) if !is_refusal(&status) => return Err(status),
+                Err(status) => proto::Judged {
+                    refused: status.message().to_owned(),
+                    ambiguous: convert::ambiguous(&status),
+                    ..proto::Judged::default()
+                },
+            });
+        }
+        Ok(proto::RevokeManyResponse { judged, ..proto::RevokeManyResponse::default() })
+    }
+
+    async fn judged(&self, one: &proto::RevokeRequest, caller: &Caller) -> Result<proto::RevokeResponse, Status> {
+        let asked = input::revoke(one, self.target(one).await?, &caller.actor)?;
+        self.carry_out(asked, true, None).await
     }
 
     /// The error about a REF that means nobody, with what may have been meant.
@@ -104,6 +146,17 @@ impl Operator {
         };
         Status::not_found(Refused::Nobody(reference.to_owned()).to_string() + &near)
     }
+}
+
+fn check_number(request: &proto::RevokeManyRequest) -> Result<(), Status> {
+    let fits = (1..=AT_ONCE).contains(&request.revocations.len());
+    let wrong = || Status::invalid_argument(format!("between 1 and {AT_ONCE} revocations are made at once"));
+    fits.then_some(()).ok_or_else(wrong)
+}
+
+/// Whether a status is about the revocation that was asked for.
+fn is_refusal(status: &Status) -> bool {
+    matches!(status.code(), Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition)
 }
 
 /// What to know before a name is denied that nobody in a source has.

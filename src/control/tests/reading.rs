@@ -1,5 +1,7 @@
 //! What is asked for, and changes nothing; and that each call is recorded.
 
+use futures_util::StreamExt as _;
+
 use super::*;
 
 #[tokio::test]
@@ -45,7 +47,10 @@ async fn each_method_is_one_record() {
     let exempt = proto::ExemptRequest { person: "x".into(), expires, reason: reason.clone(), end: false };
     let explain = proto::ExplainRequest { host: "payments".into(), ..proto::ExplainRequest::default() };
     operator.revoke(from_operator(on_person("x"))).await.unwrap();
-    let many = proto::RevokeManyRequest { revocations: vec![on_person("x"), on_person("y")] };
+    let many = proto::RevokeManyRequest {
+        revocations: vec![on_person("x"), on_person("y")],
+        ..proto::RevokeManyRequest::default()
+    };
     operator.revoke_many(from_operator(many)).await.unwrap();
     operator.restore(from_operator(restore)).await.unwrap();
     let undo = proto::UndoRequest { id: "r5".into(), reason: reason.clone() };
@@ -58,6 +63,7 @@ async fn each_method_is_one_record() {
     operator.explain(from_operator(explain)).await.unwrap();
     operator.list_observed(from_operator(proto::ListObservedRequest::default())).await.unwrap();
     drop(operator.tail_audit(from_operator(proto::TailAuditRequest::default())).await.unwrap());
+    drop(operator.watch(from_operator(proto::WatchRequest::default())).await.unwrap());
     let name = || "a".to_owned();
     operator.list_sources(from_operator(proto::ListSourcesRequest { name: name() })).await.unwrap();
     operator.sync_source(from_operator(proto::SyncSourceRequest { name: name(), full: true })).await.unwrap();
@@ -86,6 +92,38 @@ async fn what_would_be_refused_is_asked_for_by_service_and_time() {
     assert_eq!(notes.0.lock().unwrap()[0].target.as_deref(), Some("payments"));
     assert_eq!(ask("order", "1970-01-01T00:00:09Z").await.unwrap_err().code(), Code::NotFound);
     assert_eq!(ask("payments", "yesterday").await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn the_trail_of_a_ref_is_that_of_whom_it_means() {
+    let (operator, ..) = operator(Ok(done()));
+    let ask = async |person: &str, since: Option<&str>| {
+        let (person, since) = (person.to_owned(), since.map(str::to_owned));
+        operator.tail_audit(from_operator(proto::TailAuditRequest { person, since, ..Default::default() })).await
+    };
+    let mut records = ask("x", Some("1970-01-01T00:00:07Z")).await.unwrap().into_inner();
+    let told = records.next().await.unwrap().unwrap().json;
+    assert_eq!(told.matches("PersonId {").count(), 2, "one in each source: {told}");
+    for (person, since, code) in [
+        ("nobody", None, Code::NotFound),
+        ("both", None, Code::FailedPrecondition),
+        ("x", Some("yesterday"), Code::InvalidArgument),
+    ] {
+        assert_eq!(ask(person, since).await.err().unwrap().code(), code, "{person}");
+    }
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_what_it_failed_of() {
+    let (operator, ..) = operator(Ok(done()));
+    let watch = async |position: u64| {
+        let since = Some(proto::Epoch { generation: 1, position });
+        operator.watch(from_operator(proto::WatchRequest { since })).await
+    };
+    assert_eq!(watch(18).await.err().unwrap().code(), Code::FailedPrecondition);
+    let mut changes = watch(17).await.unwrap().into_inner();
+    assert!(changes.next().await.unwrap().is_ok());
+    assert_eq!(changes.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
 }
 
 #[tokio::test]

@@ -49,6 +49,9 @@ pub enum Refused {
     /// A name matches nobody.
     #[error("`{0}` matches nobody in any source")]
     Nobody(String),
+    /// A call bears the idempotency key of another request.
+    #[error("this idempotency key was used for another request: draw a new one for each change")]
+    KeyReused,
     /// The request is invalid.
     #[error("{0}")]
     Invalid(String),

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::call::Stood;
 use crate::domain::id::ExemptionId;
 use crate::domain::name::Directory;
 use crate::domain::person::Status;
@@ -125,6 +126,11 @@ fn event() -> impl Strategy<Value = Event> {
             cause: EndCause::Expired,
             actor: String::new(),
             reason: String::new(),
+        }),
+        (text(), id(), prop::collection::vec(person(), 0..3), time()).prop_map(|(call, id, persons, since)| {
+            let (request, actor, id) = (call.clone(), call.clone(), RevocationId::from_number(id));
+            let (exemption, stood) = (Some(ExemptionId::from_number(id.number())), vec![Stood { id, since, actor }]);
+            Event::Answered(Answered { call, request, revocations: vec![id], stood, exemption, persons })
         }),
         (text(), text(), person()).prop_map(|(issuer, name, person)| Event::Pinned { issuer, name, person }),
         (text(), text()).prop_map(|(issuer, name)| Event::Unpinned { issuer, name, persons: Vec::new() }),

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, HeaderMap, HeaderValue, Metadata, SocketAddress, address, socket_address,
+};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{self, HttpRequest, Peer, TlsSession};
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use envoy_types::pb::google::protobuf::Timestamp;
@@ -61,12 +63,18 @@ fn header_map() -> impl Strategy<Value = HeaderMap> {
 }
 
 fn peer() -> impl Strategy<Value = Peer> {
-    (value(), entries(), value(), value()).prop_map(|(service, labels, principal, certificate)| Peer {
-        address: None,
-        service,
-        labels,
-        principal,
-        certificate,
+    let place = prop_oneof![Just("192.0.2.7".to_owned()), Just("2001:db8::7".to_owned()), value()];
+    let address = option::of((any::<u32>(), place)).prop_map(|place| {
+        place.map(|(port, address)| Address {
+            address: Some(address::Address::SocketAddress(SocketAddress {
+                address,
+                port_specifier: Some(socket_address::PortSpecifier::PortValue(port)),
+                ..SocketAddress::default()
+            })),
+        })
+    });
+    (address, value(), entries(), value(), value()).prop_map(|(address, service, labels, principal, certificate)| {
+        Peer { address, service, labels, principal, certificate }
     })
 }
 

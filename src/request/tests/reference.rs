@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use envoy_types::pb::envoy::config::core::v3::address;
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
 use prost::Message;
@@ -14,6 +15,7 @@ use crate::request::{Path, Request, Transport, host};
 pub(super) struct Said {
     extension: Option<String>,
     source: String,
+    address: String,
     destination: String,
     http: Option<SaidOfHttp>,
 }
@@ -36,6 +38,7 @@ impl Said {
         same("extension", request.destination.extension == self.extension)?;
         same("destination", request.destination.principal == principal(&self.destination))?;
         same("source", request.peer == principal(&self.source))?;
+        same("address", request.address == self.address.parse().ok())?;
         let Some(http) = &self.http else {
             same("connection", request.transport == Transport::Tcp && request.path == Path::none())?;
             return same("nothing else", request.headers.is_empty() && request.method.is_empty());
@@ -109,9 +112,15 @@ impl SaidOfHttp {
 pub(super) fn by_parts(message: &[u8]) -> Option<Said> {
     let attributes = Check::decode(message).ok()?.attributes.unwrap_or_default();
     let extensions = last(attributes.context_extensions);
+    let source = attributes.source.unwrap_or_default();
+    let address = match source.address.and_then(|address| address.place) {
+        Some(Place::SocketAddress(address)) => address.address,
+        _ => String::new(),
+    };
     Some(Said {
         extension: extensions.get("service").cloned(),
-        source: attributes.source.unwrap_or_default().principal,
+        source: source.principal,
+        address,
         destination: attributes.destination.unwrap_or_default().principal,
         http: attributes.request.and_then(|request| request.http).map(|http| SaidOfHttp {
             method: http.method,
@@ -151,8 +160,35 @@ struct Attributes {
 
 #[derive(Clone, PartialEq, Message)]
 struct Peer {
+    #[prost(message, optional, tag = "1")]
+    address: Option<Address>,
     #[prost(string, tag = "4")]
     principal: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Address {
+    #[prost(oneof = "Place", tags = "1, 2, 3")]
+    place: Option<Place>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum Place {
+    #[prost(message, tag = "1")]
+    SocketAddress(SocketAddress),
+    #[prost(message, tag = "2")]
+    Pipe(Nothing),
+    #[prost(message, tag = "3")]
+    Internal(Nothing),
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Nothing {}
+
+#[derive(Clone, PartialEq, Message)]
+struct SocketAddress {
+    #[prost(string, tag = "2")]
+    address: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -204,9 +240,15 @@ struct RawHeader {
 /// Reads a message by Envoy's types.
 pub(super) fn by_envoys_types(message: &[u8]) -> Option<Said> {
     let attributes = CheckRequest::decode(message).ok()?.attributes.unwrap_or_default();
+    let source = attributes.source.unwrap_or_default();
+    let address = match source.address.and_then(|address| address.address) {
+        Some(address::Address::SocketAddress(address)) => address.address,
+        _ => String::new(),
+    };
     Some(Said {
         extension: attributes.context_extensions.get("service").cloned(),
-        source: attributes.source.unwrap_or_default().principal,
+        source: source.principal,
+        address,
         destination: attributes.destination.unwrap_or_default().principal,
         http: attributes.request.and_then(|request| request.http).map(of_http),
     })

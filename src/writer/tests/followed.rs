@@ -32,7 +32,7 @@ type Heard = Arc<Mutex<Vec<(Event, Vec<Key>)>>>;
 struct Noting(Heard);
 
 impl EventObserver for Noting {
-    fn enforced(&self, recorded: &Recorded, touched: &[Key]) {
+    fn enforced(&self, recorded: &Recorded, touched: &[Key], _: Around<'_>) {
         self.0.lock().unwrap().push((recorded.new.event.clone(), touched.to_vec()));
     }
 

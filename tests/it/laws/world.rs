@@ -40,7 +40,7 @@ use offboard::request::Request;
 use offboard::state::fold::Fold;
 use offboard::state::{Published, snapshot};
 use offboard::telemetry::metrics::Metrics;
-use offboard::writer::{EventObserver, Ids, Writer, WriterIdentity, replay, replay_with_marks};
+use offboard::writer::{Around, EventObserver, Ids, Writer, WriterIdentity, replay, replay_with_marks};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -114,7 +114,7 @@ impl Store for OnDisk {
 struct Silent;
 
 impl EventObserver for Silent {
-    fn enforced(&self, _: &Recorded, _: &[Key]) {}
+    fn enforced(&self, _: &Recorded, _: &[Key], _: Around<'_>) {}
 
     fn store_failed(&self, _: &str) {}
 }

@@ -74,3 +74,27 @@ async fn a_file_of_people_has_reasons_and_keeps_going_if_told_to() {
     let (code, told) = stage.run(&["revoke", "--people-file", "/nowhere", "--reason", "x"]);
     assert!(code == 3 && told.contains("people file `/nowhere`"), "{told}");
 }
+
+#[tokio::test]
+async fn more_than_a_thousand_are_judged_first_and_then_revoked() {
+    let stage = Stage::start().await;
+    let many: Vec<String> = (0..1_205).map(|number| format!("id: m{number}, email: m{number}@firm.example")).collect();
+    let rows: Vec<&str> = PEOPLE.iter().copied().chain(many.iter().map(String::as_str)).collect();
+    stage.files.write_people(&rows);
+    stage.offboard.knows("hr", 1_210).await;
+    let path = stage.files.path("firm.csv");
+    let list: String = (0..1_205).map(|number| format!("hr/m{number}\n")).collect();
+    std::fs::write(&path, format!("{list}hr/nobody\n")).unwrap();
+    let revoke = ["revoke", "--people-file", path.to_str().unwrap(), "--reason", "contract ended"];
+    let told = stage.refused(&revoke);
+    assert!(told.contains("nothing was revoked: 1 of 1206 were refused"), "{told}");
+    assert!(stage.revoked().is_empty(), "also none of the first thousand");
+    std::fs::write(&path, list).unwrap();
+    let told = stage.said(&revoke);
+    assert!(told.contains("[1000/1205] revoked"), "{told}");
+    assert!(told.contains("1205 revoked of 1205 (durable and enforced; epoch "), "{told}");
+    assert_eq!(stage.reason(&stage.token("m1204").await).await, "revoked_person");
+    assert_eq!(stage.revoked().len(), 1_205);
+    let told = stage.said(&revoke);
+    assert!(told.contains("0 revoked of 1205, 1205 stood already"), "{told}");
+}

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Attributes};
+use envoy_types::pb::envoy::config::core::v3::{Address, SocketAddress, address};
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request as Attributes};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use envoy_types::pb::google::protobuf::value::Kind;
 use tonic::transport::Channel;
+
+/// Where every request comes from.
+pub const CALLER: &str = "192.0.2.7";
 
 /// One connection; clones share it.
 #[derive(Clone)]
@@ -31,15 +35,24 @@ impl Proxy {
 
     /// `GET https://orders.example.com/v1/orders` with this token; `None` where nobody answers any more.
     pub async fn ask(&mut self, token: &str) -> Option<Answer> {
+        self.ask_for(("GET", "/v1/orders"), token).await
+    }
+
+    /// The same with another method and path.
+    pub async fn ask_for(&mut self, (method, path): (&str, &str), token: &str) -> Option<Answer> {
         let http = HttpRequest {
-            method: "GET".into(),
+            method: method.into(),
             host: "orders.example.com".into(),
-            path: "/v1/orders".into(),
+            path: path.into(),
             headers: HashMap::from([("authorization".to_owned(), format!("Bearer {token}"))]),
             ..HttpRequest::default()
         };
         let request = Some(Attributes { time: None, http: Some(http) });
-        let asked = CheckRequest { attributes: Some(AttributeContext { request, ..AttributeContext::default() }) };
+        let address = SocketAddress { address: CALLER.into(), ..SocketAddress::default() };
+        let address = Some(Address { address: Some(address::Address::SocketAddress(address)) });
+        let source = Some(Peer { address, ..Peer::default() });
+        let attributes = AttributeContext { source, request, ..AttributeContext::default() };
+        let asked = CheckRequest { attributes: Some(attributes) };
         let answer = self.0.check(asked).await.ok()?.into_inner();
         let reason = match answer.http_response {
             Some(HttpResponse::DeniedResponse(denied)) => reason(&denied.body),
