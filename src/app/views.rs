@@ -26,8 +26,9 @@ use crate::audit::read::Filter;
 use crate::audit::record::Kind;
 use crate::authenticate::seen_identifiers::SeenIdentifiers;
 use crate::control::views::{
-    Changes, Concerned, CutOffView, Explanation, FindingView, IssuerView, Lines, ObservedView, PeopleFilter, PersonView,
-    PreviewView, Question, RevocationFilter, RevocationView, StatusView, TailFilter, Unresolved, UnusableKeyView, Views,
+    Changes, Concerned, CutOffView, Explanation, FindingView, IssuerView, Lines, ObservedView, PeopleFilter,
+    PersonView, PreviewView, Question, RevocationFilter, RevocationView, StatusView, TailFilter, Unresolved,
+    UnusableKeyView, Views,
 };
 use crate::decide::roles;
 use crate::domain::event::Epoch;

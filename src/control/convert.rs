@@ -147,7 +147,8 @@ pub fn revocation(view: RevocationView) -> proto::Revocation {
         effective: revocation.effective.to_string(),
         expires: revocation.expires.map(|time| time.to_string()),
         people: revocation.persons.iter().map(ToString::to_string).collect(),
-        ended: ended.map(|(time, _)| time.to_string()),
+        // Only what has ended leaves a cut-off, which begins then.
+        ended: ended.map(|(time, _)| time).or(left).map(|time| time.to_string()),
         ended_by: ended.map(|(_, cause)| cause_word(cause).to_owned()),
         left_cut_off: left.map(|time| time.to_string()),
     }

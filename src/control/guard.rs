@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 
 use super::admission::{Admission, Identified, Operators, Rates, Rejected};
 use super::rights::{Right, needed};
+use crate::domain::jwt;
 use crate::domain::time::Timestamp;
 
 /// The caller, as records name it.
@@ -250,7 +251,7 @@ pub(super) async fn refuse(call_audit: &dyn CallAudit, caller: &Caller, target: 
     let call = Call {
         actor: Some(caller.actor.to_string()),
         method: caller.method.to_string(),
-        target,
+        target: target.map(|target| without_tokens(&target)),
         refused: Some(why.to_owned()),
         alarm: false,
     };
@@ -259,12 +260,18 @@ pub(super) async fn refuse(call_audit: &dyn CallAudit, caller: &Caller, target: 
     Status::permission_denied(why)
 }
 
+/// What a call is about, without a token that somebody took for a REF (law 10).
+fn without_tokens(target: &str) -> String {
+    let word = |word| if jwt::has_its_form(word) { "(a token)" } else { word };
+    target.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// Records an admitted call before anything is done.
 pub(super) async fn note(call_audit: &dyn CallAudit, caller: &Caller, target: Option<String>) -> Result<(), Status> {
     let call = Call {
         actor: Some(caller.actor.to_string()),
         method: caller.method.to_string(),
-        target,
+        target: target.map(|target| without_tokens(&target)),
         refused: None,
         alarm: &*caller.actor == BOOTSTRAP,
     };

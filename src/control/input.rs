@@ -65,9 +65,9 @@ pub fn reason(value: &str) -> Result<String, Status> {
 /// A required REF.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT`.
+/// `INVALID_ARGUMENT`; `FAILED_PRECONDITION` for a token.
 pub fn reference(value: &str) -> Result<String, Status> {
-    given("person", value)
+    identifier("person", value)
 }
 
 /// An optional time.

@@ -115,6 +115,9 @@ impl Operator {
 
     /// Everybody whom a REF matches: at most one per source.
     async fn resolve(&self, reference: &str) -> Result<Vec<PersonView>, Status> {
+        if let Some(refused) = input::refuse_token("person", reference) {
+            return Err(Status::failed_precondition(refused));
+        }
         let found = self.views.person(reference).await;
         if found.is_empty() {
             return Err(self.nobody(reference).await);

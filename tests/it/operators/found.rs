@@ -119,7 +119,7 @@ async fn what_does_not_verify_revokes_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_in_place_of_an_identifier_is_sent_nowhere() {
+async fn a_token_in_place_of_an_identifier_is_kept_nowhere() {
     let stage = Stage::start().await;
     let token = stage.token("e1").await;
     let issuer = stage.issuer.url.clone();
@@ -134,5 +134,18 @@ async fn a_token_in_place_of_an_identifier_is_sent_nowhere() {
         assert!(told.contains("--credential-file FILE") && !told.contains(&token), "{told}");
     }
     assert!(stage.revoked().is_empty());
+    for command in [
+        &["person", &token][..],
+        &["revocations", "--person", &token],
+        &["exempt", &token, "--expires", "1h", "--reason", "x"],
+        &["restore", "--person", &token, "--reason", "x"],
+    ] {
+        let told = stage.refused(command);
+        assert!(told.contains("is a token itself") && !told.contains(&token), "{told}");
+    }
     assert!(!stage.offboard.process.output().contains(&token));
+    for file in std::fs::read_dir(stage.files.path("audit")).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap_or_default();
+        assert!(!text.contains(&token), "the trail has a token");
+    }
 }

@@ -32,6 +32,7 @@ async fn a_restore_says_what_stays_dead_and_every_listing_says_whence() {
     for rows in [&of_person, &all] {
         let row = rows.iter().find(|row| row["id"] == *id).unwrap();
         assert!(left.contains(row["left_cut_off"].as_str().unwrap()), "{row}");
+        assert_eq!(row["ended"], row["left_cut_off"], "{row}");
     }
     let standing = stage.rows(&["revocations"]);
     assert!(standing.iter().all(|row| row["owner"] != "operator"), "it has ended: {standing:?}");
