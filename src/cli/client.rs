@@ -233,7 +233,8 @@ pub(super) fn time(text: &str, ahead: bool) -> Result<Timestamp, Failure> {
     }
     let span = humantime::parse_duration(text).map_err(|_| {
         Failure::Usage(format!(
-            "`{text}` is neither a timestamp such as 2027-01-31T09:00:00Z nor a duration such as 15m"
+            "`{text}` is neither a timestamp with its zone, such as {}, nor a duration such as 15m",
+            super::when::example()
         ))
     })?;
     let now = super::when::now();

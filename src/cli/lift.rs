@@ -140,8 +140,10 @@ impl Exempt {
             Some(expires) => format!("exempted until {}: {people}\n", when::zoned(expires)),
             None => format!("exempted no longer: {people}\n"),
         };
+        let told = told + &noted(&done.warnings);
         let expires = optional(expires.map(|expires| expires.to_string()));
-        self.output.told(&told, vec![("people", texts(done.people)), ("expires", expires)])?;
+        let row = vec![("people", texts(done.people)), ("expires", expires), ("notes", texts(done.warnings))];
+        self.output.told(&told, row)?;
         Ok(Answer::Yes)
     }
 }

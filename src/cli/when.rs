@@ -37,6 +37,16 @@ fn span(span: Duration) -> String {
     humantime::format_duration(Duration::from_secs(rounded)).to_string()
 }
 
+/// The current time as a timestamp with the offset of the caller's zone: what to write for a local time.
+pub(super) fn example() -> String {
+    written(now(), TimeZone::system())
+}
+
+fn written(time: Timestamp, zone: TimeZone) -> String {
+    let Ok(instant) = jiff::Timestamp::from_millisecond(time.as_millis()) else { return time.to_string() };
+    instant.to_zoned_datetime(zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
 /// The current time, as this command's machine has it.
 pub(super) fn now() -> Timestamp {
     crate::app::clock::Clock::start(None).now().wall
@@ -53,6 +63,8 @@ mod tests {
         assert_eq!(in_zone(time, berlin), "2026-12-01 17:00:00 CET (+01:00) = 2026-12-01T16:00:00.000Z");
         assert_eq!(in_zone(time, TimeZone::UTC), "2026-12-01T16:00:00.000Z");
         assert_eq!(in_zone(Timestamp::MAX, TimeZone::UTC), "never");
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        assert_eq!(written(time, berlin), "2026-12-01T17:00:00+01:00");
     }
 
     #[test]

@@ -49,7 +49,11 @@ pub static ROOT: Section = Section {
             "Credentials of an issuer or scheme that is not configured. Default deny.",
         ),
         optional("preflight", PASS_OR_DENY, "CORS preflight requests. Default pass."),
-        optional("server", Kind::Section(&SERVER), "The listeners. Changes need a restart."),
+        optional(
+            "server",
+            Kind::Section(&SERVER),
+            "The listeners. Changes need a restart, except `control.audiences`.",
+        ),
         optional("store", Kind::Section(&STORE), "Where the log is kept. Changes need a restart."),
         optional("issuers", Kind::List(&Kind::Section(&ISSUER)), "Token issuers."),
         optional(

@@ -176,6 +176,10 @@ impl Reading {
             Ok(bytes) => bytes,
             Err(error) => return self.fail(shown, &error),
         };
+        if bytes.is_empty() {
+            // What an interrupted write leaves would take away all that stood in it.
+            return self.say(shown, "is empty; write it again, or remove it if nothing is meant");
+        }
         if bytes.len() as u64 > MAX_FILE {
             return self.say(shown, "is larger than 1 MiB");
         }

@@ -77,6 +77,8 @@ pub struct PeopleFile {
     first: bool,
     /// A listing has begun, and has not read the file yet.
     awaited: bool,
+    /// The last look for changes failed.
+    unread: bool,
     watch: Watch,
 }
 
@@ -115,6 +117,7 @@ impl PeopleFile {
             outbox: Outbox::default(),
             first: true,
             awaited: false,
+            unread: false,
             watch,
         }
     }
@@ -268,12 +271,18 @@ impl Directory for PeopleFile {
         } else {
             self.watch.touched(WAIT.min(self.poll)).await
         };
-        if !touched && Instant::now() < self.next_look {
+        // A file that could not be read is looked at again at once: until it can be, this source does not work.
+        if !touched && !self.unread && Instant::now() < self.next_look {
             let changes = self.nothing_new();
             return Ok(self.outbox.give(changes));
         }
         self.next_look = Instant::now() + self.poll;
+        self.unread = true;
+        if self.watch.is_lost() {
+            self.watch = Watch::begin(&self.path);
+        }
         let (snapshot, verdict) = self.look().await?;
+        self.unread = false;
         let resync = match verdict {
             Verdict::Quiet => {
                 self.complained = false;

@@ -1,5 +1,7 @@
 //! Operators' commands: revoke, restore, undo.
 
+use std::time::Duration;
+
 use super::again;
 use super::plan::{Outcome, Plan};
 use crate::domain::command::{Refused, RevokeRequest, WhenAmbiguous, WhenUnknown};
@@ -59,6 +61,20 @@ fn revocation(state: &State, request: &RevokeRequest, now: Now) -> Result<Revoca
     })
 }
 
+/// How far back `effective` may be: time passes between writing a time and sending it.
+const LATE: Duration = Duration::from_secs(60);
+
+/// Refuses a revocation that claims to have been in effect before it was made, unless it was. The trail would say that
+/// somebody was out who was let in.
+fn not_backdated(request: &RevokeRequest, stands: bool, now: Now) -> Result<(), Refused> {
+    match request.effective {
+        Some(effective) if !stands && effective.plus(LATE) < now.wall => Err(Refused::Invalid(format!(
+            "a revocation cannot take effect in the past ({effective}): without that time it takes effect now"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Checks a revocation as [`revoke`] does, and plans nothing.
 pub(super) async fn check_revoke<L: Log>(
     plan: &Plan,
@@ -70,8 +86,11 @@ pub(super) async fn check_revoke<L: Log>(
         Ok(revocation) => revocation,
         Err(refused) => return Ok(Err(refused)),
     };
-    let stood = again::standing(plan, log, request, &revocation, now).await?.into_iter().collect();
-    Ok(Ok(Outcome { persons: revocation.persons, stood, ..Outcome::default() }))
+    let stood = again::standing(plan, log, request, &revocation, now).await?;
+    if let Err(refused) = not_backdated(request, stood.is_some(), now) {
+        return Ok(Err(refused));
+    }
+    Ok(Ok(Outcome { persons: revocation.persons, stood: stood.into_iter().collect(), ..Outcome::default() }))
 }
 
 /// Plans a revocation, unless the same one stands already.
@@ -102,6 +121,12 @@ pub(super) async fn revoke_all<L: Log>(
         Ok(all) => all,
         Err(refused) => return Ok(Err(refused)),
     };
+    for (request, revocation) in requests.iter().zip(&all).filter(|(request, _)| request.effective.is_some()) {
+        let stands = again::standing(plan, log, request, revocation, now).await?.is_some();
+        if let Err(refused) = not_backdated(request, stands, now) {
+            return Ok(Err(refused));
+        }
+    }
     let persons = all.iter().flat_map(|revocation| revocation.persons.clone()).collect();
     let mut outcome = Outcome { persons, ..Outcome::default() };
     for (request, revocation) in requests.iter().zip(all) {

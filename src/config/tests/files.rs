@@ -15,6 +15,9 @@ fn what_cannot_be_read_is_named() {
     assert_eq!(read_error(&path("big.yaml")), "PATH: is larger than 1 MiB");
     fs::write(path("full.yaml"), vec![b'#'; usize::try_from(MAX_FILE).unwrap()]).unwrap();
     assert!(read(&[path("full.yaml")]).is_ok());
+    std::fs::write(path("torn.yaml"), "").unwrap();
+    assert_eq!(read_error(&path("torn.yaml")), "PATH: is empty; write it again, or remove it if nothing is meant");
+    std::fs::remove_file(path("torn.yaml")).unwrap();
     fs::write(path("latin.yaml"), b"a: 1\nb: \xe4\n").unwrap();
     assert_eq!(read_error(&path("latin.yaml")), "PATH: is not UTF-8 (line 2)");
     assert!(read_error(&path("gone.yaml")).starts_with("PATH: cannot be read: "));

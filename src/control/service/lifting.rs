@@ -8,7 +8,7 @@ use crate::control::proto;
 use crate::control::views::RevocationFilter;
 use crate::domain::call::Call;
 use crate::domain::command::Command;
-use crate::domain::person::PersonId;
+use crate::domain::person::{self, PersonId};
 
 impl Operator {
     pub(super) async fn restored(
@@ -80,10 +80,21 @@ impl Operator {
         };
         let done = self.ask(command, call).await?;
         tracing::warn!(call.actor = %caller.actor, log.epoch = %done.epoch, "{what}");
+        let mut warnings = Vec::new();
+        for person in done.persons.iter().filter(|_| !request.end) {
+            let known = self.views.person(&person.to_string()).await;
+            if known.iter().any(|view| view.person.id == *person && view.person.status == person::Status::Active) {
+                warnings.push(format!(
+                    "{person} is active in their source, so there is nothing to override now; if they leave before it \
+                     ends, they still get in"
+                ));
+            }
+        }
         Ok(proto::ExemptResponse {
             id: done.exemption.map(|id| id.to_string()).unwrap_or_default(),
             epoch: Some(convert::epoch(done.epoch)),
             people: done.persons.iter().map(ToString::to_string).collect(),
+            warnings,
         })
     }
 }

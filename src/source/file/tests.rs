@@ -251,3 +251,34 @@ async fn a_large_file_comes_in_pieces_and_who_is_missing_needs_no_reading() {
     assert_eq!(bench.source.look_up("email", "p7@example.com").await.unwrap().unwrap().id.key, "p7");
     assert_eq!(bench.source.look_up("id", "p7").await.unwrap().unwrap().status, Status::Active);
 }
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_an_error_until_it_is_back() {
+    let mut bench = Bench::new(WHOLE);
+    std::fs::remove_file(&bench.source.path).unwrap();
+    bench.source.next_look = Instant::now();
+    for _ in 0..3 {
+        assert!(bench.source.changes().await.is_err(), "nothing was read, so the source does not work");
+        // Long before the next look is due.
+        bench.source.next_look = Instant::now() + Duration::from_secs(600);
+    }
+    bench.write(WHOLE);
+    assert!(bench.source.changes().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_directory_that_was_replaced_is_watched_again() {
+    let mut bench = Bench::new(WHOLE);
+    let (path, aside) = (bench.directory.path().join("people"), bench.directory.path().join("aside"));
+    std::fs::create_dir(&path).unwrap();
+    bench.source.path = path.join("people.yaml");
+    bench.source.watch = Watch::begin(&bench.source.path);
+    assert!(!bench.source.watch.is_lost());
+    std::fs::rename(&path, &aside).unwrap();
+    assert!(!bench.source.watch.is_lost(), "nothing is there to be watched");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(&bench.source.path, WHOLE).unwrap();
+    assert!(bench.source.watch.is_lost());
+    bench.told().await;
+    assert!(!bench.source.watch.is_lost());
+}

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ pub(super) struct Watch {
     placed: Arc<Mutex<Option<Inode>>>,
     /// Reports changes as long as it lives.
     watcher: Option<RecommendedWatcher>,
+    directory: PathBuf,
+    /// Which directory that was when it began; `None`: there was none.
+    watched: Option<Inode>,
 }
 
 impl Watch {
@@ -34,13 +37,13 @@ impl Watch {
                 return;
             }
             if let Some(placed) = event.ok().and_then(|event| placing(&event, &name)) {
-                let inode = file.metadata().ok().filter(|_| placed).map(|file| (file.dev(), file.ino()));
-                *noted.lock().unwrap_or_else(PoisonError::into_inner) = inode;
+                *noted.lock().unwrap_or_else(PoisonError::into_inner) = inode(&file).filter(|_| placed);
             }
             // If the channel is full, a look is due already.
             let _ = touched.try_send(());
         };
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let before = inode(directory);
         let watched = notify::recommended_watcher(on_event).and_then(|mut watcher| {
             watcher.watch(directory, RecursiveMode::NonRecursive)?;
             Ok(watcher)
@@ -48,7 +51,13 @@ impl Watch {
         let warned = watched.inspect_err(
             |error| tracing::warn!(error.message = %error, "cannot watch the people file; comparing it every `poll` instead"),
         );
-        Self { touches, placed, watcher: warned.ok() }
+        Self { touches, placed, watcher: warned.ok(), directory: directory.to_owned(), watched: before }
+    }
+
+    /// Whether the directory is another one now: nothing is heard of that.
+    pub(super) fn is_lost(&self) -> bool {
+        let now = inode(&self.directory);
+        now.is_some() && now != self.watched
     }
 
     /// Waits until the file is touched, at most this long; returns whether it was.
@@ -65,6 +74,10 @@ impl Watch {
     pub(super) fn placed(&self, inode: Inode) -> bool {
         *self.placed.lock().unwrap_or_else(PoisonError::into_inner) == Some(inode)
     }
+}
+
+fn inode(path: &Path) -> Option<Inode> {
+    path.metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// Whether an event is about the file, or about the links that the kubelet swaps (`..data`). Our own reads do not

@@ -174,3 +174,21 @@ async fn what_was_made_under_a_clock_ahead_is_not_what_is_wanted_now() {
     assert!(now.stood.is_empty() && now.revocation != ahead.revocation);
     assert_eq!(bench.ask("alice", at(1), at(10)), Reason::RevokedPerson);
 }
+
+#[tokio::test]
+async fn nothing_takes_effect_before_it_is_made_but_what_stands_may_be_asked_for_again() {
+    let bench = Bench::start().await;
+    let at_fifty = || RevokeRequest { effective: Some(at(50).wall), ..asked(alice()) };
+    let made = bench.asks(at_fifty(), at(3)).await;
+    assert_eq!(bench.asks(at_fifty(), at(500)).await.revocation, made.revocation, "the same one");
+    let backdated = || RevokeRequest { effective: Some(at(50).wall), ..asked(session("s1")) };
+    for command in [
+        Command::Revoke(backdated()),
+        Command::CheckRevoke(backdated()),
+        Command::RevokeAll(vec![asked(session("s2")), backdated()]),
+    ] {
+        let refused = bench.writer.ask(command, at(500)).await.unwrap_err();
+        assert!(refused.to_string().contains("cannot take effect in the past"), "{refused}");
+    }
+    assert!(bench.asks(backdated(), at(80)).await.revocation.is_some(), "a moment ago is now");
+}

@@ -53,7 +53,9 @@ async fn an_exemption_is_refused_where_an_operators_or_configured_block_stands()
     stage.said(&["restore", &id, "--reason", "back"]);
     assert_eq!(exempt("hr/e5").0, 0, "a cut-off that is left does not count");
     stage.revoke(&["--person", "hr/e1", "--effective", "2h"]);
-    assert_eq!(exempt("hr/e1").0, 0, "nor does what is not in force yet");
+    let (code, told) = exempt("hr/e1");
+    assert_eq!(code, 0, "nor does what is not in force yet: {told}");
+    assert!(told.contains("note: hr/e1 is active in their source, so there is nothing to override now"), "{told}");
 
     stage.files.write("30-revocations.yaml", "revocations:\n- { person: MALLORY@example.com, reason: HR-12 }\n");
     stage.becomes(&stage.token("e4").await, "revoked_person").await;

@@ -40,6 +40,8 @@ impl Installation {
 
     /// Writes a file of the configuration, whole before it has its name.
     pub fn write(&self, name: &str, text: &str) {
+        // An empty file is an error.
+        let text = if text.is_empty() { "# nothing\n" } else { text };
         let staged = self.path("config/.staged");
         std::fs::write(&staged, text).unwrap();
         std::fs::rename(&staged, self.path("config").join(name)).unwrap();
