@@ -262,13 +262,11 @@ impl<L: Log> Views for LiveViews<L> {
                 let reference = format!("{issuer}|{subject}");
                 preview.people = self.views_of(&state, state.resolve(&reference)).await;
             }
-            Target::Issuer { issuer } => {
-                if preview.warnings.is_empty() {
-                    preview.warnings.push(format!(
-                        "every token ever signed by {issuer} is denied, for everyone; operators who sign in there lose \
-                         their rights here too, and then only the bootstrap token can end it"
-                    ));
-                }
+            Target::Issuer { issuer } if preview.warnings.is_empty() => {
+                preview.warnings.push(format!(
+                    "every token ever signed by {issuer} is denied, for everyone; operators who sign in there lose \
+                     their rights here too, and then only the bootstrap token can end it"
+                ));
             }
             _ => {}
         }
