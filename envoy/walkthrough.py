@@ -127,6 +127,7 @@ class Stage:
         self.start_offboard()
         say(f"offboard     authz {self.offboard['authz']}, control {self.offboard['control']}, ops {self.offboard['ops']}")
         self.start_envoy()
+        self.knows_people()
         say(f"envoy        {self.envoy}   (the front door)")
 
     def start_offboard(self):
@@ -164,6 +165,13 @@ class Stage:
             except (OSError, ValueError, KeyError, IndexError, http.client.HTTPException):
                 return None
         self.envoy = self.processes.until(address, "envoy", process, log)
+
+    def knows_people(self):
+        """Waits until the list of people is read: a file that was just written has to be quiet for 2 s first."""
+        process = next(process for name, process in self.processes.running if name == "offboard")
+        listed = re.compile(r'offboard_people\{source="hr",status="active"\} [1-9]')
+        metrics = f"http://{self.offboard['ops']}/metrics"
+        self.processes.until(lambda: listed.search(fetch(metrics)), "the list of people", process, self.run / "offboard.log")
 
     def offboard_says(self, *words):
         """Runs the command line against the running server and returns what it printed."""
