@@ -3,6 +3,8 @@
 //! [`Fold::apply`] is total and depends only on the fold and the event, so every replica and every restart gets the
 //! same result (law 11).
 
+mod pinned;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -354,33 +356,6 @@ impl Fold {
         let Some(exemption) = self.exemptions.remove(&id) else { return };
         for person in &exemption.persons {
             self.exempted.remove(person_key(&self.keyer, person), |entry| entry.id == id);
-        }
-    }
-
-    fn pin(&mut self, issuer: &str, name: &str, person: &PersonId) {
-        let pin_name = (issuer.to_owned(), name.to_owned());
-        let mut persons = self.pins.get(&pin_name).cloned().unwrap_or_default();
-        if !persons.contains(person) {
-            persons.push(person.clone());
-        }
-        let key = person_key(&self.keyer, person);
-        let mut names = self.pinned.get(&key).cloned().unwrap_or_default();
-        if !names.iter().any(|other| **other == pin_name) {
-            names.push(Arc::new(pin_name.clone()));
-        }
-        self.pinned.insert(key, names);
-        self.pins.insert(pin_name, persons);
-    }
-
-    fn unpin(&mut self, issuer: &str, name: &str) {
-        let pin_name = (issuer.to_owned(), name.to_owned());
-        for person in self.pins.remove(&pin_name).unwrap_or_default() {
-            let key = person_key(&self.keyer, &person);
-            let mut names = self.pinned.remove(&key).unwrap_or_default();
-            names.retain(|other| **other != pin_name);
-            if !names.is_empty() {
-                self.pinned.insert(key, names);
-            }
         }
     }
 

@@ -91,6 +91,20 @@ fn token(keyer: &Keyer, subject: &str, issued: Now) -> CredentialOutcome {
     })))
 }
 
+/// What an operator asks for who revokes this.
+fn asked(target: Target) -> RevokeRequest {
+    RevokeRequest {
+        target,
+        shape: Shape::Block,
+        reason: "left".into(),
+        actor: "ops".into(),
+        effective: None,
+        expires: None,
+        when_unknown: WhenUnknown::DenyName,
+        when_ambiguous: WhenAmbiguous::Refuse,
+    }
+}
+
 struct Bench {
     log: Arc<Memory>,
     keyer: Keyer,
@@ -144,17 +158,7 @@ impl Bench {
     }
 
     async fn revoke(&self, target: Target, now: Now) -> Result<Done, Refused> {
-        let request = RevokeRequest {
-            target,
-            shape: Shape::Block,
-            reason: "left".into(),
-            actor: "ops".into(),
-            effective: None,
-            expires: None,
-            when_unknown: WhenUnknown::DenyName,
-            when_ambiguous: WhenAmbiguous::Refuse,
-        };
-        self.writer.ask(Command::Revoke(request), now).await
+        self.writer.ask(Command::Revoke(asked(target)), now).await
     }
 
     /// Name of what stands of a target.

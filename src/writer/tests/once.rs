@@ -7,19 +7,6 @@ fn call(request: &str) -> Option<Call> {
     Some(Call { name: "k".into(), request: request.into() })
 }
 
-fn asked(target: Target) -> RevokeRequest {
-    RevokeRequest {
-        target,
-        shape: Shape::Block,
-        reason: "left".into(),
-        actor: "ops".into(),
-        effective: None,
-        expires: None,
-        when_unknown: WhenUnknown::DenyName,
-        when_ambiguous: WhenAmbiguous::Refuse,
-    }
-}
-
 impl Bench {
     async fn once(&self, command: Command, request: &str, now: Now) -> Result<Done, Refused> {
         self.writer.ask_once(command, call(request), now).await
